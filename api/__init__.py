@@ -1,0 +1,1 @@
+"""The FastAPI control plane and the command line: they only translate."""

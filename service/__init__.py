@@ -1,0 +1,1 @@
+"""The control plane: run configuration, state machine, store, reconciler, Ray job client."""

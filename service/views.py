@@ -1,0 +1,142 @@
+"""What queries answer and the API returns: runs, generations, stages, attempts, models, datasets as values."""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.run_config import GenerationPlan, RunConfig
+from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.stages import Progress, StageName
+
+
+class View(BaseModel):
+    """A value that is only ever written by the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Item = TypeVar("Item", bound=View)
+
+
+class Page(View, Generic[Item]):
+    """One page of a listing, newest first."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class DatasetView(View):
+    id: str
+    name: str
+    role: DatasetRole
+    format: DatasetFormat
+    uri: str
+    classes: list[str]
+    rows: int
+    shards: int
+    class_counts: dict[str, int] | None = Field(description="Images a class; null for unlabeled datasets.")
+    sampled: int = Field(description="Images that were decoded to check them.")
+    sampled_bad: int = Field(description="Of those, unreadable ones.")
+    created_at: datetime
+
+
+class AttemptView(View):
+    number: int
+    submission_id: str = Field(description="The id of the Ray job.")
+    state: str
+    failure_reason: str | None
+    failure_message: str | None
+    dashboard_url: str | None = Field(description="The job's page in the Ray dashboard.")
+    created_at: datetime
+    submitted_at: datetime | None
+    finished_at: datetime | None
+
+
+class StageTimes(View):
+    """Where a stage's wall time went, in seconds. total = work + overhead."""
+
+    total_seconds: float
+    work_seconds: float
+    overhead_seconds: float
+    waiting_seconds: float = Field(description="Ready until the Ray job was submitted.")
+    start_seconds: float = Field(description="Submitted until the stage's process began.")
+    setup_seconds: float = Field(description="Imports, workers and model, until work began.")
+    finish_seconds: float = Field(description="End of work until the service had seen the result.")
+
+
+class StageView(View):
+    id: str
+    run_id: str
+    generation: int
+    name: StageName
+    state: str
+    folder_uri: str
+    attempts: list[AttemptView]
+    progress: Progress | None = Field(description="As the stage last wrote it; null before it began.")
+    result: dict[str, Any] | None = Field(description="result.json, once the stage has succeeded.")
+    times: StageTimes | None = Field(description="Once the stage has succeeded.")
+    ready_at: datetime | None
+    finished_at: datetime | None
+
+
+class ModelView(View):
+    id: str
+    run_id: str
+    generation: int
+    model: str
+    parameters: int
+    uri: str = Field(description="Folder of model.safetensors and model.json.")
+    validation_top1: float
+    test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
+    created_at: datetime
+
+
+class GenerationView(View):
+    number: int
+    state: str
+    plan: GenerationPlan
+    stages: list[StageView]
+    model: ModelView | None
+
+
+class RunSummary(View):
+    id: str
+    name: str
+    state: str
+    state_reason: str | None = Field(description="Why a failed run failed.")
+    generations: int = Field(description="Generations so far, the teacher's included.")
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class RunView(RunSummary):
+    config: RunConfig
+    generation_details: list[GenerationView]
+
+
+class EventView(View):
+    """One line of a run's history."""
+
+    id: int
+    at: datetime
+    generation: int | None
+    stage: StageName | None
+    attempt: int | None
+    kind: str
+    message: str
+
+
+class MetricRow(View):
+    """One row a stage logged: `step` and named numbers."""
+
+    attempt: int
+    step: int
+    at: float
+    values: dict[str, float]
+
+
+class LogTail(View):
+    attempt: int
+    submission_id: str
+    lines: list[str]

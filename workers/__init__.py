@@ -1,0 +1,1 @@
+"""What runs on the Ray cluster: stage specs, data, models, and one package a stage."""

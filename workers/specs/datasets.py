@@ -1,0 +1,38 @@
+"""A registered dataset as the stages see it: an immutable list of shards."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+
+DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
+DatasetFormat = Literal["parquet", "image_folder", "webdataset"]
+
+
+class Shard(Frozen):
+    """One file of images, or one group of image files of a folder. The unit of labeling."""
+
+    uri: str
+    """The Parquet or tar file; for an image folder, the folder's root."""
+    rows: int = Field(ge=0)
+    members: tuple[str, ...] = ()
+    """Image folders only: the files of this shard, relative to `uri`, in row order."""
+
+
+class DatasetManifest(Frozen):
+    """What registration found and froze; written once to `ROOT/datasets/ID/manifest.json`."""
+
+    dataset_id: str
+    role: DatasetRole
+    format: DatasetFormat
+    classes: tuple[str, ...]
+    """Class names in index order; empty for an unlabeled dataset."""
+    image_column: str = "image"
+    """Parquet only: the binary column, or the struct column with a `bytes` field."""
+    label_column: str | None = None
+    """Parquet only: integer or string labels; `str(value)` is the class name."""
+    key_column: str | None = None
+    """Parquet only; without one the key is `FILE_NAME:ROW`."""
+    rows: int = Field(ge=0)
+    shards: tuple[Shard, ...]

@@ -1,0 +1,96 @@
+"""The recipe: everything that decides how a model is trained, and nothing about where."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from workers.specs.frozen import Frozen
+
+
+class RandAugment(Frozen):
+    """RandAugment(n, m) on the paper's 0-30 magnitude scale (Cubuk et al. 2019; Xie et al., section 3.1)."""
+
+    n: int = Field(default=2, ge=1, le=8, description="Operations an image.")
+    m: int = Field(default=27, ge=0, le=30, description="Magnitude on a scale of 0 to 30.")
+
+
+class Noise(Frozen):
+    """The noise that acts on the student while it trains, and never on the teacher while it labels."""
+
+    rand_augment: RandAugment | None = RandAugment()
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="On the classifier's input.")
+    drop_path: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Stochastic depth: drop rate of the last layer, falling linearly to 0 at the first.",
+    )
+
+
+class Optimizer(Frozen):
+    """Weight decay acts on matrices and kernels only, not on biases and normalisation weights."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum; SGD only.")
+    clip_gradient_norm: float | None = Field(default=None, gt=0)
+
+
+class Schedule(Frozen):
+    """Linear warm-up, then cosine decay to zero, or a step decay by `step_factor` every `step_every` steps."""
+
+    kind: Literal["cosine", "step"] = "cosine"
+    warmup_steps: int = Field(default=100, ge=0)
+    step_every: int = Field(default=1000, ge=1)
+    step_factor: float = Field(default=0.97, gt=0, le=1)
+
+
+class Recipe(Frozen):
+    """How one model is trained. Defaults are the paper's where it names them (section 3.1 and its released code)."""
+
+    image_size: int = Field(default=224, ge=8, le=2048, description="Height and width in pixels.")
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    crop: Literal["random_resized", "none"] = Field(
+        default="random_resized",
+        description="`none` resizes the whole picture to image_size, in training too.",
+    )
+    horizontal_flip: bool = True
+    steps: int = Field(default=100_000, ge=1, description="Optimiser steps.")
+    batch_size: int = Field(default=64, ge=1, description="Labeled images a step, over all workers.")
+    unlabeled_ratio: float = Field(
+        default=3.0, ge=0, le=64, description="Pseudo-labeled images for each labeled one in the batch."
+    )
+    noise: Noise = Noise()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Labeled images only.")
+    targets: Literal["soft", "hard"] = Field(default="soft", description="Pseudo labels as targets.")
+    temperature: float = Field(default=1.0, gt=0, le=100, description="Of the soft targets; below 1 sharpens.")
+    ema_decay: float = Field(default=0.9999, ge=0, lt=1, description="Of the weights that are kept.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
+    validate_every_steps: int = Field(default=1000, ge=1)
+    checkpoint_every_steps: int = Field(default=1000, ge=1)
+
+    @model_validator(mode="after")
+    def _warm_up_ends_before_training(self) -> "Recipe":
+        if self.schedule.warmup_steps >= self.steps:
+            raise ValueError(f"schedule.warmup_steps ({self.schedule.warmup_steps}) must be below steps ({self.steps})")
+        return self
+
+    @property
+    def unlabeled_batch_size(self) -> int:
+        """Pseudo-labeled images a step, over all workers."""
+        return round(self.batch_size * self.unlabeled_ratio)
+
+
+class SelectionSettings(Frozen):
+    """Which pseudo labels a student learns from (Xie et al., section 3.1, data filtering and balancing)."""
+
+    min_confidence: float = Field(default=0.3, ge=0, le=1)
+    max_per_class: int | None = Field(default=None, ge=1, description="Keep this many a class, the most confident.")
+    fill_up: bool = Field(
+        default=True,
+        description="Fill smaller classes up by random duplication, to max_per_class or to the largest class.",
+    )
