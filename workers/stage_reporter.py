@@ -1,0 +1,112 @@
+"""A running stage's voice: progress, metric rows and timing, written beside its result; and its fence."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.specs.stages import (
+    PROGRESS_FILE,
+    SPEC_FILE,
+    STAGE_SPEC,
+    FailureReason,
+    Progress,
+    StageSpec,
+    StageTiming,
+    metrics_name,
+)
+
+
+class StageError(Exception):
+    """A stage that cannot go on, and why: the reason decides whether the service tries again."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Superseded(Exception):
+    """A newer attempt owns the stage's folder: stop without writing anything."""
+
+
+class StageReporter:
+    """Writes progress.json at most every `interval_seconds`, and refuses to once a newer attempt owns the folder.
+
+    `unit` is what `done` and `total` count. Not thread-safe: one driver, one reporter.
+    """
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        entered_at: float,
+        clock: Callable[[], float] = time.time,
+        interval_seconds: float = 1.0,
+    ) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._entered_at = entered_at
+        self._work_started_at: float | None = None
+        self._work_ended_at: float | None = None
+        self._written_at = 0.0
+        self._total = 0
+        self._unit: Literal["steps", "shards", "images", "rows"] = "steps"
+        self._values: dict[str, float] = {}
+        self._rows: list[str] = []
+
+    def announce(self, total: int, unit: Literal["steps", "shards", "images", "rows"]) -> None:
+        """Says what there is to do, before work begins."""
+        self._total, self._unit = total, unit
+        self._write(done=0)
+
+    def begin_work(self, at: float | None = None) -> None:
+        """Marks where setup ends. `at` is given where the work begins in another process."""
+        self._work_started_at = self._clock() if at is None else at
+
+    def end_work(self, at: float | None = None) -> None:
+        """Marks where the work ends."""
+        self._work_ended_at = self._clock() if at is None else at
+
+    def update(self, done: int, values: dict[str, float] | None = None) -> None:
+        """Reports `done` of the total and the latest values; raises Superseded when the folder changed hands."""
+        self._values.update(values or {})
+        if done >= self._total or self._clock() - self._written_at >= self._interval_seconds:
+            self.check_still_ours()
+            self._write(done)
+
+    def log_row(self, step: int, values: dict[str, float]) -> None:
+        """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
+        row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
+        self._rows.append(json.dumps(row))
+        write_bytes(
+            join_uri(self._spec.folder_uri, metrics_name(self._spec.attempt)), "\n".join(self._rows).encode() + b"\n"
+        )
+
+    def check_still_ours(self) -> None:
+        """Raises Superseded where spec.json names another attempt than this one, or is gone."""
+        data = read_bytes_if_there(join_uri(self._spec.folder_uri, SPEC_FILE))
+        if data is None or STAGE_SPEC.validate_json(data).attempt != self._spec.attempt:
+            raise Superseded(f"attempt {self._spec.attempt} no longer owns {self._spec.folder_uri}")
+
+    def timing(self) -> StageTiming:
+        """When the process began and when its work did. Marks still missing are taken to be now."""
+        now = self._clock()
+        started = self._work_started_at if self._work_started_at is not None else now
+        ended = self._work_ended_at if self._work_ended_at is not None else now
+        return StageTiming(entered_at=self._entered_at, work_started_at=started, work_ended_at=ended)
+
+    def _write(self, done: int) -> None:
+        progress = Progress(
+            attempt=self._spec.attempt,
+            done=done,
+            total=self._total,
+            unit=self._unit,
+            entered_at=self._entered_at,
+            work_started_at=self._work_started_at,
+            updated_at=self._clock(),
+            values=self._values,
+        )
+        write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
+        self._written_at = self._clock()
