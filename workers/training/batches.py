@@ -1,0 +1,128 @@
+"""The student's input: labeled and pseudo-labeled images in one concatenated batch, augmented a sample at a time."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from workers.data.images import BrokenImage, decode_rgb
+from workers.data.sample_order import epoch_order
+from workers.specs.stages import FailureReason
+from workers.stage_reporter import StageError
+from workers.training.sources import SHARD_WINDOW, SampleSource
+
+_MAX_BROKEN_IN_A_ROW = 1000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes), and images passed over as broken."""
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    broken: int
+
+
+@dataclass(frozen=True)
+class StreamPart:
+    """One source and how many of its images this rank puts into each batch."""
+
+    source: SampleSource
+    images_a_batch: int
+
+
+class BatchStream(IterableDataset[Batch]):
+    """An endless stream of one rank's batches, the same for the same seed, from `start_step` on.
+
+    With loader processes, process w of W makes the steps s with s % W == w, as DataLoader deals them. Ranks and
+    processes never share a sample of an epoch.
+    """
+
+    def __init__(
+        self,
+        parts: list[StreamPart],
+        transform: Callable[[Image.Image], np.ndarray],
+        seed: int,
+        rank: int,
+        world_size: int,
+        start_step: int,
+    ) -> None:
+        self._parts = [part for part in parts if part.images_a_batch > 0]
+        self._transform = transform
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
+        self._start_step = start_step
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        reader, readers = self._rank * workers + worker, self._world_size * workers
+        first_step = self._start_step + worker
+        batches_made = len(range(worker, self._start_step, workers))
+        streams = [
+            _samples(part.source, self._seed, reader, readers, skip=batches_made * part.images_a_batch)
+            for part in self._parts
+        ]
+        for step in itertools.count(first_step, workers):
+            # The augmentation of a step depends on the seed, the reader and the step alone.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(hash((self._seed, reader, step)) % 2**63)
+                yield self._make_batch(streams)
+
+    def _make_batch(self, streams: list[Iterator[tuple[bytes, torch.Tensor]]]) -> Batch:
+        images, targets, broken = [], [], 0
+        for part, stream in zip(self._parts, streams, strict=True):
+            for _ in range(part.images_a_batch):
+                picture, target, passed_over = _next_readable(stream)
+                images.append(self._transform(picture))
+                targets.append(target)
+                broken += passed_over
+        return Batch(torch.from_numpy(np.stack(images)), torch.stack(targets), broken)
+
+
+def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -> Iterator[Batch]:
+    """The stream's batches, made in this process or in `loader_processes` others."""
+    return iter(
+        DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=loader_processes,
+            pin_memory=pin_memory,
+            prefetch_factor=4 if loader_processes else None,
+        )
+    )
+
+
+def share_of(total: int, rank: int, world_size: int) -> int:
+    """This rank's part of `total` images a batch: equal parts, the remainder to the first ranks."""
+    return total // world_size + (rank < total % world_size)
+
+
+def _samples(
+    source: SampleSource, seed: int, reader: int, readers: int, skip: int
+) -> Iterator[tuple[bytes, torch.Tensor]]:
+    order = itertools.chain.from_iterable(_epoch(source, seed, epoch, reader, readers) for epoch in itertools.count())
+    for shard, row in itertools.islice(order, skip, None):
+        yield source.sample(shard, row)
+
+
+def _epoch(source: SampleSource, seed: int, epoch: int, reader: int, readers: int) -> Iterator[tuple[int, int]]:
+    """A reader's share of one epoch. Where there are fewer rows than readers, the readers without one share all."""
+    if sum(source.rows_per_shard) < readers:
+        return epoch_order(source.rows_per_shard, seed + reader, epoch, 0, 1, SHARD_WINDOW)
+    return epoch_order(source.rows_per_shard, seed, epoch, reader, readers, SHARD_WINDOW)
+
+
+def _next_readable(stream: Iterator[tuple[bytes, torch.Tensor]]) -> tuple[Image.Image, torch.Tensor, int]:
+    for broken in range(_MAX_BROKEN_IN_A_ROW):
+        data, target = next(stream)
+        try:
+            return decode_rgb(data), target, broken
+        except BrokenImage:
+            continue
+    raise StageError(FailureReason.BAD_DATA, f"{_MAX_BROKEN_IN_A_ROW} unreadable training images in a row")

@@ -1,0 +1,152 @@
+"""Where a training sample comes from: encoded image and target distribution of one row of one shard."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from workers.artifact_io import join_uri, open_filesystem
+from workers.data.shard_readers import load_manifest, read_shard
+from workers.specs.datasets import DatasetManifest
+from workers.specs.recipe import Recipe
+from workers.specs.stages import FailureReason, PseudoLabels, part_name
+from workers.stage_reporter import StageError
+from workers.training.loss import labeled_targets
+
+SHARD_WINDOW = 16
+"""Shards that are read at a time, and kept in memory: the shuffling happens within so many."""
+_SELECTION_READERS = 16
+
+
+class SampleSource(Protocol):
+    """Random access to samples by (shard, row), for a reader that stays within a few shards at a time."""
+
+    rows_per_shard: list[int]
+
+    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+        """The encoded image and its target distribution, float32 (classes,)."""
+        ...
+
+
+class LabeledSource:
+    """Labeled images; targets are one-hot with label smoothing."""
+
+    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float) -> None:
+        self._manifest = load_manifest(manifest_uri)
+        self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing)
+        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index))
+        self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
+
+    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+        images = self._shards.get(shard)
+        if images.labels is None:
+            raise StageError(FailureReason.BAD_DATA, f"{self._manifest.shards[shard].uri} has no labels")
+        return images.images[row], self._targets[images.labels[row]]
+
+
+@dataclass(frozen=True)
+class _PseudoShard:
+    images: list[bytes]
+    rows: np.ndarray
+    """Row of the shard for each selected copy, (copies,)."""
+    classes: np.ndarray
+    """(rows, k) class indices, most probable first."""
+    probabilities: np.ndarray
+    """(rows, k) float32."""
+
+
+class PseudoLabeledSource:
+    """Selected pseudo-labeled images, duplicates included; targets are soft or hard as the recipe says."""
+
+    def __init__(self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> None:
+        self._pseudo_labels = pseudo_labels
+        self._num_classes = num_classes
+        self._recipe = recipe
+        self._manifest = load_manifest(pseudo_labels.manifest_uri)
+        self._shards = _ShardCache(self._read)
+        self.rows_per_shard = self._count_copies(self._manifest)
+
+    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+        contents = self._shards.get(shard)
+        image_row = int(contents.rows[row])
+        target = pseudo_target(
+            contents.classes[image_row],
+            contents.probabilities[image_row],
+            self._num_classes,
+            hard=self._recipe.targets == "hard",
+            temperature=self._recipe.temperature,
+        )
+        return contents.images[image_row], target
+
+    def _count_copies(self, manifest: DatasetManifest) -> list[int]:
+        with ThreadPoolExecutor(_SELECTION_READERS) as pool:
+            selections = pool.map(self._read_selection, range(len(manifest.shards)))
+            return [int(copies.sum()) for _, copies in selections]
+
+    def _read_selection(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
+        table = _read_parquet(join_uri(self._pseudo_labels.selection_uri, part_name(shard)), ["row", "copies"])
+        return table["row"].to_numpy(), table["copies"].to_numpy()
+
+    def _read(self, shard: int) -> _PseudoShard:
+        rows, copies = self._read_selection(shard)
+        table = _read_parquet(
+            join_uri(self._pseudo_labels.labels_uri, part_name(shard)), ["top_classes", "top_probabilities"]
+        ).combine_chunks()
+        return _PseudoShard(
+            images=read_shard(self._manifest, shard).images,
+            rows=np.repeat(rows, copies),
+            classes=_rows_by_k(table["top_classes"]),
+            probabilities=_rows_by_k(table["top_probabilities"]).astype(np.float32),
+        )
+
+
+def pseudo_target(
+    classes: np.ndarray, probabilities: np.ndarray, num_classes: int, *, hard: bool, temperature: float
+) -> torch.Tensor:
+    """The target distribution, float32 (num_classes,), of one image from its k most probable classes.
+
+    Soft targets are p^(1/temperature), normalised over the k classes that were kept. Hard ones are one-hot.
+    """
+    target = torch.zeros(num_classes)
+    if hard:
+        target[int(classes[0])] = 1.0
+        return target
+    sharpened = torch.from_numpy(np.asarray(probabilities, dtype=np.float32)) ** (1.0 / temperature)
+    target[torch.from_numpy(classes.astype(np.int64))] = sharpened / sharpened.sum()
+    return target
+
+
+Contents = TypeVar("Contents")
+
+
+class _ShardCache(Generic[Contents]):
+    """Keeps the shards that were used last; each is read once while it stays in the window."""
+
+    def __init__(self, read: Callable[[int], Contents]) -> None:
+        self._read = read
+        self._contents: OrderedDict[int, Contents] = OrderedDict()
+
+    def get(self, shard: int) -> Contents:
+        if shard not in self._contents:
+            self._contents[shard] = self._read(shard)
+            if len(self._contents) > SHARD_WINDOW:
+                self._contents.popitem(last=False)
+        self._contents.move_to_end(shard)
+        return self._contents[shard]
+
+
+def _read_parquet(uri: str, columns: list[str]):
+    filesystem, path = open_filesystem(uri)
+    return pq.read_table(path, columns=columns, filesystem=filesystem)
+
+
+def _rows_by_k(column) -> np.ndarray:
+    """A fixed-size-list column as (rows, k); rows of broken images hold undefined numbers and are never selected."""
+    chunk = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    chunk = chunk.chunk(0) if hasattr(chunk, "chunk") else chunk
+    return chunk.values.to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)

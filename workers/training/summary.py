@@ -1,0 +1,16 @@
+"""What the first worker tells the driver when training has ended: a file, so that it outlives both."""
+
+from workers.specs.frozen import Frozen
+
+SUMMARY_FILE = "train_summary.json"
+
+
+class TrainSummary(Frozen):
+    parameters: int
+    resumed_from_step: int
+    images_seen: int
+    final_loss: float
+    validation_top1: float
+    bad_images: int
+    work_started_at: float
+    work_ended_at: float
