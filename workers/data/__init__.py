@@ -1,0 +1,1 @@
+"""Datasets as the stages read them: shards, pictures, hashes and the order of samples. Free of torch and ray."""

@@ -1,0 +1,39 @@
+"""The file of a dataset's content hashes: 16 bytes each, sorted, without repeats."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.artifact_io import read_bytes, write_bytes
+from workers.data.errors import ShardReadError
+
+HASHES_FILE = "hashes.bin"
+"""Its name, beside manifest.json."""
+
+HASH_BYTES = 16
+
+
+def write_hashes(uri: str, hashes: Iterable[bytes]) -> None:
+    """Writes the file at `uri`, whole or not at all. Every hash is 16 bytes (`images.content_hash`)."""
+    write_bytes(uri, as_hash_array(hashes).tobytes())
+
+
+def read_hashes(uri: str) -> npt.NDArray[np.bytes_]:
+    """The hashes as a sorted array of dtype S16, ready for np.isin and np.searchsorted.
+
+    Take care when you take a single element out: numpy drops its trailing zero bytes. Whole arrays compare rightly.
+    """
+    data = read_bytes(uri)
+    if len(data) % HASH_BYTES:
+        raise ShardReadError(uri, f"{len(data)} bytes is not a multiple of {HASH_BYTES}: the file is damaged")
+    return np.frombuffer(data, dtype=f"S{HASH_BYTES}")
+
+
+def as_hash_array(hashes: Iterable[bytes]) -> npt.NDArray[np.bytes_]:
+    """A sorted array of dtype S16 without repeats."""
+    listed = list(hashes)
+    for value in listed:
+        if len(value) != HASH_BYTES:
+            raise ValueError(f"a content hash has {HASH_BYTES} bytes, not {len(value)}")
+    return np.unique(np.frombuffer(b"".join(listed), dtype=f"S{HASH_BYTES}"))

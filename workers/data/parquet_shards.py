@@ -1,0 +1,107 @@
+"""Parquet shards: images in a binary column, or in a struct column with a `bytes` field."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from workers.artifact_io import open_filesystem
+from workers.data.errors import ShardReadError
+
+
+def holds_images(column_type: pa.DataType) -> bool:
+    """Whether a column of this type can hold encoded images."""
+    if pa.types.is_struct(column_type):
+        position = column_type.get_field_index("bytes")
+        return position >= 0 and _is_binary(column_type.field(position).type)
+    return _is_binary(column_type)
+
+
+def holds_labels(column_type: pa.DataType) -> bool:
+    """Whether a column of this type can hold class labels: integers or strings, also dictionary-encoded ones."""
+    if pa.types.is_dictionary(column_type):
+        return holds_labels(column_type.value_type)
+    return bool(pa.types.is_integer(column_type) or is_string(column_type))
+
+
+def is_string(column_type: pa.DataType) -> bool:
+    """Whether the column holds text."""
+    return bool(
+        pa.types.is_string(column_type) or pa.types.is_large_string(column_type) or pa.types.is_string_view(column_type)
+    )
+
+
+@contextmanager
+def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
+    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged.
+
+    Also errors of reads inside the `with` block become ShardReadErrors that name the file.
+    """
+    try:
+        filesystem, path = open_filesystem(uri)
+        with filesystem.open_input_file(path) as source, pq.ParquetFile(source, pre_buffer=True) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise ShardReadError(uri, "there is no such file") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ShardReadError(uri, f"not a readable Parquet file, perhaps truncated: {error}") from error
+
+
+def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """The named columns as Python values; a struct of images gives its bytes. Only these columns are read."""
+    table = file.read(columns=sorted({_leaf(file.schema_arrow, name) for name in columns}))
+    return {name: _values(table.column(name)) for name in columns}
+
+
+def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]) -> list[bytes]:
+    """The images of some rows, in the order given. Reads only the row groups they are in, one at a time."""
+    starts = np.cumsum([0] + [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+    groups = np.searchsorted(starts, rows, side="right") - 1
+    found: dict[int, bytes] = {}
+    for group in np.unique(groups).tolist():
+        table = file.read_row_group(group, columns=[_leaf(file.schema_arrow, image_column)])
+        wanted = [row for row, row_group in zip(rows, groups, strict=True) if row_group == group]
+        values = _values(table.column(image_column).take([row - starts[group] for row in wanted]))
+        found.update(zip(wanted, (value or b"" for value in values), strict=True))
+    return [found[row] for row in rows]
+
+
+def iterate_images(file: pq.ParquetFile, image_column: str) -> Iterator[bytes]:
+    """Every image in row order, in small batches; b"" for a null."""
+    for batch in file.iter_batches(batch_size=256, columns=[_leaf(file.schema_arrow, image_column)]):
+        for value in _values(batch.column(image_column)):
+            yield value or b""
+
+
+def image_column_bytes(file: pq.ParquetFile, image_column: str) -> int:
+    """Encoded size in bytes of the image column, from the footer."""
+    leaf = _leaf(file.schema_arrow, image_column)
+    total = 0
+    for group in range(file.num_row_groups):
+        metadata = file.metadata.row_group(group)
+        for index in range(metadata.num_columns):
+            if metadata.column(index).path_in_schema == leaf:
+                total += metadata.column(index).total_uncompressed_size
+    return total
+
+
+def _leaf(schema: pa.Schema, column: str) -> str:
+    field = schema.field(column)
+    return f"{column}.bytes" if pa.types.is_struct(field.type) else column
+
+
+def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    if pa.types.is_struct(column.type):
+        column = pc.struct_field(column, "bytes")
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_binary(column_type: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(column_type) or pa.types.is_large_binary(column_type) or pa.types.is_binary_view(column_type)
+    )
