@@ -1,0 +1,113 @@
+"""The state machine: from what is on record and what was seen, what to do next. No I/O, no clock."""
+
+from service.actions import (
+    Action,
+    BeginStopping,
+    CreateAttempt,
+    EndAttempt,
+    EndRun,
+    FinishGeneration,
+    FinishStage,
+    MarkSubmitted,
+    StopJob,
+    SubmitAttempt,
+)
+from service.retry_policy import retry_delay_seconds
+from service.snapshots import ENDED_JOBS, AttemptSnapshot, JobStatus, Observed, RunSnapshot, StageSnapshot
+from service.states import AttemptState, GenerationState, RunState, StageState
+from workers.specs.stages import FailureReason
+
+STOP_AGAIN_SECONDS = 5.0
+"""A job that is still alive this long after it was asked to stop is asked again."""
+SUBMIT_IN_FLIGHT_SECONDS = 30.0
+"""A submit of a reconciler that died may still reach Ray this long after the attempt was put on record."""
+
+
+def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int) -> list[Action]:
+    """What follows for an active run; empty when there is nothing to do but wait.
+
+    `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds.
+    """
+    for generation in run.generations:
+        if generation.state is not GenerationState.SUCCEEDED and all(
+            stage.state is StageState.SUCCEEDED for stage in generation.stages
+        ):
+            return [FinishGeneration(generation.number)]
+    cancelling = run.state is RunState.CANCELLING
+    stage = run.current_stage
+    if stage is None:
+        return [EndRun(RunState.CANCELLED if cancelling else RunState.SUCCEEDED)]
+    if stage.open_attempt is not None:
+        return _follow(stage, stage.open_attempt, observed, now, cancelling)
+    if cancelling:
+        return [EndRun(RunState.CANCELLED, stage.generation, stage.name)]
+    return _start_or_give_up(stage, now, max_attempts)
+
+
+def _follow(
+    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, cancelling: bool
+) -> list[Action]:
+    if observed.result is not None:
+        # The result is written last, so the stage's work is done: its Ray job need not have ended yet.
+        return [FinishStage(stage.generation, stage.name, attempt.number, observed.result)]
+    if observed.job is JobStatus.UNAVAILABLE:
+        return []
+    if attempt.state is AttemptState.SUBMITTING:
+        return _follow_submitting(stage, attempt, observed, now, cancelling)
+    if attempt.state is AttemptState.SUBMITTED:
+        return _follow_submitted(stage, attempt, observed, cancelling)
+    return _follow_stopping(stage, attempt, observed, now)
+
+
+def _follow_submitting(
+    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, cancelling: bool
+) -> list[Action]:
+    if observed.job is not JobStatus.UNKNOWN:
+        return [MarkSubmitted(stage.generation, stage.name, attempt.number)]
+    if not cancelling:
+        return [SubmitAttempt(stage.generation, stage.name, attempt.number)]
+    if now - attempt.created_at < SUBMIT_IN_FLIGHT_SECONDS:
+        return []
+    return [EndAttempt(stage.generation, stage.name, attempt.number, FailureReason.CANCELLED, "cancelled")]
+
+
+def _follow_submitted(
+    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, cancelling: bool
+) -> list[Action]:
+    where = (stage.generation, stage.name, attempt.number)
+    over = observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS
+    if cancelling:
+        return [BeginStopping(*where, FailureReason.CANCELLED, "cancelled")]
+    if observed.failure is not None:
+        action = EndAttempt if over else BeginStopping
+        return [action(*where, observed.failure.reason, observed.failure.message)]
+    if observed.job is JobStatus.UNKNOWN:
+        return [EndAttempt(*where, FailureReason.JOB_LOST, "Ray no longer knows the job")]
+    if over:
+        message = f"the Ray job ended as {observed.job} without a result: {observed.job_message}".rstrip(": ")
+        return [EndAttempt(*where, FailureReason.JOB_FAILED, message)]
+    return []
+
+
+def _follow_stopping(stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float) -> list[Action]:
+    where = (stage.generation, stage.name, attempt.number)
+    if observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS:
+        reason = attempt.failure_reason or FailureReason.CANCELLED
+        return [EndAttempt(*where, reason, attempt.failure_message or "")]
+    if attempt.stop_requested_at is None or now - attempt.stop_requested_at >= STOP_AGAIN_SECONDS:
+        return [StopJob(*where)]
+    return []
+
+
+def _start_or_give_up(stage: StageSnapshot, now: float, max_attempts: int) -> list[Action]:
+    counted = stage.attempts[stage.attempts_before_retry :]
+    failures = [attempt.failure_reason for attempt in counted if attempt.failure_reason is not None]
+    if failures:
+        last = counted[-1]
+        delay = retry_delay_seconds(failures, max_attempts)
+        if delay is None:
+            reason = f"generation {stage.generation}, {stage.name}: {last.failure_reason}: {last.failure_message}"
+            return [EndRun(RunState.FAILED, stage.generation, stage.name, reason)]
+        if last.finished_at is not None and now < last.finished_at + delay:
+            return []
+    return [CreateAttempt(stage.generation, stage.name, len(stage.attempts) + 1)]

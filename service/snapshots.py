@@ -1,0 +1,89 @@
+"""A run as the store knows it, and what was seen of its current attempt: the values that `decide` decides on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
+from workers.specs.stages import AnyStageResult, FailureReason, StageFailure, StageName
+
+
+@dataclass(frozen=True)
+class AttemptSnapshot:
+    """Times are Unix seconds."""
+
+    number: int
+    state: AttemptState
+    created_at: float
+    failure_reason: FailureReason | None = None
+    failure_message: str | None = None
+    stop_requested_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_ATTEMPTS
+
+
+@dataclass(frozen=True)
+class StageSnapshot:
+    generation: int
+    name: StageName
+    state: StageState
+    attempts: tuple[AttemptSnapshot, ...] = ()
+    """In order of their numbers, from 1 without gaps."""
+    attempts_before_retry: int = 0
+    """Attempts up to this number were made before the user asked for a retry, and no longer count."""
+
+    @property
+    def open_attempt(self) -> AttemptSnapshot | None:
+        return self.attempts[-1] if self.attempts and self.attempts[-1].is_open else None
+
+
+@dataclass(frozen=True)
+class GenerationSnapshot:
+    number: int
+    state: GenerationState
+    stages: tuple[StageSnapshot, ...]
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    run_id: str
+    state: RunState
+    generations: tuple[GenerationSnapshot, ...]
+
+    @property
+    def current_stage(self) -> StageSnapshot | None:
+        """The first stage that has not succeeded; None when all have."""
+        stages = (stage for generation in self.generations for stage in generation.stages)
+        return next((stage for stage in stages if stage.state is not StageState.SUCCEEDED), None)
+
+
+class JobStatus(StrEnum):
+    """What Ray says of a job; the two last are ours."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    """Ray has no such job."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """Ray did not answer: nothing is known."""
+
+
+ENDED_JOBS = frozenset({JobStatus.STOPPED, JobStatus.SUCCEEDED, JobStatus.FAILED})
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of the open attempt. Result and failure are those of this attempt, never of an earlier one."""
+
+    job: JobStatus = JobStatus.UNAVAILABLE
+    job_message: str = ""
+    result: AnyStageResult | None = None
+    failure: StageFailure | None = None
+
+
+NOTHING_OBSERVED = Observed()

@@ -1,0 +1,88 @@
+"""The states of runs, generations, stages and attempts, and which may follow which."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    """Asked to stop; a Ray job may still be alive."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class GenerationState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StageState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class AttemptState(StrEnum):
+    SUBMITTING = "submitting"
+    """The submission id is on record; whether Ray has the job is not known."""
+    SUBMITTED = "submitted"
+    """Ray has taken the job."""
+    STOPPING = "stopping"
+    """Over, for the reason on record; its Ray job may still be alive."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ACTIVE_RUNS = frozenset({RunState.RUNNING, RunState.CANCELLING})
+"""Runs that the reconciler looks after."""
+OPEN_ATTEMPTS = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.STOPPING})
+"""Attempts whose Ray job may be alive. A stage has at most one."""
+
+ALLOWED_RUN: Mapping[RunState, frozenset[RunState]] = {
+    RunState.RUNNING: frozenset({RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}),
+    RunState.CANCELLING: frozenset({RunState.CANCELLED}),
+    RunState.SUCCEEDED: frozenset({RunState.RUNNING}),  # one more generation
+    RunState.FAILED: frozenset({RunState.RUNNING}),  # retry
+    RunState.CANCELLED: frozenset({RunState.RUNNING}),  # retry
+}
+ALLOWED_GENERATION: Mapping[GenerationState, frozenset[GenerationState]] = {
+    GenerationState.PENDING: frozenset({GenerationState.RUNNING, GenerationState.CANCELLED}),
+    GenerationState.RUNNING: frozenset({GenerationState.SUCCEEDED, GenerationState.FAILED, GenerationState.CANCELLED}),
+    GenerationState.SUCCEEDED: frozenset(),
+    GenerationState.FAILED: frozenset({GenerationState.RUNNING}),
+    GenerationState.CANCELLED: frozenset({GenerationState.RUNNING}),
+}
+ALLOWED_STAGE: Mapping[StageState, frozenset[StageState]] = {
+    StageState.PENDING: frozenset({StageState.RUNNING, StageState.CANCELLED}),
+    StageState.RUNNING: frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState.CANCELLED}),
+    StageState.SUCCEEDED: frozenset(),
+    StageState.FAILED: frozenset({StageState.PENDING}),
+    StageState.CANCELLED: frozenset({StageState.PENDING}),
+}
+ALLOWED_ATTEMPT: Mapping[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.SUBMITTING: frozenset(
+        {AttemptState.SUBMITTED, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED}
+    ),
+    AttemptState.SUBMITTED: frozenset({AttemptState.STOPPING, AttemptState.SUCCEEDED, AttemptState.FAILED}),
+    # A result that was written while its job was being stopped is still the truth.
+    AttemptState.STOPPING: frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED}),
+    AttemptState.SUCCEEDED: frozenset(),
+    AttemptState.FAILED: frozenset(),
+    AttemptState.CANCELLED: frozenset(),
+}
+
+State = TypeVar("State", bound=StrEnum)
+
+
+def states_before(allowed: Mapping[State, frozenset[State]], state: State) -> list[State]:
+    """The states from which `state` may be entered."""
+    return [before for before, after in allowed.items() if state in after]

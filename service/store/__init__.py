@@ -1,0 +1,1 @@
+"""The database: tables, migrations, and the few statements that read and change them."""

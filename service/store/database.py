@@ -1,0 +1,73 @@
+"""One database, SQLite or PostgreSQL: its engine, and the two kinds of session on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
+
+BUSY_TIMEOUT_SECONDS = 15
+
+
+class Database:
+    """Thread-safe. `url` is sqlite:///FILE or postgresql://..., the latter always by way of psycopg."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _create_engine(_with_driver(make_url(url)))
+        # SQLite's "begin immediate" takes the write lock at once: a transaction that reads first and writes later
+        # would fail when another has written between.
+        self._write_engine = self.engine.execution_options(begin_immediate=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session to read in; what is written in it is rolled back. Keep network calls out of it."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
+        with Session(self._write_engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write_connection(self) -> Iterator[Connection]:
+        """The same without the ORM, for migrations."""
+        with self._write_engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes the pooled connections."""
+        self.engine.dispose()
+
+
+def _with_driver(url: URL) -> URL:
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _create_engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        # pool_pre_ping: a restarted server costs one more round trip, not a failed request.
+        return create_engine(url, pool_pre_ping=True)
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite_connection)
+    event.listen(engine, "begin", _begin_sqlite_transaction)
+    return engine
+
+
+def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: see _begin_sqlite_transaction
+    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+    connection.execute("pragma foreign_keys = on")
+    # With a write-ahead log, NORMAL loses nothing when a process dies, only when the machine does.
+    connection.execute("pragma synchronous = normal")
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("begin_immediate", False)
+    connection.exec_driver_sql("begin immediate" if immediate else "begin")

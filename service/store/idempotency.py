@@ -1,0 +1,38 @@
+"""Idempotency keys: the same request with the same key gets the first answer, and is carried out once."""
+
+import hashlib
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from service.errors import Conflict, InvalidRequest
+from service.store.tables import IdempotencyKeyRow
+
+MAX_KEY_LENGTH = 200
+
+
+def request_hash(kind: str, body: BaseModel) -> str:
+    """Says whether two requests are the same. `kind` names the request and what it acts on."""
+    return hashlib.blake2b(f"{kind}\n{body.model_dump_json()}".encode(), digest_size=16).hexdigest()
+
+
+def check_key(key: str) -> None:
+    """Raises InvalidRequest for a key that is empty or too long."""
+    if not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise InvalidRequest("Idempotency-Key", f"a key has 1 to {MAX_KEY_LENGTH} characters")
+
+
+def first_answer(session: Session, key: str, request: str) -> str | None:
+    """The JSON answered to this request before, if it was; raises Conflict where the key was another request's."""
+    row = session.get(IdempotencyKeyRow, key)
+    if row is None:
+        return None
+    if row.request_hash != request:
+        raise Conflict(f"the idempotency key {key!r} was used before, for another request")
+    return row.answer
+
+
+def remember_answer(session: Session, key: str, request: str, answer: str, now: float) -> None:
+    """Keeps the first answer, in the transaction that it tells of."""
+    session.add(IdempotencyKeyRow(key=key, request_hash=request, answer=answer, created_at=now))
+    session.flush()

@@ -1,0 +1,53 @@
+"""Brings a database to the newest schema; safe when several processes start at once."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from service.store.database import Database
+
+MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
+ADVISORY_LOCK = 7_310_021_964
+"""Any number, the same in every process."""
+WAL_WAIT_SECONDS = 15.0
+
+
+def upgrade(database_url: str) -> None:
+    """Creates or upgrades the tables in one transaction; whoever comes second waits and finds nothing to do."""
+    _switch_sqlite_to_write_ahead_log(database_url)
+    database = Database(database_url)
+    try:
+        with database.write_connection() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK})
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        database.close()
+
+
+def _switch_sqlite_to_write_ahead_log(database_url: str) -> None:
+    """The journal mode stays with the file. SQLite does not wait for its lock here, so this does."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    give_up_at = time.monotonic() + WAL_WAIT_SECONDS
+    while True:
+        connection = sqlite3.connect(url.database, timeout=WAL_WAIT_SECONDS)
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.02)
+        finally:
+            connection.close()

@@ -1,0 +1,169 @@
+"""The tables. Times are Unix seconds; columns that hold JSON are text, written and read by pydantic."""
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service.states import OPEN_ATTEMPTS
+
+_OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
+
+
+class Table(DeclarativeBase):
+    """The base of all tables. Every constraint has a name, so that migrations can change it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class DatasetRow(Table):
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    format: Mapped[str]
+    uri: Mapped[str]
+    classes: Mapped[str] = mapped_column(Text)
+    """JSON list of names in index order."""
+    rows: Mapped[int]
+    shards: Mapped[int]
+    class_counts: Mapped[str | None] = mapped_column(Text)
+    """JSON object, images by class."""
+    sampled: Mapped[int]
+    sampled_bad: Mapped[int]
+    created_at: Mapped[float]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class RunRow(Table):
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    config: Mapped[str] = mapped_column(Text)
+    """RunConfig as JSON."""
+    state: Mapped[str] = mapped_column(index=True)
+    state_reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float]
+    updated_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    lease_token: Mapped[str | None]
+    """Of the reconciler that looks after the run: every state change of a run under way is guarded by it."""
+    lease_expires_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class GenerationRow(Table):
+    __tablename__ = "generations"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    plan: Mapped[str] = mapped_column(Text)
+    """GenerationPlan as JSON."""
+
+
+class StageRow(Table):
+    __tablename__ = "stages"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    """Order in the generation, from 0."""
+    state: Mapped[str]
+    attempts_before_retry: Mapped[int]
+    result: Mapped[str | None] = mapped_column(Text)
+    """result.json, once the stage has succeeded."""
+    ready_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),)
+
+
+class AttemptRow(Table):
+    __tablename__ = "attempts"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(unique=True)
+    """The id of the Ray job."""
+    state: Mapped[str]
+    failure_reason: Mapped[str | None]
+    failure_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float]
+    submitted_at: Mapped[float | None]
+    stop_requested_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
+        CheckConstraint("number >= 1", name="number_from_1"),
+        # No stage runs twice at once, whatever the code above does.
+        Index(
+            "ix_attempts_one_open",
+            "run_id",
+            "generation",
+            "stage",
+            unique=True,
+            sqlite_where=_OPEN_ATTEMPT,
+            postgresql_where=_OPEN_ATTEMPT,
+        ),
+    )
+
+
+class ModelRow(Table):
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    generation: Mapped[int]
+    model: Mapped[str]
+    parameters: Mapped[int]
+    uri: Mapped[str]
+    validation_top1: Mapped[float]
+    test_top1: Mapped[float | None]
+    created_at: Mapped[float]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
+        Index(None, "run_id", "generation", unique=True),
+        Index(None, "created_at", "id"),
+    )
+
+
+class EventRow(Table):
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    at: Mapped[float]
+    generation: Mapped[int | None]
+    stage: Mapped[str | None]
+    attempt: Mapped[int | None]
+    kind: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "run_id", "id"),)
+
+
+class IdempotencyKeyRow(Table):
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str]
+    """Of the kind of request and its body."""
+    answer: Mapped[str] = mapped_column(Text)
+    """The first answer, as JSON."""
+    created_at: Mapped[float]

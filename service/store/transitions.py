@@ -1,0 +1,75 @@
+"""Every change of a state, checked against the table of allowed ones by the statement that makes it."""
+
+from typing import Any
+
+from sqlalchemy import CursorResult, Update, update
+from sqlalchemy.orm import Session
+
+from service.states import (
+    ALLOWED_ATTEMPT,
+    ALLOWED_GENERATION,
+    ALLOWED_RUN,
+    ALLOWED_STAGE,
+    AttemptState,
+    GenerationState,
+    RunState,
+    StageState,
+    states_before,
+)
+from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from workers.specs.stages import StageName
+
+
+class TransitionRefused(Exception):
+    """What is on record has changed since it was read, so that this change of state is no longer allowed."""
+
+
+def set_run_state(session: Session, run_id: str, state: RunState, **values: Any) -> None:
+    """Changes the run's state and the other columns named; raises TransitionRefused, as all functions here do."""
+    before = states_before(ALLOWED_RUN, state)
+    statement = update(RunRow).where(RunRow.id == run_id, RunRow.state.in_(before)).values(state=state, **values)
+    _change_one(session, statement, f"{run_id} may not become {state}")
+
+
+def set_generation_state(session: Session, run_id: str, number: int, state: GenerationState) -> None:
+    before = states_before(ALLOWED_GENERATION, state)
+    statement = (
+        update(GenerationRow)
+        .where(GenerationRow.run_id == run_id, GenerationRow.number == number, GenerationRow.state.in_(before))
+        .values(state=state)
+    )
+    _change_one(session, statement, f"generation {number} of {run_id} may not become {state}")
+
+
+def set_stage_state(
+    session: Session, run_id: str, generation: int, name: StageName, state: StageState, **values: Any
+) -> None:
+    before = states_before(ALLOWED_STAGE, state)
+    statement = (
+        update(StageRow)
+        .where(
+            StageRow.run_id == run_id,
+            StageRow.generation == generation,
+            StageRow.name == name,
+            StageRow.state.in_(before),
+        )
+        .values(state=state, **values)
+    )
+    _change_one(session, statement, f"{name} of generation {generation} of {run_id} may not become {state}")
+
+
+def set_attempt_state(session: Session, submission_id: str, state: AttemptState, **values: Any) -> None:
+    before = states_before(ALLOWED_ATTEMPT, state)
+    statement = (
+        update(AttemptRow)
+        .where(AttemptRow.submission_id == submission_id, AttemptRow.state.in_(before))
+        .values(state=state, **values)
+    )
+    _change_one(session, statement, f"attempt {submission_id} may not become {state}")
+
+
+def _change_one(session: Session, statement: Update, refusal: str) -> None:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    if result.rowcount != 1:
+        raise TransitionRefused(refusal)
