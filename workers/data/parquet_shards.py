@@ -77,16 +77,12 @@ def iterate_images(file: pq.ParquetFile, image_column: str) -> Iterator[bytes]:
             yield value or b""
 
 
-def image_column_bytes(file: pq.ParquetFile, image_column: str) -> int:
+def image_column_bytes(metadata: pq.FileMetaData, schema: pa.Schema, image_column: str) -> int:
     """Encoded size in bytes of the image column, from the footer."""
-    leaf = _leaf(file.schema_arrow, image_column)
-    total = 0
-    for group in range(file.num_row_groups):
-        metadata = file.metadata.row_group(group)
-        for index in range(metadata.num_columns):
-            if metadata.column(index).path_in_schema == leaf:
-                total += metadata.column(index).total_uncompressed_size
-    return total
+    leaf = _leaf(schema, image_column)
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == leaf)
 
 
 def _leaf(schema: pa.Schema, column: str) -> str:

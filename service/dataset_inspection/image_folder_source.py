@@ -1,0 +1,70 @@
+"""Folders of images: shards of up to 1,000 files, each a mix of all classes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from service.dataset_inspection.location import FoundFile, Location
+from service.errors import InvalidRequest
+from workers.artifact_io import open_filesystem
+from workers.data.errors import ShardReadError
+from workers.specs.datasets import DatasetFormat, DatasetRole, Shard
+
+FOLDER_IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"})
+FILES_PER_SHARD = 1000
+
+
+@dataclass(frozen=True)
+class ImageFolderSource:
+    """See `source.Source`. A shard is a group of files."""
+
+    shards: tuple[Shard, ...]
+    image_bytes: int
+    format: DatasetFormat = "image_folder"
+    image_field: str = "uri"
+    label_field: str = "uri"
+
+    def row_name(self, shard_index: int, row: int) -> str:
+        return f"{self.shards[shard_index].uri}/{self.shards[shard_index].members[row]}"
+
+    def label_names(self, shard_index: int) -> list[str | None]:
+        return [member.partition("/")[0] for member in self.shards[shard_index].members]
+
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+        return [self._read(shard_index, row) for row in rows]
+
+    def iterate_images(self, shard_index: int) -> Iterator[bytes]:
+        for row in range(self.shards[shard_index].rows):
+            yield self._read(shard_index, row)
+
+    def _read(self, shard_index: int, row: int) -> bytes:
+        shard = self.shards[shard_index]
+        filesystem, root = open_filesystem(shard.uri)
+        try:
+            with filesystem.open_input_stream(f"{root.rstrip('/')}/{shard.members[row]}", compression=None) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise ShardReadError(self.row_name(shard_index, row), str(error)) from error
+
+
+def open_image_folder_source(role: DatasetRole, location: Location, files: Sequence[FoundFile]) -> ImageFolderSource:
+    """Groups the files. Raises InvalidRequest where a labeled set has images outside of class folders.
+
+    Every n-th file of the sorted list goes to the same shard, not runs of neighbours: those would be of one class,
+    and training shuffles over few shards at a time.
+    """
+    if location.is_file:
+        raise InvalidRequest("uri", f"{location.uri}: an image folder is a folder, this is a file")
+    if role != "unlabeled":
+        for file in files:
+            if "/" not in file.name:
+                raise InvalidRequest(
+                    "uri",
+                    f"{location.uri_of(file)}: lies outside of a class folder; a labeled image folder has one "
+                    "sub-folder for each class",
+                )
+    names = [file.name for file in files]
+    count = ceil(len(names) / FILES_PER_SHARD)
+    groups = [tuple(names[start::count]) for start in range(count)]
+    shards = tuple(Shard(uri=location.uri, rows=len(group), members=group) for group in groups)
+    return ImageFolderSource(shards, sum(file.size for file in files))

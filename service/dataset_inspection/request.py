@@ -1,0 +1,61 @@
+"""The body of POST /datasets."""
+
+from pydantic import ConfigDict, Field
+
+from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.frozen import Frozen
+
+
+class DatasetRequest(Frozen):
+    """A set of images to register, by the place where it lies. Nothing is copied: the files must stay as they are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "digits, labeled",
+                    "role": "labeled",
+                    "uri": "s3://pictures/digits/labeled/",
+                    "format": "parquet",
+                    "image_column": "image",
+                    "label_column": "label",
+                },
+                {"name": "web pictures", "role": "unlabeled", "uri": "/data/web-pictures"},
+            ]
+        }
+    )
+
+    name: str = Field(min_length=1, max_length=120, description="For people to read.")
+    role: DatasetRole = Field(
+        description="labeled: trained on; unlabeled: pseudo-labeled; evaluation: labeled, and never trained on."
+    )
+    uri: str = Field(
+        min_length=1,
+        description="A folder, or one Parquet or tar file: a path on the service's machine (which the Ray nodes must "
+        "share), or an s3:// or gs:// URI. Folders are read with all their sub-folders; hidden files are passed over.",
+    )
+    format: DatasetFormat | None = Field(
+        default=None,
+        description="Null: by the files found. parquet: one image a row. image_folder: the first folder level names "
+        "the class, where there are labels. webdataset: tar files, the label in .cls files.",
+    )
+    image_column: str | None = Field(
+        default=None,
+        description="Parquet only: a binary column of encoded images, or a struct column with a `bytes` field. "
+        "Null: guessed by name (`image`, `bytes`, ...), or the only column of that type.",
+    )
+    label_column: str | None = Field(
+        default=None,
+        description="Parquet only: integers or strings; the class name is the value as text. Null: guessed by name "
+        "(`label`, `class`, ...). Unlabeled datasets: ignored.",
+    )
+    key_column: str | None = Field(
+        default=None,
+        description="Parquet only: integers or strings that name the images. Null: guessed by name (`key`, `id`, "
+        "...); without such a column keys are FILE:ROW.",
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None,
+        description="Class names in index order. Null: the distinct labels, in numeric order where all are integers, "
+        "else sorted. Give them where a dataset does not hold every class. Unlabeled datasets: ignored.",
+    )
