@@ -82,6 +82,7 @@ class Observed:
 
     job: JobStatus = JobStatus.UNAVAILABLE
     job_message: str = ""
+    """Ray's own account of the job; with UNAVAILABLE, why Ray did not answer."""
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
 

@@ -58,15 +58,15 @@ ALLOWED_GENERATION: Mapping[GenerationState, frozenset[GenerationState]] = {
     GenerationState.PENDING: frozenset({GenerationState.RUNNING, GenerationState.CANCELLED}),
     GenerationState.RUNNING: frozenset({GenerationState.SUCCEEDED, GenerationState.FAILED, GenerationState.CANCELLED}),
     GenerationState.SUCCEEDED: frozenset(),
-    GenerationState.FAILED: frozenset({GenerationState.RUNNING}),
-    GenerationState.CANCELLED: frozenset({GenerationState.RUNNING}),
+    GenerationState.FAILED: frozenset({GenerationState.PENDING}),  # retry
+    GenerationState.CANCELLED: frozenset({GenerationState.PENDING}),  # retry
 }
 ALLOWED_STAGE: Mapping[StageState, frozenset[StageState]] = {
     StageState.PENDING: frozenset({StageState.RUNNING, StageState.CANCELLED}),
     StageState.RUNNING: frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState.CANCELLED}),
     StageState.SUCCEEDED: frozenset(),
-    StageState.FAILED: frozenset({StageState.PENDING}),
-    StageState.CANCELLED: frozenset({StageState.PENDING}),
+    StageState.FAILED: frozenset({StageState.PENDING}),  # retry
+    StageState.CANCELLED: frozenset({StageState.PENDING}),  # retry
 }
 ALLOWED_ATTEMPT: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.SUBMITTING: frozenset(

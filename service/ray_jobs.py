@@ -1,0 +1,124 @@
+"""A thin client of Ray's jobs REST API: submit, status, stop, logs, version.
+
+https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from service.errors import RayUnavailable
+from service.snapshots import JobStatus
+
+TIMEOUT = httpx.Timeout(15.0, connect=3.0)
+"""Seconds. Ray itself waits 10 s for its agent before it answers 500."""
+
+
+class JobRejected(Exception):
+    """Ray refuses the job as it is; asking again does not help."""
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """What Ray says of a job. `message` is Ray's own account, for people."""
+
+    status: JobStatus
+    message: str = ""
+
+
+class RayJobs:
+    """One kept-alive connection pool to one Ray head. Thread-safe.
+
+    Every method raises RayUnavailable where Ray does not answer, answers 5xx, or refuses our token.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # The head is inside the cluster's network, never behind the proxy of the environment.
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
+        """Submits the stage whose spec is at `spec_uri`; that Ray has the job already counts as success.
+
+        Raises JobRejected where Ray refuses the request itself.
+        """
+        body = {
+            "submission_id": submission_id,
+            "entrypoint": shlex.join([python_executable, "-m", "workers.entrypoint", spec_uri]),
+            # The driver only waits for its workers: reserving a CPU for it would take that from them.
+            "entrypoint_num_cpus": 0,
+            "metadata": dict(metadata),
+        }
+        response = self._send("POST", "/api/jobs/", json=body)
+        if response.status_code >= 400 and "already exists" in response.text:
+            return
+        self._raise_for_server_error(response)
+        if response.status_code >= 400:
+            raise JobRejected(_last_line(response))
+
+    def status(self, submission_id: str) -> JobInfo:
+        """The job's status; UNKNOWN where Ray has no such job."""
+        response = self._send("GET", f"/api/jobs/{submission_id}")
+        if response.status_code == 404:
+            return JobInfo(JobStatus.UNKNOWN)
+        answer = self._json(response)
+        try:
+            return JobInfo(JobStatus(answer["status"]), str(answer.get("message") or ""))
+        except (KeyError, ValueError) as error:
+            raise RayUnavailable(f"Ray's answer on job {submission_id} has no known status: {error}") from error
+
+    def stop(self, submission_id: str) -> None:
+        """Asks Ray to stop the job and returns at once; a job that Ray does not know is stopped."""
+        response = self._send("POST", f"/api/jobs/{submission_id}/stop")
+        if response.status_code != 404:
+            self._json(response)
+
+    def logs(self, submission_id: str) -> str | None:
+        """All that the job's driver has printed; None where Ray has no such job."""
+        response = self._send("GET", f"/api/jobs/{submission_id}/logs")
+        if response.status_code == 404:
+            return None
+        return str(self._json(response).get("logs") or "")
+
+    def version(self) -> str:
+        """Ray's version."""
+        return str(self._json(self._send("GET", "/api/version")).get("ray_version", ""))
+
+    def _send(self, method: str, path: str, json: Any = None) -> httpx.Response:
+        try:
+            return self._client.request(method, path, json=json)
+        except httpx.HTTPError as error:
+            raise RayUnavailable(
+                f"Ray's jobs API at {self._client.base_url} does not answer: {type(error).__name__}: {error}"
+            ) from error
+
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        self._raise_for_server_error(response)
+        try:
+            answer = response.json() if response.status_code < 400 else None
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise RayUnavailable(f"Ray's jobs API answered {response.status_code}: {_last_line(response)}")
+        return answer
+
+    def _raise_for_server_error(self, response: httpx.Response) -> None:
+        if response.status_code >= 500:
+            raise RayUnavailable(f"Ray's jobs API answered {response.status_code}: {_last_line(response)}")
+        if response.status_code in (401, 403):
+            raise RayUnavailable(
+                f"Ray's jobs API answered {response.status_code}: set NOISY_STUDENT_RAY_AUTH_TOKEN to Ray's token"
+            )
+
+
+def _last_line(response: httpx.Response) -> str:
+    """The end of a traceback says what went wrong."""
+    lines = response.text.strip().splitlines()
+    return lines[-1][:500] if lines else "(empty answer)"

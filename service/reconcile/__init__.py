@@ -1,0 +1,1 @@
+"""The reconciler: looks at every active run, decides what follows, and does it."""

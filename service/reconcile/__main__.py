@@ -1,0 +1,35 @@
+"""`python -m service.reconcile`: upgrades the database, then reconciles until SIGTERM or SIGINT."""
+
+import logging
+import signal
+import threading
+import time
+
+from service.ray_jobs import RayJobs
+from service.reconcile.loop import Reconciler
+from service.settings import Settings
+from service.store.database import Database
+from service.store.migrate import upgrade
+
+
+def main() -> None:
+    """Returns after a clean stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, four times a second
+    settings = Settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    upgrade(settings.database_url)
+    database = Database(settings.database_url)
+    token = settings.ray_auth_token
+    ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    try:
+        Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
+    finally:
+        ray_jobs.close()
+        database.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Carries out what was decided. Every change on record is fenced by the run's lease; no network call is made in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.actions import (
+    Action,
+    BeginStopping,
+    CreateAttempt,
+    EndAttempt,
+    EndRun,
+    FinishGeneration,
+    FinishStage,
+    MarkSubmitted,
+    StopJob,
+    SubmitAttempt,
+)
+from service.artifact_layout import ArtifactLayout
+from service.ray_jobs import JobRejected, RayJobs
+from service.reconcile.lease import LeaseBook
+from service.run_config import GenerationPlan
+from service.settings import Settings
+from service.stage_spec_builder import build_stage_spec
+from service.states import AttemptState, GenerationState, RunState, StageState
+from service.store.database import Database
+from service.store.leases import fenced_write
+from service.store.run_store import add_event, load_spec_inputs, submission_id
+from service.store.tables import AttemptRow, GenerationRow, ModelRow, StageRow
+from service.store.transitions import (
+    set_attempt_state,
+    set_generation_state,
+    set_run_state,
+    set_stage_state,
+)
+from workers.artifact_io import write_bytes
+from workers.specs.stages import EvaluateResult, FailureReason, StageName, TrainResult
+
+
+class Applier:
+    """Raises LeaseLost or TransitionRefused where the run has changed hands or state since it was read."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        ray_jobs: RayJobs,
+        leases: LeaseBook,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._ray_jobs = ray_jobs
+        self._leases = leases
+        self._clock = clock
+
+    def apply(self, run_id: str, token: str, action: Action) -> None:
+        """Does it. RayUnavailable from a submit or a stop leaves the record as it was: it is decided again."""
+        match action:
+            case CreateAttempt():
+                self._create_attempt(run_id, token, action)
+            case SubmitAttempt():
+                self._submit(run_id, token, action)
+            case MarkSubmitted():
+                self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
+            case BeginStopping():
+                self._begin_stopping(run_id, token, action)
+            case StopJob():
+                self._stop_job(run_id, token, action)
+            case EndAttempt():
+                self._end_attempt(run_id, token, action)
+            case FinishStage():
+                self._finish_stage(run_id, token, action)
+            case FinishGeneration():
+                self._finish_generation(run_id, token, action)
+            case EndRun():
+                self._end_run(run_id, token, action)
+
+    @contextmanager
+    def _fenced(self, run_id: str, token: str) -> Iterator[tuple[Session, float]]:
+        now = self._clock()
+        with fenced_write(self._database, run_id, token, now) as session:
+            yield session, now
+
+    def _create_attempt(self, run_id: str, token: str, action: CreateAttempt) -> None:
+        with self._fenced(run_id, token) as (session, now):
+            _start(session, run_id, action.generation, action.stage)
+            session.add(
+                AttemptRow(
+                    run_id=run_id,
+                    generation=action.generation,
+                    stage=action.stage,
+                    number=action.attempt,
+                    submission_id=submission_id(run_id, action.generation, action.stage, action.attempt),
+                    state=AttemptState.SUBMITTING,
+                    created_at=now,
+                )
+            )
+
+    def _submit(self, run_id: str, token: str, action: SubmitAttempt) -> None:
+        where = (run_id, action.generation, action.stage)
+        with self._database.read() as session:
+            inputs = load_spec_inputs(session, run_id)
+        spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
+        # A reconciler that slept through its lease must not overwrite the spec of a later attempt.
+        self._leases.renew(run_id)
+        write_bytes(self._layout.spec(*where), spec.model_dump_json().encode())
+        try:
+            self._ray_jobs.submit(
+                submission_id(*where, action.attempt),
+                self._settings.python_executable,
+                self._layout.spec(*where),
+                _metadata(run_id, action),
+            )
+        except JobRejected as error:
+            reason = FailureReason.SUBMIT_FAILED
+            ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")
+            self._end_attempt(run_id, token, ended)
+            return
+        self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
+
+    def _mark_submitted(self, run_id: str, token: str, generation: int, stage: StageName, attempt: int) -> None:
+        job_id = submission_id(run_id, generation, stage, attempt)
+        with self._fenced(run_id, token) as (session, now):
+            set_attempt_state(session, job_id, AttemptState.SUBMITTED, submitted_at=now)
+            add_event(session, run_id, now, "attempt_submitted", f"Ray job {job_id}", generation, stage, attempt)
+
+    def _begin_stopping(self, run_id: str, token: str, action: BeginStopping) -> None:
+        with self._fenced(run_id, token) as (session, _):
+            set_attempt_state(
+                session,
+                submission_id(run_id, action.generation, action.stage, action.attempt),
+                AttemptState.STOPPING,
+                failure_reason=action.reason,
+                failure_message=action.message,
+            )
+
+    def _stop_job(self, run_id: str, token: str, action: StopJob) -> None:
+        job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
+        self._ray_jobs.stop(job_id)
+        with self._fenced(run_id, token) as (session, now):
+            session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now))
+
+    def _end_attempt(self, run_id: str, token: str, action: EndAttempt) -> None:
+        cancelled = action.reason is FailureReason.CANCELLED
+        with self._fenced(run_id, token) as (session, now):
+            set_attempt_state(
+                session,
+                submission_id(run_id, action.generation, action.stage, action.attempt),
+                AttemptState.CANCELLED if cancelled else AttemptState.FAILED,
+                failure_reason=action.reason,
+                failure_message=action.message,
+                finished_at=now,
+            )
+            kind = "attempt_cancelled" if cancelled else "attempt_failed"
+            message = f"{action.reason}: {action.message}"
+            add_event(session, run_id, now, kind, message, action.generation, action.stage, action.attempt)
+
+    def _finish_stage(self, run_id: str, token: str, action: FinishStage) -> None:
+        where = (run_id, action.generation, action.stage)
+        with self._fenced(run_id, token) as (session, now):
+            set_attempt_state(
+                session,
+                submission_id(*where, action.attempt),
+                AttemptState.SUCCEEDED,
+                finished_at=now,
+                # It may have finished its work while it was being stopped.
+                failure_reason=None,
+                failure_message=None,
+            )
+            set_stage_state(
+                session, *where, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json()
+            )
+            _record_model(session, run_id, action, now)
+            _make_next_stage_ready(session, run_id, now)
+            add_event(session, run_id, now, "stage_succeeded", "", action.generation, action.stage, action.attempt)
+
+    def _finish_generation(self, run_id: str, token: str, action: FinishGeneration) -> None:
+        with self._fenced(run_id, token) as (session, now):
+            set_generation_state(session, run_id, action.generation, GenerationState.SUCCEEDED)
+            add_event(session, run_id, now, "generation_succeeded", "", action.generation)
+
+    def _end_run(self, run_id: str, token: str, action: EndRun) -> None:
+        with self._fenced(run_id, token) as (session, now):
+            set_run_state(
+                session,
+                run_id,
+                action.state,
+                state_reason=action.reason,
+                finished_at=now,
+                lease_token=None,
+                lease_expires_at=None,
+            )
+            if action.generation is not None and action.stage is not None:
+                stage_state, generation_state = _END_STATES[action.state]
+                set_stage_state(session, run_id, action.generation, action.stage, stage_state)
+                set_generation_state(session, run_id, action.generation, generation_state)
+            add_event(session, run_id, now, f"run_{action.state}", action.reason or "", action.generation, action.stage)
+        self._leases.forget(run_id)
+
+
+_END_STATES = {
+    RunState.FAILED: (StageState.FAILED, GenerationState.FAILED),
+    RunState.CANCELLED: (StageState.CANCELLED, GenerationState.CANCELLED),
+}
+
+
+def _metadata(run_id: str, action: SubmitAttempt) -> dict[str, str]:
+    return {
+        "run_id": run_id,
+        "generation": str(action.generation),
+        "stage": action.stage,
+        "attempt": str(action.attempt),
+    }
+
+
+def _start(session: Session, run_id: str, generation: int, stage: StageName) -> None:
+    """Sets generation and stage running, if they are not."""
+    stage_state = session.execute(
+        select(StageRow.state).where(
+            StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
+        )
+    ).scalar_one()
+    generation_state = session.execute(
+        select(GenerationRow.state).where(GenerationRow.run_id == run_id, GenerationRow.number == generation)
+    ).scalar_one()
+    if generation_state != GenerationState.RUNNING:
+        set_generation_state(session, run_id, generation, GenerationState.RUNNING)
+    if stage_state != StageState.RUNNING:
+        set_stage_state(session, run_id, generation, stage, StageState.RUNNING)
+
+
+def _record_model(session: Session, run_id: str, action: FinishStage, now: float) -> None:
+    model_id = f"{run_id}-g{action.generation}"
+    match action.result:
+        case TrainResult() as trained:
+            plan = session.execute(
+                select(GenerationRow.plan).where(
+                    GenerationRow.run_id == run_id, GenerationRow.number == action.generation
+                )
+            ).scalar_one()
+            session.add(
+                ModelRow(
+                    id=model_id,
+                    run_id=run_id,
+                    generation=action.generation,
+                    model=GenerationPlan.model_validate_json(plan).model,
+                    parameters=trained.parameters,
+                    uri=trained.model_uri,
+                    validation_top1=trained.validation_top1,
+                    created_at=now,
+                )
+            )
+        case EvaluateResult() as evaluated:
+            session.execute(update(ModelRow).where(ModelRow.id == model_id).values(test_top1=evaluated.metrics.top1))
+
+
+def _make_next_stage_ready(session: Session, run_id: str, now: float) -> None:
+    following = session.execute(
+        select(StageRow)
+        .where(StageRow.run_id == run_id, StageRow.state == StageState.PENDING)
+        .order_by(StageRow.generation, StageRow.position)
+        .limit(1)
+    ).scalar_one_or_none()
+    if following is not None:
+        following.ready_at = now
