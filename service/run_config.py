@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from workers.specs.frozen import Frozen
+from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import ActorPool, WorkerGroup
 
@@ -55,12 +55,13 @@ class RunConfig(Frozen):
     @model_validator(mode="after")
     def _one_student_model_a_generation(self) -> Self:
         if self.generations and len(self.student_models) not in (1, self.generations):
-            raise ValueError(
-                f"student_models must name one model, or one for each of the {self.generations} generations; "
-                f"it names {len(self.student_models)}"
+            raise field_error(
+                "student_models",
+                f"must name one model, or one for each of the {self.generations} generations; "
+                f"it names {len(self.student_models)}",
             )
         if self.generations and self.datasets.unlabeled is None:
-            raise ValueError("datasets.unlabeled is required for one generation or more")
+            raise field_error("datasets.unlabeled", "is required for one generation or more")
         return self
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workers.specs.frozen import Frozen
+from workers.specs.frozen import Frozen, field_error
 
 
 class RandAugment(Frozen):
@@ -76,7 +76,9 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _warm_up_ends_before_training(self) -> "Recipe":
         if self.schedule.warmup_steps >= self.steps:
-            raise ValueError(f"schedule.warmup_steps ({self.schedule.warmup_steps}) must be below steps ({self.steps})")
+            raise field_error(
+                "schedule.warmup_steps", f"must be below steps ({self.steps}); it is {self.schedule.warmup_steps}"
+            )
         return self
 
     @property

@@ -1,0 +1,100 @@
+"""Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.schemas.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
+from service.errors import Conflict, InvalidRequest, NotFound, RayUnavailable, ServiceError
+
+_SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
+    NotFound: (404, "not-found"),
+    Conflict: (409, "conflict"),
+    InvalidRequest: (422, "invalid-request"),
+    RayUnavailable: (503, "ray-unavailable"),
+}
+
+# FastAPI puts where a value came from in front of its path; a reader of the error only needs the path.
+_PLACES = {"body", "query", "path", "header"}
+
+
+def add_error_responses(app: FastAPI) -> None:
+    """Registers the handlers."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _service_error(request: Request, error: Exception) -> JSONResponse:
+    status, slug = next(
+        (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
+    )
+    if isinstance(error, InvalidRequest):
+        wrong = FieldError(field=error.field, message=error.message)
+        return _problem(request, status, slug, _sentence(wrong), [wrong])
+    return _problem(request, status, slug, str(error))
+
+
+def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    details = error.errors()
+    first = details[0]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        return _problem(request, 400, "malformed-request", f"the body is not JSON: {reason}")
+    if first["type"] == "unsupported_media_type":
+        return _problem(request, 415, "unsupported-media-type", first["msg"])
+    errors = [_field_error(detail) for detail in details]
+    return _problem(request, 422, "invalid-request", "; ".join(map(_sentence, errors)), errors)
+
+
+def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    slug = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    detail = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.method} does not work on {request.url.path}",
+    }.get(status, error.detail)
+    response = _problem(request, status, slug, detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _unexpected(request: Request, _error: Exception) -> JSONResponse:
+    # The server logs the traceback; the answer tells nothing of the inside.
+    return _problem(request, 500, "internal-error", "the service failed; its log says why")
+
+
+def _field_error(detail: dict[str, Any]) -> FieldError:
+    path = list(detail["loc"])
+    if path and path[0] in _PLACES:
+        path = path[1:]
+    # A rule over several fields names the one to blame in its context.
+    blamed = detail.get("ctx", {}).get("field")
+    field = ".".join(map(str, [*path, blamed] if blamed else path))
+    return FieldError(field=field, message=str(detail["msg"]).removeprefix("Value error, "))
+
+
+def _sentence(error: FieldError) -> str:
+    return f"{error.field}: {error.message}" if error.field else error.message
+
+
+def _problem(
+    request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()
+) -> JSONResponse:
+    problem = Problem(
+        type=problem_type(slug),
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        errors=list(errors),
+    )
+    return JSONResponse(problem.model_dump(), status_code=status, media_type=PROBLEM_MEDIA_TYPE)

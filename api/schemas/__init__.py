@@ -1,0 +1,1 @@
+"""What the API adds to the service's views: request bodies with examples, problem documents, health, links."""

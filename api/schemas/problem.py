@@ -1,0 +1,64 @@
+"""RFC 9457 problem documents: the one shape of every error."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One thing wrong with a request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str = Field(description="Dotted path into the body, or the parameter's name; empty for the whole body.")
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong, for people and for programs (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(description="The kind of problem; the same for all occurrences.")
+    title: str
+    status: int
+    detail: str = Field(description="What went wrong this time.")
+    instance: str = Field(description="The path that was asked.")
+    errors: list[FieldError] = []
+
+
+_EXAMPLES = {
+    400: ("malformed-request", "the body is not JSON: expected value at line 1 column 1", []),
+    404: ("not-found", "there is no run 'run-0000000000'", []),
+    409: ("conflict", "run run-3f9c2a71d0 is succeeded: only a failed or cancelled run can be retried", []),
+    415: ("unsupported-media-type", "send the body as JSON, with Content-Type: application/json", []),
+    422: (
+        "invalid-request",
+        "student_recipe.noise.dropout: Input should be less than 1",
+        [FieldError(field="student_recipe.noise.dropout", message="Input should be less than 1")],
+    ),
+    503: ("ray-unavailable", "Ray's jobs API does not answer", []),
+}
+
+
+def problem_type(slug: str) -> str:
+    """The URN that names a kind of problem."""
+    return f"urn:problem-type:noisy-student:{slug}"
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: the problems it can answer with, each with an example."""
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    slug, detail, errors = _EXAMPLES[status]
+    title = HTTPStatus(status).phrase
+    example = Problem(
+        type=problem_type(slug), title=title, status=status, detail=detail, instance="/runs", errors=errors
+    )
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example.model_dump()}
+    return {"description": title, "content": {PROBLEM_MEDIA_TYPE: content}}
