@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from workers.data.images import BrokenImage, decode_rgb
-from workers.data.sample_order import epoch_order
+from workers.data.sample_order import endless_order
 from workers.specs.stages import FailureReason
 from workers.stage_reporter import StageError
 from workers.training.sources import SHARD_WINDOW, SampleSource
@@ -106,16 +106,11 @@ def share_of(total: int, rank: int, world_size: int) -> int:
 def _samples(
     source: SampleSource, seed: int, reader: int, readers: int, skip: int
 ) -> Iterator[tuple[bytes, torch.Tensor]]:
-    order = itertools.chain.from_iterable(_epoch(source, seed, epoch, reader, readers) for epoch in itertools.count())
-    for shard, row in itertools.islice(order, skip, None):
-        yield source.sample(shard, row)
-
-
-def _epoch(source: SampleSource, seed: int, epoch: int, reader: int, readers: int) -> Iterator[tuple[int, int]]:
-    """A reader's share of one epoch. Where there are fewer rows than readers, the readers without one share all."""
+    """A reader's samples without end. Where there are fewer rows than readers, every reader reads all of them."""
     if sum(source.rows_per_shard) < readers:
-        return epoch_order(source.rows_per_shard, seed + reader, epoch, 0, 1, SHARD_WINDOW)
-    return epoch_order(source.rows_per_shard, seed, epoch, reader, readers, SHARD_WINDOW)
+        seed, reader, readers = seed + reader, 0, 1
+    for shard, row in endless_order(source.rows_per_shard, seed, reader, readers, skip, SHARD_WINDOW):
+        yield source.sample(shard, row)
 
 
 def _next_readable(stream: Iterator[tuple[bytes, torch.Tensor]]) -> tuple[Image.Image, torch.Tensor, int]:

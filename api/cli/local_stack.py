@@ -1,0 +1,203 @@
+"""A whole stack on one machine: Ray head, API and reconciler as child processes, SQLite and a folder."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import psutil
+
+_START_TIMEOUT_SECONDS = 90.0
+_STOP_TIMEOUT_SECONDS = 15.0
+_OBJECT_STORE_BYTES = 512 << 20
+_RAY_PORT_OPTIONS = (
+    "--port",
+    "--dashboard-port",
+    "--ray-client-server-port",
+    "--dashboard-agent-listen-port",
+    "--dashboard-agent-grpc-port",
+    "--metrics-export-port",
+    "--node-manager-port",
+    "--object-manager-port",
+    "--runtime-env-agent-port",
+)
+
+
+class StackError(Exception):
+    """A part of the stack did not start, and where to read why."""
+
+
+class LocalStack:
+    """Starts a private Ray head, the API and the reconciler, and stops what it started.
+
+    A context manager. All ports are free ones on loopback but for the API's; nothing of another Ray on the machine
+    is touched (`ray stop` would end that one too). Logs go to `home/logs`.
+    """
+
+    def __init__(
+        self, home: Path, api_port: int = 0, num_cpus: int | None = None, announce: Callable[[str], None] = print
+    ) -> None:
+        self.home = home.resolve()
+        ports = free_ports(len(_RAY_PORT_OPTIONS) + 1)
+        self._ray_ports = dict(zip(_RAY_PORT_OPTIONS, ports[1:], strict=True))
+        self.api_url = f"http://127.0.0.1:{api_port or ports[0]}"
+        self.dashboard_url = f"http://127.0.0.1:{self._ray_ports['--dashboard-port']}"
+        self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
+        self._announce = announce
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs = ExitStack()
+
+    def __enter__(self) -> "LocalStack":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts all three and returns when they answer. Raises StackError where one does not."""
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        self.start_ray()
+        self.start_api()
+        self._wait_for("the API", f"{self.api_url}/healthz", "api")
+        self.start_reconciler()
+        self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray")
+
+    def start_ray(self) -> None:
+        """Starts the Ray head on this stack's ports."""
+        options = [str(item) for pair in self._ray_ports.items() for item in pair]
+        self._spawn(
+            "ray",
+            [
+                *(_executable("ray"), "start", "--head", "--block", "--node-ip-address", "127.0.0.1", *options),
+                *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
+                *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
+                *("--include-log-monitor", "false"),
+            ],
+        )
+
+    def start_api(self) -> None:
+        """Starts the API."""
+        self._spawn("api", [sys.executable, "-m", "api"])
+
+    def start_reconciler(self) -> None:
+        """Starts the reconciler."""
+        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"])
+
+    def pid_of(self, name: str) -> int:
+        """The process id of `ray`, `api` or `reconciler`."""
+        return self._children[name].pid
+
+    def supervise(self) -> None:
+        """Restarts the API or the reconciler should one die; returns when Ray has. Call it every second or so."""
+        restart = {"api": self.start_api, "reconciler": self.start_reconciler}
+        for name, start in restart.items():
+            code = self._children[name].poll()
+            if code is not None:
+                self._announce(f"the {name} ended with code {code}; starting it again (log: {self._log_path(name)})")
+                start()
+        if self._children["ray"].poll() is not None:
+            raise StackError(f"the Ray head ended; read {self._log_path('ray')}")
+
+    def stop(self) -> None:
+        """Stops what this stack started, and nothing else: reconciler, API, then Ray with all its processes."""
+        for name in ("reconciler", "api", "ray"):
+            child = self._children.pop(name, None)
+            if child is not None:
+                _stop_tree(child)
+        self._logs.close()
+
+    def environment(self) -> dict[str, str]:
+        """What the children are told, on top of this process's environment."""
+        return {
+            "NOISY_STUDENT_HOME": str(self.home),
+            "NOISY_STUDENT_API_HOST": "127.0.0.1",
+            "NOISY_STUDENT_API_PORT": self.api_url.rpartition(":")[2],
+            "NOISY_STUDENT_RAY_JOBS_URL": self.dashboard_url,
+            "NOISY_STUDENT_PYTHON_EXECUTABLE": sys.executable,
+            # Set on purpose: left out, Ray may write a token to the user's home folder.
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # Log lines of the stages reach the job's log as they are written.
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _spawn(self, name: str, command: list[str]) -> None:
+        log = self._logs.enter_context(self._log_path(name).open("ab"))
+        self._children[name] = subprocess.Popen(
+            command,
+            env={**os.environ, **self.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C reaches us alone; we stop them in order.
+            start_new_session=True,
+        )
+
+    def _wait_for(self, what: str, url: str, name: str) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if self._children[name].poll() is not None:
+                break
+            try:
+                if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise StackError(f"{what} did not start; the last lines of {self._log_path(name)}:\n{self._log_end(name)}")
+
+    def _log_path(self, name: str) -> Path:
+        return self.home / "logs" / f"{name}.log"
+
+    def _log_end(self, name: str) -> str:
+        return "\n".join(self._log_path(name).read_text(errors="replace").splitlines()[-15:])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nothing listens on at this moment, all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(closing(socket.socket())) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _executable(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise StackError(f"the command {name!r} is not installed beside {sys.executable}")
+    return found
+
+
+def _stop_tree(child: "subprocess.Popen[bytes]") -> None:
+    """Ends a child and all that descend from it: asks first, then kills what is left."""
+    try:
+        family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        family = []
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=_STOP_TIMEOUT_SECONDS)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=5)
+    child.wait(timeout=5)

@@ -1,0 +1,1 @@
+"""The demo: real digits, one teacher and three students, over REST."""

@@ -1,0 +1,55 @@
+"""What the demo shows at its end, as JSON: generations, stages with work and overhead, images labeled and kept."""
+
+from typing import Any
+
+from service.views import GenerationView, RunView, StageView
+
+_TIMES = ("work", "overhead", "waiting", "start", "setup", "finish", "total")
+
+
+def demo_report(run: RunView, started_at: float, finished_at: float) -> dict[str, Any]:
+    """The content of build/demo.json."""
+    return {
+        "run_id": run.id,
+        "state": run.state,
+        "seconds": round(finished_at - started_at, 1),
+        "generations": [_generation(generation) for generation in run.generation_details],
+        "stages": [_stage(stage) for generation in run.generation_details for stage in generation.stages],
+        "error_reduction": error_reduction(run),
+    }
+
+
+def error_reduction(run: RunView) -> float | None:
+    """The share of the first teacher's test errors that the last student does not make; None before both are tested."""
+    accuracies = [generation.model.test_top1 for generation in run.generation_details if generation.model]
+    if len(accuracies) < 2 or accuracies[0] is None or accuracies[-1] is None or accuracies[0] >= 1:
+        return None
+    return 1 - (1 - accuracies[-1]) / (1 - accuracies[0])
+
+
+def _generation(generation: GenerationView) -> dict[str, Any]:
+    results = {stage.name: stage.result or {} for stage in generation.stages}
+    model, selection = generation.model, results.get("select", {})
+    return {
+        "generation": generation.number,
+        "model": generation.plan.model,
+        "parameters": model.parameters if model else None,
+        "validation_accuracy": model.validation_top1 if model else None,
+        "test_accuracy": model.test_top1 if model else None,
+        "images_labeled": selection.get("images_labeled"),
+        "images_kept": selection.get("kept"),
+        "images_after_balancing": selection.get("copies"),
+    }
+
+
+def _stage(stage: StageView) -> dict[str, Any]:
+    times = (
+        {f"{name}_seconds": round(getattr(stage.times, f"{name}_seconds"), 2) for name in _TIMES} if stage.times else {}
+    )
+    return {
+        "generation": stage.generation,
+        "stage": stage.name,
+        "state": stage.state,
+        "attempts": len(stage.attempts),
+        **times,
+    }
