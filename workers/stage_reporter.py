@@ -22,9 +22,13 @@ class StageError(Exception):
     """A stage that cannot go on, and why: the reason decides whether the service tries again."""
 
     def __init__(self, reason: FailureReason, message: str) -> None:
-        super().__init__(message)
+        # Both go to args, so that the error survives pickling on its way through Ray.
+        super().__init__(reason, message)
         self.reason = reason
         self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Superseded(Exception):

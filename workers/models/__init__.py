@@ -1,0 +1,1 @@
+"""Models: timm architectures from scratch, their files, and clean inference with them."""

@@ -1,0 +1,50 @@
+"""A trained model's two files: model.safetensors and model.json. Plain timm can load them."""
+
+from collections.abc import Mapping
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from workers.artifact_io import join_uri, read_bytes, write_bytes
+from workers.models.create import model_options
+from workers.models.lean_timm import load_zoo
+from workers.specs.stages import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard, TrainSpec
+
+
+def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
+    """The card of a model that `spec` trains; its validation accuracy is filled in when it is known."""
+    recipe = spec.recipe
+    return ModelCard(
+        model=spec.model,
+        classes=spec.classes,
+        image_size=recipe.image_size,
+        mean=recipe.mean,
+        std=recipe.std,
+        crop="none" if recipe.crop == "none" else "center",
+        model_options=model_options(spec.model, recipe.image_size),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        run_id=spec.run_id,
+        generation=spec.generation,
+        validation_top1=0.0,
+    )
+
+
+def write_model(folder_uri: str, model_state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
+    """Writes the weights, then the card: where there is a card, there is a whole model."""
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model_state.items()}
+    write_bytes(join_uri(folder_uri, WEIGHTS_FILE), safetensors.torch.save(weights))
+    write_bytes(join_uri(folder_uri, MODEL_CARD_FILE), card.model_dump_json(indent=2).encode())
+
+
+def read_card(folder_uri: str) -> ModelCard:
+    """model.json. Raises FileNotFoundError where there is none, and pydantic's ValidationError where it is no card."""
+    return ModelCard.model_validate_json(read_bytes(join_uri(folder_uri, MODEL_CARD_FILE)))
+
+
+def load_model(folder_uri: str) -> tuple[nn.Module, ModelCard]:
+    """The model on the CPU in eval mode, where dropout and drop path are off, and its card."""
+    card = read_card(folder_uri)
+    model = load_zoo(card.model).create_model(card.model, num_classes=len(card.classes), **card.model_options)
+    model.load_state_dict(safetensors.torch.load(read_bytes(join_uri(folder_uri, WEIGHTS_FILE))))
+    return model.eval(), card

@@ -1,0 +1,73 @@
+"""Clean inference: a trained model, encoded pictures in, probabilities out. No noise of any kind."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from workers.models.clean_batches import clean_batches
+from workers.models.files import load_model
+from workers.models.normalize import normalized
+from workers.specs.stages import FailureReason
+from workers.stage_reporter import StageError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of each picture, in the order they were given."""
+
+    probabilities: npt.NDArray[np.float32]
+    """(rows, classes); a broken picture's row is NaN."""
+    broken: dict[int, str]
+    """Row and reason of each picture that cannot be decoded."""
+
+
+class Predictor:
+    """A model in eval mode on one device, with the threads it may use.
+
+    `device` is "cpu", "cuda" or None: the first GPU that this process may see, or else the CPU. `cpus` is what the
+    scheduler gave this process: the model's threads on a CPU, the decoding threads beside a GPU. `batch_size` is the
+    number of pictures in a forward pass.
+    """
+
+    def __init__(self, folder_uri: str, device: str | None = None, cpus: float = 1.0, batch_size: int = 256) -> None:
+        threads = max(1, int(cpus))
+        # Left alone, torch takes a thread for every core of the machine, whatever share of it is ours.
+        torch.set_num_threads(threads)
+        self._folder_uri = folder_uri
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._on_gpu = self._device.type == "cuda"
+        model, self.card = load_model(folder_uri)
+        self._model = model.to(self._device, memory_format=torch.channels_last)
+        self._batch_size = batch_size
+        # On a single CPU threads only take turns; beside a GPU even one decodes while the GPU computes.
+        self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 or self._on_gpu else None
+
+    def predict(self, images: Sequence[bytes]) -> Predictions:
+        """Class probabilities of encoded pictures; any number of them.
+
+        Raises StageError(USER_ERROR) where the model answers with NaN: its training diverged.
+        """
+        probabilities = np.full((len(images), len(self.card.classes)), np.nan, dtype=np.float32)
+        broken: dict[int, str] = {}
+        for batch in clean_batches(images, self.card, self._batch_size, self._decoders):
+            broken.update(batch.broken)
+            if batch.rows:
+                probabilities[batch.rows] = self._probabilities(batch.pixels)
+        return Predictions(probabilities, broken)
+
+    @torch.inference_mode()
+    def _probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        batch = torch.from_numpy(pixels)
+        if self._on_gpu:
+            batch = batch.pin_memory()
+        inputs = normalized(batch.to(self._device, non_blocking=True), self.card.mean, self.card.std)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
+            logits = self._model(inputs)
+        result: npt.NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
+        if not np.isfinite(result).all():
+            raise StageError(FailureReason.USER_ERROR, f"the model at {self._folder_uri} answers with NaN")
+        return result
