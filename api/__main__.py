@@ -1,0 +1,22 @@
+"""`python -m api`: brings the database up to date, then serves the API."""
+
+import logging
+
+import uvicorn
+
+from api.app import create_app
+from service.settings import Settings
+from service.store.migrate import upgrade
+
+
+def main() -> None:
+    """Serves until it is told to stop. Settings come from the environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
+    settings = Settings()
+    upgrade(settings.database_url)
+    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, access_log=False, log_config=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The FastAPI application: routes, problem documents, the web page, and OpenAPI."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.dependencies import open_services
+from api.error_responses import add_error_responses
+from api.pages import add_pages
+from api.routes import datasets, generations, health, models, runs, stages
+from api.schemas.problem import Problem
+from service.settings import Settings
+
+_DESCRIPTION = """
+Noisy Student Training on a Ray cluster: register labeled and unlabeled images, start a run of a teacher and
+generations of students, watch it, and take the models away.
+
+Errors are problem documents (RFC 9457). Listings come in pages, newest first: pass `next_cursor` as `cursor`.
+A POST with an `Idempotency-Key` may be sent again safely.
+"""
+_TAGS = [
+    {"name": "datasets", "description": "Registered, immutable sets of images."},
+    {"name": "runs", "description": "Lines of teachers and students over one set of datasets."},
+    {"name": "generations", "description": "Turns of the loop: label, select, train, evaluate."},
+    {"name": "stages", "description": "Steps of a generation, their attempts (Ray jobs), metrics and logs."},
+    {"name": "models", "description": "What the runs gave."},
+    {"name": "health", "description": "For load balancers and Kubernetes."},
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application on a database that is already migrated. Its connections close when it shuts down."""
+    services = open_services(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    app = FastAPI(
+        title="Noisy Student",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=lifespan,
+        # Views hold request models (a run shows its config): one schema serves both directions.
+        separate_input_output_schemas=False,
+    )
+    app.state.services = services
+    for routes in (datasets, runs, generations, stages, models, health):
+        app.include_router(routes.router)
+    add_pages(app)
+    add_error_responses(app)
+    _document_problems(app)
+    return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Adds the schema that every error response refers to; FastAPI only adds those of JSON answers."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                tags=app.openapi_tags,
+                routes=app.routes,
+                separate_input_output_schemas=False,
+            )
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            definitions = problem.pop("$defs", {})
+            document["components"]["schemas"] |= {**definitions, "Problem": problem}
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,96 @@
+"""What routes take: the service's commands and queries, and the parameters that many of them share."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from service.ray_jobs import RayJobs
+from service.run_commands import RunCommands
+from service.run_queries import RunQueries
+from service.settings import Settings
+from service.store.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    """The control plane as one process holds it."""
+
+    settings: Settings
+    database: Database
+    ray_jobs: RayJobs
+    commands: RunCommands
+    queries: RunQueries
+
+    def close(self) -> None:
+        """Closes the connections to the database and to Ray."""
+        self.ray_jobs.close()
+        self.database.close()
+
+
+def open_services(settings: Settings) -> Services:
+    """Commands and queries on the settings' database and Ray head; connects to neither yet."""
+    database = Database(settings.database_url)
+    token = settings.ray_auth_token
+    ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    return Services(
+        settings=settings,
+        database=database,
+        ray_jobs=ray_jobs,
+        commands=RunCommands(database, settings),
+        queries=RunQueries(database, settings, ray_jobs),
+    )
+
+
+# Async, so that FastAPI calls them in place: a plain function would cost a trip to a thread each.
+async def _commands(request: Request) -> RunCommands:
+    commands: RunCommands = request.app.state.services.commands
+    return commands
+
+
+async def _queries(request: Request) -> RunQueries:
+    queries: RunQueries = request.app.state.services.queries
+    return queries
+
+
+async def _ray_jobs(request: Request) -> RayJobs:
+    ray_jobs: RayJobs = request.app.state.services.ray_jobs
+    return ray_jobs
+
+
+Commands = Annotated[RunCommands, Depends(_commands)]
+Queries = Annotated[RunQueries, Depends(_queries)]
+Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
+
+_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_LARGEST_NUMBER = 1_000_000
+
+RunId = Annotated[str, Path(pattern=_ID, max_length=100, description="The run's id.", examples=["run-3f9c2a71d0"])]
+DatasetId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The dataset's id.", examples=["ds-8a41c0de55"])
+]
+ModelId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The model's id.", examples=["run-3f9c2a71d0-g3"])
+]
+GenerationNumber = Annotated[
+    int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])
+]
+AttemptNumber = Annotated[int, Path(ge=1, le=_LARGEST_NUMBER, description="Attempts count from 1.", examples=[1])]
+Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.", examples=[50])]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=500, description="`next_cursor` of the page before.", examples=["WzE3NjM5MzQ2NjUuMCwgInJ1bi0zZiJd"]
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="Any text of 1 to 200 printable ASCII characters. The same request with the same key is carried "
+        "out once and answered alike; another request with it is a conflict.",
+        examples=["5f0c1b1e-demo-run"],
+    ),
+]

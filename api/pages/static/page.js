@@ -1,0 +1,275 @@
+// The web page: polls the REST API every second and draws runs, generations, stages, curves and events.
+// Data reach the document as text only (textContent, attributes), never as markup.
+
+const ACTIVE = ["running", "cancelling"];
+const POLL_MS = 1000;
+const POLL_FINISHED_MS = 5000;
+const SVG = "http://www.w3.org/2000/svg";
+
+// ---- the two pages ----
+
+async function pollRuns() {
+  const shown = Math.min(100, pollRuns.shown ?? 30);
+  const page = await get(`/runs?limit=${shown}`);
+  const more = byId("more");
+  more.hidden = page.next_cursor === null || shown >= 100;
+  more.onclick = () => { pollRuns.shown = 100; };
+  draw(byId("runs"), page.items.length ? page.items : ["none"], (run) => (run === "none" ? noRuns() : runLine(run)));
+  return POLL_MS;
+}
+
+async function pollRun() {
+  const id = decodeURIComponent(location.pathname.split("/").pop());
+  const path = `/runs/${encodeURIComponent(id)}`;
+  const [run, events] = await Promise.all([get(path), get(`${path}/events?limit=100`)]);
+  document.title = `${run.name} · ${run.state}`;
+  const active = ACTIVE.includes(run.state);
+  const now = active ? Math.floor(Date.now() / 1000) : 0;
+  offer("cancel", run.state === "running", `${path}/cancel`);
+  offer("retry", ["failed", "cancelled"].includes(run.state), `${path}/retry`);
+  const curves = await Promise.all(run.generation_details.map((generation) => validationCurve(path, generation)));
+  draw(byId("summary"), [{ ...run, generation_details: null, now }], summary);
+  draw(
+    byId("generations"),
+    run.generation_details.map((generation, index) => ({
+      ...generation, curve: curves[index], now: generation.state === "running" ? now : 0,
+    })),
+    generationCard,
+  );
+  draw(byId("results"), [run.generation_details], resultTable);
+  draw(byId("events"), events.items, eventLine);
+  return active ? POLL_MS : POLL_FINISHED_MS;
+}
+
+async function poll(step) {
+  let pause = POLL_MS;
+  try {
+    if (!document.hidden) pause = await step();
+    if (Date.now() > (byId("trouble").keepUntil ?? 0)) byId("trouble").hidden = true;
+  } catch (error) {
+    complain(error.message);
+  }
+  setTimeout(poll, pause, step);
+}
+
+// ---- what is drawn ----
+
+function noRuns() {
+  return el("p", { class: "empty" }, "No runs yet. Start one with POST /runs, or with: noisy-student runs create FILE.json");
+}
+
+function runLine(run) {
+  return el("a", { class: "card run", href: `/ui/runs/${encodeURIComponent(run.id)}` },
+    badge(run.state),
+    el("span", { class: "name" }, run.name),
+    el("span", { class: "soft mono" }, run.id),
+    el("span", { class: "soft" }, `${run.generations} ${run.generations === 1 ? "generation" : "generations"}`),
+    el("span", { class: "soft when" }, when(run.created_at)));
+}
+
+function summary(run) {
+  const end = run.finished_at ? Date.parse(run.finished_at) : run.now * 1000;
+  const took = end > 0 ? ` · ${seconds((end - Date.parse(run.created_at)) / 1000)}` : "";
+  return el("div", {},
+    el("div", { class: "title" }, el("h1", {}, run.name), badge(run.state)),
+    el("div", { class: "soft" }, el("span", { class: "mono" }, run.id), ` · started ${when(run.created_at)}${took}`),
+    run.state_reason ? el("p", { class: "failure" }, run.state_reason) : null);
+}
+
+function generationCard(generation) {
+  const { plan } = generation;
+  const randAugment = plan.recipe.noise.rand_augment;
+  const noise = [
+    randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m})` : "no RandAugment",
+    `dropout ${plan.recipe.noise.dropout}`, `drop path ${plan.recipe.noise.drop_path}`,
+  ].join(" · ");
+  return el("article", { class: "card generation" },
+    el("div", {},
+      el("div", { class: "row" },
+        el("h3", {}, `${generation.number} · ${generation.number === 0 ? "teacher" : "student"}`), badge(generation.state)),
+      el("div", { class: "mono" }, plan.model),
+      el("div", { class: "soft" }, noise)),
+    ...generation.stages.map((stage) => stageBlock(stage, generation.now)),
+    generation.curve.length > 1 ? curve(generation.curve) : null);
+}
+
+function stageBlock(stage, now) {
+  const attempt = stage.attempts.reduce((latest, each) => (latest && latest.number > each.number ? latest : each), null);
+  const { progress } = stage;
+  const numbers = progress ? liveNumbers(progress.values) : [];
+  return el("div", { class: `stage ${stage.state}` },
+    el("div", { class: "row" },
+      el("strong", {}, stage.name),
+      el("span", { class: "soft" }, stageTime(stage, now), " ", badge(stage.state))),
+    progress && progress.total > 0
+      ? el("progress", { max: progress.total, value: progress.done, "aria-label": `${stage.name} progress` }) : null,
+    progress ? el("div", { class: "row soft" },
+      el("span", {}, `${count(progress.done)} / ${count(progress.total)} ${progress.unit}`),
+      el("span", {}, numbers.join(" · "))) : null,
+    attempt ? el("div", { class: "soft" },
+      attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
+      /^https?:\/\//.test(attempt.dashboard_url ?? "")
+        ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
+        : el("span", { class: "mono" }, attempt.submission_id)) : null,
+    ...stage.attempts.filter((each) => each.failure_message || each.failure_reason).map((each) =>
+      el("div", { class: "failure" },
+        `attempt ${each.number}: ${[each.failure_reason, each.failure_message].filter(Boolean).join(": ")}`)));
+}
+
+function liveNumbers(values) {
+  const numbers = [];
+  if (values.images_per_second !== undefined) numbers.push(`${count(Math.round(values.images_per_second))} img/s`);
+  if (values.loss !== undefined) numbers.push(`loss ${values.loss.toFixed(3)}`);
+  const accuracy = values.validation_top1 ?? values.top1;
+  if (accuracy !== undefined) numbers.push(`acc ${percent(accuracy)}`);
+  return numbers;
+}
+
+function stageTime(stage, now) {
+  if (stage.times) return `${seconds(stage.times.work_seconds)} + ${seconds(stage.times.overhead_seconds)}`;
+  if (stage.state === "running" && stage.ready_at && now) return seconds(now - Date.parse(stage.ready_at) / 1000);
+  return "";
+}
+
+function resultTable(generations) {
+  const head = ["Generation", "Model", "Parameters", "Test accuracy", "Error reduction", "Kept of labeled"];
+  const teacher = testAccuracy(generations[0]);
+  const rows = generations.map((generation) => {
+    const accuracy = testAccuracy(generation);
+    const selected = generation.stages.find((stage) => stage.name === "select")?.result;
+    const reduction = generation.number > 0 && accuracy !== null && teacher !== null && teacher < 1
+      ? percent((accuracy - teacher) / (1 - teacher)) : "–";
+    return [
+      `${generation.number} ${generation.number === 0 ? "teacher" : "student"}`,
+      generation.plan.model,
+      generation.model ? count(generation.model.parameters) : "–",
+      accuracy === null ? "–" : percent(accuracy),
+      reduction,
+      selected ? `${count(selected.kept)} of ${count(selected.images_labeled)}` : "–",
+    ];
+  });
+  return el("table", {},
+    el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((value) => el("td", {}, value))))));
+}
+
+function eventLine(event) {
+  const where = [event.generation === null ? null : `g${event.generation}`, event.stage].filter(Boolean).join(" ");
+  return el("div", { class: "event" },
+    el("time", { datetime: event.at }, new Date(event.at).toLocaleTimeString()),
+    el("span", {}, where ? el("strong", {}, `${where} `) : null, event.message));
+}
+
+// Validation accuracy over steps. Points are [step, accuracy] in order of step.
+function curve(points) {
+  const [width, height, left, bottom] = [300, 110, 34, 16];
+  const values = points.map(([, value]) => value);
+  const low = Math.min(...values);
+  const high = Math.max(...values, low + 1e-6);
+  const last = points.at(-1)[0];
+  const x = (step) => left + (step / last) * (width - left - 6);
+  const y = (value) => 8 + (1 - (value - low) / (high - low)) * (height - bottom - 12);
+  const label = (text, atX, atY, anchor) => svg("text", { x: atX, y: atY, "text-anchor": anchor }, text);
+  return svg("svg", { class: "curve", viewBox: `0 0 ${width} ${height}`, role: "img",
+    "aria-label": `Validation accuracy, ${percent(values[0])} to ${percent(values.at(-1))}` },
+    ...[low, high].map((value) => svg("line", { class: "grid", x1: left, x2: width - 6, y1: y(value), y2: y(value) })),
+    svg("polyline", { class: "line", points: points.map(([step, value]) => `${x(step)},${y(value)}`).join(" ") }),
+    label(percent(high), left - 4, y(high) + 3, "end"),
+    label(percent(low), left - 4, y(low) + 3, "end"),
+    label("validation accuracy", left, height - 3, "start"),
+    label(`step ${count(last)}`, width - 6, height - 3, "end"));
+}
+
+// ---- numbers ----
+
+function testAccuracy(generation) {
+  return generation?.model?.test_top1 ?? null;
+}
+
+const curves = new Map(); // by generation: the points, and of which progress they are
+
+async function validationCurve(path, generation) {
+  const train = generation.stages.find((stage) => stage.name === "train");
+  if (!train || train.attempts.length === 0) return [];
+  const version = `${train.state} ${train.attempts.length} ${train.progress?.values.validation_top1}`;
+  const known = curves.get(generation.number);
+  if (known?.version === version) return known.points;
+  const { rows } = await get(`${path}/generations/${generation.number}/stages/train/metrics`);
+  const byStep = new Map(); // a resumed attempt repeats steps: the later row counts
+  for (const row of rows) if (row.values.validation_top1 !== undefined) byStep.set(row.step, row.values.validation_top1);
+  const points = [...byStep].sort(([one], [other]) => one - other);
+  curves.set(generation.number, { version, points });
+  return points;
+}
+
+const count = (value) => value.toLocaleString("en");
+const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const when = (iso) => new Date(iso).toLocaleString();
+
+function seconds(value) {
+  if (value < 60) return `${Math.max(0, value).toFixed(value < 10 ? 1 : 0)} s`;
+  return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
+}
+
+// ---- the API and the document ----
+
+async function get(path) {
+  return answer(await fetch(path, { headers: { Accept: "application/json" } }));
+}
+
+async function answer(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.detail ?? `the API answered ${response.status}`);
+  return body;
+}
+
+function offer(id, offered, path) {
+  const button = byId(id);
+  button.hidden = !offered;
+  button.onclick = async () => {
+    if (id === "cancel" && !confirm("Cancel this run?")) return;
+    button.disabled = true;
+    try {
+      await answer(await fetch(path, { method: "POST" }));
+    } catch (error) {
+      complain(error.message);
+      byId("trouble").keepUntil = Date.now() + 8000; // else the next poll would take it away
+    }
+    button.disabled = false;
+  };
+}
+
+function complain(message) {
+  const trouble = byId("trouble");
+  trouble.textContent = message === "Failed to fetch" ? "The API does not answer; trying again." : message;
+  trouble.hidden = false;
+}
+
+// Draws one element a value, and leaves alone those whose value has not changed: selections and focus survive.
+function draw(container, values, build) {
+  const before = container.drawn ?? [];
+  container.drawn = values.map((value, index) => {
+    const text = JSON.stringify(value);
+    return before[index]?.text === text ? before[index] : { text, node: build(value) };
+  });
+  const nodes = container.drawn.map((each) => each.node);
+  nodes.forEach((node, index) => {
+    if (container.children[index] === node) return;
+    if (container.children[index]) container.children[index].replaceWith(node);
+    else container.append(node);
+  });
+  while (container.children.length > nodes.length) container.lastElementChild.remove();
+}
+
+const byId = (id) => document.getElementById(id);
+const badge = (state) => el("span", { class: `badge ${state}` }, state);
+const el = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
+const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+poll(document.body.dataset.page === "run" ? pollRun : pollRuns);

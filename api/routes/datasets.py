@@ -1,0 +1,50 @@
+"""/datasets: register sets of images, and look at them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import Commands, Cursor, DatasetId, IdempotencyKey, Limit, Queries
+from api.schemas.answer_examples import DATASET, answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from api.schemas.request_examples import DATASET_REQUESTS
+from service.dataset_inspection import DatasetRequest
+from service.views import DatasetView, Page
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Register a dataset",
+    responses=answers(201, DATASET, "Registered") | problem_responses(400, 409, 415, 422),
+)
+def register_dataset(
+    request: Annotated[DatasetRequest, strict_json(DatasetRequest), Body(openapi_examples=DATASET_REQUESTS)],
+    response: Response,
+    commands: Commands,
+    idempotency_key: IdempotencyKey = None,
+) -> DatasetView:
+    """Reads a sample, counts the rows and freezes the list of shards. What cannot work is refused with an error that
+    names the file and the field. Nothing is copied."""
+    dataset = commands.register_dataset(request, idempotency_key)
+    response.headers["Location"] = f"/datasets/{dataset.id}"
+    return dataset
+
+
+@router.get("", summary="List datasets", responses=answers(200, page_of(DATASET), "One page") | problem_responses(422))
+def list_datasets(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetView]:
+    """Registered datasets, newest first."""
+    return queries.list_datasets(limit, cursor)
+
+
+@router.get(
+    "/{dataset_id}",
+    summary="Show a dataset",
+    responses=answers(200, DATASET, "The dataset") | problem_responses(404, 422),
+)
+def get_dataset(dataset_id: DatasetId, queries: Queries) -> DatasetView:
+    """One registered dataset: classes, rows, shards and what the sample showed."""
+    return queries.get_dataset(dataset_id)

@@ -1,0 +1,57 @@
+"""/runs/{id}/generations: the turns of the loop."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import Commands, Cursor, GenerationNumber, IdempotencyKey, Limit, Queries, RunId
+from api.schemas.answer_examples import GENERATION, RUN, answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from api.schemas.request_examples import GENERATION_OVERRIDES
+from service.run_config import GenerationOverrides
+from service.views import GenerationView, Page, RunView
+
+router = APIRouter(prefix="/runs/{run_id}/generations", tags=["generations"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Start one more generation",
+    responses=answers(201, RUN, "Started") | problem_responses(400, 404, 409, 415, 422),
+)
+def add_generation(
+    run_id: RunId,
+    overrides: Annotated[
+        GenerationOverrides, strict_json(GenerationOverrides), Body(openapi_examples=GENERATION_OVERRIDES)
+    ],
+    response: Response,
+    commands: Commands,
+    idempotency_key: IdempotencyKey = None,
+) -> RunView:
+    """The last student of a finished run becomes the teacher of one more generation. The body says what it does
+    differently; `{}` is another like the one before."""
+    run = commands.add_generation(run_id, overrides, idempotency_key)
+    response.headers["Location"] = f"/runs/{run_id}/generations/{run.generations - 1}"
+    return run
+
+
+@router.get(
+    "",
+    summary="List a run's generations",
+    responses=answers(200, page_of(GENERATION), "One page") | problem_responses(404, 422),
+)
+def list_generations(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[GenerationView]:
+    """Generations with their plans, stages and models, newest first."""
+    return queries.list_generations(run_id, limit, cursor)
+
+
+@router.get(
+    "/{generation}",
+    summary="Show a generation",
+    responses=answers(200, GENERATION, "The generation") | problem_responses(404, 422),
+)
+def get_generation(run_id: RunId, generation: GenerationNumber, queries: Queries) -> GenerationView:
+    """One generation: its plan, its stages and the model it gave."""
+    return queries.get_generation(run_id, generation)

@@ -1,0 +1,50 @@
+"""/healthz and /readyz: is the process alive, and does it have what it needs."""
+
+import logging
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import Jobs, Queries
+from api.schemas.answer_examples import NOT_READY, READY, answers
+from api.schemas.health import Health, Readiness, ReadinessCheck
+from service.errors import RayUnavailable
+from service.ray_jobs import RayJobs
+from service.run_queries import RunQueries
+
+router = APIRouter(tags=["health"])
+log = logging.getLogger(__name__)
+
+
+@router.get("/healthz", summary="Is the process alive?", responses=answers(200, Health(), "It is"))
+async def healthz() -> Health:
+    """Answers as long as the process does; looks at nothing else."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    summary="Is the service ready?",
+    responses=answers(200, READY, "Ready") | answers(503, NOT_READY, "Not ready"),
+)
+def readyz(response: Response, queries: Queries, jobs: Jobs) -> Readiness:
+    """Asks the database and Ray's jobs API; 503 where either does not answer."""
+    checks = [_check_database(queries), _check_ray(jobs)]
+    ready = all(check.ready for check in checks)
+    response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, checks=checks)
+
+
+def _check_database(queries: RunQueries) -> ReadinessCheck:
+    try:
+        queries.list_runs(limit=1)
+    except Exception as error:  # whatever a driver raises: not ready is the answer
+        log.warning("the database does not answer: %s", error)
+        return ReadinessCheck(name="database", ready=False, detail=f"does not answer: {type(error).__name__}")
+    return ReadinessCheck(name="database", ready=True, detail="answers")
+
+
+def _check_ray(jobs: RayJobs) -> ReadinessCheck:
+    try:
+        return ReadinessCheck(name="ray", ready=True, detail=f"Ray {jobs.version()}")
+    except RayUnavailable as error:
+        return ReadinessCheck(name="ray", ready=False, detail=str(error))

@@ -1,0 +1,84 @@
+"""/runs: start runs, watch them, stop them and start them again."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import Commands, Cursor, IdempotencyKey, Limit, Queries, RunId
+from api.schemas.answer_examples import EVENT, RUN, RUN_SUMMARY, answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from api.schemas.request_examples import RUN_CONFIGS
+from service.run_config import RunConfig
+from service.views import EventView, Page, RunSummary, RunView
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a run",
+    responses=answers(201, RUN, "Started") | problem_responses(400, 409, 415, 422),
+)
+def create_run(
+    config: Annotated[RunConfig, strict_json(RunConfig), Body(openapi_examples=RUN_CONFIGS)],
+    response: Response,
+    commands: Commands,
+    idempotency_key: IdempotencyKey = None,
+) -> RunView:
+    """Starts generation 0, which trains the first teacher, and the generations of students after it. What is
+    impossible is refused at once, with the field to blame."""
+    run = commands.create_run(config, idempotency_key)
+    response.headers["Location"] = f"/runs/{run.id}"
+    return run
+
+
+@router.get("", summary="List runs", responses=answers(200, page_of(RUN_SUMMARY), "One page") | problem_responses(422))
+def list_runs(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[RunSummary]:
+    """All runs, newest first."""
+    return queries.list_runs(limit, cursor)
+
+
+@router.get("/{run_id}", summary="Show a run", responses=answers(200, RUN, "The run") | problem_responses(404, 422))
+def get_run(run_id: RunId, queries: Queries) -> RunView:
+    """One run with its generations, stages, attempts, progress and models."""
+    return queries.get_run(run_id)
+
+
+@router.post(
+    "/{run_id}/cancel",
+    status_code=202,
+    summary="Cancel a run",
+    responses=answers(202, RUN, "Asked to stop") | problem_responses(404, 409, 422),
+)
+def cancel_run(
+    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
+) -> RunView:
+    """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Cancelling twice
+    is the same as once, with or without a key."""
+    response.headers["Location"] = f"/runs/{run_id}"
+    return commands.cancel_run(run_id)
+
+
+@router.post(
+    "/{run_id}/retry",
+    status_code=202,
+    summary="Retry a failed or cancelled run",
+    responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
+)
+def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
+    """Goes on from the stage that failed, with what it has already written. A run that is under way is a conflict, so
+    a repeated request starts nothing twice, with or without a key."""
+    response.headers["Location"] = f"/runs/{run_id}"
+    return commands.retry_run(run_id)
+
+
+@router.get(
+    "/{run_id}/events",
+    summary="List a run's events",
+    responses=answers(200, page_of(EVENT), "One page") | problem_responses(404, 422),
+)
+def list_events(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[EventView]:
+    """The run's history, newest first: what was started, what failed and why, what was tried again."""
+    return queries.list_events(run_id, limit, cursor)

@@ -1,0 +1,88 @@
+"""/runs/{id}/stages and below a generation: stages, their attempts, metrics and logs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api.dependencies import AttemptNumber, Cursor, GenerationNumber, Limit, Queries, RunId
+from api.schemas.answer_examples import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
+from api.schemas.metrics import StageMetrics
+from api.schemas.problem import problem_responses
+from service.views import AttemptView, LogTail, Page, StageView
+from workers.specs.stages import StageName
+
+router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])
+_STAGE = "/generations/{generation}/stages/{stage}"
+Stage = Annotated[StageName, Path(description="The stage's name.", examples=["train"])]
+
+
+@router.get(
+    "/stages",
+    summary="List a run's stages",
+    responses=answers(200, page_of(STAGE), "One page") | problem_responses(404, 422),
+)
+def list_stages(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[StageView]:
+    """The stages of all generations, newest first."""
+    return queries.list_stages(run_id, limit, cursor)
+
+
+@router.get(_STAGE, summary="Show a stage", responses=answers(200, STAGE, "The stage") | problem_responses(404, 422))
+def get_stage(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageView:
+    """One stage: state, attempts, progress, and once it has succeeded its result and where the time went."""
+    return queries.get_stage(run_id, generation, stage)
+
+
+@router.get(
+    f"{_STAGE}/attempts",
+    summary="List a stage's attempts",
+    responses=answers(200, page_of(ATTEMPT), "One page") | problem_responses(404, 422),
+)
+def list_attempts(
+    run_id: RunId,
+    generation: GenerationNumber,
+    stage: Stage,
+    queries: Queries,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[AttemptView]:
+    """Each attempt is one Ray job: its id, its page in Ray's dashboard, and why it failed if it did. Newest first."""
+    return queries.list_attempts(run_id, generation, stage, limit, cursor)
+
+
+@router.get(
+    f"{_STAGE}/attempts/{{attempt}}",
+    summary="Show an attempt",
+    responses=answers(200, ATTEMPT, "The attempt") | problem_responses(404, 422),
+)
+def get_attempt(
+    run_id: RunId, generation: GenerationNumber, stage: Stage, attempt: AttemptNumber, queries: Queries
+) -> AttemptView:
+    """One attempt of a stage."""
+    return queries.get_attempt(run_id, generation, stage, attempt)
+
+
+@router.get(
+    f"{_STAGE}/metrics",
+    summary="Read a stage's metrics",
+    responses=answers(200, METRICS, "All rows") | problem_responses(404, 422),
+)
+def get_metrics(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageMetrics:
+    """What the stage logged, all attempts, in order of attempt and step: loss, accuracy, images a second."""
+    return StageMetrics(rows=queries.stage_metrics(run_id, generation, stage))
+
+
+@router.get(
+    f"{_STAGE}/logs",
+    summary="Read the end of a stage's log",
+    responses=answers(200, LOG_TAIL, "The last lines") | problem_responses(404, 422, 503),
+)
+def get_logs(
+    run_id: RunId,
+    generation: GenerationNumber,
+    stage: Stage,
+    queries: Queries,
+    attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="The latest one by default.")] = None,
+    lines: Annotated[int, Query(ge=1, le=5000, description="How many lines from the end.")] = 200,
+) -> LogTail:
+    """The last lines that the attempt's Ray job has printed."""
+    return queries.log_tail(run_id, generation, stage, attempt, lines)

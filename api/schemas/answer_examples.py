@@ -1,0 +1,173 @@
+"""Examples of answers, as OpenAPI shows them: one run of digits, told through the service's own views."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.schemas.health import Readiness, ReadinessCheck
+from api.schemas.metrics import StageMetrics
+from api.schemas.request_examples import RUN_CONFIGS
+from service.run_config import GenerationPlan, RunConfig
+from service.views import (
+    AttemptView,
+    DatasetView,
+    EventView,
+    GenerationView,
+    LogTail,
+    MetricRow,
+    ModelView,
+    Page,
+    RunSummary,
+    RunView,
+    StageTimes,
+    StageView,
+)
+from workers.specs.stages import Progress
+
+_RUN_ID = "run-3f9c2a71d0"
+_START = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
+_CONFIG = RunConfig.model_validate(RUN_CONFIGS["digits"]["value"], strict=False)
+
+
+def _after(seconds: float) -> datetime:
+    return _START + timedelta(seconds=seconds)
+
+
+DATASET = DatasetView(
+    id="ds-8a41c0de55",
+    name="digits, labeled",
+    role="labeled",
+    format="parquet",
+    uri="/data/digits/labeled",
+    classes=["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    rows=100,
+    shards=1,
+    class_counts={str(digit): 10 for digit in range(10)},
+    sampled=100,
+    sampled_bad=0,
+    created_at=_START,
+)
+ATTEMPT = AttemptView(
+    number=1,
+    submission_id=f"{_RUN_ID}-g0-train-a1",
+    state="succeeded",
+    failure_reason=None,
+    failure_message=None,
+    dashboard_url=f"http://127.0.0.1:8265/#/jobs/{_RUN_ID}-g0-train-a1",
+    created_at=_START,
+    submitted_at=_after(0.1),
+    finished_at=_after(82),
+)
+STAGE = StageView(
+    id=f"{_RUN_ID}-g0-train",
+    run_id=_RUN_ID,
+    generation=0,
+    name="train",
+    state="succeeded",
+    folder_uri=f"/data/artifacts/runs/{_RUN_ID}/gen-0/train",
+    attempts=[ATTEMPT],
+    progress=Progress(
+        attempt=1,
+        done=1500,
+        total=1500,
+        unit="steps",
+        entered_at=_after(1.6).timestamp(),
+        work_started_at=_after(9).timestamp(),
+        updated_at=_after(81.6).timestamp(),
+        values={"loss": 0.61, "images_per_second": 1330.0, "validation_top1": 0.942},
+    ),
+    result={"stage": "train", "parameters": 372_000, "steps": 1500, "validation_top1": 0.942, "bad_images": 0},
+    times=StageTimes(
+        total_seconds=82.0,
+        work_seconds=72.6,
+        overhead_seconds=9.4,
+        waiting_seconds=0.1,
+        start_seconds=1.5,
+        setup_seconds=7.4,
+        finish_seconds=0.4,
+    ),
+    ready_at=_START,
+    finished_at=_after(82),
+)
+MODEL = ModelView(
+    id=f"{_RUN_ID}-g0",
+    run_id=_RUN_ID,
+    generation=0,
+    model="test_resnet",
+    parameters=372_000,
+    uri=f"/data/artifacts/runs/{_RUN_ID}/gen-0/train",
+    validation_top1=0.942,
+    test_top1=0.947,
+    created_at=_after(82),
+)
+GENERATION = GenerationView(
+    number=0,
+    state="succeeded",
+    plan=GenerationPlan(
+        model="test_resnet", recipe=_CONFIG.teacher_recipe, selection=_CONFIG.selection, seed=_CONFIG.seed
+    ),
+    stages=[STAGE],
+    model=MODEL,
+)
+RUN = RunView(
+    id=_RUN_ID,
+    name="digits",
+    state="running",
+    state_reason=None,
+    generations=4,
+    created_at=_START,
+    finished_at=None,
+    config=_CONFIG,
+    generation_details=[GENERATION],
+)
+RUN_SUMMARY = RunSummary(**RUN.model_dump(include=set(RunSummary.model_fields)))
+EVENT = EventView(
+    id=7,
+    at=_after(82),
+    generation=0,
+    stage="train",
+    attempt=1,
+    kind="stage_succeeded",
+    message="train of generation 0 succeeded",
+)
+METRICS = StageMetrics(
+    rows=[
+        MetricRow(
+            attempt=1,
+            step=100,
+            at=_after(14).timestamp(),
+            values={"loss": 1.72, "images_per_second": 1310.0, "validation_top1": 0.81},
+        )
+    ]
+)
+LOG_TAIL = LogTail(attempt=1, submission_id=ATTEMPT.submission_id, lines=["step 1400 loss 0.62", "step 1500 loss 0.61"])
+READY = Readiness(
+    ready=True,
+    checks=[
+        ReadinessCheck(name="database", ready=True, detail="answers"),
+        ReadinessCheck(name="ray", ready=True, detail="Ray 2.60.0"),
+    ],
+)
+NOT_READY = Readiness(
+    ready=False,
+    checks=[
+        ReadinessCheck(name="database", ready=True, detail="answers"),
+        ReadinessCheck(name="ray", ready=False, detail="Ray's jobs API at http://127.0.0.1:8265 does not answer"),
+    ],
+)
+
+
+def page_of(item: BaseModel) -> Page[Any]:
+    """A listing's only page."""
+    return Page[Any](items=[item], next_cursor=None)
+
+
+def answers(status: int, example: BaseModel, description: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of a route: what it answers with, by example."""
+    return {
+        status: {
+            "description": description,
+            "content": {"application/json": {"example": example.model_dump(mode="json")}},
+        }
+    }

@@ -1,0 +1,28 @@
+"""What the health routes answer."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.views import View
+
+
+class Health(View):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ReadinessCheck(View):
+    """One thing that the service needs."""
+
+    name: Literal["database", "ray"]
+    ready: bool
+    detail: str = Field(description="A version where it is ready, else what is wrong.")
+
+
+class Readiness(View):
+    """Whether requests can be served."""
+
+    ready: bool
+    checks: list[ReadinessCheck]

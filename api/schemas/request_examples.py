@@ -1,0 +1,87 @@
+"""Examples of request bodies, as OpenAPI shows them. Tests parse each."""
+
+from typing import Any
+
+DATASET_REQUESTS: dict[str, Any] = {
+    "parquet": {
+        "summary": "Labeled images in Parquet files",
+        "value": {
+            "name": "digits, labeled",
+            "role": "labeled",
+            "uri": "/data/digits/labeled",
+            "format": "parquet",
+            "image_column": "image",
+            "label_column": "label",
+        },
+    },
+    "unlabeled": {
+        "summary": "Unlabeled images in tar files (WebDataset)",
+        "value": {"name": "web pictures", "role": "unlabeled", "uri": "s3://pictures/web", "format": "webdataset"},
+    },
+    "image_folder": {
+        "summary": "An evaluation set in class folders",
+        "value": {"name": "digits, test", "role": "evaluation", "uri": "/data/digits/test", "format": "image_folder"},
+    },
+}
+
+_DATASETS = {
+    "labeled": "ds-8a41c0de55",
+    "unlabeled": "ds-17c3b0a9e2",
+    "validation": "ds-5d20f6b811",
+    "test": "ds-c94e7a3307",
+}
+_DIGITS_RECIPE = {
+    "image_size": 28,
+    "mean": [0.13, 0.13, 0.13],
+    "std": [0.31, 0.31, 0.31],
+    "crop": "none",
+    "horizontal_flip": False,
+    "steps": 600,
+    "noise": {"rand_augment": {"n": 2, "m": 9}, "dropout": 0.3, "drop_path": 0.1},
+    "ema_decay": 0.99,
+}
+RUN_CONFIGS: dict[str, Any] = {
+    "digits": {
+        "summary": "One teacher and three students on small pictures",
+        "value": {
+            "name": "digits",
+            "datasets": _DATASETS,
+            "teacher_model": "test_resnet",
+            "student_models": ["test_resnet"],
+            "generations": 3,
+            "teacher_recipe": {**_DIGITS_RECIPE, "steps": 1500, "unlabeled_ratio": 0},
+            "student_recipe": {**_DIGITS_RECIPE, "unlabeled_ratio": 3},
+            "selection": {"min_confidence": 0.3},
+            "resources": {"train": {"num_workers": 2}},
+            "seed": 1,
+        },
+    },
+    "paper": {
+        "summary": "A larger student each generation, with the paper's noise, on GPUs",
+        "value": {
+            "name": "efficientnet ladder",
+            "datasets": _DATASETS,
+            "teacher_model": "efficientnet_b0",
+            "student_models": ["efficientnet_b1", "efficientnet_b2", "efficientnet_b3"],
+            "generations": 3,
+            "student_recipe": {
+                "image_size": 224,
+                "noise": {"rand_augment": {"n": 2, "m": 12}, "dropout": 0.5, "drop_path": 0.2},
+                "unlabeled_ratio": 14,
+            },
+            "selection": {"min_confidence": 0.3, "max_per_class": 130000},
+            "resources": {
+                "train": {"num_workers": 8, "cpus_per_worker": 8, "gpus_per_worker": 1, "loader_processes": 8},
+                "label": {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8, "gpus_per_actor": 1},
+            },
+        },
+    },
+}
+
+GENERATION_OVERRIDES: dict[str, Any] = {
+    "the same again": {"summary": "One more, like the one before", "value": {}},
+    "another model": {
+        "summary": "A larger student that learns from surer labels only",
+        "value": {"student_model": "efficientnet_b4", "selection": {"min_confidence": 0.6, "max_per_class": 130000}},
+    },
+}
