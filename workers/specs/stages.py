@@ -251,7 +251,7 @@ class Progress(Frozen):
     entered_at: float
     work_started_at: float | None
     updated_at: float
-    values: dict[str, float] = {}
+    values: dict[str, float] = Field(default_factory=dict)
     """The latest metric values, for example loss and images_per_second."""
 
 
@@ -267,7 +267,7 @@ class ModelCard(Frozen):
     """How a clean picture is brought to image_size: resize the short side and crop the centre, or resize the whole."""
     crop_fraction: float = 0.875
     """`center` only: the share of the resized picture that is kept, torchvision's 224 of 256."""
-    model_options: dict[str, int] = {}
+    model_options: dict[str, int] = Field(default_factory=dict)
     """Further arguments of timm.create_model, for example img_size for vision transformers."""
     parameters: int
     run_id: str

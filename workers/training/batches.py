@@ -1,6 +1,7 @@
 """The student's input: labeled and pseudo-labeled images in one concatenated batch, augmented a sample at a time."""
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -72,7 +73,9 @@ class BatchStream(IterableDataset[Batch]):
             # The augmentation of a step depends on the seed, the reader and the step alone.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(hash((self._seed, reader, step)) % 2**63)
-                yield self._make_batch(streams)
+                random.seed(hash((self._seed, reader, step)))
+                batch = self._make_batch(streams)
+            yield batch
 
     def _make_batch(self, streams: list[Iterator[tuple[bytes, torch.Tensor]]]) -> Batch:
         images, targets, broken = [], [], 0

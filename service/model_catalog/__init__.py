@@ -1,0 +1,43 @@
+"""What the control plane knows of timm's models, from a file, so that it needs no torch."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+
+CATALOG_PATH = Path(__file__).with_name("timm.json")
+
+
+class CatalogModel(Frozen):
+    """One timm model."""
+
+    parameters: int = Field(ge=0)
+    """Without the classifier."""
+    parameters_per_class: int = Field(ge=0)
+    """What each class adds: the classifier's weights and bias."""
+    drop_path: bool
+    """Whether stochastic depth acts on it."""
+    dropout: bool
+    img_size: bool
+    """Whether timm.create_model takes `img_size`, as vision transformers do."""
+
+
+class Catalog(Frozen):
+    """The file, written by `service/model_catalog/generate.py`."""
+
+    timm_version: str
+    models: dict[str, CatalogModel]
+
+
+@lru_cache(maxsize=1)
+def load_catalog() -> Mapping[str, CatalogModel]:
+    """All models by name."""
+    return Catalog.model_validate_json(CATALOG_PATH.read_bytes()).models
+
+
+def parameters_with_head(model: CatalogModel, num_classes: int) -> int:
+    """Parameters of the model with a classifier of `num_classes` classes."""
+    return model.parameters + model.parameters_per_class * num_classes
