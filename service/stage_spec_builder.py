@@ -29,6 +29,8 @@ class SpecInputs:
     """By generation."""
     model_uris: Mapping[int, str]
     """The folders of the models trained so far, by generation."""
+    hashed_datasets: frozenset[str]
+    """Those of the run's datasets whose content hashes are on file."""
 
 
 def generation_seed(seed: int, generation: int) -> int:
@@ -95,9 +97,10 @@ class _Builder:
             labels_uri=self._folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
-            held_out_hashes_uris=(
-                self._layout.hashes(self._datasets.validation),
-                self._layout.hashes(self._datasets.test),
+            held_out_hashes_uris=tuple(
+                self._layout.hashes(dataset)
+                for dataset in (self._datasets.validation, self._datasets.test)
+                if dataset in self._inputs.hashed_datasets
             ),
         )
 

@@ -79,7 +79,9 @@ def _parse_result(data: bytes, stage: StageSnapshot) -> AnyStageResult:
 
 def _parse_failure(data: bytes, attempt: int) -> StageFailure:
     try:
-        return StageFailure.model_validate_json(data)
+        failure = StageFailure.model_validate_json(data)
     except ValidationError as error:
         message = f"failure.json cannot be read: {error}"
         return StageFailure(attempt=attempt, reason=FailureReason.STAGE_ERROR, message=message)
+    # PostgreSQL takes no zero characters in a text.
+    return failure.model_copy(update={"message": failure.message.replace("\0", "")})

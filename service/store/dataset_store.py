@@ -1,16 +1,51 @@
 """Reads and writes registered datasets."""
 
+from collections.abc import Iterable
+
 from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.store.tables import DatasetRow
+from workers.specs.datasets import DatasetFormat, DatasetRole
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
-CLASS_COUNTS: TypeAdapter[dict[str, int] | None] = TypeAdapter(dict[str, int] | None)
+CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
+DATASET_ROLE: TypeAdapter[DatasetRole] = TypeAdapter(DatasetRole)
+DATASET_FORMAT: TypeAdapter[DatasetFormat] = TypeAdapter(DatasetFormat)
+
+
+def insert_dataset(session: Session, request: DatasetRequest, inspected: InspectedDataset, now: float) -> DatasetRow:
+    """Adds the row of a dataset whose manifest and hashes are on file."""
+    manifest, counts = inspected.manifest, inspected.class_counts
+    row = DatasetRow(
+        id=manifest.dataset_id,
+        name=request.name,
+        role=manifest.role,
+        format=manifest.format,
+        uri=request.uri,
+        classes=CLASSES.dump_json(manifest.classes).decode(),
+        rows=manifest.rows,
+        shards=len(manifest.shards),
+        class_counts=None if counts is None else CLASS_COUNTS.dump_json(counts).decode(),
+        sampled=inspected.sampled,
+        sampled_bad=inspected.sampled_bad,
+        hashed=inspected.content_hashes is not None,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 def load_classes(session: Session, dataset_id: str) -> tuple[str, ...]:
     """Class names in index order. Raises NoResultFound for an unknown dataset."""
     text = session.execute(select(DatasetRow.classes).where(DatasetRow.id == dataset_id)).scalar_one()
     return CLASSES.validate_json(text)
+
+
+def hashed_among(session: Session, dataset_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the datasets whose content hashes are on file."""
+    statement = select(DatasetRow.id).where(DatasetRow.id.in_(list(dataset_ids)), DatasetRow.hashed.is_(True))
+    return frozenset(session.scalars(statement))

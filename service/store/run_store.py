@@ -10,7 +10,7 @@ from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, 
 from service.stage_order import stages_of
 from service.stage_spec_builder import SpecInputs
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
-from service.store.dataset_store import load_classes
+from service.store.dataset_store import hashed_among, load_classes
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.stages import FailureReason, StageName
@@ -146,6 +146,7 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         classes=load_classes(session, config.datasets.labeled),
         plans=load_plans(session, run_id),
         model_uris={row.generation: row.uri for row in models},
+        hashed_datasets=hashed_among(session, [config.datasets.validation, config.datasets.test]),
     )
 
 

@@ -38,6 +38,8 @@ class DatasetRow(Table):
     """JSON object, images by class."""
     sampled: Mapped[int]
     sampled_bad: Mapped[int]
+    hashed: Mapped[bool]
+    """Whether its images' content hashes are on file; not so for very large datasets."""
     created_at: Mapped[float]
 
     __table_args__ = (Index(None, "created_at", "id"),)

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("class_counts", sa.Text(), nullable=True),
         sa.Column("sampled", sa.Integer(), nullable=False),
         sa.Column("sampled_bad", sa.Integer(), nullable=False),
+        sa.Column("hashed", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
     )

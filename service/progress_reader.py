@@ -1,0 +1,57 @@
+"""Reads what running stages say of themselves: progress.json and the metric rows. Outside of any session."""
+
+import json
+
+from pydantic import ValidationError
+
+from service.artifact_layout import ArtifactLayout
+from service.states import StageState
+from service.views import GenerationView, MetricRow, RunView, StageView
+from workers.artifact_io import read_bytes_if_there
+from workers.specs.stages import Progress
+
+
+class ProgressReader:
+    """Thread-safe. The progress of a stage that has succeeded is read once and kept: it does not change any more."""
+
+    def __init__(self, layout: ArtifactLayout) -> None:
+        self._layout = layout
+        self._final: dict[str, Progress | None] = {}
+
+    def fill_run(self, run: RunView) -> RunView:
+        """The run with the progress of its stages."""
+        return run.model_copy(
+            update={"generation_details": [self.fill_generation(view) for view in run.generation_details]}
+        )
+
+    def fill_generation(self, generation: GenerationView) -> GenerationView:
+        return generation.model_copy(update={"stages": [self.fill_stage(stage) for stage in generation.stages]})
+
+    def fill_stage(self, stage: StageView) -> StageView:
+        return stage.model_copy(update={"progress": self._progress(stage)}) if stage.attempts else stage
+
+    def metric_rows(self, stage: StageView) -> list[MetricRow]:
+        """All rows that the stage's attempts logged, in order of attempt and step."""
+        rows: list[MetricRow] = []
+        for attempt in stage.attempts:
+            uri = self._layout.metrics(stage.run_id, stage.generation, stage.name, attempt.number)
+            data = read_bytes_if_there(uri) or b""
+            rows += [MetricRow.model_validate(json.loads(line)) for line in data.splitlines() if line]
+        return sorted(rows, key=lambda row: (row.attempt, row.step))
+
+    def _progress(self, stage: StageView) -> Progress | None:
+        if stage.id in self._final:
+            return self._final[stage.id]
+        progress = _parse(read_bytes_if_there(self._layout.progress(stage.run_id, stage.generation, stage.name)))
+        if stage.state == StageState.SUCCEEDED:
+            self._final[stage.id] = progress
+        return progress
+
+
+def _parse(data: bytes | None) -> Progress | None:
+    if data is None:
+        return None
+    try:
+        return Progress.model_validate_json(data)
+    except ValidationError:
+        return None  # written by another version: no reason to hide the rest of the run

@@ -1,0 +1,158 @@
+"""What is refused before a run begins, because it cannot work or would prove nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import numpy.typing as npt
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import InvalidRequest
+from service.model_catalog import CatalogModel, parameters_with_head
+from service.run_config import RunConfig, RunDatasets
+from workers.data.hashes import read_hashes
+from workers.specs.datasets import DatasetRole
+from workers.specs.recipe import Recipe
+
+ROLES: Mapping[str, DatasetRole] = {
+    "labeled": "labeled",
+    "unlabeled": "unlabeled",
+    "validation": "evaluation",
+    "test": "evaluation",
+    "pseudo_label_truth": "evaluation",
+}
+"""The role that a dataset must have for each part it can play in a run."""
+KEPT_APART = (
+    ("validation", "labeled"),
+    ("validation", "unlabeled"),
+    ("test", "labeled"),
+    ("test", "unlabeled"),
+    ("test", "validation"),
+)
+"""Parts that may not share an image: accuracy on images that were trained on says nothing."""
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the checks must know of a registered dataset."""
+
+    id: str
+    name: str
+    role: str
+    classes: tuple[str, ...]
+    rows: int
+    hashed: bool
+
+
+def dataset_ids(datasets: RunDatasets) -> dict[str, str]:
+    """Dataset ids by the part they play, without the parts that are not played."""
+    return {part: dataset for part in ROLES if (dataset := getattr(datasets, part)) is not None}
+
+
+def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> None:
+    """Existence, role, rows and classes. `found` are the registered ones, by id. Raises InvalidRequest."""
+    for part, dataset_id in dataset_ids(datasets).items():
+        field = f"datasets.{part}"
+        facts = found.get(dataset_id)
+        if facts is None:
+            raise InvalidRequest(field, f"there is no dataset {dataset_id!r}")
+        if facts.role != ROLES[part]:
+            raise InvalidRequest(field, f"{_named(facts)} has the role {facts.role}, not {ROLES[part]}")
+        if facts.rows == 0:
+            raise InvalidRequest(field, f"{_named(facts)} has no images")
+        if part != "unlabeled":
+            _check_same_classes(field, found[datasets.labeled], facts)
+
+
+def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFacts], layout: ArtifactLayout) -> None:
+    """No evaluation image is trained on, by content hash. Reads the hash files. Raises InvalidRequest."""
+    ids = dataset_ids(datasets)
+    hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
+    for part, other in KEPT_APART:
+        if part not in hashes or other not in hashes:
+            continue
+        shared = count_shared(hashes[part], hashes[other])
+        if shared:
+            raise InvalidRequest(
+                f"datasets.{part}",
+                f"{_named(found[ids[part]])} shares {shared} image(s) with {_named(found[ids[other]])}, "
+                f"the {other} dataset: accuracy on it would prove nothing",
+            )
+
+
+def count_shared(few: npt.NDArray[np.bytes_], many: npt.NDArray[np.bytes_]) -> int:
+    """How many values two sorted arrays without repeats share. Looks each of the fewer ones up in the others."""
+    if len(few) > len(many):
+        few, many = many, few
+    places = np.searchsorted(many, few)
+    within = places < len(many)
+    return int(np.count_nonzero(many[places[within]] == few[within]))
+
+
+def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_classes: int) -> None:
+    """Models are known, grow or stay as large, and have what the noise acts on. Raises InvalidRequest."""
+    check_model("teacher_model", config.teacher_model, catalog)
+    check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
+    previous = config.teacher_model
+    for index, name in enumerate(config.student_models):
+        field = f"student_models.{index}"
+        check_model(field, name, catalog)
+        if not config.allow_smaller_student:
+            check_not_smaller(field, name, previous, catalog, num_classes)
+        check_noise("student_recipe", config.student_recipe, name, catalog)
+        previous = name
+
+
+def check_model(field: str, name: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest for a model that the catalogue does not have."""
+    if name not in catalog:
+        close = get_close_matches(name, catalog, n=NAMES_SHOWN)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InvalidRequest(field, f"timm has no model {name!r}{hint}")
+
+
+def check_not_smaller(
+    field: str, name: str, previous: str, catalog: Mapping[str, CatalogModel], num_classes: int
+) -> None:
+    """Raises InvalidRequest for a student with fewer parameters than its teacher (Xie et al., section 2)."""
+    student = parameters_with_head(catalog[name], num_classes)
+    teacher = parameters_with_head(catalog[previous], num_classes)
+    if student < teacher:
+        raise InvalidRequest(
+            field,
+            f"the student {name} ({student:,} parameters) is smaller than its teacher {previous} ({teacher:,}): "
+            "choose a larger one, or set allow_smaller_student",
+        )
+
+
+def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest for noise that would silently not act on the model."""
+    if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
+        raise InvalidRequest(f"{field}.noise.drop_path", f"{name} has no stochastic depth: drop_path must be 0")
+    if recipe.noise.dropout > 0 and not catalog[name].dropout:
+        raise InvalidRequest(f"{field}.noise.dropout", f"{name} has no dropout: dropout must be 0")
+
+
+def _check_same_classes(field: str, labeled: DatasetFacts, other: DatasetFacts) -> None:
+    if other.classes == labeled.classes:
+        return
+    missing = [name for name in labeled.classes if name not in other.classes]
+    extra = [name for name in other.classes if name not in labeled.classes]
+    parts = [f"lacks {_shortened(missing)}"] if missing else []
+    parts += [f"has also {_shortened(extra)}"] if extra else []
+    difference = " and ".join(parts) or "has them in another order"
+    raise InvalidRequest(
+        field,
+        f"the classes of {_named(other)} are not those of {_named(labeled)}, the labeled dataset: it {difference}",
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:NAMES_SHOWN])
+    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+
+
+def _named(facts: DatasetFacts) -> str:
+    return f"{facts.name!r} ({facts.id})"

@@ -1,0 +1,194 @@
+"""Makes views of rows. Progress is not in the store: `service.progress_reader` adds it, outside of any session."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import NotFound
+from service.run_config import GenerationPlan, RunConfig
+from service.states import AttemptState, StageState
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE
+from service.store.stage_names import stage_name
+from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
+from service.views import (
+    AttemptView,
+    DatasetView,
+    EventView,
+    GenerationView,
+    ModelView,
+    RunSummary,
+    RunView,
+    StageTimes,
+    StageView,
+)
+from workers.specs.stages import STAGE_RESULT
+
+
+class ViewBuilder:
+    """Builds views of runs and their parts. `dashboard_url` is the prefix of links to Ray's dashboard."""
+
+    def __init__(self, layout: ArtifactLayout, dashboard_url: str) -> None:
+        self._layout = layout
+        self._dashboard_url = dashboard_url
+
+    def run(self, session: Session, run_id: str) -> RunView:
+        """The run with all its parts. Raises NotFound."""
+        row = session.get(RunRow, run_id)
+        if row is None:
+            raise NotFound("run", run_id)
+        generations = session.scalars(
+            select(GenerationRow).where(GenerationRow.run_id == run_id).order_by(GenerationRow.number)
+        )
+        details = self.generations(session, run_id, list(generations))
+        return RunView(
+            **run_summary(row, len(details)).model_dump(),
+            config=RunConfig.model_validate_json(row.config),
+            generation_details=details,
+        )
+
+    def generations(self, session: Session, run_id: str, rows: Iterable[GenerationRow]) -> list[GenerationView]:
+        """Generations of one run with their stages and models, in the order of `rows`."""
+        stages = session.scalars(
+            select(StageRow).where(StageRow.run_id == run_id).order_by(StageRow.generation, StageRow.position)
+        )
+        stages_of: dict[int, list[StageView]] = {}
+        for stage in self.stages(session, run_id, stages):
+            stages_of.setdefault(stage.generation, []).append(stage)
+        models = session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))
+        model_of = {model.generation: model_view(model) for model in models}
+        return [
+            GenerationView(
+                number=row.number,
+                state=row.state,
+                plan=GenerationPlan.model_validate_json(row.plan),
+                stages=stages_of.get(row.number, []),
+                model=model_of.get(row.number),
+            )
+            for row in rows
+        ]
+
+    def stages(self, session: Session, run_id: str, rows: Iterable[StageRow]) -> list[StageView]:
+        """Stages of one run with their attempts, in the order of `rows`."""
+        attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number))
+        attempts_of: dict[tuple[int, str], list[AttemptRow]] = {}
+        for attempt in attempts:
+            attempts_of.setdefault((attempt.generation, attempt.stage), []).append(attempt)
+        return [self._stage(row, attempts_of.get((row.generation, row.name), [])) for row in rows]
+
+    def attempt(self, row: AttemptRow) -> AttemptView:
+        return AttemptView(
+            number=row.number,
+            submission_id=row.submission_id,
+            state=row.state,
+            failure_reason=row.failure_reason,
+            failure_message=row.failure_message,
+            dashboard_url=None if row.submitted_at is None else f"{self._dashboard_url}/#/jobs/{row.submission_id}",
+            created_at=_time(row.created_at),
+            submitted_at=_time_or_none(row.submitted_at),
+            finished_at=_time_or_none(row.finished_at),
+        )
+
+    def _stage(self, row: StageRow, attempts: list[AttemptRow]) -> StageView:
+        name = stage_name(row.name)
+        return StageView(
+            id=f"{row.run_id}-g{row.generation}-{name}",
+            run_id=row.run_id,
+            generation=row.generation,
+            name=name,
+            state=row.state,
+            folder_uri=self._layout.stage_folder(row.run_id, row.generation, name),
+            attempts=[self.attempt(attempt) for attempt in attempts],
+            progress=None,
+            result=None if row.result is None else json.loads(row.result),
+            times=_stage_times(row, attempts),
+            ready_at=_time_or_none(row.ready_at),
+            finished_at=_time_or_none(row.finished_at),
+        )
+
+
+def run_summary(row: RunRow, generations: int) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        state_reason=row.state_reason,
+        generations=generations,
+        created_at=_time(row.created_at),
+        finished_at=_time_or_none(row.finished_at),
+    )
+
+
+def model_view(row: ModelRow) -> ModelView:
+    return ModelView(
+        id=row.id,
+        run_id=row.run_id,
+        generation=row.generation,
+        model=row.model,
+        parameters=row.parameters,
+        uri=row.uri,
+        validation_top1=row.validation_top1,
+        test_top1=row.test_top1,
+        created_at=_time(row.created_at),
+    )
+
+
+def dataset_view(row: DatasetRow) -> DatasetView:
+    return DatasetView(
+        id=row.id,
+        name=row.name,
+        role=DATASET_ROLE.validate_python(row.role),
+        format=DATASET_FORMAT.validate_python(row.format),
+        uri=row.uri,
+        classes=list(CLASSES.validate_json(row.classes)),
+        rows=row.rows,
+        shards=row.shards,
+        class_counts=None if row.class_counts is None else CLASS_COUNTS.validate_json(row.class_counts),
+        sampled=row.sampled,
+        sampled_bad=row.sampled_bad,
+        created_at=_time(row.created_at),
+    )
+
+
+def event_view(row: EventRow) -> EventView:
+    return EventView(
+        id=row.id,
+        at=_time(row.at),
+        generation=row.generation,
+        stage=None if row.stage is None else stage_name(row.stage),
+        attempt=row.attempt,
+        kind=row.kind,
+        message=row.message,
+    )
+
+
+def _stage_times(row: StageRow, attempts: list[AttemptRow]) -> StageTimes | None:
+    """Where the time went; attempts that failed before the last one count as waiting."""
+    if row.state != StageState.SUCCEEDED or row.result is None or row.ready_at is None or row.finished_at is None:
+        return None
+    timing = STAGE_RESULT.validate_json(row.result).timing
+    winner = next(attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
+    # Without a submit on record the reconciler was away from before the submit until after the result.
+    submitted_at = timing.entered_at if winner.submitted_at is None else winner.submitted_at
+    total, work = row.finished_at - row.ready_at, timing.work_ended_at - timing.work_started_at
+    # The stage's machine has a clock of its own: no part is below zero.
+    return StageTimes(
+        total_seconds=total,
+        work_seconds=work,
+        overhead_seconds=max(0.0, total - work),
+        waiting_seconds=max(0.0, submitted_at - row.ready_at),
+        start_seconds=max(0.0, timing.entered_at - submitted_at),
+        setup_seconds=max(0.0, timing.work_started_at - timing.entered_at),
+        finish_seconds=max(0.0, row.finished_at - timing.work_ended_at),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _time(seconds)
