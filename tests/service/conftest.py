@@ -1,0 +1,439 @@
+"""What the control plane's tests share: both kinds of database, a Ray jobs API that is a real HTTP server, a clock."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.artifact_layout import ArtifactLayout
+from service.dataset_inspection import DatasetRequest, InspectedDataset
+from service.model_catalog import CatalogModel
+from service.ray_jobs import RayJobs
+from service.reconcile.loop import Reconciler
+from service.run_commands import RunCommands
+from service.run_config import RunConfig
+from service.run_queries import RunQueries
+from service.settings import Settings
+from service.store.database import Database
+from service.store.dataset_store import insert_dataset
+from service.store.migrate import upgrade
+from workers.artifact_io import join_uri, read_bytes, write_bytes
+from workers.data.hashes import write_hashes
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.stages import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    STAGE_SPEC,
+    AnyStageSpec,
+    EvaluateResult,
+    FailureReason,
+    LabelResult,
+    Metrics,
+    SelectResult,
+    StageFailure,
+    StageTiming,
+    TrainResult,
+)
+
+STARTED_AT = 1_800_000_000.0
+UNPRIVILEGED_USERS = ("postgres", "nobody")
+
+
+class FakeClock:
+    """Unix seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = STARTED_AT
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class FakeRay:
+    """A Ray head's jobs API, over real HTTP. Jobs do what the test says."""
+
+    url: str = ""
+    token: str | None = None
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    submits: list[dict[str, Any]] = field(default_factory=list)
+    """The bodies of all submits, those refused included."""
+    stops: list[str] = field(default_factory=list)
+    answers: list[tuple[int, str]] = field(default_factory=list)
+    """Answers that the next requests get, whatever they ask."""
+    down: bool = False
+    stop_ends_jobs: bool = True
+    connections: int = 0
+
+    def spec_of(self, job_id: str) -> AnyStageSpec:
+        """The spec that the job was submitted with, read as the stage would read it."""
+        spec_uri = shlex.split(self.jobs[job_id]["entrypoint"])[-1]
+        return STAGE_SPEC.validate_json(read_bytes(spec_uri))
+
+    def write_result(self, job_id: str, timing: StageTiming | None = None) -> None:
+        """What the stage does last; the Ray job goes on running."""
+        spec = self.spec_of(job_id)
+        write_bytes(join_uri(spec.folder_uri, RESULT_FILE), make_result(spec, timing).model_dump_json().encode())
+
+    def write_failure(self, job_id: str, reason: FailureReason, message: str = "it went wrong") -> None:
+        spec = self.spec_of(job_id)
+        failure = StageFailure(attempt=spec.attempt, reason=reason, message=message)
+        write_bytes(join_uri(spec.folder_uri, FAILURE_FILE), failure.model_dump_json().encode())
+
+    def end(self, job_id: str, status: str = "SUCCEEDED", message: str = "") -> None:
+        self.jobs[job_id].update(status=status, message=message)
+
+    def answer(self, method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
+        """Status and text, as Ray 2.60 gives them."""
+        if self.down:
+            return 503, "the head is away"
+        if self.answers:
+            return self.answers.pop(0)
+        if self.token is not None and authorization != f"Bearer {self.token}":
+            return 401, "Unauthorized"
+        if (method, path) == ("GET", "/api/version"):
+            return 200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""})
+        if (method, path) == ("POST", "/api/jobs/"):
+            assert body is not None
+            return self._submit(body)
+        return self._about_job(path.removeprefix("/api/jobs/"))
+
+    def _submit(self, body: dict[str, Any]) -> tuple[int, str]:
+        self.submits.append(body)
+        job_id = body["submission_id"]
+        if job_id in self.jobs:
+            return 500, f"Traceback...\nRuntimeError: Job with submission_id {job_id} already exists."
+        self.jobs[job_id] = {**body, "status": "RUNNING", "message": "", "logs": ""}
+        return 200, json.dumps({"job_id": job_id, "submission_id": job_id})
+
+    def _about_job(self, path: str) -> tuple[int, str]:
+        job_id, _, what = path.partition("/")
+        if job_id not in self.jobs:
+            return 404, f"Job {job_id} does not exist"
+        if what == "stop":
+            self.stops.append(job_id)
+            if self.stop_ends_jobs:
+                self.end(job_id, "STOPPED")
+            return 200, json.dumps({"stopped": True})
+        if what == "logs":
+            return 200, json.dumps({"logs": self.jobs[job_id]["logs"]})
+        return 200, json.dumps(self.jobs[job_id])
+
+
+def make_result(
+    spec: AnyStageSpec, timing: StageTiming | None = None
+) -> TrainResult | LabelResult | SelectResult | EvaluateResult:
+    """A plausible result of any stage."""
+    timing = timing or StageTiming(entered_at=STARTED_AT, work_started_at=STARTED_AT, work_ended_at=STARTED_AT)
+    common: dict[str, Any] = {"attempt": spec.attempt, "timing": timing}
+    metrics = Metrics(
+        images=2,
+        top1=0.5 + spec.generation / 10,
+        top5=1.0,
+        per_class={"cat": 0.5, "dog": 0.5},
+        expected_calibration_error=0.1,
+        confusion=((1, 0), (1, 0)),
+    )
+    match spec.stage:
+        case "train":
+            return TrainResult(
+                **common,
+                model_uri=spec.folder_uri,
+                parameters=1000,
+                steps=10,
+                resumed_from_step=0,
+                images_seen=100,
+                final_loss=0.1,
+                validation_top1=0.9,
+                bad_images=0,
+            )
+        case "label":
+            return LabelResult(
+                **common,
+                images=10,
+                labeled=10,
+                bad_images=0,
+                shards=1,
+                shards_resumed=0,
+                mean_confidence=0.9,
+                images_per_second=100.0,
+            )
+        case "select":
+            return SelectResult(
+                **common,
+                images_labeled=10,
+                dropped_bad=0,
+                dropped_held_out=0,
+                dropped_low_confidence=2,
+                dropped_over_cap=0,
+                kept=8,
+                copies=8,
+                classes=(),
+            )
+        case "evaluate":
+            return EvaluateResult(**common, metrics=metrics, bad_images=0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ray() -> Iterator[FakeRay]:
+    """A Ray head without jobs."""
+    fake = FakeRay()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            fake.connections += 1
+            super().setup()
+
+        def do_GET(self) -> None:
+            self._serve("GET")
+
+        def do_POST(self) -> None:
+            self._serve("POST")
+
+        def _serve(self, method: str) -> None:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = json.loads(data) if data else None
+            status, answer = fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer.encode())))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield fake
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not binaries:
+        pytest.skip("PostgreSQL's binaries are not in /usr/lib/postgresql: its half of the tests is left out")
+    bin_folder = binaries[-1].parent
+    # Not below pytest's folder, which only its owner may enter.
+    folder = Path(subprocess.check_output(["mktemp", "-d", "-t", "noisy-student-postgres-XXXXXX"], text=True).strip())
+    as_user = _unprivileged(folder)
+    data, log = folder / "data", folder / "log"
+    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=50 -c listen_addresses="
+    try:
+        _run([*as_user, str(bin_folder / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync"])
+        options = f"{quick} -c unix_socket_directories={folder}"
+        _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-l", str(log), "-o", options, "-w", "start"])
+        admin = Database(f"postgresql://tester@/postgres?host={folder}")
+        with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("create database migrated"))
+        admin.close()
+        upgrade(f"postgresql://tester@/migrated?host={folder}")
+        yield f"postgresql://tester@/{{name}}?host={folder}"
+    finally:
+        if data.exists():
+            _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    """The command that runs another as the folder's owner: PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return []
+    for user in UNPRIVILEGED_USERS:
+        if subprocess.run(["id", user], capture_output=True, check=False).returncode == 0:
+            shutil.chown(folder, user)
+            folder.chmod(0o755)
+            return ["runuser", "-u", user, "--"]
+    pytest.skip(f"PostgreSQL does not run as root, and there is none of the users {', '.join(UNPRIVILEGED_USERS)}")
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables."""
+    yield from _database_url(request, tmp_path, template=None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with the newest tables."""
+    for url in _database_url(request, tmp_path, template="migrated"):
+        if request.param == "sqlite":
+            upgrade(url)
+        yield url
+
+
+def _database_url(request: pytest.FixtureRequest, tmp_path: Path, template: str | None) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    pattern = request.getfixturevalue("postgres_url")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = Database(pattern.format(name="postgres"))
+    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name}" + (f" template {template}" if template else "")))
+        yield pattern.format(name=name)
+        connection.execute(text(f"drop database {name} with (force)"))
+    admin.close()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@dataclass
+class Workbench:
+    """A whole control plane on a fake Ray, with the datasets of a small run."""
+
+    database: Database
+    settings: Settings
+    ray: FakeRay
+    ray_jobs: RayJobs
+    clock: FakeClock
+    commands: RunCommands
+    queries: RunQueries
+
+    def add_dataset(
+        self,
+        dataset_id: str,
+        role: Any,
+        hashes: list[bytes] | None = None,
+        classes: tuple[str, ...] = ("cat", "dog"),
+        rows: int = 10,
+    ) -> None:
+        """Puts a dataset on record whose images need not exist."""
+        layout = ArtifactLayout(self.settings.artifact_root)
+        classes = () if role == "unlabeled" else classes
+        manifest = DatasetManifest(
+            dataset_id=dataset_id,
+            role=role,
+            format="parquet",
+            classes=classes,
+            rows=rows,
+            shards=(Shard(uri="/data/a.parquet", rows=rows),),
+        )
+        content_hashes = hashes if hashes is not None else [dataset_id.encode().ljust(16, b"-")]
+        write_hashes(layout.hashes(dataset_id), content_hashes)
+        write_bytes(layout.manifest(dataset_id), manifest.model_dump_json().encode())
+        inspected = InspectedDataset(
+            manifest=manifest,
+            class_counts=dict.fromkeys(classes, rows // 2) if classes else None,
+            content_hashes=content_hashes,
+            sampled=1,
+            sampled_bad=0,
+        )
+        request = DatasetRequest(name=f"the {dataset_id}", role=role, uri="/data")
+        with self.database.write() as session:
+            insert_dataset(session, request, inspected, self.clock())
+
+    def reconciler(self) -> Reconciler:
+        """One more reconciler, as a new process would have."""
+        return Reconciler(self.database, self.settings, self.ray_jobs, self.clock)
+
+    def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
+        """Lets the stages succeed one after the other, up to the first job for which `until` is true."""
+        while True:
+            reconciler.tick()
+            alive = [job_id for job_id, job in self.ray.jobs.items() if job["status"] == "RUNNING"]
+            if not alive:
+                return
+            [job_id] = alive
+            if until(job_id):
+                return
+            self.ray.write_result(job_id)
+            self.ray.end(job_id)
+
+    def play_to_the_end(self, reconciler: Reconciler) -> None:
+        self.play(reconciler, until=lambda _: False)
+
+
+CATALOG = {
+    "small": CatalogModel(parameters=100, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
+    "large": CatalogModel(parameters=900, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
+    "plain": CatalogModel(parameters=500, parameters_per_class=11, drop_path=False, dropout=False, img_size=False),
+}
+
+
+@pytest.fixture
+def bench(database: Database, database_url: str, ray: FakeRay, clock: FakeClock, tmp_path: Path) -> Iterator[Workbench]:
+    settings = Settings(
+        home=tmp_path / "home",
+        database_url=database_url,
+        ray_jobs_url=ray.url,
+        dashboard_url="https://ray.example",
+        python_executable="my python",
+    )
+    ray_jobs = RayJobs(ray.url)
+    bench = Workbench(
+        database=database,
+        settings=settings,
+        ray=ray,
+        ray_jobs=ray_jobs,
+        clock=clock,
+        commands=RunCommands(database, settings, clock, CATALOG),
+        queries=RunQueries(database, settings, ray_jobs),
+    )
+    bench.add_dataset("ds-labeled", "labeled")
+    bench.add_dataset("ds-unlabeled", "unlabeled")
+    bench.add_dataset("ds-validation", "evaluation")
+    bench.add_dataset("ds-test", "evaluation")
+    yield bench
+    ray_jobs.close()
+
+
+@pytest.fixture
+def run_config() -> Callable[..., RunConfig]:
+    """Makes run configurations: one teacher and one student, unless told otherwise."""
+
+    def make(**changes: Any) -> RunConfig:
+        body: dict[str, Any] = {
+            "name": "pets",
+            "datasets": {
+                "labeled": "ds-labeled",
+                "unlabeled": "ds-unlabeled",
+                "validation": "ds-validation",
+                "test": "ds-test",
+            },
+            "teacher_model": "small",
+            "student_models": ["large"],
+            "generations": 1,
+            **changes,
+        }
+        return RunConfig.model_validate_json(json.dumps(body))
+
+    return make

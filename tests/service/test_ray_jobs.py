@@ -1,0 +1,127 @@
+"""The client of Ray's jobs API, against a real HTTP server that answers as Ray 2.60 does."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.errors import RayUnavailable
+from service.ray_jobs import JobRejected, RayJobs
+from service.snapshots import JobStatus
+
+
+@pytest.fixture
+def client(ray: Any) -> Iterator[RayJobs]:
+    client = RayJobs(ray.url)
+    yield client
+    client.close()
+
+
+def submit(client: RayJobs, job_id: str = "job-1", spec_uri: str = "/data/spec.json") -> None:
+    client.submit(job_id, "python3", spec_uri, {"attempt": "1"})
+
+
+def test_the_entrypoint_is_fixed_and_its_argument_never_reaches_a_shell_unquoted(ray: Any, client: RayJobs) -> None:
+    spec_uri = "/my data/$(rm -rf ~)/spec.json"
+
+    submit(client, spec_uri=spec_uri)
+
+    [body] = ray.submits
+    assert shlex.split(body["entrypoint"]) == ["python3", "-m", "workers.entrypoint", spec_uri]
+    assert "'/my data/$(rm -rf ~)/spec.json'" in body["entrypoint"]
+    assert body["entrypoint_num_cpus"] == 0
+    assert body["metadata"] == {"attempt": "1"}
+    assert "runtime_env" not in body
+
+
+def test_a_job_that_exists_already_counts_as_submitted(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    submit(client)
+
+    assert len(ray.submits) == 2
+    assert list(ray.jobs) == ["job-1"]
+
+
+def test_a_head_without_an_agent_is_unavailable_not_a_refusal(ray: Any, client: RayJobs) -> None:
+    ray.answers.append((500, "No available agent to submit job, please try again later."))
+
+    with pytest.raises(RayUnavailable, match="No available agent"):
+        submit(client)
+
+
+def test_a_bad_request_is_a_refusal(ray: Any, client: RayJobs) -> None:
+    ray.answers.append((400, "Traceback...\nTypeError: metadata values must be strings"))
+
+    with pytest.raises(JobRejected, match="metadata values must be strings"):
+        submit(client)
+
+
+def test_the_status_of_an_unknown_job_is_unknown(client: RayJobs) -> None:
+    assert client.status("job-9").status is JobStatus.UNKNOWN
+
+
+def test_the_status_comes_with_rays_own_account(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    ray.end("job-1", "FAILED", "driver exited with 1")
+
+    info = client.status("job-1")
+
+    assert (info.status, info.message) == (JobStatus.FAILED, "driver exited with 1")
+
+
+def test_a_status_that_ray_never_had_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+    ray.answers += [(200, '{"status": "DREAMING"}'), (200, "<html>"), (200, "[]")]
+
+    for _ in range(3):
+        with pytest.raises(RayUnavailable):
+            client.status("job-1")
+
+
+def test_stopping_an_unknown_job_is_no_error(ray: Any, client: RayJobs) -> None:
+    client.stop("job-9")
+
+    submit(client)
+    client.stop("job-1")
+    assert ray.stops == ["job-1"]
+
+
+def test_logs_are_those_of_the_driver_or_none(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    ray.jobs["job-1"]["logs"] = "one\ntwo\n"
+
+    assert client.logs("job-1") == "one\ntwo\n"
+    assert client.logs("job-9") is None
+
+
+def test_a_head_that_is_down_is_unavailable(ray: Any, client: RayJobs) -> None:
+    ray.down = True
+
+    for call in (client.version, lambda: client.status("a"), lambda: client.stop("a"), lambda: client.logs("a")):
+        with pytest.raises(RayUnavailable):
+            call()
+
+
+def test_no_server_at_all_is_unavailable() -> None:
+    client = RayJobs("http://127.0.0.1:9")
+
+    with pytest.raises(RayUnavailable, match="does not answer"):
+        client.version()
+    client.close()
+
+
+def test_the_token_is_sent_and_a_missing_one_is_named(ray: Any, client: RayJobs) -> None:
+    ray.token = "secret"
+
+    with pytest.raises(RayUnavailable, match="NOISY_STUDENT_RAY_AUTH_TOKEN"):
+        submit(client)
+    with_token = RayJobs(ray.url, "secret")
+    assert with_token.version() == "2.60.0"
+    with_token.close()
+
+
+def test_one_connection_serves_many_calls(ray: Any, client: RayJobs) -> None:
+    for _ in range(5):
+        client.version()
+
+    assert ray.connections == 1

@@ -1,0 +1,112 @@
+"""What each stage is told."""
+
+from collections.abc import Callable
+
+import pytest
+
+from service.artifact_layout import ArtifactLayout
+from service.run_config import GenerationPlan, RunConfig
+from service.stage_order import stages_of
+from service.stage_spec_builder import SpecInputs, build_stage_spec, generation_seed
+from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
+
+LAYOUT = ArtifactLayout("s3://bucket/root/")
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def inputs(run_config: MakeConfig) -> SpecInputs:
+    plans = {
+        number: GenerationPlan(
+            model=model,
+            recipe=Recipe(steps=1000 + number),
+            selection=SelectionSettings(min_confidence=number / 10),
+            seed=generation_seed(7, number),
+        )
+        for number, model in enumerate(["small", "large", "large"])
+    }
+    return SpecInputs(
+        run_id="run-1",
+        config=run_config(),
+        classes=("cat", "dog"),
+        plans=plans,
+        model_uris={0: "s3://models/0", 1: "s3://models/1"},
+        hashed_datasets=frozenset({"ds-validation", "ds-test"}),
+    )
+
+
+def test_every_stage_of_every_generation_has_a_spec_that_survives_json(inputs: SpecInputs) -> None:
+    for generation in (0, 1):
+        for stage in stages_of(generation):
+            spec = build_stage_spec(inputs, LAYOUT, generation, stage, attempt=3)
+            assert STAGE_SPEC.validate_json(spec.model_dump_json()) == spec
+            assert (spec.stage, spec.generation, spec.attempt) == (stage, generation, 3)
+            assert spec.folder_uri == f"s3://bucket/root/runs/run-1/gen-{generation}/{stage}"
+
+
+def test_the_teacher_of_a_generation_is_the_model_of_the_one_before(inputs: SpecInputs) -> None:
+    spec = build_stage_spec(inputs, LAYOUT, 2, "label", attempt=1)
+
+    assert isinstance(spec, LabelSpec)
+    assert spec.model_uri == "s3://models/1"
+
+
+def test_a_generation_is_judged_by_its_own_model(inputs: SpecInputs) -> None:
+    spec = build_stage_spec(inputs, LAYOUT, 1, "evaluate", attempt=1)
+
+    assert isinstance(spec, EvaluateSpec)
+    assert spec.model_uri == "s3://models/1"
+    assert spec.manifest_uri == "s3://bucket/root/datasets/ds-test/manifest.json"
+
+
+def test_the_first_teacher_learns_from_labeled_images_alone(inputs: SpecInputs) -> None:
+    spec = build_stage_spec(inputs, LAYOUT, 0, "train", attempt=1)
+
+    assert isinstance(spec, TrainSpec)
+    assert spec.pseudo_labels is None
+    assert spec.model == "small"
+
+
+def test_a_student_learns_from_the_labels_and_the_selection_of_its_own_generation(inputs: SpecInputs) -> None:
+    spec = build_stage_spec(inputs, LAYOUT, 2, "train", attempt=1)
+
+    assert isinstance(spec, TrainSpec)
+    assert spec.recipe.steps == 1002
+    assert spec.pseudo_labels is not None
+    assert spec.pseudo_labels.labels_uri == "s3://bucket/root/runs/run-1/gen-2/label"
+    assert spec.pseudo_labels.selection_uri == "s3://bucket/root/runs/run-1/gen-2/select"
+
+
+def test_selection_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
+    spec = build_stage_spec(inputs, LAYOUT, 1, "select", attempt=1)
+
+    assert isinstance(spec, SelectSpec)
+    assert spec.settings.min_confidence == 0.1
+    assert spec.held_out_hashes_uris == (
+        "s3://bucket/root/datasets/ds-validation/hashes.bin",
+        "s3://bucket/root/datasets/ds-test/hashes.bin",
+    )
+
+
+def test_pseudo_labels_are_judged_where_their_truth_is_known(inputs: SpecInputs, run_config: MakeConfig) -> None:
+    datasets = {**inputs.config.datasets.model_dump(), "pseudo_label_truth": "ds-truth"}
+    known = SpecInputs(**{**vars(inputs), "config": run_config(datasets=datasets)})
+
+    student = build_stage_spec(known, LAYOUT, 1, "evaluate", attempt=1)
+    teacher = build_stage_spec(known, LAYOUT, 0, "evaluate", attempt=1)
+
+    assert isinstance(student, EvaluateSpec)
+    assert isinstance(teacher, EvaluateSpec)
+    assert student.pseudo_label_truth is not None
+    assert student.pseudo_label_truth.truth_manifest_uri.endswith("ds-truth/manifest.json")
+    assert student.pseudo_label_truth.labels_uri.endswith("gen-1/label")
+    assert teacher.pseudo_label_truth is None
+
+
+def test_seeds_differ_between_generations_and_between_runs() -> None:
+    seeds = {generation_seed(seed, generation) for seed in range(100) for generation in range(50)}
+
+    assert len(seeds) == 5000
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert generation_seed(3, 1) == generation_seed(3, 1)
