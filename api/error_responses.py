@@ -86,9 +86,7 @@ def _sentence(error: FieldError) -> str:
     return f"{error.field}: {error.message}" if error.field else error.message
 
 
-def _problem(
-    request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()
-) -> JSONResponse:
+def _problem(request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
     problem = Problem(
         type=problem_type(slug),
         title=HTTPStatus(status).phrase,

@@ -55,8 +55,8 @@ def get_run(run_id: RunId, queries: Queries) -> RunView:
 def cancel_run(
     run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
 ) -> RunView:
-    """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Cancelling twice
-    is the same as once, with or without a key."""
+    """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Asking again
+    is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.cancel_run(run_id)
 
@@ -68,8 +68,8 @@ def cancel_run(
     responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
 )
 def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
-    """Goes on from the stage that failed, with what it has already written. A run that is under way is a conflict, so
-    a repeated request starts nothing twice, with or without a key."""
+    """Goes on from the stage that failed, with what it has already written. A run that is under way is a
+    conflict."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.retry_run(run_id)
 

@@ -1,0 +1,142 @@
+"""A thin client of the REST API: paths in, views out, problems as exceptions."""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel
+
+from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
+from service.views import DatasetView, EventView, LogTail, ModelView, Page, RunSummary, RunView
+
+_PAGE = 100
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
+# Registering a dataset reads every row of it.
+_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
+
+View = TypeVar("View", bound=BaseModel)
+
+
+class ApiError(Exception):
+    """The API refused; the message is for people, one line for each field."""
+
+
+class ApiUnreachable(ApiError):
+    """The API did not answer."""
+
+
+class Client:
+    """One API. Raises ApiError for every problem document, ApiUnreachable where nothing answers. Not thread-safe."""
+
+    def __init__(self, api: str) -> None:
+        self.api = api.rstrip("/")
+        # A proxy of the environment leads away from this machine.
+        here = urlsplit(self.api).hostname in _THIS_MACHINE
+        self._http = httpx.Client(base_url=self.api, timeout=_TIMEOUT, trust_env=not here)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def register_dataset(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> DatasetView:
+        return self._post("/datasets", DatasetView, request, idempotency_key)
+
+    def list_datasets(self, limit: int) -> list[DatasetView]:
+        return self._list("/datasets", DatasetView, limit)
+
+    def get_dataset(self, dataset_id: str) -> DatasetView:
+        return self._get(f"/datasets/{_part(dataset_id)}", DatasetView)
+
+    def create_run(self, config: Mapping[str, Any], idempotency_key: str | None = None) -> RunView:
+        return self._post("/runs", RunView, config, idempotency_key)
+
+    def list_runs(self, limit: int) -> list[RunSummary]:
+        return self._list("/runs", RunSummary, limit)
+
+    def get_run(self, run_id: str) -> RunView:
+        return self._get(_run(run_id), RunView)
+
+    def cancel_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/cancel", RunView)
+
+    def retry_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/retry", RunView)
+
+    def add_generation(self, run_id: str, overrides: Mapping[str, Any], idempotency_key: str | None = None) -> RunView:
+        return self._post(f"{_run(run_id)}/generations", RunView, overrides, idempotency_key)
+
+    def list_events(self, run_id: str, limit: int) -> list[EventView]:
+        return self._list(f"{_run(run_id)}/events", EventView, limit)
+
+    def log_tail(self, run_id: str, generation: int, stage: str, attempt: int | None, lines: int) -> LogTail:
+        """The last lines of an attempt's log; the latest attempt's where `attempt` is None."""
+        query = {"lines": lines} | ({"attempt": attempt} if attempt is not None else {})
+        return self._get(f"{_run(run_id)}/generations/{generation}/stages/{_part(stage)}/logs", LogTail, query)
+
+    def list_models(self, limit: int, run_id: str | None = None) -> list[ModelView]:
+        return self._list("/models", ModelView, limit, {"run_id": run_id} if run_id else {})
+
+    def get_model(self, model_id: str) -> ModelView:
+        return self._get(f"/models/{_part(model_id)}", ModelView)
+
+    def _get(self, path: str, view: type[View], query: Mapping[str, Any] | None = None) -> View:
+        return view.model_validate_json(self._send("GET", path, params=query).content)
+
+    def _post(
+        self, path: str, view: type[View], body: Mapping[str, Any] | None = None, idempotency_key: str | None = None
+    ) -> View:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+        return view.model_validate_json(self._send("POST", path, json=body, headers=headers).content)
+
+    def _list(self, path: str, item: type[View], limit: int, query: Mapping[str, Any] | None = None) -> list[View]:
+        items: list[View] = []
+        for page in self._pages(path, item, limit, query or {}):
+            items += page.items
+        return items
+
+    def _pages(self, path: str, item: type[View], limit: int, query: Mapping[str, Any]) -> Iterator[Any]:
+        left, cursor = limit, None
+        while left > 0:
+            wanted = {**query, "limit": min(left, _PAGE), **({"cursor": cursor} if cursor else {})}
+            page = Page[item].model_validate_json(self._send("GET", path, params=wanted).content)  # type: ignore[valid-type]
+            yield page
+            left, cursor = left - len(page.items), page.next_cursor
+            if cursor is None:
+                return
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **request)
+        except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ApiUnreachable(
+                f"the API at {self.api} does not answer ({error}).\n"
+                "Start one with: noisy-student up. Another address: --api URL, or NOISY_STUDENT_API."
+            ) from error
+        if response.is_error:
+            raise ApiError(_complaint(response))
+        return response
+
+
+def _run(run_id: str) -> str:
+    return f"/runs/{_part(run_id)}"
+
+
+def _part(value: str) -> str:
+    """One segment of a path, whatever is in it."""
+    return quote(value, safe="")
+
+
+def _complaint(response: httpx.Response) -> str:
+    if response.headers.get("Content-Type") != PROBLEM_MEDIA_TYPE:
+        return f"{response.request.url} answered {response.status_code}; is it the API of noisy-student?"
+    problem = Problem.model_validate_json(response.content)
+    if not problem.errors:
+        return f"{problem.title}: {problem.detail}"
+    lines = [f"  {error.field or '(the whole body)'}: {error.message}" for error in problem.errors]
+    return "\n".join([f"{problem.title}:", *lines])

@@ -1,0 +1,89 @@
+"""`noisy-student datasets`: register sets of images, and look at them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api.cli.client import Client
+from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from service.views import DatasetView
+
+datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")
+
+
+@datasets.command("add")
+def add(
+    uri: Annotated[str, typer.Argument(help="A Parquet or tar file or a folder: a path, s3://..., gs://...")],
+    role: Annotated[str, typer.Option(help="labeled, unlabeled or evaluation.")],
+    name: Annotated[str, typer.Option(help="For people to read; the last part of the URI by default.")] = "",
+    format: Annotated[
+        str | None, typer.Option(help="parquet, image_folder or webdataset; found out by default.")
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
+    key_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Class names in index order, between commas.")] = None,
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Register a dataset. Nothing is copied: the files must stay as they are."""
+    request = {
+        "name": name or uri.rstrip("/").rpartition("/")[2],
+        "role": role,
+        # The API may run in another folder.
+        "uri": uri if "://" in uri else str(Path(uri).expanduser().absolute()),
+        "format": format,
+        "image_column": image_column,
+        "label_column": label_column,
+        "key_column": key_column,
+        "classes": [part.strip() for part in classes.split(",")] if classes else None,
+    }
+    with Client(api) as client:
+        dataset = client.register_dataset(request, idempotency_key)
+    print_json(dataset) if as_json else Console().print(_details(dataset))
+
+
+@datasets.command("list")
+def list_datasets(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """List datasets, the newest first."""
+    with Client(api) as client:
+        found = client.list_datasets(limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("id", "name", "role", "format", "images", "classes", box=None, header_style="bold")
+    for dataset in found:
+        table.add_row(
+            dataset.id, dataset.name, dataset.role, dataset.format, f"{dataset.rows:,}", str(len(dataset.classes) or "")
+        )
+    Console().print(table)
+
+
+@datasets.command("show")
+def show(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET")],
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Show a dataset."""
+    with Client(api) as client:
+        dataset = client.get_dataset(dataset_id)
+    print_json(dataset) if as_json else Console().print(_details(dataset))
+
+
+def _details(dataset: DatasetView) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_row("id", dataset.id)
+    table.add_row("name", dataset.name)
+    table.add_row("role", dataset.role)
+    table.add_row("where", f"{dataset.uri} ({dataset.format})")
+    table.add_row("images", f"{dataset.rows:,} in {dataset.shards:,} shard(s)")
+    if dataset.class_counts:
+        counts = ", ".join(f"{name} {count:,}" for name, count in dataset.class_counts.items())
+        table.add_row("classes", f"{len(dataset.classes)}: {counts}")
+    table.add_row("sample", f"{dataset.sampled:,} looked at, {dataset.sampled_bad:,} unreadable")
+    return table

@@ -1,0 +1,194 @@
+"""The live view of a run in a terminal, and the table at its end."""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import get_args
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.client import ApiUnreachable, Client
+from service.states import ACTIVE_RUNS, StageState
+from service.views import GenerationView, RunView, StageView
+from workers.specs.stages import StageName
+
+_POLL_SECONDS = 0.5
+_PATIENCE_POLLS = 120
+"""Polls without an answer before the view gives up: an API that restarts is back in seconds."""
+_STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "cancelled": "yellow", "cancelling": "yellow"}
+
+
+def watch_run(client: Client, run_id: str, console: Console, wait: Callable[[float], None] = time.sleep) -> RunView:
+    """Shows the run until it has ended, and returns it as it ended.
+
+    On a terminal: a live picture with a bar for each stage. Elsewhere: one line for each change. Raises ApiError for
+    an unknown run, and ApiUnreachable where the API stays away.
+    """
+    run = client.get_run(run_id)
+    if console.is_terminal:
+        with Live(run_lines(run), console=console, auto_refresh=False) as live:
+            return _follow(client, run, wait, lambda seen: live.update(run_lines(seen), refresh=True))
+    told: set[str] = set()
+
+    def tell(seen: RunView) -> None:
+        for line in _changes(seen):
+            if line not in told:
+                told.add(line)
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return _follow(client, run, wait, tell)
+
+
+def run_lines(run: RunView) -> RenderableType:
+    """The run as it is now: a line for each finished generation, and one for each stage of the others."""
+    table = Table.grid(padding=(0, 1))
+    for generation in run.generation_details:
+        if generation.state == "succeeded":
+            table.add_row(*_finished_generation(generation))
+        else:
+            for stage in generation.stages:
+                table.add_row(*_stage_line(stage))
+    head = Text.assemble(run.name, "  ", (run.id, "dim"), "  ", (run.state, _STYLES.get(run.state, "")))
+    reason = [Text(run.state_reason, style="red")] if run.state_reason else []
+    return Group(head, table, *reason)
+
+
+def result_table(run: RunView) -> Table:
+    """What the run gave: a line for each generation. Seconds are work + overhead of each stage."""
+    stages: tuple[StageName, ...] = get_args(StageName)
+    table = Table(title=escape(run.name), title_justify="left", header_style="bold")
+    table.add_column("generation")
+    table.add_column("model")
+    for name in ("parameters", "test accuracy", "error reduction\nagainst the teacher", "kept of\nlabeled images"):
+        table.add_column(name, justify="right")
+    for name in stages:
+        table.add_column(f"{name}\nseconds", justify="right")
+    for generation in run.generation_details:
+        by_name = {stage.name: stage for stage in generation.stages}
+        table.add_row(
+            f"{generation.number} {'teacher' if generation.number == 0 else 'student'}",
+            escape(generation.plan.model),
+            f"{generation.model.parameters:,}" if generation.model else "-",
+            _percent(_test_accuracy(generation)),
+            _percent(error_reduction(run, generation)),
+            _kept(by_name.get("select")),
+            *(_seconds(by_name.get(name)) for name in stages),
+        )
+    return table
+
+
+def error_reduction(run: RunView, generation: GenerationView) -> float | None:
+    """The share of the first teacher's test errors that this student does not make; None where it cannot be said."""
+    teacher = _test_accuracy(run.generation_details[0])
+    student = _test_accuracy(generation)
+    if generation.number == 0 or teacher is None or student is None or teacher >= 1:
+        return None
+    return (student - teacher) / (1 - teacher)
+
+
+def _follow(client: Client, run: RunView, wait: Callable[[float], None], show: Callable[[RunView], None]) -> RunView:
+    """Shows the run again and again, the last time as it ended."""
+    unanswered = 0
+    show(run)
+    while run.state in ACTIVE_RUNS:
+        wait(_POLL_SECONDS)
+        try:
+            run = client.get_run(run.id)
+        except ApiUnreachable:
+            unanswered += 1
+            if unanswered >= _PATIENCE_POLLS:
+                raise
+            continue
+        unanswered = 0
+        show(run)
+    return run
+
+
+def _changes(run: RunView) -> Iterable[str]:
+    """What there is to tell of the run; a line that was told before is not news."""
+    for generation in run.generation_details:
+        for stage in generation.stages:
+            where = f"generation {stage.generation} {stage.name}"
+            for attempt in stage.attempts:
+                again = f" (attempt {attempt.number})" if attempt.number > 1 else ""
+                yield f"{where}: started{again}"
+                if attempt.failure_reason:
+                    yield f"{where}: {attempt.failure_reason}{again}: {attempt.failure_message or ''}".rstrip(": ")
+            if stage.state == StageState.SUCCEEDED:
+                yield f"{where}: done in {_seconds(stage)} s"
+        if generation.model and generation.model.test_top1 is not None:
+            yield f"generation {generation.number}: test accuracy {_percent(generation.model.test_top1)}"
+    if run.state not in ACTIVE_RUNS:
+        yield f"{run.name}: {run.state}"
+
+
+def _finished_generation(generation: GenerationView) -> tuple[RenderableType, ...]:
+    took = sum(stage.times.total_seconds for stage in generation.stages if stage.times)
+    return (
+        f"generation {generation.number}",
+        Text("done", style="green"),
+        "",
+        Text(f"test accuracy {_percent(_test_accuracy(generation))}"),
+        Text(f"{took:.0f} s", style="dim"),
+    )
+
+
+def _stage_line(stage: StageView) -> tuple[RenderableType, ...]:
+    progress = stage.progress
+    total, done = (progress.total, progress.done) if progress else (1, 0)
+    counted = f"{done:,}/{total:,} {progress.unit}" if progress else stage.state
+    failed = [attempt for attempt in stage.attempts if attempt.failure_reason]
+    trouble = f"{failed[-1].failure_reason}: {failed[-1].failure_message or ''}" if failed else ""
+    return (
+        Text(f"generation {stage.generation} {stage.name}", style=_STYLES.get(stage.state, "dim")),
+        ProgressBar(total=max(total, 1), completed=done, width=24),
+        Text(counted),
+        Text("  ".join([*_live_numbers(stage), *([trouble[:60]] if trouble else [])])),
+        Text(_elapsed(stage), style="dim"),
+    )
+
+
+def _live_numbers(stage: StageView) -> list[str]:
+    values = stage.progress.values if stage.progress else {}
+    numbers = []
+    if "images_per_second" in values:
+        numbers.append(f"{values['images_per_second']:,.0f} images/s")
+    if "loss" in values:
+        numbers.append(f"loss {values['loss']:.3f}")
+    accuracy = values.get("validation_top1", values.get("top1"))
+    if accuracy is not None:
+        numbers.append(f"accuracy {_percent(accuracy)}")
+    return numbers
+
+
+def _elapsed(stage: StageView) -> str:
+    if stage.times:
+        return f"{stage.times.total_seconds:.0f} s"
+    if stage.state == StageState.RUNNING and stage.ready_at:
+        return f"{(datetime.now(UTC) - stage.ready_at).total_seconds():.0f} s"
+    return ""
+
+
+def _test_accuracy(generation: GenerationView) -> float | None:
+    return generation.model.test_top1 if generation.model else None
+
+
+def _kept(select: StageView | None) -> str:
+    if select is None or select.result is None:
+        return "-"
+    return f"{select.result['kept']:,} of {select.result['images_labeled']:,}"
+
+
+def _seconds(stage: StageView | None) -> str:
+    if stage is None or stage.times is None:
+        return "-"
+    return f"{stage.times.work_seconds:.1f} + {stage.times.overhead_seconds:.1f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.1f} %"

@@ -1,0 +1,45 @@
+"""The command `noisy-student`: registers all sub-commands, and turns the API's refusals into exit code 1."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from api.cli.client import ApiError
+from api.cli.datasets import datasets
+from api.cli.demo import demo
+from api.cli.doctor import doctor
+from api.cli.models import models
+from api.cli.runs import runs
+from api.cli.up import up
+from api.cli.watch import logs, watch
+
+
+class _Commands(TyperGroup):
+    """Says what the API refused on standard error, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ApiError as error:
+            typer.secho(str(error), err=True, fg=typer.colors.RED)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Noisy Student Training on a Ray cluster, over the REST API.",
+)
+app.command("up")(up)
+app.command("demo")(demo)
+app.command("doctor")(doctor)
+app.add_typer(datasets, name="datasets")
+app.add_typer(runs, name="runs")
+app.command("watch")(watch)
+app.command("logs")(logs)
+app.add_typer(models, name="models")
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,25 @@
+"""Options that many commands take, and how answers are printed for programs."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel, TypeAdapter
+
+DEFAULT_API = "http://127.0.0.1:8000"
+
+ApiAddress = Annotated[str, typer.Option("--api", envvar="NOISY_STUDENT_API", help="Address of the API.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most, the newest first.")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", help="The same request with the same key is carried out once.")
+]
+
+
+def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
+    """One JSON document on standard output, as the API gives it."""
+    if isinstance(answer, BaseModel):
+        typer.echo(answer.model_dump_json(indent=2))
+    else:
+        kind = type(answer[0]) if answer else BaseModel
+        typer.echo(TypeAdapter(list[kind]).dump_json(list(answer), indent=2))  # type: ignore[valid-type]

@@ -1,0 +1,96 @@
+"""`noisy-student runs`: start runs, look at them, stop them, and start them again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api.cli.client import Client
+from api.cli.json_file import read_json_object
+from api.cli.live_view import result_table, run_lines
+from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from service.views import RunView
+
+runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, stop them, and start them again.")
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+
+@runs.command("create")
+def create(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The run's configuration; - reads standard input.")],
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Start a run."""
+    config = read_json_object(file)
+    with Client(api) as client:
+        _tell("started", client.create_run(config, idempotency_key), as_json, api)
+
+
+@runs.command("list")
+def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """List runs, the newest first."""
+    with Client(api) as client:
+        found = client.list_runs(limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("id", "name", "state", "generations", "started", box=None, header_style="bold")
+    for run in found:
+        started = run.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(run.id, run.name, run.state, str(run.generations), started)
+    Console().print(table)
+
+
+@runs.command("show")
+def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """Show a run: its stages as they are now, and its results so far."""
+    with Client(api) as client:
+        run = client.get_run(run_id)
+    if as_json:
+        print_json(run)
+        return
+    console = Console()
+    console.print(run_lines(run))
+    console.print(result_table(run))
+
+
+@runs.command("cancel")
+def cancel(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """Stop a run and its Ray job."""
+    with Client(api) as client:
+        _tell("asked to stop", client.cancel_run(run_id), as_json, api)
+
+
+@runs.command("retry")
+def retry(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """Go on with a failed or cancelled run, from the stage where it stopped."""
+    with Client(api) as client:
+        _tell("under way again", client.retry_run(run_id), as_json, api)
+
+
+@runs.command("add-generation")
+def add_generation(
+    run_id: RunId,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="JSON of what it does differently; nothing by default.")
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Start one more generation on a finished run."""
+    overrides = read_json_object(file) if file else {}
+    with Client(api) as client:
+        _tell("one more generation", client.add_generation(run_id, overrides, idempotency_key), as_json, api)
+
+
+def _tell(what: str, run: RunView, as_json: bool, api: str) -> None:
+    if as_json:
+        print_json(run)
+        return
+    typer.echo(f"{run.id} {what} ({run.state})")
+    typer.echo(f"noisy-student watch {run.id}    or {api.rstrip('/')}/ui/runs/{run.id}", err=True)
