@@ -13,17 +13,28 @@ def create_model(name: str, num_classes: int, image_size: int, dropout: float, d
     `dropout` acts on the classifier's input; `drop_path` is the last layer's rate, falling linearly towards the first.
     Raises StageError(USER_ERROR) where timm has no such model, or the model refuses the image size or the noise.
     """
-    # Models without the option refuse even a zero.
     noise = {"drop_rate": dropout, "drop_path_rate": drop_path}
-    options = {**model_options(name, image_size), **{option: rate for option, rate in noise.items() if rate > 0}}
     try:
-        return load_zoo(name).create_model(name, num_classes=num_classes, **options)
+        return _build(name, num_classes, {**model_options(name, image_size), **noise}, noise)
     except Exception as error:
-        asked = ", ".join(f"{option}={value}" for option, value in options.items())
-        raise StageError(FailureReason.USER_ERROR, f"timm cannot build {name} ({asked or 'plain'}): {error}") from error
+        asked = f"image size {image_size}, drop_rate={dropout}, drop_path_rate={drop_path}"
+        raise StageError(FailureReason.USER_ERROR, f"timm cannot build {name} ({asked}): {error}") from error
 
 
 def model_options(name: str, image_size: int) -> dict[str, int]:
     """Further arguments of timm.create_model: `img_size` for models that are built for one size, such as ViTs."""
     configuration = load_zoo(name).get_pretrained_cfg(name)
     return {"img_size": image_size} if configuration is not None and configuration.fixed_input_size else {}
+
+
+def _build(name: str, num_classes: int, options: dict[str, float], noise: dict[str, float]) -> nn.Module:
+    """Says rates of 0 too: some architectures drop by default (ghostnet, rexnet). Others refuse an option that they
+    do not have even when it asks for nothing, and are asked again without it."""
+    build = load_zoo(name).create_model
+    idle = [option for option in ("drop_path_rate", "drop_rate") if noise[option] == 0]
+    for left_out in [[], *([option] for option in idle)]:
+        try:
+            return build(name, num_classes=num_classes, **{k: v for k, v in options.items() if k not in left_out})
+        except TypeError:
+            continue
+    return build(name, num_classes=num_classes, **{k: v for k, v in options.items() if k not in idle})

@@ -117,6 +117,11 @@ def test_drop_path_on_a_model_that_has_none_is_the_users_error():
         create_model("vgg11", 3, 32, 0, 0.2)
 
 
+def test_no_dropout_means_none_even_where_the_architecture_has_some_by_default():
+    assert create_model("ghostnet_050", 3, 32, 0, 0).drop_rate == 0
+    assert create_model("vgg11", 3, 32, 0.25, 0).head.drop.p == 0.25
+
+
 def test_predictions_are_the_models_softmax_of_the_clean_pictures(model_folder: str):
     images = [encoded(seed, (40 + seed, 30)) for seed in range(7)]
     predicted = Predictor(model_folder, "cpu", batch_size=3).predict(images)
