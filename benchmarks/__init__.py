@@ -1,0 +1,1 @@
+"""What is timed or scored, always beside a rival in the same run."""
