@@ -37,9 +37,10 @@ def epoch_order(
     """Yields (shard index, row) for every sample that `rank` reads in this epoch, in reading order.
 
     Over all ranks each row of each shard comes exactly once. A rank reads whole shards but for its first and last,
-    which it may share with its neighbours, and at most `window` shards are open at once: a shard's rows lie close
-    together in the order, so a cache of `window` shards reads each shard once. Only indices are generated (about a
-    million a second), so a resume skips with itertools.islice.
+    which it may share with its neighbours, and at most `window` shards are open at once. A cache that drops the shard
+    used least recently should hold `window` + 4: with `window` alone it keeps a finished shard in the place of an open
+    one, and reads three times as much. Only indices are generated (half a million a second), so a resume skips with
+    itertools.islice.
     """
     _check(rank, world_size, window)
     pending = deque(rank_pieces(rows_per_shard, seed, epoch, rank, world_size))

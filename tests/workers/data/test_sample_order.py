@@ -1,6 +1,6 @@
 """The order of samples: complete, disjoint between ranks, shuffled, and cheap to resume."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from itertools import islice
 
 import numpy as np
@@ -100,3 +100,16 @@ def test_fewer_samples_than_ranks_cannot_go_on_for_ever() -> None:
 def test_impossible_arguments_are_refused(rank: int, world_size: int, window: int) -> None:
     with pytest.raises(ValueError, match=r"rank|window"):
         next(epoch_order([5], 0, 0, rank, world_size, window))
+
+
+@pytest.mark.parametrize("rows", [100, 1000])
+def test_a_cache_a_little_larger_than_the_window_reads_each_shard_once(rows: int) -> None:
+    cached: OrderedDict[int, None] = OrderedDict()
+    reads = 0
+    for shard, _ in epoch_order([rows] * 100, 0, 0, 0, 1, window=16):
+        reads += shard not in cached
+        cached[shard] = None
+        cached.move_to_end(shard)
+        if len(cached) > 20:
+            cached.popitem(last=False)
+    assert reads == 100

@@ -1,0 +1,213 @@
+"""One shard of every format gives keys, images and class indices in row order, or an error that names the file."""
+
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from workers.data.shard_readers import ShardReadError, load_manifest, read_shard
+from workers.specs.datasets import DatasetManifest, Shard
+
+
+def picture(seed: int) -> bytes:
+    stream = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    Image.fromarray(values).save(stream, "PNG")
+    return stream.getvalue()
+
+
+PICTURES = [picture(seed) for seed in range(3)]
+
+
+def manifest(dataset_format: str, *shards: Shard, **changes: object) -> DatasetManifest:
+    values = {
+        "dataset_id": "d",
+        "role": "labeled",
+        "format": dataset_format,
+        "classes": ("cat", "dog"),
+        "label_column": "label" if dataset_format == "parquet" else None,
+        "rows": sum(shard.rows for shard in shards),
+        "shards": shards,
+    }
+    return DatasetManifest.model_validate({**values, **changes})
+
+
+def write_parquet(path: Path, **columns: object) -> Shard:
+    table = pa.table(columns)
+    pq.write_table(table, path, row_group_size=2)
+    return Shard(uri=str(path), rows=table.num_rows)
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes]], rows: int) -> Shard:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return Shard(uri=str(path), rows=rows)
+
+
+def test_parquet_with_binary_images_and_keys(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["dog", "cat", "dog"], key=[7, 8, 9])
+    read = read_shard(manifest("parquet", shard, key_column="key"), 0)
+    assert (read.keys, read.images, read.labels) == (["7", "8", "9"], PICTURES, [1, 0, 1])
+
+
+def test_parquet_with_struct_images_and_integer_labels(tmp_path: Path) -> None:
+    images = pa.array([{"bytes": data, "path": "x"} for data in PICTURES])
+    shard = write_parquet(tmp_path / "a.parquet", pic=images, label=[10, 2, 2])
+    read = read_shard(manifest("parquet", shard, image_column="pic", classes=("2", "10")), 0)
+    assert (read.images, read.labels) == (PICTURES, [1, 0, 0])
+
+
+@pytest.mark.parametrize("image_type", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("label_type", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_parquet_types_of_images_and_labels(tmp_path: Path, image_type: pa.DataType, label_type: pa.DataType) -> None:
+    shard = write_parquet(
+        tmp_path / "a.parquet",
+        image=pa.array(PICTURES, image_type),
+        label=pa.array(["cat", "dog", "cat"]).cast(label_type),
+    )
+    read = read_shard(manifest("parquet", shard), 0)
+    assert (read.images, read.labels) == (PICTURES, [0, 1, 0])
+
+
+def test_parquet_without_keys_names_file_and_row(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3, key=["k", None, "l"])
+    assert read_shard(manifest("parquet", shard), 0).keys == ["a.parquet:0", "a.parquet:1", "a.parquet:2"]
+    assert read_shard(manifest("parquet", shard, key_column="key"), 0).keys == ["k", "a.parquet:1", "l"]
+
+
+def test_a_null_image_is_an_empty_one(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=[PICTURES[0], None], label=["cat", "dog"])
+    assert read_shard(manifest("parquet", shard), 0).images == [PICTURES[0], b""]
+
+
+def test_an_unlabeled_dataset_gives_no_labels(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
+    assert read_shard(manifest("parquet", shard, role="unlabeled", classes=(), label_column=None), 0).labels is None
+
+
+def test_the_shard_that_was_asked_for_is_read(tmp_path: Path) -> None:
+    first = write_parquet(tmp_path / "a.parquet", image=PICTURES[:1], label=["cat"])
+    second = write_parquet(tmp_path / "b.parquet", image=PICTURES[1:], label=["dog", "cat"])
+    read = read_shard(manifest("parquet", first, second), 1)
+    assert (read.images, read.labels) == (PICTURES[1:], [1, 0])
+
+
+def test_image_folder_with_class_folders(tmp_path: Path) -> None:
+    members = ("cat/2.png", "dog/deep/1.png", "cat/1.png")
+    for member, data in zip(members, PICTURES, strict=True):
+        (tmp_path / member).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / member).write_bytes(data)
+    read = read_shard(manifest("image_folder", Shard(uri=str(tmp_path), rows=3, members=members)), 0)
+    assert (read.keys, read.images, read.labels) == (list(members), PICTURES, [0, 1, 0])
+
+
+def test_a_file_that_is_gone_from_a_folder_is_an_empty_image(tmp_path: Path) -> None:
+    (tmp_path / "there.png").write_bytes(PICTURES[0])
+    shard = Shard(uri=str(tmp_path), rows=2, members=("gone.png", "there.png"))
+    read = read_shard(manifest("image_folder", shard, role="unlabeled", classes=()), 0)
+    assert read.images == [b"", PICTURES[0]]
+
+
+def test_webdataset_groups_members_by_key(tmp_path: Path) -> None:
+    members = [
+        ("./a/0.JPG", PICTURES[0]),
+        ("./a/0.cls", b"dog\n"),
+        ("a/0.json", b"{}"),
+        ("a/notes.txt", b"no image"),
+        ("b/0.cls", b"cat"),
+        ("b/0.seg.png", b"a mask"),
+        ("b/0.png", PICTURES[1]),
+        (".hidden.png", b"x"),
+        ("b/1.webp", PICTURES[2]),
+        ("b/1.cls", b"cat"),
+    ]
+    read = read_shard(manifest("webdataset", write_tar(tmp_path / "s.tar", members, rows=3)), 0)
+    assert (read.keys, read.images, read.labels) == (["a/0", "b/0", "b/1"], PICTURES, [1, 0, 0])
+
+
+def test_webdataset_with_integer_labels(tmp_path: Path) -> None:
+    members = [("0.png", PICTURES[0]), ("0.cls", b"11"), ("1.png", PICTURES[1]), ("1.cls", b"2")]
+    shard = write_tar(tmp_path / "s.tar", members, rows=2)
+    assert read_shard(manifest("webdataset", shard, classes=("2", "11")), 0).labels == [1, 0]
+
+
+@pytest.mark.parametrize("scheme", ["file://", ""])
+def test_shards_are_found_by_uri_and_by_path(tmp_path: Path, scheme: str) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
+    read = read_shard(manifest("parquet", shard.model_copy(update={"uri": scheme + shard.uri})), 0)
+    assert read.images == PICTURES
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.15])
+@pytest.mark.parametrize("dataset_format", ["parquet", "webdataset"])
+def test_a_truncated_shard_is_named(tmp_path: Path, dataset_format: str, kept: float) -> None:
+    path = tmp_path / "broken-shard"
+    if dataset_format == "parquet":
+        shard = write_parquet(path, image=PICTURES, label=["cat"] * 3)
+    else:
+        shard = write_tar(path, [(f"{i}.png", data) for i, data in enumerate(PICTURES)], rows=3)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept) if kept < 1 else int(kept)])
+    with pytest.raises(ShardReadError, match="broken-shard: not a readable"):
+        read_shard(manifest(dataset_format, shard), 0)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_tar_that_breaks_off_between_two_members_is_truncated(tmp_path: Path, blocks: int) -> None:
+    shard = write_tar(tmp_path / "s.tar", [("0.png", PICTURES[0]), ("1.png", PICTURES[1])], rows=2)
+    path = Path(shard.uri)
+    path.write_bytes(path.read_bytes()[: 512 * blocks])
+    with pytest.raises(ShardReadError, match=r"s\.tar"):
+        read_shard(manifest("webdataset", shard, role="unlabeled", classes=()), 0)
+
+
+@pytest.mark.parametrize("dataset_format", ["parquet", "webdataset"])
+def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> None:
+    shard = Shard(uri=str(tmp_path / "gone"), rows=1)
+    with pytest.raises(ShardReadError, match="gone: there is no such file"):
+        read_shard(manifest(dataset_format, shard), 0)
+
+
+def test_a_shard_that_changed_since_registration_is_refused(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
+    with pytest.raises(ShardReadError, match=r"a\.parquet: 3 images where 4 were registered"):
+        read_shard(manifest("parquet", shard.model_copy(update={"rows": 4})), 0)
+
+
+@pytest.mark.parametrize(("label", "problem"), [(None, "no label"), ("cow", "'cow' is no class")])
+def test_a_row_without_a_proper_label_is_named(tmp_path: Path, label: str | None, problem: str) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat", "dog", label])
+    with pytest.raises(ShardReadError, match=rf"a\.parquet: row 2 .*{problem}"):
+        read_shard(manifest("parquet", shard), 0)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES)
+    with pytest.raises(ShardReadError, match=r"a\.parquet: no column 'label'; it has image"):
+        read_shard(manifest("parquet", shard), 0)
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    written = manifest("image_folder", Shard(uri="/pictures", rows=2, members=("cat/1.png", "dog/1.png")))
+    (tmp_path / "manifest.json").write_text(written.model_dump_json())
+    assert load_manifest(str(tmp_path / "manifest.json")) == written
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"dataset_id": "d"')
+    with pytest.raises(ShardReadError, match=r"manifest\.json: not a dataset manifest"):
+        load_manifest(str(tmp_path / "manifest.json"))
+
+
+def test_the_error_survives_the_way_through_another_process() -> None:
+    error = pickle.loads(pickle.dumps(ShardReadError("s3://a/b.parquet", "truncated")))
+    assert str(error) == "s3://a/b.parquet: truncated"
