@@ -1,0 +1,25 @@
+"""Labels one shard after the other with one model: read, predict, write. Lives in an actor of the pool."""
+
+from workers.data.images import content_hash
+from workers.data.shard_readers import load_manifest, read_shard
+from workers.labeling.label_files import label_table, write_label_file
+from workers.models.predictor import Predictor
+from workers.specs.stages import LabelSpec
+
+
+class ShardLabeler:
+    """The teacher of `spec`, un-noised, on clean images."""
+
+    def __init__(self, spec: LabelSpec) -> None:
+        self._spec = spec
+        self._manifest = load_manifest(spec.manifest_uri)
+        self._predictor = Predictor(spec.model_uri, cpus=spec.pool.cpus_per_actor, batch_size=spec.batch_size)
+
+    def __call__(self, shard_index: int) -> bytes:
+        """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError."""
+        shard = read_shard(self._manifest, shard_index)
+        predicted = self._predictor.predict(shard.images)
+        hashes = [content_hash(image) for image in shard.images]
+        table, summary = label_table(shard.keys, hashes, predicted.probabilities, predicted.broken, self._spec.top_k)
+        write_label_file(self._spec.folder_uri, shard_index, table, predicted.broken)
+        return summary.model_dump_json().encode()

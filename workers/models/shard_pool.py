@@ -1,0 +1,146 @@
+"""Runs one function a shard on an autoscaling pool of Ray Data actors. Labeling and evaluation share it.
+
+One dataset row is one input shard, so that a result is whole or not there, and Ray Data moves a few bytes a shard.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from workers.data.errors import ShardReadError
+from workers.specs.stages import ActorPool, FailureReason
+from workers.stage_reporter import StageError
+
+ShardFunction = Callable[[int], bytes]
+"""Does the work of the shard of that index; what it returns is a few kilobytes for the driver."""
+
+_MAX_BLOCKS = 10_000
+"""Each block is an object that the driver puts; in larger manifests one holds several shards."""
+_WARM_UP_SECONDS = 60.0
+_OUTCOME = pa.schema(
+    [
+        ("shard", pa.int64()),
+        ("started_at", pa.float64()),
+        ("ended_at", pa.float64()),
+        ("payload", pa.binary()),
+        ("failure", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """One shard's result, and when its actor began and ended with it (Unix seconds, without the actor's set-up)."""
+
+    shard_index: int
+    started_at: float
+    ended_at: float
+    payload: bytes
+
+
+def map_shards(
+    make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+) -> Iterator[ShardDone]:
+    """Yields each shard's result as soon as it is there, in any order.
+
+    `make_function` is called once in each actor: it loads the model. ray.init() has been called. Raises StageError
+    with the reason of the first shard, or actor, that failed; what other shards have written stays.
+    """
+    if not shard_indices:
+        return
+    for row in _rows(make_function, shard_indices, pool):
+        if row["failure"] is not None:
+            raise StageError(FailureReason(row["failure"]), row["message"])
+        yield ShardDone(row["shard"], row["started_at"], row["ended_at"], row["payload"])
+
+
+def _rows(
+    make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+) -> Iterator[dict[str, Any]]:
+    warmed = _warm_up(pool, len(shard_indices))
+    import ray.data  # takes a second, in which the actors' processes import theirs
+
+    if warmed:
+        ray.wait(warmed, num_returns=len(warmed), timeout=_WARM_UP_SECONDS)
+    _set_data_context()
+    most = len(shard_indices) if pool.max_actors is None else min(pool.max_actors, len(shard_indices))
+    resources = {"num_gpus": pool.gpus_per_actor} if pool.gpus_per_actor else {}
+    shards = ray.data.from_items(
+        [{"shard": index} for index in shard_indices], override_num_blocks=min(len(shard_indices), _MAX_BLOCKS)
+    )
+    yield from shards.map_batches(
+        ShardActor,
+        fn_constructor_args=(make_function,),
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=pool.cpus_per_actor,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
+        ),
+        **resources,
+    ).iter_rows()
+
+
+class ShardActor:
+    """Wraps the function for Ray Data. Failures travel as values: Ray's wrapping would lose their reason."""
+
+    def __init__(self, make_function: Callable[[], ShardFunction]) -> None:
+        self._make_function = make_function
+        self._function: ShardFunction | None = None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """A table of one shard index in, a table of one outcome out."""
+        shard = batch["shard"][0].as_py()
+        outcome: dict[str, Any] = {"shard": shard}
+        try:
+            if self._function is None:
+                # Not in __init__: Ray would start an actor that cannot load its model over and over.
+                self._function = self._make_function()
+            outcome["started_at"] = time.time()
+            outcome["payload"] = self._function(shard)
+            outcome["ended_at"] = time.time()
+        except Exception as error:
+            traceback.print_exc()
+            failure = as_stage_error(error)
+            outcome["failure"], outcome["message"] = failure.reason.value, failure.message
+        return pa.Table.from_pylist([outcome], schema=_OUTCOME)
+
+
+def as_stage_error(error: Exception) -> StageError:
+    """What an exception in an actor means for the stage."""
+    if isinstance(error, StageError):
+        return error
+    if isinstance(error, ShardReadError):
+        return StageError(FailureReason.BAD_DATA, str(error))
+    text = f"{type(error).__name__}: {error}"
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
+    return StageError(FailureReason.OUT_OF_MEMORY if out_of_memory else FailureReason.STAGE_ERROR, text)
+
+
+def _warm_up(pool: ActorPool, shards: int) -> list[ray.ObjectRef]:
+    """Starts the processes that will become the pool's first actors, importing what they need.
+
+    The tasks ask for no CPU, so that they never wait for one; on a cluster of many nodes they may warm others.
+    """
+    if pool.gpus_per_actor:
+        return []
+    import_all = ray.remote(num_cpus=0, max_retries=0)(_import_for_inference)
+    return [import_all.remote() for _ in range(min(pool.min_actors, shards))]
+
+
+def _import_for_inference() -> None:
+    import ray.data  # noqa: F401
+
+    import workers.models.predictor  # noqa: F401
+
+
+def _set_data_context() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
