@@ -1,18 +1,48 @@
-"""A real store, real small datasets and the real application for the API's tests."""
+"""A real store, real small datasets, the real application and reconciler; only the Ray head is a stand-in."""
 
+import dataclasses
 import io
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from api.app import create_app
+from api.dependencies import Services
+from service.ray_jobs import JobInfo, RayJobs
+from service.reconcile.loop import Reconciler
+from service.run_queries import RunQueries
 from service.settings import Settings
+from service.snapshots import JobStatus
 from service.store.migrate import upgrade
+from workers.artifact_io import read_bytes, write_bytes
+from workers.specs.stages import (
+    FAILURE_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    STAGE_SPEC,
+    AnyStageSpec,
+    EvaluateResult,
+    FailureReason,
+    LabelResult,
+    Metrics,
+    Progress,
+    SelectResult,
+    StageFailure,
+    StageResult,
+    StageTiming,
+    TrainResult,
+    metrics_name,
+)
 
 Register = Callable[..., str]
 CLASSES = ("cat", "dog")
@@ -31,24 +61,183 @@ def settings(tmp_path: Path, migrated_database: bytes) -> Settings:
     home = tmp_path / "home"
     home.mkdir()
     (home / "noisy-student.db").write_bytes(migrated_database)
-    # Nothing listens on port 9 (discard): Ray is away.
+    # Nothing listens on port 9 (discard): the real Ray client finds no head.
     return Settings(home=home, ray_jobs_url="http://127.0.0.1:9")
 
 
+class StubRay(RayJobs):
+    """A Ray head on which every job ends at once, as the test says: with a result, or with a failure."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self.failing: dict[str, str] = {}
+        """Messages of the stages that fail."""
+        self.holding = False
+        """Jobs report progress and go on."""
+        self.printed = "first line\nlast line\n"
+        self.submitted: set[str] = set()
+
+    def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
+        self.submitted.add(submission_id)
+        spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
+        _report(spec, done=50 if self.holding else 100)
+        if spec.stage in self.failing:
+            message = self.failing[spec.stage]
+            failure = StageFailure(attempt=spec.attempt, reason=FailureReason.USER_ERROR, message=message)
+            write_bytes(f"{spec.folder_uri}/{FAILURE_FILE}", failure.model_dump_json().encode())
+        elif not self.holding:
+            write_bytes(f"{spec.folder_uri}/{RESULT_FILE}", _result(spec).model_dump_json().encode())
+
+    def status(self, submission_id: str) -> JobInfo:
+        if submission_id not in self.submitted:
+            return JobInfo(JobStatus.UNKNOWN)
+        return JobInfo(JobStatus.RUNNING if self.holding else JobStatus.SUCCEEDED)
+
+    def stop(self, submission_id: str) -> None:
+        self.holding = False
+
+    def logs(self, submission_id: str) -> str | None:
+        return self.printed
+
+
+def _report(spec: AnyStageSpec, done: int) -> None:
+    progress = Progress(
+        attempt=spec.attempt,
+        done=done,
+        total=100,
+        unit="steps",
+        entered_at=time.time(),
+        work_started_at=time.time(),
+        updated_at=time.time(),
+        values={"loss": 0.25, "images_per_second": 1234.0, "validation_top1": 0.875},
+    )
+    write_bytes(f"{spec.folder_uri}/{PROGRESS_FILE}", progress.model_dump_json().encode())
+    rows = [
+        f'{{"attempt": {spec.attempt}, "step": {step}, "at": 1.5, "values": {{"loss": 0.5, "validation_top1": 0.8}}}}'
+        for step in (10, 20)
+    ]
+    write_bytes(f"{spec.folder_uri}/{metrics_name(spec.attempt)}", "\n".join(rows).encode())
+
+
+def _result(spec: AnyStageSpec) -> StageResult:
+    now = time.time()
+    common: dict[str, Any] = {
+        "attempt": spec.attempt,
+        "timing": StageTiming(entered_at=now, work_started_at=now, work_ended_at=now),
+    }
+    match spec.stage:
+        case "train":
+            return TrainResult(
+                **common,
+                model_uri=spec.folder_uri,
+                parameters=372_688,
+                steps=200,
+                resumed_from_step=0,
+                images_seen=1000,
+                final_loss=0.25,
+                validation_top1=0.875,
+                bad_images=0,
+            )
+        case "label":
+            return LabelResult(
+                **common,
+                images=6,
+                labeled=6,
+                bad_images=0,
+                shards=1,
+                shards_resumed=0,
+                mean_confidence=0.9,
+                images_per_second=100.0,
+            )
+        case "select":
+            return SelectResult(
+                **common,
+                images_labeled=6,
+                dropped_bad=0,
+                dropped_held_out=0,
+                dropped_low_confidence=1,
+                dropped_over_cap=0,
+                kept=5,
+                copies=6,
+                classes=(),
+            )
+        case "evaluate":
+            # 80 % for the teacher, 90 % for the first student, 95 % for the second.
+            metrics = Metrics(
+                images=4,
+                top1=1 - 0.2 / 2**spec.generation,
+                top5=1.0,
+                per_class={"cat": 1.0, "dog": None},
+                expected_calibration_error=0.1,
+                confusion=((4, 0), (0, 0)),
+            )
+            return EvaluateResult(**common, metrics=metrics, bad_images=0)
+
+
 @pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+def ray() -> Iterator[StubRay]:
+    stub = StubRay()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def app(settings: Settings, ray: StubRay) -> FastAPI:
+    """The application, with the stand-in where logs are read; /readyz asks the real, absent head."""
+    app = create_app(settings)
+    services: Services = app.state.services
+    app.state.services = dataclasses.replace(services, queries=RunQueries(services.database, settings, ray))
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
-def write_images(file: Path, first_color: int, rows: int, labels: tuple[str, ...] = ()) -> Path:
-    """A Parquet file of `rows` distinct 8x8 pictures; labels are repeated over the rows, where there are any."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"image": pa.array([_png(first_color + row) for row in range(rows)], pa.binary())}
-    if labels:
-        columns["label"] = pa.array([labels[row % len(labels)] for row in range(rows)])
-    pq.write_table(pa.table(columns), file)
-    return file
+@pytest.fixture
+def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], None]:
+    """Ticks of the real reconciler, as many as the runs of these tests need to end."""
+    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+
+    def reconcile() -> None:
+        for _ in range(8):
+            reconciler.tick()
+
+    return reconcile
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[str]:
+    """The application behind a real server on a free loopback port; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server ended before it had started"
+        assert time.monotonic() < deadline, "the server did not start"
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def write_images(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a Parquet file of distinct 8x8 pictures; labels are repeated over the rows, where there are any."""
+
+    def write(name: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> Path:
+        file = tmp_path / "images" / f"{name}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        columns = {"image": pa.array([_png(first_color + row) for row in range(rows)], pa.binary())}
+        if classes:
+            columns["label"] = pa.array([classes[row % len(classes)] for row in range(rows)])
+        pq.write_table(pa.table(columns), file)
+        return file
+
+    return write
 
 
 def _png(color: int) -> bytes:
@@ -58,11 +247,11 @@ def _png(color: int) -> bytes:
 
 
 @pytest.fixture
-def register(client: TestClient, tmp_path: Path) -> Register:
+def register(client: TestClient, write_images: Callable[..., Path]) -> Register:
     """Registers a dataset of pictures of the given colours over REST, and gives its id."""
 
     def register(name: str, role: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> str:
-        file = write_images(tmp_path / "images" / f"{name}.parquet", first_color, rows, classes)
+        file = write_images(name, first_color, rows, classes)
         answer = client.post("/datasets", json={"name": name, "role": role, "uri": str(file)})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
@@ -82,7 +271,7 @@ def datasets(register: Register) -> dict[str, str]:
 
 
 @pytest.fixture
-def run_config(datasets: dict[str, str]) -> dict[str, object]:
+def run_config(datasets: dict[str, str]) -> dict[str, Any]:
     """The body of a run that can work."""
     recipe = {"image_size": 32, "steps": 200, "noise": {"dropout": 0.1, "drop_path": 0.1}}
     return {
@@ -94,3 +283,20 @@ def run_config(datasets: dict[str, str]) -> dict[str, object]:
         "teacher_recipe": {**recipe, "unlabeled_ratio": 0},
         "student_recipe": recipe,
     }
+
+
+@pytest.fixture
+def run_id(client: TestClient, run_config: dict[str, Any]) -> str:
+    """A run that has just been created."""
+    answer = client.post("/runs", json=run_config)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+@pytest.fixture
+def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient) -> str:
+    """A run that has succeeded."""
+    reconcile()
+    state = client.get(f"/runs/{run_id}").json()["state"]
+    assert state == "succeeded"
+    return run_id

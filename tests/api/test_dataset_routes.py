@@ -1,0 +1,78 @@
+"""POST /datasets registers real files, and refuses what cannot work with the file and the field."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+Write = Callable[..., Path]
+
+
+def _refused(client: TestClient, body: dict[str, Any]) -> dict[str, str]:
+    answer = client.post("/datasets", json=body)
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert isinstance(error, dict)
+    return error
+
+
+def test_registering_answers_201_with_location_and_what_was_found(client: TestClient, write_images: Write) -> None:
+    file = write_images("pets", 0, rows=6)
+    answer = client.post("/datasets", json={"name": "pets", "role": "labeled", "uri": str(file)})
+    assert answer.status_code == 201
+    dataset = answer.json()
+    assert answer.headers["Location"] == f"/datasets/{dataset['id']}"
+    assert (dataset["rows"], dataset["classes"]) == (6, ["cat", "dog"])
+    assert dataset["class_counts"] == {"cat": 3, "dog": 3}
+    assert dataset["sampled_bad"] == 0
+    assert client.get(answer.headers["Location"]).json() == dataset
+
+
+def test_an_unlabeled_dataset_has_no_classes(client: TestClient, write_images: Write) -> None:
+    file = write_images("pool", 0, classes=())
+    dataset = client.post("/datasets", json={"name": "pool", "role": "unlabeled", "uri": str(file)}).json()
+    assert dataset["classes"] == []
+    assert dataset["class_counts"] is None
+
+
+def test_a_place_without_files_is_refused(client: TestClient, tmp_path: Path) -> None:
+    error = _refused(client, {"name": "a", "role": "unlabeled", "uri": str(tmp_path / "absent")})
+    assert error["field"] == "uri"
+    assert "absent" in error["message"]
+
+
+def test_a_missing_label_column_is_refused(client: TestClient, write_images: Write) -> None:
+    file = write_images("pets", 0)
+    error = _refused(client, {"name": "a", "role": "labeled", "uri": str(file), "label_column": "species"})
+    assert error["field"] == "label_column"
+    assert "species" in error["message"]
+
+
+def test_a_file_that_is_not_parquet_is_refused_by_name(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"not parquet")
+    error = _refused(client, {"name": "a", "role": "unlabeled", "uri": str(tmp_path / "broken.parquet")})
+    assert "broken.parquet" in error["message"]
+
+
+def test_bytes_that_are_no_pictures_are_refused(client: TestClient, tmp_path: Path) -> None:
+    file = tmp_path / "noise.parquet"
+    pq.write_table(pa.table({"image": pa.array([b"noise"] * 8, pa.binary())}), file)
+    error = _refused(client, {"name": "a", "role": "unlabeled", "uri": str(file)})
+    assert "noise.parquet" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"role": "teacher"}, "role"), ({"uri": ""}, "uri"), ({"rows": 3}, "rows"), ({"format": "csv"}, "format")],
+)
+def test_an_invalid_field_is_named(client: TestClient, change: dict[str, Any], field: str) -> None:
+    assert _refused(client, {"name": "a", "role": "unlabeled", "uri": "x", **change})["field"] == field
+
+
+def test_a_refused_dataset_is_not_registered(client: TestClient, tmp_path: Path) -> None:
+    _refused(client, {"name": "a", "role": "unlabeled", "uri": str(tmp_path / "absent")})
+    assert client.get("/datasets").json()["items"] == []

@@ -1,0 +1,113 @@
+"""OpenAPI is complete: every operation is described, shown by example, and says how it fails."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
+from service.dataset_inspection import DatasetRequest
+from service.run_config import GenerationOverrides, RunConfig
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_has_summary_description_and_tag(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document):
+        assert operation.get("summary"), name
+        assert len(operation.get("description", "")) > 20, name
+        assert set(operation.get("tags", [])) <= {tag["name"] for tag in document["tags"]}, name
+        assert operation.get("tags"), name
+
+
+def test_every_answer_has_an_example_and_a_schema(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document):
+        for status, answer in operation["responses"].items():
+            [content] = answer["content"].values()
+            assert "example" in content, f"{name} {status}"
+            if int(status) < 400:
+                assert content["schema"], f"{name} {status}"
+
+
+def test_every_operation_documents_its_problems(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document):
+        problems = {status for status, answer in operation["responses"].items() if PROBLEM in answer["content"]}
+        if operation["tags"] == ["health"]:
+            continue
+        assert "422" in problems, name
+        if any(parameter["in"] == "path" for parameter in operation["parameters"]):
+            assert "404" in problems, name
+        if "requestBody" in operation:
+            assert {"400", "409", "415"} <= problems, name
+        for status in problems:
+            schema = operation["responses"][status]["content"][PROBLEM]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}, f"{name} {status}"
+
+
+def test_every_parameter_is_described(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document):
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), f"{name}: {parameter['name']}"
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for reference in _references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas, reference
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, Any]) -> None:
+    bodies = {name: operation["requestBody"] for name, operation in _operations(document) if "requestBody" in operation}
+    models = {
+        name: body["content"]["application/json"]["schema"]["$ref"].split("/")[-1] for name, body in bodies.items()
+    }
+    assert models == {
+        "POST /datasets": "DatasetRequest",
+        "POST /runs": "RunConfig",
+        "POST /runs/{run_id}/generations": "GenerationOverrides",
+    }
+    assert all(body["content"]["application/json"]["examples"] for body in bodies.values())
+    assert document["components"]["schemas"]["RunConfig"]["additionalProperties"] is False
+
+
+def test_all_posts_that_create_take_an_idempotency_key(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document):
+        if name.startswith("POST") and "201" in operation["responses"]:
+            assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}, name
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        *((DatasetRequest, example) for example in DATASET_REQUESTS),
+        *((RunConfig, example) for example in RUN_CONFIGS),
+        *((GenerationOverrides, example) for example in GENERATION_OVERRIDES),
+    ],
+)
+def test_request_examples_are_valid(model: Any, example: str) -> None:
+    examples = DATASET_REQUESTS | RUN_CONFIGS | GENERATION_OVERRIDES
+    model.model_validate_json(json.dumps(examples[example]["value"]))

@@ -1,0 +1,179 @@
+"""POST /runs starts runs and refuses what is impossible; cancel, retry, one more generation; what GETs show."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+Register = Callable[..., str]
+Config = dict[str, Any]
+
+
+def _refused(client: TestClient, config: Config, path: str = "/runs") -> dict[str, str]:
+    answer = client.post(path, json=config)
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert isinstance(error, dict)
+    assert client.get("/runs").json()["items"] == [] or path != "/runs"
+    return error
+
+
+def test_creating_answers_201_with_location_and_the_whole_run(client: TestClient, run_config: Config) -> None:
+    answer = client.post("/runs", json=run_config)
+    assert answer.status_code == 201
+    run = answer.json()
+    assert answer.headers["Location"] == f"/runs/{run['id']}"
+    assert run["state"] == "running"
+    assert run["config"]["student_recipe"]["noise"]["drop_path"] == 0.1
+    assert [len(generation["stages"]) for generation in run["generation_details"]] == [2, 4, 4]
+    assert client.get(answer.headers["Location"]).json() == run
+
+
+def test_an_unknown_model_is_refused(client: TestClient, run_config: Config) -> None:
+    error = _refused(client, {**run_config, "teacher_model": "test_resnett"})
+    assert error["field"] == "teacher_model"
+    assert "no model 'test_resnett'; did you mean test_resnet" in error["message"]
+
+
+def test_an_unknown_student_model_is_refused_by_its_place(client: TestClient, run_config: Config) -> None:
+    error = _refused(client, {**run_config, "student_models": ["test_resnet", "os.system"]})
+    assert error["field"] == "student_models.1"
+
+
+def test_a_smaller_student_is_refused_unless_allowed(client: TestClient, run_config: Config) -> None:
+    config = {**run_config, "teacher_model": "resnet18"}
+    assert _refused(client, config)["field"] == "student_models.0"
+    assert client.post("/runs", json={**config, "allow_smaller_student": True}).status_code == 201
+
+
+def test_drop_path_on_a_model_without_it_is_refused(client: TestClient, run_config: Config) -> None:
+    error = _refused(client, {**run_config, "student_models": ["vgg11"]})
+    assert error["field"] == "student_recipe.noise.drop_path"
+    assert "vgg11" in error["message"]
+
+
+def test_other_classes_are_refused(client: TestClient, run_config: Config, register: Register) -> None:
+    other = register("birds", "evaluation", 500, classes=("crow", "dog"))
+    error = _refused(client, {**run_config, "datasets": {**run_config["datasets"], "test": other}})
+    assert error["field"] == "datasets.test"
+    assert "crow" in error["message"]
+
+
+@pytest.mark.parametrize(("part", "color"), [("labeled", 3), ("unlabeled", 105), ("validation", 203)])
+def test_a_test_set_that_shares_a_picture_is_refused(
+    client: TestClient, run_config: Config, register: Register, part: str, color: int
+) -> None:
+    overlapping = register("overlapping", "evaluation", color)
+    error = _refused(client, {**run_config, "datasets": {**run_config["datasets"], "test": overlapping}})
+    assert error["field"] == "datasets.test"
+    assert part in error["message"]
+
+
+def test_a_dataset_of_another_role_is_refused(client: TestClient, run_config: Config) -> None:
+    datasets = {**run_config["datasets"], "validation": run_config["datasets"]["labeled"]}
+    error = _refused(client, {**run_config, "datasets": datasets})
+    assert error["field"] == "datasets.validation"
+
+
+def test_an_unknown_dataset_is_refused(client: TestClient, run_config: Config) -> None:
+    error = _refused(client, {**run_config, "datasets": {**run_config["datasets"], "unlabeled": "ds-0000000000"}})
+    assert error == {"field": "datasets.unlabeled", "message": "there is no dataset 'ds-0000000000'"}
+
+
+def test_cancelling_a_run_stops_it(client: TestClient, run_id: str, reconcile: Callable[[], None]) -> None:
+    answer = client.post(f"/runs/{run_id}/cancel")
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/runs/{run_id}"
+    assert answer.json()["state"] == "cancelling"
+    assert client.post(f"/runs/{run_id}/cancel").status_code == 202
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "cancelled"
+
+
+def test_a_cancelled_run_can_be_retried_and_ends_well(
+    client: TestClient, run_id: str, reconcile: Callable[[], None]
+) -> None:
+    client.post(f"/runs/{run_id}/cancel")
+    reconcile()
+    answer = client.post(f"/runs/{run_id}/retry")
+    assert (answer.status_code, answer.json()["state"]) == (202, "running")
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "succeeded"
+
+
+def test_a_finished_run_can_be_neither_cancelled_nor_retried(client: TestClient, finished_run: str) -> None:
+    assert client.post(f"/runs/{finished_run}/cancel").status_code == 409
+    assert client.post(f"/runs/{finished_run}/retry").status_code == 409
+
+
+def test_a_failed_stage_shows_why_and_can_be_retried(
+    client: TestClient, run_id: str, ray: Any, reconcile: Callable[[], None]
+) -> None:
+    ray.failing = {"label": "image_size 7 does not fit"}
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "failed"
+    attempts = client.get(f"/runs/{run_id}/generations/1/stages/label/attempts").json()["items"]
+    assert attempts[0]["failure_message"] == "image_size 7 does not fit"
+    assert attempts[0]["dashboard_url"].endswith(f"/#/jobs/{run_id}-g1-label-a1")
+    ray.failing = {}
+    client.post(f"/runs/{run_id}/retry")
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "succeeded"
+
+
+def test_one_more_generation_on_a_finished_run(
+    client: TestClient, finished_run: str, reconcile: Callable[[], None]
+) -> None:
+    answer = client.post(
+        f"/runs/{finished_run}/generations",
+        json={"selection": {"min_confidence": 0.7}, "student_model": "resnet18"},
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Location"] == f"/runs/{finished_run}/generations/3"
+    generation = client.get(answer.headers["Location"]).json()
+    assert generation["plan"]["model"] == "resnet18"
+    assert generation["plan"]["selection"]["min_confidence"] == 0.7
+    reconcile()
+    assert client.get(answer.headers["Location"]).json()["model"]["test_top1"] == pytest.approx(0.975)
+
+
+def test_a_generation_on_a_running_run_is_a_conflict(client: TestClient, run_id: str) -> None:
+    assert client.post(f"/runs/{run_id}/generations", json={}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        ({"student_model": "nothing_like_it"}, "student_model"),
+        ({"student_model": "test_efficientnet"}, "student_model"),
+        ({"recipe": {"noise": {"drop_path": 2}}}, "recipe.noise.drop_path"),
+        ({"model": "resnet18"}, "model"),
+    ],
+)
+def test_an_impossible_generation_is_refused(
+    client: TestClient, finished_run: str, overrides: Config, field: str
+) -> None:
+    assert _refused(client, overrides, f"/runs/{finished_run}/generations")["field"] == field
+
+
+def test_a_finished_run_shows_stages_models_metrics_and_events(client: TestClient, finished_run: str) -> None:
+    run = client.get(f"/runs/{finished_run}").json()
+    stages = [stage for generation in run["generation_details"] for stage in generation["stages"]]
+    assert {stage["state"] for stage in stages} == {"succeeded"}
+    train = f"/runs/{finished_run}/generations/1/stages/train"
+    assert client.get(train).json()["progress"]["values"]["loss"] == 0.25
+    assert [row["step"] for row in client.get(f"{train}/metrics").json()["rows"]] == [10, 20]
+    attempt = client.get(f"{train}/attempts/1").json()
+    assert attempt["submission_id"] == f"{finished_run}-g1-train-a1"
+    models = client.get("/models", params={"run_id": finished_run}).json()["items"]
+    assert [round(model["test_top1"], 3) for model in models] == [0.95, 0.9, 0.8]
+    assert client.get(f"/models/{models[0]['id']}").json() == models[0]
+    assert len(client.get(f"/runs/{finished_run}/events").json()["items"]) > len(stages)
+
+
+def test_a_log_tail_has_the_last_lines(client: TestClient, finished_run: str) -> None:
+    path = f"/runs/{finished_run}/generations/0/stages/train/logs"
+    assert client.get(path).json()["lines"] == ["first line", "last line"]
+    tail = client.get(path, params={"lines": 1, "attempt": 1}).json()
+    assert tail == {"attempt": 1, "submission_id": f"{finished_run}-g0-train-a1", "lines": ["last line"]}
