@@ -60,15 +60,12 @@ class RunQueries:
     def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
         with self._database.read() as session:
             rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor)
-            counts = dict(
-                session.execute(
-                    select(GenerationRow.run_id, func.count())
-                    .where(GenerationRow.run_id.in_([row.id for row in rows]))
-                    .group_by(GenerationRow.run_id)
-                )
-                .tuples()
-                .all()
+            counted = (
+                select(GenerationRow.run_id, func.count().label("generations"))
+                .where(GenerationRow.run_id.in_([row.id for row in rows]))
+                .group_by(GenerationRow.run_id)
             )
+            counts = {row.run_id: row.generations for row in session.execute(counted)}
             return Page(items=[run_summary(row, counts.get(row.id, 0)) for row in rows], next_cursor=following)
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:

@@ -1,14 +1,19 @@
 """Reads and writes registered datasets."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.store.tables import DatasetRow
 from workers.specs.datasets import DatasetFormat, DatasetRole
+
+if TYPE_CHECKING:  # it decodes images, which the reconciler, who reads datasets too, need not import
+    from service.dataset_inspection import DatasetRequest, InspectedDataset
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])

@@ -28,6 +28,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset
 from service.store.migrate import upgrade
+from service.store.tables import Table
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.datasets import DatasetManifest, Shard
@@ -193,46 +194,65 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def ray() -> Iterator[FakeRay]:
-    """A Ray head without jobs."""
+class FakeRayServer(ThreadingHTTPServer):
+    """Answers as `fake` says."""
+
+    daemon_threads = True
     fake = FakeRay()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
 
-        def setup(self) -> None:
-            fake.connections += 1
-            super().setup()
+class FakeRayHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: FakeRayServer
 
-        def do_GET(self) -> None:
-            self._serve("GET")
+    def setup(self) -> None:
+        self.server.fake.connections += 1
+        super().setup()
 
-        def do_POST(self) -> None:
-            self._serve("POST")
+    def do_GET(self) -> None:
+        self._serve("GET")
 
-        def _serve(self, method: str) -> None:
-            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.loads(data) if data else None
-            status, answer = fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer.encode())))
-            self.end_headers()
-            self.wfile.write(answer.encode())
+    def do_POST(self) -> None:
+        self._serve("POST")
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
+    def _serve(self, method: str) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = json.loads(data) if data else None
+        status, answer = self.server.fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer.encode())))
+        self.end_headers()
+        self.wfile.write(answer.encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="session")
+def ray_server() -> Iterator[FakeRayServer]:
+    server = FakeRayServer(("127.0.0.1", 0), FakeRayHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield fake
+    yield server
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def ray_jobs(ray_server: FakeRayServer) -> Iterator[RayJobs]:
+    """A client that all tests share: making one takes a tenth of a second."""
+    client = RayJobs(f"http://127.0.0.1:{ray_server.server_address[1]}")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ray(ray_server: FakeRayServer) -> FakeRay:
+    """A Ray head without jobs."""
+    ray_server.fake = FakeRay(url=f"http://127.0.0.1:{ray_server.server_address[1]}")
+    return ray_server.fake
 
 
 @pytest.fixture(scope="session")
@@ -283,19 +303,6 @@ def _run(command: list[str]) -> None:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without tables."""
-    yield from _database_url(request, tmp_path, template=None)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database with the newest tables."""
-    for url in _database_url(request, tmp_path, template="migrated"):
-        if request.param == "sqlite":
-            upgrade(url)
-        yield url
-
-
-def _database_url(request: pytest.FixtureRequest, tmp_path: Path, template: str | None) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
@@ -303,10 +310,32 @@ def _database_url(request: pytest.FixtureRequest, tmp_path: Path, template: str 
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = Database(pattern.format(name="postgres"))
     with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"create database {name}" + (f" template {template}" if template else "")))
+        connection.execute(text(f"create database {name}"))
         yield pattern.format(name=name)
         connection.execute(text(f"drop database {name} with (force)"))
     admin.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest tables, for copying: migrating once is quicker."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with the newest tables and no rows."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite_file"), tmp_path / "test.db")
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("postgres_url").format(name="migrated")
+    database = Database(url)
+    with database.write_connection() as connection:
+        connection.execute(text(f"truncate {', '.join(Table.metadata.tables)} restart identity"))
+    database.close()
+    return url
 
 
 @pytest.fixture
@@ -390,7 +419,9 @@ CATALOG = {
 
 
 @pytest.fixture
-def bench(database: Database, database_url: str, ray: FakeRay, clock: FakeClock, tmp_path: Path) -> Iterator[Workbench]:
+def bench(
+    database: Database, database_url: str, ray: FakeRay, ray_jobs: RayJobs, clock: FakeClock, tmp_path: Path
+) -> Workbench:
     settings = Settings(
         home=tmp_path / "home",
         database_url=database_url,
@@ -398,7 +429,6 @@ def bench(database: Database, database_url: str, ray: FakeRay, clock: FakeClock,
         dashboard_url="https://ray.example",
         python_executable="my python",
     )
-    ray_jobs = RayJobs(ray.url)
     bench = Workbench(
         database=database,
         settings=settings,
@@ -412,8 +442,7 @@ def bench(database: Database, database_url: str, ray: FakeRay, clock: FakeClock,
     bench.add_dataset("ds-unlabeled", "unlabeled")
     bench.add_dataset("ds-validation", "evaluation")
     bench.add_dataset("ds-test", "evaluation")
-    yield bench
-    ray_jobs.close()
+    return bench
 
 
 @pytest.fixture

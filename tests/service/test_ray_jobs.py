@@ -1,7 +1,6 @@
 """The client of Ray's jobs API, against a real HTTP server that answers as Ray 2.60 does."""
 
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +11,8 @@ from service.snapshots import JobStatus
 
 
 @pytest.fixture
-def client(ray: Any) -> Iterator[RayJobs]:
-    client = RayJobs(ray.url)
-    yield client
-    client.close()
+def client(ray: Any, ray_jobs: RayJobs) -> RayJobs:
+    return ray_jobs
 
 
 def submit(client: RayJobs, job_id: str = "job-1", spec_uri: str = "/data/spec.json") -> None:
@@ -120,8 +117,10 @@ def test_the_token_is_sent_and_a_missing_one_is_named(ray: Any, client: RayJobs)
     with_token.close()
 
 
-def test_one_connection_serves_many_calls(ray: Any, client: RayJobs) -> None:
+def test_one_connection_serves_many_calls(ray: Any) -> None:
+    client = RayJobs(ray.url)
     for _ in range(5):
         client.version()
+    client.close()
 
     assert ray.connections == 1
