@@ -33,29 +33,28 @@ _TAGS = [
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application on a database that is already migrated. Its connections close when it shuts down."""
-    services = open_services(settings or Settings())
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        services.close()
-
     app = FastAPI(
         title="Noisy Student",
         version="0.1.0",
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
-        lifespan=lifespan,
+        lifespan=_lifespan,
         # Views hold request models (a run shows its config): one schema serves both directions.
         separate_input_output_schemas=False,
     )
-    app.state.services = services
+    app.state.services = open_services(settings or Settings())
     for routes in (datasets, runs, generations, stages, models, health):
         app.include_router(routes.router)
     add_pages(app)
     add_error_responses(app)
     _document_problems(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.services.close()
 
 
 def _document_problems(app: FastAPI) -> None:

@@ -1,0 +1,177 @@
+"""noisy-student, against a real server on loopback."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from api.cli.main import app as commands
+from service.views import DatasetView, RunView
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(server: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command against the server; the address comes from the environment."""
+    monkeypatch.setenv("NOISY_STUDENT_API", server)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, input: str | None = None) -> Result:
+        return CliRunner().invoke(commands, list(arguments), input=input)
+
+    return run
+
+
+def _done(result: Result) -> str:
+    assert result.exit_code == 0, result.output + result.stderr
+    return result.stdout
+
+
+def test_a_dataset_is_added_listed_and_shown(cli: Cli, write_images: Callable[..., Path]) -> None:
+    file = write_images("pets", 0)
+    added = _done(cli("datasets", "add", str(file), "--role", "labeled", "--json"))
+    dataset = DatasetView.model_validate_json(added)
+    assert (dataset.name, dataset.rows) == ("pets.parquet", 4)
+    assert dataset.id in _done(cli("datasets", "list"))
+    shown = _done(cli("datasets", "show", dataset.id))
+    assert "cat 2, dog 2" in shown
+    assert json.loads(_done(cli("datasets", "list", "--json")))[0]["id"] == dataset.id
+
+
+def test_a_relative_path_is_made_absolute(
+    cli: Cli, write_images: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_images("pool", 0, classes=())
+    monkeypatch.chdir(file.parent)
+    added = _done(cli("datasets", "add", "pool.parquet", "--role", "unlabeled", "--name", "the pool", "--json"))
+    assert json.loads(added)["uri"] == str(file)
+
+
+def test_a_refusal_names_the_field_on_stderr_and_ends_with_1(cli: Cli, tmp_path: Path) -> None:
+    result = cli("datasets", "add", str(tmp_path / "absent"), "--role", "teacher")
+    assert result.exit_code == 1
+    assert "role: Input should be 'labeled', 'unlabeled' or 'evaluation'" in result.stderr
+    assert result.stdout == ""
+
+
+def test_what_is_not_there_ends_with_1(cli: Cli) -> None:
+    result = cli("runs", "show", "run-0000000000")
+    assert result.exit_code == 1
+    assert "there is no run 'run-0000000000'" in result.stderr
+
+
+def test_an_id_cannot_leave_its_place_in_the_path(cli: Cli) -> None:
+    result = cli("runs", "show", "../datasets")
+    assert result.exit_code == 1
+
+
+def test_an_unreachable_api_says_how_to_start_it(unused_port: int) -> None:
+    result = CliRunner().invoke(commands, ["runs", "list", "--api", f"http://127.0.0.1:{unused_port}"])
+    assert result.exit_code == 1
+    assert "noisy-student up" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return 9  # discard: nothing listens there
+
+
+def test_a_run_is_created_from_a_file_once_a_key(cli: Cli, run_config: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(run_config))
+    first = _done(cli("runs", "create", str(file), "--idempotency-key", "k"))
+    assert _done(cli("runs", "create", str(file), "--idempotency-key", "k")) == first
+    assert first.startswith("run-")
+    listed = json.loads(_done(cli("runs", "list", "--json")))
+    assert [run["name"] for run in listed] == ["cats and dogs"]
+    assert "cats and dogs" in _done(cli("runs", "list"))
+
+
+def test_a_run_is_created_from_standard_input(cli: Cli, run_config: dict[str, Any]) -> None:
+    created = _done(cli("runs", "create", "-", "--json", input=json.dumps(run_config)))
+    assert RunView.model_validate_json(created).config.name == "cats and dogs"
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("{", "is not JSON"), ("[]", "holds no JSON object")])
+def test_a_broken_file_is_named(cli: Cli, tmp_path: Path, text: str, complaint: str) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(text)
+    result = cli("runs", "create", str(file))
+    assert result.exit_code == 1
+    assert f"{file} {complaint}" in result.stderr
+    assert "absent.json" in cli("runs", "create", "absent.json").stderr
+
+
+def test_a_run_is_cancelled_and_retried(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
+    assert "cancelling" in _done(cli("runs", "cancel", run_id))
+    reconcile()
+    assert json.loads(_done(cli("runs", "show", run_id, "--json")))["state"] == "cancelled"
+    assert "running" in _done(cli("runs", "retry", run_id))
+    assert cli("runs", "retry", run_id).exit_code == 1
+
+
+def test_one_more_generation_with_overrides_of_a_file(cli: Cli, finished_run: str, tmp_path: Path) -> None:
+    file = tmp_path / "overrides.json"
+    file.write_text('{"selection": {"min_confidence": 0.9}}')
+    run = RunView.model_validate_json(_done(cli("runs", "add-generation", finished_run, "--file", str(file), "--json")))
+    assert run.generation_details[-1].plan.selection.min_confidence == 0.9
+
+
+def test_watching_a_finished_run_shows_the_table_and_ends_with_0(cli: Cli, finished_run: str) -> None:
+    shown = _done(cli("watch", finished_run))
+    assert "generation 2 evaluate: done in" in shown
+    assert "95.0 %" in shown
+    assert "75.0 %" in shown  # errors fell from 20 % to 5 %
+    assert "5 of 6" in shown
+    assert "372,688" in shown
+
+
+def test_watching_a_failed_run_says_why_and_ends_with_1(
+    cli: Cli, run_id: str, ray: Any, reconcile: Callable[[], None]
+) -> None:
+    ray.failing = {"select": "no image is left"}
+    reconcile()
+    result = cli("watch", run_id)
+    assert result.exit_code == 1
+    assert "no image is left" in result.stdout
+
+
+def test_showing_a_run_under_way_has_its_live_numbers(
+    cli: Cli, run_id: str, ray: Any, reconcile: Callable[[], None]
+) -> None:
+    ray.holding = True
+    reconcile()
+    shown = _done(cli("runs", "show", run_id))
+    for number in ("50/100 steps", "1,234 images/s", "loss 0.250", "accuracy 87.5 %"):
+        assert number in shown
+
+
+def test_logs_are_those_of_the_latest_stage_by_default(cli: Cli, finished_run: str) -> None:
+    result = cli("logs", finished_run)
+    assert result.stdout == "first line\nlast line\n"
+    assert f"{finished_run}-g2-evaluate-a1" in result.stderr
+    result = cli("logs", finished_run, "--generation", "1", "--stage", "train", "--attempt", "1", "--lines", "1")
+    assert result.stdout == "last line\n"
+    assert f"{finished_run}-g1-train-a1" in result.stderr
+
+
+def test_logs_of_a_stage_that_never_started_are_refused(cli: Cli, run_id: str) -> None:
+    assert "has started no such stage yet" in cli("logs", run_id).stderr
+
+
+def test_models_are_listed_and_shown(cli: Cli, finished_run: str) -> None:
+    listed = json.loads(_done(cli("models", "list", "--run", finished_run, "--json")))
+    assert len(listed) == 3
+    assert listed[0]["id"] in _done(cli("models", "list"))
+    assert "95.00%" in _done(cli("models", "show", listed[0]["id"]))
+
+
+def test_every_command_has_help() -> None:
+    for command in ("up", "demo", "doctor", "watch", "logs", "datasets add", "runs create", "models list"):
+        assert "Usage" in _done(CliRunner().invoke(commands, [*command.split(), "--help"]))

@@ -1,0 +1,114 @@
+"""The live view follows a run to its end, and survives an API that restarts."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from rich.console import Console
+
+from api.cli.client import ApiUnreachable
+from api.cli.live_view import error_reduction, result_table, watch_run
+from service.views import RunView
+
+
+class ClientOfTheApplication:
+    """The part of the CLI's client that the live view uses, without a network between."""
+
+    def __init__(self, http: TestClient) -> None:
+        self._http = http
+        self.away = 0
+        """Requests that still get no answer."""
+
+    def get_run(self, run_id: str) -> RunView:
+        if self.away:
+            self.away -= 1
+            raise ApiUnreachable("away")
+        return RunView.model_validate_json(self._http.get(f"/runs/{run_id}").content)
+
+
+@pytest.fixture
+def watcher(client: TestClient) -> Any:
+    return ClientOfTheApplication(client)
+
+
+def _console(terminal: bool = False) -> tuple[Console, io.StringIO]:
+    screen = io.StringIO()
+    return Console(file=screen, force_terminal=terminal, width=170, color_system=None), screen
+
+
+def test_elsewhere_than_on_a_terminal_each_change_is_told_once(
+    watcher: Any, run_id: str, reconcile: Callable[[], None]
+) -> None:
+    console, screen = _console()
+    ended = watch_run(watcher, run_id, console, wait=lambda _: reconcile())
+    assert ended.state == "succeeded"
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == len(set(lines))
+    assert lines[0] == "generation 0 train: started"
+    assert "generation 0: test accuracy 80.0 %" in lines
+    assert lines[-1] == "cats and dogs: succeeded"
+
+
+def test_on_a_terminal_stages_under_way_have_bars_and_numbers(
+    watcher: Any, run_id: str, ray: Any, reconcile: Callable[[], None]
+) -> None:
+    ray.holding = True
+    reconcile()
+    console, screen = _console(terminal=True)
+    with pytest.raises(KeyboardInterrupt):
+        watch_run(watcher, run_id, console, wait=_interrupt)
+    shown = screen.getvalue()
+    for part in ("generation 0 train", "50/100 steps", "1,234 images/s", "loss 0.250", "accuracy 87.5 %", "━"):
+        assert part in shown
+
+
+def _interrupt(_seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_api_that_is_away_for_a_while_does_not_end_the_view(
+    watcher: Any, run_id: str, reconcile: Callable[[], None]
+) -> None:
+    def restart(_seconds: float) -> None:
+        if not reconciled:
+            watcher.away = 5
+            reconcile()
+            reconciled.append(True)
+
+    reconciled: list[bool] = []
+    console, _ = _console()
+    assert watch_run(watcher, run_id, console, wait=restart).state == "succeeded"
+
+
+def test_an_api_that_stays_away_ends_the_view(watcher: Any, run_id: str) -> None:
+    def go_away(_seconds: float) -> None:
+        watcher.away = 10_000
+
+    console, _ = _console()
+    with pytest.raises(ApiUnreachable):
+        watch_run(watcher, run_id, console, wait=go_away)
+
+
+def test_the_result_table_has_a_line_for_each_generation(watcher: Any, finished_run: str) -> None:
+    console, screen = _console()
+    console.print(result_table(watcher.get_run(finished_run)))
+    rows = [line for line in screen.getvalue().splitlines() if "test_resnet" in line]
+    assert [("teacher" in row, "student" in row) for row in rows] == [(True, False), (False, True), (False, True)]
+    assert "80.0 %" in rows[0]
+    assert "5 of 6" in rows[1]
+
+
+def test_error_reduction_is_the_share_of_the_first_teachers_errors(watcher: Any, finished_run: str) -> None:
+    run = watcher.get_run(finished_run)
+    reductions = [error_reduction(run, generation) for generation in run.generation_details]
+    assert reductions[0] is None
+    assert reductions[1:] == [pytest.approx(0.5), pytest.approx(0.75)]
+
+
+def test_markup_in_a_name_is_shown_as_it_is(client: TestClient, watcher: Any, run_config: dict[str, Any]) -> None:
+    run_id = client.post("/runs", json={**run_config, "name": "[red]cats[/oops]"}).json()["id"]
+    console, screen = _console()
+    console.print(result_table(watcher.get_run(run_id)))
+    assert "[red]cats[/oops]" in screen.getvalue()
