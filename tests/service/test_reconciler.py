@@ -343,15 +343,16 @@ def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: A
     assert submitted(bench, run_id) == ["g0-train-a1", "g0-evaluate-a1"]
 
 
-def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, run_id: str) -> None:
-    """The first is held up inside its submit until the second has taken over and gone two attempts further."""
+@pytest.mark.parametrize("held_up_in", ["GET", "POST"])
+def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, run_id: str, held_up_in: str) -> None:
+    """Held up before or inside its submit, until the other has taken over and lost that attempt for the next."""
     answer = bench.ray.answer
     late, second = bench.reconciler(), bench.reconciler()
     overtaken = False
 
     def overtake(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
         nonlocal overtaken
-        if method == "POST" and not overtaken:
+        if method == held_up_in and not overtaken:
             overtaken = True
             bench.clock.advance(bench.settings.lease_seconds)
             second.tick()  # submits attempt 1 itself
@@ -359,7 +360,7 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, ru
             second.tick()  # lost
             bench.clock.advance(1)
             second.tick()  # attempt 2
-            return 502, "too late"
+            return (404, "no such job") if method == "GET" else (502, "too late")
         return answer(method, path, body, authorization)
 
     bench.ray.answer = overtake
