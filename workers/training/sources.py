@@ -19,7 +19,9 @@ from workers.stage_reporter import StageError
 from workers.training.loss import labeled_targets
 
 SHARD_WINDOW = 16
-"""Shards that are read at a time, and kept in memory: the shuffling happens within so many."""
+"""Shards that are read at a time: the shuffling happens within so many."""
+_SHARDS_KEPT = SHARD_WINDOW + 4
+"""A few more than are open: a shard that has just been finished must not push out one that is still needed."""
 _SELECTION_READERS = 16
 
 
@@ -134,7 +136,7 @@ class _ShardCache(Generic[Contents]):
     def get(self, shard: int) -> Contents:
         if shard not in self._contents:
             self._contents[shard] = self._read(shard)
-            if len(self._contents) > SHARD_WINDOW:
+            if len(self._contents) > _SHARDS_KEPT:
                 self._contents.popitem(last=False)
         self._contents.move_to_end(shard)
         return self._contents[shard]

@@ -1,17 +1,13 @@
 """Runs the train stage: starts a Ray Train worker group and turns its summary into the stage's result."""
 
-import logging
-import os
 from typing import Any
 
 import ray
 
-from workers.artifact_io import join_uri, open_filesystem, read_bytes_if_there
+from workers.artifact_io import join_uri, read_bytes_if_there
 from workers.specs.stages import STAGE_SPEC, TrainResult, TrainSpec
 from workers.stage_reporter import StageReporter
 from workers.training.summary import SUMMARY_FILE, TrainSummary
-
-logger = logging.getLogger(__name__)
 
 # Ray Train hands exactly these to its controller and workers as their runtime environment. Processes that were
 # warmed up with the same environment are the ones Ray gives to them.
@@ -21,7 +17,6 @@ _RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "1",
     "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC": "0",
 }
-_CHECKPOINTS_KEPT = 2
 
 
 def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
@@ -50,34 +45,28 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
 
 
 def _fit(spec: TrainSpec, reporter: StageReporter) -> None:
-    os.environ.update(_RAY_TRAIN_ENVIRONMENT)
-    _warm_up(spec.workers.num_workers)
-    # Imported after the warm-up has begun: it takes seconds, and the workers import theirs meanwhile.
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    """Starts every process of the stage at once: each spends seconds on its imports, and none waits for another's."""
+    environment = {"env_vars": _RAY_TRAIN_ENVIRONMENT}
+    import_loop = ray.remote(num_cpus=0, runtime_env=environment)(_import_training_loop)
+    for _ in range(spec.workers.num_workers):
+        # Ray gives these processes to Ray Train's workers. They ask for no CPU, so that they never wait for one;
+        # on a cluster of many nodes they warm this one only.
+        import_loop.remote()
+    run_trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
+    ray.get(run_trainer.fit.remote(spec.model_dump_json(), reporter.timing().entered_at))
 
-    group = spec.workers
-    resources = {"CPU": group.cpus_per_worker}
-    if group.gpus_per_worker:
-        resources["GPU"] = group.gpus_per_worker
-    trainer = TorchTrainer(
-        _train_on_worker,
-        train_loop_config={"spec": spec.model_dump_json(), "entered_at": reporter.timing().entered_at},
-        scaling_config=ScalingConfig(
-            num_workers=group.num_workers, use_gpu=group.gpus_per_worker > 0, resources_per_worker=resources
-        ),
-        run_config=RunConfig(
-            name="checkpoints",
-            storage_path=_storage_path(spec.folder_uri),
-            failure_config=FailureConfig(max_failures=group.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
-        ),
-    )
-    trainer.fit()
+
+class _TrainerActor:
+    """Holds the trainer and its controller, so that the driver needs neither torch nor ray.train."""
+
+    def fit(self, spec_json: str, entered_at: float) -> None:
+        from workers.training.trainer import fit
+
+        fit(spec_json, _train_on_worker, entered_at)
 
 
 def _train_on_worker(config: dict[str, Any]) -> None:
-    # torch and timm are imported in the workers only: the driver and Ray Train's controller do without.
+    # timm is imported in the workers only: the driver and Ray Train's controller do without.
     from workers.training.loop import train
 
     spec = STAGE_SPEC.validate_json(config["spec"])
@@ -85,30 +74,8 @@ def _train_on_worker(config: dict[str, Any]) -> None:
     train(spec, config["entered_at"])
 
 
-def _warm_up(num_workers: int) -> None:
-    """Starts the processes that Ray Train will use, importing what they need, while the driver imports its own.
-
-    The tasks ask for no CPU, so that they never wait for one; on a cluster of many nodes they warm this one only.
-    """
-    environment = {"env_vars": {key: value for key, value in os.environ.items() if key in _RAY_TRAIN_ENVIRONMENT}}
-    import_loop = ray.remote(num_cpus=0, runtime_env=environment)(_import_training_loop)
-    import_trainer = ray.remote(num_cpus=0, runtime_env=environment)(_import_trainer)
-    for _ in range(num_workers):
-        import_loop.remote()
-    import_trainer.remote()
-
-
 def _import_training_loop() -> None:
     import workers.training.loop  # noqa: F401
-
-
-def _import_trainer() -> None:
-    import ray.train.torch  # noqa: F401
-
-
-def _storage_path(folder_uri: str) -> str:
-    """Ray Train takes URIs and absolute local paths."""
-    return folder_uri if "://" in folder_uri else open_filesystem(folder_uri)[1]
 
 
 def _read_summary(spec: TrainSpec) -> TrainSummary | None:

@@ -5,9 +5,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from workers.data.clean import prepare_clean
-from workers.data.images import BrokenImage, decode_rgb
 from workers.data.shard_readers import load_manifest, read_shard
+from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
 from workers.specs.stages import ModelCard
 
@@ -23,15 +22,15 @@ def validation_top1(
     manifest = load_manifest(manifest_uri)
     for shard_index in range(len(manifest.shards)):
         shard = read_shard(manifest, shard_index)
-        rows = range(rank, len(shard.images), world_size)
-        for start in range(0, len(rows), _BATCH_SIZE):
-            pixels, labels = _clean_batch(shard.images, shard.labels or [], rows[start : start + _BATCH_SIZE], card)
-            if labels:
-                correct_and_seen += _count_correct(model, pixels, labels, card, device)
+        images, labels = shard.images[rank::world_size], torch.tensor((shard.labels or [])[rank::world_size])
+        for batch in clean_batches(images, card, _BATCH_SIZE, decoders=None):
+            if batch.rows:
+                correct_and_seen[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
+                correct_and_seen[1] += len(batch.rows)
     if world_size > 1:
         dist.all_reduce(correct_and_seen)
     correct, seen = correct_and_seen.tolist()
-    return correct / max(1.0, seen)
+    return float(correct / max(1.0, seen))
 
 
 def synchronize_buffers(model: nn.Module) -> None:
@@ -42,21 +41,9 @@ def synchronize_buffers(model: nn.Module) -> None:
         dist.broadcast(buffer, src=0)
 
 
-def _clean_batch(images: list[bytes], labels: list[int], rows: range, card: ModelCard) -> tuple[np.ndarray, list[int]]:
-    pixels, kept = [], []
-    for row in rows:
-        try:
-            pixels.append(prepare_clean(decode_rgb(images[row]), card))
-        except BrokenImage:
-            continue
-        kept.append(labels[row])
-    return np.stack(pixels) if pixels else np.empty(0), kept
-
-
 @torch.inference_mode()
 def _count_correct(
-    model: nn.Module, pixels: np.ndarray, labels: list[int], card: ModelCard, device: torch.device
-) -> torch.Tensor:
-    predicted = model(normalized(torch.from_numpy(pixels).to(device), card.mean, card.std)).argmax(dim=1).cpu()
-    correct = int((predicted == torch.tensor(labels)).sum())
-    return torch.tensor([correct, len(labels)], dtype=torch.float64, device=device)
+    model: nn.Module, pixels: np.ndarray, labels: torch.Tensor, card: ModelCard, device: torch.device
+) -> int:
+    logits = model(normalized(torch.from_numpy(pixels).to(device), card.mean, card.std))
+    return int((logits.argmax(dim=1).cpu() == labels).sum())

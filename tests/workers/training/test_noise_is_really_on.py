@@ -1,0 +1,132 @@
+"""Each of the three noises acts on the student while it trains, and none on the teacher while it labels."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from timm.layers import DropPath
+from torchvision.transforms import RandAugment as TorchvisionRandAugment
+
+from workers.models.create import create_model
+from workers.models.files import model_card, write_model
+from workers.models.predictor import Predictor
+from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.training.noise import MAGNITUDE_BINS, magnitudes, training_transform
+
+
+def picture(seed: int = 0, size: int = 32) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def recipe_with(noise: Noise) -> Recipe:
+    return Recipe(image_size=32, crop="none", horizontal_flip=False, noise=noise)
+
+
+def outputs_of_one_batch(noise: Noise, times: int) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    student = create_model("test_resnet", 10, 32, noise.dropout, noise.drop_path).train()
+    for module in student.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            # timm starts residual branches at zero, where dropping them changes nothing.
+            torch.nn.init.ones_(module.weight)
+    # Batch statistics are the same for the same batch: what differs between passes is noise.
+    batch = torch.randn(16, 3, 32, 32)
+    return [student(batch).detach() for _ in range(times)]
+
+
+def differ(outputs: list[torch.Tensor]) -> bool:
+    return any(not torch.equal(outputs[0], other) for other in outputs[1:])
+
+
+def test_rand_augment_changes_the_pixels_a_student_trains_on():
+    noisy = training_transform(recipe_with(Noise(rand_augment=RandAugment(n=2, m=9), dropout=0, drop_path=0)))
+    plain = training_transform(recipe_with(Noise(rand_augment=None, dropout=0, drop_path=0)))
+    image = picture()
+    assert all(np.array_equal(plain(image), np.asarray(image)) for _ in range(5))
+    assert sum(not np.array_equal(noisy(image), np.asarray(image)) for _ in range(20)) >= 10
+    assert len({noisy(image).tobytes() for _ in range(20)}) >= 10
+
+
+def test_dropout_alone_changes_a_students_output_in_training():
+    assert differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0.5, drop_path=0), 3))
+
+
+def test_stochastic_depth_alone_changes_a_students_output_in_training():
+    assert differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0, drop_path=0.5), 3))
+
+
+def test_without_noise_a_students_output_stays_the_same():
+    assert not differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0, drop_path=0), 3))
+
+
+def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer():
+    model = create_model("resnet18", 10, 32, 0.0, 0.2)
+    rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
+    assert rates == sorted(rates)
+    assert rates[-1] == pytest.approx(0.2)
+    assert np.diff(rates) == pytest.approx(np.diff(rates)[0])
+
+
+@pytest.fixture
+def teacher_folder(tmp_path):
+    """A teacher that was itself trained with all three noises."""
+    noise = Noise(rand_augment=RandAugment(n=2, m=27), dropout=0.5, drop_path=0.5)
+    spec = TrainSpec(
+        run_id="run-1",
+        generation=0,
+        attempt=1,
+        folder_uri=str(tmp_path),
+        seed=0,
+        model="test_resnet",
+        classes=tuple("abc"),
+        recipe=recipe_with(noise),
+        labeled_manifest_uri="",
+        validation_manifest_uri="",
+        workers=WorkerGroup(),
+    )
+    model = create_model(spec.model, 3, 32, noise.dropout, noise.drop_path)
+    write_model(str(tmp_path), model.state_dict(), model_card(spec, model))
+    return str(tmp_path)
+
+
+def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teacher_folder):
+    buffer = io.BytesIO()
+    picture(size=48).save(buffer, format="PNG")
+    predictor = Predictor(teacher_folder, torch.device("cpu"))
+    answers = [predictor.predict([buffer.getvalue()] * 4).probabilities for _ in range(3)]
+    assert all(np.array_equal(answers[0], other) for other in answers[1:])
+    assert not any(module.training for module in predictor._model.modules())
+
+
+def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch):
+    seen = []
+    predictor = Predictor(teacher_folder, torch.device("cpu"))
+    predictor._model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    image = picture(size=32)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    predictor.predict([buffer.getvalue()])
+    mean, std = torch.tensor(Recipe().mean), torch.tensor(Recipe().std)
+    expected = (torch.from_numpy(np.asarray(image).copy()).float() / 255 - mean) / std
+    assert torch.allclose(seen[0][0].permute(1, 2, 0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("m", [0, 9, 27, 30])
+def test_magnitudes_are_torchvisions_on_the_papers_scale(m):
+    theirs = TorchvisionRandAugment(num_ops=2, magnitude=m, num_magnitude_bins=MAGNITUDE_BINS)
+    space = theirs._augmentation_space(MAGNITUDE_BINS, (32, 48))
+    ours = {name: (value, signed) for name, value, signed in magnitudes(m, 32, 48)}
+    assert set(ours) == set(space)
+    for name, (values, signed) in space.items():
+        assert ours[name] == (pytest.approx(float(values[m]) if values.ndim else 0.0), signed)
+
+
+def test_rand_augment_applies_n_operations(monkeypatch):
+    applied = []
+    monkeypatch.setattr("workers.training.noise.apply_operation", lambda image, name, *_: applied.append(name) or image)
+    training_transform(recipe_with(Noise(rand_augment=RandAugment(n=3, m=9))))(picture())
+    assert len(applied) == 3

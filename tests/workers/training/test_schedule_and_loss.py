@@ -1,0 +1,50 @@
+import math
+
+import pytest
+import torch
+
+from workers.specs.recipe import Schedule
+from workers.training.loss import labeled_targets, noisy_student_loss
+from workers.training.schedule import learning_rate_factor
+
+
+def test_cosine_warms_up_then_falls_to_nearly_zero():
+    schedule = Schedule(kind="cosine", warmup_steps=10)
+    factors = [learning_rate_factor(step, 100, schedule) for step in range(100)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert max(factors) == factors[10] == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert 0 < factors[99] < 0.001
+    assert all(later < earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_step_schedule_multiplies_by_the_factor_at_each_interval():
+    schedule = Schedule(kind="step", warmup_steps=0, step_every=10, step_factor=0.5)
+    assert [learning_rate_factor(step, 40, schedule) for step in (0, 9, 10, 19, 20, 39)] == [
+        1.0,
+        1.0,
+        0.5,
+        0.5,
+        0.25,
+        0.125,
+    ]
+
+
+def test_labeled_targets_are_smoothed_and_sum_to_one():
+    targets = labeled_targets([2, 0], num_classes=4, smoothing=0.1)
+    assert targets.sum(dim=1).tolist() == pytest.approx([1.0, 1.0])
+    assert targets[0].tolist() == pytest.approx([0.025, 0.025, 0.925, 0.025])
+
+
+def test_loss_of_a_concatenated_batch_weighs_both_parts_by_their_sizes():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 5, generator=generator)
+    targets = torch.softmax(torch.randn(8, 5, generator=generator), dim=1)
+    labeled, pseudo = noisy_student_loss(logits[:2], targets[:2]), noisy_student_loss(logits[2:], targets[2:])
+    assert float(noisy_student_loss(logits, targets)) == pytest.approx(float((2 * labeled + 6 * pseudo) / 8))
+
+
+def test_loss_is_torch_cross_entropy_for_one_hot_targets():
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    expected = -(2.0 - math.log(math.exp(2) + 1 + math.exp(-1)))
+    assert float(noisy_student_loss(logits, labeled_targets([0], 3, 0.0))) == pytest.approx(expected)

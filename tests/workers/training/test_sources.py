@@ -1,0 +1,69 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.recipe import Recipe
+from workers.specs.stages import PseudoLabels, part_name
+from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_target
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (value, value, value)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_dataset(folder, labels: list[int] | None, rows: int) -> str:
+    folder.mkdir()
+    columns = {"image": pa.array([png(row) for row in range(rows)], pa.binary())}
+    if labels is not None:
+        columns["label"] = pa.array(labels)
+    pq.write_table(pa.table(columns), folder / "0.parquet")
+    manifest = DatasetManifest(
+        dataset_id="ds",
+        role="unlabeled" if labels is None else "labeled",
+        format="parquet",
+        classes=() if labels is None else ("0", "1", "2"),
+        label_column=None if labels is None else "label",
+        rows=rows,
+        shards=(Shard(uri=str(folder / "0.parquet"), rows=rows),),
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    return str(folder / "manifest.json")
+
+
+def test_labeled_samples_come_with_smoothed_targets(tmp_path):
+    source = LabeledSource(write_dataset(tmp_path / "labeled", [2, 0], 2), num_classes=3, smoothing=0.3)
+    image, target = source.sample(0, 0)
+    assert image == png(0)
+    assert target.tolist() == pytest.approx([0.1, 0.1, 0.8])
+
+
+def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
+    manifest_uri = write_dataset(tmp_path / "pool", None, 4)
+    labels, selection = tmp_path / "label", tmp_path / "select"
+    labels.mkdir()
+    selection.mkdir()
+    top_classes = pa.FixedSizeListArray.from_arrays(pa.array([0, 1, 2, 0, 1, 2, 1, 0], pa.int32()), 2)
+    probabilities = np.array([0.7, 0.3, 0.6, 0.4, 0.9, 0.1, 0.5, 0.5], np.float16)
+    top = pa.FixedSizeListArray.from_arrays(pa.array(probabilities, pa.float16()), 2)
+    pq.write_table(pa.table({"top_classes": top_classes, "top_probabilities": top}), labels / part_name(0))
+    chosen = {"row": pa.array([1, 3], pa.int32()), "copies": pa.array([2, 1], pa.int32())}
+    pq.write_table(pa.table(chosen), selection / part_name(0))
+    pseudo = PseudoLabels(manifest_uri=manifest_uri, labels_uri=str(labels), selection_uri=str(selection))
+    source = PseudoLabeledSource(pseudo, num_classes=3, recipe=Recipe())
+    assert source.rows_per_shard == [3]
+    assert [source.sample(0, row)[0] for row in range(3)] == [png(1), png(1), png(3)]
+    assert source.sample(0, 0)[1].tolist() == pytest.approx([0.4, 0.0, 0.6], abs=1e-3)
+
+
+def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():
+    classes, probabilities = np.array([2, 0]), np.array([0.8, 0.2])
+    assert pseudo_target(classes, probabilities, 3, hard=True, temperature=1.0).tolist() == [0.0, 0.0, 1.0]
+    soft = pseudo_target(classes, probabilities, 3, hard=False, temperature=0.5)
+    assert soft.tolist() == pytest.approx([0.04 / 0.68, 0.0, 0.64 / 0.68])

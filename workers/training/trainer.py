@@ -1,0 +1,57 @@
+"""Ray Train's TorchTrainer for a train spec, with its controller in the process that calls it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.controller import TrainController
+
+from workers.artifact_io import open_filesystem
+from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
+
+_CHECKPOINTS_KEPT = 2
+
+
+def fit(spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
+    """Trains to the end, from the last checkpoint if there is one. Must be called in a Ray actor."""
+    spec = STAGE_SPEC.validate_json(spec_json)
+    assert isinstance(spec, TrainSpec)
+    trainer = _InProcessTorchTrainer(
+        train_on_worker,
+        train_loop_config={"spec": spec_json, "entered_at": entered_at},
+        scaling_config=_scaling(spec.workers),
+        run_config=RunConfig(
+            name="checkpoints",
+            storage_path=_storage_path(spec.folder_uri),
+            failure_config=FailureConfig(max_failures=spec.workers.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+        ),
+    )
+    trainer.fit()
+
+
+class _InProcessTorchTrainer(TorchTrainer):
+    """TorchTrainer starts an actor for its controller, which imports torch and ray.train once more: five seconds of
+    one core. We are in an actor that has them already, and run the same controller here (docs/decisions/0002)."""
+
+    def _initialize_and_run_controller(self, **controller_options: Any) -> Result:
+        controller = TrainController(**controller_options)
+        asyncio.run(controller.run())
+        result: Result = controller.get_result()
+        return result
+
+
+def _scaling(group: WorkerGroup) -> ScalingConfig:
+    resources = {"CPU": group.cpus_per_worker}
+    if group.gpus_per_worker:
+        resources["GPU"] = group.gpus_per_worker
+    return ScalingConfig(
+        num_workers=group.num_workers, use_gpu=group.gpus_per_worker > 0, resources_per_worker=resources
+    )
+
+
+def _storage_path(folder_uri: str) -> str:
+    """Ray Train takes URIs and absolute local paths."""
+    return folder_uri if "://" in folder_uri else open_filesystem(folder_uri)[1]
