@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import ray
+import ray.data
 
 from workers.data.errors import ShardReadError
 from workers.specs.stages import ActorPool, FailureReason
@@ -21,7 +21,6 @@ ShardFunction = Callable[[int], bytes]
 
 _MAX_BLOCKS = 10_000
 """Each block is an object that the driver puts; in larger manifests one holds several shards."""
-_WARM_UP_SECONDS = 60.0
 _OUTCOME = pa.schema(
     [
         ("shard", pa.int64()),
@@ -52,8 +51,6 @@ def map_shards(
     `make_function` is called once in each actor: it loads the model. ray.init() has been called. Raises StageError
     with the reason of the first shard, or actor, that failed; what other shards have written stays.
     """
-    if not shard_indices:
-        return
     for row in _rows(make_function, shard_indices, pool):
         if row["failure"] is not None:
             raise StageError(FailureReason(row["failure"]), row["message"])
@@ -63,11 +60,8 @@ def map_shards(
 def _rows(
     make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
 ) -> Iterator[dict[str, Any]]:
-    warmed = _warm_up(pool, len(shard_indices))
-    import ray.data  # takes a second, in which the actors' processes import theirs
-
-    if warmed:
-        ray.wait(warmed, num_returns=len(warmed), timeout=_WARM_UP_SECONDS)
+    if not shard_indices:
+        return
     _set_data_context()
     most = len(shard_indices) if pool.max_actors is None else min(pool.max_actors, len(shard_indices))
     resources = {"num_gpus": pool.gpus_per_actor} if pool.gpus_per_actor else {}
@@ -121,23 +115,6 @@ def as_stage_error(error: Exception) -> StageError:
     text = f"{type(error).__name__}: {error}"
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
     return StageError(FailureReason.OUT_OF_MEMORY if out_of_memory else FailureReason.STAGE_ERROR, text)
-
-
-def _warm_up(pool: ActorPool, shards: int) -> list[ray.ObjectRef]:
-    """Starts the processes that will become the pool's first actors, importing what they need.
-
-    The tasks ask for no CPU, so that they never wait for one; on a cluster of many nodes they may warm others.
-    """
-    if pool.gpus_per_actor:
-        return []
-    import_all = ray.remote(num_cpus=0, max_retries=0)(_import_for_inference)
-    return [import_all.remote() for _ in range(min(pool.min_actors, shards))]
-
-
-def _import_for_inference() -> None:
-    import ray.data  # noqa: F401
-
-    import workers.models.predictor  # noqa: F401
 
 
 def _set_data_context() -> None:

@@ -1,0 +1,26 @@
+"""A random number for every row that depends on nothing but the seed, the shard and the row."""
+
+import numpy as np
+import numpy.typing as npt
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def random_keys(seed: int, shard: int, rows: int) -> npt.NDArray[np.uint64]:
+    """One 64-bit key a row of the shard; no two rows of a dataset share one.
+
+    They are outputs of SplitMix64 (Steele, Lea, Flood 2014) at positions (shard, row) of the seed's own sequence.
+    The order in which shards are processed, and by whom, makes no difference.
+    """
+    positions = (np.uint64(shard) << np.uint64(32)) | np.arange(rows, dtype=np.uint64)
+    start = _mixed(np.array([seed], dtype=np.uint64))
+    return _mixed(start + positions)
+
+
+def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's finaliser, one to one on 64-bit numbers; arithmetic wraps around."""
+    mixed = values + _GOLDEN
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: npt.NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    return result
