@@ -1,6 +1,5 @@
 """A real store, real small datasets, the real application and reconciler; only the Ray head is a stand-in."""
 
-import dataclasses
 import io
 import threading
 import time
@@ -17,12 +16,15 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from api.app import create_app
-from api.dependencies import open_services
+from api.dependencies import Services
+from service.errors import RayUnavailable
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
+from service.run_commands import RunCommands
 from service.run_queries import RunQueries
 from service.settings import Settings
 from service.snapshots import JobStatus
+from service.store.database import Database
 from service.store.migrate import upgrade
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.stages import (
@@ -69,11 +71,12 @@ class StubRay(RayJobs):
     """A Ray head on which every job ends at once, as the test says: with a result, or with a failure."""
 
     def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:9")
+        # No super().__init__(): an HTTP client that nobody uses takes its time to make.
         self.failing: dict[str, str] = {}
         """Messages of the stages that fail."""
         self.holding = False
         """Jobs report progress and go on."""
+        self.away = False
         self.printed = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
@@ -97,7 +100,16 @@ class StubRay(RayJobs):
         self.holding = False
 
     def logs(self, submission_id: str) -> str | None:
+        self.version()
         return self.printed
+
+    def version(self) -> str:
+        if self.away:
+            raise RayUnavailable("Ray's jobs API does not answer")
+        return "2.60.0"
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def _report(spec: AnyStageSpec, done: int) -> None:
@@ -175,10 +187,8 @@ def _result(spec: AnyStageSpec) -> StageResult:
 
 
 @pytest.fixture
-def ray() -> Iterator[StubRay]:
-    stub = StubRay()
-    yield stub
-    stub.close()
+def ray() -> StubRay:
+    return StubRay()
 
 
 @pytest.fixture(scope="session")
@@ -189,9 +199,11 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
-    """The application, with the stand-in where logs are read; /readyz asks the real, absent head."""
-    services = open_services(settings)
-    application.state.services = dataclasses.replace(services, queries=RunQueries(services.database, settings, ray))
+    """The application on this test's store, with the stand-in for Ray."""
+    database = Database(settings.database_url)
+    application.state.services = Services(
+        settings, database, ray, RunCommands(database, settings), RunQueries(database, settings, ray)
+    )
     return application
 
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.run_queries import RunQueries
@@ -148,9 +147,7 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(client: TestClient, mon
     assert "hunter2" not in answer.text
 
 
-def test_logs_without_ray_are_a_503_problem(
-    app: FastAPI, client: TestClient, finished_run: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app.state.services.queries, "_ray_jobs", app.state.services.ray_jobs)
+def test_logs_without_ray_are_a_503_problem(client: TestClient, finished_run: str, ray: Any) -> None:
+    ray.away = True
     problem = _problem(client.get(f"/runs/{finished_run}/generations/0/stages/train/logs"), 503)
     assert "does not answer" in problem["detail"]
