@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from workers.artifact_io import list_files
-from workers.data.errors import ShardReadError
-from workers.data.shard_readers import load_manifest
 from workers.labeling.label_files import LabelSummary, read_summary
-from workers.models.bad_images import check_bad_images
+from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import QUARANTINE_FOLDER, FailureReason, LabelResult, LabelSpec, part_name
-from workers.stage_reporter import StageError, StageReporter
+from workers.specs.stages import QUARANTINE_FOLDER, LabelResult, LabelSpec, part_name
+from workers.stage_reporter import StageReporter
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
 
     Raises StageError(BAD_DATA) for a shard that cannot be read, and for more broken images than max_bad_fraction.
     """
-    manifest = _manifest(spec)
+    manifest = require_manifest(spec.manifest_uri)
     reporter.announce(manifest.rows, "images")
     summaries = _earlier_summaries(spec, manifest)
     resumed = len(summaries)
@@ -48,13 +46,6 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         mean_confidence=sum(summary.confidence_sum for summary in summaries.values()) / max(1, images - bad),
         images_per_second=images_per_second,
     )
-
-
-def _manifest(spec: LabelSpec) -> DatasetManifest:
-    try:
-        return load_manifest(spec.manifest_uri)
-    except (ShardReadError, FileNotFoundError) as error:
-        raise StageError(FailureReason.BAD_DATA, f"the dataset's manifest cannot be read: {error}") from error
 
 
 def _earlier_summaries(spec: LabelSpec, manifest: DatasetManifest) -> dict[int, LabelSummary]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, write_bytes
 from workers.data.errors import ShardReadError
 from workers.data.hashes import read_hashes
-from workers.data.shard_readers import load_manifest
+from workers.models.bad_data import require_manifest
 from workers.selection.exact_first import OrderedRows
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import read_label_rows
@@ -38,7 +38,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
 
     Raises StageError(BAD_DATA) where nothing is confident enough, or a label file is missing or damaged.
     """
-    shards = range(_number_of_shards(spec))
+    shards = range(len(require_manifest(spec.manifest_uri).shards))
     reporter.announce(len(shards), "shards")
     reporter.begin_work()
     rules = Rules(spec.settings, len(spec.classes), spec.seed, _held_out_hashes(spec))
@@ -55,13 +55,6 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
             reporter.update(done)
     reporter.end_work()
     return _result(spec, reporter, totals.counts, decision)
-
-
-def _number_of_shards(spec: SelectSpec) -> int:
-    try:
-        return len(load_manifest(spec.manifest_uri).shards)
-    except (ShardReadError, FileNotFoundError) as error:
-        raise StageError(FailureReason.BAD_DATA, f"the dataset's manifest cannot be read: {error}") from error
 
 
 def _held_out_hashes(spec: SelectSpec) -> npt.NDArray[np.bytes_]:

@@ -1,0 +1,234 @@
+"""Metrics against slow references, and the evaluation of real files without Ray."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from workers.data.images import content_hash
+from workers.evaluation import stage
+from workers.evaluation.metrics import Judged, MetricSums, judge
+from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
+from workers.evaluation.shard_evaluator import ShardEvaluator
+from workers.labeling.label_files import label_table, write_label_file
+from workers.models.create import create_model
+from workers.models.files import write_model
+from workers.models.predictor import Predictor
+from workers.models.shard_pool import ShardDone
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.stages import ActorPool, EvaluateSpec, FailureReason, Metrics, ModelCard, PseudoLabelTruth
+from workers.stage_reporter import StageError, StageReporter
+
+
+def reference(probabilities: np.ndarray, truth: list[int], classes: int) -> dict[str, object]:
+    """Image by image, in plain Python."""
+    confusion = [[0] * classes for _ in range(classes)]
+    top5 = 0
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row, true in zip(probabilities.tolist(), truth, strict=True):
+        ranking = sorted(range(classes), key=lambda c: (-row[c], c))
+        confusion[true][ranking[0]] += 1
+        top5 += true in ranking[:5]
+        confidence = row[ranking[0]]
+        number = next(b for b in range(15) if confidence <= (b + 1) / 15 or b == 14)
+        bins.setdefault(number, []).append((confidence, ranking[0] == true))
+    total = len(truth)
+    ece = sum(
+        len(members) / total * abs(np.mean([right for _, right in members]) - np.mean([c for c, _ in members]))
+        for members in bins.values()
+    )
+    return {
+        "top1": sum(confusion[c][c] for c in range(classes)) / total,
+        "top5": top5 / total,
+        "ece": ece,
+        "confusion": tuple(map(tuple, confusion)),
+        "per_class": [confusion[c][c] / sum(confusion[c]) if sum(confusion[c]) else None for c in range(classes)],
+    }
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**31), st.booleans(), st.integers(1, 5))
+@settings(max_examples=200, deadline=None)
+def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(classes, images, seed, ties, parts):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(classes, 0.3), size=images).astype(np.float32)
+    if ties:
+        probabilities = np.round(probabilities * 4) / np.float32(4)
+    truth = rng.integers(0, classes, images).astype(np.int32)
+    sums = MetricSums(classes)
+    for part in np.array_split(np.arange(images), parts):
+        sums.add(Judged.from_bytes(judge(probabilities[part], truth[part]).to_bytes()))
+    names = [f"c{index}" for index in range(classes)]
+    metrics = sums.metrics(names)
+
+    expected = reference(probabilities, truth.tolist(), classes)
+    assert metrics.images == images
+    assert metrics.top1 == pytest.approx(expected["top1"])
+    assert metrics.top5 == pytest.approx(expected["top5"])
+    assert metrics.expected_calibration_error == pytest.approx(expected["ece"], abs=1e-6)
+    assert metrics.confusion == expected["confusion"]
+    assert [metrics.per_class[name] for name in names] == pytest.approx(expected["per_class"])
+
+
+def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one():
+    sums = MetricSums(2)
+    # 3/15 is the upper edge of the third bin, the other lies in the fourth: two bins, each wrong by its confidence.
+    confidence = np.array([0.2, 0.21], dtype=np.float64)
+    sums.add(Judged(np.zeros(2, np.int32), np.array([1, 0], np.int32), confidence, np.ones(2, bool)))
+    assert sums.metrics(["a", "b"]).expected_calibration_error == pytest.approx((0.2 + (1 - 0.21)) / 2)
+
+
+def test_nothing_judged_has_no_metrics():
+    with pytest.raises(ValueError, match="no images"):
+        MetricSums(2).metrics(["a", "b"])
+
+
+CLASSES = ("a", "b", "c")
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class World:
+    """An evaluation set with one broken image of twelve, and a model."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.images = [[png(shard * 6 + row) for row in range(6)] for shard in range(2)]
+        self.images[1][0] = b""
+        self.labels = [[0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2]]
+        self.manifest_uri = self.write_dataset("test", self.images, self.labels)
+        torch.manual_seed(3)
+        card = ModelCard(
+            model="test_resnet", classes=CLASSES, image_size=28, mean=(0.5,) * 3, std=(0.5,) * 3, crop="none",
+            parameters=1, run_id="r", generation=0, validation_top1=0.0,
+        )  # fmt: skip
+        write_model(str(root / "model"), create_model("test_resnet", 3, 28, 0.3, 0.1).state_dict(), card)
+
+    def write_dataset(
+        self, name: str, images: list[list[bytes]], labels: list[list[int]], classes: tuple[str, ...] = CLASSES
+    ) -> str:
+        shards = []
+        for index, (shard_images, shard_labels) in enumerate(zip(images, labels, strict=True)):
+            path = self.root / f"{name}-{index}.parquet"
+            pq.write_table(pa.table({"image": shard_images, "label": [CLASSES[label] for label in shard_labels]}), path)
+            shards.append(Shard(uri=str(path), rows=len(shard_images)))
+        manifest = DatasetManifest(
+            dataset_id=name, role="evaluation", format="parquet", classes=classes, label_column="label",
+            rows=sum(map(len, images)), shards=tuple(shards),
+        )  # fmt: skip
+        (self.root / f"{name}.json").write_text(manifest.model_dump_json())
+        return str(self.root / f"{name}.json")
+
+    def spec(self, **changes: object) -> EvaluateSpec:
+        spec = EvaluateSpec.model_validate(
+            {
+                "run_id": "r", "generation": 1, "attempt": 1, "folder_uri": str(self.root / "out"), "seed": 0,
+                "max_bad_fraction": 0.1, "model_uri": str(self.root / "model"), "manifest_uri": self.manifest_uri,
+                "batch_size": 4, "pool": ActorPool(), **changes,
+            }
+        )  # fmt: skip
+        (self.root / "out").mkdir(exist_ok=True)
+        (self.root / "out" / "spec.json").write_text(spec.model_dump_json())
+        return spec
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    def map_shards(make_function, shard_indices, pool):
+        function = make_function()
+        return [ShardDone(shard, 5.0, 6.0 + shard, function(shard)) for shard in shard_indices]
+
+    monkeypatch.setattr(stage, "map_shards", map_shards)
+    return World(tmp_path)
+
+
+def run(spec: EvaluateSpec):
+    return stage.run_evaluate(spec, StageReporter(spec, entered_at=0.0))
+
+
+def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: World):
+    result = run(world.spec())
+    predictor = Predictor(str(world.root / "model"), "cpu")
+    right = images = 0
+    for shard_images, shard_labels in zip(world.images, world.labels, strict=True):
+        for row, probabilities in enumerate(predictor.predict(shard_images).probabilities):
+            if not np.isnan(probabilities).any():
+                images += 1
+                right += int(probabilities.argmax()) == shard_labels[row]
+    assert result.metrics.images == images == 11
+    assert result.metrics.top1 == pytest.approx(right / 11)
+    assert result.metrics.top5 == 1.0
+    assert result.bad_images == 1
+    assert result.pseudo_labels is None
+    assert result.timing.work_started_at == 5.0
+
+
+def test_too_many_broken_images_fail_the_stage(world: World):
+    with pytest.raises(StageError, match="1 of 12 images") as caught:
+        run(world.spec(max_bad_fraction=0.05))
+    assert caught.value.reason is FailureReason.BAD_DATA
+
+
+def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World):
+    other = world.write_dataset("other", world.images, world.labels, classes=("c", "b", "a"))
+    with pytest.raises(StageError, match="classes") as caught:
+        ShardEvaluator(world.spec(manifest_uri=other))
+    assert caught.value.reason is FailureReason.USER_ERROR
+
+
+@pytest.fixture
+def pseudo(world: World) -> PseudoLabelTruth:
+    """Six images with pseudo labels of which one is broken and one has no known truth; the truth in another order."""
+    pool = [png(100 + index) for index in range(5)] + [b"broken"]
+    certain = np.array(
+        [[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0.4, 0.6], [0.7, 0, 0.3], [0, 1, 0], [np.nan] * 3], np.float32
+    )
+    for shard, rows in enumerate((slice(0, 2), slice(2, 6))):
+        broken = {3: "truncated"} if shard else {}
+        hashes = [content_hash(image) for image in pool[rows]]
+        table, _ = label_table([""] * len(hashes), hashes, certain[rows], broken, top_k=3)
+        write_label_file(str(world.root / "labels"), shard, table, broken)
+    truth = world.write_dataset("truth", [[pool[3], pool[5], pool[0]], [pool[2], pool[1]]], [[1, 0, 0], [2, 0]])
+    unlabeled = world.write_dataset("unlabeled", [pool[:2], pool[2:]], [[0] * 2, [0] * 4])
+    return PseudoLabelTruth(
+        labels_uri=str(world.root / "labels"), labels_manifest_uri=unlabeled, truth_manifest_uri=truth
+    )
+
+
+def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabelTruth):
+    metrics = judge_pseudo_labels(pseudo, CLASSES)
+    # truth 0, 0, 2, 1 of the first four images; predicted 0, 1, 2, 0
+    assert metrics.images == 4
+    assert metrics.confusion == ((1, 1, 0), (1, 0, 0), (0, 0, 1))
+    assert (metrics.top1, metrics.top5) == (0.5, 1.0)
+    assert metrics.per_class == {"a": 0.5, "b": 0.0, "c": 1.0}
+
+
+def test_the_stage_reports_the_pseudo_labels_too(world: World, pseudo: PseudoLabelTruth):
+    result = run(world.spec(pseudo_label_truth=pseudo))
+    assert isinstance(result.pseudo_labels, Metrics)
+    assert result.pseudo_labels.images == 4
+
+
+def test_a_truth_without_any_of_the_images_is_bad_data(world: World, pseudo: PseudoLabelTruth):
+    elsewhere = world.write_dataset("elsewhere", [[png(900)]], [[0]])
+    with pytest.raises(StageError, match="no image of") as caught:
+        judge_pseudo_labels(pseudo.model_copy(update={"truth_manifest_uri": elsewhere}), CLASSES)
+    assert caught.value.reason is FailureReason.BAD_DATA
+
+
+def test_a_missing_label_file_is_named(world: World, pseudo: PseudoLabelTruth):
+    (world.root / "labels" / "part-00001.parquet").unlink()
+    with pytest.raises(StageError, match=r"part-00001\.parquet"):
+        judge_pseudo_labels(pseudo, CLASSES)

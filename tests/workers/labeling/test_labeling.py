@@ -1,0 +1,252 @@
+"""Label files and the actor that writes them, called directly on real files; no Ray."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from workers.data.errors import ShardReadError
+from workers.data.images import content_hash
+from workers.labeling import stage
+from workers.labeling.label_files import LabelSummary, label_table, read_summary, write_label_file
+from workers.labeling.shard_labeler import ShardLabeler
+from workers.labeling.top_classes import top_classes
+from workers.models.create import create_model
+from workers.models.files import write_model
+from workers.models.predictor import Predictor
+from workers.models.shard_pool import ShardActor, ShardDone
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.stages import ActorPool, FailureReason, LabelResult, LabelSpec, ModelCard
+from workers.stage_reporter import StageError, StageReporter
+
+
+@given(
+    st.integers(1, 12).flatmap(
+        lambda classes: st.tuples(
+            st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1e-30]), min_size=classes, max_size=classes), max_size=5),
+            st.integers(1, classes),
+            st.just(classes),
+        )
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case):
+    rows, k, classes = case
+    found = top_classes(np.array(rows, dtype=np.float32).reshape(-1, classes), k)
+    assert found.tolist() == [sorted(range(classes), key=lambda c: (-np.float32(row[c]), c))[:k] for row in rows]
+
+
+def test_many_classes_keep_the_top_k_and_few_keep_all():
+    rng = np.random.default_rng(0)
+    many = rng.dirichlet(np.ones(101), size=3000).astype(np.float32)
+    table, _ = label_table([""] * 3000, [b"0" * 16] * 3000, many, {}, top_k=7)
+    assert table.schema.field("top_classes").type == pa.list_(pa.int32(), 7)
+    expected = np.sort(many, axis=1)[:, ::-1][:, :7].astype(np.float16)
+    np.testing.assert_array_equal(np.array(table["top_probabilities"].to_pylist(), dtype=np.float16), expected)
+    table, _ = label_table(["a"], [b"0" * 16], many[:1, :100], {}, top_k=7)
+    assert table.schema.field("top_probabilities").type == pa.list_(pa.float16(), 100)
+
+
+def test_label_file_keeps_nulls_for_broken_rows_and_its_numbers_in_the_footer(tmp_path: Path):
+    probabilities = np.array([[0.1, 0.7, 0.2], [np.nan] * 3, [0.5, 0.25, 0.25]], dtype=np.float32)
+    hashes = [bytes([n]) * 16 for n in range(3)]
+    table, summary = label_table(["a", "b", "c"], hashes, probabilities, {1: "truncated"}, top_k=10)
+    write_label_file(str(tmp_path), 4, table, {1: "truncated"})
+
+    read = pq.read_table(tmp_path / "part-00004.parquet")
+    assert read.schema.types == [
+        pa.string(), pa.binary(16), pa.int32(), pa.float32(), pa.list_(pa.int32(), 3), pa.list_(pa.float16(), 3)
+    ]  # fmt: skip
+    assert read["key"].to_pylist() == ["a", "b", "c"]
+    assert read["content_hash"].to_pylist() == hashes
+    assert read["label"].to_pylist() == [1, None, 0]
+    assert read["confidence"].to_pylist() == [pytest.approx(0.7), None, 0.5]
+    assert read["top_classes"].to_pylist() == [[1, 2, 0], None, [0, 1, 2]]
+    assert read["top_probabilities"].to_pylist()[1] is None
+    assert read["top_probabilities"].to_pylist()[2] == [0.5, 0.25, 0.25]
+    assert (
+        read_summary(str(tmp_path), 4) == summary == LabelSummary(rows=3, bad=1, confidence_sum=summary.confidence_sum)
+    )
+    assert summary.confidence_sum == pytest.approx(1.2)
+    assert pq.read_table(tmp_path / "quarantine" / "part-00004.parquet").to_pylist() == [
+        {"key": "b", "row": 1, "reason": "truncated"}
+    ]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path: Path):
+    probabilities = np.array([[np.nan, np.nan], [0.25, 0.75]], dtype=np.float32)
+    table, _ = label_table(["a", "b"], [b"0" * 16] * 2, probabilities, {0: "x"}, top_k=2)
+    write_label_file(str(tmp_path), 0, table, {0: "x"})
+    column = pq.read_table(tmp_path / "part-00000.parquet")["top_probabilities"].combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    assert column.values.to_numpy(zero_copy_only=False).reshape(2, 2)[1].tolist() == [0.75, 0.25]
+
+
+def test_a_file_without_a_summary_is_not_taken_for_a_label_file(tmp_path: Path):
+    pq.write_table(pa.table({"label": [1]}), tmp_path / "part-00000.parquet")
+    (tmp_path / "part-00001.parquet").write_bytes(b"garbage")
+    assert read_summary(str(tmp_path), 0) is None
+    assert read_summary(str(tmp_path), 1) is None
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Dataset:
+    """Three shards of four images each, a model, and the stage with the pool replaced by a loop in this process."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.labeled: list[int] = []
+        self.images = [[png(shard * 4 + row) for row in range(4)] for shard in range(3)]
+        self.images[1][2] = self.images[1][2][:40]
+        for shard, images in enumerate(self.images):
+            pq.write_table(pa.table({"image": images}), root / f"s{shard}.parquet")
+        manifest = DatasetManifest(
+            dataset_id="d", role="unlabeled", format="parquet", classes=(), rows=12,
+            shards=tuple(Shard(uri=str(root / f"s{shard}.parquet"), rows=4) for shard in range(3)),
+        )  # fmt: skip
+        (root / "manifest.json").write_text(manifest.model_dump_json())
+        torch.manual_seed(0)
+        card = ModelCard(
+            model="test_resnet", classes=("a", "b", "c"), image_size=28, mean=(0.5,) * 3, std=(0.5,) * 3, crop="none",
+            parameters=1, run_id="r", generation=0, validation_top1=0.0,
+        )  # fmt: skip
+        write_model(str(root / "model"), create_model("test_resnet", 3, 28, 0.3, 0.1).state_dict(), card)
+        monkeypatch.setattr(stage, "map_shards", self._map_shards)
+
+    def spec(self, attempt: int = 1, **changes: object) -> LabelSpec:
+        spec = LabelSpec.model_validate(
+            {
+                "run_id": "r", "generation": 1, "attempt": attempt, "folder_uri": str(self.root / "label"), "seed": 0,
+                "max_bad_fraction": 0.1, "model_uri": str(self.root / "model"), "batch_size": 3,
+                "manifest_uri": str(self.root / "manifest.json"), "pool": ActorPool(), **changes,
+            }
+        )  # fmt: skip
+        (self.root / "label").mkdir(exist_ok=True)
+        (self.root / "label" / "spec.json").write_text(spec.model_dump_json())
+        return spec
+
+    def run(self, attempt: int = 1, **changes: object) -> LabelResult:
+        self.labeled = []
+        spec = self.spec(attempt, **changes)
+        return stage.run_label(spec, StageReporter(spec, entered_at=0.0))
+
+    def _map_shards(self, make_function, shard_indices, pool):
+        function = make_function() if shard_indices else None
+        for shard in shard_indices:
+            self.labeled.append(shard)
+            yield ShardDone(shard, 10.0 + shard, 11.0 + shard, function(shard))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    return Dataset(tmp_path, monkeypatch)
+
+
+def test_labels_are_the_predictors_in_the_row_order_of_the_shard(dataset: Dataset):
+    result = dataset.run()
+    assert (result.images, result.labeled, result.bad_images, result.shards, result.shards_resumed) == (12, 11, 1, 3, 0)
+    predictor = Predictor(str(dataset.root / "model"), "cpu")
+    confidences = []
+    for shard in range(3):
+        table = pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet")
+        probabilities = predictor.predict(dataset.images[shard]).probabilities
+        for row, label in enumerate(table["label"].to_pylist()):
+            assert label == (None if (shard, row) == (1, 2) else int(probabilities[row].argmax()))
+        confidences += [c for c in table["confidence"].to_pylist() if c is not None]
+        assert table["key"].to_pylist() == [f"s{shard}.parquet:{row}" for row in range(4)]
+        assert table["content_hash"].to_pylist() == [content_hash(image) for image in dataset.images[shard]]
+    assert result.mean_confidence == pytest.approx(np.mean(confidences))
+    assert (result.timing.work_started_at, result.timing.work_ended_at) == (10.0, 13.0)
+    assert result.images_per_second == pytest.approx(4.0)
+
+
+def test_a_rerun_labels_only_the_missing_shards_and_counts_them_all(dataset: Dataset):
+    first = dataset.run()
+    kept = (dataset.root / "label" / "part-00001.parquet").stat().st_mtime_ns
+    (dataset.root / "label" / "part-00002.parquet").unlink()
+    again = dataset.run(attempt=2)
+    assert dataset.labeled == [2]
+    assert (dataset.root / "label" / "part-00001.parquet").stat().st_mtime_ns == kept
+    assert again.shards_resumed == 2
+    for field in ("images", "labeled", "bad_images", "shards"):
+        assert getattr(again, field) == getattr(first, field)
+    assert again.mean_confidence == pytest.approx(first.mean_confidence)
+
+
+def test_a_rerun_of_a_finished_stage_labels_nothing(dataset: Dataset):
+    dataset.run()
+    again = dataset.run(attempt=2)
+    assert dataset.labeled == []
+    assert (again.shards_resumed, again.images, again.images_per_second) == (3, 12, 0.0)
+    assert '"done":12' in (dataset.root / "label" / "progress.json").read_text()
+
+
+def test_too_many_broken_images_fail_the_stage_after_all_files_are_written(dataset: Dataset):
+    with pytest.raises(StageError, match="1 of 12 images") as caught:
+        dataset.run(max_bad_fraction=0.08)
+    assert caught.value.reason is FailureReason.BAD_DATA
+    assert len(list((dataset.root / "label").glob("part-*"))) == 3
+
+
+def test_a_missing_manifest_is_bad_data(dataset: Dataset):
+    with pytest.raises(StageError, match=r"nowhere\.json") as caught:
+        dataset.run(manifest_uri=str(dataset.root / "nowhere.json"))
+    assert caught.value.reason is FailureReason.BAD_DATA
+
+
+def test_a_shard_that_cannot_be_read_is_bad_data_and_named(dataset: Dataset):
+    (dataset.root / "s1.parquet").unlink()
+    with pytest.raises(ShardReadError, match=r"s1\.parquet"):
+        ShardLabeler(dataset.spec())(1)
+    actor = ShardActor(lambda: ShardLabeler(dataset.spec()))
+    outcome = actor(pa.table({"shard": [1]})).to_pylist()[0]
+    assert outcome["failure"] == "bad_data"
+    assert "s1.parquet" in outcome["message"]
+    assert outcome["payload"] is None
+
+
+def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset):
+    made = []
+
+    def make():
+        made.append(1)
+        return lambda shard: f"did {shard}".encode()
+
+    actor = ShardActor(make)
+    outcomes = [actor(pa.table({"shard": [shard]})).to_pylist()[0] for shard in (5, 6)]
+    assert [outcome["payload"] for outcome in outcomes] == [b"did 5", b"did 6"]
+    assert made == [1]
+    assert outcomes[0]["started_at"] <= outcomes[0]["ended_at"] <= outcomes[1]["started_at"]
+    assert outcomes[0]["failure"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (torch.OutOfMemoryError("CUDA"), "out_of_memory"),
+        (FileNotFoundError("model.json"), "stage_error"),
+        (StageError(FailureReason.USER_ERROR, "no"), "user_error"),
+    ],
+)
+def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str):
+    def make():
+        raise error
+
+    outcome = ShardActor(make)(pa.table({"shard": [0]})).to_pylist()[0]
+    assert outcome["failure"] == reason
+    assert str(error) in outcome["message"]
