@@ -87,7 +87,7 @@ def equal_compute_steps(config: dict[str, Any]) -> int:
     teacher, student = config["teacher_recipe"], config["student_recipe"]
     student_images = student["steps"] * student["batch_size"] * (1 + student["unlabeled_ratio"])
     images = teacher["steps"] * teacher["batch_size"] + config["generations"] * student_images
-    return int(round(images / teacher["batch_size"]))
+    return round(images / teacher["batch_size"])
 
 
 def rows(seeds: list[dict[str, Any]]) -> list[dict[str, Any]]:

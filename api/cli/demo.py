@@ -51,14 +51,20 @@ def demo(
         raise typer.Exit(1)
 
 
-def post_digits_run(client: Client, data_folder: Path, seed: int, changes: dict[str, Any] | None = None) -> RunView:
-    """Registers the four datasets of `seed`'s split, and posts the demo's run with `changes` of its top level."""
+def post_digits_run(client: Client, data_folder: Path, seed: int) -> RunView:
+    """Registers the four datasets of `seed`'s split, and posts the demo's run."""
+    return client.create_run(
+        {**demo_run_config(), "datasets": register_digits(client, data_folder, seed), "seed": seed}
+    )
+
+
+def register_digits(client: Client, data_folder: Path, seed: int) -> dict[str, str]:
+    """Writes the four datasets of `seed`'s split, and registers them; ids by the part each plays."""
     places = write_digit_datasets(data_folder, seed)
-    datasets = {
+    return {
         name: client.register_dataset({"name": f"digits {name}", "role": _ROLES[name], "uri": str(place.resolve())}).id
         for name, place in places.items()
     }
-    return client.create_run({**demo_run_config(), "datasets": datasets, "seed": seed, **(changes or {})})
 
 
 def demo_run_config() -> dict[str, Any]:

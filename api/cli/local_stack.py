@@ -73,7 +73,7 @@ class LocalStack:
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self.start_ray()
         self.start_api()
-        self._wait_for("the API", f"{self.api_url}/healthz", "api")
+        self.wait_for_api()
         self.start_reconciler()
         self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray")
 
@@ -97,6 +97,10 @@ class LocalStack:
     def start_reconciler(self) -> None:
         """Starts the reconciler."""
         self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"])
+
+    def wait_for_api(self) -> None:
+        """Returns when the API answers. Raises StackError where it does not."""
+        self._wait_for("the API", f"{self.api_url}/healthz", "api")
 
     def pid_of(self, name: str) -> int:
         """The process id of `ray`, `api` or `reconciler`."""

@@ -1,0 +1,94 @@
+"""One real stack for all end-to-end tests: Ray head, API, reconciler, SQLite and a folder."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.cli.client import Client
+from api.cli.demo import demo_run_config, register_digits
+from api.cli.local_stack import LocalStack
+from service.views import RunView, StageView
+
+STAGE_TIMEOUT_SECONDS = 240
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.end_to_end)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(stack: LocalStack) -> Iterator[Client]:
+    with Client(stack.api_url) as open_client:
+        yield open_client
+
+
+@pytest.fixture(scope="session")
+def digits(client: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Ids of the demo's four datasets."""
+    return register_digits(client, tmp_path_factory.mktemp("digits"), seed=11)
+
+
+@pytest.fixture(scope="session")
+def small_run(digits: dict[str, str]) -> Callable[..., dict[str, Any]]:
+    """The demo's run with few steps, so that a stage takes seconds."""
+
+    def config(teacher_steps: int = 120, student_steps: int = 40, **changes: Any) -> dict[str, Any]:
+        run = {**demo_run_config(), "datasets": digits, "generations": 1}
+        for recipe, steps in (("teacher_recipe", teacher_steps), ("student_recipe", student_steps)):
+            run[recipe] = {
+                **run[recipe],
+                "steps": steps,
+                "schedule": {"kind": "cosine", "warmup_steps": 10},
+                "validate_every_steps": 40,
+                "checkpoint_every_steps": 20,
+            }
+        return {**run, "selection": {"min_confidence": 0.3}, **changes}
+
+    return config
+
+
+def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) -> RunView:
+    """Polls the run until `reached`, or fails saying where it stands."""
+    deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        run = client.get_run(run_id)
+        if reached(run):
+            return run
+        time.sleep(0.2)
+    raise AssertionError(f"not reached in {STAGE_TIMEOUT_SECONDS} s: {[(s.id, s.state) for s in stages_of(run)]}")
+
+
+def stages_of(run: RunView) -> list[StageView]:
+    return [stage for generation in run.generation_details for stage in generation.stages]
+
+
+def has_ended(run: RunView) -> bool:
+    return run.state not in ("running", "cancelling")
+
+
+def is_at(stage_id_end: str, done: int = 0) -> Callable[[RunView], bool]:
+    """Whether the stage whose id ends so is running and has done so much."""
+
+    def reached(run: RunView) -> bool:
+        if has_ended(run):
+            raise AssertionError(f"the run ended {run.state}: {run.state_reason}")
+        return any(
+            stage.id.endswith(stage_id_end)
+            and stage.state == "running"
+            and stage.progress is not None
+            and stage.progress.done >= done
+            for stage in stages_of(run)
+        )
+
+    return reached

@@ -1,0 +1,73 @@
+"""Kill -9, for real: the API, the reconciler, a training worker. The run goes on, and nothing runs twice."""
+
+import os
+import signal
+
+import httpx
+import psutil
+import pytest
+
+from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+
+
+def kill(pid: int) -> None:
+    process = psutil.Process(pid)
+    os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def restart_killed(stack, client) -> None:
+    """What `noisy-student up` does each second; then waits until the API answers."""
+    stack.supervise()
+    stack.wait_for_api()
+
+
+def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client, small_run):
+    run = client.create_run(small_run(teacher_steps=150, student_steps=60))
+    for stage in ("g0-train", "g0-evaluate", "g1-label", "g1-train"):
+        wait_until(client, run.id, is_at(stage))
+        kill(stack.pid_of("reconciler"))
+        kill(stack.pid_of("api"))
+        restart_killed(stack, client)
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    assert [len(stage.attempts) for stage in stages_of(run)] == [1] * 6
+    jobs = [
+        job["submission_id"]
+        for job in httpx.get(f"{stack.dashboard_url}/api/jobs/").json()
+        if (job["submission_id"] or "").startswith(run.id)
+    ]
+    assert sorted(jobs) == sorted(stage.attempts[0].submission_id for stage in stages_of(run))
+
+
+def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, client, small_run):
+    run = client.create_run(small_run(teacher_steps=200, generations=0, student_models=[]))
+    wait_until(client, run.id, is_at("g0-train", done=60))
+    kill(a_training_worker(stack.pid_of("ray")))
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    train = stages_of(run)[0]
+    assert len(train.attempts) == 1
+    assert train.result["resumed_from_step"] >= 40
+    assert train.result["steps"] == 200
+
+
+def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(stack, client, small_run):
+    run = client.create_run(small_run(teacher_steps=400, generations=0, student_models=[]))
+    wait_until(client, run.id, is_at("g0-train", done=40))
+    client.cancel_run(run.id)
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "cancelled"
+    job = httpx.get(f"{stack.dashboard_url}/api/jobs/{stages_of(run)[0].attempts[0].submission_id}").json()
+    assert job["status"] == "STOPPED"
+    client.retry_run(run.id)
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    assert stages_of(run)[0].result["resumed_from_step"] >= 20
+
+
+def a_training_worker(ray_pid: int) -> int:
+    for process in psutil.Process(ray_pid).children(recursive=True):
+        if "RayTrainWorker" in " ".join(process.cmdline()) or "RayTrainWorker" in process.name():
+            return process.pid
+    raise pytest.fail("no training worker was found")

@@ -1,0 +1,108 @@
+"""POST a run, get a student: on a real local Ray, with real digits."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+from api.cli.client import ApiError
+from tests.end_to_end.conftest import has_ended, stages_of, wait_until
+from workers.data.clean import prepare_clean
+from workers.data.images import content_hash, decode_rgb
+from workers.data.shard_readers import load_manifest, read_shard
+from workers.specs.stages import ModelCard, part_name
+
+
+@pytest.fixture(scope="module")
+def finished(client, small_run):
+    run = client.create_run(small_run())
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    return run
+
+
+def folder_of(run, generation: int, stage: str) -> Path:
+    return Path(next(s.folder_uri for s in stages_of(run) if s.generation == generation and s.name == stage))
+
+
+def test_every_stage_is_one_ray_job_with_its_times(finished, stack):
+    assert [(stage.generation, stage.name) for stage in stages_of(finished)] == [
+        (0, "train"),
+        (0, "evaluate"),
+        (1, "label"),
+        (1, "select"),
+        (1, "train"),
+        (1, "evaluate"),
+    ]
+    jobs = {job["submission_id"] for job in httpx.get(f"{stack.dashboard_url}/api/jobs/").json()}
+    for stage in stages_of(finished):
+        assert len(stage.attempts) == 1
+        assert stage.attempts[0].submission_id in jobs
+        assert stage.times is not None
+        assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
+
+
+def test_label_files_keep_the_shards_row_order(finished, stack, digits):
+    manifest = load_manifest(str(stack.home / "artifacts" / "datasets" / digits["unlabeled"] / "manifest.json"))
+    labels = folder_of(finished, 1, "label")
+    for index in range(len(manifest.shards)):
+        shard, table = read_shard(manifest, index), pq.read_table(labels / part_name(index))
+        assert table["key"].to_pylist() == shard.keys
+        assert table["content_hash"].to_pylist() == [content_hash(image) for image in shard.images]
+        probabilities = table["top_probabilities"].to_pylist()
+        assert all(len(row) == 10 and abs(sum(row) - 1) < 0.01 for row in probabilities)
+        assert table["confidence"].to_pylist() == pytest.approx([row[0] for row in probabilities], abs=1e-3)
+
+
+def test_selection_is_balanced_and_adds_up(finished):
+    result = next(s.result for s in stages_of(finished) if s.name == "select")
+    dropped = sum(result[f"dropped_{why}"] for why in ("bad", "held_out", "low_confidence", "over_cap"))
+    assert result["images_labeled"] == 3400 == result["kept"] + dropped
+    largest = max(each["copies"] for each in result["classes"])
+    assert all(each["copies"] in (0, largest) for each in result["classes"])
+
+
+def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(finished, stack, digits):
+    model_view = finished.generation_details[-1].model
+    card = ModelCard.model_validate_json((Path(model_view.uri) / "model.json").read_text())
+    model = timm.create_model(card.model, num_classes=len(card.classes), **card.model_options).eval()
+    model.load_state_dict(safetensors.torch.load_file(Path(model_view.uri) / "model.safetensors"))
+    manifest = load_manifest(str(stack.home / "artifacts" / "datasets" / digits["test"] / "manifest.json"))
+    correct = 0
+    for index in range(len(manifest.shards)):
+        shard = read_shard(manifest, index)
+        pixels = torch.stack([torch.from_numpy(prepare_clean(decode_rgb(i), card).copy()) for i in shard.images])
+        images = (pixels.float() / 255 - torch.tensor(card.mean)) / torch.tensor(card.std)
+        with torch.inference_mode():
+            predicted = model(images.permute(0, 3, 1, 2)).argmax(dim=1)
+        correct += int((predicted == torch.tensor(shard.labels)).sum())
+    assert correct / manifest.rows == pytest.approx(model_view.test_top1, abs=0.002)
+    assert sum(parameter.numel() for parameter in model.parameters()) == model_view.parameters
+
+
+def test_progress_metrics_and_logs_can_be_read(finished, client, stack):
+    base = f"{stack.api_url}/runs/{finished.id}/generations/1/stages/train"
+    rows = httpx.get(f"{base}/metrics").json()
+    rows = rows["items"] if isinstance(rows, dict) else rows
+    assert rows[-1]["step"] == 40
+    assert {"loss", "images_per_second", "validation_top1"} <= set(rows[-1]["values"])
+    assert "stage train of generation 1" in "\n".join(client.log_tail(finished.id, 1, "train", None, 50).lines)
+    progress = json.loads((folder_of(finished, 1, "train") / "progress.json").read_text())
+    assert progress["done"] == progress["total"] == 40
+
+
+def test_one_more_generation_with_another_recipe(finished, client, small_run):
+    recipe = {**small_run(student_steps=20)["student_recipe"], "targets": "hard"}
+    run = client.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
+    with pytest.raises(ApiError, match=r"(?i)conflict"):
+        client.add_generation(finished.id, {})
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    assert [generation.number for generation in run.generation_details] == [0, 1, 2]
+    assert run.generation_details[2].plan.recipe.targets == "hard"
+    assert run.generation_details[2].model.test_top1 is not None
