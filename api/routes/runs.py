@@ -52,9 +52,7 @@ def get_run(run_id: RunId, queries: Queries) -> RunView:
     summary="Cancel a run",
     responses=answers(202, RUN, "Asked to stop") | problem_responses(404, 409, 422),
 )
-def cancel_run(
-    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
-) -> RunView:
+def cancel_run(run_id: RunId, response: Response, commands: Commands) -> RunView:
     """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Asking again
     is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
@@ -67,9 +65,9 @@ def cancel_run(
     summary="Retry a failed or cancelled run",
     responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
 )
-def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
-    """Goes on from the stage that failed, with what it has already written. A run that is under way is a
-    conflict."""
+def retry_run(run_id: RunId, response: Response, commands: Commands) -> RunView:
+    """Goes on from the stage that failed, with what it has already written. A run that is under way is a conflict:
+    sent twice, the request starts nothing twice."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.retry_run(run_id)
 

@@ -82,7 +82,7 @@ function generationCard(generation) {
   const noise = [
     randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m})` : "no RandAugment",
     `dropout ${plan.recipe.noise.dropout}`, `drop path ${plan.recipe.noise.drop_path}`,
-  ].join(" · ");
+  ].map(unbroken).join(" · ");
   return el("article", { class: "card generation" },
     el("div", {},
       el("div", { class: "row" },
@@ -103,17 +103,21 @@ function stageBlock(stage, now) {
       el("span", { class: "soft" }, stageTime(stage, now), " ", badge(stage.state))),
     progress && progress.total > 0
       ? el("progress", { max: progress.total, value: progress.done, "aria-label": `${stage.name} progress` }) : null,
-    progress ? el("div", { class: "row soft" },
-      el("span", {}, `${count(progress.done)} / ${count(progress.total)} ${progress.unit}`),
-      el("span", {}, numbers.join(" · "))) : null,
-    attempt ? el("div", { class: "soft" },
-      attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
-      /^https?:\/\//.test(attempt.dashboard_url ?? "")
-        ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
-        : el("span", { class: "mono" }, attempt.submission_id)) : null,
+    el("div", { class: "row soft" },
+      el("span", {}, progress ? `${count(progress.done)} / ${count(progress.total)} ${progress.unit}` : ""),
+      attempt ? jobLink(attempt) : null),
+    numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
     ...stage.attempts.filter((each) => each.failure_message || each.failure_reason).map((each) =>
       el("div", { class: "failure" },
         `attempt ${each.number}: ${[each.failure_reason, each.failure_message].filter(Boolean).join(": ")}`)));
+}
+
+function jobLink(attempt) {
+  return el("span", {},
+    attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
+    /^https?:\/\//.test(attempt.dashboard_url ?? "")
+      ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
+      : el("span", { class: "mono" }, attempt.submission_id));
 }
 
 function liveNumbers(values) {
@@ -126,7 +130,7 @@ function liveNumbers(values) {
 }
 
 function stageTime(stage, now) {
-  if (stage.times) return `${seconds(stage.times.work_seconds)} + ${seconds(stage.times.overhead_seconds)}`;
+  if (stage.times) return `${stage.times.work_seconds.toFixed(1)} + ${stage.times.overhead_seconds.toFixed(1)} s`;
   if (stage.state === "running" && stage.ready_at && now) return seconds(now - Date.parse(stage.ready_at) / 1000);
   return "";
 }
@@ -157,15 +161,16 @@ function eventLine(event) {
   const where = [event.generation === null ? null : `g${event.generation}`, event.stage].filter(Boolean).join(" ");
   return el("div", { class: "event" },
     el("time", { datetime: event.at }, new Date(event.at).toLocaleTimeString()),
-    el("span", {}, where ? el("strong", {}, `${where} `) : null, event.message));
+    el("span", {}, where ? el("strong", {}, `${where} `) : null,
+      event.kind.replaceAll("_", " "), event.message ? `: ${event.message}` : ""));
 }
 
 // Validation accuracy over steps. Points are [step, accuracy] in order of step.
 function curve(points) {
-  const [width, height, left, bottom] = [300, 110, 34, 16];
+  const [width, height, left, bottom] = [300, 110, 44, 16];
   const values = points.map(([, value]) => value);
   const low = Math.min(...values);
-  const high = Math.max(...values, low + 1e-6);
+  const high = Math.max(...values, low + 0.001); // a flat curve has a height, too
   const last = points.at(-1)[0];
   const x = (step) => left + (step / last) * (width - left - 6);
   const y = (value) => 8 + (1 - (value - low) / (high - low)) * (height - bottom - 12);
@@ -202,8 +207,9 @@ async function validationCurve(path, generation) {
   return points;
 }
 
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 const count = (value) => value.toLocaleString("en");
-const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const percent = (share) => unbroken(`${(share * 100).toFixed(1)} %`);
 const when = (iso) => new Date(iso).toLocaleString();
 
 function seconds(value) {
