@@ -1,4 +1,4 @@
-"""`python -m workers.entrypoint SPEC_URI`: runs one stage on the cluster and writes result.json or failure.json last."""
+"""`python -m workers.entrypoint SPEC_URI`: runs one stage and writes result.json or failure.json last."""
 
 import time
 
@@ -36,7 +36,7 @@ STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage; 0 where it wrote a result, 1 where it wrote a failure, 2 where a newer attempt owns the folder."""
+    """Runs the stage: 0 if it wrote a result, 1 if it wrote a failure, 2 if a newer attempt owns the folder."""
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)

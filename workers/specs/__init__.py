@@ -1,1 +1,1 @@
-"""The contract between the control plane and the stages: spec in, result out (pydantic and the standard library only)."""
+"""The contract between control plane and stages: spec in, result out (only pydantic and the standard library)."""

@@ -7,8 +7,6 @@ from typing import Any
 import ray.train
 import ray.train.torch
 import torch
-from timm.optim.optim_factory import param_groups_weight_decay
-from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -22,6 +20,7 @@ from workers.stage_reporter import StageReporter
 from workers.training.batches import Batch, BatchStream, StreamPart, batch_loader, share_of
 from workers.training.checkpoint import load_checkpoint, report_checkpoint
 from workers.training.loss import noisy_student_loss
+from workers.training.moving_average import MovingAverage
 from workers.training.noise import training_transform
 from workers.training.schedule import learning_rate_factor
 from workers.training.sources import LabeledSource, PseudoLabeledSource
@@ -53,7 +52,7 @@ def train(spec: TrainSpec, entered_at: float) -> None:
     model = create_model(
         spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
     ).to(place.device, memory_format=torch.channels_last)
-    ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
+    ema = MovingAverage(model, recipe.ema_decay)
     optimizer = _optimizer(model, recipe.optimizer)
     first_step = _resume(load_checkpoint(), model, ema, optimizer)
     torch.manual_seed(spec.seed * 1_000_003 + first_step * 1_009 + place.rank)
@@ -70,22 +69,22 @@ def train(spec: TrainSpec, entered_at: float) -> None:
         student.train()
         _set_learning_rate(optimizer, recipe, step)
         loss = _step(student, batch, card, optimizer, recipe, place)
-        ema.update(model, step=step)
+        ema.update(model, step)
         broken += batch.broken
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, recipe.steps):
             log.validation_top1 = validation_top1(
-                ema.module, spec.validation_manifest_uri, card, place.device, place.rank, place.world_size
+                ema.model, spec.validation_manifest_uri, card, place.device, place.rank, place.world_size
             )
             log.row(done, loss)
         log.progress(done, loss)
         if done % recipe.checkpoint_every_steps == 0 and done < recipe.steps:
-            synchronize_buffers(ema.module)
+            synchronize_buffers(ema.model)
             state = _state(done, model, ema, optimizer) if place.is_first else None
             report_checkpoint(state, {"step": float(done)})
 
     if place.is_first:
-        _finish(spec, card, ema.module, log, float(loss), first_step, broken)
+        _finish(spec, card, ema.model, log, float(loss), first_step, broken)
 
 
 def _place(spec: TrainSpec) -> _Place:
@@ -108,7 +107,12 @@ def _distributed(model: nn.Module, place: _Place) -> nn.Module:
 
 
 def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
-    groups = param_groups_weight_decay(model, settings.weight_decay)
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     if settings.name == "sgd":
         return torch.optim.SGD(
             groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
@@ -159,20 +163,22 @@ def _is_due(done: int, every: int, last: int) -> bool:
     return done % every == 0 or done == last
 
 
-def _state(step: int, model: nn.Module, ema: ModelEmaV3, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _state(step: int, model: nn.Module, ema: MovingAverage, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     return {
         "step": step,
         "model": model.state_dict(),
-        "ema": ema.module.state_dict(),
+        "ema": ema.model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
 
 
-def _resume(state: dict[str, Any] | None, model: nn.Module, ema: ModelEmaV3, optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    state: dict[str, Any] | None, model: nn.Module, ema: MovingAverage, optimizer: torch.optim.Optimizer
+) -> int:
     if state is None:
         return 0
     model.load_state_dict(state["model"])
-    ema.module.load_state_dict(state["ema"])
+    ema.model.load_state_dict(state["ema"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
 

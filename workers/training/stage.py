@@ -9,13 +9,10 @@ from workers.specs.stages import STAGE_SPEC, TrainResult, TrainSpec
 from workers.stage_reporter import StageReporter
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 
-# Ray Train hands exactly these to its controller and workers as their runtime environment. Processes that were
-# warmed up with the same environment are the ones Ray gives to them.
 _RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
+    # A report waits until the controller has seen the one before: by default it looks every two seconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "1",
-    "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC": "0",
 }
 
 
@@ -45,13 +42,8 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
 
 
 def _fit(spec: TrainSpec, reporter: StageReporter) -> None:
-    """Starts every process of the stage at once: each spends seconds on its imports, and none waits for another's."""
+    """Runs the trainer in an actor, which is its controller too: the driver needs neither torch nor ray.train."""
     environment = {"env_vars": _RAY_TRAIN_ENVIRONMENT}
-    import_loop = ray.remote(num_cpus=0, runtime_env=environment)(_import_training_loop)
-    for _ in range(spec.workers.num_workers):
-        # Ray gives these processes to Ray Train's workers. They ask for no CPU, so that they never wait for one;
-        # on a cluster of many nodes they warm this one only.
-        import_loop.remote()
     run_trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
     ray.get(run_trainer.fit.remote(spec.model_dump_json(), reporter.timing().entered_at))
 
@@ -72,10 +64,6 @@ def _train_on_worker(config: dict[str, Any]) -> None:
     spec = STAGE_SPEC.validate_json(config["spec"])
     assert isinstance(spec, TrainSpec)
     train(spec, config["entered_at"])
-
-
-def _import_training_loop() -> None:
-    import workers.training.loop  # noqa: F401
 
 
 def _read_summary(spec: TrainSpec) -> TrainSummary | None:

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def test_cosine_warms_up_then_falls_to_nearly_zero():
     assert max(factors) == factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
     assert 0 < factors[99] < 0.001
-    assert all(later < earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(factors[10:]))
 
 
 def test_step_schedule_multiplies_by_the_factor_at_each_interval():
