@@ -17,6 +17,8 @@ from workers.stage_reporter import StageError
 from workers.training.sources import SHARD_WINDOW, SampleSource
 
 _MAX_BROKEN_IN_A_ROW = 1000
+_PICTURE_MEMORY_BYTES = 128 << 20
+_BYTES_A_PIXEL = 4  # as Pillow stores RGB
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,28 @@ class StreamPart:
 
     source: SampleSource
     images_a_batch: int
+
+
+class PictureMemory:
+    """Decodes each picture once, of as many as fit into `max_bytes`: a small labeled set is read again and again.
+
+    Nothing is pushed out: in a set that does not fit, the first pictures are the ones that are kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._bytes_left = max_bytes
+        self._pictures: dict[bytes, Image.Image] = {}
+
+    def decoded(self, data: bytes) -> Image.Image:
+        """The RGB picture, not to be changed in place. Raises BrokenImage."""
+        picture = self._pictures.get(data)
+        if picture is None:
+            picture = decode_rgb(data)
+            size = len(data) + picture.width * picture.height * _BYTES_A_PIXEL
+            if size <= self._bytes_left:
+                self._bytes_left -= size
+                self._pictures[data] = picture
+        return picture
 
 
 class BatchStream(IterableDataset[Batch]):
@@ -58,6 +82,7 @@ class BatchStream(IterableDataset[Batch]):
         self._rank = rank
         self._world_size = world_size
         self._start_step = start_step
+        self._pictures = PictureMemory(_PICTURE_MEMORY_BYTES)
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -77,15 +102,15 @@ class BatchStream(IterableDataset[Batch]):
                 batch = self._make_batch(streams)
             yield batch
 
-    def _make_batch(self, streams: list[Iterator[tuple[bytes, torch.Tensor]]]) -> Batch:
+    def _make_batch(self, streams: list[Iterator[tuple[bytes, np.ndarray]]]) -> Batch:
         images, targets, broken = [], [], 0
         for part, stream in zip(self._parts, streams, strict=True):
             for _ in range(part.images_a_batch):
-                picture, target, passed_over = _next_readable(stream)
+                picture, target, passed_over = _next_readable(stream, self._pictures)
                 images.append(self._transform(picture))
                 targets.append(target)
                 broken += passed_over
-        return Batch(torch.from_numpy(np.stack(images)), torch.stack(targets), broken)
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)), broken)
 
 
 def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -> Iterator[Batch]:
@@ -108,7 +133,7 @@ def share_of(total: int, rank: int, world_size: int) -> int:
 
 def _samples(
     source: SampleSource, seed: int, reader: int, readers: int, skip: int
-) -> Iterator[tuple[bytes, torch.Tensor]]:
+) -> Iterator[tuple[bytes, np.ndarray]]:
     """A reader's samples without end. Where there are fewer rows than readers, every reader reads all of them."""
     if sum(source.rows_per_shard) < readers:
         seed, reader, readers = seed + reader, 0, 1
@@ -116,11 +141,13 @@ def _samples(
         yield source.sample(shard, row)
 
 
-def _next_readable(stream: Iterator[tuple[bytes, torch.Tensor]]) -> tuple[Image.Image, torch.Tensor, int]:
+def _next_readable(
+    stream: Iterator[tuple[bytes, np.ndarray]], pictures: PictureMemory
+) -> tuple[Image.Image, np.ndarray, int]:
     for broken in range(_MAX_BROKEN_IN_A_ROW):
         data, target = next(stream)
         try:
-            return decode_rgb(data), target, broken
+            return pictures.decoded(data), target, broken
         except BrokenImage:
             continue
     raise StageError(FailureReason.BAD_DATA, f"{_MAX_BROKEN_IN_A_ROW} unreadable training images in a row")

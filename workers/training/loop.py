@@ -103,7 +103,13 @@ def _place(spec: TrainSpec) -> _Place:
 def _distributed(model: nn.Module, place: _Place) -> nn.Module:
     if place.world_size == 1:
         return model
-    return DistributedDataParallel(model, device_ids=[place.device] if place.device.type == "cuda" else None)
+    # Running statistics are made equal where they are used, in validation and checkpoints, not at each step.
+    return DistributedDataParallel(
+        model,
+        device_ids=[place.device] if place.device.type == "cuda" else None,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
 
 
 def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
@@ -117,7 +123,7 @@ def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
         )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def _batch_stream(spec: TrainSpec, place: _Place, first_step: int) -> BatchStream:

@@ -8,7 +8,6 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.shard_readers import load_manifest, read_shard
@@ -30,7 +29,7 @@ class SampleSource(Protocol):
 
     rows_per_shard: list[int]
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
         """The encoded image and its target distribution, float32 (classes,)."""
         ...
 
@@ -40,11 +39,11 @@ class LabeledSource:
 
     def __init__(self, manifest_uri: str, num_classes: int, smoothing: float) -> None:
         self._manifest = load_manifest(manifest_uri)
-        self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing)
+        self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
         self._shards = _ShardCache(lambda index: read_shard(self._manifest, index))
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
         images = self._shards.get(shard)
         if images.labels is None:
             raise StageError(FailureReason.BAD_DATA, f"{self._manifest.shards[shard].uri} has no labels")
@@ -58,8 +57,8 @@ class _PseudoShard:
     """Row of the shard for each selected copy, (copies,)."""
     classes: np.ndarray
     """(rows, k) class indices, most probable first."""
-    probabilities: np.ndarray
-    """(rows, k) float32."""
+    targets: np.ndarray
+    """(rows, k) float32: what the student is to answer for those classes."""
 
 
 class PseudoLabeledSource:
@@ -73,16 +72,11 @@ class PseudoLabeledSource:
         self._shards = _ShardCache(self._read)
         self.rows_per_shard = self._count_copies(self._manifest)
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
         contents = self._shards.get(shard)
         image_row = int(contents.rows[row])
-        target = pseudo_target(
-            contents.classes[image_row],
-            contents.probabilities[image_row],
-            self._num_classes,
-            hard=self._recipe.targets == "hard",
-            temperature=self._recipe.temperature,
-        )
+        target = np.zeros(self._num_classes, dtype=np.float32)
+        target[contents.classes[image_row]] = contents.targets[image_row]
         return contents.images[image_row], target
 
     def _count_copies(self, manifest: DatasetManifest) -> list[int]:
@@ -103,24 +97,28 @@ class PseudoLabeledSource:
             images=read_shard(self._manifest, shard).images,
             rows=np.repeat(rows, copies),
             classes=_rows_by_k(table["top_classes"]),
-            probabilities=_rows_by_k(table["top_probabilities"]).astype(np.float32),
+            targets=pseudo_targets(
+                _rows_by_k(table["top_probabilities"]),
+                hard=self._recipe.targets == "hard",
+                temperature=self._recipe.temperature,
+            ),
         )
 
 
-def pseudo_target(
-    classes: np.ndarray, probabilities: np.ndarray, num_classes: int, *, hard: bool, temperature: float
-) -> torch.Tensor:
-    """The target distribution, float32 (num_classes,), of one image from its k most probable classes.
+def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float) -> np.ndarray:
+    """Target probabilities, float32 (rows, k), of each row's k most probable classes, most probable first.
 
     Soft targets are p^(1/temperature), normalised over the k classes that were kept. Hard ones are one-hot.
     """
-    target = torch.zeros(num_classes)
     if hard:
-        target[int(classes[0])] = 1.0
-        return target
-    sharpened = torch.from_numpy(np.asarray(probabilities, dtype=np.float32)) ** (1.0 / temperature)
-    target[torch.from_numpy(classes.astype(np.int64))] = sharpened / sharpened.sum()
-    return target
+        targets = np.zeros(probabilities.shape, dtype=np.float32)
+        targets[:, 0] = 1.0
+        return targets
+    wide = probabilities.astype(np.float32)
+    with np.errstate(all="ignore"):  # rows of broken images hold anything, and are never selected
+        # Relative to a row's largest, so that not all of its powers underflow.
+        sharpened = (wide / wide[:, :1]) ** np.float32(1.0 / temperature)
+        return np.asarray(sharpened / sharpened.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 Contents = TypeVar("Contents")

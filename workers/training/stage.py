@@ -13,6 +13,8 @@ _RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
     # A report waits until the controller has seen the one before: by default it looks every two seconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # A process that warns the loop of a preemption: the loop goes on from its last checkpoint, warned or not.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 
 

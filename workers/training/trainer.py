@@ -6,6 +6,9 @@ from typing import Any
 
 from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.controller import TrainController
 
 from workers.artifact_io import open_filesystem
@@ -33,8 +36,16 @@ def fit(spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], enter
 
 
 class _InProcessTorchTrainer(TorchTrainer):
-    """TorchTrainer starts an actor for its controller, which imports torch and ray.train once more: five seconds of
-    one core. We are in an actor that has them already, and run the same controller here (docs/decisions/0002)."""
+    """TorchTrainer with fewer processes, each of which costs two to five seconds of a core (docs/decisions/0002).
+
+    It starts an actor for its controller; we are in an actor already, and run the same controller here. It starts
+    another for datasets of Ray Data, of which we have none (`workers.training.batches` reads the images), and a
+    detached one that removes the placement group should the controller die: ours is in the job, which Ray cleans up.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        unused = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, unused)]
 
     def _initialize_and_run_controller(self, **controller_options: Any) -> Result:
         controller = TrainController(**controller_options)

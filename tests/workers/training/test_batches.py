@@ -4,10 +4,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from workers.training.batches import BatchStream, StreamPart, batch_loader, share_of
+from workers.data.images import decode_rgb
+from workers.training.batches import BatchStream, PictureMemory, StreamPart, batch_loader, share_of
 
 
 class NumberedSource:
@@ -15,17 +15,21 @@ class NumberedSource:
 
     def __init__(self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset = frozenset()):
         self.rows_per_shard = rows_per_shard
-        self._target = torch.eye(classes)[target]
+        self._target = np.eye(classes, dtype=np.float32)[target]
         self._broken = broken
         self._starts = np.cumsum([0, *rows_per_shard])
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, torch.Tensor]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
         number = int(self._starts[shard]) + row
         if number in self._broken:
             return b"no picture", self._target
-        buffer = io.BytesIO()
-        Image.new("RGB", (8, 8), (number, number, number)).save(buffer, format="PNG")
-        return buffer.getvalue(), self._target
+        return encoded(8, number), self._target
+
+
+def encoded(size: int, value: int = 7) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (value, value, value)).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def numbers(batches) -> list[int]:
@@ -90,3 +94,11 @@ def test_loader_processes_read_an_epoch_without_overlap():
     source = NumberedSource([48])
     batches = batch_loader(stream([StreamPart(source, 6)]), loader_processes=2, pin_memory=False)
     assert sorted(numbers(islice(batches, 8))) == list(range(48))
+
+
+def test_a_picture_is_decoded_once_while_it_fits_and_anew_when_it_does_not():
+    small, large = encoded(8), encoded(64)
+    memory = PictureMemory(max_bytes=8 * 8 * 4 + len(small))
+    assert memory.decoded(small) is memory.decoded(small)
+    assert memory.decoded(large) is not memory.decoded(large)
+    assert np.array_equal(np.asarray(memory.decoded(large)), np.asarray(decode_rgb(large)))

@@ -9,7 +9,7 @@ from PIL import Image
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Recipe
 from workers.specs.stages import PseudoLabels, part_name
-from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_target
+from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_targets
 
 
 def png(value: int) -> bytes:
@@ -63,7 +63,13 @@ def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
 
 
 def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():
-    classes, probabilities = np.array([2, 0]), np.array([0.8, 0.2])
-    assert pseudo_target(classes, probabilities, 3, hard=True, temperature=1.0).tolist() == [0.0, 0.0, 1.0]
-    soft = pseudo_target(classes, probabilities, 3, hard=False, temperature=0.5)
-    assert soft.tolist() == pytest.approx([0.04 / 0.68, 0.0, 0.64 / 0.68])
+    probabilities = np.array([[0.8, 0.2], [0.5, 0.5]], dtype=np.float16)
+    assert pseudo_targets(probabilities, hard=True, temperature=1.0).tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    soft = pseudo_targets(probabilities, hard=False, temperature=0.5)
+    assert soft[0].tolist() == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-3)
+    assert soft[1].tolist() == [0.5, 0.5]
+
+
+def test_a_temperature_near_zero_gives_a_hard_target_and_no_nan():
+    soft = pseudo_targets(np.array([[0.4, 0.35, 0.25]], dtype=np.float16), hard=False, temperature=0.01)
+    assert soft[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
