@@ -122,31 +122,35 @@ class RunCommands:
 
         return self._progress.fill_run(self._once(idempotency_key, asked, RunView, add))
 
-    def cancel_run(self, run_id: str) -> RunView:
+    def cancel_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Asks for the run to be stopped; it is CANCELLED once its Ray job has ended. Asking again is no error."""
-        with self._database.write() as session:
-            now = self._clock()
+
+        def cancel(session: Session, now: float) -> RunView:
             state = _lock_run(session, run_id, now)
             if state in (RunState.SUCCEEDED, RunState.FAILED):
                 raise Conflict(f"{run_id} has {state} already")
             if state is RunState.RUNNING:
                 set_run_state(session, run_id, RunState.CANCELLING)
                 add_event(session, run_id, now, "run_cancelling", "cancelled by the user")
-            view = self._run_view(session, run_id)
-        return self._progress.fill_run(view)
+            return self._run_view(session, run_id)
 
-    def retry_run(self, run_id: str) -> RunView:
+        asked = request_hash(f"cancel_run {run_id}")
+        return self._progress.fill_run(self._once(idempotency_key, asked, RunView, cancel))
+
+    def retry_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Goes on with a run that failed or was cancelled, where it stopped: stages that succeeded are kept."""
-        with self._database.write() as session:
-            now = self._clock()
+
+        def retry(session: Session, now: float) -> RunView:
             state = _lock_run(session, run_id, now)
             if state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"{run_id} is {state}: only a run that failed or was cancelled can be retried")
             _reopen_current_stage(session, run_id, now)
             _set_running(session, run_id)
             add_event(session, run_id, now, "run_retried", "retried by the user")
-            view = self._run_view(session, run_id)
-        return self._progress.fill_run(view)
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"retry_run {run_id}")
+        return self._progress.fill_run(self._once(idempotency_key, asked, RunView, retry))
 
     def _next_plan(self, session: Session, run_id: str, overrides: GenerationOverrides) -> tuple[int, GenerationPlan]:
         config = load_config(session, run_id)

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from service.names import Name
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import ActorPool, WorkerGroup
@@ -37,7 +38,7 @@ class Resources(Frozen):
 class RunConfig(Frozen):
     """The body of POST /runs."""
 
-    name: str = Field(min_length=1, max_length=120)
+    name: Name
     datasets: RunDatasets
     teacher_model: str = Field(description="A timm model name.")
     student_models: tuple[str, ...] = Field(

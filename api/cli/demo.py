@@ -14,7 +14,8 @@ from api.cli.client import ApiError, Client
 from api.cli.live_view import result_table, watch_run
 from api.cli.local_stack import LocalStack, StackError
 from api.demo.digits import write_digit_datasets
-from api.demo.report import demo_report, error_reduction
+from api.demo.report import demo_report
+from api.error_reduction import error_reduction
 from service.views import RunView
 
 _RUN_FILE = Path(__file__).parents[1] / "demo" / "digits_run.json"
@@ -75,7 +76,7 @@ def demo_run_config() -> dict[str, Any]:
 
 def _show(console: Console, run: RunView, written: Path, seconds: float) -> None:
     console.print(result_table(run))
-    reduction = error_reduction(run)
+    reduction = error_reduction(run, run.generation_details[-1])
     if reduction is not None:
         console.print(f"The last student makes {reduction:.0%} fewer test errors than its teacher.")
     console.print(f"{seconds:.0f} s in all, start and stop of the stack included. Written to {written}.")

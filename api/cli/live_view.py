@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import get_args
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.client import ApiUnreachable, Client
+from api.error_reduction import error_reduction
 from service.states import ACTIVE_RUNS, StageState
 from service.views import GenerationView, RunView, StageView
 from workers.specs.stages import StageName
@@ -59,36 +61,37 @@ def run_lines(run: RunView) -> RenderableType:
 
 
 def result_table(run: RunView) -> Table:
-    """What the run gave: a line for each generation. Seconds are work + overhead of each stage."""
+    """What the run gave, a line for each generation, within 80 columns. Seconds are work + overhead of each stage."""
     stages: tuple[StageName, ...] = get_args(StageName)
-    table = Table(title=escape(run.name), title_justify="left", header_style="bold")
-    table.add_column("generation")
-    table.add_column("model")
-    for name in ("parameters", "test accuracy", "error reduction\nagainst the teacher", "kept of\nlabeled images"):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=escape(run.name),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption="error reduction: against the teacher of generation 0; kept: of the images labeled; "
+        "s: seconds of work + overhead",
+        caption_justify="left",
+    )
+    table.add_column("gen")
+    table.add_column("model", overflow="fold")
+    for name in ("para-\nmeters", "test\naccuracy", "error\nreduction", "images\nkept"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name in stages:
-        table.add_column(f"{name}\nseconds", justify="right")
+        table.add_column(f"{name}\ns", justify="right", no_wrap=True)
     for generation in run.generation_details:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
-            f"{generation.number} {'teacher' if generation.number == 0 else 'student'}",
+            str(generation.number),
             escape(generation.plan.model),
-            f"{generation.model.parameters:,}" if generation.model else "-",
+            _count(generation.model.parameters) if generation.model else "-",
             _percent(_test_accuracy(generation)),
             _percent(error_reduction(run, generation)),
             _kept(by_name.get("select")),
-            *(_seconds(by_name.get(name)) for name in stages),
+            *(_seconds(by_name.get(name), digits=0) for name in stages),
         )
     return table
-
-
-def error_reduction(run: RunView, generation: GenerationView) -> float | None:
-    """The share of the first teacher's test errors that this student does not make; None where it cannot be said."""
-    teacher = _test_accuracy(run.generation_details[0])
-    student = _test_accuracy(generation)
-    if generation.number == 0 or teacher is None or student is None or teacher >= 1:
-        return None
-    return (student - teacher) / (1 - teacher)
 
 
 def _follow(client: Client, run: RunView, wait: Callable[[float], None], show: Callable[[RunView], None]) -> RunView:
@@ -181,13 +184,24 @@ def _test_accuracy(generation: GenerationView) -> float | None:
 def _kept(select: StageView | None) -> str:
     if select is None or select.result is None:
         return "-"
-    return f"{select.result['kept']:,} of {select.result['images_labeled']:,}"
+    return f"{_count(select.result['kept'])}/{_count(select.result['images_labeled'])}"
 
 
-def _seconds(stage: StageView | None) -> str:
+def _seconds(stage: StageView | None, digits: int = 1) -> str:
     if stage is None or stage.times is None:
         return "-"
-    return f"{stage.times.work_seconds:.1f} + {stage.times.overhead_seconds:.1f}"
+    return f"{stage.times.work_seconds:.{digits}f} + {stage.times.overhead_seconds:.{digits}f}"
+
+
+def _count(number: int) -> str:
+    """In full up to five digits, then in thousands or millions: 3,400, 374k, 25.6M, 300M."""
+    if number >= 100_000_000:
+        return f"{number / 1_000_000:.0f}M"
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:.1f}M"
+    if number >= 100_000:
+        return f"{number / 1_000:.0f}k"
+    return f"{number:,}"
 
 
 def _percent(share: float | None) -> str:

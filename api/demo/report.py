@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.error_reduction import error_reduction
 from service.views import GenerationView, RunView, StageView
 
 _TIMES = ("work", "overhead", "waiting", "start", "setup", "finish", "total")
@@ -15,16 +16,8 @@ def demo_report(run: RunView, started_at: float, finished_at: float) -> dict[str
         "seconds": round(finished_at - started_at, 1),
         "generations": [_generation(generation) for generation in run.generation_details],
         "stages": [_stage(stage) for generation in run.generation_details for stage in generation.stages],
-        "error_reduction": error_reduction(run),
+        "error_reduction": error_reduction(run, run.generation_details[-1]),
     }
-
-
-def error_reduction(run: RunView) -> float | None:
-    """The share of the first teacher's test errors that the last student does not make; None before both are tested."""
-    accuracies = [generation.model.test_top1 for generation in run.generation_details if generation.model]
-    if len(accuracies) < 2 or accuracies[0] is None or accuracies[-1] is None or accuracies[0] >= 1:
-        return None
-    return 1 - (1 - accuracies[-1]) / (1 - accuracies[0])
 
 
 def _generation(generation: GenerationView) -> dict[str, Any]:

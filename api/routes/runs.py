@@ -52,11 +52,13 @@ def get_run(run_id: RunId, queries: Queries) -> RunView:
     summary="Cancel a run",
     responses=answers(202, RUN, "Asked to stop") | problem_responses(404, 409, 422),
 )
-def cancel_run(run_id: RunId, response: Response, commands: Commands) -> RunView:
+def cancel_run(
+    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
+) -> RunView:
     """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Asking again
     is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
-    return commands.cancel_run(run_id)
+    return commands.cancel_run(run_id, idempotency_key)
 
 
 @router.post(
@@ -65,11 +67,13 @@ def cancel_run(run_id: RunId, response: Response, commands: Commands) -> RunView
     summary="Retry a failed or cancelled run",
     responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
 )
-def retry_run(run_id: RunId, response: Response, commands: Commands) -> RunView:
-    """Goes on from the stage that failed, with what it has already written. A run that is under way is a conflict:
-    sent twice, the request starts nothing twice."""
+def retry_run(
+    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
+) -> RunView:
+    """Goes on from the stage that failed, with what it has already written. A run that is under way is a
+    conflict, unless the request comes again with the same idempotency key."""
     response.headers["Location"] = f"/runs/{run_id}"
-    return commands.retry_run(run_id)
+    return commands.retry_run(run_id, idempotency_key)
 
 
 @router.get(

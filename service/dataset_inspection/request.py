@@ -2,6 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
+from service.names import Name
 from workers.specs.datasets import DatasetFormat, DatasetRole
 from workers.specs.frozen import Frozen
 
@@ -25,7 +26,7 @@ class DatasetRequest(Frozen):
         }
     )
 
-    name: str = Field(min_length=1, max_length=120, description="For people to read.")
+    name: Name = Field(description="For people to read.")
     role: DatasetRole = Field(
         description="labeled: trained on; unlabeled: pseudo-labeled; evaluation: labeled, and never trained on."
     )

@@ -11,9 +11,10 @@ from service.store.tables import IdempotencyKeyRow
 MAX_KEY_LENGTH = 200
 
 
-def request_hash(kind: str, body: BaseModel) -> str:
+def request_hash(kind: str, body: BaseModel | None = None) -> str:
     """Says whether two requests are the same. `kind` names the request and what it acts on."""
-    return hashlib.blake2b(f"{kind}\n{body.model_dump_json()}".encode(), digest_size=16).hexdigest()
+    content = "" if body is None else body.model_dump_json()
+    return hashlib.blake2b(f"{kind}\n{content}".encode(), digest_size=16).hexdigest()
 
 
 def check_key(key: str) -> None:

@@ -13,6 +13,7 @@ from service.errors import InvalidRequest
 from service.store.tables import Table
 
 MAX_LIMIT = 200
+_LARGEST_INTEGER = 2**63 - 1  # of the databases
 Row = TypeVar("Row", bound=Table)
 
 
@@ -53,6 +54,6 @@ def _decode(cursor: str, keys: Sequence[InstrumentedAttribute[Any]]) -> list[Any
     if not isinstance(values, list) or len(values) != len(keys):
         raise refusal
     for value, key in zip(values, keys, strict=True):
-        if type(value) is not key.type.python_type:
+        if type(value) is not key.type.python_type or (isinstance(value, int) and abs(value) > _LARGEST_INTEGER):
             raise refusal
     return values

@@ -125,7 +125,7 @@ def test_watching_a_finished_run_shows_the_table_and_ends_with_0(cli: Cli, finis
     assert "generation 2 evaluate: done in" in shown
     assert "95.0 %" in shown
     assert "75.0 %" in shown  # errors fell from 20 % to 5 %
-    assert "5 of 6" in shown
+    assert "5/6" in shown
     assert "372,688" in shown
 
 

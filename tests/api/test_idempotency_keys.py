@@ -57,6 +57,19 @@ def test_the_same_generation_with_the_same_key_is_added_once(client: TestClient,
     assert client.get(f"/runs/{finished_run}").json()["generations"] == 4
 
 
+def test_a_retry_sent_twice_with_its_key_starts_the_run_once(
+    client: TestClient, run_id: str, reconcile: Callable[[], None]
+) -> None:
+    client.post(f"/runs/{run_id}/cancel", headers=_key("stop"))
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "cancelled"
+    assert client.post(f"/runs/{run_id}/cancel", headers=_key("stop")).status_code == 202
+    answers = [client.post(f"/runs/{run_id}/retry", headers=_key("again")) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    kinds = [event["kind"] for event in client.get(f"/runs/{run_id}/events").json()["items"]]
+    assert kinds.count("run_retried") == kinds.count("run_cancelling") == 1
+
+
 @pytest.mark.parametrize("key", ["", "k" * 201, "tab\tbed", "caf\u00e9"])
 def test_an_impossible_key_is_refused_by_name(client: TestClient, key: str) -> None:
     answer = client.post("/runs", json={}, headers={"Idempotency-Key": key.encode("latin-1")})  # type: ignore[dict-item]

@@ -61,3 +61,10 @@ def test_a_foreign_cursor_is_refused(client: TestClient, cursor: str) -> None:
     answer = client.get("/runs", params={"cursor": cursor})
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["cursor"]
+
+
+def test_a_cursor_with_a_number_no_database_holds_is_refused(client: TestClient, finished_run: str) -> None:
+    cursor = base64.urlsafe_b64encode(b"[9223372036854775808]").decode()
+    answer = client.get(f"/runs/{finished_run}/events", params={"cursor": cursor})
+    assert answer.status_code == 422
+    assert "cursor" in answer.text

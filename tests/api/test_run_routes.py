@@ -177,3 +177,10 @@ def test_a_log_tail_has_the_last_lines(client: TestClient, finished_run: str) ->
     assert client.get(path).json()["lines"] == ["first line", "last line"]
     tail = client.get(path, params={"lines": 1, "attempt": 1}).json()
     assert tail == {"attempt": 1, "submission_id": f"{finished_run}-g0-train-a1", "lines": ["last line"]}
+
+
+@pytest.mark.parametrize("name", ["", "nul\x00l", "bell\x07", "line\nbreak", "n" * 121])
+def test_a_name_with_control_characters_is_refused(client: TestClient, run_config: dict[str, Any], name: str) -> None:
+    answer = client.post("/runs", json={**run_config, "name": name})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "name"
