@@ -67,9 +67,7 @@ def cancel_run(
     summary="Retry a failed or cancelled run",
     responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
 )
-def retry_run(
-    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
-) -> RunView:
+def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
     """Goes on from the stage that failed, with what it has already written. A run that is under way is a
     conflict, unless the request comes again with the same idempotency key."""
     response.headers["Location"] = f"/runs/{run_id}"

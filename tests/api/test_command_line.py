@@ -126,7 +126,7 @@ def test_watching_a_finished_run_shows_the_table_and_ends_with_0(cli: Cli, finis
     assert "95.0 %" in shown
     assert "75.0 %" in shown  # errors fell from 20 % to 5 %
     assert "5/6" in shown
-    assert "372,688" in shown
+    assert "373k" in shown
 
 
 def test_watching_a_failed_run_says_why_and_ends_with_1(
