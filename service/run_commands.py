@@ -48,6 +48,11 @@ from workers.data.hashes import write_hashes
 
 Answer = TypeVar("Answer", bound=View)
 
+_NOT_COMPARED = (
+    "{} is too large to be hashed at registration: it was not looked through for evaluation images. "
+    "The select stage drops those from the pseudo-labeled images."
+)
+
 
 class RunCommands:
     """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
@@ -100,6 +105,9 @@ class RunCommands:
         def create(session: Session, now: float) -> RunView:
             insert_run(session, run_id, config, _plans(config), now)
             add_event(session, run_id, now, "run_created", config.name)
+            for dataset in found.values():
+                if not dataset.hashed:
+                    add_event(session, run_id, now, "images_not_compared", _NOT_COMPARED.format(dataset.name))
             return self._run_view(session, run_id)
 
         return self._once(idempotency_key, asked, RunView, create)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.run_config import GenerationOverrides, RunConfig
+from service.store.tables import DatasetRow
 from workers.artifact_io import read_bytes
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetManifest
@@ -30,6 +32,17 @@ def test_a_created_run_has_all_its_generations_planned(bench: Any, run_config: M
     assert [view.plan.model for view in run.generation_details] == ["small", "large", "large", "large"]
     assert len({view.plan.seed for view in run.generation_details}) == 4
     assert bench.queries.get_run(run.id) == run
+
+
+def test_a_dataset_too_large_to_be_compared_is_told_of(bench: Any, run_config: MakeConfig) -> None:
+    config = run_config()
+    with bench.database.write() as session:
+        session.execute(update(DatasetRow).where(DatasetRow.id == config.datasets.labeled).values(hashed=False))
+
+    events = bench.queries.list_events(bench.commands.create_run(config).id).items
+
+    assert [event.kind for event in events] == ["images_not_compared", "run_created"]
+    assert "too large to be hashed" in (events[0].message or "")
 
 
 def test_a_run_of_a_teacher_alone_needs_no_students(bench: Any, run_config: MakeConfig) -> None:
