@@ -70,16 +70,16 @@ def result_table(run: RunView) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
-        caption="error reduction: against the teacher of generation 0; kept: of the images labeled; "
+        caption="fewer errors: than the teacher of generation 0; kept: of the images labeled; "
         "s: seconds of work + overhead",
         caption_justify="left",
     )
-    table.add_column("gen")
-    table.add_column("model", overflow="fold")
-    for name in ("para-\nmeters", "test\naccuracy", "error\nreduction", "images\nkept"):
+    table.add_column("gen", no_wrap=True)
+    table.add_column("model", overflow="fold", min_width=11)
+    for name in ("params", "test\ntop-1", "fewer\nerrors", "images\nkept"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in stages:
-        table.add_column(f"{name}\ns", justify="right", no_wrap=True)
+        table.add_column(f"{name[:6]}\ns", justify="right", no_wrap=True)
     for generation in run.generation_details:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
@@ -190,7 +190,8 @@ def _kept(select: StageView | None) -> str:
 def _seconds(stage: StageView | None, digits: int = 1) -> str:
     if stage is None or stage.times is None:
         return "-"
-    return f"{stage.times.work_seconds:.{digits}f} + {stage.times.overhead_seconds:.{digits}f}"
+    plus = " + " if digits else "+"
+    return f"{stage.times.work_seconds:.{digits}f}{plus}{stage.times.overhead_seconds:.{digits}f}"
 
 
 def _count(number: int) -> str:

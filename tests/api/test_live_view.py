@@ -101,6 +101,14 @@ def test_the_result_table_has_a_line_for_each_generation(watcher: Any, finished_
     assert "5/6" in rows[1]
 
 
+def test_the_result_table_fits_into_80_columns(watcher: Any, finished_run: str) -> None:
+    screen = io.StringIO()
+    Console(file=screen, width=80, color_system=None).print(result_table(watcher.get_run(finished_run)))
+    rows = [line.split() for line in screen.getvalue().splitlines() if "test_resnet" in line]
+    assert [row[:2] for row in rows] == [["0", "test_resnet"], ["1", "test_resnet"], ["2", "test_resnet"]]
+    assert rows[1][2:] == ["373k", "90.0", "%", "50.0", "%", "5/6", "0+0", "0+0", "0+0", "0+0"]
+
+
 def test_error_reduction_is_the_share_of_the_first_teachers_errors(watcher: Any, finished_run: str) -> None:
     run = watcher.get_run(finished_run)
     reductions = [error_reduction(run, generation) for generation in run.generation_details]
