@@ -69,7 +69,7 @@ def result_table(run: RunView) -> Table:
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
         caption="fewer errors: than the teacher of generation 0; kept: of the images labeled; "
         "s: seconds of work + overhead",
         caption_justify="left",
@@ -79,7 +79,7 @@ def result_table(run: RunView) -> Table:
     for name in ("params", "test\ntop-1", "fewer\nerrors", "images\nkept"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in stages:
-        table.add_column(f"{name[:6]}\ns", justify="right", no_wrap=True)
+        table.add_column(f"{name.removesuffix('uate')}\ns", justify="right", no_wrap=True)
     for generation in run.generation_details:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
