@@ -19,6 +19,7 @@ from workers.specs.stages import ModelCard, TrainSpec
 from workers.stage_reporter import StageReporter
 from workers.training.batches import Batch, BatchStream, StreamPart, batch_loader, share_of
 from workers.training.checkpoint import load_checkpoint, report_checkpoint
+from workers.training.lean_torch import put_off_dynamo
 from workers.training.loss import noisy_student_loss
 from workers.training.moving_average import MovingAverage
 from workers.training.noise import training_transform
@@ -47,6 +48,7 @@ class _Place:
 
 def train(spec: TrainSpec, entered_at: float) -> None:
     """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary."""
+    put_off_dynamo()
     recipe, place = spec.recipe, _place(spec)
     torch.manual_seed(spec.seed)
     model = create_model(
@@ -54,9 +56,9 @@ def train(spec: TrainSpec, entered_at: float) -> None:
     ).to(place.device, memory_format=torch.channels_last)
     ema = MovingAverage(model, recipe.ema_decay)
     optimizer = _optimizer(model, recipe.optimizer)
+    student = _distributed(model, place)
     first_step = _resume(load_checkpoint(), model, ema, optimizer)
     torch.manual_seed(spec.seed * 1_000_003 + first_step * 1_009 + place.rank)
-    student = _distributed(model, place)
     card = model_card(spec, model)
     log = _Log(spec, place, entered_at, first_step)
 

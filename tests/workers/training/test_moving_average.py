@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch import nn
+
+from workers.training.moving_average import MovingAverage
+
+
+def model_of(value: float) -> nn.Module:
+    model = nn.BatchNorm1d(2)
+    with torch.no_grad():
+        for tensor in (model.weight, model.bias, model.running_mean, model.running_var):
+            tensor.fill_(value)
+    return model
+
+
+def test_the_average_moves_by_one_minus_the_decay():
+    average = MovingAverage(model_of(0.0), decay=0.9)
+    average.update(model_of(1.0), step=10_000)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        assert getattr(average.model, name).tolist() == pytest.approx([0.1, 0.1])
+
+
+def test_while_training_is_young_the_average_follows_fast():
+    average = MovingAverage(model_of(0.0), decay=0.999)
+    average.update(model_of(1.0), step=0)
+    assert average.model.weight.tolist() == pytest.approx([0.9, 0.9])  # a decay of 1/10
+
+
+def test_counters_are_copied_and_not_averaged():
+    model = model_of(1.0)
+    model.num_batches_tracked.fill_(7)
+    average = MovingAverage(model_of(0.0), decay=0.9)
+    average.update(model, step=3)
+    assert int(average.model.num_batches_tracked) == 7
+
+
+def test_the_average_is_in_eval_mode_and_learns_nothing_itself():
+    model = model_of(0.0).train()
+    average = MovingAverage(model, decay=0.9)
+    assert not average.model.training
+    assert not any(parameter.requires_grad for parameter in average.model.parameters())
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
