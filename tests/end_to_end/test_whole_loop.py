@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
@@ -11,6 +12,7 @@ import timm
 import torch
 
 from api.cli.client import ApiError
+from api.demo.digits import load_digits
 from tests.end_to_end.conftest import has_ended, stages_of, wait_until
 from workers.data.clean import prepare_clean
 from workers.data.images import content_hash, decode_rgb
@@ -65,6 +67,17 @@ def test_selection_is_balanced_and_adds_up(finished):
     assert result["images_labeled"] == 3400 == result["kept"] + dropped
     largest = max(each["copies"] for each in result["classes"])
     assert all(each["copies"] in (0, largest) for each in result["classes"])
+
+
+def test_pseudo_labels_are_judged_where_their_truth_is_known(finished, digits):
+    result = next(s.result for s in stages_of(finished) if s.name == "evaluate" and s.generation == 1)
+    parts = sorted(folder_of(finished, 1, "label").glob("part-*.parquet"))
+    labels = pa.concat_tables(pq.read_table(part, columns=["key", "label"]) for part in parts)
+    _, truth = load_digits()
+    known = [int(truth[int(key.removeprefix("digit-"))]) for key in labels["key"].to_pylist()]
+    right = sum(label == digit for label, digit in zip(labels["label"].to_pylist(), known, strict=True))
+    assert result["pseudo_labels"]["top1"] == pytest.approx(right / len(known), abs=1e-6)
+    assert sum(map(sum, result["pseudo_labels"]["confusion"])) == len(known)
 
 
 def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(finished, stack, digits):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import ray.train
@@ -30,6 +31,11 @@ from workers.training.validation import synchronize_buffers, validation_top1
 
 _PROGRESS_EVERY_STEPS = 5
 _MAX_METRIC_ROWS = 400
+# The name of the option in newer versions of torch, and in older ones.
+_DDP_OPTIONS = signature(DistributedDataParallel.__init__).parameters
+_BUFFERS_OF_THEIR_OWN = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _DDP_OPTIONS else "broadcast_buffers": False
+}
 
 
 @dataclass
@@ -109,8 +115,8 @@ def _distributed(model: nn.Module, place: _Place) -> nn.Module:
     return DistributedDataParallel(
         model,
         device_ids=[place.device] if place.device.type == "cuda" else None,
-        broadcast_buffers=False,
         gradient_as_bucket_view=True,
+        **_BUFFERS_OF_THEIR_OWN,
     )
 
 
