@@ -68,6 +68,8 @@ class _Builder:
                 return self._train()
             case "evaluate":
                 return self._evaluate()
+            case "search" | "ablate":
+                raise NotImplementedError(stage)
 
     def _label(self) -> LabelSpec:
         return LabelSpec(

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Literal
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.specs.stages import (
@@ -12,6 +11,7 @@ from workers.specs.stages import (
     STAGE_SPEC,
     FailureReason,
     Progress,
+    ProgressUnit,
     StageSpec,
     StageTiming,
     metrics_name,
@@ -56,11 +56,11 @@ class StageReporter:
         self._work_ended_at: float | None = None
         self._written_at = 0.0
         self._total = 0
-        self._unit: Literal["steps", "shards", "images", "rows"] = "steps"
+        self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
 
-    def announce(self, total: int, unit: Literal["steps", "shards", "images", "rows"]) -> None:
+    def announce(self, total: int, unit: ProgressUnit) -> None:
         """Says what there is to do, before work begins."""
         self._total, self._unit = total, unit
         self._write(done=0)

@@ -1,6 +1,6 @@
 """The recipe: everything that decides how a model is trained, and nothing about where."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,23 @@ class Schedule(Frozen):
     step_factor: float = Field(default=0.97, gt=0, le=1)
 
 
+class ResolutionStep(Frozen):
+    """The last phase of training: some steps at a larger resolution, on labeled images and without input noise.
+
+    Xie et al., section 3.1, "fix train-test resolution discrepancy" (Touvron et al. 2019).
+    """
+
+    image_size: int = Field(ge=8, le=2048, description="Height and width in pixels, larger than the recipe's.")
+    steps: int = Field(ge=1, description="Optimiser steps after the recipe's own.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="At its start; cosine decay to zero.")
+    frozen_share: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="Share of the model's parameter tensors, from the input on, left as they are.",
+    )
+
+
 class Recipe(Frozen):
     """How one model is trained. Defaults are the paper's where it names them (section 3.1 and its released code)."""
 
@@ -67,11 +84,16 @@ class Recipe(Frozen):
     schedule: Schedule = Schedule()
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Labeled images only.")
     targets: Literal["soft", "hard"] = Field(default="soft", description="Pseudo labels as targets.")
-    temperature: float = Field(default=1.0, gt=0, le=100, description="Of the soft targets; below 1 sharpens.")
+    temperature: Annotated[float, Field(gt=0, le=100)] | Literal["fit"] = Field(
+        default=1.0,
+        description="Of the soft targets; below 1 sharpens. `fit`: the label stage fits the teacher's temperature on "
+        "validation images (Guo et al. 2017), and its labels are the targets as they are.",
+    )
     ema_decay: float = Field(default=0.9999, ge=0, lt=1, description="Of the weights that are kept.")
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
     validate_every_steps: int = Field(default=1000, ge=1)
     checkpoint_every_steps: int = Field(default=1000, ge=1)
+    resolution_step: ResolutionStep | None = None
 
     @model_validator(mode="after")
     def _warm_up_ends_before_training(self) -> "Recipe":
@@ -80,6 +102,25 @@ class Recipe(Frozen):
                 "schedule.warmup_steps", f"must be below steps ({self.steps}); it is {self.schedule.warmup_steps}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _resolution_grows(self) -> "Recipe":
+        if self.resolution_step is not None and self.resolution_step.image_size <= self.image_size:
+            raise field_error(
+                "resolution_step.image_size",
+                f"must be above image_size ({self.image_size}); it is {self.resolution_step.image_size}",
+            )
+        return self
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of both phases."""
+        return self.steps + (self.resolution_step.steps if self.resolution_step else 0)
+
+    @property
+    def test_image_size(self) -> int:
+        """Of the model that is kept."""
+        return self.resolution_step.image_size if self.resolution_step else self.image_size
 
     @property
     def unlabeled_batch_size(self) -> int:

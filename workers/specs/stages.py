@@ -5,10 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from workers.specs.ablation import AblationOutcome, AblationSettings
 from workers.specs.frozen import Frozen
 from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.robustness import RobustnessResult, RobustnessSettings
+from workers.specs.search import SearchOutcome, SearchSettings
 
-StageName = Literal["train", "label", "select", "evaluate"]
+StageName = Literal["train", "label", "select", "search", "evaluate", "ablate"]
 
 # Names of the files in a stage's folder.
 SPEC_FILE = "spec.json"
@@ -16,6 +19,7 @@ PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
 QUARANTINE_FOLDER = "quarantine"
+RELIABILITY_FILE = "reliability.svg"
 
 
 def part_name(shard_index: int) -> str:
@@ -68,6 +72,8 @@ class PseudoLabels(Frozen):
     """Folder of label files, one a shard."""
     selection_uri: str
     """Folder of selection files, one a shard."""
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the selected images that is used, drawn by the seed: a trial's, for example."""
 
 
 class TrainSpec(StageSpec):
@@ -80,6 +86,10 @@ class TrainSpec(StageSpec):
     validation_manifest_uri: str
     pseudo_labels: PseudoLabels | None = None
     """None for generation 0: the same code with no pseudo-labeled data."""
+    initial_model_uri: str | None = None
+    """Folder of a model of the same architecture whose weights training begins with; None: from scratch."""
+    validate_corrupted: bool = False
+    """Whether accuracy under corruption is measured too, wherever validation accuracy is."""
     workers: WorkerGroup
 
 
@@ -92,6 +102,9 @@ class LabelSpec(StageSpec):
     """Probabilities kept a row; all of them where there are at most 100 classes."""
     batch_size: int = Field(default=256, ge=1)
     pool: ActorPool
+    calibration_manifest_uri: str | None = None
+    """Labeled images on which the teacher's temperature is fitted; None: temperature 1."""
+    calibration_sample: int = Field(default=10_000, ge=1)
 
 
 class SelectSpec(StageSpec):
@@ -112,6 +125,23 @@ class PseudoLabelTruth(Frozen):
     truth_manifest_uri: str
 
 
+class RobustnessReference(Frozen):
+    """The model that mean corruption error and mean flip rate are relative to."""
+
+    model_id: str
+    result_uri: str
+    """result.json of its evaluate stage, with the same robustness settings and the same images."""
+
+
+class ExternalSet(Frozen):
+    """A further evaluation set, whose classes may be a subset of the model's (as ImageNet-A's are)."""
+
+    name: str
+    manifest_uri: str
+    class_map: dict[str, str] | None = None
+    """The model's class for each class of the set; None: classes have the same names."""
+
+
 class EvaluateSpec(StageSpec):
     stage: Literal["evaluate"] = "evaluate"
     model_uri: str
@@ -119,9 +149,36 @@ class EvaluateSpec(StageSpec):
     batch_size: int = Field(default=256, ge=1)
     pool: ActorPool
     pseudo_label_truth: PseudoLabelTruth | None = None
+    robustness: RobustnessSettings | None = None
+    reference: RobustnessReference | None = None
+    """None where this model is the one that others are measured against."""
+    external: tuple[ExternalSet, ...] = ()
 
 
-AnyStageSpec = Annotated[TrainSpec | LabelSpec | SelectSpec | EvaluateSpec, Field(discriminator="stage")]
+class SearchSpec(StageSpec):
+    stage: Literal["search"] = "search"
+    base: TrainSpec
+    """The full training that is searched for; its model and recipe are the first trial."""
+    settings: SearchSettings
+    models: tuple[str, ...] = ()
+    """The models of the space by rising number of parameters; empty: the base's alone."""
+
+
+class AblateSpec(StageSpec):
+    stage: Literal["ablate"] = "ablate"
+    base: TrainSpec
+    """The full student."""
+    selection: SelectSpec
+    """The full student's selection."""
+    settings: AblationSettings
+    teacher_uri: str
+    teacher_model: str
+    test_manifest_uri: str
+
+
+AnyStageSpec = Annotated[
+    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec, Field(discriminator="stage")
+]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)
 
 
@@ -152,6 +209,35 @@ class TrainResult(StageResult):
     validation_top1: float
     """Accuracy in 0..1 of the kept (EMA) weights on the validation set."""
     bad_images: int
+    train_image_size: int | None = None
+    """Of the noisy phase."""
+    test_image_size: int | None = None
+    """Of the kept model: the resolution step's, where there is one. Labeling and evaluation use it."""
+
+
+class ReliabilityBin(Frozen):
+    """Images whose confidence lies in (lower, upper]."""
+
+    lower: float
+    upper: float
+    images: int
+    accuracy: float | None
+    confidence: float | None
+
+
+class Calibration(Frozen):
+    """The teacher's temperature, and how well confidence tells accuracy before and after it."""
+
+    temperature: float
+    images: int
+    error_before: float
+    """Expected calibration error, 15 equal-width bins (Guo et al. 2017)."""
+    error_after: float
+    loss_before: float
+    """Mean negative log-likelihood, which the fit minimises."""
+    loss_after: float
+    bins_before: tuple[ReliabilityBin, ...]
+    bins_after: tuple[ReliabilityBin, ...]
 
 
 class LabelResult(StageResult):
@@ -165,6 +251,7 @@ class LabelResult(StageResult):
     mean_confidence: float
     images_per_second: float
     """Of the shards labeled in this attempt, over the work time."""
+    calibration: Calibration | None = None
 
 
 class ClassSelection(Frozen):
@@ -209,9 +296,25 @@ class EvaluateResult(StageResult):
     metrics: Metrics
     bad_images: int
     pseudo_labels: Metrics | None = None
+    robustness: RobustnessResult | None = None
+    external: dict[str, Metrics] = Field(default_factory=dict)
+    """By the name of the external set; predictions are among its classes."""
 
 
-AnyStageResult = Annotated[TrainResult | LabelResult | SelectResult | EvaluateResult, Field(discriminator="stage")]
+class SearchResult(StageResult):
+    stage: Literal["search"] = "search"
+    outcome: SearchOutcome
+
+
+class AblateResult(StageResult):
+    stage: Literal["ablate"] = "ablate"
+    outcome: AblationOutcome
+
+
+AnyStageResult = Annotated[
+    TrainResult | LabelResult | SelectResult | SearchResult | EvaluateResult | AblateResult,
+    Field(discriminator="stage"),
+]
 STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)
 
 
@@ -241,13 +344,16 @@ class StageFailure(Frozen):
     message: str
 
 
+ProgressUnit = Literal["steps", "shards", "images", "rows", "trials"]
+
+
 class Progress(Frozen):
     """Rewritten every few seconds beside the result."""
 
     attempt: int
     done: int
     total: int
-    unit: Literal["steps", "shards", "images", "rows"]
+    unit: ProgressUnit
     entered_at: float
     work_started_at: float | None
     updated_at: float
@@ -261,6 +367,9 @@ class ModelCard(Frozen):
     model: str
     classes: tuple[str, ...]
     image_size: int
+    """The size that the model is to be used at."""
+    train_image_size: int | None = None
+    """The size it was trained at before the resolution step; None where there was no such step."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop: Literal["center", "none"]

@@ -20,7 +20,7 @@ _RAY_TRAIN_ENVIRONMENT = {
 
 def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
     """Trains the model of `spec`; a rerun goes on from the last checkpoint, and a finished one is not repeated."""
-    reporter.announce(spec.recipe.steps, "steps")
+    reporter.announce(spec.recipe.total_steps, "steps")
     summary = _read_summary(spec)
     if summary is None:
         _fit(spec, reporter)
@@ -34,12 +34,14 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         timing=reporter.timing(),
         model_uri=spec.folder_uri,
         parameters=summary.parameters,
-        steps=spec.recipe.steps,
+        steps=spec.recipe.total_steps,
         resumed_from_step=summary.resumed_from_step,
         images_seen=summary.images_seen,
         final_loss=summary.final_loss,
         validation_top1=summary.validation_top1,
         bad_images=summary.bad_images,
+        train_image_size=spec.recipe.image_size,
+        test_image_size=spec.recipe.test_image_size,
     )
 
 

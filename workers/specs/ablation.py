@@ -1,0 +1,80 @@
+"""An ablation: the same student without each part of the method in turn (Xie et al., section 4 and table 6)."""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+
+ABLATION_FILE = "ablation.json"
+Variant = Literal[
+    "full",
+    "no_rand_augment",
+    "no_dropout",
+    "no_drop_path",
+    "no_noise",
+    "no_balancing",
+    "no_filter",
+    "hard_labels",
+    "teacher_initialisation",
+    "smaller_student",
+    "ratio_1",
+    "ratio_3",
+    "ratio_7",
+]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+
+
+class AblationSettings(Frozen):
+    """Which variants are trained, how often and how long."""
+
+    variants: tuple[Variant, ...] = Field(
+        default=VARIANTS, min_length=1, description="The full student is always among them."
+    )
+    seeds: int = Field(default=3, ge=1, le=100, description="Trainings of each variant.")
+    steps_fraction: float = Field(default=1.0, gt=0, le=1, description="Of the recipe's steps.")
+    smaller_student: str | None = Field(
+        default=None, description="The timm model of that variant, which is left out without one."
+    )
+    max_parallel: int | None = Field(
+        default=None, ge=1, description="Trainings at a time; null: as the cluster allows."
+    )
+
+
+class AblationTraining(Frozen):
+    """One training of one variant."""
+
+    variant: Variant
+    seed: int
+    state: Literal["running", "finished", "failed"]
+    test_top1: float | None = None
+    seconds: float = 0.0
+    message: str | None = None
+
+
+class AblationTrainings(Frozen):
+    """ablation.json: rewritten whenever a training changes; what a resumed ablation goes on from."""
+
+    attempt: int
+    trainings: tuple[AblationTraining, ...]
+
+
+class AblationLine(Frozen):
+    """One line of the table, over the seeds that finished. Errors are shares in 0..1 of the test images."""
+
+    variant: Variant
+    model: str
+    same_as: Variant | None
+    """The variant whose trainings these are, where both ask for the same student."""
+    seeds: int
+    test_error: float
+    test_error_deviation: float | None
+    error_change: float
+    """Mean over seeds of this test error less that of the full student with the same seed."""
+    error_change_deviation: float | None
+
+
+class AblationOutcome(Frozen):
+    teacher_error: float
+    lines: tuple[AblationLine, ...]
+    trainings: tuple[AblationTraining, ...]

@@ -1,0 +1,123 @@
+"""What the evaluate stage measures beside clean accuracy (Xie et al., section 3.3 and appendix D), and its figures."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+
+Corruption = Literal[
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+]
+"""The 15 kinds of ImageNet-C (Hendrycks and Dietterich 2019)."""
+Perturbation = Literal[
+    "gaussian_noise",
+    "shot_noise",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "brightness",
+    "translate",
+    "rotate",
+    "tilt",
+    "scale",
+]
+"""The ten kinds of sequences of ImageNet-P."""
+CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
+PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
+SEVERITIES = (1, 2, 3, 4, 5)
+
+Severity = Annotated[int, Field(ge=1, le=5)]
+
+
+class CorruptionSettings(Frozen):
+    """Corrupted images, as ImageNet-C."""
+
+    kinds: tuple[Corruption, ...] = Field(default=CORRUPTIONS, min_length=1)
+    severities: tuple[Severity, ...] = Field(default=SEVERITIES, min_length=1)
+    sample: int = Field(default=1000, ge=1, description="Images of the test set, drawn by the seed.")
+
+
+class StabilitySettings(Frozen):
+    """Sequences of slowly changing images, as ImageNet-P."""
+
+    kinds: tuple[Perturbation, ...] = Field(default=PERTURBATIONS, min_length=1)
+    frames: int = Field(default=16, ge=2, le=100, description="Images a sequence.")
+    sample: int = Field(default=200, ge=1, description="Images of the test set, drawn by the seed.")
+
+
+class AdversarialSettings(Frozen):
+    """FGSM (Goodfellow et al. 2014) and PGD (Madry et al. 2017) in the maximum norm."""
+
+    epsilons: tuple[Annotated[float, Field(gt=0, le=255)], ...] = Field(
+        default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="Largest change of a pixel value, of 255."
+    )
+    pgd_steps: int = Field(default=10, ge=1, le=1000)
+    pgd_step_size: float = Field(default=1.0, gt=0, le=255, description="Change of a pixel value a step, of 255.")
+    sample: int = Field(default=200, ge=1, description="Images of the test set, drawn by the seed.")
+
+
+class RobustnessSettings(Frozen):
+    """Which of the paper's robustness tables to measure; null leaves one out."""
+
+    corruptions: CorruptionSettings | None = CorruptionSettings()
+    stability: StabilitySettings | None = StabilitySettings()
+    adversarial: AdversarialSettings | None = AdversarialSettings()
+
+
+class CorruptionResult(Frozen):
+    """Errors are shares in 0..1 of the sampled images."""
+
+    images: int
+    severities: tuple[int, ...]
+    clean_error: float
+    errors: dict[str, tuple[float, ...]]
+    """By kind, one for each severity."""
+    mean_corruption_error: float
+    """mCE in percent: the mean over kinds of 100 x (errors added over severities) / (the reference's); 100 for the
+    reference itself. A reference without an error counts as having made one."""
+
+
+class StabilityResult(Frozen):
+    """Flip rates are shares in 0..1 of neighbouring frames (noise: of each frame and the first) that differ."""
+
+    sequences: int
+    frames: int
+    flip_rates: dict[str, float]
+    mean_flip_rate: float
+    """mFR in percent, relative to the reference as the mCE is."""
+
+
+class AttackResult(Frozen):
+    attack: Literal["fgsm", "pgd"]
+    epsilon: float
+    """Of 255."""
+    top1: float
+
+
+class AdversarialResult(Frozen):
+    images: int
+    clean_top1: float
+    attacks: tuple[AttackResult, ...]
+
+
+class RobustnessResult(Frozen):
+    reference: str
+    """The id of the model that mCE and mFR are relative to."""
+    corruptions: CorruptionResult | None
+    stability: StabilityResult | None
+    adversarial: AdversarialResult | None

@@ -1,0 +1,174 @@
+"""A search over the noise and the student's size: its space, its budget, and its trials."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from workers.specs.frozen import Frozen, field_error
+from workers.specs.recipe import Recipe
+
+TRIALS_FILE = "trials.json"
+HEAT_MAP_FILE = "rand_augment.svg"
+COST_FILE = "accuracy_by_cost.svg"
+TrialState = Literal["running", "finished", "pruned", "failed"]
+
+
+class IntRange(Frozen):
+    """Whole numbers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    step: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "IntRange":
+        if self.high < self.low:
+            raise field_error("high", f"must not be below low ({self.low}); it is {self.high}")
+        return self
+
+
+class FloatRange(Frozen):
+    """Numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "FloatRange":
+        if self.high < self.low:
+            raise field_error("high", f"must not be below low ({self.low}); it is {self.high}")
+        return self
+
+
+class SearchSpace(Frozen):
+    """What is searched; what is null or empty stays as the recipe has it."""
+
+    rand_augment_n: IntRange | None = IntRange(low=1, high=3)
+    rand_augment_m: IntRange | None = IntRange(low=0, high=30, step=3)
+    models: tuple[str, ...] = Field(default=(), max_length=1000, description="timm model names.")
+    family: str | None = Field(
+        default=None, description="A pattern of timm model names, as efficientnet_b[0-4]: all that match."
+    )
+    dropout: FloatRange | None = None
+    drop_path: FloatRange | None = None
+    unlabeled_ratio: FloatRange | None = None
+
+    @model_validator(mode="after")
+    def _within_what_a_recipe_allows(self) -> "SearchSpace":
+        for name, lowest, highest in _BOUNDS:
+            asked: IntRange | FloatRange | None = getattr(self, name)
+            if asked is not None and (asked.low < lowest or asked.high > highest):
+                raise field_error(name, f"must lie within {lowest} and {highest}; it is {asked.low} to {asked.high}")
+        if self.family is not None and self.models:
+            raise field_error("family", "is another way to say models: give one of them")
+        return self
+
+
+_BOUNDS = (
+    ("rand_augment_n", 1, 8),
+    ("rand_augment_m", 0, 30),
+    ("dropout", 0, 0.99),
+    ("drop_path", 0, 0.99),
+    ("unlabeled_ratio", 0, 64),
+)
+
+
+class EarlyStopping(Frozen):
+    """Asynchronous successive halving over steps (Li et al. 2018)."""
+
+    reduction_factor: int = Field(default=3, ge=2, le=16, description="One trial in so many goes on at each rung.")
+    first_rung: float = Field(default=1 / 9, gt=0, lt=1, description="Share of a trial's steps before the first cut.")
+
+
+class SearchSettings(Frozen):
+    """Trials are trained by the train stage's own code on a share of its steps and of its pseudo-labeled images."""
+
+    space: SearchSpace = SearchSpace()
+    trials: int = Field(default=16, ge=1, le=10_000)
+    steps_fraction: float = Field(default=0.25, gt=0, le=1, description="Of the recipe's steps, for a full trial.")
+    pool_fraction: float = Field(default=1.0, gt=0, le=1, description="Of the pseudo-labeled images.")
+    early_stopping: EarlyStopping | None = EarlyStopping()
+    objective: Literal["accuracy", "corrupted_accuracy"] = Field(
+        default="accuracy", description="On the validation set: clean, or each image under a corruption of its own."
+    )
+    max_parameters: int | None = Field(default=None, ge=1, description="Of a student; larger ones are left out.")
+    max_multiply_adds: int | None = Field(default=None, ge=1, description="For one image; costlier ones are left out.")
+    max_parallel: int | None = Field(default=None, ge=1, description="Trials at a time; null: as the cluster allows.")
+    workers_per_trial: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _something_to_search(self) -> "SearchSettings":
+        space = self.space
+        ranges = (getattr(space, name) for name, _, _ in _BOUNDS)
+        if all(asked is None for asked in ranges) and not space.models and space.family is None:
+            raise field_error("space", "has nothing to search")
+        return self
+
+
+class TrialParameters(Frozen):
+    """One point of the space; what is not searched is as the recipe has it."""
+
+    model: str
+    rand_augment_n: int | None
+    rand_augment_m: int | None
+    dropout: float
+    drop_path: float
+    unlabeled_ratio: float
+
+
+class TrialPoint(Frozen):
+    """One look at the validation set."""
+
+    step: int
+    objective: float
+    validation_top1: float
+
+
+class Trial(Frozen):
+    number: int
+    state: TrialState
+    parameters: TrialParameters
+    curve: tuple[TrialPoint, ...] = ()
+    model_parameters: int
+    multiply_adds: int
+    steps: int = 0
+    """Optimiser steps that were run."""
+    seconds: float = 0.0
+    message: str | None = None
+    """Why it failed."""
+
+    @property
+    def objective(self) -> float | None:
+        """The last one seen."""
+        return self.curve[-1].objective if self.curve else None
+
+
+class Trials(Frozen):
+    """trials.json: rewritten whenever a trial changes; what a resumed search goes on from."""
+
+    attempt: int
+    trials: tuple[Trial, ...]
+
+
+class ExcludedModel(Frozen):
+    """A model of the space that a limit leaves out."""
+
+    model: str
+    model_parameters: int
+    multiply_adds: int
+    reason: str
+
+
+class SearchOutcome(Frozen):
+    """What a search gave."""
+
+    trials: tuple[Trial, ...]
+    best_trial: int
+    model: str
+    recipe: Recipe
+    """The recipe of the full training, with the winner's noise."""
+    steps_run: int
+    steps_of_full_trials: int
+    pareto_front: tuple[int, ...]
+    """Trials that no other one beats in both objective and multiply-adds, cheapest first."""
+    excluded_models: tuple[ExcludedModel, ...]
