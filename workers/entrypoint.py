@@ -30,7 +30,9 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "train": ("workers.training.stage", "run_train"),
     "label": ("workers.labeling.stage", "run_label"),
     "select": ("workers.selection.stage", "run_select"),
+    "search": ("workers.search.stage", "run_search"),
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
+    "ablate": ("workers.ablation.stage", "run_ablate"),
 }
 STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
 

@@ -75,6 +75,9 @@ class AblationLine(Frozen):
 
 
 class AblationOutcome(Frozen):
-    teacher_error: float
+    teacher_error: float | None
+    """On the same test images, as the generation before was evaluated."""
     lines: tuple[AblationLine, ...]
+    left_out: dict[str, str]
+    """Variants that could not be trained, and why."""
     trainings: tuple[AblationTraining, ...]

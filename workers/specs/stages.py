@@ -173,6 +173,7 @@ class AblateSpec(StageSpec):
     settings: AblationSettings
     teacher_uri: str
     teacher_model: str
+    teacher_test_error: float | None
     test_manifest_uri: str
 
 

@@ -1,6 +1,7 @@
 """The training loop of one DDP worker. It reads like the recipe; a teacher is a student without pseudo labels."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -52,7 +53,11 @@ class _Place:
         return self.rank == 0
 
 
-def train(spec: TrainSpec, entered_at: float) -> None:
+OnValidation = Callable[[int, dict[str, float]], None]
+"""Called by every worker with the steps done and what the validation showed. It may end the training by raising."""
+
+
+def train(spec: TrainSpec, entered_at: float, on_validation: OnValidation | None = None) -> None:
     """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary."""
     put_off_dynamo()
     recipe, place = spec.recipe, _place(spec)
@@ -85,6 +90,8 @@ def train(spec: TrainSpec, entered_at: float) -> None:
                 ema.model, spec.validation_manifest_uri, card, place.device, place.rank, place.world_size
             )
             log.row(done, loss)
+            if on_validation is not None:
+                on_validation(done, {"validation_top1": log.validation_top1})
         log.progress(done, loss)
         if done % recipe.checkpoint_every_steps == 0 and done < recipe.steps:
             synchronize_buffers(ema.model)

@@ -1,10 +1,11 @@
 """Ray Train's TorchTrainer for a train spec, with its controller in the process that calls it."""
 
 import asyncio
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
@@ -17,7 +18,12 @@ from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
 _CHECKPOINTS_KEPT = 2
 
 
-def fit(spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
+def fit(
+    spec_json: str,
+    train_on_worker: Callable[[dict[str, Any]], None],
+    entered_at: float,
+    callbacks: Sequence[UserCallback] = (),
+) -> None:
     """Trains to the end, from the last checkpoint if there is one. Must be called in a Ray actor."""
     spec = STAGE_SPEC.validate_json(spec_json)
     assert isinstance(spec, TrainSpec)
@@ -30,9 +36,20 @@ def fit(spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], enter
             storage_path=_storage_path(spec.folder_uri),
             failure_config=FailureConfig(max_failures=spec.workers.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            callbacks=list(callbacks),
         ),
     )
     trainer.fit()
+
+
+def fit_here(spec_json: str, train: Callable[[dict[str, Any]], None], entered_at: float) -> None:
+    """Trains as the only worker, in this process: Ray Train's local mode, which keeps no checkpoints."""
+    TorchTrainer(
+        train,
+        train_loop_config={"spec": spec_json, "entered_at": entered_at},
+        scaling_config=ScalingConfig(num_workers=0),
+        run_config=RunConfig(name="local", storage_path=tempfile.gettempdir()),
+    ).fit()
 
 
 class _InProcessTorchTrainer(TorchTrainer):

@@ -1,0 +1,58 @@
+"""Runs the ablate stage: other selections where a variant needs one, then all trainings, then the table."""
+
+import logging
+import time
+
+from workers.ablation.table import ablation_lines
+from workers.ablation.training_book import TrainingBook
+from workers.ablation.variants import Student, same_as, students
+from workers.artifact_io import join_uri, write_bytes
+from workers.search.tuning import run_trials
+from workers.selection.stage import run_select
+from workers.specs.ablation import AblationOutcome, Variant
+from workers.specs.stages import SPEC_FILE, AblateResult, AblateSpec, FailureReason
+from workers.stage_reporter import StageError, StageReporter
+
+logger = logging.getLogger(__name__)
+
+
+def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
+    """Trains what an earlier attempt has not. A training that fails is reported and does not end the ablation.
+
+    Raises StageError(STAGE_ERROR) where no training of the full student finished.
+    """
+    found, left_out = students(spec)
+    same = same_as(found)
+    distinct = {variant: student for variant, student in found.items() if same[variant] == variant}
+    reporter.announce(len(distinct) * spec.settings.seeds, "trials")
+    reporter.begin_work()
+    book = TrainingBook(spec, distinct, _select(spec, distinct), reporter)
+    logger.info("%d of %d trainings have ended before", len(book.ended), len(book.planned))
+    alone = spec.base.model_copy(update={"workers": spec.base.workers.model_copy(update={"num_workers": 1})})
+    run_trials(book, spec.folder_uri, spec.attempt, alone, max_parallel=spec.settings.max_parallel)
+    lines = ablation_lines(found, same, book.ended)
+    if not lines:
+        why = next((training.message for training in book.ended if training.message), "")
+        raise StageError(FailureReason.STAGE_ERROR, f"no training of the full student finished: {why}")
+    reporter.end_work()
+    outcome = AblationOutcome(
+        teacher_error=spec.teacher_test_error, lines=lines, left_out=dict(left_out), trainings=tuple(book.ended)
+    )
+    return AblateResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
+
+
+def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant, str]:
+    """The selection folder of each variant: the generation's own, or one made here from the same labels."""
+    assert spec.base.pseudo_labels is not None
+    uris: dict[Variant, str] = {}
+    for variant, student in distinct.items():
+        if student.selection == spec.selection.settings:
+            uris[variant] = spec.base.pseudo_labels.selection_uri
+            continue
+        uris[variant] = join_uri(spec.folder_uri, "selections", variant)
+        selection = spec.selection.model_copy(
+            update={"folder_uri": uris[variant], "attempt": spec.attempt, "settings": student.selection}
+        )
+        write_bytes(join_uri(uris[variant], SPEC_FILE), selection.model_dump_json().encode())
+        run_select(selection, StageReporter(selection, time.time()))
+    return uris

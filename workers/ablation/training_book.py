@@ -1,0 +1,110 @@
+"""The trainings of one ablation: what is to be trained next, what came of it, and ablation.json to go on from."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from pydantic import ValidationError
+
+from workers.ablation.variants import Student, training_seed
+from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.search.tuning import Training
+from workers.specs.ablation import ABLATION_FILE, AblationTraining, AblationTrainings, Variant
+from workers.specs.stages import AblateSpec, TrainSpec
+from workers.stage_reporter import StageReporter
+
+
+class TrainingBook:
+    """Proposes each distinct student with each seed. The driver's: not thread-safe.
+
+    Trainings of an earlier attempt that had ended are kept. `selection_uris` has the selection of each student.
+    """
+
+    def __init__(
+        self,
+        spec: AblateSpec,
+        students: Mapping[Variant, Student],
+        selection_uris: Mapping[Variant, str],
+        reporter: StageReporter,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spec = spec
+        self._students = students
+        self._selection_uris = selection_uris
+        self._reporter = reporter
+        self._clock = clock
+        # Seed by seed, so that after the first there is a whole table.
+        self.planned = [(variant, seed) for seed in range(spec.settings.seeds) for variant in students]
+        self._trainings = read_trainings(spec)
+        self._waiting = [number for number, key in enumerate(self.planned) if key not in self._ended_keys()]
+        self._started_at: dict[int, float] = {}
+
+    @property
+    def ended(self) -> list[AblationTraining]:
+        """Those that finished or failed, in the order of the plan."""
+        found = [self._trainings.get(key) for key in self.planned]
+        return [training for training in found if training is not None and training.state != "running"]
+
+    def propose(self) -> Training | None:
+        """The next training; None where all have been given out."""
+        if not self._waiting:
+            return None
+        number = self._waiting.pop(0)
+        variant, seed = self.planned[number]
+        self._put(AblationTraining(variant=variant, seed=seed, state="running"))
+        return Training(number, self._train_spec(variant, seed))
+
+    def started(self, number: int) -> None:
+        """The training runs."""
+        self._started_at[number] = self._clock()
+
+    def reported(self, number: int, step: int, values: dict[str, float]) -> None:
+        """The student has been judged on the test set, after its last step."""
+        self._change(number, test_top1=values["validation_top1"])
+
+    def ended_with(self, number: int, failure: str | None) -> None:
+        """The training is over."""
+        seconds = self._clock() - self._started_at.get(number, self._clock())
+        self._change(number, state="failed" if failure else "finished", message=failure, seconds=seconds)
+
+    def _train_spec(self, variant: Variant, seed: int) -> TrainSpec:
+        base, student = self._spec.base, self._students[variant]
+        pseudo = base.pseudo_labels
+        return base.model_copy(
+            update={
+                "attempt": self._spec.attempt,
+                "folder_uri": join_uri(self._spec.folder_uri, "trainings", f"{variant}-{seed}"),
+                "seed": training_seed(self._spec.seed, seed),
+                "model": student.model,
+                "recipe": student.recipe,
+                # Judged once, at the end, on the test set: nothing is chosen by it.
+                "validation_manifest_uri": self._spec.test_manifest_uri,
+                "pseudo_labels": pseudo and pseudo.model_copy(update={"selection_uri": self._selection_uris[variant]}),
+                "initial_model_uri": self._spec.teacher_uri if student.from_teacher else None,
+                "workers": base.workers.model_copy(update={"num_workers": 1}),
+            }
+        )
+
+    def _ended_keys(self) -> set[tuple[Variant, int]]:
+        return {key for key, training in self._trainings.items() if training.state == "finished"}
+
+    def _change(self, number: int, **changes: object) -> None:
+        self._put(self._trainings[self.planned[number]].model_copy(update=changes))
+
+    def _put(self, training: AblationTraining) -> None:
+        self._trainings[(training.variant, training.seed)] = training
+        self._reporter.check_still_ours()
+        book = AblationTrainings(attempt=self._spec.attempt, trainings=tuple(self._trainings.values()))
+        write_bytes(join_uri(self._spec.folder_uri, ABLATION_FILE), book.model_dump_json().encode())
+        self._reporter.update(len(self.ended))
+
+
+def read_trainings(spec: AblateSpec) -> dict[tuple[Variant, int], AblationTraining]:
+    """The trainings of earlier attempts; none where there are none or they cannot be read."""
+    data = read_bytes_if_there(join_uri(spec.folder_uri, ABLATION_FILE))
+    if data is None:
+        return {}
+    try:
+        trainings = AblationTrainings.model_validate_json(data).trainings
+    except ValidationError:
+        return {}
+    return {(training.variant, training.seed): training for training in trainings}

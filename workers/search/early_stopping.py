@@ -1,0 +1,38 @@
+"""Asynchronous successive halving that remembers: a resumed search compares with the trials that had ended before."""
+
+from collections.abc import Sequence
+
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import ASHAScheduler
+
+from workers.search.space import look_every_steps, trial_steps
+from workers.search.tuning import TIME
+from workers.specs.search import Trial
+from workers.specs.stages import SearchSpec
+
+
+def scheduler(spec: SearchSpec, metric: str, ended: Sequence[Trial]) -> ASHAScheduler | None:
+    """Ray Tune's ASHA for the search's trials, told of those that ended in an earlier attempt; None without any.
+
+    Rungs lie at first_rung x reduction_factor^k of a trial's steps (Li et al. 2018).
+    """
+    stopping = spec.settings.early_stopping
+    steps = trial_steps(spec.base.recipe, spec.settings)
+    first = look_every_steps(steps, spec.settings)
+    if stopping is None or first >= steps:
+        return None
+    halving = ASHAScheduler(
+        time_attr=TIME,
+        metric=metric,
+        mode="max",
+        max_t=steps,
+        grace_period=first,
+        reduction_factor=stopping.reduction_factor,
+    )
+    for trial in ended:
+        remembered = TuneTrial("remembered", stub=True, trial_id=f"remembered-{trial.number}")
+        halving.on_trial_add(None, remembered)
+        for point in trial.curve:
+            halving.on_trial_result(None, remembered, {TIME: point.step, metric: point.objective})
+        halving.on_trial_remove(None, remembered)
+    return halving

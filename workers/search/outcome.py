@@ -1,0 +1,42 @@
+"""What the trials amount to: the winner, the steps that early stopping saved, accuracy against cost. Pure."""
+
+from collections.abc import Sequence
+
+from workers.search.space import full_recipe, trial_steps
+from workers.specs.search import ExcludedModel, SearchOutcome, Trial
+from workers.specs.stages import FailureReason, SearchSpec
+from workers.stage_reporter import StageError
+
+
+def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[ExcludedModel, ...]) -> SearchOutcome:
+    """Raises StageError(STAGE_ERROR) where no trial came to its end."""
+    finished = [trial for trial in trials if trial.state == "finished" and trial.objective is not None]
+    if not finished:
+        messages = [trial.message for trial in trials if trial.message]
+        why = f": {messages[0]}" if messages else ""
+        raise StageError(FailureReason.STAGE_ERROR, f"none of {len(trials)} trials came to its end{why}")
+    best = best_trial(finished)
+    return SearchOutcome(
+        trials=tuple(trials),
+        best_trial=best.number,
+        model=best.parameters.model,
+        recipe=full_recipe(spec.base.recipe, best.parameters),
+        steps_run=sum(trial.steps for trial in trials),
+        steps_of_full_trials=len(trials) * trial_steps(spec.base.recipe, spec.settings),
+        pareto_front=pareto_front(finished),
+        excluded_models=excluded,
+    )
+
+
+def best_trial(finished: Sequence[Trial]) -> Trial:
+    """The highest objective; of equal ones the cheapest, and of these the first."""
+    return min(finished, key=lambda trial: (-(trial.objective or 0.0), trial.multiply_adds, trial.number))
+
+
+def pareto_front(finished: Sequence[Trial]) -> tuple[int, ...]:
+    """Trials that no other one beats in both objective and multiply-adds, cheapest first."""
+    front: list[Trial] = []
+    for trial in sorted(finished, key=lambda each: (each.multiply_adds, -(each.objective or 0.0), each.number)):
+        if not front or (trial.objective or 0.0) > (front[-1].objective or 0.0):
+            front.append(trial)
+    return tuple(trial.number for trial in front)

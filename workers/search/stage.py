@@ -1,0 +1,51 @@
+"""Runs the search stage: trials in Ray Tune, then the winner, the figures and the pictures of the space."""
+
+import logging
+
+from workers.search.early_stopping import scheduler
+from workers.search.model_cost import measure_costs, within_limits
+from workers.search.outcome import search_outcome
+from workers.search.pictures import draw_pictures
+from workers.search.trial_book import TrialBook
+from workers.search.tuning import run_trials
+from workers.specs.stages import FailureReason, SearchResult, SearchSpec
+from workers.stage_reporter import StageError, StageReporter
+
+logger = logging.getLogger(__name__)
+
+
+def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
+    """Tries points of the space; a rerun goes on from the trials that an earlier attempt had ended.
+
+    Raises StageError(USER_ERROR) where no model of the space is within the limits or a model cannot be built, and
+    StageError(STAGE_ERROR) where no trial came to its end.
+    """
+    settings = spec.settings
+    reporter.announce(settings.trials, "trials")
+    models = list(dict.fromkeys([*spec.models, spec.base.model]))
+    costs, excluded = within_limits(
+        measure_costs(models, len(spec.base.classes), spec.base.recipe.image_size), settings
+    )
+    if not costs or (spec.models and not any(model in costs for model in spec.models)):
+        raise StageError(
+            FailureReason.USER_ERROR,
+            "no model of the space is within the limits: " + "; ".join(f"{e.model}: {e.reason}" for e in excluded),
+        )
+    reporter.begin_work()
+    book = TrialBook(spec, costs, reporter)
+    logger.info("%d of %d trials have ended before", len(book.ended), settings.trials)
+    metric = "validation_corrupted_top1" if settings.objective == "corrupted_accuracy" else "validation_top1"
+    workers = spec.base.workers.model_copy(update={"num_workers": settings.workers_per_trial})
+    run_trials(
+        book,
+        spec.folder_uri,
+        spec.attempt,
+        spec.base.model_copy(update={"workers": workers}),
+        metric,
+        scheduler(spec, metric, book.ended),
+        settings.max_parallel,
+    )
+    outcome = search_outcome(spec, book.ended, excluded)
+    draw_pictures(spec, outcome)
+    reporter.end_work()
+    return SearchResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)

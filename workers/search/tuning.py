@@ -1,0 +1,158 @@
+"""Runs proposed trainings as trials of Ray Tune: parallel, stopped early where a scheduler says so, failures survived.
+
+The search and the ablation share it. What is tried, and what is remembered, is the proposer's affair.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.search.trial_training import run_trial
+from workers.specs.stages import SPEC_FILE, TrainSpec
+
+TIME = "step"
+_RETRIES = 1
+"""Of a trial: its worker may be lost without any fault of its own."""
+_ENVIRONMENT = {
+    # Tune's own log files: what the trials gave is in the proposer's file.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_RESULT_BUFFER_LENGTH": "0",
+    # Snapshots of the experiment: a rerun goes on from the proposer's file, not from them.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One trial: its number and the training it stands for."""
+
+    number: int
+    spec: TrainSpec
+
+
+class Proposer(Protocol):
+    """Says what is to be trained, and is told what becomes of it. All calls come from the driver's one thread."""
+
+    def propose(self) -> Training | None:
+        """The next training; None where there is none."""
+        ...
+
+    def started(self, number: int) -> None: ...
+
+    def reported(self, number: int, step: int, values: dict[str, float]) -> None: ...
+
+    def ended_with(self, number: int, failure: str | None) -> None: ...
+
+
+def run_trials(
+    proposer: Proposer,
+    folder_uri: str,
+    attempt: int,
+    shape: TrainSpec,
+    metric: str = "validation_top1",
+    scheduler: TrialScheduler | None = None,
+    max_parallel: int | None = None,
+) -> None:
+    """Returns when every proposed training has ended. `shape` says what a trial asks of the cluster.
+
+    A trial with one worker is the worker itself, in a process that the next trial uses again: torch is imported once
+    for many trials. One with several starts a worker group of Ray Train. Files of Tune's go to `folder_uri`/tune.
+    """
+    os.environ.update(_ENVIRONMENT)
+    workers = shape.workers
+    alone = workers.num_workers == 1
+    resources = {"cpu": workers.cpus_per_worker, "gpu": workers.gpus_per_worker} if alone else {"cpu": 0}
+    parallel = max_parallel if alone else min(max_parallel or 1_000_000, _groups_that_fit(shape))
+    tuner = tune.Tuner(
+        tune.with_resources(run_trial, resources),
+        tune_config=tune.TuneConfig(
+            metric=metric,
+            mode="max",
+            search_alg=_Proposals(proposer),
+            scheduler=scheduler or FIFOScheduler(),
+            num_samples=-1,
+            max_concurrent_trials=parallel,
+            reuse_actors=alone,
+        ),
+        run_config=tune.RunConfig(
+            name=f"attempt-{attempt}",
+            storage_path=_storage_path(join_uri(folder_uri, "tune")),
+            callbacks=[_Listener(proposer)],
+            failure_config=tune.FailureConfig(max_failures=_RETRIES),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+class _Proposals(Searcher):
+    """Hands the proposer's trainings to Tune. The proposer hears of results from the listener."""
+
+    def __init__(self, proposer: Proposer) -> None:
+        super().__init__(metric="validation_top1", mode="max")
+        self._proposer = proposer
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        training = self._proposer.propose()
+        if training is None:
+            return str(Searcher.FINISHED)
+        # A training that was superseded finds another attempt in its folder, and stops.
+        write_bytes(join_uri(training.spec.folder_uri, SPEC_FILE), training.spec.model_dump_json().encode())
+        return {"number": training.number, "spec": training.spec.model_dump_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: see `_Listener`."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: what is to be kept is in the proposer's file."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: see `save`."""
+
+
+class _Listener(tune.Callback):
+    def __init__(self, proposer: Proposer) -> None:
+        self._proposer = proposer
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+        self._proposer.started(trial.config["number"])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **_: Any
+    ) -> None:
+        values = {name: float(value) for name, value in result.items() if name.startswith("validation_")}
+        self._proposer.reported(trial.config["number"], int(result[TIME]), values)
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+        self._proposer.ended_with(trial.config["number"], None)
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+        self._proposer.ended_with(trial.config["number"], _last_line(trial))
+
+
+def _last_line(trial: TuneTrial) -> str:
+    lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
+    return lines[-1][:2000] if lines else "the trial's process was lost"
+
+
+def _groups_that_fit(shape: TrainSpec) -> int:
+    """Worker groups that the cluster holds as it is now: a group that waits for half of its workers blocks another."""
+    workers, total = shape.workers, ray.cluster_resources()
+    fits = [total.get("CPU", 0) / (workers.cpus_per_worker * workers.num_workers)]
+    if workers.gpus_per_worker:
+        fits.append(total.get("GPU", 0) / (workers.gpus_per_worker * workers.num_workers))
+    return max(1, int(min(fits)))
+
+
+def _storage_path(uri: str) -> str:
+    """Tune takes URIs and absolute local paths."""
+    return uri if "://" in uri else open_filesystem(uri)[1]
