@@ -41,7 +41,6 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
         spec.folder_uri,
         spec.attempt,
         spec.base.model_copy(update={"workers": workers}),
-        metric,
         scheduler(spec, metric, book.ended),
         settings.max_parallel,
     )

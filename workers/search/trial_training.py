@@ -1,5 +1,7 @@
 """One trial, in a process of Tune's: the train stage's own loop, which reports each look at the validation set."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem
@@ -8,43 +10,47 @@ from workers.specs.stages import MODEL_CARD_FILE, STAGE_SPEC, WEIGHTS_FILE, Trai
 
 def run_trial(config: dict[str, Any]) -> None:
     """Trains the spec in `config`; its model is not kept. Stops early where Tune says so, in the midst of a report."""
-    import time
-
-    from workers.training.trainer import fit, fit_here
-
-    spec = STAGE_SPEC.validate_json(config["spec"])
-    assert isinstance(spec, TrainSpec)
+    spec = _train_spec(config)
     if spec.workers.num_workers == 1:
-        fit_here(config["spec"], train_alone, time.time())
+        _train_alone(spec)
     else:
-        from ray.tune.integration.ray_train import TuneReportCallback
+        _train_in_group(spec)
+    for name in (MODEL_CARD_FILE, WEIGHTS_FILE):
+        delete_if_there(*open_filesystem(join_uri(spec.folder_uri, name)))
 
-        fit(config["spec"], train_in_group, time.time(), callbacks=[TuneReportCallback()])
-    _forget_model(spec.folder_uri)
 
-
-def train_alone(config: dict[str, Any]) -> None:
+def _train_alone(spec: TrainSpec) -> None:
     """The loop in this process; Tune hears of each validation at once."""
     from ray import tune
 
-    _train(config, tune.report)
+    from workers.training.loop import train
+    from workers.training.session import LoneSession
+
+    train(spec, time.time(), LoneSession(), _reports_to(tune.report))
 
 
-def train_in_group(config: dict[str, Any]) -> None:
-    """The loop in one worker of several; Tune hears of each validation through Ray Train's controller."""
+def _train_in_group(spec: TrainSpec) -> None:
+    """The loop in a worker group; Tune hears of each validation through Ray Train's controller."""
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from workers.training.trainer import fit
+
+    fit(spec.model_dump_json(), _train_on_worker, time.time(), callbacks=[TuneReportCallback()])
+
+
+def _train_on_worker(config: dict[str, Any]) -> None:
     import ray.train
 
-    _train(config, ray.train.report)
-
-
-def _train(config: dict[str, Any], report: Any) -> None:
     from workers.training.loop import train
 
+    train(_train_spec(config), config["entered_at"], on_validation=_reports_to(ray.train.report))
+
+
+def _reports_to(report: Callable[[dict[str, Any]], None]) -> Callable[[int, dict[str, float]], None]:
+    return lambda step, values: report({"step": step, **values})
+
+
+def _train_spec(config: dict[str, Any]) -> TrainSpec:
     spec = STAGE_SPEC.validate_json(config["spec"])
     assert isinstance(spec, TrainSpec)
-    train(spec, config["entered_at"], lambda step, values: report({"step": step, **values}))
-
-
-def _forget_model(folder_uri: str) -> None:
-    for name in (MODEL_CARD_FILE, WEIGHTS_FILE):
-        delete_if_there(*open_filesystem(join_uri(folder_uri, name)))
+    return spec

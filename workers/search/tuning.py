@@ -58,7 +58,6 @@ def run_trials(
     folder_uri: str,
     attempt: int,
     shape: TrainSpec,
-    metric: str = "validation_top1",
     scheduler: TrialScheduler | None = None,
     max_parallel: int | None = None,
 ) -> None:
@@ -75,12 +74,11 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(run_trial, resources),
         tune_config=tune.TuneConfig(
-            metric=metric,
-            mode="max",
             search_alg=_Proposals(proposer),
             scheduler=scheduler or FIFOScheduler(),
             num_samples=-1,
             max_concurrent_trials=parallel,
+            trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}-{trial.trial_id}",
             reuse_actors=alone,
         ),
         run_config=tune.RunConfig(
@@ -98,7 +96,7 @@ class _Proposals(Searcher):
     """Hands the proposer's trainings to Tune. The proposer hears of results from the listener."""
 
     def __init__(self, proposer: Proposer) -> None:
-        super().__init__(metric="validation_top1", mode="max")
+        super().__init__()
         self._proposer = proposer
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-import ray.train
-import ray.train.torch
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -20,12 +18,12 @@ from workers.specs.recipe import Optimizer, Recipe
 from workers.specs.stages import ModelCard, TrainSpec
 from workers.stage_reporter import StageReporter
 from workers.training.batches import Batch, BatchStream, StreamPart, batch_loader, share_of
-from workers.training.checkpoint import load_checkpoint, report_checkpoint
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.loss import noisy_student_loss
 from workers.training.moving_average import MovingAverage
 from workers.training.noise import training_transform
 from workers.training.schedule import learning_rate_factor
+from workers.training.session import Session, WorkerSession
 from workers.training.sources import LabeledSource, PseudoLabeledSource
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validation_top1
@@ -57,10 +55,16 @@ OnValidation = Callable[[int, dict[str, float]], None]
 """Called by every worker with the steps done and what the validation showed. It may end the training by raising."""
 
 
-def train(spec: TrainSpec, entered_at: float, on_validation: OnValidation | None = None) -> None:
-    """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary."""
+def train(
+    spec: TrainSpec, entered_at: float, session: Session | None = None, on_validation: OnValidation | None = None
+) -> None:
+    """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary.
+
+    `session` is this process's place in a Ray Train group by default.
+    """
     put_off_dynamo()
-    recipe, place = spec.recipe, _place(spec)
+    session = session or WorkerSession()
+    recipe, place = spec.recipe, _place(spec, session)
     torch.manual_seed(spec.seed)
     model = create_model(
         spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
@@ -68,7 +72,7 @@ def train(spec: TrainSpec, entered_at: float, on_validation: OnValidation | None
     ema = MovingAverage(model, recipe.ema_decay)
     optimizer = _optimizer(model, recipe.optimizer)
     student = _distributed(model, place)
-    first_step = _resume(load_checkpoint(), model, ema, optimizer)
+    first_step = _resume(session.load_checkpoint(), model, ema, optimizer)
     torch.manual_seed(spec.seed * 1_000_003 + first_step * 1_009 + place.rank)
     card = model_card(spec, model)
     log = _Log(spec, place, entered_at, first_step)
@@ -96,15 +100,14 @@ def train(spec: TrainSpec, entered_at: float, on_validation: OnValidation | None
         if done % recipe.checkpoint_every_steps == 0 and done < recipe.steps:
             synchronize_buffers(ema.model)
             state = _state(done, model, ema, optimizer) if place.is_first else None
-            report_checkpoint(state, {"step": float(done)})
+            session.report_checkpoint(state, {"step": float(done)})
 
     if place.is_first:
         _finish(spec, card, ema.model, log, float(loss), first_step, broken)
 
 
-def _place(spec: TrainSpec) -> _Place:
-    context = ray.train.get_context()
-    device = ray.train.torch.get_device()
+def _place(spec: TrainSpec, session: Session) -> _Place:
+    device = session.device
     if device.type == "cpu":
         torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
     else:
@@ -112,7 +115,7 @@ def _place(spec: TrainSpec) -> _Place:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     bf16 = spec.recipe.precision == "bf16" or (spec.recipe.precision == "auto" and device.type == "cuda")
-    return _Place(context.get_world_rank(), context.get_world_size(), device, bf16)
+    return _Place(session.rank, session.world_size, device, bf16)
 
 
 def _distributed(model: nn.Module, place: _Place) -> nn.Module:

@@ -1,7 +1,6 @@
 """Ray Train's TorchTrainer for a train spec, with its controller in the process that calls it."""
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,16 +39,6 @@ def fit(
         ),
     )
     trainer.fit()
-
-
-def fit_here(spec_json: str, train: Callable[[dict[str, Any]], None], entered_at: float) -> None:
-    """Trains as the only worker, in this process: Ray Train's local mode, which keeps no checkpoints."""
-    TorchTrainer(
-        train,
-        train_loop_config={"spec": spec_json, "entered_at": entered_at},
-        scaling_config=ScalingConfig(num_workers=0),
-        run_config=RunConfig(name="local", storage_path=tempfile.gettempdir()),
-    ).fit()
 
 
 class _InProcessTorchTrainer(TorchTrainer):
