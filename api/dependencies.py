@@ -5,6 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from service.derived_commands import DerivedCommands
+from service.derived_queries import DerivedQueries
 from service.ray_jobs import RayJobs
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
@@ -21,6 +23,8 @@ class Services:
     ray_jobs: RayJobs
     commands: RunCommands
     queries: RunQueries
+    derived_commands: DerivedCommands
+    derived_queries: DerivedQueries
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -39,6 +43,8 @@ def open_services(settings: Settings) -> Services:
         ray_jobs=ray_jobs,
         commands=RunCommands(database, settings),
         queries=RunQueries(database, settings, ray_jobs),
+        derived_commands=DerivedCommands(database, settings),
+        derived_queries=DerivedQueries(database, settings),
     )
 
 
@@ -53,6 +59,16 @@ async def _queries(request: Request) -> RunQueries:
     return queries
 
 
+async def _derived_commands(request: Request) -> DerivedCommands:
+    commands: DerivedCommands = request.app.state.services.derived_commands
+    return commands
+
+
+async def _derived_queries(request: Request) -> DerivedQueries:
+    queries: DerivedQueries = request.app.state.services.derived_queries
+    return queries
+
+
 async def _ray_jobs(request: Request) -> RayJobs:
     ray_jobs: RayJobs = request.app.state.services.ray_jobs
     return ray_jobs
@@ -60,6 +76,8 @@ async def _ray_jobs(request: Request) -> RayJobs:
 
 Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
+DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
+DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -71,6 +89,12 @@ DatasetId = Annotated[
 ]
 ModelId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The model's id.", examples=["run-3f9c2a71d0-g3"])
+]
+SearchId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The search's id.", examples=["search-5d20c1e7a4"])
+]
+AblationId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The ablation's id.", examples=["ablation-77b1f09c3e"])
 ]
 GenerationNumber = Annotated[
     int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])

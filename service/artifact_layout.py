@@ -38,5 +38,8 @@ class ArtifactLayout:
     def failure(self, run_id: str, generation: int, stage: StageName) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), FAILURE_FILE)
 
+    def stage_file(self, run_id: str, generation: int, stage: StageName, name: str) -> str:
+        return join_uri(self.stage_folder(run_id, generation, stage), name)
+
     def metrics(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), metrics_name(attempt))

@@ -35,6 +35,12 @@ def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int) 
             return [FinishGeneration(generation.number)]
     cancelling = run.state is RunState.CANCELLING
     stage = run.current_stage
+    refused = next((generation for generation in run.generations if generation.promoted is False), None)
+    if refused is not None and run.stops_at_gate and not cancelling:
+        reason = f"generation {refused.number} was not promoted: {refused.gate_reason}"
+        if stage is None:
+            return [EndRun(RunState.GATED, reason=reason)]
+        return [EndRun(RunState.GATED, stage.generation, stage.name, reason)]
     if stage is None:
         return [EndRun(RunState.CANCELLED if cancelling else RunState.SUCCEEDED)]
     if stage.open_attempt is not None:

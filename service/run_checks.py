@@ -10,10 +10,12 @@ import numpy.typing as npt
 from service.artifact_layout import ArtifactLayout
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
-from service.run_config import RunConfig, RunDatasets
+from service.run_config import EvaluationSettings, RunConfig, RunDatasets
+from service.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
 from workers.specs.recipe import Recipe
+from workers.specs.search import SearchSettings
 
 ROLES: Mapping[str, DatasetRole] = {
     "labeled": "labeled",
@@ -103,6 +105,66 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
             check_not_smaller(field, name, previous, catalog, num_classes)
         check_noise("student_recipe", config.student_recipe, name, catalog)
         previous = name
+    if config.search is not None:
+        teacher = None if config.allow_smaller_student else config.teacher_model
+        check_search("search", config.search, config.student_recipe, teacher, catalog, num_classes)
+
+
+def check_search(
+    field: str,
+    search: SearchSettings,
+    recipe: Recipe,
+    teacher: str | None,
+    catalog: Mapping[str, CatalogModel],
+    num_classes: int,
+) -> None:
+    """The space's models are known, some are as large as the teacher, and what is searched acts on all of them.
+
+    Raises InvalidRequest.
+    """
+    space = search.space
+    for index, name in enumerate(space.models):
+        check_model(f"{field}.space.models.{index}", name, catalog)
+    if space.family is not None and not space_models(space, catalog):
+        raise InvalidRequest(f"{field}.space.family", f"no timm model matches {space.family!r}")
+    models = searched_models(space, catalog, num_classes, teacher)
+    if space_models(space, catalog) and not models:
+        blamed = "family" if space.family is not None else "models"
+        raise InvalidRequest(
+            f"{field}.space.{blamed}",
+            f"all of them are smaller than the teacher {teacher}: name larger ones, or set allow_smaller_student",
+        )
+    noise = recipe.noise
+    drop_path = max(noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
+    dropout = max(noise.dropout, space.dropout.high if space.dropout else 0.0)
+    for name in models:
+        searched = noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
+        check_noise(f"{field}.space", recipe.model_copy(update={"noise": searched}), name, catalog)
+
+
+def check_external_sets(
+    evaluation: EvaluationSettings, found: Mapping[str, DatasetFacts], classes: Sequence[str]
+) -> None:
+    """External sets are evaluation sets whose classes, mapped, are among the labeled ones. Raises InvalidRequest."""
+    for index, external in enumerate(evaluation.external):
+        field = f"evaluation.external.{index}"
+        facts = found.get(external.dataset)
+        if facts is None:
+            raise InvalidRequest(f"{field}.dataset", f"there is no dataset {external.dataset!r}")
+        if facts.role != "evaluation":
+            raise InvalidRequest(f"{field}.dataset", f"{_named(facts)} has the role {facts.role}, not evaluation")
+        mapped = external.class_map or {name: name for name in facts.classes}
+        unmapped = [name for name in facts.classes if name not in mapped]
+        if unmapped:
+            raise InvalidRequest(f"{field}.class_map", f"says nothing of the class(es) {_shortened(unmapped)}")
+        unknown = [name for name in facts.classes if mapped[name] not in classes]
+        if unknown:
+            raise InvalidRequest(
+                f"{field}.class_map",
+                f"the class(es) {_shortened(unknown)} of {_named(facts)} are none of the labeled classes",
+            )
+        if len({mapped[name] for name in facts.classes}) < len(facts.classes):
+            raise InvalidRequest(f"{field}.class_map", "gives two classes the same name")
 
 
 def check_model(field: str, name: str, catalog: Mapping[str, CatalogModel]) -> None:

@@ -1,12 +1,16 @@
 """What a user asks for: a run's datasets, models, recipes, selection and resources."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from service.gate import ROBUSTNESS_OF, Condition
 from service.names import Name
+from workers.specs.ablation import AblationSettings
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.robustness import RobustnessSettings
+from workers.specs.search import SearchSettings
 from workers.specs.stages import ActorPool, WorkerGroup
 
 MAX_GENERATIONS = 50
@@ -35,6 +39,44 @@ class Resources(Frozen):
     top_k: int = Field(default=10, ge=1, description="Probabilities kept an image where classes are over 100.")
 
 
+class ExternalEvaluation(Frozen):
+    """A further evaluation set, judged once a generation."""
+
+    name: Name
+    dataset: str = Field(description="Role evaluation.")
+    class_map: dict[str, str] | None = Field(
+        default=None,
+        description="The labeled classes' name for each class of the set, which may be a subset of them; "
+        "null: the names are the same.",
+    )
+
+
+class EvaluationSettings(Frozen):
+    """What the evaluate stage measures beside accuracy on the test set."""
+
+    robustness: RobustnessSettings | None = Field(default=None, description="The paper's robustness tables.")
+    reference: str | None = Field(
+        default=None,
+        description="The model that mCE and mFR are relative to; null: the run's own generation 0. "
+        "It was evaluated on the same test set with the same robustness settings.",
+    )
+    external: tuple[ExternalEvaluation, ...] = Field(default=(), max_length=20)
+
+
+class Gate(Frozen):
+    """What a student must show to become the next teacher."""
+
+    conditions: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=20,
+        description="As `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
+        "top1, top5 and calibration_error are shares in 0..1, mce and mfr are percent.",
+    )
+    on_failure: Literal["stop", "go_on"] = Field(
+        default="stop", description="go_on: the teacher stays the teacher of the generations that follow."
+    )
+
+
 class RunConfig(Frozen):
     """The body of POST /runs."""
 
@@ -48,6 +90,11 @@ class RunConfig(Frozen):
     teacher_recipe: Recipe = Recipe(unlabeled_ratio=0)
     student_recipe: Recipe = Recipe()
     selection: SelectionSettings = SelectionSettings()
+    search: SearchSettings | None = Field(
+        default=None, description="Before each student is trained; the winner becomes that generation's student."
+    )
+    evaluation: EvaluationSettings = EvaluationSettings()
+    gate: Gate | None = None
     resources: Resources = Resources()
     allow_smaller_student: bool = False
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
@@ -65,6 +112,27 @@ class RunConfig(Frozen):
             raise field_error("datasets.unlabeled", "is required for one generation or more")
         return self
 
+    @model_validator(mode="after")
+    def _gate_is_about_what_is_measured(self) -> Self:
+        for index, text in enumerate(self.gate.conditions if self.gate else ()):
+            field = f"gate.conditions.{index}"
+            try:
+                condition = Condition(text)
+            except ValueError as error:
+                raise field_error(field, str(error)) from error
+            part = ROBUSTNESS_OF.get(condition.metric)
+            if part is not None and getattr(self.evaluation.robustness, part, None) is None:
+                raise field_error(field, f"{condition.metric} is measured with evaluation.robustness.{part} only")
+        return self
+
+    @model_validator(mode="after")
+    def _external_sets_have_names_of_their_own(self) -> Self:
+        names = [external.name for external in self.evaluation.external]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise field_error(f"evaluation.external.{index}.name", f"{name!r} is the name of two external sets")
+        return self
+
 
 class GenerationOverrides(Frozen):
     """The body of POST /runs/{id}/generations: what the new generation does differently from the run."""
@@ -72,6 +140,7 @@ class GenerationOverrides(Frozen):
     student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
     recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
     selection: SelectionSettings | None = None
+    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
@@ -82,3 +151,28 @@ class GenerationPlan(Frozen):
     recipe: Recipe
     selection: SelectionSettings
     seed: int
+    search: SearchSettings | None = None
+    """A stage of a student's generation, or the only one of a search."""
+    ablation: AblationSettings | None = None
+    """The only stage of an ablation."""
+
+
+class SearchRequest(Frozen):
+    """The body of POST /searches: a search beside a run, over the student of one of its generations."""
+
+    run_id: str = Field(description="The run whose datasets, pseudo labels and recipe it uses.")
+    generation: int = Field(ge=0, description="0 searches for a teacher, on labeled images alone.")
+    name: Name | None = None
+    settings: SearchSettings = SearchSettings()
+    model: str | None = Field(default=None, description="The first trial's; default: the generation's.")
+    recipe: Recipe | None = Field(default=None, description="The first trial's; default: the generation's.")
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+class AblationRequest(Frozen):
+    """The body of POST /runs/{id}/ablations."""
+
+    generation: int | None = Field(default=None, ge=1, description="Whose student; default: the last one's.")
+    name: Name | None = None
+    settings: AblationSettings = AblationSettings()
+    seed: int | None = Field(default=None, ge=0, lt=2**31)

@@ -10,6 +10,7 @@ from service.errors import InvalidRequest, NotFound
 from service.progress_reader import ProgressReader
 from service.ray_jobs import RayJobs
 from service.settings import Settings
+from service.states import RunKind
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.tables import (
@@ -59,7 +60,9 @@ class RunQueries:
 
     def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
         with self._database.read() as session:
-            rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor)
+            rows, following = read_page(
+                session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, RunRow.kind == RunKind.RUN
+            )
             counted = (
                 select(GenerationRow.run_id, func.count().label("generations"))
                 .where(GenerationRow.run_id.in_([row.id for row in rows]))

@@ -44,6 +44,9 @@ class GenerationSnapshot:
     number: int
     state: GenerationState
     stages: tuple[StageSnapshot, ...]
+    promoted: bool | None = None
+    """Whether its model may teach; None where no gate has judged it."""
+    gate_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class RunSnapshot:
     run_id: str
     state: RunState
     generations: tuple[GenerationSnapshot, ...]
+    stops_at_gate: bool = False
 
     @property
     def current_stage(self) -> StageSnapshot | None:

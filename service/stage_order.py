@@ -6,6 +6,11 @@ TEACHER_STAGES: tuple[StageName, ...] = ("train", "evaluate")
 STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "train", "evaluate")
 
 
-def stages_of(generation: int) -> tuple[StageName, ...]:
+SEARCHED_STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "search", "train", "evaluate")
+
+
+def stages_of(generation: int, searched: bool = False) -> tuple[StageName, ...]:
     """Generation 0 trains the first teacher on labeled images alone; every later one labels and selects first."""
-    return TEACHER_STAGES if generation == 0 else STUDENT_STAGES
+    if generation == 0:
+        return TEACHER_STAGES
+    return SEARCHED_STUDENT_STAGES if searched else STUDENT_STAGES

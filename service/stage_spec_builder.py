@@ -2,16 +2,24 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.artifact_layout import ArtifactLayout
+from service.model_catalog import CatalogModel, load_catalog
 from service.run_config import GenerationPlan, RunConfig
+from service.search_space import searched_models
+from workers.specs.recipe import Recipe
 from workers.specs.stages import (
+    AblateSpec,
     AnyStageSpec,
     EvaluateSpec,
+    ExternalSet,
     LabelSpec,
     PseudoLabels,
     PseudoLabelTruth,
+    RobustnessReference,
+    SearchResult,
+    SearchSpec,
     SelectSpec,
     StageName,
     TrainSpec,
@@ -19,18 +27,46 @@ from workers.specs.stages import (
 
 
 @dataclass(frozen=True)
+class TrainedModel:
+    """A model that the run has trained."""
+
+    model: str
+    """Its timm name."""
+    uri: str
+    test_top1: float | None
+
+
+@dataclass(frozen=True)
 class SpecInputs:
     """All that specs of one run are made of."""
 
     run_id: str
+    source_run_id: str
+    """Whose labels and models are used: the run's own, or those of the run that a search or an ablation is about."""
     config: RunConfig
     classes: tuple[str, ...]
     plans: Mapping[int, GenerationPlan]
     """By generation."""
-    model_uris: Mapping[int, str]
-    """The folders of the models trained so far, by generation."""
+    models: Mapping[int, TrainedModel]
+    """The models trained so far, by generation."""
     hashed_datasets: frozenset[str]
     """Those of the run's datasets whose content hashes are on file."""
+    not_promoted: frozenset[int] = frozenset()
+    """Generations whose models the gate does not let teach."""
+    searches: Mapping[int, SearchResult] = field(default_factory=dict)
+    """The results of search stages, by generation."""
+    reference: tuple[str, int] | None = None
+    """Run and generation of the model that robustness is measured against; None: the run's first."""
+    catalog: Mapping[str, CatalogModel] = field(default_factory=load_catalog)
+
+    def teacher_of(self, generation: int) -> TrainedModel:
+        """The last student before this generation that may teach."""
+        return self.models[max(g for g in self.models if g < generation and g not in self.not_promoted)]
+
+    def student_of(self, generation: int) -> tuple[str, Recipe]:
+        """What the generation trains: its plan, or what its search found."""
+        plan, search = self.plans[generation], self.searches.get(generation)
+        return (plan.model, plan.recipe) if search is None else (search.outcome.model, search.outcome.recipe)
 
 
 def generation_seed(seed: int, generation: int) -> int:
@@ -68,8 +104,10 @@ class _Builder:
                 return self._train()
             case "evaluate":
                 return self._evaluate()
-            case "search" | "ablate":
-                raise NotImplementedError(stage)
+            case "search":
+                return self._search()
+            case "ablate":
+                return self._ablate()
 
     def _label(self) -> LabelSpec:
         return LabelSpec(
@@ -79,12 +117,15 @@ class _Builder:
             folder_uri=self._folder("label"),
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
-            # The student of the generation before is the teacher of this one.
-            model_uri=self._inputs.model_uris[self._generation - 1],
+            # The student of the generation before is the teacher of this one, unless the gate refused it.
+            model_uri=self._inputs.teacher_of(self._generation).uri,
             manifest_uri=self._unlabeled_manifest(),
             top_k=self._resources.top_k,
             batch_size=self._resources.batch_size,
             pool=self._resources.label,
+            calibration_manifest_uri=(
+                self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
+            ),
         )
 
     def _select(self) -> SelectSpec:
@@ -96,7 +137,7 @@ class _Builder:
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
             manifest_uri=self._unlabeled_manifest(),
-            labels_uri=self._folder("label"),
+            labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
             held_out_hashes_uris=tuple(
@@ -107,6 +148,7 @@ class _Builder:
         )
 
     def _train(self) -> TrainSpec:
+        model, recipe = self._inputs.student_of(self._generation)
         return TrainSpec(
             run_id=self._inputs.run_id,
             generation=self._generation,
@@ -114,13 +156,49 @@ class _Builder:
             folder_uri=self._folder("train"),
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
-            model=self._plan.model,
+            model=model,
             classes=self._inputs.classes,
-            recipe=self._plan.recipe,
+            recipe=recipe,
             labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
             validation_manifest_uri=self._layout.manifest(self._datasets.validation),
             pseudo_labels=self._pseudo_labels(),
             workers=self._resources.train,
+        )
+
+    def _search(self) -> SearchSpec:
+        assert self._plan.search is not None
+        teacher = None
+        if self._generation > 0 and not self._inputs.config.allow_smaller_student:
+            teacher = self._inputs.teacher_of(self._generation).model
+        return SearchSpec(
+            run_id=self._inputs.run_id,
+            generation=self._generation,
+            attempt=self._attempt,
+            folder_uri=self._folder("search"),
+            seed=self._plan.seed,
+            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            base=self._train(),
+            settings=self._plan.search,
+            models=searched_models(self._plan.search.space, self._inputs.catalog, len(self._inputs.classes), teacher),
+        )
+
+    def _ablate(self) -> AblateSpec:
+        assert self._plan.ablation is not None
+        teacher = self._inputs.teacher_of(self._generation)
+        return AblateSpec(
+            run_id=self._inputs.run_id,
+            generation=self._generation,
+            attempt=self._attempt,
+            folder_uri=self._folder("ablate"),
+            seed=self._plan.seed,
+            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            base=self._train(),
+            selection=self._select(),
+            settings=self._plan.ablation,
+            teacher_uri=teacher.uri,
+            teacher_model=teacher.model,
+            teacher_test_error=None if teacher.test_top1 is None else 1 - teacher.test_top1,
+            test_manifest_uri=self._layout.manifest(self._datasets.test),
         )
 
     def _evaluate(self) -> EvaluateSpec:
@@ -131,11 +209,29 @@ class _Builder:
             folder_uri=self._folder("evaluate"),
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
-            model_uri=self._inputs.model_uris[self._generation],
+            model_uri=self._inputs.models[self._generation].uri,
             manifest_uri=self._layout.manifest(self._datasets.test),
             batch_size=self._resources.batch_size,
             pool=self._resources.label,
             pseudo_label_truth=self._pseudo_label_truth(),
+            robustness=self._inputs.config.evaluation.robustness,
+            reference=self._reference(),
+            external=tuple(
+                ExternalSet(
+                    name=external.name,
+                    manifest_uri=self._layout.manifest(external.dataset),
+                    class_map=external.class_map,
+                )
+                for external in self._inputs.config.evaluation.external
+            ),
+        )
+
+    def _reference(self) -> RobustnessReference | None:
+        run_id, generation = self._inputs.reference or (self._inputs.run_id, 0)
+        if (run_id, generation) == (self._inputs.run_id, self._generation):
+            return None
+        return RobustnessReference(
+            model_id=f"{run_id}-g{generation}", result_uri=self._layout.result(run_id, generation, "evaluate")
         )
 
     def _pseudo_labels(self) -> PseudoLabels | None:
@@ -143,8 +239,8 @@ class _Builder:
             return None
         return PseudoLabels(
             manifest_uri=self._unlabeled_manifest(),
-            labels_uri=self._folder("label"),
-            selection_uri=self._folder("select"),
+            labels_uri=self._source_folder("label"),
+            selection_uri=self._source_folder("select"),
         )
 
     def _pseudo_label_truth(self) -> PseudoLabelTruth | None:
@@ -158,6 +254,9 @@ class _Builder:
 
     def _folder(self, stage: StageName) -> str:
         return self._layout.stage_folder(self._inputs.run_id, self._generation, stage)
+
+    def _source_folder(self, stage: StageName) -> str:
+        return self._layout.stage_folder(self._inputs.source_run_id, self._generation, stage)
 
     def _unlabeled_manifest(self) -> str:
         # Run creation refuses generations after the first without an unlabeled dataset.

@@ -12,6 +12,16 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    GATED = "gated"
+    """Ended by its gate: a student was not good enough to become a teacher."""
+
+
+class RunKind(StrEnum):
+    RUN = "run"
+    SEARCH = "search"
+    """A run of one stage, on the data and labels of another run's generation."""
+    ABLATION = "ablation"
+    """The same."""
 
 
 class GenerationState(StrEnum):
@@ -48,11 +58,12 @@ OPEN_ATTEMPTS = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, Atte
 """Attempts whose Ray job may be alive. A stage has at most one."""
 
 ALLOWED_RUN: Mapping[RunState, frozenset[RunState]] = {
-    RunState.RUNNING: frozenset({RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}),
+    RunState.RUNNING: frozenset({RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}),
     RunState.CANCELLING: frozenset({RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset({RunState.RUNNING}),  # one more generation
     RunState.FAILED: frozenset({RunState.RUNNING}),  # retry
     RunState.CANCELLED: frozenset({RunState.RUNNING}),  # retry
+    RunState.GATED: frozenset(),
 }
 ALLOWED_GENERATION: Mapping[GenerationState, frozenset[GenerationState]] = {
     GenerationState.PENDING: frozenset({GenerationState.RUNNING, GenerationState.CANCELLED}),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.artifact_layout import ArtifactLayout
 from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
-from service.states import AttemptState, StageState
+from service.states import AttemptState, RunKind, StageState
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
@@ -67,6 +67,8 @@ class ViewBuilder:
                 plan=GenerationPlan.model_validate_json(row.plan),
                 stages=stages_of.get(row.number, []),
                 model=model_of.get(row.number),
+                promoted=row.promoted,
+                gate_reason=row.gate_reason,
             )
             for row in rows
         ]
@@ -87,9 +89,9 @@ class ViewBuilder:
             failure_reason=row.failure_reason,
             failure_message=row.failure_message,
             dashboard_url=None if row.submitted_at is None else f"{self._dashboard_url}/#/jobs/{row.submission_id}",
-            created_at=_time(row.created_at),
-            submitted_at=_time_or_none(row.submitted_at),
-            finished_at=_time_or_none(row.finished_at),
+            created_at=as_time(row.created_at),
+            submitted_at=time_or_none(row.submitted_at),
+            finished_at=time_or_none(row.finished_at),
         )
 
     def _stage(self, row: StageRow, attempts: list[AttemptRow]) -> StageView:
@@ -105,20 +107,21 @@ class ViewBuilder:
             progress=None,
             result=None if row.result is None else json.loads(row.result),
             times=_stage_times(row, attempts),
-            ready_at=_time_or_none(row.ready_at),
-            finished_at=_time_or_none(row.finished_at),
+            ready_at=time_or_none(row.ready_at),
+            finished_at=time_or_none(row.finished_at),
         )
 
 
 def run_summary(row: RunRow, generations: int) -> RunSummary:
     return RunSummary(
         id=row.id,
+        kind=RunKind(row.kind),
         name=row.name,
         state=row.state,
         state_reason=row.state_reason,
         generations=generations,
-        created_at=_time(row.created_at),
-        finished_at=_time_or_none(row.finished_at),
+        created_at=as_time(row.created_at),
+        finished_at=time_or_none(row.finished_at),
     )
 
 
@@ -132,7 +135,7 @@ def model_view(row: ModelRow) -> ModelView:
         uri=row.uri,
         validation_top1=row.validation_top1,
         test_top1=row.test_top1,
-        created_at=_time(row.created_at),
+        created_at=as_time(row.created_at),
     )
 
 
@@ -149,14 +152,14 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         class_counts=None if row.class_counts is None else CLASS_COUNTS.validate_json(row.class_counts),
         sampled=row.sampled,
         sampled_bad=row.sampled_bad,
-        created_at=_time(row.created_at),
+        created_at=as_time(row.created_at),
     )
 
 
 def event_view(row: EventRow) -> EventView:
     return EventView(
         id=row.id,
-        at=_time(row.at),
+        at=as_time(row.at),
         generation=row.generation,
         stage=None if row.stage is None else stage_name(row.stage),
         attempt=row.attempt,
@@ -186,9 +189,9 @@ def _stage_times(row: StageRow, attempts: list[AttemptRow]) -> StageTimes | None
     )
 
 
-def _time(seconds: float) -> datetime:
+def as_time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _time_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _time(seconds)
+def time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else as_time(seconds)

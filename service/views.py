@@ -6,7 +6,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.run_config import GenerationPlan, RunConfig
+from service.states import RunKind
+from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import Progress, StageName
 
 
@@ -98,10 +101,15 @@ class GenerationView(View):
     plan: GenerationPlan
     stages: list[StageView]
     model: ModelView | None
+    promoted: bool | None = Field(
+        default=None, description="Whether the gate lets its model teach; null where no gate has judged it."
+    )
+    gate_reason: str | None = Field(default=None, description="Why it was not promoted.")
 
 
 class RunSummary(View):
     id: str
+    kind: RunKind = RunKind.RUN
     name: str
     state: str
     state_reason: str | None = Field(description="Why a failed run failed.")
@@ -113,6 +121,32 @@ class RunSummary(View):
 class RunView(RunSummary):
     config: RunConfig
     generation_details: list[GenerationView]
+
+
+class DerivedSummary(View):
+    """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+
+    id: str
+    name: str
+    run_id: str = Field(description="The run whose labels it uses.")
+    generation: int
+    state: str
+    state_reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SearchView(DerivedSummary):
+    settings: SearchSettings
+    trials: list[Trial] = Field(description="With their parameters, curves, states and costs, as they are now.")
+    outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once it has succeeded.")
+    pictures: list[str] = Field(description="Paths of its pictures, once it has succeeded.")
+
+
+class AblationView(DerivedSummary):
+    settings: AblationSettings
+    trainings: list[AblationTraining] = Field(description="As they are now.")
+    outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")
 
 
 class EventView(View):

@@ -9,7 +9,18 @@ import httpx
 from pydantic import BaseModel
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
-from service.views import DatasetView, EventView, LogTail, ModelView, Page, RunSummary, RunView
+from service.views import (
+    AblationView,
+    DatasetView,
+    DerivedSummary,
+    EventView,
+    LogTail,
+    ModelView,
+    Page,
+    RunSummary,
+    RunView,
+    SearchView,
+)
 
 _PAGE = 100
 _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
@@ -70,6 +81,26 @@ class Client:
 
     def add_generation(self, run_id: str, overrides: Mapping[str, Any], idempotency_key: str | None = None) -> RunView:
         return self._post(f"{_run(run_id)}/generations", RunView, overrides, idempotency_key)
+
+    def create_search(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> SearchView:
+        return self._post("/searches", SearchView, request, idempotency_key)
+
+    def list_searches(self, limit: int) -> list[DerivedSummary]:
+        return self._list("/searches", DerivedSummary, limit)
+
+    def get_search(self, search_id: str) -> SearchView:
+        return self._get(f"/searches/{_part(search_id)}", SearchView)
+
+    def create_ablation(
+        self, run_id: str, request: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> AblationView:
+        return self._post(f"{_run(run_id)}/ablations", AblationView, request, idempotency_key)
+
+    def list_ablations(self, run_id: str, limit: int) -> list[DerivedSummary]:
+        return self._list(f"{_run(run_id)}/ablations", DerivedSummary, limit)
+
+    def get_ablation(self, ablation_id: str) -> AblationView:
+        return self._get(f"/ablations/{_part(ablation_id)}", AblationView)
 
     def list_events(self, run_id: str, limit: int) -> list[EventView]:
         return self._list(f"{_run(run_id)}/events", EventView, limit)

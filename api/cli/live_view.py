@@ -62,7 +62,8 @@ def run_lines(run: RunView) -> RenderableType:
 
 def result_table(run: RunView) -> Table:
     """What the run gave, a line for each generation, within 80 columns. Seconds are work + overhead of each stage."""
-    stages: tuple[StageName, ...] = get_args(StageName)
+    there = {stage.name for generation in run.generation_details for stage in generation.stages}
+    stages: list[StageName] = [name for name in get_args(StageName) if name in there]
     table = Table(
         title=escape(run.name),
         title_justify="left",
@@ -84,7 +85,7 @@ def result_table(run: RunView) -> Table:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
             str(generation.number),
-            escape(generation.plan.model),
+            escape(generation.model.model if generation.model else generation.plan.model),
             _count(generation.model.parameters) if generation.model else "-",
             _percent(_test_accuracy(generation)),
             _percent(error_reduction(run, generation)),

@@ -5,12 +5,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.ablations import ablations
 from api.cli.client import ApiError
 from api.cli.datasets import datasets
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.models import models
 from api.cli.runs import runs
+from api.cli.searches import searches
 from api.cli.up import up
 from api.cli.watch import logs, watch
 
@@ -37,6 +39,8 @@ app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.add_typer(datasets, name="datasets")
 app.add_typer(runs, name="runs")
+app.add_typer(searches, name="searches")
+app.add_typer(ablations, name="ablations")
 app.command("watch")(watch)
 app.command("logs")(logs)
 app.add_typer(models, name="models")

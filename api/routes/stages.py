@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
-from api.dependencies import AttemptNumber, Cursor, GenerationNumber, Limit, Queries, RunId
+from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
 from api.schemas.answer_examples import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
-from api.schemas.metrics import StageMetrics
+from api.schemas.derived_examples import PICTURE, TRIALS
+from api.schemas.metrics import StageMetrics, StageTrials
 from api.schemas.problem import problem_responses
 from service.views import AttemptView, LogTail, Page, StageView
 from workers.specs.stages import StageName
@@ -14,6 +15,10 @@ from workers.specs.stages import StageName
 router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])
 _STAGE = "/generations/{generation}/stages/{stage}"
 Stage = Annotated[StageName, Path(description="The stage's name.", examples=["train"])]
+PictureName = Annotated[
+    str,
+    Path(pattern=r"^[a-z_]+\.svg$", max_length=100, description="The picture's file.", examples=["reliability.svg"]),
+]
 
 
 @router.get(
@@ -69,6 +74,32 @@ def get_attempt(
 def get_metrics(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageMetrics:
     """What the stage logged, all attempts, in order of attempt and step: loss, accuracy, images a second."""
     return StageMetrics(rows=queries.stage_metrics(run_id, generation, stage))
+
+
+@router.get(
+    "/generations/{generation}/stages/search/trials",
+    summary="List a search stage's trials",
+    responses=answers(200, TRIALS, "All trials") | problem_responses(404, 422),
+)
+def get_trials(run_id: RunId, generation: GenerationNumber, queries: DerivedQueriesOf) -> StageTrials:
+    """The trials of the generation's search as they are now: parameters, curve, state and cost."""
+    return StageTrials(trials=list(queries.stage_trials(run_id, generation)))
+
+
+@router.get(
+    f"{_STAGE}/pictures/{{name}}",
+    summary="Show a picture that a stage has drawn",
+    response_class=Response,
+    responses={200: PICTURE} | problem_responses(404, 422),
+)
+def get_picture(
+    run_id: RunId, generation: GenerationNumber, stage: Stage, name: PictureName, queries: DerivedQueriesOf
+) -> Response:
+    """An SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability
+    diagram of fitted labels."""
+    # The document may be opened by itself: nothing in it is to be run.
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(queries.picture(run_id, generation, stage, name), media_type="image/svg+xml", headers=headers)
 
 
 @router.get(

@@ -21,7 +21,7 @@ from service.actions import (
 from service.artifact_layout import ArtifactLayout
 from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.lease import LeaseBook
-from service.run_config import GenerationPlan
+from service.reconcile.promotion import judge_promotion
 from service.settings import Settings
 from service.stage_spec_builder import build_stage_spec
 from service.states import AttemptState, GenerationState, RunState, StageState
@@ -182,6 +182,7 @@ class Applier:
         with self._fenced(run_id, token) as (session, now):
             set_generation_state(session, run_id, action.generation, GenerationState.SUCCEEDED)
             add_event(session, run_id, now, "generation_succeeded", "", action.generation)
+            judge_promotion(session, run_id, action.generation, now)
 
     def _end_run(self, run_id: str, token: str, action: EndRun) -> None:
         with self._fenced(run_id, token) as (session, now):
@@ -205,6 +206,7 @@ class Applier:
 _END_STATES = {
     RunState.FAILED: (StageState.FAILED, GenerationState.FAILED),
     RunState.CANCELLED: (StageState.CANCELLED, GenerationState.CANCELLED),
+    RunState.GATED: (StageState.CANCELLED, GenerationState.CANCELLED),
 }
 
 
@@ -237,17 +239,13 @@ def _record_model(session: Session, run_id: str, action: FinishStage, now: float
     model_id = f"{run_id}-g{action.generation}"
     match action.result:
         case TrainResult() as trained:
-            plan = session.execute(
-                select(GenerationRow.plan).where(
-                    GenerationRow.run_id == run_id, GenerationRow.number == action.generation
-                )
-            ).scalar_one()
+            model, _ = load_spec_inputs(session, run_id).student_of(action.generation)
             session.add(
                 ModelRow(
                     id=model_id,
                     run_id=run_id,
                     generation=action.generation,
-                    model=GenerationPlan.model_validate_json(plan).model,
+                    model=model,
                     parameters=trained.parameters,
                     uri=trained.model_uri,
                     validation_top1=trained.validation_top1,

@@ -1,19 +1,29 @@
 """Reads and writes runs, generations, stages, attempts, models and events."""
 
+import uuid
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
 from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs
-from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
+from service.stage_spec_builder import SpecInputs, TrainedModel
+from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
-from workers.specs.stages import FailureReason, StageName
+from workers.specs.stages import (
+    STAGE_RESULT,
+    AnyStageResult,
+    EvaluateResult,
+    FailureReason,
+    SearchResult,
+    StageName,
+)
 
 
 def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) -> str:
@@ -38,11 +48,50 @@ def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence
         insert_generation(session, run_id, number, plan, ready_at=now if number == 0 else None)
 
 
+def insert_derived_run(
+    session: Session,
+    run_id: str,
+    kind: RunKind,
+    source_run_id: str,
+    config: RunConfig,
+    generation: int,
+    plan: GenerationPlan,
+    now: float,
+) -> None:
+    """Adds a search or an ablation: a run with one stage, on what another run's generation has labeled."""
+    session.add(
+        RunRow(
+            id=run_id,
+            name=config.name,
+            config=config.model_dump_json(),
+            state=RunState.RUNNING,
+            created_at=now,
+            updated_at=now,
+            kind=kind,
+            source_run_id=source_run_id,
+        )
+    )
+    session.flush()
+    stages: tuple[StageName, ...] = ("search",) if kind is RunKind.SEARCH else ("ablate",)
+    _insert_stages(session, run_id, generation, plan, stages, now)
+
+
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
     """Adds a pending generation and its stages; the first of them is ready at `ready_at`."""
+    _insert_stages(session, run_id, number, plan, stages_of(number, searched=plan.search is not None), ready_at)
+
+
+def _insert_stages(
+    session: Session,
+    run_id: str,
+    number: int,
+    plan: GenerationPlan,
+    stages: Sequence[StageName],
+    ready_at: float | None,
+) -> None:
     session.add(GenerationRow(run_id=run_id, number=number, state=GenerationState.PENDING, plan=plan.model_dump_json()))
     session.flush()
-    for position, name in enumerate(stages_of(number)):
+    for position, name in enumerate(stages):
         session.add(
             StageRow(
                 run_id=run_id,
@@ -82,21 +131,29 @@ def active_run_ids(session: Session) -> list[str]:
 
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
     """The run with all its generations, stages and attempts, in order. Raises NoResultFound for an unknown run."""
-    state = session.execute(select(RunRow.state).where(RunRow.id == run_id)).scalar_one()
+    run = session.execute(select(RunRow.state, RunRow.config).where(RunRow.id == run_id)).one()
     generations = session.execute(
-        select(GenerationRow.number, GenerationRow.state)
+        select(GenerationRow.number, GenerationRow.state, GenerationRow.promoted, GenerationRow.gate_reason)
         .where(GenerationRow.run_id == run_id)
         .order_by(GenerationRow.number)
     ).all()
     stages = _stages_by_generation(session, run_id)
     return RunSnapshot(
         run_id=run_id,
-        state=RunState(state),
+        state=RunState(run.state),
         generations=tuple(
-            GenerationSnapshot(number, GenerationState(state), tuple(stages.get(number, ())))
-            for number, state in generations
+            GenerationSnapshot(
+                row.number, GenerationState(row.state), tuple(stages.get(row.number, ())), row.promoted, row.gate_reason
+            )
+            for row in generations
         ),
+        stops_at_gate=any(row.promoted is False for row in generations)
+        and _stops_at_gate(RunConfig.model_validate_json(run.config)),
     )
+
+
+def _stops_at_gate(config: RunConfig) -> bool:
+    return config.gate is not None and config.gate.on_failure == "stop"
 
 
 def _stages_by_generation(session: Session, run_id: str) -> dict[int, list[StageSnapshot]]:
@@ -137,17 +194,51 @@ def _attempts_by_stage(session: Session, run_id: str) -> dict[tuple[int, str], l
 
 
 def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
-    """What the run's stage specs are made of."""
+    """What the run's stage specs are made of; a search or an ablation uses the models and labels of its source."""
     config = load_config(session, run_id)
-    models = session.execute(select(ModelRow.generation, ModelRow.uri).where(ModelRow.run_id == run_id))
+    source = session.execute(select(RunRow.source_run_id).where(RunRow.id == run_id)).scalar_one() or run_id
+    models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
+    refused = session.scalars(
+        select(GenerationRow.number).where(GenerationRow.run_id == source, GenerationRow.promoted.is_(False))
+    )
+    reference = config.evaluation.reference
     return SpecInputs(
         run_id=run_id,
+        source_run_id=source,
         config=config,
         classes=load_classes(session, config.datasets.labeled),
         plans=load_plans(session, run_id),
-        model_uris={row.generation: row.uri for row in models},
+        models={row.generation: TrainedModel(row.model, row.uri, row.test_top1) for row in models},
+        not_promoted=frozenset(refused),
+        searches={
+            generation: result
+            for generation, result in load_results(session, run_id, "search").items()
+            if isinstance(result, SearchResult)
+        },
+        reference=None if reference is None else _place_of_model(session, reference),
         hashed_datasets=hashed_among(session, [config.datasets.validation, config.datasets.test]),
     )
+
+
+def load_results(session: Session, run_id: str, stage: StageName) -> dict[int, AnyStageResult]:
+    """The results of one kind of stage, by generation."""
+    rows = session.execute(
+        select(StageRow.generation, StageRow.result).where(
+            StageRow.run_id == run_id, StageRow.name == stage, StageRow.result.is_not(None)
+        )
+    )
+    return {row.generation: STAGE_RESULT.validate_json(row.result) for row in rows}
+
+
+def load_evaluations(session: Session, run_id: str) -> dict[int, EvaluateResult]:
+    """What each generation's evaluate stage found."""
+    results: dict[int, Any] = load_results(session, run_id, "evaluate")
+    return {generation: result for generation, result in results.items() if isinstance(result, EvaluateResult)}
+
+
+def _place_of_model(session: Session, model_id: str) -> tuple[str, int]:
+    row = session.execute(select(ModelRow.run_id, ModelRow.generation).where(ModelRow.id == model_id)).one()
+    return row.run_id, row.generation
 
 
 def load_config(session: Session, run_id: str) -> RunConfig:
@@ -159,3 +250,22 @@ def load_plans(session: Session, run_id: str) -> dict[int, GenerationPlan]:
     """The plans of a run's generations, by number."""
     rows = session.execute(select(GenerationRow.number, GenerationRow.plan).where(GenerationRow.run_id == run_id))
     return {row.number: GenerationPlan.model_validate_json(row.plan) for row in rows}
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id, as run-3f9c2a71d0."""
+    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+def lock_run(session: Session, run_id: str, now: float) -> RunState:
+    """The run's state, which nobody else can change before this transaction ends."""
+    session.execute(update(RunRow).where(RunRow.id == run_id).values(updated_at=now))
+    state = session.execute(select(RunRow.state).where(RunRow.id == run_id)).scalar_one_or_none()
+    if state is None:
+        raise NotFound("run", run_id)
+    return RunState(state)
+
+
+def run_kind(session: Session, run_id: str) -> RunKind:
+    """What kind of run it is. Raises NoResultFound for an unknown one."""
+    return RunKind(session.execute(select(RunRow.kind).where(RunRow.id == run_id)).scalar_one())

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.states import OPEN_ATTEMPTS
+from service.states import OPEN_ATTEMPTS, RunKind
 
 _OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
 
@@ -60,8 +60,11 @@ class RunRow(Table):
     lease_token: Mapped[str | None]
     """Of the reconciler that looks after the run: every state change of a run under way is guarded by it."""
     lease_expires_at: Mapped[float | None]
+    kind: Mapped[str] = mapped_column(default=RunKind.RUN)
+    source_run_id: Mapped[str | None]
+    """Searches and ablations: the run whose labels they use."""
 
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "kind", "created_at", "id"))
 
 
 class GenerationRow(Table):
@@ -72,6 +75,9 @@ class GenerationRow(Table):
     state: Mapped[str]
     plan: Mapped[str] = mapped_column(Text)
     """GenerationPlan as JSON."""
+    promoted: Mapped[bool | None]
+    """Whether the gate lets its model teach; null where no gate has judged it."""
+    gate_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class StageRow(Table):

@@ -17,6 +17,8 @@ from PIL import Image
 
 from api.app import create_app
 from api.dependencies import Services
+from service.derived_commands import DerivedCommands
+from service.derived_queries import DerivedQueries
 from service.errors import RayUnavailable
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
@@ -202,7 +204,13 @@ def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
     """The application on this test's store, with the stand-in for Ray."""
     database = Database(settings.database_url)
     application.state.services = Services(
-        settings, database, ray, RunCommands(database, settings), RunQueries(database, settings, ray)
+        settings,
+        database,
+        ray,
+        RunCommands(database, settings),
+        RunQueries(database, settings, ray),
+        DerivedCommands(database, settings),
+        DerivedQueries(database, settings),
     )
     return application
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from api.schemas.derived_examples import ABLATION_REQUESTS, SEARCH_REQUESTS
 from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from service.dataset_inspection import DatasetRequest
-from service.run_config import GenerationOverrides, RunConfig
+from service.run_config import AblationRequest, GenerationOverrides, RunConfig, SearchRequest
 
 PROBLEM = "application/problem+json"
 
@@ -89,6 +90,8 @@ def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, 
         "POST /datasets": "DatasetRequest",
         "POST /runs": "RunConfig",
         "POST /runs/{run_id}/generations": "GenerationOverrides",
+        "POST /searches": "SearchRequest",
+        "POST /runs/{run_id}/ablations": "AblationRequest",
     }
     assert all(body["content"]["application/json"]["examples"] for body in bodies.values())
     assert document["components"]["schemas"]["RunConfig"]["additionalProperties"] is False
@@ -111,3 +114,13 @@ def test_all_posts_that_create_take_an_idempotency_key(document: dict[str, Any])
 def test_request_examples_are_valid(model: Any, example: str) -> None:
     examples = DATASET_REQUESTS | RUN_CONFIGS | GENERATION_OVERRIDES
     model.model_validate_json(json.dumps(examples[example]["value"]))
+
+
+@pytest.mark.parametrize("example", SEARCH_REQUESTS)
+def test_search_examples_are_valid(example: str) -> None:
+    SearchRequest.model_validate_json(json.dumps(SEARCH_REQUESTS[example]["value"]))
+
+
+@pytest.mark.parametrize("example", ABLATION_REQUESTS)
+def test_ablation_examples_are_valid(example: str) -> None:
+    AblationRequest.model_validate_json(json.dumps(ABLATION_REQUESTS[example]["value"]))

@@ -126,7 +126,7 @@ def test_a_body_that_is_no_object_is_refused_as_a_whole(client: TestClient, body
         ("/runs/run-1/generations/x", "generation"),
         ("/runs/run-1/generations/-1", "generation"),
         ("/runs/run-1/generations/99999999999999999999", "generation"),
-        ("/runs/run-1/generations/0/stages/search", "stage"),
+        ("/runs/run-1/generations/0/stages/nonsense", "stage"),
         ("/runs/run-1/generations/0/stages/train/attempts/0", "attempt"),
         ("/runs/run-1/generations/0/stages/train/logs?lines=0", "lines"),
         ("/runs/run-1/generations/0/stages/train/logs?attempt=a", "attempt"),

@@ -7,7 +7,7 @@ import pytest
 from service.artifact_layout import ArtifactLayout
 from service.run_config import GenerationPlan, RunConfig
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs, build_stage_spec, generation_seed
+from service.stage_spec_builder import SpecInputs, TrainedModel, build_stage_spec, generation_seed
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
@@ -31,7 +31,8 @@ def inputs(run_config: MakeConfig) -> SpecInputs:
         config=run_config(),
         classes=("cat", "dog"),
         plans=plans,
-        model_uris={0: "s3://models/0", 1: "s3://models/1"},
+        source_run_id="run-1",
+        models={0: TrainedModel("small", "s3://models/0", 0.9), 1: TrainedModel("large", "s3://models/1", 0.92)},
         hashed_datasets=frozenset({"ds-validation", "ds-test"}),
     )
 

@@ -1,6 +1,7 @@
 """Asynchronous successive halving that remembers: a resumed search compares with the trials that had ended before."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler
@@ -9,6 +10,15 @@ from workers.search.space import look_every_steps, trial_steps
 from workers.search.tuning import TIME
 from workers.specs.search import Trial
 from workers.specs.stages import SearchSpec
+
+
+class _SuccessiveHalving(ASHAScheduler):
+    """Ray Tune's, but the first trial, the recipe as it is, always comes to its end: what the others have to beat."""
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        action = str(super().on_trial_result(tune_controller, trial, result))
+        is_default = trial.config.get("number") == 0
+        return self.CONTINUE if is_default and result[TIME] < self._max_t else action
 
 
 def scheduler(spec: SearchSpec, metric: str, ended: Sequence[Trial]) -> ASHAScheduler | None:
@@ -21,7 +31,7 @@ def scheduler(spec: SearchSpec, metric: str, ended: Sequence[Trial]) -> ASHASche
     first = look_every_steps(steps, spec.settings)
     if stopping is None or first >= steps:
         return None
-    halving = ASHAScheduler(
+    halving = _SuccessiveHalving(
         time_attr=TIME,
         metric=metric,
         mode="max",

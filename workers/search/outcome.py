@@ -10,7 +10,7 @@ from workers.stage_reporter import StageError
 
 def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[ExcludedModel, ...]) -> SearchOutcome:
     """Raises StageError(STAGE_ERROR) where no trial came to its end."""
-    finished = [trial for trial in trials if trial.state == "finished" and trial.objective is not None]
+    finished = _came_furthest(trials)
     if not finished:
         messages = [trial.message for trial in trials if trial.message]
         why = f": {messages[0]}" if messages else ""
@@ -26,6 +26,13 @@ def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[Ex
         pareto_front=pareto_front(finished),
         excluded_models=excluded,
     )
+
+
+def _came_furthest(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that came to their end; where none did, those with the most steps."""
+    judged = [trial for trial in trials if trial.state in ("finished", "pruned") and trial.objective is not None]
+    furthest = max((trial.steps for trial in judged), default=0)
+    return [trial for trial in judged if trial.state == "finished"] or [t for t in judged if t.steps == furthest]
 
 
 def best_trial(finished: Sequence[Trial]) -> Trial:

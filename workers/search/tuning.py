@@ -3,6 +3,7 @@
 The search and the ablation share it. What is tried, and what is remembered, is the proposer's affair.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -67,6 +68,8 @@ def run_trials(
     for many trials. One with several starts a worker group of Ray Train. Files of Tune's go to `folder_uri`/tune.
     """
     os.environ.update(_ENVIRONMENT)
+    # It misses the log files that are left out.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     workers = shape.workers
     alone = workers.num_workers == 1
     resources = {"cpu": workers.cpus_per_worker, "gpu": workers.gpus_per_worker} if alone else {"cpu": 0}

@@ -1,0 +1,104 @@
+"""`noisy-student searches`: search for a student's noise and size, and see what was found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api.cli.client import Client
+from api.cli.json_file import read_json_object
+from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from service.views import DerivedSummary, SearchView
+
+searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
+
+
+@searches.command("create")
+def create(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The search; - reads standard input.")],
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Start a search. {"run_id": RUN, "generation": 1} is enough."""
+    request = read_json_object(file)
+    with Client(api) as client:
+        search = client.create_search(request, idempotency_key)
+    if as_json:
+        print_json(search)
+        return
+    typer.echo(f"{search.id} started ({search.state})")
+    typer.echo(f"noisy-student watch {search.id}, then noisy-student searches show {search.id}", err=True)
+
+
+@searches.command("list")
+def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """List searches, the newest first."""
+    with Client(api) as client:
+        found = client.list_searches(limit)
+    if as_json:
+        print_json(found)
+        return
+    Console().print(derived_table(found))
+
+
+@searches.command("show")
+def show(
+    search_id: Annotated[str, typer.Argument(metavar="SEARCH", help="The search's id.")],
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Show a search: its trials, the best ones first, and the winner."""
+    with Client(api) as client:
+        search = client.get_search(search_id)
+    if as_json:
+        print_json(search)
+        return
+    console = Console()
+    console.print(trial_table(search))
+    console.print(_summary(search))
+    for path in search.pictures:
+        console.print(api.rstrip("/") + path, soft_wrap=True)
+
+
+def trial_table(search: SearchView) -> Table:
+    """One line a trial, by objective."""
+    table = Table("trial", "state", "model", "n", "m", "dropout", "path", "ratio", "steps", "objective", box=None)
+    for trial in sorted(search.trials, key=lambda each: -(each.objective or -1.0)):
+        point = trial.parameters
+        table.add_row(
+            str(trial.number),
+            trial.state,
+            point.model,
+            "-" if point.rand_augment_n is None else str(point.rand_augment_n),
+            "-" if point.rand_augment_m is None else str(point.rand_augment_m),
+            f"{point.dropout:.2f}",
+            f"{point.drop_path:.2f}",
+            f"{point.unlabeled_ratio:g}",
+            str(trial.steps),
+            "" if trial.objective is None else f"{trial.objective:.4f}",
+        )
+    return table
+
+
+def derived_table(found: Sequence[DerivedSummary]) -> Table:
+    """One line a search or ablation."""
+    table = Table("id", "name", "of", "generation", "state", "started", box=None, header_style="bold")
+    for each in found:
+        started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(each.id, each.name, each.run_id, str(each.generation), each.state, started)
+    return table
+
+
+def _summary(search: SearchView) -> str:
+    outcome = search.outcome
+    if outcome is None:
+        return f"{search.state}{': ' + search.state_reason if search.state_reason else ''}"
+    share = 100 * outcome.steps_run / outcome.steps_of_full_trials
+    return (
+        f"winner: trial {outcome.best_trial}, {outcome.model}; {outcome.steps_run} steps were run, {share:.0f} % of "
+        f"those of {len(outcome.trials)} full trials; Pareto front: {', '.join(map(str, outcome.pareto_front))}"
+    )

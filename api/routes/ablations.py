@@ -1,0 +1,57 @@
+"""/runs/{id}/ablations and /ablations: what each part of the method is worth."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import AblationId, Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, RunId
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.derived_examples import ABLATION, ABLATION_REQUESTS, DERIVED
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from service.run_config import AblationRequest
+from service.views import AblationView, DerivedSummary, Page
+
+router = APIRouter(tags=["ablations"])
+
+
+@router.post(
+    "/runs/{run_id}/ablations",
+    status_code=201,
+    summary="Start an ablation",
+    responses=answers(201, ABLATION, "Started") | problem_responses(400, 404, 409, 415, 422),
+)
+def create_ablation(
+    run_id: RunId,
+    request: Annotated[AblationRequest, strict_json(AblationRequest), Body(openapi_examples=ABLATION_REQUESTS)],
+    response: Response,
+    commands: DerivedCommandsOf,
+    idempotency_key: IdempotencyKey = None,
+) -> AblationView:
+    """Trains a generation's student again without each noise, without balancing, without the filter, and so on, over
+    several seeds, from the same teacher and the same pseudo labels."""
+    ablation = commands.create_ablation(run_id, request, idempotency_key)
+    response.headers["Location"] = f"/ablations/{ablation.id}"
+    return ablation
+
+
+@router.get(
+    "/runs/{run_id}/ablations",
+    summary="List a run's ablations",
+    responses=answers(200, page_of(DERIVED), "One page") | problem_responses(404, 422),
+)
+def list_ablations(
+    run_id: RunId, queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None
+) -> Page[DerivedSummary]:
+    """Ablations of one run, newest first."""
+    return queries.list_ablations(run_id, limit, cursor)
+
+
+@router.get(
+    "/ablations/{ablation_id}",
+    summary="Show an ablation",
+    responses=answers(200, ABLATION, "The ablation") | problem_responses(404, 422),
+)
+def get_ablation(ablation_id: AblationId, queries: DerivedQueriesOf) -> AblationView:
+    """One ablation: its trainings as they are now, and its table once it has succeeded."""
+    return queries.get_ablation(ablation_id)

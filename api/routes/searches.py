@@ -1,0 +1,51 @@
+"""/searches: Ray Tune over the noise and the student's size."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, SearchId
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.derived_examples import DERIVED, SEARCH, SEARCH_REQUESTS
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from service.run_config import SearchRequest
+from service.views import DerivedSummary, Page, SearchView
+
+router = APIRouter(prefix="/searches", tags=["searches"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a search",
+    responses=answers(201, SEARCH, "Started") | problem_responses(400, 404, 409, 415, 422),
+)
+def create_search(
+    request: Annotated[SearchRequest, strict_json(SearchRequest), Body(openapi_examples=SEARCH_REQUESTS)],
+    response: Response,
+    commands: DerivedCommandsOf,
+    idempotency_key: IdempotencyKey = None,
+) -> SearchView:
+    """Tries points of the space on a budget, with the datasets and pseudo labels of a run's generation. The first
+    trial is the generation's own recipe. The run itself is not changed."""
+    search = commands.create_search(request, idempotency_key)
+    response.headers["Location"] = f"/searches/{search.id}"
+    return search
+
+
+@router.get("", summary="List searches", responses=answers(200, page_of(DERIVED), "One page") | problem_responses(422))
+def list_searches(queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[DerivedSummary]:
+    """All searches that were started beside a run, newest first."""
+    return queries.list_searches(limit, cursor)
+
+
+@router.get(
+    "/{search_id}",
+    summary="Show a search",
+    responses=answers(200, SEARCH, "The search") | problem_responses(404, 422),
+)
+def get_search(search_id: SearchId, queries: DerivedQueriesOf) -> SearchView:
+    """One search: every trial with its parameters, curve, state and cost; the winner once it is known. Its id is a
+    run's id: /runs/{id} has its stage, events and logs, and cancels and retries it."""
+    return queries.get_search(search_id)

@@ -1,0 +1,153 @@
+"""What users may start beside a run: a search, and an ablation."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.artifact_layout import ArtifactLayout
+from service.derived_views import DerivedViews
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.model_catalog import CatalogModel, load_catalog
+from service.once_answers import OnceAnswers
+from service.run_checks import check_model, check_noise, check_search
+from service.run_config import AblationRequest, GenerationPlan, RunConfig, SearchRequest
+from service.settings import Settings
+from service.states import RunKind, StageState
+from service.store.database import Database
+from service.store.dataset_store import load_classes
+from service.store.idempotency import request_hash
+from service.store.run_store import (
+    add_event,
+    insert_derived_run,
+    load_config,
+    load_plans,
+    load_spec_inputs,
+    new_id,
+    run_kind,
+)
+from service.store.tables import RunRow, StageRow
+from service.views import AblationView, SearchView
+from workers.specs.recipe import Recipe
+
+
+class DerivedCommands:
+    """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
+
+    A search or an ablation is a run of one stage: what can be done with a run's id (events, stages, logs, cancel,
+    retry) can be done with theirs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        catalog: Mapping[str, CatalogModel] | None = None,
+    ) -> None:
+        self._views = DerivedViews(ArtifactLayout(settings.artifact_root))
+        self._answers = OnceAnswers(database, clock)
+        self._catalog = catalog
+
+    def create_search(self, request: SearchRequest, idempotency_key: str | None = None) -> SearchView:
+        """Searches for the student of a generation whose images are labeled and selected, or for a teacher."""
+        asked = request_hash("create_search", request)
+
+        def create(session: Session, now: float) -> SearchView:
+            config, plan = _source(session, request.run_id, request.generation, "run_id", "generation")
+            model, recipe = _student(session, request.run_id, request.generation)
+            plan = plan.model_copy(
+                update={
+                    "model": request.model or model,
+                    "recipe": request.recipe or recipe,
+                    "search": request.settings,
+                    "seed": plan.seed if request.seed is None else request.seed,
+                }
+            )
+            self._check_search(session, request, plan, config)
+            search_id = new_id("search")
+            named = config.model_copy(update={"name": request.name or f"search beside {config.name}"[:200]})
+            insert_derived_run(session, search_id, RunKind.SEARCH, request.run_id, named, request.generation, plan, now)
+            add_event(session, search_id, now, "search_created", f"generation {request.generation} of {request.run_id}")
+            session.flush()
+            return self._views.search(session, search_id)
+
+        return self._answers.once(idempotency_key, asked, SearchView, create)
+
+    def create_ablation(
+        self, run_id: str, request: AblationRequest, idempotency_key: str | None = None
+    ) -> AblationView:
+        """Trains a generation's student without each part of the method in turn."""
+        asked = request_hash(f"create_ablation {run_id}", request)
+
+        def create(session: Session, now: float) -> AblationView:
+            generation = _last_student(session, run_id) if request.generation is None else request.generation
+            config, plan = _source(session, run_id, generation, "run_id", "generation")
+            model, recipe = _student(session, run_id, generation)
+            smaller = request.settings.smaller_student
+            if smaller is not None:
+                check_model("settings.smaller_student", smaller, self._models())
+                check_noise("settings.smaller_student", recipe, smaller, self._models())
+            plan = plan.model_copy(
+                update={
+                    "model": model,
+                    "recipe": recipe,
+                    "ablation": request.settings,
+                    "seed": plan.seed if request.seed is None else request.seed,
+                }
+            )
+            ablation_id = new_id("ablation")
+            named = config.model_copy(update={"name": request.name or f"ablation of {config.name}"[:200]})
+            insert_derived_run(session, ablation_id, RunKind.ABLATION, run_id, named, generation, plan, now)
+            add_event(session, ablation_id, now, "ablation_created", f"generation {generation} of {run_id}")
+            session.flush()
+            return self._views.ablation(session, ablation_id)
+
+        return self._answers.once(idempotency_key, asked, AblationView, create)
+
+    def _check_search(self, session: Session, request: SearchRequest, plan: GenerationPlan, config: RunConfig) -> None:
+        check_model("model", plan.model, self._models())
+        check_noise("recipe", plan.recipe, plan.model, self._models())
+        teacher = None
+        if request.generation > 0 and not config.allow_smaller_student:
+            teacher = load_spec_inputs(session, request.run_id).teacher_of(request.generation).model
+        classes = len(load_classes(session, config.datasets.labeled))
+        check_search("settings", request.settings, plan.recipe, teacher, self._models(), classes)
+
+    def _models(self) -> Mapping[str, CatalogModel]:
+        return load_catalog() if self._catalog is None else self._catalog
+
+
+def _source(
+    session: Session, run_id: str, generation: int, run_field: str, generation_field: str
+) -> tuple[RunConfig, GenerationPlan]:
+    """The run's configuration and the generation's plan, once its images are labeled and selected."""
+    if session.get(RunRow, run_id) is None:
+        raise NotFound("run", run_id)
+    if run_kind(session, run_id) is not RunKind.RUN:
+        raise InvalidRequest(run_field, f"{run_id} is a {run_kind(session, run_id)}, not a run")
+    plans = load_plans(session, run_id)
+    if generation not in plans:
+        raise InvalidRequest(generation_field, f"{run_id} has no generation {generation}")
+    select_stage = session.get(StageRow, (run_id, generation, "select"))
+    if select_stage is not None and select_stage.state != StageState.SUCCEEDED:
+        raise Conflict(f"the images of generation {generation} of {run_id} are not selected yet")
+    return load_config(session, run_id), plans[generation]
+
+
+def _student(session: Session, run_id: str, generation: int) -> tuple[str, Recipe]:
+    return load_spec_inputs(session, run_id).student_of(generation)
+
+
+def _last_student(session: Session, run_id: str) -> int:
+    """The last generation whose images are selected."""
+    selected = select(StageRow.generation).where(
+        StageRow.run_id == run_id, StageRow.name == "select", StageRow.state == StageState.SUCCEEDED
+    )
+    generations = list(session.scalars(selected))
+    if session.get(RunRow, run_id) is None:
+        raise NotFound("run", run_id)
+    if not generations:
+        raise Conflict(f"{run_id} has no generation whose images are selected yet")
+    return max(generations)

@@ -1,0 +1,78 @@
+"""The gate: conditions that a student must meet to become the next teacher. Pure."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from workers.specs.stages import EvaluateResult
+
+GateMetric = Literal["top1", "top5", "calibration_error", "mce", "mfr"]
+GATE_METRICS: tuple[GateMetric, ...] = get_args(GateMetric)
+ROBUSTNESS_OF: Mapping[str, str] = {"mce": "corruptions", "mfr": "stability"}
+"""The part of the robustness settings without which there is no such metric."""
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
+_NUMBER = r"\d+(?:\.\d+)?"
+_CONDITION = re.compile(
+    rf"(?P<metric>[a-z0-9_]+)\s*(?P<comparison>>=|<=|>|<)\s*"
+    rf"(?:(?P<number>{_NUMBER})|previous(?:\s*(?P<sign>[+-])\s*(?P<margin>{_NUMBER}))?)"
+)
+_SYNTAX = "as top1 >= previous, mce <= previous + 1.0 or top1 > 0.9"
+
+
+class Condition:
+    """One condition: a metric of the student against a number, or against its teacher's with a margin.
+
+    top1, top5 and calibration_error are shares in 0..1; mce and mfr are percent. Raises ValueError for other text.
+    """
+
+    def __init__(self, text: str) -> None:
+        found = _CONDITION.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"{text!r} is no condition: write it {_SYNTAX}")
+        if found["metric"] not in GATE_METRICS:
+            raise ValueError(f"there is no metric {found['metric']!r}; there are {', '.join(GATE_METRICS)}")
+        self.text = text.strip()
+        self.metric = found["metric"]
+        self._holds = _COMPARISONS[found["comparison"]]
+        self._number = None if found["number"] is None else float(found["number"])
+        self._margin = float(f"{found['sign']}{found['margin']}") if found["margin"] else 0.0
+
+    def failure(self, student: Mapping[str, float], teacher: Mapping[str, float]) -> str | None:
+        """What is wrong, for people; None where the condition holds, or compares with what was not measured."""
+        mine, theirs = student.get(self.metric), teacher.get(self.metric)
+        if mine is None:
+            return f"{self.text}: {self.metric} was not measured"
+        if self._number is None and theirs is None:
+            return None  # the first one that is measured
+        limit = self._number if self._number is not None else (theirs or 0.0) + self._margin
+        if self._holds(mine, limit):
+            return None
+        against = "" if self._number is not None else f", the teacher's {theirs:.4g}"
+        return f"{self.text}: {self.metric} is {mine:.4g}{against}"
+
+
+def gate_metrics(result: EvaluateResult) -> dict[str, float]:
+    """What conditions can be about, of one evaluation."""
+    found = {
+        "top1": result.metrics.top1,
+        "top5": result.metrics.top5,
+        "calibration_error": result.metrics.expected_calibration_error,
+    }
+    if result.robustness is not None and result.robustness.corruptions is not None:
+        found["mce"] = result.robustness.corruptions.mean_corruption_error
+    if result.robustness is not None and result.robustness.stability is not None:
+        found["mfr"] = result.robustness.stability.mean_flip_rate
+    return found
+
+
+def gate_failure(conditions: Sequence[str], student: EvaluateResult, teacher: EvaluateResult | None) -> str | None:
+    """Why the student is not promoted; None where it is. `teacher` is None for the first teacher itself."""
+    mine, theirs = gate_metrics(student), {} if teacher is None else gate_metrics(teacher)
+    failures = [failure for text in conditions if (failure := Condition(text).failure(mine, theirs)) is not None]
+    return "; ".join(failures) or None

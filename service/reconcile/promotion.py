@@ -1,0 +1,26 @@
+"""Puts on record what the run's gate says of a student."""
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from service.gate import gate_failure
+from service.store.run_store import add_event, load_config, load_evaluations, load_snapshot
+from service.store.tables import GenerationRow
+
+
+def judge_promotion(session: Session, run_id: str, generation: int, now: float) -> None:
+    """Promotes the generation's model or not; does nothing without a gate, and for the first teacher."""
+    gate = load_config(session, run_id).gate
+    evaluations = load_evaluations(session, run_id)
+    if gate is None or generation == 0 or generation not in evaluations:
+        return
+    refused = {each.number for each in load_snapshot(session, run_id).generations if each.promoted is False}
+    teachers = [number for number in evaluations if number < generation and number not in refused]
+    teacher = evaluations[max(teachers)] if teachers else None
+    reason = gate_failure(gate.conditions, evaluations[generation], teacher)
+    session.execute(
+        update(GenerationRow)
+        .where(GenerationRow.run_id == run_id, GenerationRow.number == generation)
+        .values(promoted=reason is None, gate_reason=reason)
+    )
+    add_event(session, run_id, now, "promoted" if reason is None else "not_promoted", reason or "", generation)

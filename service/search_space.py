@@ -1,0 +1,30 @@
+"""The models that a search may try: known to timm, not smaller than the teacher, by rising size. Pure."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from service.model_catalog import CatalogModel, parameters_with_head
+from workers.specs.search import SearchSpace
+
+
+def space_models(space: SearchSpace, catalog: Mapping[str, CatalogModel]) -> tuple[str, ...]:
+    """The models that the space names, or that match its family; empty where models are not searched."""
+    if space.family is None:
+        return space.models
+    return tuple(sorted(name for name in catalog if fnmatchcase(name, space.family)))
+
+
+def searched_models(
+    space: SearchSpace,
+    catalog: Mapping[str, CatalogModel],
+    num_classes: int,
+    teacher: str | None,
+) -> tuple[str, ...]:
+    """Those of the space that have at least the teacher's parameters, by rising size; all where `teacher` is None."""
+
+    def size(name: str) -> int:
+        return parameters_with_head(catalog[name], num_classes)
+
+    smallest = 0 if teacher is None else size(teacher)
+    found = {name for name in space_models(space, catalog) if size(name) >= smallest}
+    return tuple(sorted(found, key=lambda name: (size(name), name)))
