@@ -1,50 +1,106 @@
-"""Runs the evaluate stage: the evaluation set goes to the pool, a shard at a time. Free of torch in the driver."""
+"""Runs the evaluate stage: all its pieces go to one pool. Free of torch in the driver."""
 
+import json
+from collections import Counter
 from functools import partial
 
+from pydantic import ValidationError
+
+from workers.artifact_io import read_bytes
 from workers.evaluation.metrics import Judged, MetricSums
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
+from workers.evaluation.robustness_sums import robustness_result
+from workers.evaluation.work_items import WorkItem, work_items
 from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
-from workers.specs.stages import EvaluateResult, EvaluateSpec, FailureReason
+from workers.specs.datasets import DatasetManifest
+from workers.specs.robustness import RobustnessResult
+from workers.specs.stages import EvaluateResult, EvaluateSpec, FailureReason, Metrics
 from workers.stage_reporter import StageError, StageReporter
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:
-    """Judges the model, and the pseudo labels where `spec.pseudo_label_truth` is given.
+    """Judges the model on the test set and the external sets, measures its robustness where `spec.robustness` is
+    given, and judges the pseudo labels where `spec.pseudo_label_truth` is.
 
     Broken images are left out and counted. Raises StageError(BAD_DATA) for a shard that cannot be read and for more
-    broken images than max_bad_fraction; StageError(USER_ERROR) where the classes are not the model's.
+    broken images than max_bad_fraction; StageError(USER_ERROR) where the classes are not the model's, or the
+    reference was measured otherwise.
     """
-    manifest = require_manifest(spec.manifest_uri)
-    reporter.announce(manifest.rows, "images")
-    sums, clock, bad, done = MetricSums(len(manifest.classes)), WorkClock(reporter), 0, 0
-    for shard in map_shards(partial(_make_evaluator, spec), range(len(manifest.shards)), spec.pool):
-        judged = Judged.from_bytes(shard.payload)
-        sums.add(judged)
-        rows = manifest.shards[shard.shard_index].rows
-        bad += rows - len(judged.truth)
-        done += rows
-        clock.add(shard.started_at, shard.ended_at)
-        reporter.update(done, {"images_per_second": clock.rate(done)})
-    check_bad_images(bad, done, spec.max_bad_fraction, spec.manifest_uri)
-    if not sums.images:
-        raise StageError(FailureReason.BAD_DATA, f"{spec.manifest_uri} has no images")
-
-    truth = spec.pseudo_label_truth
-    pseudo_labels = judge_pseudo_labels(truth, manifest.classes) if truth is not None else None
-    reporter.end_work()
-    return EvaluateResult(
+    uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
+    manifests = [require_manifest(uri) for uri in uris]
+    reference = _read_reference(spec)
+    items = work_items(manifests, spec.robustness)
+    sums = [MetricSums(len(manifest.classes)) for manifest in manifests]
+    counts = _work(spec, reporter, items, sums)
+    for uri, manifest, judged in zip(uris, manifests, sums, strict=True):
+        check_bad_images(manifest.rows - judged.images, manifest.rows, spec.max_bad_fraction, uri)
+        if not judged.images:
+            raise StageError(FailureReason.BAD_DATA, f"{uri} has no images")
+    result = EvaluateResult(
         attempt=spec.attempt,
         timing=reporter.timing(),
-        metrics=sums.metrics(manifest.classes),
-        bad_images=bad,
-        pseudo_labels=pseudo_labels,
+        metrics=sums[0].metrics(manifests[0].classes),
+        bad_images=manifests[0].rows - sums[0].images,
+        pseudo_labels=_pseudo_labels(spec, manifests[0]),
+        robustness=_robustness(spec, counts, reference),
+        external={
+            external.name: judged.metrics(manifest.classes)
+            for external, manifest, judged in zip(spec.external, manifests[1:], sums[1:], strict=True)
+        },
     )
+    reporter.end_work()
+    return result.model_copy(update={"timing": reporter.timing()})
+
+
+def _work(spec: EvaluateSpec, reporter: StageReporter, items: list[WorkItem], sums: list[MetricSums]) -> Counter[str]:
+    """Adds what was judged to `sums`, one a dataset, and returns the robustness counts."""
+    reporter.announce(sum(item.images for item in items), "images")
+    counts: Counter[str] = Counter()
+    clock, done = WorkClock(reporter), 0
+    for piece in map_shards(partial(_make_evaluator, spec), range(len(items)), spec.pool):
+        item = items[piece.shard_index]
+        if item.kind == "judge":
+            sums[item.dataset].add(Judged.from_bytes(piece.payload))
+        else:
+            counts.update(json.loads(piece.payload))
+        done += item.images
+        clock.add(piece.started_at, piece.ended_at)
+        reporter.update(done, {"images_per_second": clock.rate(done)})
+    return counts
 
 
 def _make_evaluator(spec: EvaluateSpec) -> ShardFunction:
-    from workers.evaluation.shard_evaluator import ShardEvaluator  # torch, in the actors only
+    from workers.evaluation.evaluator import Evaluator  # torch, in the actors only
 
-    return ShardEvaluator(spec)
+    return Evaluator(spec)
+
+
+def _pseudo_labels(spec: EvaluateSpec, manifest: DatasetManifest) -> Metrics | None:
+    truth = spec.pseudo_label_truth
+    return judge_pseudo_labels(truth, manifest.classes) if truth is not None else None
+
+
+def _robustness(
+    spec: EvaluateSpec, counts: Counter[str], reference: RobustnessResult | None
+) -> RobustnessResult | None:
+    if spec.robustness is None:
+        return None
+    reference_id = spec.reference.model_id if spec.reference else f"{spec.run_id}-g{spec.generation}"
+    return robustness_result(counts, spec.robustness, reference_id, reference)
+
+
+def _read_reference(spec: EvaluateSpec) -> RobustnessResult | None:
+    """Before any work, so that a reference that cannot be read costs nothing."""
+    if spec.robustness is None or spec.reference is None:
+        return None
+    try:
+        result = EvaluateResult.model_validate_json(read_bytes(spec.reference.result_uri))
+    except (FileNotFoundError, ValidationError) as error:
+        message = f"the evaluation of the reference {spec.reference.model_id} cannot be read: {error}"
+        raise StageError(FailureReason.USER_ERROR, message) from error
+    if result.robustness is None:
+        message = f"the reference {spec.reference.model_id} was evaluated without robustness"
+        raise StageError(FailureReason.USER_ERROR, message)
+    return result.robustness

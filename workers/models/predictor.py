@@ -30,19 +30,27 @@ class Predictor:
 
     `device` is "cpu", "cuda" or None: the first GPU that this process may see, or else the CPU. `cpus` is what the
     scheduler gave this process: the model's threads on a CPU, the decoding threads beside a GPU. `batch_size` is the
-    number of pictures in a forward pass.
+    number of pictures in a forward pass. Logits are divided by `temperature`.
     """
 
-    def __init__(self, folder_uri: str, device: str | None = None, cpus: float = 1.0, batch_size: int = 256) -> None:
+    def __init__(
+        self,
+        folder_uri: str,
+        device: str | None = None,
+        cpus: float = 1.0,
+        batch_size: int = 256,
+        temperature: float = 1.0,
+    ) -> None:
         threads = max(1, int(cpus))
         # Left alone, torch takes a thread for every core of the machine, whatever share of it is ours.
         torch.set_num_threads(threads)
         self._folder_uri = folder_uri
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._on_gpu = self._device.type == "cuda"
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._on_gpu = self.device.type == "cuda"
         model, self.card = load_model(folder_uri)
-        self._model = model.to(self._device, memory_format=torch.channels_last)
-        self._batch_size = batch_size
+        self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.batch_size = batch_size
+        self._temperature = temperature
         # On a single CPU threads only take turns; beside a GPU even one decodes while the GPU computes.
         self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 or self._on_gpu else None
 
@@ -53,21 +61,40 @@ class Predictor:
         """
         probabilities = np.full((len(images), len(self.card.classes)), np.nan, dtype=np.float32)
         broken: dict[int, str] = {}
-        for batch in clean_batches(images, self.card, self._batch_size, self._decoders):
+        for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
             broken.update(batch.broken)
             if batch.rows:
                 probabilities[batch.rows] = self._probabilities(batch.pixels)
         return Predictions(probabilities, broken)
 
-    @torch.inference_mode()
+    def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
+        parts = range(0, len(pixels), self.batch_size)
+        return np.concatenate([self._probabilities(pixels[start : start + self.batch_size]) for start in parts])
+
+    def logits(self, images: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], list[int]]:
+        """Logits, (readable images, classes), at temperature 1, and which of the images they are of."""
+        rows: list[int] = []
+        parts = [np.empty((0, len(self.card.classes)), dtype=np.float32)]
+        for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
+            if batch.rows:
+                rows += batch.rows
+                parts.append(self._logits(batch.pixels).cpu().numpy())
+        return np.concatenate(parts), rows
+
     def _probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        batch = torch.from_numpy(pixels)
-        if self._on_gpu:
-            batch = batch.pin_memory()
-        inputs = normalized(batch.to(self._device, non_blocking=True), self.card.mean, self.card.std)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
-            logits = self._model(inputs)
-        result: npt.NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
+        scaled = self._logits(pixels) / self._temperature
+        result: npt.NDArray[np.float32] = scaled.softmax(dim=1).cpu().numpy()
         if not np.isfinite(result).all():
             raise StageError(FailureReason.USER_ERROR, f"the model at {self._folder_uri} answers with NaN")
         return result
+
+    @torch.inference_mode()
+    def _logits(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        batch = torch.from_numpy(pixels)
+        if self._on_gpu:
+            batch = batch.pin_memory()
+        inputs = normalized(batch.to(self.device, non_blocking=True), self.card.mean, self.card.std)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
+            logits: torch.Tensor = self.model(inputs)
+        return logits.float()

@@ -14,9 +14,9 @@ from PIL import Image
 
 from workers.data.images import content_hash
 from workers.evaluation import stage
+from workers.evaluation.evaluator import Evaluator
 from workers.evaluation.metrics import Judged, MetricSums, judge
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
-from workers.evaluation.shard_evaluator import ShardEvaluator
 from workers.labeling.label_files import label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -183,7 +183,7 @@ def test_too_many_broken_images_fail_the_stage(world: World):
 def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World):
     other = world.write_dataset("other", world.images, world.labels, classes=("c", "b", "a"))
     with pytest.raises(StageError, match="classes") as caught:
-        ShardEvaluator(world.spec(manifest_uri=other))
+        Evaluator(world.spec(manifest_uri=other))
     assert caught.value.reason is FailureReason.USER_ERROR
 
 

@@ -1,0 +1,16 @@
+"""Which of the model's classes an external set's classes are."""
+
+from collections.abc import Sequence
+
+from workers.specs.stages import ExternalSet, FailureReason
+from workers.stage_reporter import StageError
+
+
+def class_indices(external: ExternalSet, classes: Sequence[str], model_classes: Sequence[str]) -> list[int]:
+    """The model's class index for each of the set's classes. Raises StageError(USER_ERROR) for one it does not have."""
+    names = [name if external.class_map is None else external.class_map.get(name, name) for name in classes]
+    unknown = [f"{name!r}" for name in names if name not in model_classes]
+    if unknown:
+        message = f"the model does not know the class(es) {', '.join(unknown[:5])} of the external set {external.name}"
+        raise StageError(FailureReason.USER_ERROR, message)
+    return [list(model_classes).index(name) for name in names]

@@ -1,0 +1,69 @@
+"""The evaluate stage's work, cut into pieces for the pool: the same list in the driver and in every actor. Pure."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from workers.specs.datasets import DatasetManifest
+from workers.specs.robustness import RobustnessSettings
+
+Kind = Literal["judge", "corruptions", "stability", "adversarial"]
+_ROWS_A_PIECE = 100
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """One piece: all rows of a shard to be judged, or some sampled rows for one of the robustness tables."""
+
+    kind: Kind
+    dataset: int
+    """0 is the test set, the others are the external ones in their order."""
+    shard: int
+    rows: tuple[int, ...] = ()
+    images: int = 0
+    """How many images the model sees."""
+
+
+def work_items(manifests: Sequence[DatasetManifest], robustness: RobustnessSettings | None) -> list[WorkItem]:
+    """The whole work. `manifests` are those of the test set and of the external sets."""
+    items = [
+        WorkItem("judge", dataset, shard, images=manifest.shards[shard].rows)
+        for dataset, manifest in enumerate(manifests)
+        for shard in range(len(manifest.shards))
+    ]
+    if robustness is not None:
+        items += list(_robustness_items(manifests[0], robustness))
+    return items
+
+
+def sampled_rows(manifest: DatasetManifest, sample: int) -> list[tuple[int, list[int]]]:
+    """Shards and rows of at most `sample` images, drawn by the dataset's id: the same for every model."""
+    digest = hashlib.blake2b(manifest.dataset_id.encode(), digest_size=8).digest()
+    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
+    starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+    chosen = np.sort(generator.choice(manifest.rows, min(sample, manifest.rows), replace=False))
+    shards = np.searchsorted(starts, chosen, side="right") - 1
+    return [(int(shard), (chosen[shards == shard] - starts[shard]).tolist()) for shard in np.unique(shards)]
+
+
+def _robustness_items(manifest: DatasetManifest, settings: RobustnessSettings) -> Iterator[WorkItem]:
+    corruptions, stability, adversarial = settings.corruptions, settings.stability, settings.adversarial
+    if corruptions is not None:
+        looks = 1 + len(corruptions.kinds) * len(corruptions.severities)
+        yield from _pieces("corruptions", manifest, corruptions.sample, looks)
+    if stability is not None:
+        yield from _pieces("stability", manifest, stability.sample, len(stability.kinds) * stability.frames)
+    if adversarial is not None:
+        # A gradient costs about as much as two looks.
+        looks = len(adversarial.epsilons) * (2 + 1 + 2 * adversarial.pgd_steps + 1)
+        yield from _pieces("adversarial", manifest, adversarial.sample, looks)
+
+
+def _pieces(kind: Kind, manifest: DatasetManifest, sample: int, looks: int) -> Iterator[WorkItem]:
+    for shard, rows in sampled_rows(manifest, sample):
+        for start in range(0, len(rows), _ROWS_A_PIECE):
+            piece = tuple(rows[start : start + _ROWS_A_PIECE])
+            yield WorkItem(kind, 0, shard, piece, images=looks * len(piece))
