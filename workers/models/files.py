@@ -42,9 +42,15 @@ def read_card(folder_uri: str) -> ModelCard:
     return ModelCard.model_validate_json(read_bytes(join_uri(folder_uri, MODEL_CARD_FILE)))
 
 
+def load_state(folder_uri: str) -> dict[str, torch.Tensor]:
+    """model.safetensors, on the CPU."""
+    weights: dict[str, torch.Tensor] = safetensors.torch.load(read_bytes(join_uri(folder_uri, WEIGHTS_FILE)))
+    return weights
+
+
 def load_model(folder_uri: str) -> tuple[nn.Module, ModelCard]:
     """The model on the CPU in eval mode, where dropout and drop path are off, and its card."""
     card = read_card(folder_uri)
     model = load_zoo(card.model).create_model(card.model, num_classes=len(card.classes), **card.model_options)
-    model.load_state_dict(safetensors.torch.load(read_bytes(join_uri(folder_uri, WEIGHTS_FILE))))
+    model.load_state_dict(load_state(folder_uri))
     return model.eval(), card

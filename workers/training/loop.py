@@ -3,48 +3,51 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from workers.artifact_io import join_uri, write_bytes
-from workers.models.create import create_model
-from workers.models.files import model_card, write_model
+from workers.models.files import write_model
 from workers.models.normalize import normalized
-from workers.specs.recipe import Optimizer, Recipe
-from workers.specs.stages import ModelCard, TrainSpec
+from workers.specs.recipe import Recipe
+from workers.specs.stages import TrainSpec
 from workers.stage_reporter import StageReporter
 from workers.training.batches import Batch, BatchStream, StreamPart, batch_loader, share_of
 from workers.training.lean_torch import put_off_dynamo
+from workers.training.learner import Learner
 from workers.training.loss import noisy_student_loss
-from workers.training.moving_average import MovingAverage
 from workers.training.noise import training_transform
+from workers.training.phases import Phase, images_a_step, images_seen, phases_of
 from workers.training.schedule import learning_rate_factor
 from workers.training.session import Session, WorkerSession
 from workers.training.sources import LabeledSource, PseudoLabeledSource
 from workers.training.summary import SUMMARY_FILE, TrainSummary
-from workers.training.validation import synchronize_buffers, validation_top1
+from workers.training.validation import synchronize_buffers, validate
 
 _PROGRESS_EVERY_STEPS = 5
 _MAX_METRIC_ROWS = 400
-# The name of the option in newer versions of torch, and in older ones.
-_DDP_OPTIONS = signature(DistributedDataParallel.__init__).parameters
-_BUFFERS_OF_THEIR_OWN = {
-    "forward_sync_buffers" if "forward_sync_buffers" in _DDP_OPTIONS else "broadcast_buffers": False
-}
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Place:
-    """Where this worker stands: its rank, its device, and how numbers are held there."""
+    """Where this worker stands, and how numbers are held there."""
 
-    rank: int
-    world_size: int
-    device: torch.device
+    session: Session
     bf16: bool
+
+    @property
+    def rank(self) -> int:
+        return self.session.rank
+
+    @property
+    def world_size(self) -> int:
+        return self.session.world_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.session.device
 
     @property
     def is_first(self) -> bool:
@@ -63,85 +66,81 @@ def train(
     `session` is this process's place in a Ray Train group by default.
     """
     put_off_dynamo()
-    session = session or WorkerSession()
-    recipe, place = spec.recipe, _place(spec, session)
+    place = _place(spec, session or WorkerSession())
     torch.manual_seed(spec.seed)
-    model = create_model(
-        spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
-    ).to(place.device, memory_format=torch.channels_last)
-    ema = MovingAverage(model, recipe.ema_decay)
-    optimizer = _optimizer(model, recipe.optimizer)
-    student = _distributed(model, place)
-    first_step = _resume(session.load_checkpoint(), model, ema, optimizer)
-    torch.manual_seed(spec.seed * 1_000_003 + first_step * 1_009 + place.rank)
-    card = model_card(spec, model)
+    state = place.session.load_checkpoint()
+    first_step = 0 if state is None else int(state["step"])
     log = _Log(spec, place, entered_at, first_step)
-
-    batches = batch_loader(_batch_stream(spec, place, first_step), spec.workers.loader_processes, place.bf16)
-    loss = torch.zeros(())
+    trained: _Trained | None = None
     broken = 0
+    for phase in phases_of(spec):
+        if first_step > phase.end_step:
+            continue
+        weights = trained.learner.ema.model.state_dict() if trained else None
+        trained = _train_phase(phase, place, state, weights, log, on_validation)
+        broken += trained.broken
+        state = None
+    if place.is_first and trained is not None:
+        _finish(spec, trained, log, first_step, broken)
+
+
+@dataclass
+class _Trained:
+    """A phase that has come to its end."""
+
+    learner: Learner
+    loss: torch.Tensor
+    broken: int
+
+
+def _train_phase(
+    phase: Phase,
+    place: _Place,
+    state: dict[str, Any] | None,
+    weights: dict[str, torch.Tensor] | None,
+    log: "_Log",
+    on_validation: OnValidation | None,
+) -> _Trained:
+    spec, recipe = phase.spec, phase.recipe
+    learner = Learner(phase, place.session, weights)
+    begin = phase.first_step
+    if state is not None:
+        learner.resume(state)
+        begin = int(state["step"])
+    torch.manual_seed(spec.seed * 1_000_003 + begin * 1_009 + place.rank)
+    stream = _batch_stream(spec, place, begin - phase.first_step)
+    batches = batch_loader(stream, spec.workers.loader_processes, place.bf16)
+    loss, broken = torch.zeros(()), 0
     log.begin()
-    for step in range(first_step, recipe.steps):
+    for step in range(begin, phase.end_step):
         batch = next(batches)
-        student.train()
-        _set_learning_rate(optimizer, recipe, step)
-        loss = _step(student, batch, card, optimizer, recipe, place)
-        ema.update(model, step)
+        learner.train_mode()
+        _set_learning_rate(learner.optimizer, recipe, step - phase.first_step)
+        loss = _step(learner, batch, recipe, place)
+        learner.ema.update(learner.model, step - phase.first_step)
         broken += batch.broken
         done = step + 1
-        if _is_due(done, recipe.validate_every_steps, recipe.steps):
-            log.validation_top1 = validation_top1(
-                ema.model, spec.validation_manifest_uri, card, place.device, place.rank, place.world_size
-            )
-            log.row(done, loss)
+        if _is_due(done, recipe.validate_every_steps, phase.end_step):
+            found = validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
+            log.validated(done, loss, found)
             if on_validation is not None:
-                on_validation(done, {"validation_top1": log.validation_top1})
+                on_validation(done, found)
         log.progress(done, loss)
-        if done % recipe.checkpoint_every_steps == 0 and done < recipe.steps:
-            synchronize_buffers(ema.model)
-            state = _state(done, model, ema, optimizer) if place.is_first else None
-            session.report_checkpoint(state, {"step": float(done)})
-
-    if place.is_first:
-        _finish(spec, card, ema.model, log, float(loss), first_step, broken)
+        if done % recipe.checkpoint_every_steps == 0 and done < log.total_steps:
+            synchronize_buffers(learner.ema.model)
+            place.session.report_checkpoint(learner.state(done) if place.is_first else None, {"step": float(done)})
+    return _Trained(learner, loss, broken)
 
 
 def _place(spec: TrainSpec, session: Session) -> _Place:
-    device = session.device
-    if device.type == "cpu":
+    if session.device.type == "cpu":
         torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
     else:
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
-    bf16 = spec.recipe.precision == "bf16" or (spec.recipe.precision == "auto" and device.type == "cuda")
-    return _Place(session.rank, session.world_size, device, bf16)
-
-
-def _distributed(model: nn.Module, place: _Place) -> nn.Module:
-    if place.world_size == 1:
-        return model
-    # Running statistics are made equal where they are used, in validation and checkpoints, not at each step.
-    return DistributedDataParallel(
-        model,
-        device_ids=[place.device] if place.device.type == "cuda" else None,
-        gradient_as_bucket_view=True,
-        **_BUFFERS_OF_THEIR_OWN,
-    )
-
-
-def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    if settings.name == "sgd":
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
-        )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    precision = spec.recipe.precision
+    return _Place(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
 
 
 def _batch_stream(spec: TrainSpec, place: _Place, first_step: int) -> BatchStream:
@@ -162,18 +161,17 @@ def _batch_stream(spec: TrainSpec, place: _Place, first_step: int) -> BatchStrea
     return BatchStream(parts, training_transform(recipe), spec.seed, place.rank, place.world_size, first_step)
 
 
-def _step(
-    student: nn.Module, batch: Batch, card: ModelCard, optimizer: torch.optim.Optimizer, recipe: Recipe, place: _Place
-) -> torch.Tensor:
+def _step(learner: Learner, batch: Batch, recipe: Recipe, place: _Place) -> torch.Tensor:
     images = batch.images.to(place.device, non_blocking=True)
     targets = batch.targets.to(place.device, non_blocking=True)
     with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):
-        loss = noisy_student_loss(student(normalized(images, card.mean, card.std)), targets)
-    optimizer.zero_grad(set_to_none=True)
+        logits = learner.student(normalized(images, learner.card.mean, learner.card.std))
+        loss = noisy_student_loss(logits, targets)
+    learner.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.optimizer.clip_gradient_norm is not None:
-        nn.utils.clip_grad_norm_(student.parameters(), recipe.optimizer.clip_gradient_norm)
-    optimizer.step()
+        nn.utils.clip_grad_norm_(learner.student.parameters(), recipe.optimizer.clip_gradient_norm)
+    learner.optimizer.step()
     return loss.detach()
 
 
@@ -187,39 +185,23 @@ def _is_due(done: int, every: int, last: int) -> bool:
     return done % every == 0 or done == last
 
 
-def _state(step: int, model: nn.Module, ema: MovingAverage, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    return {
-        "step": step,
-        "model": model.state_dict(),
-        "ema": ema.model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-
-
-def _resume(
-    state: dict[str, Any] | None, model: nn.Module, ema: MovingAverage, optimizer: torch.optim.Optimizer
-) -> int:
-    if state is None:
-        return 0
-    model.load_state_dict(state["model"])
-    ema.model.load_state_dict(state["ema"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-def _finish(
-    spec: TrainSpec, card: ModelCard, kept: nn.Module, log: "_Log", loss: float, first_step: int, broken: int
-) -> None:
+def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int, broken: int) -> None:
     """Only the attempt that still owns the folder writes the model, and the summary after it."""
     log.reporter.check_still_ours()
-    finished = card.model_copy(update={"validation_top1": log.validation_top1})
-    write_model(spec.folder_uri, kept.state_dict(), finished)
+    stepped = spec.recipe.resolution_step is not None
+    finished = trained.learner.card.model_copy(
+        update={
+            "validation_top1": log.values["validation_top1"],
+            "train_image_size": spec.recipe.image_size if stepped else None,
+        }
+    )
+    write_model(spec.folder_uri, trained.learner.ema.model.state_dict(), finished)
     summary = TrainSummary(
-        parameters=card.parameters,
+        parameters=finished.parameters,
         resumed_from_step=first_step,
-        images_seen=spec.recipe.steps * log.images_a_step,
-        final_loss=loss,
-        validation_top1=log.validation_top1,
+        images_seen=images_seen(spec),
+        final_loss=float(trained.loss),
+        validation_top1=finished.validation_top1,
         bad_images=broken,
         work_started_at=log.work_started_at,
         work_ended_at=time.time(),
@@ -232,36 +214,38 @@ class _Log:
 
     def __init__(self, spec: TrainSpec, place: _Place, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
-        self.validation_top1 = 0.0
+        self.values: dict[str, float] = {}
         self.work_started_at = 0.0
-        recipe = spec.recipe
-        self.images_a_step = recipe.batch_size + (recipe.unlabeled_batch_size if spec.pseudo_labels else 0)
+        self.total_steps = spec.recipe.total_steps
+        self._images_a_step = images_a_step(spec)
         self._place = place
-        self._steps = recipe.steps
         self._first_step = first_step
-        self._row_every_steps = max(1, recipe.steps // _MAX_METRIC_ROWS, recipe.validate_every_steps // 4)
+        self._row_every_steps = max(1, self.total_steps // _MAX_METRIC_ROWS, spec.recipe.validate_every_steps // 4)
 
     def begin(self) -> None:
+        if self.work_started_at:
+            return
         self.work_started_at = time.time()
         if self._place.is_first:
             self.reporter.begin_work(self.work_started_at)
-            self.reporter.announce(self._steps, "steps")
+            self.reporter.announce(self.total_steps, "steps")
+
+    def validated(self, done: int, loss: torch.Tensor, found: dict[str, float]) -> None:
+        self.values = found
+        self._row(done, loss)
 
     def progress(self, done: int, loss: torch.Tensor) -> None:
         if not self._place.is_first:
             return
-        if done % self._row_every_steps == 0 and done != self._steps:
-            self.row(done, loss)
-        if done % _PROGRESS_EVERY_STEPS == 0 or done == self._steps:
-            self.reporter.update(done, {"loss": float(loss), **self._speed(done), **self._accuracy()})
+        if done % self._row_every_steps == 0 and done != self.total_steps:
+            self._row(done, loss)
+        if done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps:
+            self.reporter.update(done, {"loss": float(loss), **self._speed(done), **self.values})
 
-    def row(self, done: int, loss: torch.Tensor) -> None:
+    def _row(self, done: int, loss: torch.Tensor) -> None:
         if self._place.is_first:
-            self.reporter.log_row(done, {"loss": float(loss), **self._speed(done), **self._accuracy()})
+            self.reporter.log_row(done, {"loss": float(loss), **self._speed(done), **self.values})
 
     def _speed(self, done: int) -> dict[str, float]:
         seconds = max(1e-9, time.time() - self.work_started_at)
-        return {"images_per_second": (done - self._first_step) * self.images_a_step / seconds}
-
-    def _accuracy(self) -> dict[str, float]:
-        return {"validation_top1": self.validation_top1} if self.validation_top1 else {}
+        return {"images_per_second": (done - self._first_step) * self._images_a_step / seconds}

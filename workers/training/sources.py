@@ -86,7 +86,9 @@ class PseudoLabeledSource:
 
     def _read_selection(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
         table = _read_parquet(join_uri(self._pseudo_labels.selection_uri, part_name(shard)), ["row", "copies"])
-        return table["row"].to_numpy(), table["copies"].to_numpy()
+        rows, copies = table["row"].to_numpy(), table["copies"].to_numpy()
+        used = in_fraction(shard, rows, self._pseudo_labels.fraction)
+        return rows[used], copies[used]
 
     def _read(self, shard: int) -> _PseudoShard:
         rows, copies = self._read_selection(shard)
@@ -100,7 +102,8 @@ class PseudoLabeledSource:
             targets=pseudo_targets(
                 _rows_by_k(table["top_probabilities"]),
                 hard=self._recipe.targets == "hard",
-                temperature=self._recipe.temperature,
+                # A fitted temperature is in the label files already.
+                temperature=1.0 if self._recipe.temperature == "fit" else self._recipe.temperature,
             ),
         )
 
@@ -119,6 +122,21 @@ def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float)
         # Relative to a row's largest, so that not all of its powers underflow.
         sharpened = (wide / wide[:, :1]) ** np.float32(1.0 / temperature)
         return np.asarray(sharpened / sharpened.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def in_fraction(shard: int, rows: np.ndarray, fraction: float) -> np.ndarray:
+    """Which rows of a shard belong to the share `fraction` of all: bool (rows,), a larger share has all of a smaller's.
+
+    By a hash of shard and row (splitmix64, Steele et al. 2014).
+    """
+    if fraction >= 1:
+        return np.ones(len(rows), dtype=bool)
+    with np.errstate(over="ignore"):
+        mixed = (np.uint64(shard) << np.uint64(40)) + rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return np.asarray(mixed < np.uint64(fraction * 2**64))
 
 
 Contents = TypeVar("Contents")

@@ -5,32 +5,45 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from workers.data.corruptions import corrupt_by_row
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
-from workers.specs.stages import ModelCard
+from workers.specs.stages import ModelCard, TrainSpec
 
 _BATCH_SIZE = 250
 
 
-def validation_top1(
-    model: nn.Module, manifest_uri: str, card: ModelCard, device: torch.device, rank: int, world_size: int
-) -> float:
-    """Accuracy in 0..1 over the readable images. Every worker calls this, and gets the same answer."""
+def validate(
+    model: nn.Module, spec: TrainSpec, card: ModelCard, device: torch.device, rank: int, world_size: int
+) -> dict[str, float]:
+    """Accuracy in 0..1 over the readable images: `validation_top1`, and with each image under a corruption of its own
+    `validation_corrupted_top1` where the spec asks for it. Every worker calls this, and gets the same answer."""
     synchronize_buffers(model)
-    correct_and_seen = torch.zeros(2, dtype=torch.float64, device=device)
-    manifest = load_manifest(manifest_uri)
+    # Correct, correct under corruption, seen.
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
+    manifest = load_manifest(spec.validation_manifest_uri)
+    start = 0
     for shard_index in range(len(manifest.shards)):
         shard = read_shard(manifest, shard_index)
         images, labels = shard.images[rank::world_size], torch.tensor((shard.labels or [])[rank::world_size])
         for batch in clean_batches(images, card, _BATCH_SIZE, decoders=None):
-            if batch.rows:
-                correct_and_seen[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
-                correct_and_seen[1] += len(batch.rows)
+            if not batch.rows:
+                continue
+            sums[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
+            if spec.validate_corrupted:
+                rows = [start + rank + world_size * row for row in batch.rows]
+                corrupted = np.stack([corrupt_by_row(*pair) for pair in zip(batch.pixels, rows, strict=True)])
+                sums[1] += _count_correct(model, corrupted, labels[batch.rows], card, device)
+            sums[2] += len(batch.rows)
+        start += len(shard.images)
     if world_size > 1:
-        dist.all_reduce(correct_and_seen)
-    correct, seen = correct_and_seen.tolist()
-    return float(correct / max(1.0, seen))
+        dist.all_reduce(sums)
+    clean, corrupted_correct, seen = sums.tolist()
+    found = {"validation_top1": clean / max(1.0, seen)}
+    if spec.validate_corrupted:
+        found["validation_corrupted_top1"] = corrupted_correct / max(1.0, seen)
+    return found
 
 
 def synchronize_buffers(model: nn.Module) -> None:

@@ -99,13 +99,13 @@ def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teach
     predictor = Predictor(teacher_folder, torch.device("cpu"))
     answers = [predictor.predict([buffer.getvalue()] * 4).probabilities for _ in range(3)]
     assert all(np.array_equal(answers[0], other) for other in answers[1:])
-    assert not any(module.training for module in predictor._model.modules())
+    assert not any(module.training for module in predictor.model.modules())
 
 
 def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch):
     seen = []
     predictor = Predictor(teacher_folder, torch.device("cpu"))
-    predictor._model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    predictor.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     image = picture(size=32)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")

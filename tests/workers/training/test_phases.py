@@ -1,0 +1,125 @@
+"""The whole loop in one process: the resolution step, initial weights, resuming, and what validation says."""
+
+import json
+
+import pytest
+import torch
+
+from workers.models.files import load_model, load_state, read_card
+from workers.models.predictor import Predictor
+from workers.specs.recipe import Noise, ResolutionStep
+from workers.specs.stages import FailureReason, TrainSpec, WorkerGroup
+from workers.stage_reporter import StageError
+from workers.training.phases import images_seen, phases_of
+from workers.training.summary import TrainSummary
+
+STEP = ResolutionStep(image_size=24, steps=4, learning_rate=0.001, frozen_share=0.5)
+
+
+def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here, small_recipe):
+    folder, _ = train_here(recipe=small_recipe.model_copy(update={"resolution_step": STEP}))
+    card = read_card(str(folder))
+    assert (card.image_size, card.train_image_size) == (24, 16)
+    summary = TrainSummary.model_validate_json((folder / "train_summary.json").read_text())
+    assert summary.images_seen == 10 * 20
+    assert json.loads((folder / "progress.json").read_text())["total"] == 10
+    assert Predictor(str(folder), "cpu").card.image_size == 24
+
+
+def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe):
+    spec = TrainSpec(
+        run_id="run-1",
+        generation=1,
+        attempt=1,
+        folder_uri="/nowhere",
+        seed=3,
+        model="test_resnet",
+        classes=("a", "b"),
+        recipe=small_recipe.model_copy(update={"resolution_step": STEP, "unlabeled_ratio": 3.0}),
+        labeled_manifest_uri="/nowhere/l",
+        validation_manifest_uri="/nowhere/v",
+        pseudo_labels={"manifest_uri": "/m", "labels_uri": "/l", "selection_uri": "/s"},
+        workers=WorkerGroup(),
+    )
+    first, second = phases_of(spec)
+    assert (first.first_step, first.end_step, second.first_step, second.end_step) == (0, 6, 6, 10)
+    assert first.spec == spec
+    assert second.spec.pseudo_labels is None
+    assert second.recipe.noise == Noise(rand_augment=None, dropout=0, drop_path=0)
+    assert (second.recipe.image_size, second.recipe.optimizer.learning_rate) == (24, 0.001)
+    assert images_seen(spec) == 6 * 80 + 4 * 20
+
+
+def test_frozen_layers_do_not_move(train_here, small_recipe):
+    plain, _ = train_here("plain")
+    stepped, _ = train_here("stepped", small_recipe.model_copy(update={"resolution_step": STEP}))
+    before, after = load_state(str(plain)), load_state(str(stepped))
+    names = [name for name, _ in load_model(str(plain))[0].named_parameters()]
+    frozen, free = names[: len(names) // 2], names[len(names) // 2 :]
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert any(not torch.equal(before[name], after[name]) for name in free)
+
+
+def test_a_vision_transformer_takes_its_position_embeddings_to_the_larger_size(train_here, small_recipe):
+    quiet = small_recipe.model_copy(
+        update={
+            "image_size": 32,
+            "noise": Noise(rand_augment=None, dropout=0, drop_path=0),
+            "resolution_step": ResolutionStep(image_size=48, steps=1),
+        }
+    )
+    folder, _ = train_here(recipe=quiet, model="test_vit")
+    model, card = load_model(str(folder))
+    assert card.model_options == {"img_size": 48}
+    assert model(torch.zeros(1, 3, 48, 48)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("stopped_at", [2, 6, 8])
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(train_here, small_recipe, stopped_at):
+    recipe = small_recipe.model_copy(
+        update={"resolution_step": STEP, "noise": Noise(rand_augment=None, dropout=0, drop_path=0)}
+    )
+    whole, session = train_here("whole", recipe)
+    [state] = [each for each in session.states if each["step"] == stopped_at]
+    resumed, _ = train_here("resumed", recipe, type(session)(state))
+    first, second = load_state(str(whole)), load_state(str(resumed))
+    assert all(torch.allclose(first[name], second[name], atol=1e-5) for name in first)
+
+
+def test_training_may_begin_with_the_weights_of_another_model(train_here, small_recipe):
+    first, _ = train_here("first")
+    still = small_recipe.model_copy(
+        update={"steps": 1, "optimizer": small_recipe.optimizer.model_copy(update={"learning_rate": 1e-12})}
+    ).model_copy(update={"schedule": small_recipe.schedule.model_copy(update={"warmup_steps": 0})})
+    second, _ = train_here("second", still, initial_model_uri=str(first))
+    before, after = load_state(str(first)), load_state(str(second))
+    weights = [name for name, _ in load_model(str(first))[0].named_parameters()]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
+
+
+def test_weights_of_another_architecture_are_refused(train_here):
+    first, _ = train_here("first")
+    with pytest.raises(StageError, match="is a test_resnet, not a test_efficientnet") as refusal:
+        train_here("second", model="test_efficientnet", initial_model_uri=str(first))
+    assert refusal.value.reason is FailureReason.USER_ERROR
+
+
+def test_each_validation_is_told_and_may_end_the_training(train_here):
+    told = []
+
+    def on_validation(step, values):
+        told.append((step, set(values)))
+        if step == 3:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        train_here(on_validation=on_validation, validate_corrupted=True)
+    assert told == [(3, {"validation_top1", "validation_corrupted_top1"})]
+
+
+def test_a_model_is_worse_on_corrupted_images(train_here, small_recipe):
+    told = {}
+    recipe = small_recipe.model_copy(update={"steps": 60, "validate_every_steps": 60, "checkpoint_every_steps": 60})
+    train_here(recipe=recipe, validate_corrupted=True, on_validation=lambda _, values: told.update(values))
+    assert told["validation_corrupted_top1"] < told["validation_top1"]
+    assert told["validation_top1"] > 0.6

@@ -1,0 +1,34 @@
+"""Weights of a model built for one picture size, brought to another."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from workers.specs.stages import FailureReason
+from workers.stage_reporter import StageError
+
+
+def fitted_state(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights as the model takes them: absolute position embeddings are interpolated where sizes differ.
+
+    Raises StageError(USER_ERROR) for any other weight of another shape.
+    """
+    wanted = model.state_dict()
+    fitted: dict[str, torch.Tensor] = {}
+    for name, value in weights.items():
+        shape = wanted[name].shape if name in wanted else value.shape
+        fitted[name] = value if value.shape == shape else _interpolated(model, name, value)
+    return fitted
+
+
+def _interpolated(model: nn.Module, name: str, value: torch.Tensor) -> torch.Tensor:
+    patches = getattr(model, "patch_embed", None)
+    if not name.endswith("pos_embed") or patches is None or value.ndim != 3:
+        message = f"the weight {name} depends on the picture's size: this model cannot be used at another one"
+        raise StageError(FailureReason.USER_ERROR, message)
+    from timm.layers import resample_abs_pos_embed
+
+    prefix = 0 if getattr(model, "no_embed_class", False) else getattr(model, "num_prefix_tokens", 1)
+    resized: torch.Tensor = resample_abs_pos_embed(value, new_size=patches.grid_size, num_prefix_tokens=prefix)
+    return resized

@@ -1,0 +1,118 @@
+"""A model in training: its weights, their moving average, its optimiser, and how it is begun or taken up again."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from workers.models.create import create_model
+from workers.models.files import load_state, model_card, read_card
+from workers.models.other_size import fitted_state
+from workers.specs.recipe import Optimizer
+from workers.specs.stages import FailureReason
+from workers.stage_reporter import StageError
+from workers.training.moving_average import MovingAverage
+from workers.training.phases import Phase
+from workers.training.session import Session
+
+# The name of the option in newer versions of torch, and in older ones.
+_DDP_OPTIONS = signature(DistributedDataParallel.__init__).parameters
+_BUFFERS_OF_THEIR_OWN = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _DDP_OPTIONS else "broadcast_buffers": False
+}
+
+
+class Learner:
+    """The student of one phase. It begins with fresh weights, with `weights`, or with those the spec names.
+
+    Raises StageError(USER_ERROR) where timm cannot build the model, or weights are of another one.
+    """
+
+    def __init__(self, phase: Phase, session: Session, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        spec, recipe = phase.spec, phase.recipe
+        self.model = create_model(
+            spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
+        ).to(session.device, memory_format=torch.channels_last)
+        if weights is None and spec.initial_model_uri is not None:
+            weights = _initial_weights(spec.initial_model_uri, spec.model, spec.classes)
+        if weights is not None:
+            self.model.load_state_dict(fitted_state(self.model, weights))
+        self._frozen = _freeze(self.model, phase.frozen_share)
+        self.ema = MovingAverage(self.model, recipe.ema_decay)
+        self.optimizer = _optimizer(self.model, recipe.optimizer)
+        self.student = _distributed(self.model, session)
+        self.card = model_card(spec, self.model)
+
+    def train_mode(self) -> None:
+        """Noise and batch statistics on; those of frozen layers stay as they are."""
+        self.student.train()
+        for layer in self._frozen:
+            layer.eval()
+
+    def state(self, step: int) -> dict[str, Any]:
+        """All that a checkpoint needs, after `step` steps of all phases."""
+        return {
+            "step": step,
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Takes a checkpoint of this phase up again."""
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _initial_weights(folder_uri: str, model: str, classes: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    try:
+        card = read_card(folder_uri)
+    except FileNotFoundError as error:
+        raise StageError(FailureReason.USER_ERROR, f"there is no model at {folder_uri} to begin with") from error
+    if card.model != model or card.classes != classes:
+        what = f"a {card.model}" if card.model != model else "of other classes"
+        raise StageError(FailureReason.USER_ERROR, f"the model at {folder_uri} to begin with is {what}, not a {model}")
+    return load_state(folder_uri)
+
+
+def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
+    """Freezes the first tensors, and returns the normalisation layers that are frozen as a whole."""
+    parameters = list(model.parameters())
+    for parameter in parameters[: int(share * len(parameters))]:
+        parameter.requires_grad_(False)
+    return [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        and list(layer.parameters())
+        and not any(parameter.requires_grad for parameter in layer.parameters())
+    ]
+
+
+def _distributed(model: nn.Module, session: Session) -> nn.Module:
+    if session.world_size == 1:
+        return model
+    # Running statistics are made equal where they are used, in validation and checkpoints, not at each step.
+    return DistributedDataParallel(
+        model,
+        device_ids=[session.device] if session.device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+        **_BUFFERS_OF_THEIR_OWN,
+    )
+
+
+def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [each for each in trained if each.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
+        )
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)

@@ -1,0 +1,52 @@
+"""The phases of a training: the recipe's own, and after it the resolution step, which is a recipe without noise."""
+
+from dataclasses import dataclass
+
+from workers.specs.recipe import Noise, Recipe, Schedule
+from workers.specs.stages import TrainSpec
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training with a recipe of its own. Its steps count on from the phase before."""
+
+    spec: TrainSpec
+    """The training as if it were this phase alone."""
+    first_step: int
+    end_step: int
+    frozen_share: float = 0.0
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.spec.recipe
+
+
+def phases_of(spec: TrainSpec) -> list[Phase]:
+    """One, or two with a resolution step (Xie et al., section 3.1; Touvron et al. 2019)."""
+    recipe, step = spec.recipe, spec.recipe.resolution_step
+    first = Phase(spec, 0, recipe.steps)
+    if step is None:
+        return [first]
+    later = recipe.model_copy(
+        update={
+            "image_size": step.image_size,
+            "steps": step.steps,
+            "unlabeled_ratio": 0.0,
+            "noise": Noise(rand_augment=None, dropout=0.0, drop_path=0.0),
+            "optimizer": recipe.optimizer.model_copy(update={"learning_rate": step.learning_rate}),
+            "schedule": Schedule(kind="cosine", warmup_steps=0),
+            "resolution_step": None,
+        }
+    )
+    labeled_only = spec.model_copy(update={"recipe": later, "pseudo_labels": None, "seed": spec.seed + 1})
+    return [first, Phase(labeled_only, recipe.steps, recipe.total_steps, step.frozen_share)]
+
+
+def images_seen(spec: TrainSpec) -> int:
+    """Images of all steps of all phases, over all workers."""
+    return sum(images_a_step(phase.spec) * phase.recipe.steps for phase in phases_of(spec))
+
+
+def images_a_step(spec: TrainSpec) -> int:
+    """Labeled and pseudo-labeled ones, over all workers."""
+    return spec.recipe.batch_size + (spec.recipe.unlabeled_batch_size if spec.pseudo_labels else 0)
