@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workers.data.confidence_bins import BINS, bin_of
 from workers.specs.stages import Metrics
-
-CALIBRATION_BINS = 15
-"""Equal-width bins (lower, upper] of confidence (Guo et al. 2017, section 2)."""
-
 
 _PACKED = np.dtype([("truth", "<i4"), ("predicted", "<i4"), ("confidence", "<f4"), ("in_top5", "?")])
 
@@ -59,16 +56,16 @@ class MetricSums:
     def __init__(self, classes: int) -> None:
         self._confusion = np.zeros((classes, classes), dtype=np.int64)
         self._in_top5 = 0
-        self._bin_images = np.zeros(CALIBRATION_BINS, dtype=np.int64)
-        self._bin_correct = np.zeros(CALIBRATION_BINS, dtype=np.int64)
-        self._bin_confidence = np.zeros(CALIBRATION_BINS, dtype=np.float64)
+        self._bin_images = np.zeros(BINS, dtype=np.int64)
+        self._bin_correct = np.zeros(BINS, dtype=np.int64)
+        self._bin_confidence = np.zeros(BINS, dtype=np.float64)
 
     def add(self, judged: Judged) -> None:
         """Adds some images."""
         np.add.at(self._confusion, (judged.truth, judged.predicted), 1)
         self._in_top5 += int(judged.in_top5.sum())
         confidence = judged.confidence.astype(np.float64)
-        bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+        bins = bin_of(confidence)
         np.add.at(self._bin_images, bins, 1)
         np.add.at(self._bin_correct, bins, judged.truth == judged.predicted)
         np.add.at(self._bin_confidence, bins, confidence)

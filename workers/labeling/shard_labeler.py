@@ -10,10 +10,15 @@ from workers.specs.stages import LabelSpec
 class ShardLabeler:
     """The teacher of `spec`, un-noised, on clean images."""
 
-    def __init__(self, spec: LabelSpec) -> None:
+    def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
         self._spec = spec
         self._manifest = load_manifest(spec.manifest_uri)
-        self._predictor = Predictor(spec.model_uri, cpus=spec.pool.cpus_per_actor, batch_size=spec.batch_size)
+        self._predictor = Predictor(
+            spec.model_uri,
+            cpus=spec.pool.cpus_per_actor,
+            batch_size=spec.batch_size,
+            temperature=temperature,
+        )
 
     def __call__(self, shard_index: int) -> bytes:
         """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError."""

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from workers.artifact_io import list_files
+from workers.labeling.calibration import calibrate
 from workers.labeling.label_files import LabelSummary, read_summary
 from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
@@ -29,7 +30,9 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     resumed = len(summaries)
     missing = [index for index in range(len(manifest.shards)) if index not in summaries]
     logger.info("%d shards to label, %d labeled before", len(missing), resumed)
-    images_per_second = _label(spec, missing, summaries, reporter)
+    calibration = calibrate(spec)
+    temperature = 1.0 if calibration is None else calibration.temperature
+    images_per_second = _label(spec, temperature, missing, summaries, reporter)
 
     images = sum(summary.rows for summary in summaries.values())
     bad = sum(summary.bad for summary in summaries.values())
@@ -45,6 +48,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         shards_resumed=resumed,
         mean_confidence=sum(summary.confidence_sum for summary in summaries.values()) / max(1, images - bad),
         images_per_second=images_per_second,
+        calibration=calibration,
     )
 
 
@@ -61,12 +65,18 @@ def _earlier_summaries(spec: LabelSpec, manifest: DatasetManifest) -> dict[int, 
         }
 
 
-def _label(spec: LabelSpec, missing: list[int], summaries: dict[int, LabelSummary], reporter: StageReporter) -> float:
+def _label(
+    spec: LabelSpec,
+    temperature: float,
+    missing: list[int],
+    summaries: dict[int, LabelSummary],
+    reporter: StageReporter,
+) -> float:
     """Labels the missing shards, adds their summaries, and returns the images a second of work."""
     done_before = sum(summary.rows for summary in summaries.values())
     done, clock = done_before, WorkClock(reporter)
     reporter.update(done)
-    for shard in map_shards(partial(_make_labeler, spec), missing, spec.pool):
+    for shard in map_shards(partial(_make_labeler, spec, temperature), missing, spec.pool):
         summaries[shard.shard_index] = LabelSummary.model_validate_json(shard.payload)
         done += summaries[shard.shard_index].rows
         clock.add(shard.started_at, shard.ended_at)
@@ -74,7 +84,7 @@ def _label(spec: LabelSpec, missing: list[int], summaries: dict[int, LabelSummar
     return clock.rate(done - done_before)
 
 
-def _make_labeler(spec: LabelSpec) -> ShardFunction:
+def _make_labeler(spec: LabelSpec, temperature: float) -> ShardFunction:
     from workers.labeling.shard_labeler import ShardLabeler  # torch, in the actors only
 
-    return ShardLabeler(spec)
+    return ShardLabeler(spec, temperature)

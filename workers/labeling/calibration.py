@@ -1,0 +1,86 @@
+"""Calibrates a teacher before it labels: its logits on validation images from the pool, a fit, a diagram, a file."""
+
+import io
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.labeling.temperature import fit_temperature
+from workers.models.bad_data import require_manifest
+from workers.models.shard_pool import ShardFunction, map_shards
+from workers.specs.stages import RELIABILITY_FILE, Calibration, FailureReason, LabelSpec, ReliabilityBin
+from workers.stage_reporter import StageError
+
+CALIBRATION_FILE = "calibration.json"
+"""Written before the first label file: a rerun labels with the same temperature."""
+
+
+def calibrate(spec: LabelSpec) -> Calibration | None:
+    """The teacher's temperature; the one an earlier attempt fitted, where there is one. None where none is asked for.
+
+    Raises StageError(BAD_DATA) where no validation image can be read.
+    """
+    if spec.calibration_manifest_uri is None:
+        return None
+    data = read_bytes_if_there(join_uri(spec.folder_uri, CALIBRATION_FILE))
+    if data is not None:
+        return Calibration.model_validate_json(data)
+    manifest = require_manifest(spec.calibration_manifest_uri)
+    classes = len(manifest.classes)
+    parts = [
+        np.frombuffer(shard.payload, dtype=np.float32).reshape(-1, classes + 1)
+        for shard in map_shards(partial(_make_collector, spec), range(len(manifest.shards)), spec.pool)
+    ]
+    table = np.concatenate([np.empty((0, classes + 1), dtype=np.float32), *parts])
+    if not len(table):
+        raise StageError(FailureReason.BAD_DATA, f"no image of {spec.calibration_manifest_uri} can be read")
+    # Shards come in any order; a sum of them does not depend on it once they are sorted.
+    table = table[np.lexsort(table.T)]
+    fitted = fit_temperature(table[:, :-1], table[:, -1].astype(np.int64))
+    write_bytes(join_uri(spec.folder_uri, RELIABILITY_FILE), reliability_diagram(fitted))
+    write_bytes(join_uri(spec.folder_uri, CALIBRATION_FILE), fitted.model_dump_json().encode())
+    return fitted
+
+
+def reliability_diagram(calibration: Calibration) -> bytes:
+    """An SVG document: accuracy by confidence, before and after the fit."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    before = f"before: error {100 * calibration.error_before:.1f} %"
+    after = f"after, temperature {calibration.temperature:.2f}: error {100 * calibration.error_after:.1f} %"
+    _draw(axes[0], calibration.bins_before, before)
+    _draw(axes[1], calibration.bins_after, after)
+    axes[0].set_ylabel("accuracy")
+    axes[0].legend(loc="upper left", frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _draw(axes: Any, bins: tuple[ReliabilityBin, ...], title: str) -> None:
+    filled = [each for each in bins if each.images]
+    widths = [each.upper - each.lower for each in filled]
+    lefts = [each.lower for each in filled]
+    axes.bar(lefts, [each.accuracy for each in filled], widths, align="edge", color="tab:blue", label="accuracy")
+    axes.plot(
+        [each.confidence for each in filled],
+        [each.confidence for each in filled],
+        "o",
+        color="tab:orange",
+        label="mean confidence",
+    )
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence")
+    axes.set_title(title, loc="left", fontsize=10)
+
+
+def _make_collector(spec: LabelSpec) -> ShardFunction:
+    from workers.labeling.logit_collector import LogitCollector  # torch, in the actors only
+
+    return LogitCollector(spec)
