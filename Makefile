@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
-.PHONY: demo test test-unit lint format benchmark-accuracy model-catalog clean
+.PHONY: demo test test-unit lint format benchmark-accuracy benchmark-robustness benchmark-search \
+	benchmark-ablation model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -31,6 +32,10 @@ format: $(READY)
 SEEDS ?= 0 1 2 3 4
 benchmark-accuracy: $(READY)
 	$(BIN)/python -m benchmarks.accuracy $(SEEDS)
+
+# What the noise is worth, on the demo's digits; they share their runs, and go on where they were interrupted.
+benchmark-robustness benchmark-search benchmark-ablation: $(READY)
+	$(BIN)/python -m benchmarks.studies $(@:benchmark-%=%)
 
 model-catalog: $(READY)
 	$(BIN)/python -m service.model_catalog.generate

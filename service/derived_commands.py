@@ -85,6 +85,9 @@ class DerivedCommands:
             generation = _last_student(session, run_id) if request.generation is None else request.generation
             config, plan = _source(session, run_id, generation, "run_id", "generation")
             model, recipe = _student(session, run_id, generation)
+            model, recipe = request.model or model, request.recipe or recipe
+            check_model("model", model, self._models())
+            check_noise("recipe", recipe, model, self._models())
             smaller = request.settings.smaller_student
             if smaller is not None:
                 check_model("settings.smaller_student", smaller, self._models())

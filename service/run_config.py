@@ -175,4 +175,6 @@ class AblationRequest(Frozen):
     generation: int | None = Field(default=None, ge=1, description="Whose student; default: the last one's.")
     name: Name | None = None
     settings: AblationSettings = AblationSettings()
+    model: str | None = Field(default=None, description="Of the full student; default: the generation's.")
+    recipe: Recipe | None = Field(default=None, description="Of the full student; default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
