@@ -23,6 +23,12 @@ from workers.models.files import write_model
 from workers.models.predictor import Predictor
 from workers.models.shard_pool import ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.robustness import (
+    AdversarialSettings,
+    CorruptionSettings,
+    RobustnessSettings,
+    StabilitySettings,
+)
 from workers.specs.stages import ActorPool, EvaluateSpec, FailureReason, Metrics, ModelCard, PseudoLabelTruth
 from workers.stage_reporter import StageError, StageReporter
 
@@ -185,6 +191,50 @@ def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World):
     with pytest.raises(StageError, match="classes") as caught:
         Evaluator(world.spec(manifest_uri=other))
     assert caught.value.reason is FailureReason.USER_ERROR
+
+
+SMALL = RobustnessSettings(
+    corruptions=CorruptionSettings(kinds=("fog", "contrast"), severities=(1, 5), sample=12),
+    stability=StabilitySettings(kinds=("rotate", "gaussian_noise"), frames=3, sample=4),
+    adversarial=AdversarialSettings(epsilons=(2.0,), pgd_steps=2, sample=6),
+)
+
+
+def test_robustness_is_measured_on_the_readable_images_and_is_the_same_each_time(world: World):
+    first, again = (run(world.spec(robustness=SMALL, seed=seed)).robustness for seed in (1, 2))
+    assert first == again
+    assert first.corruptions.images == 11
+    assert set(first.corruptions.errors) == {"fog", "contrast"}
+    assert first.corruptions.mean_corruption_error == first.stability.mean_flip_rate == 100
+    assert first.reference == "r-g1"
+    assert [attack.attack for attack in first.adversarial.attacks] == ["fgsm", "pgd"]
+
+
+def test_a_model_measured_against_itself_has_an_mce_of_100(world: World):
+    result = run(world.spec(robustness=SMALL))
+    (world.root / "reference.json").write_text(result.model_dump_json())
+    reference = {"model_id": "r-g0", "result_uri": str(world.root / "reference.json")}
+    again = run(world.spec(robustness=SMALL, reference=reference)).robustness
+    assert again.reference == "r-g0"
+    assert again.corruptions.mean_corruption_error == pytest.approx(100)
+
+
+def test_a_reference_that_is_not_there_is_named_before_any_work(world: World):
+    reference = {"model_id": "r-g0", "result_uri": str(world.root / "nothing.json")}
+    with pytest.raises(StageError, match="reference r-g0 cannot be read") as caught:
+        run(world.spec(robustness=SMALL, reference=reference))
+    assert caught.value.reason is FailureReason.USER_ERROR
+
+
+def test_an_external_set_is_judged_among_its_own_classes(world: World):
+    manifest = world.write_dataset("wild", [world.images[0][:2]], [[1, 1]], classes=("b", "a"))
+    external = [{"name": "wild", "manifest_uri": manifest, "class_map": None}]
+    found = run(world.spec(external=external)).external["wild"]
+    predictor = Predictor(str(world.root / "model"), "cpu")
+    among = predictor.predict(world.images[0][:2]).probabilities[:, [1, 0]]
+    assert found.images == 2
+    assert found.top1 == pytest.approx(float((among.argmax(axis=1) == 0).mean()))
+    assert set(found.per_class) == {"a", "b"}
 
 
 @pytest.fixture
