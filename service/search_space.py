@@ -25,6 +25,7 @@ def searched_models(
     def size(name: str) -> int:
         return parameters_with_head(catalog[name], num_classes)
 
-    smallest = 0 if teacher is None else size(teacher)
-    found = {name for name in space_models(space, catalog) if size(name) >= smallest}
+    named = set(space_models(space, catalog))
+    smallest = size(teacher) if teacher is not None and named else 0
+    found = {name for name in named if size(name) >= smallest}
     return tuple(sorted(found, key=lambda name: (size(name), name)))

@@ -18,6 +18,8 @@ from sqlalchemy import text
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
+from service.derived_commands import DerivedCommands
+from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
 from service.ray_jobs import RayJobs
 from service.reconcile.loop import Reconciler
@@ -31,16 +33,21 @@ from service.store.migrate import upgrade
 from service.store.tables import Table
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
+from workers.specs.ablation import AblationOutcome
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.search import SearchOutcome, Trial, TrialParameters
 from workers.specs.stages import (
     FAILURE_FILE,
     RESULT_FILE,
     STAGE_SPEC,
+    AblateResult,
+    AnyStageResult,
     AnyStageSpec,
     EvaluateResult,
     FailureReason,
     LabelResult,
     Metrics,
+    SearchResult,
     SelectResult,
     StageFailure,
     StageTiming,
@@ -135,9 +142,7 @@ class FakeRay:
         return 200, json.dumps(self.jobs[job_id])
 
 
-def make_result(
-    spec: AnyStageSpec, timing: StageTiming | None = None
-) -> TrainResult | LabelResult | SelectResult | EvaluateResult:
+def make_result(spec: AnyStageSpec, timing: StageTiming | None = None) -> AnyStageResult:
     """A plausible result of any stage."""
     timing = timing or StageTiming(entered_at=STARTED_AT, work_started_at=STARTED_AT, work_ended_at=STARTED_AT)
     common: dict[str, Any] = {"attempt": spec.attempt, "timing": timing}
@@ -185,8 +190,33 @@ def make_result(
                 copies=8,
                 classes=(),
             )
+        case "search":
+            trial = Trial(
+                number=0,
+                state="finished",
+                parameters=TrialParameters(
+                    model="large", rand_augment_n=1, rand_augment_m=3, dropout=0, drop_path=0, unlabeled_ratio=7
+                ),
+                model_parameters=1000,
+                multiply_adds=10,
+                steps=10,
+            )
+            outcome = SearchOutcome(
+                trials=(trial,),
+                best_trial=0,
+                model="large",
+                recipe=spec.base.recipe.model_copy(update={"unlabeled_ratio": 7.0}),
+                steps_run=10,
+                steps_of_full_trials=10,
+                pareto_front=(0,),
+                excluded_models=(),
+            )
+            return SearchResult(**common, outcome=outcome)
         case "evaluate":
             return EvaluateResult(**common, metrics=metrics, bad_images=0)
+        case "ablate":
+            outcome_of_ablation = AblationOutcome(teacher_error=0.5, lines=(), left_out={}, trainings=())
+            return AblateResult(**common, outcome=outcome_of_ablation)
 
 
 @pytest.fixture
@@ -356,6 +386,8 @@ class Workbench:
     clock: FakeClock
     commands: RunCommands
     queries: RunQueries
+    derived_commands: DerivedCommands
+    derived_queries: DerivedQueries
 
     def add_dataset(
         self,
@@ -437,6 +469,8 @@ def bench(
         clock=clock,
         commands=RunCommands(database, settings, clock, CATALOG),
         queries=RunQueries(database, settings, ray_jobs),
+        derived_commands=DerivedCommands(database, settings, clock, CATALOG),
+        derived_queries=DerivedQueries(database, settings),
     )
     bench.add_dataset("ds-labeled", "labeled")
     bench.add_dataset("ds-unlabeled", "unlabeled")

@@ -228,7 +228,7 @@ def test_a_reference_that_is_not_there_is_named_before_any_work(world: World):
 
 def test_an_external_set_is_judged_among_its_own_classes(world: World):
     manifest = world.write_dataset("wild", [world.images[0][:2]], [[1, 1]], classes=("b", "a"))
-    external = [{"name": "wild", "manifest_uri": manifest, "class_map": None}]
+    external = ({"name": "wild", "manifest_uri": manifest, "class_map": None},)
     found = run(world.spec(external=external)).external["wild"]
     predictor = Predictor(str(world.root / "model"), "cpu")
     among = predictor.predict(world.images[0][:2]).probabilities[:, [1, 0]]
