@@ -1,0 +1,152 @@
+"""A run with everything that is measured, a search that is killed and goes on, and an ablation: on a real Ray."""
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+from workers.models.files import read_card
+from workers.specs.search import COST_FILE, HEAT_MAP_FILE
+from workers.specs.stages import RELIABILITY_FILE
+
+ROBUSTNESS = {
+    "corruptions": {"kinds": ["gaussian_noise", "defocus_blur", "contrast"], "severities": [1, 5], "sample": 60},
+    "stability": {"kinds": ["rotate", "shot_noise"], "frames": 4, "sample": 20},
+    "adversarial": {"epsilons": [4.0], "pgd_steps": 3, "sample": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def measured(client, small_run, digits):
+    config = small_run()
+    recipe = config["student_recipe"]
+    config["student_recipe"] = {
+        **recipe,
+        "temperature": "fit",
+        "resolution_step": {"image_size": 32, "steps": 10, "learning_rate": 0.0005, "frozen_share": 0.3},
+    }
+    run = client.create_run(
+        {
+            **config,
+            "evaluation": {
+                "robustness": ROBUSTNESS,
+                "external": [{"name": "validation", "dataset": digits["validation"]}],
+            },
+            "gate": {"conditions": ["top1 > 0.01", "mce <= previous + 500"]},
+        }
+    )
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    return run
+
+
+def result_of(run, generation: int, stage: str) -> dict:
+    return next(s.result for s in stages_of(run) if s.generation == generation and s.name == stage)
+
+
+def test_robustness_is_measured_against_generation_0(measured):
+    teacher, student = (result_of(measured, generation, "evaluate")["robustness"] for generation in (0, 1))
+    assert teacher["reference"] == student["reference"] == f"{measured.id}-g0"
+    assert teacher["corruptions"]["mean_corruption_error"] == teacher["stability"]["mean_flip_rate"] == 100
+    assert student["corruptions"]["mean_corruption_error"] != 100
+    assert student["corruptions"]["images"] == 60
+    assert {attack["attack"] for attack in student["adversarial"]["attacks"]} == {"fgsm", "pgd"}
+    assert result_of(measured, 1, "evaluate")["external"]["validation"]["images"] > 0
+    assert measured.generation_details[1].promoted is True
+
+
+def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack):
+    calibration = result_of(measured, 1, "label")["calibration"]
+    assert calibration["loss_after"] <= calibration["loss_before"]
+    path = f"{stack.api_url}/runs/{measured.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
+    picture = httpx.get(path)
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
+
+
+def test_the_student_ended_at_the_larger_size(measured):
+    result = result_of(measured, 1, "train")
+    assert (result["train_image_size"], result["test_image_size"], result["steps"]) == (28, 32, 50)
+    card = read_card(measured.generation_details[1].model.uri)
+    assert (card.image_size, card.train_image_size) == (32, 28)
+
+
+def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, client, stack):
+    search = client.create_search(
+        {
+            "run_id": measured.id,
+            "generation": 1,
+            "settings": {
+                "space": {
+                    "rand_augment_n": {"low": 1, "high": 2},
+                    "rand_augment_m": {"low": 0, "high": 12, "step": 4},
+                    "models": ["test_resnet", "test_efficientnet"],
+                },
+                "trials": 4,
+                "steps_fraction": 0.5,
+                "max_parallel": 1,
+            },
+        }
+    )
+    wait_until(client, search.id, is_at("g1-search", done=2))
+    ended_before = {t.number: t for t in client.get_search(search.id).trials if t.state != "running"}
+    os.kill(the_driver_of(stack.pid_of("ray"), search.id), signal.SIGKILL)
+    run = wait_until(client, search.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    assert len(stages_of(run)[0].attempts) == 2
+
+    found = client.get_search(search.id)
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
+    assert {number: found.trials[number] for number in ended_before} == ended_before
+    assert found.trials[0].parameters.rand_augment_m == 9
+    assert found.trials[0].state == "finished"
+    assert found.outcome.steps_run <= found.outcome.steps_of_full_trials
+    assert [Path(path).name for path in found.pictures] == [HEAT_MAP_FILE, COST_FILE]
+    for path in found.pictures:
+        assert "<svg" in httpx.get(stack.api_url + path).text
+
+
+def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client):
+    search = client.create_search(
+        {
+            "run_id": measured.id,
+            "generation": 1,
+            "settings": {"trials": 1, "steps_fraction": 0.25, "workers_per_trial": 2},
+        }
+    )
+    ablation = client.create_ablation(
+        measured.id,
+        {
+            "settings": {
+                "variants": ["no_noise", "no_filter", "teacher_initialisation", "ratio_3"],
+                "seeds": 1,
+                "steps_fraction": 0.25,
+            }
+        },
+    )
+    for started in (search, ablation):
+        run = wait_until(client, started.id, has_ended)
+        assert run.state == "succeeded", run.state_reason
+    [trial] = client.get_search(search.id).trials
+    assert (trial.state, trial.steps) == ("finished", 10)
+    outcome = client.get_ablation(ablation.id).outcome
+    assert [line.variant for line in outcome.lines] == [
+        "full",
+        "no_noise",
+        "no_filter",
+        "teacher_initialisation",
+        "ratio_3",
+    ]
+    assert {line.variant: line.same_as for line in outcome.lines}["ratio_3"] == "full"
+    assert outcome.teacher_error == pytest.approx(1 - measured.generation_details[0].model.test_top1)
+
+
+def the_driver_of(ray_pid: int, run_id: str) -> int:
+    for process in psutil.Process(ray_pid).children(recursive=True):
+        command = process.cmdline()
+        if "workers.entrypoint" in command and any(run_id in part for part in command):
+            return process.pid
+    raise pytest.fail("the job's driver was not found")
