@@ -107,6 +107,8 @@ function stageBlock(stage, now) {
       el("span", {}, progress ? `${count(progress.done)} / ${count(progress.total)} ${progress.unit}` : ""),
       attempt ? jobLink(attempt) : null),
     numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
+    ...pictures(stage).map((name) => el("img", { class: "picture", alt: name.replaceAll("_", " ").replace(".svg", ""),
+      src: `/runs/${stage.run_id}/generations/${stage.generation}/stages/${stage.name}/pictures/${name}` })),
     ...stage.attempts.filter((each) => each.failure_message || each.failure_reason).map((each) =>
       el("div", { class: "failure" },
         `attempt ${each.number}: ${[each.failure_reason, each.failure_message].filter(Boolean).join(": ")}`)));
@@ -118,6 +120,11 @@ function jobLink(attempt) {
     /^https?:\/\//.test(attempt.dashboard_url ?? "")
       ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
       : el("span", { class: "mono" }, attempt.submission_id));
+}
+
+function pictures(stage) {
+  if (stage.name === "search" && stage.result) return ["rand_augment.svg", "accuracy_by_cost.svg"];
+  return stage.name === "label" && stage.result?.calibration ? ["reliability.svg"] : [];
 }
 
 function liveNumbers(values) {
@@ -136,7 +143,10 @@ function stageTime(stage, now) {
 }
 
 function resultTable(generations) {
-  const head = ["Generation", "Model", "Parameters", "Test accuracy", "Error reduction", "Kept of labeled"];
+  const measured = generations.some((generation) => robustness(generation));
+  const gated = generations.some((generation) => generation.promoted !== null);
+  const head = ["Generation", "Model", "Parameters", "Test accuracy", "Error reduction", "Kept of labeled",
+    ...(measured ? ["mCE %", "Flip rate %"] : []), ...(gated ? ["May teach"] : [])];
   const teacher = testAccuracy(generations[0]);
   const rows = generations.map((generation) => {
     const accuracy = testAccuracy(generation);
@@ -145,11 +155,15 @@ function resultTable(generations) {
       ? percent((accuracy - teacher) / (1 - teacher)) : "–";
     return [
       `${generation.number} ${generation.number === 0 ? "teacher" : "student"}`,
-      generation.plan.model,
+      generation.model?.model ?? generation.plan.model,
       generation.model ? count(generation.model.parameters) : "–",
       accuracy === null ? "–" : percent(accuracy),
       reduction,
       selected ? `${count(selected.kept)} of ${count(selected.images_labeled)}` : "–",
+      ...(measured ? [
+        fixed(robustness(generation)?.corruptions?.mean_corruption_error),
+        fixed(robustness(generation)?.stability?.mean_flip_rate)] : []),
+      ...(gated ? [generation.promoted === null ? "–" : generation.promoted ? "yes" : `no: ${generation.gate_reason}`] : []),
     ];
   });
   return el("table", {},
@@ -186,6 +200,14 @@ function curve(points) {
 }
 
 // ---- numbers ----
+
+function robustness(generation) {
+  return generation.stages.find((stage) => stage.name === "evaluate")?.result?.robustness ?? null;
+}
+
+function fixed(value) {
+  return value === undefined || value === null ? "–" : value.toFixed(1);
+}
 
 function testAccuracy(generation) {
   return generation?.model?.test_top1 ?? null;
