@@ -91,7 +91,7 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
             },
         }
     )
-    wait_until(client, search.id, is_at("g1-search", done=2))
+    wait_until(client, search.id, is_at("g1-search", done=1))
     ended_before = {t.number: t for t in client.get_search(search.id).trials if t.state != "running"}
     os.kill(the_driver_of(stack.pid_of("ray"), search.id), signal.SIGKILL)
     run = wait_until(client, search.id, has_ended)

@@ -23,10 +23,15 @@ def fit(
     entered_at: float,
     callbacks: Sequence[UserCallback] = (),
 ) -> None:
-    """Trains to the end, from the last checkpoint if there is one. Must be called in a Ray actor."""
+    """Trains to the end, from the last checkpoint if there is one. Must be called in a Ray actor.
+
+    With `callbacks` it is part of something that may end this actor at any time, as a search stops a trial: the
+    workers' placement group is then removed by a process of Ray Train's own.
+    """
     spec = STAGE_SPEC.validate_json(spec_json)
     assert isinstance(spec, TrainSpec)
-    trainer = _InProcessTorchTrainer(
+    trainer_class = _StoppableTorchTrainer if callbacks else _InProcessTorchTrainer
+    trainer = trainer_class(
         train_on_worker,
         train_loop_config={"spec": spec_json, "entered_at": entered_at},
         scaling_config=_scaling(spec.workers),
@@ -49,15 +54,22 @@ class _InProcessTorchTrainer(TorchTrainer):
     detached one that removes the placement group should the controller die: ours is in the job, which Ray cleans up.
     """
 
+    _UNUSED: tuple[type, ...] = (DatasetsCallback, PlacementGroupCleanerCallback)
+
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        unused = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, unused)]
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, self._UNUSED)]
 
     def _initialize_and_run_controller(self, **controller_options: Any) -> Result:
         controller = TrainController(**controller_options)
         asyncio.run(controller.run())
         result: Result = controller.get_result()
         return result
+
+
+class _StoppableTorchTrainer(_InProcessTorchTrainer):
+    """Its actor may be killed while the job goes on: a placement group lives as long as the job."""
+
+    _UNUSED = (DatasetsCallback,)
 
 
 def _scaling(group: WorkerGroup) -> ScalingConfig:
