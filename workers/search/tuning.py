@@ -73,7 +73,7 @@ def run_trials(
     workers = shape.workers
     alone = workers.num_workers == 1
     alone_needs = {"cpu": workers.cpus_per_worker, "gpu": workers.gpus_per_worker}
-    # With a group the workers ask for the CPUs: the trial itself only waits for them. Tune wants it to ask for something.
+    # With a group its workers ask for the CPUs. The trial only waits for them, but Tune wants it to ask for something.
     resources = alone_needs if alone else {"memory": 1 << 20}
     parallel = max_parallel if alone else min(max_parallel or 1_000_000, _groups_that_fit(shape))
     tuner = tune.Tuner(
