@@ -17,6 +17,9 @@ PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))
 # Their published strengths do not rise evenly: elastic changes from large waves to small ones, coarse pixels fall on
 # the grid or beside it, frost has another pane each time.
 UNEVEN = {"elastic_transform", "pixelate", "frost"}
+# Fog grows thicker as its clouds grow rougher, snow's flakes fall where they fall: a middle severity may change a
+# little less than the one below it.
+NEARLY_EVEN = {"fog": 3.0, "snow": 3.0}
 
 
 def photograph(size: int) -> np.ndarray:
@@ -46,7 +49,7 @@ def test_a_higher_severity_changes_more(kind, size):
     assert changes[0] > 1
     if kind not in UNEVEN:
         assert changes[-1] > changes[0]
-        assert all(later > earlier - 1.0 for earlier, later in pairwise(changes)), changes
+        assert all(later > earlier - NEARLY_EVEN.get(kind, 1.0) for earlier, later in pairwise(changes)), changes
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
