@@ -30,7 +30,10 @@ class Sampler:
         self._asked: dict[int, OptunaTrial] = {}
 
     def draw(self, number: int) -> Draw:
-        """A new point for trial `number`."""
+        """A point for trial `number`, in the place of an earlier one that was drawn for it."""
+        refused = self._asked.pop(number, None)
+        if refused is not None:
+            self._study.tell(refused, state=OptunaState.FAIL)
         asked = self._study.ask(self._space)
         self._asked[number] = asked
         return dict(asked.params)

@@ -14,6 +14,9 @@ from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint
 from workers.specs.stages import SearchSpec, TrainSpec, WorkerGroup
 from workers.stage_reporter import StageReporter
 
+_DRAWS_FOR_A_NEW_POINT = 100
+"""A trial is deterministic: a point tried before says nothing new, and is tried again only where the space is full."""
+
 
 class TrialBook:
     """Proposes trainings and writes down what becomes of them. The driver's: not thread-safe.
@@ -98,7 +101,12 @@ class TrialBook:
             return self._default
         if not self._space:
             return drawn_parameters({}, self._default, self._models)
-        return drawn_parameters(self._sampler.draw(number), self._default, self._models)
+        taken = {trial.parameters for trial in self._trials.values()}
+        for _ in range(_DRAWS_FOR_A_NEW_POINT):
+            parameters = drawn_parameters(self._sampler.draw(number), self._default, self._models)
+            if parameters not in taken:
+                break
+        return parameters
 
     def _train_spec(self, number: int, parameters: TrialParameters) -> TrainSpec:
         base, settings = self._spec.base, self._spec.settings

@@ -1,5 +1,6 @@
 """The search without Ray: space, sampler, the book of trials, early stopping, and what comes out."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,29 @@ def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path):
         halving.on_trial_add(None, trial)
         verdicts[number] = halving.on_trial_result(None, trial, {"step": 10, "validation_top1": accuracy})
     assert verdicts == {0: "CONTINUE", 1: "CONTINUE", 2: "STOP", 3: "CONTINUE"}
+
+
+@given(st.lists(st.floats(0, 1), min_size=16, max_size=16, unique=True), st.sampled_from([2, 3, 4]))
+@settings(max_examples=60, deadline=None)
+def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies, factor):
+    with tempfile.TemporaryDirectory() as folder:
+        spec = search_spec(Path(folder), early_stopping=EarlyStopping(reduction_factor=factor))
+    halving = scheduler(spec, "validation_top1", [])
+    for number, accuracy in enumerate(accuracies, start=1):
+        trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
+        halving.on_trial_add(None, trial)
+        verdict = halving.on_trial_result(None, trial, {"step": 10, "validation_top1": accuracy})
+        rank = sum(accuracy < other for other in accuracies[:number])
+        assert (verdict == "CONTINUE") == (rank < max(1, number // factor))
+
+
+def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path):
+    space = SearchSpace(rand_augment_n=IntRange(low=1, high=2), rand_augment_m=IntRange(low=3, high=9, step=3))
+    spec = search_spec(tmp_path, space=space, trials=7)
+    play(book_of(spec, {"small": COSTS["small"]}), {number: [0.9 if number == 3 else 0.1] * 9 for number in range(7)})
+    tried = [each.parameters for each in read_trials(spec).values()]
+    assert len(tried) == 7
+    assert len(set(tried)) == 6
 
 
 def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path):
