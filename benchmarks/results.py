@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.notes import NOTES
+
 RESULTS_PATH = Path(__file__).with_name("results.json")
 REPORT_PATH = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("ray", "torch", "timm", "pyarrow")
@@ -53,6 +55,8 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
         lines += ["", f"## `{command}`", "", f"{first['date']}, {first['machine']}; {versions}", ""]
         lines += ["| figure | value | spread | runs | unit | beside |", "| --- | --- | --- | --- | --- | --- |"]
         lines += [_line(each) for each in group]
+        if command in NOTES:
+            lines += ["", NOTES[command]]
     return "\n".join(lines) + "\n"
 
 
