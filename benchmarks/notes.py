@@ -14,7 +14,7 @@ NOTES: dict[str, str] = {
     ),
     "make benchmark-robustness": (
         "mCE and mean flip rate are relative to each run's own teacher, as the paper's are to AlexNet: the ratio says "
-        "how much of the teacher's is left. The paper's student keeps 62 % of its supervised model's mCE (45.7 to 28.3) "
-        "and 44 % of its mean flip rate (27.8 to 12.2), after 300 million images."
+        "how much of the teacher's is left. The paper's student keeps 62 % of its supervised model's mCE (45.7 to "
+        "28.3) and 44 % of its mean flip rate (27.8 to 12.2), after 300 million images."
     ),
 }
