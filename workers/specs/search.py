@@ -76,7 +76,7 @@ _BOUNDS = (
 class EarlyStopping(Frozen):
     """Asynchronous successive halving over steps (Li et al. 2018)."""
 
-    reduction_factor: int = Field(default=3, ge=2, le=16, description="One trial in so many goes on at each rung.")
+    reduction_factor: int = Field(default=4, ge=2, le=16, description="One trial in so many goes on at each rung.")
     first_rung: float = Field(default=1 / 9, gt=0, lt=1, description="Share of a trial's steps before the first cut.")
 
 
