@@ -76,8 +76,15 @@ _BOUNDS = (
 class EarlyStopping(Frozen):
     """Asynchronous successive halving over steps (Li et al. 2018)."""
 
-    reduction_factor: int = Field(default=4, ge=2, le=16, description="One trial in so many goes on at each rung.")
+    reduction_factor: int = Field(default=3, ge=2, le=16, description="One trial in so many goes on at each rung.")
     first_rung: float = Field(default=1 / 9, gt=0, lt=1, description="Share of a trial's steps before the first cut.")
+    max_steps_share: float = Field(
+        default=0.45,
+        gt=0,
+        le=1,
+        description="Of full trials' steps, that the search may take: beyond it, no trial goes on past a rung."
+        " The recipe itself, every trial's first rung, and two full trials are always granted.",
+    )
 
 
 class SearchSettings(Frozen):

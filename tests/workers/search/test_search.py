@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial as TuneTrial
 
-from workers.search.early_stopping import scheduler
+from workers.search.early_stopping import StepBudget, scheduler
 from workers.search.model_cost import ModelCost, within_limits
 from workers.search.outcome import pareto_front, search_outcome
 from workers.search.pictures import draw_pictures, heat_map
@@ -226,6 +226,33 @@ def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies, 
         verdict = halving.on_trial_result(None, trial, {"step": 10, "validation_top1": accuracy})
         rank = sum(accuracy < other for other in accuracies[:number])
         assert (verdict == "CONTINUE") == (rank < max(1, number // factor))
+
+
+@given(st.permutations(range(16)))
+@settings(max_examples=40, deadline=None)
+def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial_beats_the_last(order):
+    with tempfile.TemporaryDirectory() as folder:
+        halving = scheduler(search_spec(Path(folder), trials=16), "validation_top1", [])
+    taken = 0
+    for number, place in enumerate(order if order[0] % 2 else range(16)):
+        trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
+        halving.on_trial_add(None, trial)
+        for step in range(10, 100, 10):
+            taken += 10
+            verdict = halving.on_trial_result(None, trial, {"step": step, "validation_top1": place / 16 + step / 1e4})
+            if verdict == "STOP":
+                break
+        assert number > 0 or step == 90
+    assert taken <= 0.45 * 16 * 90
+
+
+def test_a_small_search_may_finish_two_trials_beside_the_recipe():
+    budget = StepBudget(trials=4, steps=90, first_rung=10, max_share=0.45)
+    assert budget.grant("recipe", 90)
+    assert budget.grant("second", 90)
+    assert budget.grant("third", 90)
+    assert not budget.grant("fourth", 90)
+    assert budget.grant("fourth", 10)
 
 
 def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path):
