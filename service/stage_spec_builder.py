@@ -126,6 +126,11 @@ class _Builder:
             calibration_manifest_uri=(
                 self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
             ),
+            held_out_hashes_uris=tuple(
+                self._layout.hashes(dataset)
+                for dataset in (self._datasets.validation, self._datasets.test)
+                if dataset in self._inputs.hashed_datasets
+            ),
         )
 
     def _select(self) -> SelectSpec:
@@ -140,11 +145,6 @@ class _Builder:
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
-            held_out_hashes_uris=tuple(
-                self._layout.hashes(dataset)
-                for dataset in (self._datasets.validation, self._datasets.test)
-                if dataset in self._inputs.hashed_datasets
-            ),
         )
 
     def _train(self) -> TrainSpec:

@@ -79,11 +79,13 @@ def test_a_student_learns_from_the_labels_and_the_selection_of_its_own_generatio
     assert spec.pseudo_labels.selection_uri == "s3://bucket/root/runs/run-1/gen-2/select"
 
 
-def test_selection_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
-    spec = build_stage_spec(inputs, LAYOUT, 1, "select", attempt=1)
+def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
+    selection = build_stage_spec(inputs, LAYOUT, 1, "select", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, 1, "label", attempt=1)
 
-    assert isinstance(spec, SelectSpec)
-    assert spec.settings.min_confidence == 0.1
+    assert isinstance(selection, SelectSpec)
+    assert selection.settings.min_confidence == 0.1
+    assert isinstance(spec, LabelSpec)
     assert spec.held_out_hashes_uris == (
         "s3://bucket/root/datasets/ds-validation/hashes.bin",
         "s3://bucket/root/datasets/ds-test/hashes.bin",

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.data.doubt import confidence_of
 from workers.labeling.top_classes import top_classes
 from workers.specs.frozen import Frozen
 from workers.specs.stages import QUARANTINE_FOLDER, part_name
@@ -17,7 +18,11 @@ from workers.specs.stages import QUARANTINE_FOLDER, part_name
 ALL_CLASSES_UP_TO = 100
 """With so many classes or fewer every probability is kept."""
 
-_SUMMARY_KEY = b"noisy_student.label_summary"
+HELD_OUT = "held_out"
+"""Why a row is excluded: the same image is in an evaluation set."""
+
+_SUMMARY_KEY = b"noisy_student.label_summary.2"
+"""With the format's number: files of an earlier one are written anew."""
 
 
 class LabelSummary(Frozen):
@@ -37,13 +42,16 @@ def kept_probabilities(classes: int, top_k: int) -> int:
 def label_table(
     keys: Sequence[str],
     hashes: Sequence[bytes],
+    excluded: Sequence[str | None],
     probabilities: npt.NDArray[np.float32],
     broken: Mapping[int, str],
     top_k: int,
 ) -> tuple[pa.Table, LabelSummary]:
     """The rows of a label file. `probabilities` is (rows, classes); the rows of `broken` are ignored and become null.
 
-    Equal probabilities are ordered by class index. The top probabilities are stored in half precision.
+    `excluded` says of each row why it must not be trained on, or None. Equal probabilities are ordered by class index.
+    `doubt` is 1 - confidence, kept by itself because it tells apart what confidence rounds to 1. The top
+    probabilities are stored in half precision.
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
@@ -52,14 +60,17 @@ def label_table(
     certain = np.where(is_broken[:, None], np.float32(0), probabilities)
     top = top_classes(certain, k)
     top_probabilities = np.take_along_axis(certain, top, axis=1)
-    confidence = top_probabilities[:, 0] if rows else np.empty(0, dtype=np.float32)
+    doubt = _doubt(certain, top[:, 0])
+    confidence = np.where(is_broken, np.float32(0), confidence_of(doubt))
     summary = LabelSummary(rows=rows, bad=len(broken), confidence_sum=float(confidence.sum(dtype=np.float64)))
     table = pa.table(
         {
             "key": pa.array(keys, pa.string()),
             "content_hash": pa.array(hashes, pa.binary(16)),
+            "excluded": pa.array(excluded, pa.string()),
             "label": pa.array(top[:, 0].astype(np.int32), mask=is_broken),
             "confidence": pa.array(confidence, mask=is_broken),
+            "doubt": pa.array(doubt, mask=is_broken),
             "top_classes": _lists(top.astype(np.int32), is_broken),
             "top_probabilities": _lists(top_probabilities.astype(np.float16), is_broken),
         }
@@ -91,6 +102,15 @@ def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
     except (pa.ArrowInvalid, KeyError, ValidationError):
         return None
+
+
+def _doubt(probabilities: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The sum of the other classes' probabilities: 1 - p, without what 1 - p loses where p is nearly 1."""
+    others = probabilities.copy()
+    np.put_along_axis(others, label[:, None], 0, axis=1)
+    sums = others.sum(axis=1, dtype=np.float64)
+    result: npt.NDArray[np.float32] = np.minimum(sums, 1).astype(np.float32)
+    return result
 
 
 def _lists(values: npt.NDArray[np.generic], is_null: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:

@@ -1,4 +1,4 @@
-"""Which pseudo labels may be learned from at all: readable, not held out, confident enough."""
+"""Which pseudo labels may be learned from at all: readable, not excluded, confident enough."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class FilterCounts:
 
     rows: int
     bad: int
-    held_out: int
+    excluded: int
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,) rows with a label."""
@@ -31,34 +31,31 @@ class FilterCounts:
         return FilterCounts(
             self.rows + other.rows,
             self.bad + other.bad,
-            self.held_out + other.held_out,
+            self.excluded + other.excluded,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
             self.confident + other.confident,
         )
 
 
-def confident_rows(
-    rows: LabelRows, classes: int, min_confidence: float, held_out: npt.NDArray[np.bytes_]
-) -> tuple[npt.NDArray[np.int64], FilterCounts]:
-    """Row numbers that pass, ascending, and the counts. `held_out` are sorted content hashes, dtype S16."""
-    readable = rows.labels >= 0
-    allowed = readable & ~_contained(rows.hashes, held_out)
-    # In single precision, as confidences are stored: 0.3 is then confident enough for 0.3.
-    passing = allowed & (rows.confidences >= np.float32(min_confidence))
-    counts = FilterCounts(
+def confident_mask(rows: LabelRows, largest_doubt: np.float32) -> npt.NDArray[np.bool_]:
+    """Rows that pass every filter."""
+    passing: npt.NDArray[np.bool_] = (rows.doubts <= largest_doubt) & (rows.labels >= 0)
+    if rows.excluded is not None:
+        passing &= ~rows.excluded
+    return passing
+
+
+def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int) -> FilterCounts:
+    """Why the rows of a shard that are not `passing` were dropped."""
+    labeled = np.bincount(rows.labels + 1, minlength=classes + 1)
+    bad, readable = int(labeled[0]), len(rows.labels) - int(labeled[0])
+    excluded = 0 if rows.excluded is None else int((rows.excluded & (rows.labels >= 0)).sum())
+    return FilterCounts(
         rows=len(rows.labels),
-        bad=int((~readable).sum()),
-        held_out=int((readable & ~allowed).sum()),
-        low_confidence=int((allowed & ~passing).sum()),
-        labeled=np.bincount(rows.labels[readable], minlength=classes),
+        bad=bad,
+        excluded=excluded,
+        low_confidence=readable - excluded - int(passing.sum()),
+        labeled=labeled[1:],
         confident=np.bincount(rows.labels[passing], minlength=classes),
     )
-    return np.flatnonzero(passing), counts
-
-
-def _contained(hashes: npt.NDArray[np.bytes_], held_out: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
-    if not held_out.size:
-        return np.zeros(len(hashes), dtype=bool)
-    at = np.searchsorted(held_out, hashes)
-    return held_out[np.minimum(at, held_out.size - 1)] == hashes

@@ -1,27 +1,20 @@
-"""Filter, cap and fill up, a shard at a time. Shards may come in any order: what they give is added up.
+"""Filter, cap and fill up: what each process does with its range of shards, and the decision between the passes.
 
-scan() every shard into Totals -> decide() -> boundary() of every shard -> Chooser -> copies() of every shard.
+scan() every range -> decide() -> [count() -> ...] -> candidates() -> chosen_of() -> selected() of every shard.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.selection.copy_plan import CopyPlan, plan_copies
-from workers.selection.exact_first import (
-    BinCounts,
-    Boundaries,
-    FirstRows,
-    OrderedRows,
-    boundaries,
-    boundary_rows,
-    by_confidence,
-    by_random_key,
-)
-from workers.selection.filtering import FilterCounts, confident_rows
-from workers.selection.label_rows import LabelRows
-from workers.selection.random_order import random_keys
+from workers.data.doubt import largest_doubt, order_bits
+from workers.selection.best_rows import HASH_BITS, Candidates, Cut, DigitCounts, joined, keys_of
+from workers.selection.copy_plan import CopyPlan
+from workers.selection.extra_copies import drawn_once_more, extra_of_shard
+from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
+from workers.selection.label_rows import LabelRows, read_hashes
 from workers.specs.recipe import SelectionSettings
 
 
@@ -32,94 +25,123 @@ class Rules:
     settings: SelectionSettings
     classes: int
     seed: int
-    held_out: npt.NDArray[np.bytes_]
-    """Sorted content hashes of images that are never trained on, dtype S16."""
+    labels_uri: str
+
+    def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
+        """Rows of a shard that pass every filter."""
+        return confident_mask(rows, largest_doubt(self.settings.min_confidence))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one shard tells the decision."""
+    """What a range of shards tells the decision."""
 
     counts: FilterCounts
-    by_confidence: OrderedRows
-    by_random_key: OrderedRows
+    digits: npt.NDArray[np.int32] | None
+    """Of all confident rows; None where there is no cap, and so nothing to decide."""
 
 
-class Totals:
-    """The scans of all shards, added up."""
+def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
+    """Filters a range of shards."""
+    counts = FilterCounts.nothing(rules.classes)
+    capped = rules.settings.max_per_class is not None
+    everything = np.ones(rules.classes, dtype=np.int64)
+    digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything)) if capped else None
+    for rows in shards:
+        passing = rules.passing(rows)
+        counts += filter_counts(rows, passing, rules.classes)
+        if digits is not None:
+            digits.add(rows.labels[passing], keys_of(order_bits(rows.doubts[passing])))
+    return Scan(counts, None if digits is None else digits.table)
 
-    def __init__(self, classes: int) -> None:
-        self.counts = FilterCounts.nothing(classes)
-        self.confidence_bins = BinCounts(classes)
-        self.random_bins = BinCounts(classes)
 
-    def add(self, one: Scan) -> None:
-        """Adds one shard."""
-        self.counts += one.counts
-        self.confidence_bins.add(one.by_confidence)
-        self.random_bins.add(one.by_random_key)
+def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:
+    """The next digits of a range's undecided rows."""
+    digits = DigitCounts(cut)
+    for rows in shards:
+        found, keys = _undecided(rows, rules, cut, with_hashes=cut.needs_hashes)
+        digits.add(rows.labels[found], keys)
+    return digits.table
+
+
+def candidates(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Candidates:
+    """The undecided rows of a range."""
+    parts = []
+    for rows in shards:
+        found, _ = _undecided(rows, rules, cut, with_hashes=cut.shift < HASH_BITS)
+        shard = np.full(len(found), rows.shard, dtype=np.int32)
+        parts.append(
+            Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found].copy())
+        )
+    return joined(parts)
+
+
+def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
+    """The content hash of each row, dtype S16. Only the shards they are in are read."""
+    hashes = np.empty(len(tied), dtype="S16")
+    for shard in np.unique(tied.shards).tolist():
+        here = np.flatnonzero(tied.shards == shard)
+        hashes[here] = read_hashes(rules.labels_uri, shard, tied.rows[here])
+    return hashes
 
 
 @dataclass(frozen=True)
-class Decision:
-    """How many of each class, and how far down each order they reach."""
+class Choice:
+    """The whole decision, as a range of shards needs it."""
 
     plan: CopyPlan
-    kept: Boundaries
-    """In the order of confidence."""
-    one_more: Boundaries
-    """In random order."""
+    cut: Cut
+    chosen: Candidates
+    """Rows of the range that are in although the cut alone does not say so."""
+    confident: npt.NDArray[np.int64]
+    """(classes,) of all shards."""
+    before: npt.NDArray[np.int64]
+    """(classes,) of the shards before the range."""
 
 
-def scan(rows: LabelRows, rules: Rules) -> Scan:
-    """Filters one shard."""
-    passing, counts = confident_rows(rows, rules.classes, rules.settings.min_confidence, rules.held_out)
-    return Scan(counts, _confidence_order(rows, passing), _random_order(rows, passing, rules))
+class Selector:
+    """Goes through a range of shards in order."""
 
-
-def decide(totals: Totals, settings: SelectionSettings) -> Decision:
-    """From the totals of all shards."""
-    plan = plan_copies(totals.counts.confident, settings.max_per_class, settings.fill_up)
-    return Decision(plan, boundaries(totals.confidence_bins, plan.kept), boundaries(totals.random_bins, plan.one_more))
-
-
-def boundary(rows: LabelRows, rules: Rules, decision: Decision) -> tuple[OrderedRows, OrderedRows]:
-    """One shard's rows that only a comparison with other shards' rows can decide, in either order."""
-    passing = _passing(rows, rules)
-    return (
-        boundary_rows(_confidence_order(rows, passing), decision.kept),
-        boundary_rows(_random_order(rows, passing, rules), decision.one_more),
-    )
-
-
-class Chooser:
-    """The whole decision, down to the row."""
-
-    def __init__(self, rules: Rules, decision: Decision, gathered: list[tuple[OrderedRows, OrderedRows]]) -> None:
-        """`gathered` are the boundaries of all shards."""
+    def __init__(self, rules: Rules, choice: Choice) -> None:
         self._rules = rules
-        self._plan = decision.plan
-        self._kept = FirstRows(decision.kept, [confidence for confidence, _ in gathered])
-        self._one_more = FirstRows(decision.one_more, [random for _, random in gathered])
+        self._choice = choice
+        self._before = choice.before.copy()
 
-    def copies(self, rows: LabelRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The kept rows of one shard, ascending, and how often each is to be learned from, at least once."""
-        passing = _passing(rows, self._rules)
-        kept = passing[self._kept.contains(_confidence_order(rows, passing))]
-        # A class that gets extra copies keeps all its confident images, so its random order is that of the kept ones.
-        one_more = self._one_more.contains(_random_order(rows, kept, self._rules))
-        copies = self._plan.copies_each[rows.labels[kept]] + one_more
+    def selected(self, rows: LabelRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The kept rows of the next shard, ascending, and how often each is to be learned from, at least once."""
+        choice, passing = self._choice, self._rules.passing(rows)
+        confident = np.flatnonzero(passing)
+        with_hashes = bool((choice.cut.lower & np.uint64((1 << HASH_BITS) - 1)).any())
+        keys = _keys(rows, confident, self._rules, with_hashes)
+        inside = keys < choice.cut.lower[rows.labels[confident]]
+        if len(choice.chosen):
+            inside |= np.isin(confident, choice.chosen.rows[choice.chosen.shards == rows.shard])
+        kept = confident[inside]
+        labels = rows.labels[kept]
+        copies = choice.plan.copies_each[labels] + self._once_more(rows.shard, kept, labels)
         return kept.astype(np.int32), copies.astype(np.int32)
 
+    def _once_more(
+        self, shard: int, kept: npt.NDArray[np.int64], labels: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.bool_]:
+        # A class that gets extra copies keeps all its confident images: those kept here are all there are here.
+        plan, choice = self._choice.plan, self._choice
+        here = np.bincount(labels, minlength=self._rules.classes)
+        extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, plan.one_more)
+        self._before += here
+        return drawn_once_more(self._rules.seed, shard, kept, labels, extra)
 
-def _passing(rows: LabelRows, rules: Rules) -> npt.NDArray[np.int64]:
-    return confident_rows(rows, rules.classes, rules.settings.min_confidence, rules.held_out)[0]
+
+def _undecided(
+    rows: LabelRows, rules: Rules, cut: Cut, with_hashes: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Rows that the cut leaves open, and their keys."""
+    confident = np.flatnonzero(rules.passing(rows) & (cut.undecided > 0)[rows.labels])
+    keys = _keys(rows, confident, rules, with_hashes or cut.shift < HASH_BITS)
+    open_ = cut.undecided_mask(rows.labels[confident], keys)
+    return confident[open_], keys[open_]
 
 
-def _confidence_order(rows: LabelRows, chosen: npt.NDArray[np.int64]) -> OrderedRows:
-    return by_confidence(rows.shard, chosen, rows.labels[chosen], rows.confidences[chosen], rows.hashes[chosen])
-
-
-def _random_order(rows: LabelRows, chosen: npt.NDArray[np.int64], rules: Rules) -> OrderedRows:
-    keys = random_keys(rules.seed, rows.shard, len(rows.labels))
-    return by_random_key(rows.shard, chosen, rows.labels[chosen], keys[chosen])
+def _keys(rows: LabelRows, which: npt.NDArray[np.int64], rules: Rules, with_hashes: bool) -> npt.NDArray[np.uint64]:
+    hashes = read_hashes(rules.labels_uri, rows.shard, which) if with_hashes else None
+    return keys_of(order_bits(rows.doubts[which]), hashes)

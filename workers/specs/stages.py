@@ -105,6 +105,8 @@ class LabelSpec(StageSpec):
     calibration_manifest_uri: str | None = None
     """Labeled images on which the teacher's temperature is fitted; None: temperature 1."""
     calibration_sample: int = Field(default=10_000, ge=1)
+    held_out_hashes_uris: tuple[str, ...] = ()
+    """Content hashes of evaluation images: their rows are marked, and never trained on."""
 
 
 class SelectSpec(StageSpec):
@@ -113,8 +115,6 @@ class SelectSpec(StageSpec):
     labels_uri: str
     classes: tuple[str, ...]
     settings: SelectionSettings
-    held_out_hashes_uris: tuple[str, ...] = ()
-    """Content hashes of evaluation images, which are never trained on."""
 
 
 class PseudoLabelTruth(Frozen):

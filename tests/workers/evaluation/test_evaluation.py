@@ -247,7 +247,7 @@ def pseudo(world: World) -> PseudoLabelTruth:
     for shard, rows in enumerate((slice(0, 2), slice(2, 6))):
         broken = {3: "truncated"} if shard else {}
         hashes = [content_hash(image) for image in pool[rows]]
-        table, _ = label_table([""] * len(hashes), hashes, certain[rows], broken, top_k=3)
+        table, _ = label_table([""] * len(hashes), hashes, [None] * len(hashes), certain[rows], broken, top_k=3)
         write_label_file(str(world.root / "labels"), shard, table, broken)
     truth = world.write_dataset("truth", [[pool[3], pool[5], pool[0]], [pool[2], pool[1]]], [[1, 0, 0], [2, 0]])
     unlabeled = world.write_dataset("unlabeled", [pool[:2], pool[2:]], [[0] * 2, [0] * 4])

@@ -46,24 +46,29 @@ def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case):
 def test_many_classes_keep_the_top_k_and_few_keep_all():
     rng = np.random.default_rng(0)
     many = rng.dirichlet(np.ones(101), size=3000).astype(np.float32)
-    table, _ = label_table([""] * 3000, [b"0" * 16] * 3000, many, {}, top_k=7)
+    table, _ = label_table([""] * 3000, [b"0" * 16] * 3000, [None] * 3000, many, {}, top_k=7)
     assert table.schema.field("top_classes").type == pa.list_(pa.int32(), 7)
     expected = np.sort(many, axis=1)[:, ::-1][:, :7].astype(np.float16)
     np.testing.assert_array_equal(np.array(table["top_probabilities"].to_pylist(), dtype=np.float16), expected)
-    table, _ = label_table(["a"], [b"0" * 16], many[:1, :100], {}, top_k=7)
+    table, _ = label_table(["a"], [b"0" * 16], [None], many[:1, :100], {}, top_k=7)
     assert table.schema.field("top_probabilities").type == pa.list_(pa.float16(), 100)
 
 
 def test_label_file_keeps_nulls_for_broken_rows_and_its_numbers_in_the_footer(tmp_path: Path):
     probabilities = np.array([[0.1, 0.7, 0.2], [np.nan] * 3, [0.5, 0.25, 0.25]], dtype=np.float32)
     hashes = [bytes([n]) * 16 for n in range(3)]
-    table, summary = label_table(["a", "b", "c"], hashes, probabilities, {1: "truncated"}, top_k=10)
+    table, summary = label_table(
+        ["a", "b", "c"], hashes, [None, None, "held_out"], probabilities, {1: "truncated"}, top_k=10
+    )
     write_label_file(str(tmp_path), 4, table, {1: "truncated"})
 
     read = pq.read_table(tmp_path / "part-00004.parquet")
     assert read.schema.types == [
-        pa.string(), pa.binary(16), pa.int32(), pa.float32(), pa.list_(pa.int32(), 3), pa.list_(pa.float16(), 3)
+        pa.string(), pa.binary(16), pa.string(), pa.int32(), pa.float32(), pa.float32(), pa.list_(pa.int32(), 3),
+        pa.list_(pa.float16(), 3),
     ]  # fmt: skip
+    assert read["excluded"].to_pylist() == [None, None, "held_out"]
+    assert read["doubt"].to_pylist() == [pytest.approx(0.3), None, 0.5]
     assert read["key"].to_pylist() == ["a", "b", "c"]
     assert read["content_hash"].to_pylist() == hashes
     assert read["label"].to_pylist() == [1, None, 0]
@@ -83,7 +88,7 @@ def test_label_file_keeps_nulls_for_broken_rows_and_its_numbers_in_the_footer(tm
 
 def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path: Path):
     probabilities = np.array([[np.nan, np.nan], [0.25, 0.75]], dtype=np.float32)
-    table, _ = label_table(["a", "b"], [b"0" * 16] * 2, probabilities, {0: "x"}, top_k=2)
+    table, _ = label_table(["a", "b"], [b"0" * 16] * 2, [None] * 2, probabilities, {0: "x"}, top_k=2)
     write_label_file(str(tmp_path), 0, table, {0: "x"})
     column = pq.read_table(tmp_path / "part-00000.parquet")["top_probabilities"].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column

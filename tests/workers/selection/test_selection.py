@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.data.hashes import write_hashes
+from workers.data.doubt import confidence_of, largest_doubt
+from workers.selection import ranges, stage
+from workers.selection.best_rows import Cut, DigitCounts, keys_of, narrowed
 from workers.selection.copy_plan import plan_copies
-from workers.selection.label_rows import LabelRows
+from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.random_order import random_keys
-from workers.selection.selector import Chooser, Rules, Totals, boundary, decide, scan
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import SelectionSettings
@@ -24,19 +28,26 @@ from workers.specs.stages import FailureReason, SelectResult, SelectSpec
 from workers.stage_reporter import StageError, StageReporter
 
 CLASSES = 3
-# Few values, so that ties and equal hashes abound; 0.3 lies on the usual threshold.
-CONFIDENCES = [0.1, 0.3, 0.30001, 0.5, 0.9, 0.90001, 0.9999, 1.0]
+# Few values, so that ties and equal hashes abound; 0.7 and 0.1 lie on the usual thresholds.
+DOUBTS = [0.9, 0.7, 0.69999, 0.5, 0.1, 0.09999, 1e-4, 1e-9, 1e-30, 0.0]
 
 
 def digest(number: int) -> bytes:
     return hashlib.blake2b(bytes([number]), digest_size=15).digest() + b"\0"
 
 
-Row = tuple[int, float, bytes]
-rows_strategy = st.lists(
-    st.tuples(st.integers(-1, CLASSES - 1), st.sampled_from(CONFIDENCES), st.integers(0, 6).map(digest)), max_size=30
+@dataclass(frozen=True)
+class Row:
+    label: int
+    doubt: float
+    hash: bytes
+    excluded: bool = False
+
+
+row_strategy = st.builds(
+    Row, st.integers(-1, CLASSES - 1), st.sampled_from(DOUBTS), st.integers(0, 6).map(digest), st.booleans()
 )
-shards_strategy = st.lists(rows_strategy, min_size=1, max_size=4)
+shards_strategy = st.lists(st.lists(row_strategy, max_size=30), min_size=1, max_size=4)
 settings_strategy = st.builds(
     SelectionSettings,
     min_confidence=st.sampled_from([0.0, 0.3, 0.9]),
@@ -44,133 +55,32 @@ settings_strategy = st.builds(
     fill_up=st.booleans(),
 )
 
-
-def label_rows(shard: int, rows: list[Row]) -> LabelRows:
-    return LabelRows(
-        shard,
-        np.array([label for label, _, _ in rows], dtype=np.int32),
-        np.array([confidence for _, confidence, _ in rows], dtype=np.float32),
-        np.array([hash_ for _, _, hash_ in rows], dtype="S16"),
-    )
+Copies = dict[tuple[int, int], int]
 
 
-def select(
-    shards: list[list[Row]], rules: Rules, order: list[int] | None = None
-) -> tuple[dict[tuple[int, int], int], Totals]:
-    """Copies by (shard, row), going through the shards in the given order."""
-    parts = [label_rows(index, shards[index]) for index in (order or range(len(shards)))]
-    totals = Totals(rules.classes)
-    for part in parts:
-        totals.add(scan(part, rules))
-    decision = decide(totals, rules.settings)
-    chooser = Chooser(rules, decision, [boundary(part, rules, decision) for part in parts])
-    chosen = {}
-    for part in parts:
-        rows, copies = chooser.copies(part)
-        assert rows.tolist() == sorted(rows.tolist())
-        chosen |= {(part.shard, row): count for row, count in zip(rows.tolist(), copies.tolist(), strict=True)}
-    return chosen, totals
-
-
-def reference(shards: list[list[Row]], rules: Rules) -> dict[tuple[int, int], int]:
-    held_out = {bytes(hash_).ljust(16, b"\0") for hash_ in rules.held_out}
-    by_class: dict[int, list[tuple[float, bytes, int, int]]] = {}
+def reference(shards: list[list[Row]], settings: SelectionSettings) -> tuple[dict[int, list[tuple[int, int]]], int]:
+    """The places of each class's kept rows, and how many copies a class is to have."""
+    by_class: dict[int, list[tuple[np.float32, bytes, int, int]]] = {}
     for shard, rows in enumerate(shards):
-        for row, (label, confidence, hash_) in enumerate(rows):
-            confident = np.float32(confidence) >= np.float32(rules.settings.min_confidence)
-            if label >= 0 and hash_ not in held_out and confident:
-                by_class.setdefault(label, []).append((-np.float32(confidence), hash_, shard, row))
-    cap = rules.settings.max_per_class
-    kept = {label: sorted(rows)[:cap] for label, rows in by_class.items()}
-    target = cap or max((len(rows) for rows in kept.values()), default=0)
-    chosen = {}
-    for rows in kept.values():
-        places = sorted((shard, row) for _, _, shard, row in rows)
-        each, more = divmod(target, len(places)) if rules.settings.fill_up else (1, 0)
-        keys = {(shard, row): random_keys(rules.seed, shard, len(shards[shard]))[row] for shard, row in places}
-        lucky = set(sorted(places, key=lambda place: keys[place])[:more])
-        chosen |= {place: each + (place in lucky) for place in places}
-    return chosen
+        for row, each in enumerate(rows):
+            confident = np.float32(1 - np.float64(np.float32(each.doubt))) >= np.float32(settings.min_confidence)
+            if each.label >= 0 and not each.excluded and confident:
+                by_class.setdefault(each.label, []).append((np.float32(each.doubt), each.hash, shard, row))
+    cap = settings.max_per_class
+    kept = {label: [(shard, row) for _, _, shard, row in sorted(rows)[:cap]] for label, rows in by_class.items()}
+    return kept, cap or max((len(rows) for rows in kept.values()), default=0)
 
 
-@given(
-    shards_strategy, settings_strategy, st.sets(st.integers(0, 6).map(digest), max_size=3), st.integers(0, 2**31 - 1)
-)
-@settings(max_examples=300, deadline=None)
-def test_selection_is_what_the_obvious_reference_selects(shards, selection, held_out, seed):
-    rules = Rules(selection, CLASSES, seed, np.array(sorted(held_out), dtype="S16"))
-    chosen, totals = select(shards, rules)
-    assert chosen == reference(shards, rules)
-    counts = totals.counts
-    assert counts.rows == sum(map(len, shards))
-    assert counts.rows == counts.bad + counts.held_out + counts.low_confidence + counts.confident.sum()
-
-
-@given(shards_strategy, settings_strategy, st.randoms())
-@settings(max_examples=100, deadline=None)
-def test_the_order_in_which_shards_are_processed_makes_no_difference(shards, selection, random):
-    rules = Rules(selection, CLASSES, 7, np.empty(0, dtype="S16"))
-    order = list(range(len(shards)))
-    random.shuffle(order)
-    assert select(shards, rules, order)[0] == select(shards, rules)[0]
-
-
-@given(shards_strategy, settings_strategy)
-@settings(max_examples=100, deadline=None)
-def test_every_class_with_a_confident_image_is_filled_exactly_to_its_target(shards, selection):
-    rules = Rules(selection.model_copy(update={"fill_up": True}), CLASSES, 3, np.empty(0, dtype="S16"))
-    chosen, totals = select(shards, rules)
-    copies, kept = Counter(), Counter()
-    for (shard, row), count in chosen.items():
-        copies[shards[shard][row][0]] += count
-        kept[shards[shard][row][0]] += 1
-    target = selection.max_per_class or max(kept.values(), default=0)
-    assert all(count == target for count in copies.values())
-    assert set(copies) == set(np.flatnonzero(totals.counts.confident).tolist())
-    for label in kept:
-        own = [count for (shard, row), count in chosen.items() if shards[shard][row][0] == label]
-        assert max(own) - min(own) <= 1, "copies are spread evenly"
-
-
-def test_another_seed_repeats_other_images_and_keeps_the_same_ones():
-    shards = [[(0, 0.9, digest(1))] * 100 + [(1, 0.9, digest(2))] * 150]
-    first, second = (
-        select(shards, Rules(SelectionSettings(), CLASSES, seed, np.empty(0, dtype="S16")))[0] for seed in (1, 2)
-    )
-    assert first.keys() == second.keys()
-    assert first != second
-
-
-def test_extra_copies_fall_on_every_image_about_equally_often():
-    shards = [[(0, 0.9, digest(1))] * 10 + [(1, 0.9, digest(2))] * 15]
-    hits = Counter()
-    for seed in range(400):
-        chosen, _ = select(shards, Rules(SelectionSettings(), CLASSES, seed, np.empty(0, dtype="S16")))
-        hits.update(row for (_, row), count in chosen.items() if row < 10 and count == 2)
-    assert sum(hits.values()) == 400 * 5
-    assert all(150 < hits[row] < 250 for row in range(10)), hits  # 200 expected, standard deviation 10
-
-
-def test_random_keys_do_not_depend_on_the_number_of_rows_and_never_repeat():
-    np.testing.assert_array_equal(random_keys(5, 3, 10), random_keys(5, 3, 1000)[:10])
-    keys = np.concatenate([random_keys(5, shard, 5000) for shard in range(20)])
-    assert np.unique(keys).size == keys.size
-
-
-@pytest.mark.parametrize(
-    ("confident", "cap", "fill_up", "kept", "copies"),
-    [
-        ([5, 2, 0], None, True, [5, 2, 0], [5, 5, 0]),
-        ([5, 2, 0], None, False, [5, 2, 0], [5, 2, 0]),
-        ([5, 2, 0], 3, True, [3, 2, 0], [3, 3, 0]),
-        ([5, 2, 0], 9, True, [5, 2, 0], [9, 9, 0]),
-        ([0, 0, 0], None, True, [0, 0, 0], [0, 0, 0]),
-    ],
-)
-def test_plan_of_copies(confident, cap, fill_up, kept, copies):
-    plan = plan_copies(np.array(confident), cap, fill_up)
-    assert plan.kept.tolist() == kept
-    assert plan.copies.tolist() == copies
+def check_against_reference(shards: list[list[Row]], settings: SelectionSettings, chosen: Copies) -> None:
+    kept, target = reference(shards, settings)
+    assert set(chosen) == {place for places in kept.values() for place in places}
+    for places in kept.values():
+        copies = [chosen[place] for place in places]
+        if settings.fill_up:
+            assert sum(copies) == target, "every class is filled exactly to its target"
+            assert max(copies) - min(copies) <= 1, "copies are spread evenly"
+        else:
+            assert set(copies) == {1}
 
 
 class Folder:
@@ -185,9 +95,10 @@ class Folder:
             table = pa.table(
                 {
                     "key": [f"k{row}" for row in range(len(rows))],
-                    "content_hash": pa.array([hash_ for _, _, hash_ in rows], pa.binary(16)),
-                    "label": pa.array([None if label < 0 else label for label, _, _ in rows], pa.int32()),
-                    "confidence": pa.array([None if label < 0 else c for label, c, _ in rows], pa.float32()),
+                    "content_hash": pa.array([each.hash for each in rows], pa.binary(16)),
+                    "excluded": pa.array(["held_out" if each.excluded else None for each in rows], pa.string()),
+                    "label": pa.array([None if each.label < 0 else each.label for each in rows], pa.int32()),
+                    "doubt": pa.array([None if each.label < 0 else each.doubt for each in rows], pa.float32()),
                 }
             )
             pq.write_table(table, self.root / "labels" / f"part-{index:05d}.parquet")
@@ -223,23 +134,147 @@ class Folder:
     def copies(self, shard: int) -> dict[int, int]:
         table = pq.read_table(self.root / "select" / f"part-{shard:05d}.parquet")
         assert table.schema.types == [pa.int32(), pa.int32()]
+        assert table["row"].to_pylist() == sorted(table["row"].to_pylist())
         return dict(zip(table["row"].to_pylist(), table["copies"].to_pylist(), strict=True))
+
+    def all_copies(self, shards: int) -> Copies:
+        return {(shard, row): count for shard in range(shards) for row, count in self.copies(shard).items()}
+
+
+@given(shards_strategy, settings_strategy, st.sampled_from([1, 3]), st.integers(0, 40))
+@settings(max_examples=250, deadline=None)
+def test_the_stage_selects_what_the_obvious_reference_selects(shards, selection, ranges, gathered_at_most):
+    """In one range of shards or several, with rows compared in memory or counted digit by digit."""
+    with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "start_executor", lambda rows: (ThreadPoolExecutor(2), ranges))
+        patch.setattr(stage, "_GATHERED_AT_MOST", gathered_at_most)
+        folder = Folder(Path(root))
+        folder.write_labels(shards)
+        if not reference(shards, selection)[0]:
+            with pytest.raises(StageError, match="no pseudo label is selected"):
+                folder.run(settings=selection)
+            return
+        result = folder.run(settings=selection)
+        check_against_reference(shards, selection, folder.all_copies(len(shards)))
+        rows = sum(map(len, shards))
+        assert result.images_labeled + result.dropped_bad == rows
+        dropped = result.dropped_held_out + result.dropped_low_confidence + result.dropped_over_cap
+        assert result.images_labeled == dropped + result.kept
+
+
+def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    shards = [
+        [Row(int(rng.integers(CLASSES)), float(rng.random()), rng.bytes(16)) for _ in range(200)] for _ in range(9)
+    ]
+    chosen = []
+    for rows_worth_a_process in (10**9, 1):
+        monkeypatch.setattr(ranges, "_ROWS_WORTH_A_PROCESS", rows_worth_a_process)
+        folder = Folder(tmp_path / str(rows_worth_a_process))
+        folder.write_labels(shards)
+        folder.run(settings=SelectionSettings(max_per_class=500))
+        chosen.append(folder.all_copies(len(shards)))
+    assert chosen[0] == chosen[1]
+    check_against_reference(shards, SelectionSettings(max_per_class=500), chosen[0])
+
+
+def test_millions_of_equally_sure_images_are_decided_by_their_hashes_in_bounded_memory():
+    classes, rows, wanted = 2, 300_000, np.array([1000, 7])
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, classes, rows).astype(np.int32)
+    hashes = np.frombuffer(rng.bytes(16 * rows), dtype="S16")
+    keys = keys_of(np.zeros(rows, dtype=np.uint32), hashes)
+    cut = Cut.before_counting(classes, wanted, np.bincount(labels))
+    while cut.undecided.sum() > 1000 and cut.shift > 0:
+        open_ = cut.undecided_mask(labels, keys)
+        counts = DigitCounts(cut)
+        counts.add(labels[open_], keys[open_])
+        cut = narrowed(cut, counts.table)
+    assert cut.undecided.sum() <= 1000
+    sure = keys < cut.lower[labels]
+    assert (np.bincount(labels[sure], minlength=classes) + cut.wanted).tolist() == wanted.tolist()
+    for label in range(classes):
+        assert keys[sure & (labels == label)].max(initial=0) <= np.sort(keys[labels == label])[wanted[label] - 1]
+
+
+@given(st.floats(0, 1, width=32))
+def test_a_threshold_on_confidence_is_one_on_doubt_to_the_last_row(minimum):
+    near = np.float32(1) - np.float32(minimum)
+    doubts = np.clip(
+        np.array([near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(2)), 0, 1, 1e-30]), 0, 1
+    ).astype(np.float32)
+    np.testing.assert_array_equal(doubts <= largest_doubt(minimum), confidence_of(doubts) >= np.float32(minimum))
+
+
+def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Path):
+    shards = [[Row(0, 0.1, digest(1))] * 100 + [Row(1, 0.1, digest(2))] * 150]
+    chosen = []
+    for seed in (1, 2):
+        folder = Folder(tmp_path / str(seed))
+        folder.write_labels(shards)
+        folder.run(seed=seed)
+        chosen.append(folder.all_copies(1))
+    assert chosen[0].keys() == chosen[1].keys()
+    assert chosen[0] != chosen[1]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(0, 2**31))
+@settings(max_examples=200, deadline=None)
+def test_extra_copies_of_all_shards_add_up(in_shard, extra, seed):
+    here = np.array(in_shard)[:, None]
+    total = here.sum(axis=0)
+    one_more = np.minimum(total, extra)
+    before = np.cumsum(here, axis=0) - here
+    shares = [extra_of_shard(seed, before[n], here[n], total, one_more) for n in range(len(in_shard))]
+    assert sum(shares) == one_more
+    assert all((share <= images).all() for share, images in zip(shares, here, strict=True))
+
+
+def test_extra_copies_fall_on_every_image_about_equally_often():
+    hits: Counter[tuple[int, int]] = Counter()
+    total, one_more, here = np.array([10]), np.array([3]), np.array([2])
+    for seed in range(1000):
+        for shard in range(5):
+            extra = extra_of_shard(seed, np.array([2 * shard]), here, total, one_more)
+            drawn = drawn_once_more(seed, shard, np.array([4, 7]), np.zeros(2, dtype=np.int32), extra)
+            hits.update((shard, row) for row in np.flatnonzero(drawn).tolist())
+    assert sum(hits.values()) == 1000 * 3
+    assert all(240 < hits[shard, row] < 360 for shard in range(5) for row in range(2)), hits  # 300 expected
+
+
+def test_random_keys_do_not_depend_on_the_number_of_rows_and_never_repeat():
+    np.testing.assert_array_equal(random_keys(5, 3, 10), random_keys(5, 3, 1000)[:10])
+    keys = np.concatenate([random_keys(5, shard, 5000) for shard in range(20)])
+    assert np.unique(keys).size == keys.size
+
+
+@pytest.mark.parametrize(
+    ("confident", "cap", "fill_up", "kept", "copies"),
+    [
+        ([5, 2, 0], None, True, [5, 2, 0], [5, 5, 0]),
+        ([5, 2, 0], None, False, [5, 2, 0], [5, 2, 0]),
+        ([5, 2, 0], 3, True, [3, 2, 0], [3, 3, 0]),
+        ([5, 2, 0], 9, True, [5, 2, 0], [9, 9, 0]),
+        ([0, 0, 0], None, True, [0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_plan_of_copies(confident, cap, fill_up, kept, copies):
+    plan = plan_copies(np.array(confident), cap, fill_up)
+    assert plan.kept.tolist() == kept
+    assert plan.copies.tolist() == copies
 
 
 SHARDS = [
-    [(0, 0.9, digest(1)), (-1, 0.0, digest(2)), (0, 0.2, digest(3)), (1, 0.8, digest(4))],
+    [Row(0, 0.1, digest(1)), Row(-1, 0.0, digest(2)), Row(0, 0.8, digest(3)), Row(1, 0.2, digest(4))],
     [],
-    [(0, 0.5, digest(5)), (0, 0.6, digest(6)), (0, 0.95, digest(9))],
+    [Row(0, 0.5, digest(5)), Row(0, 0.4, digest(6)), Row(0, 0.05, digest(9), excluded=True)],
 ]
 
 
 def test_the_stage_writes_a_file_for_every_shard_and_the_numbers_add_up(tmp_path: Path):
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
-    write_hashes(str(tmp_path / "hashes.bin"), [digest(9), digest(100)])
-    result = folder.run(
-        held_out_hashes_uris=(str(tmp_path / "hashes.bin"),), settings=SelectionSettings(max_per_class=2)
-    )
+    result = folder.run(settings=SelectionSettings(max_per_class=2))
 
     assert [folder.copies(shard) for shard in range(3)] == [{0: 1, 3: 2}, {}, {1: 1}]
     assert (result.images_labeled, result.dropped_bad, result.dropped_held_out) == (6, 1, 1)

@@ -1,0 +1,39 @@
+"""The memory of a process and all its descendants while it runs."""
+
+import subprocess
+import time
+
+import psutil
+
+_POLL_SECONDS = 0.2
+
+
+def peak_mib_while(process: subprocess.Popen[bytes]) -> float:
+    """Waits for the process and gives the peak, in MiB, of the proportional set sizes of its tree.
+
+    Raises CalledProcessError where it fails.
+    """
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, tree_pss_bytes(process.pid))
+        time.sleep(_POLL_SECONDS)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return peak / 2**20
+
+
+def tree_pss_bytes(pid: int) -> int:
+    """Proportional set size of a process and its descendants; 0 where it has gone."""
+    try:
+        root = psutil.Process(pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    return sum(_pss(process) for process in tree)
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0

@@ -1,0 +1,115 @@
+"""Selection at the paper's size: 300 million predictions of 1,000 classes in label files on disk, capped exactly.
+
+Label files of 100,000 rows are made once, in build/benchmark-selection (7 GB): uneven classes, doubts over many orders
+of magnitude. Each run is the select stage by itself in a new Python, with all it writes; its memory is that of all its
+processes together, what they share counted once (PSS).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.process_memory import peak_mib_while
+from benchmarks.results import row, save
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.recipe import SelectionSettings
+from workers.specs.stages import SelectSpec, part_name
+
+FOLDER = Path("build/benchmark-selection")
+MILLIONS = int(os.environ.get("MILLIONS", "300"))
+RUNS = 3
+_ROWS = 100_000
+_CLASSES = 1_000
+_CAP = 130_000
+"""Images a class, as in the paper (section 3.1)."""
+
+
+def main() -> None:
+    """Makes the label files where they are not there, runs the stage, and writes the rows."""
+    shards = MILLIONS * 1_000_000 // _ROWS
+    _make_label_files(shards)
+    seconds, mib = [], []
+    for run in range(RUNS):
+        started_at = time.monotonic()
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.selection", "one", str(shards)])
+        mib.append(peak_mib_while(process))
+        seconds.append(time.monotonic() - started_at)
+        print(f"run {run + 1}: {seconds[-1]:.1f} s, {mib[-1]:.0f} MiB", flush=True)
+        shutil.rmtree(FOLDER / "select")
+    command = "make benchmark-selection" + ("" if MILLIONS == 300 else f" MILLIONS={MILLIONS}")
+    name = f"selection.{MILLIONS}m"
+    rows: list[dict[str, Any]] = [
+        row(f"{name}.seconds", seconds, "s; the whole process, reading and writing", "goal: 15 s", command),
+        row(f"{name}.peak_mib", mib, "MiB; all processes", "goal: 1,024 MiB", command),
+    ]
+    save(rows)
+
+
+def run_once(shards: int) -> None:
+    """The select stage on the label files."""
+    from workers.selection.stage import run_select
+    from workers.stage_reporter import StageReporter
+
+    spec = SelectSpec(
+        run_id="benchmark",
+        generation=1,
+        attempt=1,
+        folder_uri=str(FOLDER / "select"),
+        seed=0,
+        manifest_uri=str(_write_manifest(shards)),
+        labels_uri=str(FOLDER / "labels"),
+        classes=tuple(f"class {number}" for number in range(_CLASSES)),
+        settings=SelectionSettings(min_confidence=0.3, max_per_class=_CAP),
+    )
+    (FOLDER / "select").mkdir(exist_ok=True)
+    (FOLDER / "select" / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
+    result = run_select(spec, StageReporter(spec, entered_at=time.time()))
+    print(json.dumps({"kept": result.kept, "copies": result.copies, "low": result.dropped_low_confidence}))
+
+
+def _write_manifest(shards: int) -> Path:
+    path = FOLDER / f"manifest-{shards}.json"
+    manifest = DatasetManifest(
+        dataset_id="made",
+        role="unlabeled",
+        format="parquet",
+        classes=(),
+        rows=shards * _ROWS,
+        shards=tuple(Shard(uri=f"made-{shard}", rows=_ROWS) for shard in range(shards)),
+    )
+    path.write_text(manifest.model_dump_json(), encoding="utf-8")
+    return path
+
+
+def _make_label_files(shards: int) -> None:
+    folder = FOLDER / "labels"
+    folder.mkdir(parents=True, exist_ok=True)
+    popularity = 1 / (np.arange(_CLASSES) + 30.0)
+    edges = np.cumsum(popularity / popularity.sum())
+    for shard in range(shards):
+        path = folder / part_name(shard)
+        if not path.exists():
+            temporary = path.with_suffix(".tmp")
+            pq.write_table(_labels(np.random.default_rng(shard), edges), temporary, compression="zstd")
+            temporary.rename(path)
+
+
+def _labels(rng: np.random.Generator, edges: np.ndarray) -> pa.Table:
+    labels = np.minimum(np.searchsorted(edges, rng.random(_ROWS)), _CLASSES - 1).astype(np.int32)
+    doubts = np.exp(-rng.gamma(1.0, 3.0, _ROWS)).astype(np.float32)
+    hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), _ROWS, [None, pa.py_buffer(rng.bytes(16 * _ROWS))])
+    excluded = pa.array(np.where(rng.random(_ROWS) < 1e-5, "held_out", None), pa.string())
+    return pa.table({"content_hash": hashes, "excluded": excluded, "label": labels, "doubt": doubts})
+
+
+if __name__ == "__main__":
+    run_once(int(sys.argv[2])) if sys.argv[1:2] == ["one"] else main()

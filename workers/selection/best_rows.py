@@ -1,0 +1,161 @@
+"""The exact best m rows of each class over any number of shards, in bounded memory.
+
+A row's place in its class is an integer of 64 bits: its doubt's order, and below it the beginning of its content hash.
+As in a radix selection, rows are counted by class and the key's first digit; that tells the digit in which the m-th row
+lies. The few rows of that one digit are gathered and sorted; where they are many still, the next digit is counted
+first. Counts of shards add up, in any order and on any number of processes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+KEY_BITS = 62
+"""Doubts are at most 1.0, whose two highest bits are zero."""
+HASH_BITS = 32
+_COUNTERS = 1 << 23
+"""Bounds a table of counts, with 4 bytes each: 32 MiB, twice in each process while it is merged."""
+NOTHING, EVERYTHING = np.uint64(0), np.uint64(1 << KEY_BITS)
+
+
+def digit_bits(classes: int) -> int:
+    """Bits of a digit, so that all classes' counts fit into the table."""
+    return max(4, min(13, (_COUNTERS // max(1, classes)).bit_length() - 1))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """For each class the keys below `lower` are in, and those from `upper` on are out; between them is undecided."""
+
+    lower: npt.NDArray[np.uint64]
+    upper: npt.NDArray[np.uint64]
+    wanted: npt.NDArray[np.int64]
+    """Rows still to be taken of the undecided."""
+    undecided: npt.NDArray[np.int64]
+    """How many rows that are."""
+    shift: int
+    """The undecided keys of a class agree in all bits above it."""
+
+    @classmethod
+    def before_counting(cls, classes: int, wanted: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> "Cut":
+        """Of `rows` in each class `wanted` are wanted, and nothing is known."""
+        everything = np.where(wanted >= rows, EVERYTHING, NOTHING)
+        upper = np.where((wanted > 0) & (wanted < rows), EVERYTHING, everything)
+        open_ = (upper > everything).astype(np.int64)
+        return cls(everything, upper, wanted * open_, rows * open_, KEY_BITS)
+
+    @property
+    def is_decided(self) -> bool:
+        return not self.undecided.any()
+
+    @property
+    def needs_hashes(self) -> bool:
+        """Whether the next digit reaches into the hash."""
+        return self.shift - self.digit_bits < HASH_BITS
+
+    @property
+    def digit_bits(self) -> int:
+        """Bits of the next digit."""
+        return min(self.shift, digit_bits(len(self.lower)))
+
+    def undecided_mask(self, classes: npt.NDArray[np.integer], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Rows that are neither in nor out. Keys without hashes serve while the cut does not reach into them."""
+        mask: npt.NDArray[np.bool_] = (keys >= self.lower[classes]) & (keys < self.upper[classes])
+        return mask
+
+
+def keys_of(order: npt.NDArray[np.uint32], hashes: npt.NDArray[np.bytes_] | None = None) -> npt.NDArray[np.uint64]:
+    """Keys from the order of doubts (`doubt.order_bits`) and, where they matter, content hashes (S16)."""
+    keys = order.astype(np.uint64) << np.uint64(HASH_BITS)
+    if hashes is not None and len(hashes):
+        keys |= np.ascontiguousarray(hashes).view(">u4").reshape(len(hashes), 4)[:, 0]
+    return keys
+
+
+class DigitCounts:
+    """How many undecided rows each value of the next digit has, for each class. Tables of several parts are added."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._shift = np.uint64(cut.shift - cut.digit_bits)
+        self._bins = 1 << cut.digit_bits
+        self.table: npt.NDArray[np.int32] = np.zeros(len(cut.lower) * self._bins, dtype=np.int32)
+
+    def add(self, classes: npt.NDArray[np.integer], keys: npt.NDArray[np.uint64]) -> None:
+        """Adds undecided rows of one shard."""
+        digits = ((keys >> self._shift) & np.uint64(self._bins - 1)).astype(np.int64)
+        np.add.at(self.table, classes * np.int64(self._bins) + digits, np.int32(1))
+
+
+def narrowed(cut: Cut, table: npt.NDArray[np.int32]) -> Cut:
+    """The cut after all undecided rows' next digits have been counted."""
+    counts = table.reshape(len(cut.lower), -1)
+    shift = cut.shift - cut.digit_bits
+    totals = np.cumsum(counts, axis=1, dtype=np.int64)
+    at = (totals < cut.wanted[:, None]).sum(axis=1)  # the first digit by which there are enough
+    at = np.minimum(at, counts.shape[1] - 1)
+    in_digit = np.take_along_axis(counts, at[:, None], axis=1)[:, 0].astype(np.int64)
+    before = np.take_along_axis(totals, at[:, None], axis=1)[:, 0] - in_digit
+    wanted = cut.wanted - before
+    was_open = cut.undecided > 0
+    start = cut.lower + (at.astype(np.uint64) << np.uint64(shift))
+    end = start + np.uint64(1 << shift)
+    all_wanted = wanted >= in_digit
+    lower = np.where(was_open, np.where(all_wanted, end, start), cut.lower)
+    upper = np.where(was_open, end, cut.upper)
+    still_open = was_open & ~all_wanted
+    return Cut(lower, upper, np.where(still_open, wanted, 0), np.where(still_open, in_digit, 0), shift)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Undecided rows of one or more shards."""
+
+    shards: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int32]
+    order: npt.NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def taken(self, which: npt.NDArray[np.generic]) -> "Candidates":
+        """Some of them, by mask or index."""
+        return Candidates(self.shards[which], self.rows[which], self.classes[which], self.order[which])
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """All candidates of several parts."""
+    return Candidates(
+        np.concatenate([part.shards for part in parts] or [np.empty(0, np.int32)]),
+        np.concatenate([part.rows for part in parts] or [np.empty(0, np.int32)]),
+        np.concatenate([part.classes for part in parts] or [np.empty(0, np.int32)]),
+        np.concatenate([part.order for part in parts] or [np.empty(0, np.uint32)]),
+    )
+
+
+def split_by_order(candidates: Candidates, cut: Cut) -> tuple[Candidates, Candidates, npt.NDArray[np.int64]]:
+    """The rows that doubt alone lets in, those that tie at the last place, and how many of these each class takes."""
+    by_place = np.lexsort((candidates.order, candidates.classes))
+    ordered = candidates.taken(by_place)
+    starts = np.searchsorted(ordered.classes, np.arange(len(cut.wanted)))
+    last = np.zeros(len(cut.wanted), dtype=np.uint32)
+    some = cut.wanted > 0
+    last[some] = ordered.order[starts[some] + cut.wanted[some] - 1]
+    better = (ordered.order < last[ordered.classes]) & some[ordered.classes]
+    tied = (ordered.order == last[ordered.classes]) & some[ordered.classes]
+    taken_of_tied = cut.wanted - np.bincount(ordered.classes[better], minlength=len(cut.wanted))
+    ties = np.bincount(ordered.classes[tied], minlength=len(cut.wanted))
+    whole = tied & (taken_of_tied >= ties)[ordered.classes]
+    left = np.where(taken_of_tied >= ties, 0, taken_of_tied)
+    return ordered.taken(better | whole), ordered.taken(tied & ~whole), left
+
+
+def first_by_hash(tied: Candidates, hashes: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.int64]) -> Candidates:
+    """The `wanted` first of each class by content hash; equal images by shard and row."""
+    by_hash = np.lexsort((tied.rows, tied.shards, hashes, tied.classes))
+    ordered = tied.taken(by_hash)
+    starts = np.searchsorted(ordered.classes, np.arange(len(wanted)))
+    rank = np.arange(len(ordered)) - starts[ordered.classes]
+    return ordered.taken(rank < wanted[ordered.classes])

@@ -1,0 +1,56 @@
+"""Ranges of shards on several processes: numpy holds Python's lock while it counts, so threads would take turns."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import islice, pairwise
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+_ROWS_WORTH_A_PROCESS = 2_000_000
+"""Below it, starting Python again takes longer than the work."""
+_MOST_PROCESSES = 32
+_RANGES_A_PROCESS = 8
+_READERS = 3
+"""Shards that are being read while one is worked on: a remote store answers late."""
+
+
+def start_executor(rows: int) -> tuple[Executor, int]:
+    """An executor for datasets of so many rows, and into how many ranges its shards are to be divided."""
+    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, rows // _ROWS_WORTH_A_PROCESS)
+    if processes <= 1:
+        return ThreadPoolExecutor(1), 1
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, initializer=_die_with_parent), processes * _RANGES_A_PROCESS
+
+
+def divided(shards: int, ranges: int) -> list[range]:
+    """Consecutive ranges of nearly equal length, none of them empty."""
+    ends = [shards * number // ranges for number in range(ranges + 1)]
+    return [range(start, end) for start, end in pairwise(ends) if start < end]
+
+
+def read_ahead(read: Callable[[int], Item], shards: Sequence[int]) -> Iterator[Item]:
+    """What `read` gives of each shard, in order, the next few being read meanwhile."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        waiting = iter(shards)
+        pending = [readers.submit(read, shard) for shard in islice(waiting, _READERS)]
+        while pending:
+            done = pending.pop(0).result()
+            pending += [readers.submit(read, shard) for shard in islice(waiting, 1)]
+            yield done
+
+
+def _die_with_parent() -> None:
+    """A driver that is killed takes its processes with it; left alone they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="die-with-parent").start()
