@@ -5,7 +5,7 @@ import time
 
 import psutil
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 
 
 def peak_mib_while(process: subprocess.Popen[bytes]) -> float:

@@ -4,6 +4,8 @@ Single precision has eight million numbers between 0.5 and 1, and as many for ea
 Confidence is always made from doubt, so that a threshold on one is a threshold on the other, to the last row.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +23,7 @@ def order_bits(doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return doubt.view(np.uint32)
 
 
+@lru_cache
 def largest_doubt(min_confidence: float) -> np.float32:
     """The largest doubt whose confidence is at least `min_confidence` in single precision; `min_confidence` <= 1."""
     low, high = 0, _BITS_OF_ONE  # a doubt of 0 always passes

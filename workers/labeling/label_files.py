@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,13 @@ ALL_CLASSES_UP_TO = 100
 
 HELD_OUT = "held_out"
 """Why a row is excluded: the same image is in an evaluation set."""
+
+_ZSTD = ("key", "row", "reason", "top_classes.list.element", "top_probabilities.list.element")
+PARQUET_OPTIONS: dict[str, Any] = {
+    "use_dictionary": ["label", "excluded", "reason"],
+    "compression": dict.fromkeys(_ZSTD, "zstd"),
+}
+"""The rest, which selection reads for every image, is left as it is in memory; hashes become no smaller anyway."""
 
 _SUMMARY_KEY = b"noisy_student.label_summary.2"
 """With the format's number: files of an earlier one are written anew."""
@@ -50,7 +58,8 @@ def label_table(
     """The rows of a label file. `probabilities` is (rows, classes); the rows of `broken` are ignored and become null.
 
     `excluded` says of each row why it must not be trained on, or None. Equal probabilities are ordered by class index.
-    `doubt` is 1 - confidence, kept by itself because it tells apart what confidence rounds to 1. The top
+    `doubt` is 1 - confidence, kept by itself because it tells apart what confidence rounds to 1; rows that must not be
+    trained on have none. The top
     probabilities are stored in half precision.
     """
     rows, classes = probabilities.shape
@@ -70,7 +79,7 @@ def label_table(
             "excluded": pa.array(excluded, pa.string()),
             "label": pa.array(top[:, 0].astype(np.int32), mask=is_broken),
             "confidence": pa.array(confidence, mask=is_broken),
-            "doubt": pa.array(doubt, mask=is_broken),
+            "doubt": pa.array(doubt, mask=is_broken | np.array([why is not None for why in excluded], dtype=bool)),
             "top_classes": _lists(top.astype(np.int32), is_broken),
             "top_probabilities": _lists(top_probabilities.astype(np.float16), is_broken),
         }
@@ -120,5 +129,5 @@ def _lists(values: npt.NDArray[np.generic], is_null: npt.NDArray[np.bool_]) -> p
 
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, **PARQUET_OPTIONS)
     return buffer.getvalue()

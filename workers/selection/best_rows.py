@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Keys = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
+"""Whole keys, or only their upper halves, the order of doubts, while no hash is needed."""
+
 KEY_BITS = 62
 """Doubts are at most 1.0, whose two highest bits are zero."""
 HASH_BITS = 32
-_COUNTERS = 1 << 23
-"""Bounds a table of counts, with 4 bytes each: 32 MiB, twice in each process while it is merged."""
+_COUNTERS = 1 << 22
+"""Bounds a table of counts, with 4 bytes each: 16 MiB, which the caches of a processor hold in good part."""
 NOTHING, EVERYTHING = np.uint64(0), np.uint64(1 << KEY_BITS)
 
 
@@ -60,16 +63,31 @@ class Cut:
         """Bits of the next digit."""
         return min(self.shift, digit_bits(len(self.lower)))
 
-    def undecided_mask(self, classes: npt.NDArray[np.integer], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Rows that are neither in nor out. Keys without hashes serve while the cut does not reach into them."""
-        mask: npt.NDArray[np.bool_] = (keys >= self.lower[classes]) & (keys < self.upper[classes])
+    @property
+    def has_hashes(self) -> bool:
+        """Whether its bounds reach into the hash."""
+        return self.shift < HASH_BITS
+
+    def inside(self, classes: npt.NDArray[np.integer], keys: Keys) -> npt.NDArray[np.bool_]:
+        """Rows that are in. Keys without hashes serve while the cut does not reach into them."""
+        mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.lower), classes)
+        return mask
+
+    def undecided_mask(self, classes: npt.NDArray[np.integer], keys: Keys) -> npt.NDArray[np.bool_]:
+        """Rows that are neither in nor out."""
+        mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.upper), classes)
+        mask &= ~self.inside(classes, keys)
         return mask
 
 
-def keys_of(order: npt.NDArray[np.uint32], hashes: npt.NDArray[np.bytes_] | None = None) -> npt.NDArray[np.uint64]:
-    """Keys from the order of doubts (`doubt.order_bits`) and, where they matter, content hashes (S16)."""
+def _bounds_for(keys: Keys, bounds: npt.NDArray[np.uint64]) -> Keys:
+    return bounds if keys.dtype == np.uint64 else (bounds >> np.uint64(HASH_BITS)).astype(np.uint32)
+
+
+def keys_with_hashes(order: npt.NDArray[np.uint32], hashes: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:
+    """Whole keys from the order of doubts (`doubt.order_bits`) and content hashes (S16)."""
     keys = order.astype(np.uint64) << np.uint64(HASH_BITS)
-    if hashes is not None and len(hashes):
+    if len(hashes):
         keys |= np.ascontiguousarray(hashes).view(">u4").reshape(len(hashes), 4)[:, 0]
     return keys
 
@@ -78,19 +96,23 @@ class DigitCounts:
     """How many undecided rows each value of the next digit has, for each class. Tables of several parts are added."""
 
     def __init__(self, cut: Cut) -> None:
-        self._shift = np.uint64(cut.shift - cut.digit_bits)
-        self._bins = 1 << cut.digit_bits
-        self.table: npt.NDArray[np.int32] = np.zeros(len(cut.lower) * self._bins, dtype=np.int32)
+        self._shift = cut.shift - cut.digit_bits
+        self._bits = cut.digit_bits
+        self._classes = len(cut.lower)
+        self.table: npt.NDArray[np.int32] = np.zeros(self._classes << self._bits, dtype=np.int32)
 
-    def add(self, classes: npt.NDArray[np.integer], keys: npt.NDArray[np.uint64]) -> None:
-        """Adds undecided rows of one shard."""
-        digits = ((keys >> self._shift) & np.uint64(self._bins - 1)).astype(np.int64)
-        np.add.at(self.table, classes * np.int64(self._bins) + digits, np.int32(1))
+    def add(self, classes: npt.NDArray[np.int32], keys: Keys, which: npt.NDArray[np.bool_]) -> None:
+        """Adds some rows of one shard, undecided ones."""
+        shift = self._shift - (HASH_BITS if keys.dtype == np.uint32 else 0)
+        digits = (keys >> keys.dtype.type(shift)) & keys.dtype.type((1 << self._bits) - 1)
+        # By digit and then by class: the digits in use lie side by side, and few pages of memory are touched.
+        places = (digits.astype(np.int32) * np.int32(self._classes) + classes)[which]
+        np.add.at(self.table, places.astype(np.int64), np.int32(1))
 
 
 def narrowed(cut: Cut, table: npt.NDArray[np.int32]) -> Cut:
     """The cut after all undecided rows' next digits have been counted."""
-    counts = table.reshape(len(cut.lower), -1)
+    counts = table.reshape(-1, len(cut.lower)).T
     shift = cut.shift - cut.digit_bits
     totals = np.cumsum(counts, axis=1, dtype=np.int64)
     at = (totals < cut.wanted[:, None]).sum(axis=1)  # the first digit by which there are enough

@@ -25,7 +25,7 @@ def extra_of_shard(
     `before`, `here` and `total` are the class's images in earlier shards, in this one, and in all.
     """
     some = np.maximum(total, 1)
-    starts = (random_keys(seed, _STARTS, len(total)) % some.astype(np.uint64)).astype(np.int64)
+    starts = (random_keys(seed, _STARTS, np.arange(len(total))) % some.astype(np.uint64)).astype(np.int64)
     result: npt.NDArray[np.int64] = ((before + here) * one_more + starts) // some - (before * one_more + starts) // some
     return result
 
@@ -42,9 +42,17 @@ def drawn_once_more(
     eligible = np.flatnonzero(extra[classes] > 0)
     if not eligible.size:
         return mask
-    keys = random_keys(seed, shard, int(rows[-1]) + 1)[rows[eligible]]
-    order = eligible[np.lexsort((keys, classes[eligible]))]
-    starts = np.searchsorted(classes[order], np.arange(len(extra)))
-    rank = np.arange(len(order)) - starts[classes[order]]
-    mask[order[rank < extra[classes[order]]]] = True
+    # Class, random number and place in one integer each: numpy sorts integers ten times as fast as it sorts by keys.
+    place_bits = len(eligible).bit_length()
+    class_bits = len(extra).bit_length()
+    random_bits = 64 - class_bits - place_bits
+    packed = random_keys(seed, shard, rows[eligible]) >> np.uint64(64 - random_bits)
+    packed |= classes[eligible].astype(np.uint64) << np.uint64(random_bits)
+    packed = (packed << np.uint64(place_bits)) | np.arange(len(eligible), dtype=np.uint64)
+    packed.sort()
+    in_class = (packed >> np.uint64(64 - class_bits)).astype(np.int64)
+    counts = np.bincount(in_class, minlength=len(extra))
+    rank = np.arange(len(packed)) - (np.cumsum(counts) - counts)[in_class]
+    drawn = packed[rank < extra[in_class]] & np.uint64((1 << place_bits) - 1)
+    mask[eligible[drawn.astype(np.int64)]] = True
     return mask

@@ -40,22 +40,20 @@ class FilterCounts:
 
 def confident_mask(rows: LabelRows, largest_doubt: np.float32) -> npt.NDArray[np.bool_]:
     """Rows that pass every filter."""
-    passing: npt.NDArray[np.bool_] = (rows.doubts <= largest_doubt) & (rows.labels >= 0)
-    if rows.excluded is not None:
-        passing &= ~rows.excluded
+    passing: npt.NDArray[np.bool_] = rows.doubts <= largest_doubt
     return passing
 
 
 def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int) -> FilterCounts:
     """Why the rows of a shard that are not `passing` were dropped."""
-    labeled = np.bincount(rows.labels + 1, minlength=classes + 1)
-    bad, readable = int(labeled[0]), len(rows.labels) - int(labeled[0])
-    excluded = 0 if rows.excluded is None else int((rows.excluded & (rows.labels >= 0)).sum())
+    labels = rows.labels[rows.labels >= 0] if rows.labels.min(initial=0) < 0 else rows.labels
+    bad, readable = len(rows.labels) - len(labels), len(labels)
+    excluded = readable - int(np.count_nonzero(rows.usable))
     return FilterCounts(
         rows=len(rows.labels),
         bad=bad,
         excluded=excluded,
-        low_confidence=readable - excluded - int(passing.sum()),
-        labeled=labeled[1:],
+        low_confidence=readable - excluded - int(np.count_nonzero(passing)),
+        labeled=np.bincount(labels, minlength=classes),
         confident=np.bincount(rows.labels[passing], minlength=classes),
     )

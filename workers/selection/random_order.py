@@ -6,13 +6,13 @@ import numpy.typing as npt
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def random_keys(seed: int, shard: int, rows: int) -> npt.NDArray[np.uint64]:
-    """One 64-bit key a row of the shard; no two rows of a dataset share one.
+def random_keys(seed: int, shard: int, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
+    """One 64-bit key for each of these rows of the shard; no two rows of a dataset share one.
 
     They are outputs of SplitMix64 (Steele, Lea, Flood 2014) at positions (shard, row) of the seed's own sequence.
     The order in which shards are processed, and by whom, makes no difference.
     """
-    positions = (np.uint64(shard) << np.uint64(32)) | np.arange(rows, dtype=np.uint64)
+    positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
     start = _mixed(np.array([seed], dtype=np.uint64))
     return _mixed(start + positions)
 

@@ -15,7 +15,8 @@ _ROWS_WORTH_A_PROCESS = 2_000_000
 _MOST_PROCESSES = 32
 _RANGES_A_PROCESS = 8
 _READERS = 3
-"""Shards that are being read while one is worked on: a remote store answers late."""
+"""Shards that are being read while one is worked on: a remote store answers late, and a local one
+would only take the processor from the work."""
 
 
 def start_executor(rows: int) -> tuple[Executor, int]:
@@ -33,8 +34,11 @@ def divided(shards: int, ranges: int) -> list[range]:
     return [range(start, end) for start, end in pairwise(ends) if start < end]
 
 
-def read_ahead(read: Callable[[int], Item], shards: Sequence[int]) -> Iterator[Item]:
-    """What `read` gives of each shard, in order, the next few being read meanwhile."""
+def read_ahead(read: Callable[[int], Item], shards: Sequence[int], is_remote: bool) -> Iterator[Item]:
+    """What `read` gives of each shard, in order; of a remote store the next few are being read meanwhile."""
+    if not is_remote:
+        yield from map(read, shards)
+        return
     with ThreadPoolExecutor(_READERS) as readers:
         waiting = iter(shards)
         pending = [readers.submit(read, shard) for shard in islice(waiting, _READERS)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.doubt import largest_doubt, order_bits
-from workers.selection.best_rows import HASH_BITS, Candidates, Cut, DigitCounts, joined, keys_of
+from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
@@ -51,7 +51,7 @@ def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
         passing = rules.passing(rows)
         counts += filter_counts(rows, passing, rules.classes)
         if digits is not None:
-            digits.add(rows.labels[passing], keys_of(order_bits(rows.doubts[passing])))
+            digits.add(rows.labels, order_bits(rows.doubts), passing)
     return Scan(counts, None if digits is None else digits.table)
 
 
@@ -59,8 +59,8 @@ def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np
     """The next digits of a range's undecided rows."""
     digits = DigitCounts(cut)
     for rows in shards:
-        found, keys = _undecided(rows, rules, cut, with_hashes=cut.needs_hashes)
-        digits.add(rows.labels[found], keys)
+        keys = _keys(rows, rules, cut.needs_hashes)
+        digits.add(rows.labels, keys, _undecided(rows, rules, cut, keys))
     return digits.table
 
 
@@ -68,7 +68,7 @@ def candidates(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Candidate
     """The undecided rows of a range."""
     parts = []
     for rows in shards:
-        found, _ = _undecided(rows, rules, cut, with_hashes=cut.shift < HASH_BITS)
+        found = np.flatnonzero(_undecided(rows, rules, cut, _keys(rows, rules, cut.has_hashes)))
         shard = np.full(len(found), rows.shard, dtype=np.int32)
         parts.append(
             Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found].copy())
@@ -81,7 +81,7 @@ def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
     hashes = np.empty(len(tied), dtype="S16")
     for shard in np.unique(tied.shards).tolist():
         here = np.flatnonzero(tied.shards == shard)
-        hashes[here] = read_hashes(rules.labels_uri, shard, tied.rows[here])
+        hashes[here] = read_hashes(rules.labels_uri, shard)[tied.rows[here]]
     return hashes
 
 
@@ -109,14 +109,11 @@ class Selector:
 
     def selected(self, rows: LabelRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The kept rows of the next shard, ascending, and how often each is to be learned from, at least once."""
-        choice, passing = self._choice, self._rules.passing(rows)
-        confident = np.flatnonzero(passing)
-        with_hashes = bool((choice.cut.lower & np.uint64((1 << HASH_BITS) - 1)).any())
-        keys = _keys(rows, confident, self._rules, with_hashes)
-        inside = keys < choice.cut.lower[rows.labels[confident]]
-        if len(choice.chosen):
-            inside |= np.isin(confident, choice.chosen.rows[choice.chosen.shards == rows.shard])
-        kept = confident[inside]
+        choice = self._choice
+        inside = choice.cut.inside(rows.labels, _keys(rows, self._rules, choice.cut.has_hashes))
+        inside[choice.chosen.rows[choice.chosen.shards == rows.shard]] = True
+        inside &= self._rules.passing(rows)
+        kept = np.flatnonzero(inside)
         labels = rows.labels[kept]
         copies = choice.plan.copies_each[labels] + self._once_more(rows.shard, kept, labels)
         return kept.astype(np.int32), copies.astype(np.int32)
@@ -132,16 +129,11 @@ class Selector:
         return drawn_once_more(self._rules.seed, shard, kept, labels, extra)
 
 
-def _undecided(
-    rows: LabelRows, rules: Rules, cut: Cut, with_hashes: bool
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Rows that the cut leaves open, and their keys."""
-    confident = np.flatnonzero(rules.passing(rows) & (cut.undecided > 0)[rows.labels])
-    keys = _keys(rows, confident, rules, with_hashes or cut.shift < HASH_BITS)
-    open_ = cut.undecided_mask(rows.labels[confident], keys)
-    return confident[open_], keys[open_]
+def _undecided(rows: LabelRows, rules: Rules, cut: Cut, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Rows that the cut leaves open."""
+    return cut.undecided_mask(rows.labels, keys) & rules.passing(rows)
 
 
-def _keys(rows: LabelRows, which: npt.NDArray[np.int64], rules: Rules, with_hashes: bool) -> npt.NDArray[np.uint64]:
-    hashes = read_hashes(rules.labels_uri, rows.shard, which) if with_hashes else None
-    return keys_of(order_bits(rows.doubts[which]), hashes)
+def _keys(rows: LabelRows, rules: Rules, with_hashes: bool) -> Keys:
+    order = order_bits(rows.doubts)
+    return keys_with_hashes(order, read_hashes(rules.labels_uri, rows.shard)) if with_hashes else order

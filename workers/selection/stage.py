@@ -1,6 +1,5 @@
 """Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No Ray, no torch."""
 
-import io
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -28,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 _GATHERED_AT_MOST = 4_000_000
 """Undecided rows that are compared in memory, 16 bytes each; of more than these another digit is counted first."""
+
+_SELECTION_SCHEMA = pa.schema(
+    [pa.field("row", pa.int32(), nullable=False), pa.field("copies", pa.int32(), nullable=False)]
+)
 
 Outcome = TypeVar("Outcome")
 
@@ -134,20 +137,23 @@ def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
-    return read_ahead(partial(read_label_rows, rules.labels_uri, classes=rules.classes), shards)
+    read = partial(read_label_rows, rules.labels_uri, classes=rules.classes)
+    return read_ahead(read, shards, is_remote="://" in rules.labels_uri)
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
     # Differences of ascending rows take two or three bits, and are written four times as fast as zstd compresses them.
-    buffer = io.BytesIO()
+    buffer = pa.BufferOutputStream()
     pq.write_table(
-        pa.table({"row": rows, "copies": copies}),
+        pa.Table.from_arrays([pa.array(rows), pa.array(copies)], schema=_SELECTION_SCHEMA),
         buffer,
         compression="none",
-        use_dictionary=["copies"],
-        column_encoding={"row": "DELTA_BINARY_PACKED"},
+        use_dictionary=False,
+        column_encoding={"row": "DELTA_BINARY_PACKED", "copies": "DELTA_BINARY_PACKED"},
+        write_statistics=False,
+        store_schema=False,
     )
-    return buffer.getvalue()
+    return buffer.getvalue().to_pybytes()
 
 
 def _check_anything_kept(counts: FilterCounts, plan: CopyPlan, spec: SelectSpec) -> None:
