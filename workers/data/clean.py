@@ -16,16 +16,17 @@ def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
     size = card.image_size
     if card.crop == "none":
         return np.asarray(_resized(image, (size, size)))
-    scaled = _resized(image, _scaled_size(image, short_side=round(size / card.crop_fraction)))
+    scaled = _resized(image, scaled_size(image.width, image.height, round(size / card.crop_fraction)))
     left = round((scaled.width - size) / 2)
     top = round((scaled.height - size) / 2)
     return np.asarray(scaled.crop((left, top, left + size, top + size)))
 
 
-def _scaled_size(image: Image.Image, short_side: int) -> tuple[int, int]:
-    if image.width <= image.height:
-        return short_side, int(short_side * image.height / image.width)
-    return int(short_side * image.width / image.height), short_side
+def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height of a picture whose shorter side is brought to `short_side`."""
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
 from workers.data.images import decode_rgb
+from workers.models.fast_jpeg import fast_clean_pixels
 from workers.specs.stages import ModelCard
 
 _BATCHES_AHEAD = 2
@@ -47,7 +48,8 @@ def clean_batches(
 
 def _decode(data: bytes, card: ModelCard) -> _Decoded:
     try:
-        return prepare_clean(decode_rgb(data), card)
+        pixels = fast_clean_pixels(data, card)
+        return prepare_clean(decode_rgb(data), card) if pixels is None else pixels
     except BrokenImage as error:
         return error
 

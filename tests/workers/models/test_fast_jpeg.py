@@ -1,0 +1,96 @@
+"""The quick way from a JPEG to a model's pixels, beside Pillow's."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from workers.data.clean import prepare_clean
+from workers.data.images import BrokenImage, decode_rgb
+from workers.models.clean_batches import clean_batches
+from workers.models.fast_jpeg import fast_clean_pixels
+from workers.specs.stages import ModelCard
+
+PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
+
+
+def card(image_size: int = 224, crop: str = "center") -> ModelCard:
+    return ModelCard(
+        model="m", classes=("a",), image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3, crop=crop,
+        parameters=1, run_id="r", generation=0, validation_top1=0.0,
+    )  # fmt: skip
+
+
+def jpeg(picture: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **{"quality": 85, **options})
+    return buffer.getvalue()
+
+
+@given(
+    st.sampled_from(PHOTOGRAPHS),
+    st.integers(150, 420),
+    st.integers(150, 420),
+    st.sampled_from(["RGB", "L"]),
+    st.sampled_from(["center", "none"]),
+    st.sampled_from([0, 1, 2]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_picture_of_less_than_twice_the_size_is_the_same_but_for_rounding(
+    photograph, width, height, mode, crop, subsampling, progressive
+):
+    data = jpeg(
+        photograph.resize((width, height)).convert(mode), progressive=progressive,
+        **({} if mode == "L" else {"subsampling": subsampling}),
+    )  # fmt: skip
+    pixels = fast_clean_pixels(data, card(crop=crop))
+    assert pixels is not None
+    expected = prepare_clean(decode_rgb(data), card(crop=crop))
+    assert pixels.shape == expected.shape == (224, 224, 3)
+    difference = np.abs(pixels.astype(int) - expected)
+    assert difference.max() <= 8
+    assert difference.mean() < 0.5
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+@pytest.mark.parametrize("image_size", [16, 28, 60, 90])
+def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image_size, crop):
+    for photograph in PHOTOGRAPHS:
+        data = jpeg(photograph)
+        pixels = fast_clean_pixels(data, card(image_size, crop))
+        expected = prepare_clean(decode_rgb(data), card(image_size, crop))
+        assert pixels is not None
+        assert pixels.shape == expected.shape
+        assert np.abs(pixels.astype(float) - expected).mean() < 5
+
+
+def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way():
+    picture = PHOTOGRAPHS[0].resize((90, 60))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain_exif = Image.Exif()
+    plain_exif[0x0110] = "camera"
+    png = io.BytesIO()
+    picture.save(png, "PNG")
+    data = jpeg(picture)
+    careful = [jpeg(picture, exif=exif), jpeg(picture.convert("CMYK")), png.getvalue(), b"", data[: len(data) // 2]]
+    assert [fast_clean_pixels(each, card()) for each in careful] == [None] * 5
+    assert fast_clean_pixels(jpeg(picture, exif=plain_exif), card()) is not None
+
+
+@given(st.binary(max_size=40), st.integers(0, 3000))
+@settings(max_examples=200, deadline=None)
+def test_damaged_bytes_are_broken_or_decoded_as_pillow_decodes_them(noise, at):
+    data = bytearray(jpeg(PHOTOGRAPHS[1].resize((60, 40))))
+    data[at : at + len(noise)] = noise
+    (batch,) = clean_batches([bytes(data)], card(32), 1, None)
+    try:
+        decode_rgb(bytes(data))
+    except BrokenImage:
+        return
+    assert batch.rows == [0]
