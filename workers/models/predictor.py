@@ -10,9 +10,13 @@ import torch
 
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
+from workers.models.frozen import frozen
 from workers.models.normalize import normalized
 from workers.specs.stages import FailureReason
 from workers.stage_reporter import StageError
+
+_CACHED_PICTURES = 16
+"""In one forward pass on a CPU: more do not stay in its caches, and each takes a third longer."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Predictor:
         self._on_gpu = self.device.type == "cuda"
         model, self.card = load_model(folder_uri)
         self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self._answer = self.model if self._on_gpu else frozen(self.model, self.card.image_size)
         self.batch_size = batch_size
         self._temperature = temperature
         # On a single CPU threads only take turns; beside a GPU even one decodes while the GPU computes.
@@ -92,9 +97,12 @@ class Predictor:
     @torch.inference_mode()
     def _logits(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
         batch = torch.from_numpy(pixels)
-        if self._on_gpu:
-            batch = batch.pin_memory()
-        inputs = normalized(batch.to(self.device, non_blocking=True), self.card.mean, self.card.std)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
-            logits: torch.Tensor = self.model(inputs)
+        if not self._on_gpu:
+            with torch.jit.optimized_execution(False):  # it would optimise anew for each size of batch
+                return torch.cat([self._answer(self._normalized(part)) for part in batch.split(_CACHED_PICTURES)])
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits: torch.Tensor = self._answer(self._normalized(batch.pin_memory()))
         return logits.float()
+
+    def _normalized(self, batch: torch.Tensor) -> torch.Tensor:
+        return normalized(batch.to(self.device, non_blocking=True), self.card.mean, self.card.std)

@@ -15,6 +15,7 @@ from PIL import Image
 from workers.data.clean import prepare_clean
 from workers.models.create import create_model
 from workers.models.files import load_model, write_model
+from workers.models.frozen import frozen
 from workers.models.normalize import normalized
 from workers.models.predictor import Predictor
 from workers.specs.stages import FailureReason, ModelCard
@@ -181,3 +182,31 @@ def test_normalized_pixels_are_channels_last():
     assert out.shape == (2, 3, 5, 5)
     assert out.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(out[1, 2, 3, 4], (images[1, 3, 4, 2] / 255 - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
+def test_a_frozen_network_answers_as_the_network_does_for_any_size_of_batch(name):
+    torch.manual_seed(0)
+    model = create_model(name, 5, 32, 0.2, 0.1).eval().requires_grad_(False)
+    answering = frozen(model, 32)
+    assert answering is not model
+    for pictures in (1, 2, 7):
+        batch = torch.rand(pictures, 3, 32, 32)
+        torch.testing.assert_close(answering(batch), model(batch), atol=1e-4, rtol=1e-4)
+
+
+class Capricious(torch.nn.Module):
+    """Answers differently where it is asked about one picture: a trace cannot follow."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean(dim=(1, 2, 3)) * (2.0 if len(pictures) == 1 else 1.0)
+
+
+class Unwilling(torch.nn.Module):
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("model", [Capricious(), Unwilling()])
+def test_a_network_that_cannot_be_frozen_is_used_as_it_is(model):
+    assert frozen(model, 8) is model

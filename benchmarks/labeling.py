@@ -1,0 +1,343 @@
+"""Labeling beside what the machine can do, the documentation's Ray Data pipeline, and a torch DataLoader loop.
+
+Photographs in JPEG, 224 pixels, a heavy model (ResNet-50) and a light one. Every contender starts in a new Python,
+in turns, on two cores, reads the same Parquet shards and writes labels to Parquet. The ceiling is 1 / (1 / forward +
+1 / decode): both take the same cores. Each of them is measured by itself, in two processes of one thread: timm's model
+as it is, and once more with its batch norms folded, as labeling does it.
+
+`of_ceiling` counts the time from the first shard's beginning to the last one's end, `of_ceiling_whole_stage` also the
+starting of the actors. The rivals are compared by whole time: from a Ray that has started, or a Python that has
+imported torch, to the last file.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.photographs import write_photograph_shards
+from benchmarks.process_memory import peak_mib_while
+from benchmarks.results import row, save
+from workers.specs.stages import ActorPool, LabelSpec, ModelCard
+
+FOLDER = Path("build/benchmark-labeling")
+ROUNDS = 3
+_CORES = 2
+_SIZE = 224
+_MODELS = {"heavy": ("resnet50", 24, 12, 16), "light": ("mobilenetv3_small_050", 40, 125, 64)}
+"""timm model, shards, rows of a shard, pictures of a forward pass."""
+_CONTENDERS = ("forward", "frozen_forward", "decode", "ours", "ray_docs", "dataloader")
+_COMMAND = "make benchmark-labeling"
+
+
+def main() -> None:
+    """All rounds of both models, and the memory of ten times the shards."""
+    rows: list[dict[str, Any]] = []
+    for weight in _MODELS:
+        _prepare(weight)
+        rounds = [{name: _run(name, weight) for name in _CONTENDERS} for _ in range(ROUNDS)]
+        rows += _rows(weight, rounds)
+    rows.append(_memory_row())
+    save(rows)
+
+
+def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    def ratios(of: Callable[[dict[str, dict[str, float]]], float]) -> list[float]:
+        return [of(each) for each in rounds]
+
+    def ceiling(each: dict[str, dict[str, float]], forward: str = "forward") -> float:
+        return 1 / (1 / each[forward]["rate"] + 1 / each["decode"]["rate"])
+
+    name = f"labeling.{weight}"
+    model = _MODELS[weight][0]
+    return [
+        row(f"{name}.images_per_second", ratios(lambda r: r["ours"]["rate"]), f"images/s, {model}", "", _COMMAND),
+        row(f"{name}.of_ceiling", ratios(lambda r: r["ours"]["rate"] / ceiling(r)), "ratio", "ceiling", _COMMAND),
+        row(
+            f"{name}.of_frozen_ceiling",
+            ratios(lambda r: r["ours"]["rate"] / ceiling(r, "frozen_forward")),
+            "ratio, the forward pass with batch norms folded as ours",
+            "ceiling",
+            _COMMAND,
+        ),
+        row(
+            f"{name}.of_ceiling_whole_stage",
+            ratios(lambda r: r["ours"]["whole_rate"] / ceiling(r)),
+            "ratio, starting the actors included",
+            "ceiling",
+            _COMMAND,
+        ),
+        row(
+            f"{name}.vs_ray_docs",
+            ratios(lambda r: r["ours"]["whole_rate"] / r["ray_docs"]["rate"]),
+            "ratio",
+            "Ray Data's documented pipeline",
+            _COMMAND,
+        ),
+        row(
+            f"{name}.vs_dataloader",
+            ratios(lambda r: r["ours"]["whole_rate"] / r["dataloader"]["rate"]),
+            "ratio",
+            "torch DataLoader with timm's transform",
+            _COMMAND,
+        ),
+        row(
+            f"{name}.vs_dataloader_steady",
+            ratios(lambda r: r["ours"]["rate"] / r["dataloader"]["rate"]),
+            "ratio, without starting the actors",
+            "torch DataLoader with timm's transform",
+            _COMMAND,
+        ),
+    ]
+
+
+def _memory_row() -> dict[str, Any]:
+    """Peak memory of labeling 10 x the shards over that of 1 x, light model, three times."""
+    growth = []
+    for _ in range(ROUNDS):
+        peaks = []
+        for shards in (4, 40):
+            process = subprocess.Popen([sys.executable, "-m", "benchmarks.labeling", "ours", "light", str(shards)])
+            peaks.append(peak_mib_while(process))
+        growth.append(peaks[1] / peaks[0])
+    return row("labeling.memory_growth_10x", growth, "peak memory of 40 shards / of 4", "1.0", _COMMAND)
+
+
+def _prepare(weight: str) -> None:
+    from workers.models.create import create_model
+    from workers.models.files import write_model
+
+    model, shards, rows, _ = _MODELS[weight]
+    write_photograph_shards(FOLDER / weight, shards, rows)
+    card = ModelCard(
+        model=model, classes=tuple(map(str, range(1000))), image_size=_SIZE, mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225), crop="center", parameters=1, run_id="r", generation=0, validation_top1=0.0,
+    )  # fmt: skip
+    write_model(str(FOLDER / f"model-{weight}"), create_model(model, 1000, _SIZE, 0.0, 0.0).state_dict(), card)
+
+
+def _run(contender: str, weight: str) -> dict[str, float]:
+    shutil.rmtree(FOLDER / "out", ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.labeling", contender, weight],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"},
+    )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(weight, contender, {name: round(value, 1) for name, value in figures.items()}, flush=True)
+    return figures
+
+
+def _images(weight: str, most: int) -> list[bytes]:
+    shards = sorted((FOLDER / weight).glob("*.parquet"))
+    images = [image for shard in shards[: 1 + most // 16] for image in pq.read_table(shard)["image"].to_pylist()]
+    return images[:most]
+
+
+def _in_two_processes(function: Callable[[str], float], weight: str) -> dict[str, float]:
+    with ProcessPoolExecutor(_CORES, get_context("spawn")) as processes:
+        list(processes.map(_warm, range(_CORES)))
+        return {"rate": sum(processes.map(function, [weight] * _CORES))}
+
+
+def _warm(number: int) -> None:
+    import workers.models.predictor  # noqa: F401
+
+    time.sleep(1.0)
+
+
+def _bare_forward(weight: str) -> float:
+    from workers.models.predictor import Predictor
+
+    return _forward_rate(weight, Predictor(str(FOLDER / f"model-{weight}"), cpus=1).model, _MODELS[weight][3])
+
+
+def _frozen_forward(weight: str) -> float:
+    from workers.models.frozen import frozen
+    from workers.models.predictor import Predictor
+
+    model = Predictor(str(FOLDER / f"model-{weight}"), cpus=1).model
+    return _forward_rate(weight, frozen(model, _SIZE), 16)
+
+
+def _forward_rate(weight: str, model: Any, batch: int) -> float:
+    import torch
+
+    pixels = torch.rand(batch, 3, _SIZE, _SIZE).to(memory_format=torch.channels_last)
+    rounds = (64 if weight == "heavy" else 1280) // batch
+    with torch.inference_mode(), torch.jit.optimized_execution(False):
+        model(pixels)
+        started_at = time.perf_counter()
+        for _ in range(rounds):
+            model(pixels)
+    return rounds * batch / (time.perf_counter() - started_at)
+
+
+def _bare_decode(weight: str) -> float:
+    import torch
+
+    from workers.models.clean_batches import clean_batches
+    from workers.models.files import load_model
+
+    torch.set_num_threads(1)
+    card = load_model(str(FOLDER / f"model-{weight}"))[1]
+    images = _images(weight, 200) * (2 if weight == "heavy" else 8)
+    list(clean_batches(images[:20], card, 20, None))
+    started_at = time.perf_counter()
+    for _ in clean_batches(images, card, _MODELS[weight][3], None):
+        pass
+    return len(images) / (time.perf_counter() - started_at)
+
+
+def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
+    import ray
+
+    from workers.labeling.stage import run_label
+    from workers.stage_reporter import StageReporter
+
+    ray.init("local", num_cpus=2 * _CORES, include_dashboard=False, logging_level="ERROR")
+    manifest = json.loads((FOLDER / weight / "manifest.json").read_text(encoding="utf-8"))
+    if shards is not None:
+        manifest["shards"] = manifest["shards"][:shards]
+        manifest["rows"] = sum(each["rows"] for each in manifest["shards"])
+    folder = (FOLDER / "out").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    spec = LabelSpec(
+        run_id="benchmark",
+        generation=1,
+        attempt=1,
+        folder_uri=str(folder),
+        seed=0,
+        model_uri=str((FOLDER / f"model-{weight}").resolve()),
+        manifest_uri=str(folder / "manifest.json"),
+        batch_size=_MODELS[weight][3],
+        pool=ActorPool(min_actors=_CORES, max_actors=_CORES, cpus_per_actor=1.0),
+    )
+    (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
+    started_at = time.perf_counter()
+    result = run_label(spec, StageReporter(spec, entered_at=time.time()))
+    return {"rate": result.images_per_second, "whole_rate": result.images / (time.perf_counter() - started_at)}
+
+
+class _DocsModel:
+    """The class of the documentation's batch inference page."""
+
+    def __init__(self, weight: str) -> None:
+        import torch
+
+        from workers.models.files import load_model
+
+        torch.set_num_threads(1)
+        self._model = load_model(str(FOLDER.resolve() / f"model-{weight}"))[0].eval()
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        import torch
+
+        with torch.inference_mode():
+            probabilities = self._model(torch.from_numpy(np.stack(batch["image"]))).softmax(1)
+        confidence, label = probabilities.max(1)
+        return {"label": label.numpy(), "confidence": confidence.numpy()}
+
+
+def _ray_docs(weight: str) -> dict[str, float]:
+    """read_parquet, map, map_batches, write_parquet (docs.ray.io, "End-to-end: Offline Batch Inference")."""
+    import ray
+
+    ray.init("local", num_cpus=2 * _CORES, include_dashboard=False, logging_level="ERROR")
+    transform = _timm_transform()
+
+    def decoded(each: dict[str, Any]) -> dict[str, Any]:
+        return {"image": transform(each["image"]).numpy()}
+
+    started_at = time.perf_counter()
+    data = ray.data.read_parquet([str(path.resolve()) for path in sorted((FOLDER / weight).glob("*.parquet"))])
+    data.map(decoded).map_batches(
+        _DocsModel,
+        fn_constructor_args=(weight,),
+        batch_size=_MODELS[weight][3],
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=_CORES),
+    ).write_parquet(str((FOLDER / "out").resolve()))
+    return {"rate": _number_of_images(weight) / (time.perf_counter() - started_at)}
+
+
+def _dataloader(weight: str) -> dict[str, float]:
+    """A Dataset that reads the shards, timm's evaluation transform in two processes, the model in this one."""
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    from workers.models.files import load_model
+
+    class Photographs(Dataset[Any]):
+        def __init__(self) -> None:
+            shards = sorted((FOLDER / weight).glob("*.parquet"))
+            self._images = [image for shard in shards for image in pq.read_table(shard)["image"].to_pylist()]
+            self._transform = _timm_transform()
+
+        def __len__(self) -> int:
+            return len(self._images)
+
+        def __getitem__(self, index: int) -> Any:
+            return self._transform(self._images[index])
+
+    torch.set_num_threads(_CORES)
+    model = load_model(str(FOLDER / f"model-{weight}"))[0].eval().to(memory_format=torch.channels_last)
+    started_at = time.perf_counter()
+    labels, confidences = [], []
+    with torch.inference_mode():
+        for batch in DataLoader(Photographs(), batch_size=_MODELS[weight][3], num_workers=_CORES):
+            confidence, label = model(batch.to(memory_format=torch.channels_last)).softmax(1).max(1)
+            labels.append(label.numpy())
+            confidences.append(confidence.numpy())
+    FOLDER.joinpath("out").mkdir(exist_ok=True)
+    table = pa.table({"label": np.concatenate(labels), "confidence": np.concatenate(confidences)})
+    pq.write_table(table, FOLDER / "out" / "labels.parquet")
+    return {"rate": _number_of_images(weight) / (time.perf_counter() - started_at)}
+
+
+def _timm_transform() -> Callable[[bytes], Any]:
+    import io
+
+    from PIL import Image
+    from timm.data import create_transform
+
+    transform = create_transform(_SIZE, is_training=False, crop_pct=0.875, interpolation="bicubic")
+    return lambda data: transform(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def _number_of_images(weight: str) -> int:
+    return _MODELS[weight][1] * _MODELS[weight][2]
+
+
+def _one(contender: str, weight: str, shards: int | None) -> dict[str, float]:
+    if contender == "ours":
+        return _ours(weight, shards)
+    if contender == "ray_docs":
+        return _ray_docs(weight)
+    if contender == "dataloader":
+        return _dataloader(weight)
+    return _in_two_processes(
+        {"forward": _bare_forward, "frozen_forward": _frozen_forward, "decode": _bare_decode}[contender], weight
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(json.dumps(_one(sys.argv[1], sys.argv[2], int(sys.argv[3]) if sys.argv[3:] else None)))
+    else:
+        main()

@@ -1,0 +1,50 @@
+"""JPEG photographs of many shapes, made from scikit-learn's two: 500 x 375 pixels as ImageNet's are on average."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from workers.specs.datasets import DatasetManifest, Shard
+
+_DISTINCT = 200
+
+
+def write_photograph_shards(folder: Path, shards: int, rows: int) -> Path:
+    """Parquet shards with an `image` column; the path of their manifest. Made once."""
+    manifest_path = folder / "manifest.json"
+    if manifest_path.exists():
+        return manifest_path
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    distinct = [_photograph(rng) for _ in range(min(_DISTINCT, shards * rows))]
+    for shard in range(shards):
+        chosen = [distinct[number] for number in rng.integers(0, len(distinct), rows)]
+        pq.write_table(pa.table({"image": chosen}), folder / f"shard-{shard:04d}.parquet", compression="none")
+    manifest = DatasetManifest(
+        dataset_id="photographs",
+        role="unlabeled",
+        format="parquet",
+        classes=(),
+        rows=shards * rows,
+        shards=tuple(Shard(uri=str((folder / f"shard-{n:04d}.parquet").resolve()), rows=rows) for n in range(shards)),
+    )
+    manifest_path.write_text(manifest.model_dump_json(), encoding="utf-8")
+    return manifest_path
+
+
+def _photograph(rng: np.random.Generator) -> bytes:
+    picture = Image.fromarray(load_sample_images().images[int(rng.integers(2))])
+    width = int(rng.integers(300, picture.width))
+    height = min(int(width * rng.uniform(0.6, 0.8)), picture.height)
+    left = int(rng.integers(0, picture.width - width + 1))
+    top = int(rng.integers(0, picture.height - height + 1))
+    buffer = io.BytesIO()
+    picture.crop((left, top, left + width, top + height)).resize((500, 375), Image.Resampling.BICUBIC).save(
+        buffer, "JPEG", quality=90
+    )
+    return buffer.getvalue()
