@@ -57,5 +57,8 @@ def _decode(data: bytes, card: ModelCard) -> _Decoded:
 def _batch(rows: range, decoded: Sequence[_Decoded]) -> CleanBatch:
     broken = {row: item.reason for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
     good = [item for item in decoded if not isinstance(item, BrokenImage)]
-    pixels = np.stack(good) if good else np.empty((0, 0, 0, 3), dtype=np.uint8)
+    # Not np.stack: it would keep the order in memory of a picture that was resized plane by plane.
+    pixels = np.empty((len(good), *(good[0].shape if good else (0, 0, 3))), dtype=np.uint8)
+    for place, picture in enumerate(good):
+        pixels[place] = picture
     return CleanBatch([row for row in rows if row not in broken], pixels, broken)
