@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
-.PHONY: demo test test-unit lint format benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation model-catalog clean
+.PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+	benchmark-ablation benchmark-labeling benchmark-selection model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -26,6 +26,18 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The data plane beside its rivals: some twenty minutes.
+benchmark: benchmark-labeling benchmark-selection
+
+# Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
+benchmark-labeling: $(READY)
+	$(BIN)/python -m benchmarks.labeling
+
+# Selects among 300 million made predictions (7 GB in build/). MILLIONS=30 makes fewer.
+MILLIONS ?= 300
+benchmark-selection: $(READY)
+	MILLIONS=$(MILLIONS) $(BIN)/python -m benchmarks.selection
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -35,7 +35,7 @@ FOLDER = Path("build/benchmark-labeling")
 ROUNDS = 3
 _CORES = 2
 _SIZE = 224
-_MODELS = {"heavy": ("resnet50", 24, 12, 16), "light": ("mobilenetv3_small_050", 40, 125, 64)}
+_MODELS = {"heavy": ("resnet50", 30, 16, 16), "light": ("mobilenetv3_small_050", 40, 225, 64)}
 """timm model, shards, rows of a shard, pictures of a forward pass."""
 _CONTENDERS = ("forward", "frozen_forward", "decode", "ours", "ray_docs", "dataloader")
 _COMMAND = "make benchmark-labeling"

@@ -14,8 +14,11 @@ from workers.specs.datasets import DatasetManifest, Shard
 _DISTINCT = 200
 
 
-def write_photograph_shards(folder: Path, shards: int, rows: int) -> Path:
-    """Parquet shards with an `image` column; the path of their manifest. Made once."""
+CLASSES = tuple(f"class {number}" for number in range(10))
+
+
+def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool = False) -> Path:
+    """Parquet shards with an `image` and a `label` column; the path of their manifest. Made once."""
     manifest_path = folder / "manifest.json"
     if manifest_path.exists():
         return manifest_path
@@ -24,12 +27,15 @@ def write_photograph_shards(folder: Path, shards: int, rows: int) -> Path:
     distinct = [_photograph(rng) for _ in range(min(_DISTINCT, shards * rows))]
     for shard in range(shards):
         chosen = [distinct[number] for number in rng.integers(0, len(distinct), rows)]
-        pq.write_table(pa.table({"image": chosen}), folder / f"shard-{shard:04d}.parquet", compression="none")
+        labels = [CLASSES[number] for number in rng.integers(0, len(CLASSES), rows)]
+        table = pa.table({"image": chosen, "label": labels})
+        pq.write_table(table, folder / f"shard-{shard:04d}.parquet", compression="none")
     manifest = DatasetManifest(
         dataset_id="photographs",
-        role="unlabeled",
+        role="labeled" if labeled else "unlabeled",
         format="parquet",
-        classes=(),
+        classes=CLASSES if labeled else (),
+        label_column="label" if labeled else None,
         rows=shards * rows,
         shards=tuple(Shard(uri=str((folder / f"shard-{n:04d}.parquet").resolve()), rows=rows) for n in range(shards)),
     )

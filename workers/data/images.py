@@ -9,11 +9,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from workers.data.errors import BrokenImage
+from workers.data.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
 
 __all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb"]
-
-MAX_PIXELS = 100_000_000
-"""Larger pictures are refused by the size in their header, before a pixel is decoded."""
 
 # Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -38,6 +36,12 @@ def decode_rgb(data: bytes) -> Image.Image:
     """
     if len(data) == 0:
         raise BrokenImage("no bytes (an empty or missing file)")
+    size = plain_jpeg_size(data)
+    pixels = None if size is None else decode_plain_jpeg(data, size)
+    return _decode_any(data) if pixels is None else Image.fromarray(pixels)
+
+
+def _decode_any(data: bytes) -> Image.Image:
     _ignore_pillow_warnings()
     try:
         return _decode(data)

@@ -101,6 +101,11 @@ class DigitCounts:
         self._classes = len(cut.lower)
         self.table: npt.NDArray[np.int32] = np.zeros(self._classes << self._bits, dtype=np.int32)
 
+    @property
+    def by_class(self) -> npt.NDArray[np.int64]:
+        """(classes,) rows that were added."""
+        return self.table.reshape(-1, self._classes).sum(axis=0, dtype=np.int64)
+
     def add(self, classes: npt.NDArray[np.int32], keys: Keys, which: npt.NDArray[np.bool_]) -> None:
         """Adds some rows of one shard, undecided ones."""
         shift = self._shift - (HASH_BITS if keys.dtype == np.uint32 else 0)

@@ -18,14 +18,14 @@ class FilterCounts:
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,) rows with a label."""
-    confident: npt.NDArray[np.int64]
-    """(classes,) rows that pass every filter."""
+    passed: int
+    """Rows that pass every filter."""
 
     @classmethod
     def nothing(cls, classes: int) -> "FilterCounts":
         """Of no rows."""
         zeros = np.zeros(classes, dtype=np.int64)
-        return cls(0, 0, 0, 0, zeros, zeros)
+        return cls(0, 0, 0, 0, zeros, 0)
 
     def __add__(self, other: "FilterCounts") -> "FilterCounts":
         return FilterCounts(
@@ -34,7 +34,7 @@ class FilterCounts:
             self.excluded + other.excluded,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
-            self.confident + other.confident,
+            self.passed + other.passed,
         )
 
 
@@ -48,12 +48,13 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
     """Why the rows of a shard that are not `passing` were dropped."""
     labels = rows.labels[rows.labels >= 0] if rows.labels.min(initial=0) < 0 else rows.labels
     bad, readable = len(rows.labels) - len(labels), len(labels)
+    passed = int(np.count_nonzero(passing))
     excluded = readable - int(np.count_nonzero(rows.usable))
     return FilterCounts(
         rows=len(rows.labels),
         bad=bad,
         excluded=excluded,
-        low_confidence=readable - excluded - int(np.count_nonzero(passing)),
+        low_confidence=readable - excluded - passed,
         labeled=np.bincount(labels, minlength=classes),
-        confident=np.bincount(rows.labels[passing], minlength=classes),
+        passed=passed,
     )

@@ -37,22 +37,22 @@ class Scan:
     """What a range of shards tells the decision."""
 
     counts: FilterCounts
-    digits: npt.NDArray[np.int32] | None
-    """Of all confident rows; None where there is no cap, and so nothing to decide."""
+    confident: npt.NDArray[np.int64]
+    """(classes,) rows that pass every filter."""
+    digits: npt.NDArray[np.int32]
+    """Of the confident rows."""
 
 
 def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
     """Filters a range of shards."""
     counts = FilterCounts.nothing(rules.classes)
-    capped = rules.settings.max_per_class is not None
     everything = np.ones(rules.classes, dtype=np.int64)
-    digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything)) if capped else None
+    digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything))
     for rows in shards:
         passing = rules.passing(rows)
         counts += filter_counts(rows, passing, rules.classes)
-        if digits is not None:
-            digits.add(rows.labels, order_bits(rows.doubts), passing)
-    return Scan(counts, None if digits is None else digits.table)
+        digits.add(rows.labels, order_bits(rows.doubts), passing)
+    return Scan(counts, digits.by_class, digits.table)
 
 
 def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:

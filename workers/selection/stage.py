@@ -50,16 +50,17 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         passes = _Passes(executor, divided(shards, parts), rules)
         scans = list(passes.run(_scan))
         counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
-        plan = plan_copies(counts.confident, spec.settings.max_per_class, spec.settings.fill_up)
+        confident = np.sum([one.confident for one in scans], axis=0)
+        plan = plan_copies(confident, spec.settings.max_per_class, spec.settings.fill_up)
         _check_anything_kept(counts, plan, spec)
-        cut, chosen = _decided(passes, scans, plan, counts.confident)
-        choices = _choices(passes.ranges, scans, plan, cut, chosen, counts.confident)
+        cut, chosen = _decided(passes, scans, plan, confident)
+        choices = _choices(passes.ranges, scans, plan, cut, chosen, confident)
         done = 0
         for written in passes.run(partial(_write, spec.folder_uri), choices):
             done += written
             reporter.update(done)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan)
+    return _result(spec, reporter, counts, plan, confident)
 
 
 class _Passes:
@@ -82,7 +83,7 @@ def _decided(
     cut = Cut.before_counting(passes.rules.classes, plan.kept, confident)
     if cut.is_decided:
         return cut, joined([])
-    cut = narrowed(cut, _sum([one.digits for one in scans if one.digits is not None]))
+    cut = narrowed(cut, _sum([one.digits for one in scans]))
     while cut.undecided.sum() > _GATHERED_AT_MOST and cut.shift > 0:
         cut = narrowed(cut, _sum(passes.run(partial(_count, cut))))
     sure, tied, wanted = split_by_order(joined(list(passes.run(partial(_candidates, cut)))), cut)
@@ -112,7 +113,7 @@ def _choices(
     for shards, one in zip(ranges, scans, strict=True):
         here = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
         choices.append(Choice(plan, cut, chosen.taken(here), confident, before))
-        before = before + one.counts.confident
+        before = before + one.confident
     return choices
 
 
@@ -169,11 +170,17 @@ def _check_anything_kept(counts: FilterCounts, plan: CopyPlan, spec: SelectSpec)
     )
 
 
-def _result(spec: SelectSpec, reporter: StageReporter, counts: FilterCounts, plan: CopyPlan) -> SelectResult:
+def _result(
+    spec: SelectSpec,
+    reporter: StageReporter,
+    counts: FilterCounts,
+    plan: CopyPlan,
+    confident: npt.NDArray[np.int64],
+) -> SelectResult:
     numbers = zip(
         spec.classes,
         counts.labeled.tolist(),
-        counts.confident.tolist(),
+        confident.tolist(),
         plan.kept.tolist(),
         plan.copies.tolist(),
         strict=True,
@@ -185,11 +192,11 @@ def _result(spec: SelectSpec, reporter: StageReporter, counts: FilterCounts, pla
         dropped_bad=counts.bad,
         dropped_held_out=counts.excluded,
         dropped_low_confidence=counts.low_confidence,
-        dropped_over_cap=int((counts.confident - plan.kept).sum()),
+        dropped_over_cap=int((confident - plan.kept).sum()),
         kept=int(plan.kept.sum()),
         copies=int(plan.copies.sum()),
         classes=tuple(
-            ClassSelection(name=name, labeled=labeled, confident=confident, kept=kept, copies=copies)
-            for name, labeled, confident, kept, copies in numbers
+            ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
+            for name, labeled, passed, kept, copies in numbers
         ),
     )

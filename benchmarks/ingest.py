@@ -1,0 +1,176 @@
+"""The student's input beside a plain torch DataLoader, and timm's own train loader, with the same RandAugment.
+
+Photographs in JPEG to 224 pixels, a quarter labeled and the rest pseudo-labeled, random crop, flip, RandAugment of two
+operations, in batches of 64, made by two processes each. Batches are counted once the first eight have come. Every
+contender starts in a new Python, in turns. No model: what is measured is what a GPU would wait for.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from benchmarks.photographs import CLASSES, write_photograph_shards
+from benchmarks.results import row, save
+from workers.specs.recipe import Noise, RandAugment, Recipe
+
+FOLDER = Path("build/benchmark-ingest")
+ROUNDS = 5
+_PROCESSES = 2
+_BATCH = 64
+_LABELED = 16
+_WARM_UP, _COUNTED = 8, 40
+_SHARDS, _ROWS = 20, 200
+_COMMAND = "make benchmark-ingest"
+_RECIPE = Recipe(noise=Noise(rand_augment=RandAugment(n=2, m=9)))
+_CONTENDERS = ("ours", "dataloader", "timm")
+
+
+def main() -> None:
+    """All rounds, then the rows."""
+    _prepare()
+    rounds = [{name: _run(name) for name in _CONTENDERS} for _ in range(ROUNDS)]
+    ours = [each["ours"] for each in rounds]
+    save(
+        [
+            row("ingest.images_per_second", ours, "images/s, two processes", "", _COMMAND),
+            row("ingest.vs_dataloader", [r["ours"] / r["dataloader"] for r in rounds], "ratio", "DataLoader", _COMMAND),
+            row("ingest.vs_timm", [r["ours"] / r["timm"] for r in rounds], "ratio", "timm's train loader", _COMMAND),
+        ]
+    )
+
+
+def _run(contender: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ingest", contender],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    rate = float(json.loads(done.stdout.splitlines()[-1]))
+    print(contender, round(rate), "images/s", flush=True)
+    return rate
+
+
+def _prepare() -> None:
+    from workers.labeling.label_files import label_table, write_label_file
+    from workers.specs.stages import part_name
+
+    write_photograph_shards(FOLDER / "labeled", _SHARDS, _ROWS, labeled=True)
+    write_photograph_shards(FOLDER / "unlabeled", _SHARDS, _ROWS)
+    (FOLDER / "select").mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for shard in range(_SHARDS):
+        probabilities = rng.dirichlet(np.ones(len(CLASSES)), _ROWS).astype(np.float32)
+        hashes = [bytes(16)] * _ROWS
+        table, _ = label_table([""] * _ROWS, hashes, [None] * _ROWS, probabilities, {}, top_k=10)
+        write_label_file(str(FOLDER / "label"), shard, table, {})
+        selected = {"row": np.arange(_ROWS, dtype=np.int32), "copies": np.ones(_ROWS, dtype=np.int32)}
+        pq.write_table(pa.table(selected), FOLDER / "select" / part_name(shard))
+
+
+def _ours() -> Iterator[Any]:
+    from workers.specs.stages import PseudoLabels
+    from workers.training.batches import BatchStream, StreamPart, batch_loader
+    from workers.training.noise import training_transform
+    from workers.training.sources import LabeledSource, PseudoLabeledSource
+
+    pseudo = PseudoLabels(
+        manifest_uri=str(FOLDER / "unlabeled" / "manifest.json"),
+        labels_uri=str(FOLDER / "label"),
+        selection_uri=str(FOLDER / "select"),
+    )
+    parts = [
+        StreamPart(LabeledSource(str(FOLDER / "labeled" / "manifest.json"), len(CLASSES), 0.1), _LABELED),
+        StreamPart(PseudoLabeledSource(pseudo, len(CLASSES), _RECIPE), _BATCH - _LABELED),
+    ]
+    stream = BatchStream(parts, training_transform(_RECIPE), seed=0, rank=0, world_size=1, start_step=0)
+    return batch_loader(stream, _PROCESSES, pin_memory=False)
+
+
+def _photographs() -> list[bytes]:
+    files = [path for name in ("labeled", "unlabeled") for path in sorted((FOLDER / name).glob("*.parquet"))]
+    return [image for file in files for image in pq.read_table(file)["image"].to_pylist()]
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _dataloader() -> Iterator[Any]:
+    """All encoded pictures in memory, shuffled, and our transforms, without reading files, labels or selections."""
+    from torch.utils.data import DataLoader, Dataset
+
+    from workers.training.noise import training_transform
+
+    class Photographs(Dataset[Any]):
+        def __init__(self) -> None:
+            self._images = _photographs()
+            self._transform = training_transform(_RECIPE)
+
+        def __len__(self) -> int:
+            return len(self._images)
+
+        def __getitem__(self, index: int) -> Any:
+            return self._transform(_opened(self._images[index])), index % len(CLASSES)
+
+    return iter(DataLoader(Photographs(), _BATCH, shuffle=True, num_workers=_PROCESSES, prefetch_factor=4))
+
+
+def _timm() -> Iterator[Any]:
+    """timm.data.create_loader as its train.py calls it on a CPU."""
+    from timm.data import create_loader
+    from torch.utils.data import Dataset
+
+    class Photographs(Dataset[Any]):
+        transform: Any = None
+
+        def __init__(self) -> None:
+            self._images = _photographs()
+
+        def __len__(self) -> int:
+            return len(self._images)
+
+        def __getitem__(self, index: int) -> Any:
+            return self.transform(_opened(self._images[index])), index % len(CLASSES)
+
+    return iter(
+        create_loader(
+            Photographs(),
+            input_size=(3, 224, 224),
+            batch_size=_BATCH,
+            is_training=True,
+            use_prefetcher=False,
+            no_aug=False,
+            auto_augment="rand-m9-n2",
+            interpolation="bicubic",
+            num_workers=_PROCESSES,
+            pin_memory=False,
+        )
+    )
+
+
+def _rate(batches: Iterator[Any]) -> float:
+    for _ in range(_WARM_UP):
+        next(batches)
+    started_at = time.perf_counter()
+    for _ in range(_COUNTED):
+        next(batches)
+    return _COUNTED * _BATCH / (time.perf_counter() - started_at)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(json.dumps(_rate({"ours": _ours, "dataloader": _dataloader, "timm": _timm}[sys.argv[1]]())))
+    else:
+        main()
