@@ -15,7 +15,7 @@ from workers.specs.stages import FailureReason, part_name
 from workers.stage_reporter import StageError
 
 _COLUMNS = ["label", "doubt"]
-_NEVER = 2.0
+NEVER = 2.0
 """Of rows without a doubt: more than any threshold allows."""
 
 
@@ -32,7 +32,7 @@ class LabelRows:
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Rows that may be learned from where they are confident enough."""
-        usable: npt.NDArray[np.bool_] = self.doubts < _NEVER
+        usable: npt.NDArray[np.bool_] = self.doubts < NEVER
         return usable
 
 
@@ -43,7 +43,7 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
         rows = LabelRows(
             shard=shard,
             labels=_filled(table["label"].cast(pa.int32()), -1, "i4"),
-            doubts=_filled(table["doubt"].cast(pa.float32()), _NEVER, "f4"),
+            doubts=_filled(table["doubt"].cast(pa.float32()), NEVER, "f4"),
         )
     if rows.labels.size and rows.labels.max() >= classes:
         uri = join_uri(labels_uri, part_name(shard))

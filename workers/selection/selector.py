@@ -12,9 +12,10 @@ import numpy.typing as npt
 from workers.data.doubt import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
+from workers.selection.duplicates import read_duplicates
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
-from workers.selection.label_rows import LabelRows, read_hashes
+from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows
 from workers.specs.recipe import SelectionSettings
 
 
@@ -26,6 +27,19 @@ class Rules:
     classes: int
     seed: int
     labels_uri: str
+    duplicates_uri: str
+    """The select folder, which has the rows that are dropped as duplicates."""
+    with_duplicates: frozenset[int]
+    """Shards that have such rows."""
+
+    def read(self, shard: int) -> LabelRows:
+        """The rows of a shard, duplicates marked as not to be learned from."""
+        rows = read_label_rows(self.labels_uri, shard, self.classes)
+        if shard not in self.with_duplicates:
+            return rows
+        doubts = rows.doubts.copy()
+        doubts[read_duplicates(self.duplicates_uri, shard)] = NEVER
+        return LabelRows(rows.shard, rows.labels, doubts)
 
     def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
         """Rows of a shard that pass every filter."""

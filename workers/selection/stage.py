@@ -16,8 +16,9 @@ from workers.models.bad_data import require_manifest
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
 from workers.selection.copy_plan import CopyPlan, plan_copies
+from workers.selection.duplicates import write_duplicates
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import LabelRows, read_label_rows
+from workers.selection.label_rows import LabelRows
 from workers.selection.ranges import divided, read_ahead, start_executor
 from workers.selection.selector import Choice, Rules, Scan, Selector
 from workers.specs.stages import ClassSelection, FailureReason, SelectResult, SelectSpec, part_name
@@ -44,7 +45,11 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     shards = len(manifest.shards)
     reporter.announce(shards, "shards")
     reporter.begin_work()
-    rules = Rules(spec.settings, len(spec.classes), spec.seed, spec.labels_uri)
+    rows_per_shard = [shard.rows for shard in manifest.shards]
+    duplicates: dict[int, int] = {}
+    if spec.settings.duplicates == "drop":
+        duplicates = write_duplicates(spec.labels_uri, spec.folder_uri, rows_per_shard, len(spec.classes))
+    rules = Rules(spec.settings, len(spec.classes), spec.seed, spec.labels_uri, spec.folder_uri, frozenset(duplicates))
     executor, parts = start_executor(manifest.rows)
     with executor:
         passes = _Passes(executor, divided(shards, parts), rules)
@@ -60,7 +65,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
             done += written
             reporter.update(done)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident)
+    return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()))
 
 
 class _Passes:
@@ -138,8 +143,7 @@ def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
-    read = partial(read_label_rows, rules.labels_uri, classes=rules.classes)
-    return read_ahead(read, shards, is_remote="://" in rules.labels_uri)
+    return read_ahead(rules.read, shards, is_remote="://" in rules.labels_uri)
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
@@ -176,6 +180,7 @@ def _result(
     counts: FilterCounts,
     plan: CopyPlan,
     confident: npt.NDArray[np.int64],
+    duplicates: int,
 ) -> SelectResult:
     numbers = zip(
         spec.classes,
@@ -190,7 +195,8 @@ def _result(
         timing=reporter.timing(),
         images_labeled=counts.rows - counts.bad,
         dropped_bad=counts.bad,
-        dropped_held_out=counts.excluded,
+        dropped_held_out=counts.excluded - duplicates,
+        dropped_duplicates=duplicates,
         dropped_low_confidence=counts.low_confidence,
         dropped_over_cap=int((confident - plan.kept).sum()),
         kept=int(plan.kept.sum()),

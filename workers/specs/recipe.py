@@ -137,3 +137,6 @@ class SelectionSettings(Frozen):
         default=True,
         description="Fill smaller classes up by random duplication, to max_per_class or to the largest class.",
     )
+    duplicates: Literal["keep", "drop"] = Field(
+        default="keep", description="Images that are in the pool more than once, byte for byte: drop all but the first."
+    )

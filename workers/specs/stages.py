@@ -272,6 +272,8 @@ class SelectResult(StageResult):
     images_labeled: int
     dropped_bad: int
     dropped_held_out: int
+    dropped_duplicates: int = 0
+    """Counted where they are dropped."""
     dropped_low_confidence: int
     dropped_over_cap: int
     kept: int

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.data.doubt import confidence_of, largest_doubt
-from workers.selection import ranges, stage
+from workers.selection import duplicates, ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.copy_plan import plan_copies
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
@@ -143,7 +143,7 @@ class Folder:
 
 
 @given(shards_strategy, settings_strategy, st.sampled_from([1, 3]), st.integers(0, 40))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_the_stage_selects_what_the_obvious_reference_selects(shards, selection, ranges, gathered_at_most):
     """In one range of shards or several, with rows compared in memory or counted digit by digit."""
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
@@ -263,6 +263,32 @@ def test_plan_of_copies(confident, cap, fill_up, kept, copies):
     plan = plan_copies(np.array(confident), cap, fill_up)
     assert plan.kept.tolist() == kept
     assert plan.copies.tolist() == copies
+
+
+@given(shards_strategy, st.sampled_from([10**9, 5]))
+@settings(max_examples=100, deadline=None)
+def test_of_equal_images_only_the_first_is_selected_where_that_is_asked(shards, rows_at_a_time):
+    with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_ROWS_AT_A_TIME", rows_at_a_time)
+        folder = Folder(Path(root))
+        folder.write_labels(shards)
+        seen: set[bytes] = set()
+        unique = []
+        for rows in shards:
+            unique.append([])
+            for each in rows:
+                repeated = each.label >= 0 and not each.excluded and each.hash in seen
+                if each.label >= 0 and not each.excluded:
+                    seen.add(each.hash)
+                unique[-1].append(Row(each.label, each.doubt, each.hash, excluded=True) if repeated else each)
+        selection = SelectionSettings(min_confidence=0.0, duplicates="drop")
+        if not seen:
+            return
+        result = folder.run(settings=selection)
+        check_against_reference(unique, selection, folder.all_copies(len(shards)))
+        usable = sum(each.label >= 0 and not each.excluded for rows in shards for each in rows)
+        assert result.dropped_duplicates == usable - len(seen)
+        assert result.dropped_held_out == sum(each.label >= 0 and each.excluded for rows in shards for each in rows)
 
 
 SHARDS = [
