@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection model-catalog clean
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -27,8 +27,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The data plane beside its rivals: some twenty minutes.
-benchmark: benchmark-labeling benchmark-selection
+# The data plane beside its rivals: about half an hour.
+benchmark: benchmark-labeling benchmark-selection benchmark-ingest
 
 # Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
 benchmark-labeling: $(READY)
@@ -38,6 +38,10 @@ benchmark-labeling: $(READY)
 MILLIONS ?= 300
 benchmark-selection: $(READY)
 	MILLIONS=$(MILLIONS) $(BIN)/python -m benchmarks.selection
+
+# What a student is fed with, beside a plain DataLoader and timm's own.
+benchmark-ingest: $(READY)
+	$(BIN)/python -m benchmarks.ingest
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.
