@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest model-catalog clean
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train \
+	model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -28,7 +29,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 # The data plane beside its rivals: about half an hour.
-benchmark: benchmark-labeling benchmark-selection benchmark-ingest
+benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-train
 
 # Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
 benchmark-labeling: $(READY)
@@ -42,6 +43,10 @@ benchmark-selection: $(READY)
 # What a student is fed with, beside a plain DataLoader and timm's own.
 benchmark-ingest: $(READY)
 	$(BIN)/python -m benchmarks.ingest
+
+# A step of the train stage beside a plain torch loop's.
+benchmark-train: $(READY)
+	$(BIN)/python -m benchmarks.train_step
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -38,7 +38,7 @@ _CONTENDERS = ("ours", "dataloader", "timm")
 
 def main() -> None:
     """All rounds, then the rows."""
-    _prepare()
+    prepare()
     rounds = [{name: _run(name) for name in _CONTENDERS} for _ in range(ROUNDS)]
     ours = [each["ours"] for each in rounds]
     save(
@@ -62,7 +62,8 @@ def _run(contender: str) -> float:
     return rate
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Photographs, label files and selections, where they are not there."""
     from workers.labeling.label_files import label_table, write_label_file
     from workers.specs.stages import part_name
 
