@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.access.document import document_access
+from api.access.middleware import AccessMiddleware
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, datasets, generations, health, models, runs, searches, stages
+from api.routes import ablations, access, datasets, generations, health, models, runs, searches, stages
 from api.schemas.problem import Problem
 from service.settings import Settings
 
@@ -29,12 +31,14 @@ _TAGS = [
     {"name": "searches", "description": "Ray Tune over the noise and the student's size."},
     {"name": "ablations", "description": "What each part of the method is worth."},
     {"name": "models", "description": "What the runs gave."},
+    {"name": "access", "description": "API keys, the caller, and the audit log of changes."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application on a database that is already migrated. Its connections close when it shuts down."""
+    settings = settings or Settings()
     app = FastAPI(
         title="Noisy Student",
         version="0.1.0",
@@ -43,9 +47,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         # Views hold request models (a run shows its config): one schema serves both directions.
         separate_input_output_schemas=False,
+        max_body_size=settings.max_body_bytes,
+        docs_url=None,
+        redoc_url=None,
     )
-    app.state.services = open_services(settings or Settings())
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, health):
+    app.state.services = open_services(settings)
+    app.add_middleware(AccessMiddleware)
+    for routes in (datasets, runs, generations, stages, searches, ablations, models, access, health):
         app.include_router(routes.router)
     add_pages(app)
     add_error_responses(app)
@@ -75,6 +83,7 @@ def _document_problems(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             definitions = problem.pop("$defs", {})
             document["components"]["schemas"] |= {**definitions, "Problem": problem}
+            document_access(document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -5,6 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from service.access.audit import AuditLog
+from service.access.gatekeeper import Gatekeeper
+from service.access.key_commands import KeyCommands
+from service.access.principal import Principal
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.ray_jobs import RayJobs
@@ -25,6 +29,9 @@ class Services:
     queries: RunQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
+    gatekeeper: Gatekeeper
+    keys: KeyCommands
+    audit: AuditLog
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -32,11 +39,11 @@ class Services:
         self.database.close()
 
 
-def open_services(settings: Settings) -> Services:
-    """Commands and queries on the settings' database and Ray head; connects to neither yet."""
+def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Services:
+    """Commands and queries on the settings' database and Ray head (or the one given); connects to neither yet."""
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    ray_jobs = ray_jobs or RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
     return Services(
         settings=settings,
         database=database,
@@ -45,6 +52,9 @@ def open_services(settings: Settings) -> Services:
         queries=RunQueries(database, settings, ray_jobs),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
+        gatekeeper=Gatekeeper(database, settings),
+        keys=KeyCommands(database),
+        audit=AuditLog(database),
     )
 
 
@@ -74,11 +84,29 @@ async def _ray_jobs(request: Request) -> RayJobs:
     return ray_jobs
 
 
+async def _keys(request: Request) -> KeyCommands:
+    keys: KeyCommands = request.app.state.services.keys
+    return keys
+
+
+async def _audit(request: Request) -> AuditLog:
+    audit: AuditLog = request.app.state.services.audit
+    return audit
+
+
+async def _caller(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
 Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
+Keys = Annotated[KeyCommands, Depends(_keys)]
+Audit = Annotated[AuditLog, Depends(_audit)]
+Caller = Annotated[Principal, Depends(_caller)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _LARGEST_NUMBER = 1_000_000

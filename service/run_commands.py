@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import Conflict
@@ -71,6 +72,7 @@ class RunCommands:
     ) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
+        self._roots = settings.allowed_roots
         self._views = ViewBuilder(self._layout, settings.dashboard_url)
         self._progress = ProgressReader(self._layout)
         self._clock = clock
@@ -79,11 +81,12 @@ class RunCommands:
 
     def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
         """Inspects the images, writes manifest and hashes, then puts the dataset on record."""
+        request = in_own_project(request)
         asked = request_hash("register_dataset", request)
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer
         dataset_id = new_id("ds")
-        inspected = inspect_dataset(request, dataset_id)
+        inspected = inspect_dataset(request, dataset_id, roots=self._roots)
         if inspected.content_hashes is not None:
             write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
         write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
@@ -95,6 +98,7 @@ class RunCommands:
 
     def create_run(self, config: RunConfig, idempotency_key: str | None = None) -> RunView:
         """Checks that the run can work, and starts it."""
+        config = in_own_project(config)
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return answer

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from service.access.principal import DEFAULT_PROJECT, Project
 from service.gate import ROBUSTNESS_OF, Condition
 from service.names import Name
 from workers.specs.ablation import AblationSettings
@@ -81,6 +82,9 @@ class RunConfig(Frozen):
     """The body of POST /runs."""
 
     name: Name
+    project: Project = Field(
+        default=DEFAULT_PROJECT, description="Whose run it is. Default: the project of the key that asks."
+    )
     datasets: RunDatasets
     teacher_model: str = Field(description="A timm model name.")
     student_models: tuple[str, ...] = Field(

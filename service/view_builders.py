@@ -117,6 +117,7 @@ def run_summary(row: RunRow, generations: int) -> RunSummary:
         id=row.id,
         kind=RunKind(row.kind),
         name=row.name,
+        project=row.project,
         state=row.state,
         state_reason=row.state_reason,
         generations=generations,
@@ -143,6 +144,7 @@ def dataset_view(row: DatasetRow) -> DatasetView:
     return DatasetView(
         id=row.id,
         name=row.name,
+        project=row.project,
         role=DATASET_ROLE.validate_python(row.role),
         format=DATASET_FORMAT.validate_python(row.format),
         uri=row.uri,

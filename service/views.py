@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.access.principal import DEFAULT_PROJECT
 from service.run_config import GenerationPlan, RunConfig
 from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
@@ -32,6 +33,7 @@ class Page(View, Generic[Item]):
 class DatasetView(View):
     id: str
     name: str
+    project: str = DEFAULT_PROJECT
     role: DatasetRole
     format: DatasetFormat
     uri: str
@@ -111,6 +113,7 @@ class RunSummary(View):
     id: str
     kind: RunKind = RunKind.RUN
     name: str
+    project: str = DEFAULT_PROJECT
     state: str
     state_reason: str | None = Field(description="Why a failed run failed.")
     generations: int = Field(description="Generations so far, the teacher's included.")

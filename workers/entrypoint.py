@@ -12,6 +12,7 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import join_uri, read_bytes, write_bytes  # noqa: E402
+from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
     RESULT_FILE,
@@ -62,6 +63,8 @@ def reason_of(error: BaseException) -> FailureReason:
     for cause in _causes(error):
         if isinstance(cause, StageError):
             return cause.reason
+        if isinstance(cause, OutsideOfRoots):
+            return FailureReason.USER_ERROR
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
     return FailureReason.STAGE_ERROR
@@ -89,10 +92,14 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
+    environment = dict(stage_environment(spec.dataset_roots))
+    os.environ.update(environment)
     if spec.stage not in STAGES_WITHOUT_RAY:
         import ray
 
-        ray.init(log_to_driver=True, logging_level=logging.WARNING)
+        # Without restrictions (on a laptop) no environment is asked for: workers started beforehand can be used.
+        runtime_env = {"env_vars": environment} if environment else None
+        ray.init(log_to_driver=True, logging_level=logging.WARNING, runtime_env=runtime_env)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)

@@ -11,6 +11,7 @@ from service.dataset_inspection.sampling import decode_sample, hash_images
 from service.dataset_inspection.source import Source
 from service.dataset_inspection.webdataset_source import TAR_SUFFIXES, open_webdataset_source
 from service.errors import InvalidRequest
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
 from workers.specs.datasets import DatasetFormat, DatasetManifest
 
@@ -42,21 +43,26 @@ class InspectedDataset:
     sampled_bad: int
 
 
-def inspect_dataset(request: DatasetRequest, dataset_id: str, hash_limit: HashLimit | None = None) -> InspectedDataset:
+def inspect_dataset(
+    request: DatasetRequest,
+    dataset_id: str,
+    hash_limit: HashLimit | None = None,
+    roots: DatasetRoots = ANYWHERE,
+) -> InspectedDataset:
     """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes every image up to a limit.
 
     Raises InvalidRequest with the field of the request, and the file and row in the message, for a dataset that
-    cannot be worked with.
+    cannot be worked with, or that lies outside of `roots`.
     """
     _check_request(request)
     try:
-        return _inspect(request, dataset_id, hash_limit or HashLimit())
+        return _inspect(request, dataset_id, hash_limit or HashLimit(), roots)
     except ShardReadError as error:
         raise InvalidRequest("uri", str(error)) from error
 
 
-def _inspect(request: DatasetRequest, dataset_id: str, hash_limit: HashLimit) -> InspectedDataset:
-    source = _open_source(request)
+def _inspect(request: DatasetRequest, dataset_id: str, hash_limit: HashLimit, roots: DatasetRoots) -> InspectedDataset:
+    source = _open_source(request, roots)
     rows = sum(shard.rows for shard in source.shards)
     if rows == 0:
         raise InvalidRequest("uri", f"{source.shards[0].uri}: no images, in {len(source.shards)} file(s)")
@@ -77,8 +83,8 @@ def _check_request(request: DatasetRequest) -> None:
         check_classes(request.classes)
 
 
-def _open_source(request: DatasetRequest) -> Source:
-    location = locate(request.uri)
+def _open_source(request: DatasetRequest, roots: DatasetRoots) -> Source:
+    location = locate(request.uri, roots)
     dataset_format = request.format or _guess_format(location)
     files = _files_of(location, dataset_format)
     if dataset_format == "parquet":

@@ -105,6 +105,7 @@ class Applier:
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
         spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
+        spec = spec.model_copy(update={"dataset_roots": self._settings.dataset_roots})
         # A reconciler that slept through its lease must not overwrite the spec of a later attempt.
         self._leases.renew(run_id)
         write_bytes(self._layout.spec(*where), spec.model_dump_json().encode())

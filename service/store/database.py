@@ -9,7 +9,16 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
+from service.store.visibility import narrow_to_visible_rows
+
 BUSY_TIMEOUT_SECONDS = 15
+
+
+class VisibleRowsSession(Session):
+    """A session that is narrowed to the caller's projects: see `service.store.visibility`."""
+
+
+event.listen(VisibleRowsSession, "do_orm_execute", narrow_to_visible_rows)
 
 
 class Database:
@@ -24,13 +33,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session to read in; what is written in it is rolled back. Keep network calls out of it."""
-        with Session(self.engine) as session:
+        with VisibleRowsSession(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
-        with Session(self._write_engine, expire_on_commit=False) as session, session.begin():
+        with VisibleRowsSession(self._write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

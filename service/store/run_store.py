@@ -41,6 +41,7 @@ def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence
             state=RunState.RUNNING,
             created_at=now,
             updated_at=now,
+            project=config.project,
         )
     )
     session.flush()
@@ -67,6 +68,7 @@ def insert_derived_run(
             state=RunState.RUNNING,
             created_at=now,
             updated_at=now,
+            project=config.project,
             kind=kind,
             source_run_id=source_run_id,
         )

@@ -3,6 +3,7 @@
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.access.principal import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, RunKind
 
 _OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
@@ -41,8 +42,9 @@ class DatasetRow(Table):
     hashed: Mapped[bool]
     """Whether its images' content hashes are on file; not so for very large datasets."""
     created_at: Mapped[float]
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
 
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
 
 
 class RunRow(Table):
@@ -63,8 +65,13 @@ class RunRow(Table):
     kind: Mapped[str] = mapped_column(default=RunKind.RUN)
     source_run_id: Mapped[str | None]
     """Searches and ablations: the run whose labels they use."""
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
 
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "kind", "created_at", "id"))
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "kind", "created_at", "id"),
+        Index(None, "project", "kind", "created_at", "id"),
+    )
 
 
 class GenerationRow(Table):
@@ -175,3 +182,51 @@ class IdempotencyKeyRow(Table):
     answer: Mapped[str] = mapped_column(Text)
     """The first answer, as JSON."""
     created_at: Mapped[float]
+
+
+class ApiKeyRow(Table):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Part of the key's text: what it is found by."""
+    secret_hash: Mapped[str]
+    name: Mapped[str]
+    scope: Mapped[str]
+    project: Mapped[str | None]
+    """Null: every project."""
+    created_at: Mapped[float]
+    created_by: Mapped[str]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class WebSessionRow(Table):
+    """Somebody who gave a key to the web page's login form."""
+
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class AuditRow(Table):
+    """One change that somebody asked for. Triggers refuse to delete it, and to change it once it has a status."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[float]
+    subject: Mapped[str]
+    kind: Mapped[str]
+    project: Mapped[str | None]
+    address: Mapped[str]
+    request_id: Mapped[str]
+    method: Mapped[str]
+    path: Mapped[str] = mapped_column(Text)
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "project", "id"),)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError
 
 
@@ -41,6 +42,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
     Also errors of reads inside the `with` block become ShardReadErrors that name the file.
     """
+    check_place(uri)
     try:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source, pq.ParquetFile(source, pre_buffer=True) as file:

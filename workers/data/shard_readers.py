@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from workers.artifact_io import open_filesystem, read_bytes
+from workers.artifact_io import join_uri, open_filesystem, read_bytes
 from workers.data import parquet_shards, tar_shards
+from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
 
@@ -78,6 +79,7 @@ def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> _Rows:
     filesystem, root = open_filesystem(shard.uri)
     images: list[bytes] = []
     for member in shard.members:
+        check_place(join_uri(shard.uri, member))
         try:
             with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
                 images.append(stream.read())
