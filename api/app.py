@@ -12,7 +12,8 @@ from api.access.middleware import AccessMiddleware
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, access, datasets, generations, health, models, runs, searches, stages
+from api.routes import ablations, access, datasets, generations, health, models, ray_dashboard, runs, searches, stages
+from api.routes.ray_dashboard import dashboard_client
 from api.schemas.problem import Problem
 from service.settings import Settings
 
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = open_services(settings)
     app.add_middleware(AccessMiddleware)
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, access, health):
+    for routes in (datasets, runs, generations, stages, searches, ablations, models, access, health, ray_dashboard):
         app.include_router(routes.router)
     add_pages(app)
     add_error_responses(app)
@@ -63,7 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
+    async with dashboard_client() as app.state.dashboard_client:
+        yield
     app.state.services.close()
 
 

@@ -99,6 +99,11 @@ async def _caller(request: Request) -> Principal:
     return principal
 
 
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.services.settings
+    return settings
+
+
 Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
@@ -106,6 +111,7 @@ DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 Keys = Annotated[KeyCommands, Depends(_keys)]
 Audit = Annotated[AuditLog, Depends(_audit)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
 Caller = Annotated[Principal, Depends(_caller)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -91,6 +91,14 @@ class RayJobs:
         """Ray's version."""
         return str(self._json(self._send("GET", "/api/version")).get("ray_version", ""))
 
+    def answers_without_token(self) -> bool:
+        """Whether Ray's API, which runs whatever it is sent, answers somebody who shows no token."""
+        try:
+            response = httpx.get(f"{self._client.base_url}api/version", timeout=TIMEOUT, trust_env=False)
+        except httpx.HTTPError as error:
+            raise RayUnavailable(f"Ray's jobs API at {self._client.base_url} does not answer: {error}") from error
+        return response.status_code not in (401, 403)
+
     def _send(self, method: str, path: str, json: Any = None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=json)

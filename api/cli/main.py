@@ -10,6 +10,7 @@ from api.cli.client import ApiError
 from api.cli.datasets import datasets
 from api.cli.demo import demo
 from api.cli.doctor import doctor
+from api.cli.keys import keys
 from api.cli.models import models
 from api.cli.runs import runs
 from api.cli.searches import searches
@@ -44,6 +45,7 @@ app.add_typer(ablations, name="ablations")
 app.command("watch")(watch)
 app.command("logs")(logs)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 if __name__ == "__main__":
     app()
