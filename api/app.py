@@ -48,7 +48,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         # Views hold request models (a run shows its config): one schema serves both directions.
         separate_input_output_schemas=False,
-        max_body_size=settings.max_body_bytes,
         docs_url=None,
         redoc_url=None,
     )

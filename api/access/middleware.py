@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.admission import audited_request, check_allowed, check_sender, identify, is_open
+from api.access.body_limit import BodyTooLarge, limited
 from api.access.login_page import login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
@@ -65,7 +66,8 @@ class AccessMiddleware:
             check_sender(request, services.settings)
             if principal is not None:
                 check_allowed(request, principal)
-        except (ServiceError, Undeclared) as refusal:
+            receive = limited(receive, request, services.settings.max_body_bytes)
+        except (ServiceError, Undeclared, BodyTooLarge) as refusal:
             await _refusal(request, refusal)(request.scope, receive, send)
             return
         try:
@@ -104,7 +106,9 @@ class _Record:
             await run_sync(self._audit.finish, self._entry_id, status, location)
 
 
-def _refusal(request: Request, refusal: ServiceError | Undeclared) -> Response:
+def _refusal(request: Request, refusal: ServiceError | Undeclared | BodyTooLarge) -> Response:
+    if isinstance(refusal, BodyTooLarge):
+        return problem(request, refusal.status_code, "content-too-large", refusal.detail)
     if isinstance(refusal, Undeclared):
         if not refusal.methods:
             return problem(request, 404, "not-found", f"there is nothing at {request.url.path}")

@@ -33,8 +33,9 @@ def foreign_page(method: str, headers: Mapping[str, str], scheme: str, allowed_h
     origin = headers.get("origin")
     if origin is None or _address(origin) == _address(f"{scheme}://{headers.get('host', '')}"):
         return None
-    if _host_name(origin.partition("://")[2]) in {name.lower() for name in allowed_hosts}:
-        return None  # a proxy in front of us has another Host than the browser sees
+    # A proxy in front of us may give another Host than the browser sees; it listens where its scheme's servers do.
+    if _address(origin) in {(name.lower(), port) for name in allowed_hosts for port in _DEFAULT_PORTS.values()}:
+        return None
     return f"a page of {origin} may not change anything here"
 
 
