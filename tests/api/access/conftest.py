@@ -53,3 +53,42 @@ def as_key(anonymous: TestClient, make_key: MakeKey) -> Callable[..., TestClient
         return TestClient(anonymous.app, raise_server_exceptions=False, follow_redirects=False, headers=headers)
 
     return client
+
+
+@pytest.fixture
+def run_body(write_images: Callable[..., Path]) -> Callable[[TestClient], dict[str, Any]]:
+    """Registers four datasets as the client, and gives a run with them."""
+
+    def body(client: TestClient) -> dict[str, Any]:
+        ids = {}
+        for part, role, color, classes in (
+            ("labeled", "labeled", 0, ("cat", "dog")),
+            ("unlabeled", "unlabeled", 100, ()),
+            ("validation", "evaluation", 200, ("cat", "dog")),
+            ("test", "evaluation", 300, ("cat", "dog")),
+        ):
+            file = write_images(part, color, classes=classes)
+            answer = client.post("/datasets", json={"name": part, "role": role, "uri": str(file)})
+            assert answer.status_code == 201, answer.text
+            ids[part] = answer.json()["id"]
+        return {
+            "name": "r",
+            "datasets": ids,
+            "teacher_model": "test_resnet",
+            "student_models": ["test_resnet"],
+            "generations": 1,
+        }
+
+    return body
+
+
+@pytest.fixture
+def run_of(anonymous: TestClient, run_body: Callable[[TestClient], dict[str, Any]]) -> Callable[[str], str]:
+    """Starts a run with a key, and gives its id."""
+
+    def start(key: str) -> str:
+        headers = {"Authorization": f"Bearer {key}"}
+        client = TestClient(anonymous.app, headers=headers)
+        return str(client.post("/runs", json=run_body(client)).json()["id"])
+
+    return start

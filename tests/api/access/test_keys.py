@@ -138,30 +138,3 @@ def test_an_idempotency_key_of_another_project_is_no_way_to_its_answer(
     headers = {"Idempotency-Key": "k"}
     assert pets.post(f"/runs/{run_id}/cancel", headers=headers).status_code == 202
     assert cars.post(f"/runs/{run_id}/cancel", headers=headers).status_code == 404
-
-
-@pytest.fixture
-def run_body(write_images: Callable[..., Path]) -> Callable[[TestClient], dict[str, Any]]:
-    """Registers four datasets as the client, and gives a run with them."""
-
-    def body(client: TestClient) -> dict[str, Any]:
-        ids = {}
-        for part, role, color, classes in (
-            ("labeled", "labeled", 0, ("cat", "dog")),
-            ("unlabeled", "unlabeled", 100, ()),
-            ("validation", "evaluation", 200, ("cat", "dog")),
-            ("test", "evaluation", 300, ("cat", "dog")),
-        ):
-            file = write_images(part, color, classes=classes)
-            answer = client.post("/datasets", json={"name": part, "role": role, "uri": str(file)})
-            assert answer.status_code == 201, answer.text
-            ids[part] = answer.json()["id"]
-        return {
-            "name": "r",
-            "datasets": ids,
-            "teacher_model": "test_resnet",
-            "student_models": ["test_resnet"],
-            "generations": 1,
-        }
-
-    return body

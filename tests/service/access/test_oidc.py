@@ -191,9 +191,7 @@ def test_the_algorithm_must_be_the_keys_own(provider: Provider, tokens: OidcToke
 
 
 @pytest.mark.parametrize("spoil", [lambda t: t[:-4] + "AAAA", lambda t: "x.y.z", lambda t: "", lambda t: "a" * 20_000])
-def test_what_is_no_good_token_is_refused(
-    provider: Provider, tokens: OidcTokens, spoil: Callable[[str], str]
-) -> None:
+def test_what_is_no_good_token_is_refused(provider: Provider, tokens: OidcTokens, spoil: Callable[[str], str]) -> None:
     with pytest.raises(Unauthenticated):
         tokens.authenticate(spoil(provider.token("one")))
 
@@ -233,9 +231,7 @@ def test_a_key_that_is_withdrawn_is_refused_after_the_cache_is_old(
         tokens.authenticate(token)
 
 
-def test_known_keys_stay_good_while_the_provider_is_away(
-    provider: Provider, tokens: OidcTokens, clock: Clock
-) -> None:
+def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, tokens: OidcTokens, clock: Clock) -> None:
     tokens.authenticate(provider.token("one"))
     provider.status = 500
     clock.now += 3600
