@@ -44,11 +44,14 @@ def add_error_responses(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def status_of(error: ServiceError) -> int:
+    """The HTTP status that stands for the error."""
+    return _status_and_slug(error)[0]
+
+
 def service_problem(request: Request, error: ServiceError) -> JSONResponse:
     """The answer to a command, a query or a caller that was refused."""
-    status, slug = next(
-        (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
-    )
+    status, slug = _status_and_slug(error)
     if isinstance(error, InvalidRequest):
         wrong = FieldError(field=error.field, message=error.message)
         return problem(request, status, slug, _sentence(wrong), [wrong])
@@ -63,6 +66,12 @@ def service_problem(request: Request, error: ServiceError) -> JSONResponse:
 def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
     return service_problem(request, error)
+
+
+def _status_and_slug(error: ServiceError) -> tuple[int, str]:
+    return next(
+        (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
+    )
 
 
 def _invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -36,6 +36,7 @@ class RayJobs:
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The head is inside the cluster's network, never behind the proxy of the environment.
         self._client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
@@ -94,9 +95,9 @@ class RayJobs:
     def answers_without_token(self) -> bool:
         """Whether Ray's API, which runs whatever it is sent, answers somebody who shows no token."""
         try:
-            response = httpx.get(f"{self._client.base_url}api/version", timeout=TIMEOUT, trust_env=False)
+            response = httpx.get(f"{self._url}/api/version", timeout=TIMEOUT, trust_env=False)
         except httpx.HTTPError as error:
-            raise RayUnavailable(f"Ray's jobs API at {self._client.base_url} does not answer: {error}") from error
+            raise RayUnavailable(f"Ray's jobs API at {self._url} does not answer: {error}") from error
         return response.status_code not in (401, 403)
 
     def _send(self, method: str, path: str, json: Any = None) -> httpx.Response:

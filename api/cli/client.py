@@ -43,7 +43,10 @@ class ApiUnreachable(ApiError):
 
 
 class Client:
-    """One API, with the key of the environment if there is one. Raises ApiError for every problem document, ApiUnreachable where nothing answers. Not thread-safe."""
+    """One API, with the key of the environment if there is one. Not thread-safe.
+
+    Raises ApiError for every problem document, ApiUnreachable where nothing answers.
+    """
 
     def __init__(self, api: str) -> None:
         self.api = api.rstrip("/")

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from api.cli.client import API_KEY_VARIABLE, ApiError, Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from api.error_responses import status_of
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands, KeyRequest
 from service.access.principal import Scope
@@ -112,7 +113,11 @@ def _database() -> Iterator[tuple[KeyCommands, Audited]]:
     def audited(method: str, path: str, success: int, change: Callable[[str], Answer]) -> Answer:
         request = AuditedRequest(user, "cli", None, "local", f"cli-{os.getpid()}", method, path)
         entry = audit.begin(request)
-        answer = change(user)
+        try:
+            answer = change(user)
+        except ServiceError as error:
+            audit.finish(entry, status_of(error))
+            raise
         audit.finish(entry, success, f"/keys/{answer.id}" if isinstance(answer, KeyView) else None)
         return answer
 

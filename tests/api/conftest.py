@@ -75,6 +75,7 @@ class StubRay(RayJobs):
         self.holding = False
         """Jobs report progress and go on."""
         self.away = False
+        self.protected = True
         self.printed = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
@@ -105,6 +106,9 @@ class StubRay(RayJobs):
         if self.away:
             raise RayUnavailable("Ray's jobs API does not answer")
         return "2.60.0"
+
+    def answers_without_token(self) -> bool:
+        return not self.protected
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -124,3 +124,11 @@ def test_one_connection_serves_many_calls(ray: Any) -> None:
     client.close()
 
     assert ray.connections == 1
+
+
+def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray: Any) -> None:
+    client = RayJobs(ray.url, "secret")
+    assert client.answers_without_token()
+    ray.token = "secret"
+    assert not client.answers_without_token()
+    client.close()

@@ -108,9 +108,7 @@ def test_a_stage_refuses_what_has_become_a_link_since_registration(
     link = folder / "a.png"
     link.symlink_to(outside)
     shard = (
-        Shard(uri=str(folder), rows=1, members=("a.png",))
-        if kind == "image_folder"
-        else Shard(uri=str(link), rows=1)
+        Shard(uri=str(folder), rows=1, members=("a.png",)) if kind == "image_folder" else Shard(uri=str(link), rows=1)
     )
     manifest = DatasetManifest(dataset_id="d", role="unlabeled", format=kind, classes=(), rows=1, shards=(shard,))
     for name, value in stage_environment([str(folder)]).items():
