@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names that the service is called by. Without authentication, loopback's are always among them.",
+        description="Names that the service is called by; loopback's always are. With authentication, none: any name.",
     )
     session_hours: float = Field(default=12, gt=0, description="How long a login to the web page lasts.")
     oidc: OidcSettings | None = Field(default=None, description="The identity provider whose tokens are accepted.")

@@ -19,7 +19,7 @@ def wrong_host(headers: Mapping[str, str], allowed_hosts: Iterable[str], any_hos
     if any_host and not allowed:
         return None
     host = _host_name(headers.get("host", ""))
-    if host in allowed or (not any_host and is_loopback(host)):
+    if host in allowed or is_loopback(host):
         return None
     return f"this service is not called {host!r}; its setting allowed_hosts says how it is"
 
