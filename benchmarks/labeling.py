@@ -228,7 +228,6 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
         batch_size=_MODELS[weight][3],
         pool=ActorPool(min_actors=_CORES, max_actors=_CORES, cpus_per_actor=1.0),
     )
-    (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
     started_at = time.perf_counter()
     result = run_label(spec, StageReporter(spec, entered_at=time.time()))
     return {"rate": result.images_per_second, "whole_rate": result.images / (time.perf_counter() - started_at)}

@@ -88,7 +88,6 @@ def _stage() -> float:
         ),
         workers=WorkerGroup(num_workers=1, cpus_per_worker=_CORES),
     )
-    (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
     train(spec, time.time(), LoneSession())
     summary = TrainSummary.model_validate_json((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     return (summary.work_ended_at - summary.work_started_at) / _STEPS

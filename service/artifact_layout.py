@@ -1,7 +1,7 @@
 """Where every artifact lies below the artifact root: the only module that builds paths."""
 
 from workers.artifact_io import join_uri
-from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, SPEC_FILE, StageName, metrics_name
+from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, StageName, metrics_name, spec_name
 
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
@@ -26,8 +26,9 @@ class ArtifactLayout:
     def stage_folder(self, run_id: str, generation: int, stage: StageName) -> str:
         return join_uri(self._root, "runs", run_id, f"gen-{generation}", stage)
 
-    def spec(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), SPEC_FILE)
+    def spec(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+        """Written once, before the attempt's job is submitted."""
+        return join_uri(self.stage_folder(run_id, generation, stage), spec_name(attempt))
 
     def progress(self, run_id: str, generation: int, stage: StageName) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), PROGRESS_FILE)

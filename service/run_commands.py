@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
-from service.errors import Conflict
+from service.errors import Conflict, artifact_store
 from service.model_catalog import CatalogModel, load_catalog
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
@@ -84,9 +84,10 @@ class RunCommands:
             return answer
         dataset_id = new_id("ds")
         inspected = inspect_dataset(request, dataset_id)
-        if inspected.content_hashes is not None:
-            write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
-        write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
+        with artifact_store():
+            if inspected.content_hashes is not None:
+                write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
+            write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
             return dataset_view(insert_dataset(session, request, inspected, now))

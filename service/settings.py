@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
 
+    @property
+    def outside_timeout_seconds(self) -> float:
+        """How long the reconciler waits for one answer of Ray or of the artifact store: well within its lease."""
+        return self.lease_seconds / 3
+
     @model_validator(mode="after")
     def _fill_in_what_follows_from_others(self) -> Self:
         home = self.home.expanduser().resolve()

@@ -1,10 +1,18 @@
 """Reads and writes artifacts at any pyarrow.fs URI: a local path, s3://, gs://. Writes are atomic."""
 
+import errno
 import os
 import uuid
 from functools import lru_cache
 
 from pyarrow import fs
+
+_STORE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+
+
+def is_store_error(error: BaseException) -> bool:
+    """Whether the store is to blame, and not what was asked of it: a full disk, a read-only or broken file system."""
+    return isinstance(error, OSError) and error.errno in _STORE_ERRORS
 
 
 def join_uri(folder_uri: str, *names: str) -> str:
@@ -18,6 +26,11 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
         return _local_filesystem(), os.path.abspath(uri)
     filesystem, path = fs.FileSystem.from_uri(uri)
     return filesystem, path
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` is a path of this machine, mounted file systems included."""
+    return "://" not in uri or uri.startswith("file://")
 
 
 @lru_cache(maxsize=1)

@@ -4,16 +4,16 @@ import json
 import time
 from collections.abc import Callable
 
-from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.artifact_io import join_uri, list_files, write_bytes
 from workers.specs.stages import (
     PROGRESS_FILE,
-    SPEC_FILE,
-    STAGE_SPEC,
+    SPECS_FOLDER,
     FailureReason,
     Progress,
     ProgressUnit,
     StageSpec,
     StageTiming,
+    attempt_of_spec,
     metrics_name,
 )
 
@@ -89,10 +89,14 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where spec.json names another attempt than this one, or is gone."""
-        data = read_bytes_if_there(join_uri(self._spec.folder_uri, SPEC_FILE))
-        if data is None or STAGE_SPEC.validate_json(data).attempt != self._spec.attempt:
-            raise Superseded(f"attempt {self._spec.attempt} no longer owns {self._spec.folder_uri}")
+        """Raises Superseded where a later attempt than this one has a spec.
+
+        Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
+        """
+        names = list_files(join_uri(self._spec.folder_uri, SPECS_FOLDER))
+        latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
+        if latest > self._spec.attempt:
+            raise Superseded(f"attempt {latest} owns {self._spec.folder_uri}, and no longer {self._spec.attempt}")
 
     def timing(self) -> StageTiming:
         """When the process began and when its work did. Marks still missing are taken to be now."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
@@ -30,7 +30,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset
 from service.store.migrate import upgrade
-from service.store.tables import Table
+from service.store.tables import LeaseRow, Table
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
@@ -115,6 +115,8 @@ class FakeRay:
             return 401, "Unauthorized"
         if (method, path) == ("GET", "/api/version"):
             return 200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""})
+        if (method, path) == ("GET", "/api/jobs/"):
+            return 200, json.dumps(list(self.jobs.values()))
         if (method, path) == ("POST", "/api/jobs/"):
             assert body is not None
             return self._submit(body)
@@ -363,7 +365,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("postgres_url").format(name="migrated")
     database = Database(url)
     with database.write_connection() as connection:
-        connection.execute(text(f"truncate {', '.join(Table.metadata.tables)} restart identity"))
+        emptied = sorted(set(Table.metadata.tables) - {LeaseRow.__tablename__})
+        connection.execute(text(f"truncate {', '.join(emptied)} restart identity"))
+        connection.execute(update(LeaseRow).values(fencing_token=0, expires_at=0))
     database.close()
     return url
 
@@ -422,9 +426,18 @@ class Workbench:
         with self.database.write() as session:
             insert_dataset(session, request, inspected, self.clock())
 
+    _reconciler: Reconciler | None = None
+
     def reconciler(self) -> Reconciler:
-        """One more reconciler, as a new process would have."""
-        return Reconciler(self.database, self.settings, self.ray_jobs, self.clock)
+        """The reconciler; the same each time."""
+        self._reconciler = self._reconciler or self.new_reconciler()
+        return self._reconciler
+
+    def new_reconciler(self) -> Reconciler:
+        """One more reconciler, as a new process would have: it takes over when the lease has ended."""
+        return Reconciler(
+            self.database, self.settings, self.ray_jobs, self.clock, lease_clock=lambda _session: self.clock()
+        )
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
         """Lets the stages succeed one after the other, up to the first job for which `until` is true."""

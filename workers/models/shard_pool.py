@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 
+from workers.artifact_io import is_store_error
 from workers.data.errors import ShardReadError
 from workers.specs.stages import ActorPool, FailureReason
 from workers.stage_reporter import StageError
@@ -113,6 +114,8 @@ def as_stage_error(error: Exception) -> StageError:
     if isinstance(error, ShardReadError):
         return StageError(FailureReason.BAD_DATA, str(error))
     text = f"{type(error).__name__}: {error}"
+    if is_store_error(error):
+        return StageError(FailureReason.ARTIFACT_STORE, text)
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
     return StageError(FailureReason.OUT_OF_MEMORY if out_of_memory else FailureReason.STAGE_ERROR, text)
 

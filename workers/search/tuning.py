@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
 from workers.search.trial_training import run_trial
-from workers.specs.stages import SPEC_FILE, TrainSpec
+from workers.specs.stages import TrainSpec, spec_name
 
 TIME = "step"
 _RETRIES = 1
@@ -108,9 +108,10 @@ class _Proposals(Searcher):
         training = self._proposer.propose()
         if training is None:
             return str(Searcher.FINISHED)
-        # A training that was superseded finds another attempt in its folder, and stops.
-        write_bytes(join_uri(training.spec.folder_uri, SPEC_FILE), training.spec.model_dump_json().encode())
-        return {"number": training.number, "spec": training.spec.model_dump_json()}
+        # A training that was superseded finds a later attempt's spec in its folder, and stops.
+        text = training.spec.model_dump_json()
+        write_bytes(join_uri(training.spec.folder_uri, spec_name(training.spec.attempt)), text.encode())
+        return {"number": training.number, "spec": text}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: see `_Listener`."""

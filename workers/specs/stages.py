@@ -1,5 +1,6 @@
 """Stage specs and results: the JSON a stage is given, and the JSON it writes last."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from workers.specs.search import SearchOutcome, SearchSettings
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate"]
 
 # Names of the files in a stage's folder.
-SPEC_FILE = "spec.json"
+SPECS_FOLDER = "specs"
 PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
@@ -25,6 +26,17 @@ RELIABILITY_FILE = "reliability.svg"
 def part_name(shard_index: int) -> str:
     """The file that belongs to input shard `shard_index`, in the label and the select folder alike."""
     return f"part-{shard_index:05d}.parquet"
+
+
+def spec_name(attempt: int) -> str:
+    """The spec of one attempt: written once. The highest attempt that has one owns the stage's folder."""
+    return f"{SPECS_FOLDER}/a{attempt}.json"
+
+
+def attempt_of_spec(file_name: str) -> int | None:
+    """The attempt that a file in the folder of specs belongs to; None for any other file."""
+    found = re.fullmatch(r"a([0-9]+)\.json", file_name)
+    return int(found[1]) if found else None
 
 
 def metrics_name(attempt: int) -> str:
@@ -57,8 +69,7 @@ class StageSpec(Frozen):
     run_id: str
     generation: int = Field(ge=0)
     attempt: int = Field(ge=1)
-    """The attempt that owns the folder. The file is rewritten when a new attempt starts: a driver that reads
-    another number than its own has been superseded and stops."""
+    """Whose spec this is. A driver that finds the spec of a later attempt beside it has been superseded and stops."""
     folder_uri: str
     seed: int
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
@@ -322,7 +333,7 @@ STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)
 
 
 class FailureReason(StrEnum):
-    """Why an attempt ended without a result. The first four are a stage's own word, the others the reconciler's."""
+    """Why an attempt ended without a result. The first five are a stage's own word, the others the reconciler's."""
 
     BAD_DATA = "bad_data"
     """More unreadable images than max_bad_fraction, or nothing left to train on."""
@@ -331,6 +342,8 @@ class FailureReason(StrEnum):
     """The spec asks for what cannot work, for example an image size the model refuses."""
     STAGE_ERROR = "stage_error"
     """Any other exception in the stage."""
+    ARTIFACT_STORE = "artifact_store"
+    """A file could not be written or read: a full disk, a read-only file system."""
     JOB_FAILED = "job_failed"
     """The Ray job ended without a result and without a word."""
     JOB_LOST = "job_lost"

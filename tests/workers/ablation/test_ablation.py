@@ -9,7 +9,7 @@ from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining
 from workers.specs.recipe import Noise, RandAugment, Recipe, SelectionSettings
-from workers.specs.stages import SPEC_FILE, AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
+from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
 from workers.stage_reporter import StageReporter
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))
@@ -17,7 +17,7 @@ RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugm
 
 def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", **settings) -> AblateSpec:
     common = {"run_id": "ablation-1", "generation": 1, "attempt": attempt, "folder_uri": str(folder), "seed": 7}
-    spec = AblateSpec(
+    return AblateSpec(
         **common,
         base=TrainSpec(
             **common,
@@ -42,8 +42,6 @@ def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", 
         teacher_test_error=0.1,
         test_manifest_uri="/test",
     )
-    (folder / SPEC_FILE).write_text(spec.model_dump_json())
-    return spec
 
 
 def test_each_variant_takes_one_thing_away(tmp_path):

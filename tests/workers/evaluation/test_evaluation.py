@@ -145,7 +145,6 @@ class World:
             }
         )  # fmt: skip
         (self.root / "out").mkdir(exist_ok=True)
-        (self.root / "out" / "spec.json").write_text(spec.model_dump_json())
         return spec
 
 

@@ -141,7 +141,6 @@ class Dataset:
             }
         )  # fmt: skip
         (self.root / "label").mkdir(exist_ok=True)
-        (self.root / "label" / "spec.json").write_text(spec.model_dump_json())
         return spec
 
     def run(self, attempt: int = 1, **changes: object) -> LabelResult:

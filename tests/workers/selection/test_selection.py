@@ -129,7 +129,6 @@ class Folder:
             }
         )
         (self.root / "select").mkdir(exist_ok=True)
-        (self.root / "select" / "spec.json").write_text(spec.model_dump_json())
         return run_select(spec, StageReporter(spec, entered_at=0.0))
 
     def copies(self, shard: int) -> dict[int, int]:
