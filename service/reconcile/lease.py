@@ -11,6 +11,9 @@ from service.store.leases import DatabaseClock, LeaseLost, claim_lease, release_
 
 logger = logging.getLogger("service.reconcile")
 
+_GRANTED_SHARE = 0.8
+"""Of `lease_seconds`: what is left is for the one that takes over to notice, so that it is at work within them."""
+
 
 class ReconcilerLease:
     """Renewed by the loop itself, never by a thread beside it: one that hangs loses its place.
@@ -26,7 +29,7 @@ class ReconcilerLease:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._lease_seconds = lease_seconds
+        self._seconds = lease_seconds * _GRANTED_SHARE
         self._clock = clock
         self._monotonic = monotonic
         self._holder = f"{socket.gethostname()}, process {os.getpid()}"
@@ -45,7 +48,7 @@ class ReconcilerLease:
 
     def hold_on(self) -> None:
         """In the middle of work: renews where that is due. Raises LeaseLost where another has taken over."""
-        if self._token is None or self._monotonic() - self._renewed_at >= self._lease_seconds / 3:
+        if self._token is None or self._monotonic() - self._renewed_at >= self._seconds / 3:
             self.renew()
 
     def renew(self) -> None:
@@ -54,7 +57,7 @@ class ReconcilerLease:
             raise LeaseLost("it was never ours")
         asked_at = self._monotonic()
         try:
-            renew_lease(self._database, self._token, self._lease_seconds, self._clock)
+            renew_lease(self._database, self._token, self._seconds, self._clock)
         except LeaseLost:
             self.forget()
             raise
@@ -78,7 +81,7 @@ class ReconcilerLease:
 
     def _claim(self) -> int | None:
         asked_at = self._monotonic()
-        self._token = claim_lease(self._database, self._holder, self._lease_seconds, self._clock)
+        self._token = claim_lease(self._database, self._holder, self._seconds, self._clock)
         if self._token is not None:
             self._renewed_at = asked_at
             logger.info("this process reconciles from now on, with fencing token %d", self._token)

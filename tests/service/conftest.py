@@ -1,10 +1,8 @@
 """What the control plane's tests share: both kinds of database, a Ray jobs API that is a real HTTP server, a clock."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.derived_commands import DerivedCommands
@@ -55,7 +54,6 @@ from workers.specs.stages import (
 )
 
 STARTED_AT = 1_800_000_000.0
-UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
 class FakeClock:
@@ -288,48 +286,19 @@ def ray(ray_server: FakeRayServer) -> FakeRay:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not binaries:
-        pytest.skip("PostgreSQL's binaries are not in /usr/lib/postgresql: its half of the tests is left out")
-    bin_folder = binaries[-1].parent
-    # Not below pytest's folder, which only its owner may enter.
-    folder = Path(subprocess.check_output(["mktemp", "-d", "-t", "noisy-student-postgres-XXXXXX"], text=True).strip())
-    as_user = _unprivileged(folder)
-    data, log = folder / "data", folder / "log"
-    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=50 -c listen_addresses="
     try:
-        _run([*as_user, str(bin_folder / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync"])
-        options = f"{quick} -c unix_socket_directories={folder}"
-        _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-l", str(log), "-o", options, "-w", "start"])
-        admin = Database(f"postgresql://tester@/postgres?host={folder}")
+        server = PostgresServer()
+    except PostgresMissing as missing:
+        pytest.skip(f"{missing}: PostgreSQL's half of the tests is left out")
+    with server:
+        admin = Database(server.url("postgres"))
         with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("create database migrated"))
         admin.close()
-        upgrade(f"postgresql://tester@/migrated?host={folder}")
-        yield f"postgresql://tester@/{{name}}?host={folder}"
-    finally:
-        if data.exists():
-            _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unprivileged(folder: Path) -> list[str]:
-    """The command that runs another as the folder's owner: PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return []
-    for user in UNPRIVILEGED_USERS:
-        if subprocess.run(["id", user], capture_output=True, check=False).returncode == 0:
-            shutil.chown(folder, user)
-            folder.chmod(0o755)
-            return ["runuser", "-u", user, "--"]
-    pytest.skip(f"PostgreSQL does not run as root, and there is none of the users {', '.join(UNPRIVILEGED_USERS)}")
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
-    assert done.returncode == 0, done.stdout
+        upgrade(server.url("migrated"))
+        yield server.url("{name}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
