@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train \
-	model-catalog clean
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
+	fault-test model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -47,6 +47,16 @@ benchmark-ingest: $(READY)
 # A step of the train stage beside a plain torch loop's.
 benchmark-train: $(READY)
 	$(BIN)/python -m benchmarks.train_step
+
+# The reconciler's tick over 1,000 running stages, on SQLite and PostgreSQL: about two minutes.
+benchmark-reconcile: $(READY)
+	$(BIN)/python -m benchmarks.reconcile
+
+# Small real runs on a real stack, hurt at random moments; some two minutes a round, and it stops by itself.
+SEED ?= 0
+ROUNDS ?= 20
+fault-test: $(READY)
+	$(BIN)/python -m benchmarks.faults --seed $(SEED) --rounds $(ROUNDS)
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -64,7 +64,7 @@ class LocalStack:
         self.dashboard_url = f"http://127.0.0.1:{self._ray_ports['--dashboard-port']}"
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._announce = announce
-        self._settings = dict(settings or {})
+        self.settings = dict(settings or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._mark = uuid.uuid4().hex
         self._ray_started_at = 0.0
@@ -109,11 +109,11 @@ class LocalStack:
 
     def start_api(self) -> None:
         """Starts the API."""
-        self._spawn("api", [sys.executable, "-m", "api"], self._settings)
+        self._spawn("api", [sys.executable, "-m", "api"], self.settings)
 
     def start_reconciler(self) -> None:
         """Starts the reconciler."""
-        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self._settings)
+        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self.settings)
 
     def wait_for_api(self) -> None:
         """Returns when the API answers. Raises StackError where it does not."""

@@ -67,7 +67,7 @@ class Scene:
 
     def events(self, run_id: str) -> list[EventView]:
         """The run's history, oldest first."""
-        return list(reversed(list(self.client.events(run_id))))
+        return list(reversed(self.client.list_events(run_id, limit=1000)))
 
     def leader(self) -> int | None:
         """The process id of the reconciler that holds the lease, if it is alive."""

@@ -124,13 +124,17 @@ def add_event(
 
 
 def load_active_runs(session: Session, run_ids: Collection[str] | None = None) -> list[RunSnapshot]:
-    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries."""
+    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries.
+
+    What is done is left out, or a thousand runs would take seconds: the stages of generations that have succeeded,
+    and the attempts of stages that have.
+    """
     active = RunRow.state.in_([state.value for state in ACTIVE_RUNS])
     return _load_snapshots(session, active if run_ids is None else and_(active, RunRow.id.in_(run_ids)))
 
 
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
-    """The run with all its generations, stages and attempts, in order. Raises NoResultFound for an unknown run."""
+    """The run as `load_active_runs` gives it. Raises NoResultFound for an unknown run."""
     found = _load_snapshots(session, RunRow.id == run_id)
     if not found:
         raise NoResultFound(run_id)
@@ -139,19 +143,24 @@ def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
 
 def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSnapshot]:
     generations = _generations_by_run(session, which)
-    runs = session.execute(
-        select(RunRow.id, RunRow.state, RunRow.config).where(which).order_by(RunRow.created_at, RunRow.id)
-    ).all()
+    refused = [run_id for run_id, each in generations.items() if any(one.promoted is False for one in each)]
+    gated = _stopping_at_gate(session, refused)
+    runs = session.execute(select(RunRow.id, RunRow.state).where(which).order_by(RunRow.created_at, RunRow.id))
     return [
         RunSnapshot(
             run_id=run.id,
             state=RunState(run.state),
-            generations=tuple(found := generations.get(run.id, [])),
-            stops_at_gate=any(generation.promoted is False for generation in found)
-            and _stops_at_gate(RunConfig.model_validate_json(run.config)),
+            generations=tuple(generations.get(run.id, ())),
+            stops_at_gate=run.id in gated,
         )
         for run in runs
     ]
+
+
+def _stopping_at_gate(session: Session, run_ids: Collection[str]) -> set[str]:
+    """Those of the runs that end when a student is not promoted. Configurations are long: few are ever read."""
+    rows = session.execute(select(RunRow.id, RunRow.config).where(RunRow.id.in_(run_ids))) if run_ids else ()
+    return {row.id for row in rows if _stops_at_gate(RunConfig.model_validate_json(row.config))}
 
 
 def _stops_at_gate(config: RunConfig) -> bool:
@@ -190,7 +199,8 @@ def _stages_by_generation(session: Session, which: ColumnElement[bool]) -> dict[
     rows = session.execute(
         select(StageRow.run_id, StageRow.generation, StageRow.name, StageRow.state, StageRow.attempts_before_retry)
         .join(RunRow, RunRow.id == StageRow.run_id)
-        .where(which)
+        .join(GenerationRow, and_(GenerationRow.run_id == StageRow.run_id, GenerationRow.number == StageRow.generation))
+        .where(which, GenerationRow.state != GenerationState.SUCCEEDED)
         .order_by(StageRow.position)
     )
     stages: dict[tuple[str, int], list[StageSnapshot]] = {}
@@ -223,7 +233,15 @@ def _attempts_by_stage(
             AttemptRow.finished_at,
         )
         .join(RunRow, RunRow.id == AttemptRow.run_id)
-        .where(which)
+        .join(
+            StageRow,
+            and_(
+                StageRow.run_id == AttemptRow.run_id,
+                StageRow.generation == AttemptRow.generation,
+                StageRow.name == AttemptRow.stage,
+            ),
+        )
+        .where(which, StageRow.state != StageState.SUCCEEDED)
         .order_by(AttemptRow.number)
     )
     attempts: dict[tuple[str, int, str], list[AttemptSnapshot]] = {}
