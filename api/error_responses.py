@@ -1,5 +1,6 @@
 """Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
 
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,8 @@ from service.errors import (
     RayUnavailable,
     ServiceError,
 )
+
+log = logging.getLogger(__name__)
 
 _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     NotFound: (404, "not-found"),
@@ -47,6 +50,9 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
     status, slug = next(
         (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
     )
+    if isinstance(error, DatabaseUnavailable):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return _problem(request, status, slug, "the database does not answer; the service's log says why")
     if isinstance(error, InvalidRequest):
         wrong = FieldError(field=error.field, message=error.message)
         return _problem(request, status, slug, _sentence(wrong), [wrong])

@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
-    lease_seconds: float = Field(default=15.0, gt=0, description="A reconciler silent this long loses its runs.")
+    lease_seconds: float = Field(
+        default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
+    )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
 

@@ -40,7 +40,7 @@ _EXAMPLES = {
         "student_recipe.noise.dropout: Input should be less than 1",
         [FieldError(field="student_recipe.noise.dropout", message="Input should be less than 1")],
     ),
-    503: ("database-unavailable", "the database does not answer: connection refused", []),
+    503: ("database-unavailable", "the database does not answer; the service's log says why", []),
 }
 
 

@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+    # A short lease: the reconciler that follows a killed one waits for its end.
+    settings = {"NOISY_STUDENT_LEASE_SECONDS": "4"}
+    with LocalStack(tmp_path_factory.mktemp("stack"), settings=settings) as running:
         yield running
 
 
