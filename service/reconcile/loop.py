@@ -75,6 +75,7 @@ class Reconciler:
         """
         token = self._lease.hold()
         if token is None:
+            self._waits = Waits(self._clock)  # the one that reconciles tells of its own
             return
         try:
             self._tick(token)
@@ -136,7 +137,7 @@ class Reconciler:
 
     def _tell(self, token: int) -> None:
         """Writes what kept runs waiting, or does no longer, into their histories."""
-        events = self._waits.take_events()
+        events = self._waits.untold
         if not events:
             return
         now = self._clock()
@@ -144,6 +145,7 @@ class Reconciler:
             check_fence(session, token)
             for event in events:
                 add_event(session, event.run_id, now, event.kind, event.message)
+        self._waits.forget_told()
 
     def _log_fault_once(self, error: Exception, text: str) -> None:
         """An outage is one line, not four a second; what nobody expected comes with its traceback."""

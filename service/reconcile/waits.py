@@ -84,7 +84,11 @@ class Waits:
         self._waits = {run_id: wait for run_id, wait in self._waits.items() if run_id not in gone}
         self._told_at = {key: at for key, at in self._told_at.items() if key[0] not in gone}
 
-    def take_events(self) -> list[WaitEvent]:
-        """What there is to tell since the last time."""
-        events, self._events = self._events, []
-        return events
+    @property
+    def untold(self) -> tuple[WaitEvent, ...]:
+        """What there is to tell since `forget_told`."""
+        return tuple(self._events)
+
+    def forget_told(self) -> None:
+        """It is on record."""
+        self._events = []

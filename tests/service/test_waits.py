@@ -6,7 +6,9 @@ from service.reconcile.waits import QUIET_SECONDS, WaitReason, Waits
 
 
 def told(waits: Waits) -> list[tuple[str, str]]:
-    return [(event.kind, event.message) for event in waits.take_events()]
+    events = [(event.kind, event.message) for event in waits.untold]
+    waits.forget_told()
+    return events
 
 
 def test_an_outage_is_told_when_it_begins_and_when_it_is_over(clock: Any) -> None:
