@@ -1,0 +1,263 @@
+"""Labels a pool once undisturbed and once under kill -9 of actors, drivers and Ray heads, and compares the label files.
+
+    python -m benchmarks.label_faults --seed 1 --kills 20
+
+The stage is its real process, `python -m workers.entrypoint SPEC`, against a private Ray. When a driver or a head is
+gone the next attempt starts at once, as the control plane would do it: spec.json names the new attempt, while what is
+left of the old one finds out by itself. Kills come at random moments while shards are being labeled; the seed decides
+which process is killed after how many shards. Ends with an error where a row differs, a finished shard was labeled
+again, or a temporary file is left.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow.parquet as pq
+
+from benchmarks.photographs import write_photograph_shards
+from benchmarks.private_ray import PrivateRay
+from workers.specs.stages import FAILURE_FILE, RESULT_FILE, SPEC_FILE, ActorPool, LabelResult, LabelSpec, ModelCard
+
+Victim = Literal["actor", "driver", "head"]
+VICTIMS: tuple[Victim, ...] = ("actor", "driver", "head")
+ACTORS = 2
+_TIMEOUT_SECONDS = 240.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a labeling under kills."""
+
+    kills: dict[str, int]
+    attempts: int
+    shards: int
+    shards_resumed: int
+    """By the last attempt, from all before it."""
+    finished_at_last_start: int
+    """Label files that were there when it started."""
+    labeled_again: int
+    """Label files that were written anew after they had been there."""
+    temporary_files: int
+    different_files: list[str]
+    seconds: float
+
+    @property
+    def is_flawless(self) -> bool:
+        return (
+            self.different_files == []
+            and self.temporary_files == 0
+            and self.labeled_again == 0
+            and self.shards_resumed >= self.finished_at_last_start
+        )
+
+
+class LabelJob:
+    """The label stage of one folder, attempt after attempt."""
+
+    def __init__(self, folder: Path, data: Path, ray: PrivateRay) -> None:
+        self.folder = folder
+        self.attempt = 0
+        self._data = data
+        self._ray = ray
+        self._driver: subprocess.Popen[bytes] | None = None
+        self._drivers: list[subprocess.Popen[bytes]] = []
+        self._seen: dict[str, int] = {}
+        self.labeled_again = 0
+        self.finished_at_last_start = 0
+        folder.mkdir(parents=True)
+
+    def start_attempt(self) -> None:
+        """As the control plane does: the spec first, then the job."""
+        self.attempt += 1
+        self.finished_at_last_start = self.finished()
+        spec = LabelSpec(
+            run_id="faults",
+            generation=1,
+            attempt=self.attempt,
+            folder_uri=str(self.folder),
+            seed=0,
+            model_uri=str(self._data / "model"),
+            manifest_uri=str(self._data / "shards" / "manifest.json"),
+            batch_size=16,
+            pool=ActorPool(min_actors=1, max_actors=ACTORS, cpus_per_actor=1.0),
+        )
+        (self.folder / SPEC_FILE).write_text(spec.model_dump_json(), encoding="utf-8")
+        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            self._driver = subprocess.Popen(
+                [sys.executable, "-m", "workers.entrypoint", str(self.folder / SPEC_FILE)],
+                env={**os.environ, "RAY_ADDRESS": self._ray.address, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            self._drivers.append(self._driver)
+
+    def kill_driver(self) -> None:
+        assert self._driver is not None
+        self._driver.kill()
+        self._driver.wait(timeout=10)
+
+    def close(self) -> None:
+        """Ends drivers that outlived their head, or this job."""
+        for driver in self._drivers:
+            driver.kill()
+            driver.wait(timeout=10)
+
+    def finished(self) -> int:
+        """Label files that are there; counts those that were replaced since the last look."""
+        for file in os.scandir(self.folder):
+            if file.name.startswith("part-"):
+                inode = file.inode()
+                self.labeled_again += self._seen.get(file.name, inode) != inode
+                self._seen[file.name] = inode
+        return len(self._seen)
+
+    def has_ended(self) -> bool:
+        """Whether there is a result. Raises RuntimeError where there is a failure, or the driver died by itself."""
+        assert self._driver is not None
+        if (self.folder / RESULT_FILE).exists():
+            return True
+        code = self._driver.poll()
+        if code is not None and not (self.folder / RESULT_FILE).exists():
+            failure = self.folder / FAILURE_FILE
+            raise RuntimeError(failure.read_text() if failure.exists() else f"the driver ended with code {code}")
+        return False
+
+    def wait(self) -> LabelResult:
+        """Waits for the end. Raises TimeoutError."""
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while not self.has_ended():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.finished()} shards after {_TIMEOUT_SECONDS} s")
+            self.finished()
+            time.sleep(_POLL_SECONDS)
+        assert self._driver is not None
+        self._driver.wait(timeout=30)
+        return LabelResult.model_validate_json((self.folder / RESULT_FILE).read_bytes())
+
+
+def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[Victim], seed: int) -> Outcome:
+    """Labels `data` into `folder` while it kills `victims`, one after the other, and compares with `reference`."""
+    started_at = time.monotonic()
+    chance = random.Random(seed)
+    killed: Counter[str] = Counter()
+    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(LabelJob(folder, data, ray)) as job:
+        job.start_attempt()
+        shards = len(list((data / "shards").glob("*.parquet")))
+        for victim in victims:
+            if not _wait_for_more(job, chance, shards):
+                break
+            print(f"{job.finished()} of {shards} shards: kill -9 of the {victim}", flush=True)
+            _kill(victim, job, ray, chance)
+            killed[victim] += 1
+        result = job.wait()
+    return Outcome(
+        kills=dict(killed),
+        attempts=job.attempt,
+        shards=shards,
+        shards_resumed=result.shards_resumed,
+        finished_at_last_start=job.finished_at_last_start,
+        labeled_again=job.labeled_again,
+        temporary_files=len(list(folder.rglob("*.tmp"))),
+        different_files=different_files(folder, reference),
+        seconds=round(time.monotonic() - started_at, 1),
+    )
+
+
+def label_undisturbed(folder: Path, data: Path) -> None:
+    """The label files to compare with."""
+    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(LabelJob(folder, data, ray)) as job:
+        job.start_attempt()
+        job.wait()
+
+
+def different_files(folder: Path, reference: Path) -> list[str]:
+    """Names of label files that differ in a row, or are in one folder alone."""
+    names = {file.name for place in (folder, reference) for file in place.glob("part-*")}
+    return sorted(
+        name
+        for name in names
+        if not (folder / name).exists()
+        or not (reference / name).exists()
+        or not pq.read_table(folder / name).equals(pq.read_table(reference / name))
+    )
+
+
+def write_pool(data: Path, shards: int, rows: int) -> None:
+    """Photographs, and an untrained light model."""
+    import torch
+
+    from workers.models.create import create_model
+    from workers.models.files import write_model
+
+    write_photograph_shards(data / "shards", shards, rows)
+    torch.manual_seed(0)
+    card = ModelCard(
+        model="test_resnet", classes=tuple(map(str, range(1000))), image_size=96, mean=(0.5,) * 3, std=(0.5,) * 3,
+        crop="center", parameters=1, run_id="r", generation=0, validation_top1=0.0,
+    )  # fmt: skip
+    write_model(str(data / "model"), create_model("test_resnet", 1000, 96, 0.0, 0.0).state_dict(), card)
+
+
+def _wait_for_more(job: LabelJob, chance: random.Random, shards: int) -> bool:
+    """Waits until some more shards are finished, and then for a moment; False where too few are left for a kill."""
+    target = job.finished() + chance.randint(1, 4)
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while job.finished() < min(target, shards - ACTORS):
+        if job.has_ended():
+            return False
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{job.finished()} of {shards} shards after {_TIMEOUT_SECONDS} s")
+        time.sleep(_POLL_SECONDS)
+    time.sleep(chance.uniform(0, 0.3))
+    return job.finished() < shards - ACTORS
+
+
+def _kill(victim: Victim, job: LabelJob, ray: PrivateRay, chance: random.Random) -> None:
+    if victim == "actor":
+        actors = ray.actors()
+        if actors:
+            chance.choice(actors).kill()
+        return
+    if victim == "driver":
+        job.kill_driver()
+    else:
+        ray.kill()
+        ray.start()
+    job.start_attempt()
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--folder", type=Path, default=Path("build/label-faults"))
+    given = parser.parse_args()
+    folder = given.folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    write_pool(folder / "data", shards=12 + 4 * given.kills, rows=48)
+    label_undisturbed(folder / "undisturbed", folder / "data")
+    chance = random.Random(given.seed)
+    victims = [chance.choice(VICTIMS) for _ in range(given.kills)]
+    outcome = label_under_kills(folder / "killed", folder / "data", folder / "undisturbed", victims, given.seed)
+    print(json.dumps(asdict(outcome)))
+    if not outcome.is_flawless:
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
