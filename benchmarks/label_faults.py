@@ -97,7 +97,12 @@ class LabelJob:
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             self._driver = subprocess.Popen(
                 [sys.executable, "-m", "workers.entrypoint", str(self.folder / SPEC_FILE)],
-                env={**os.environ, "RAY_ADDRESS": self._ray.address, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "RAY_ADDRESS": self._ray.address,
+                    "RAY_AUTH_MODE": "disabled",
+                    "OMP_NUM_THREADS": "1",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -98,6 +98,14 @@ def delete_temporaries(folder_uri: str) -> int:
     return len(left)
 
 
+def delete_folder(folder_uri: str) -> None:
+    """Deletes a folder, which need not be there, with all that is in it."""
+    filesystem, path = open_filesystem(folder_uri)
+    filesystem.delete_dir_contents(path, missing_dir_ok=True)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
+
+
 def delete_if_there(filesystem: fs.FileSystem, path: str) -> None:
     """Deletes a file that may never have come to be."""
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:

@@ -42,7 +42,8 @@ def is_string(column_type: pa.DataType) -> bool:
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged.
 
-    A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors of reads inside the `with` block become ShardReadErrors that name the file.
+    A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
+    of reads inside the `with` block become ShardReadErrors that name the file.
     """
     try:
         filesystem, path = open_filesystem(uri)

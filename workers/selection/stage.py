@@ -1,4 +1,7 @@
-"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No Ray, no torch."""
+"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No torch.
+
+Ray is needed only where the selection is materialised.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, write_bytes
+from workers.data.materialized_shards import MaterializedIndex
 from workers.models.bad_data import require_manifest
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
@@ -60,12 +64,13 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         _check_anything_kept(counts, plan, spec)
         cut, chosen = _decided(passes, scans, plan, confident)
         choices = _choices(passes.ranges, scans, plan, cut, chosen, confident)
-        done = 0
-        for written in passes.run(partial(_write, spec.folder_uri), choices):
-            done += written
-            reporter.update(done)
+        kept_per_shard: list[int] = []
+        for kept in passes.run(partial(_write, spec.folder_uri), choices):
+            kept_per_shard += kept
+            reporter.update(len(kept_per_shard))
+    written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()))
+    return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()), written)
 
 
 class _Passes:
@@ -134,12 +139,25 @@ def _candidates(cut: Cut, rules: Rules, shards: range) -> Candidates:
     return selector.candidates(_rows(rules, shards), rules, cut)
 
 
-def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
+def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
+    """Writes the selection files of a range of shards, and says how many images of each are kept."""
     chooser = Selector(rules, choice)
+    kept_per_shard = []
     for rows in _rows(rules, shards):
         kept, copies = chooser.selected(rows)
         write_bytes(join_uri(folder_uri, part_name(rows.shard)), _parquet(kept, copies))
-    return len(shards)
+        kept_per_shard.append(len(kept))
+    return kept_per_shard
+
+
+def _materialized(
+    spec: SelectSpec, kept_per_shard: list[int], copies: int, reporter: StageReporter
+) -> MaterializedIndex | None:
+    if spec.settings.materialize is None:
+        return None
+    from workers.selection.materialize import materialize  # Ray, only where it is asked for
+
+    return materialize(spec, kept_per_shard, copies, reporter)
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
@@ -181,6 +199,7 @@ def _result(
     plan: CopyPlan,
     confident: npt.NDArray[np.int64],
     duplicates: int,
+    materialized: MaterializedIndex | None,
 ) -> SelectResult:
     numbers = zip(
         spec.classes,
@@ -205,4 +224,6 @@ def _result(
             ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
             for name, labeled, passed, kept, copies in numbers
         ),
+        training_shards=None if materialized is None else len(materialized.rows_per_shard),
+        training_shard_bytes=None if materialized is None else materialized.bytes,
     )
