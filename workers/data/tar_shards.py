@@ -63,7 +63,7 @@ def iterate_samples(stream: IO[bytes], with_images: bool) -> Iterator[TarSample]
     open_sample = _OpenSample("", with_images)
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         while (member := tar.next()) is not None:
-            tar.members.clear()  # tarfile would keep them all
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
             key, suffix = split_name(member.name)
             if not member.isreg() or not key.rpartition("/")[2]:
                 continue
