@@ -66,11 +66,12 @@ class Outcome:
 class LabelJob:
     """The label stage of one folder, attempt after attempt."""
 
-    def __init__(self, folder: Path, data: Path, ray: PrivateRay) -> None:
+    def __init__(self, folder: Path, data: Path, ray: PrivateRay, max_actors: int | None = ACTORS) -> None:
         self.folder = folder
         self.attempt = 0
         self._data = data
         self._ray = ray
+        self._max_actors = max_actors
         self._driver: subprocess.Popen[bytes] | None = None
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._seen: dict[str, int] = {}
@@ -91,7 +92,7 @@ class LabelJob:
             model_uri=str(self._data / "model"),
             manifest_uri=str(self._data / "shards" / "manifest.json"),
             batch_size=16,
-            pool=ActorPool(min_actors=1, max_actors=ACTORS, cpus_per_actor=1.0),
+            pool=ActorPool(min_actors=1, max_actors=self._max_actors, cpus_per_actor=1.0),
         )
         (self.folder / SPEC_FILE).write_text(spec.model_dump_json(), encoding="utf-8")
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
@@ -232,15 +233,15 @@ def _wait_for_more(job: LabelJob, chance: random.Random, shards: int) -> bool:
 
 def _kill(victim: Victim, job: LabelJob, ray: PrivateRay, chance: random.Random) -> None:
     if victim == "actor":
-        actors = ray.actors()
+        actors = ray.head.actors()
         if actors:
             chance.choice(actors).kill()
         return
     if victim == "driver":
         job.kill_driver()
     else:
-        ray.kill()
-        ray.start()
+        ray.head.kill_raylet()
+        ray.start_head()
     job.start_attempt()
 
 
@@ -253,7 +254,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    write_pool(folder / "data", shards=12 + 4 * given.kills, rows=48)
+    write_pool(folder / "data", shards=12 + 4 * given.kills, rows=100)
     label_undisturbed(folder / "undisturbed", folder / "data")
     chance = random.Random(given.seed)
     victims = [chance.choice(VICTIMS) for _ in range(given.kills)]
