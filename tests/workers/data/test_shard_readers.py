@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_webdataset_with_integer_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["file://", ""])
 def test_shards_are_found_by_uri_and_by_path(tmp_path: Path, scheme: str) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
-    read = read_shard(manifest("parquet", shard.model_copy(update={"uri": scheme + shard.uri})), 0)
+    read = read_shard(manifest("parquet", replace(shard, uri=scheme + shard.uri)), 0)
     assert read.images == PICTURES
 
 
@@ -182,7 +183,7 @@ def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> N
 def test_a_shard_that_changed_since_registration_is_refused(tmp_path: Path) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
     with pytest.raises(ShardReadError, match=r"a\.parquet: 3 images where 4 were registered"):
-        read_shard(manifest("parquet", shard.model_copy(update={"rows": 4})), 0)
+        read_shard(manifest("parquet", replace(shard, rows=4)), 0)
 
 
 @pytest.mark.parametrize(("label", "problem"), [(None, "no label"), ("cow", "'cow' is no class")])
