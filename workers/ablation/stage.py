@@ -50,10 +50,8 @@ def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant,
             uris[variant] = spec.base.pseudo_labels.selection_uri
             continue
         uris[variant] = join_uri(spec.folder_uri, "selections", variant)
-        # Written out for one training each, these selections would cost more than they save.
-        settings = student.selection.model_copy(update={"materialize": None})
         selection = spec.selection.model_copy(
-            update={"folder_uri": uris[variant], "attempt": spec.attempt, "settings": settings}
+            update={"folder_uri": uris[variant], "attempt": spec.attempt, "settings": student.selection}
         )
         write_bytes(join_uri(uris[variant], SPEC_FILE), selection.model_dump_json().encode())
         run_select(selection, StageReporter(selection, time.time()))

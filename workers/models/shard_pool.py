@@ -21,6 +21,11 @@ ShardFunction = Callable[[int], bytes]
 
 _MAX_BLOCKS = 10_000
 """Each block is an object that the driver puts; in larger manifests one holds several shards."""
+_TASK_RETRIES = 200
+"""Nodes may be taken away again and again, and each costs a task some ten tries until Ray is sure that it is gone; but
+a task that kills its actor each time must end, and Ray Data's default is to try for ever."""
+_LOST_ACTORS_AT_START = 20
+"""In a row, without one that starts. Ray Data's default, none, ends the stage with the first preempted node."""
 _OUTCOME = pa.schema(
     [
         ("shard", pa.int64()),
@@ -49,7 +54,8 @@ def map_shards(
     """Yields each shard's result as soon as it is there, in any order.
 
     `make_function` is called once in each actor: it loads the model. ray.init() has been called. Raises StageError
-    with the reason of the first shard, or actor, that failed; what other shards have written stays.
+    with the reason of the first shard, or actor, that failed; what other shards have written stays. Where actors or
+    nodes are lost, a function may be called again for shards that it has finished.
     """
     for row in _rows(make_function, shard_indices, pool):
         if row["failure"] is not None:
@@ -74,6 +80,7 @@ def _rows(
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=pool.cpus_per_actor,
+        max_task_retries=_TASK_RETRIES,
         compute=ray.data.ActorPoolStrategy(
             min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
         ),
@@ -121,3 +128,4 @@ def _set_data_context() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.max_consecutive_actor_init_deaths = _LOST_ACTORS_AT_START
