@@ -11,10 +11,8 @@ again, or a temporary file is left.
 
 import argparse
 import json
-import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,13 +25,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.photographs import write_photograph_shards
 from benchmarks.private_ray import PrivateRay
-from workers.specs.stages import FAILURE_FILE, RESULT_FILE, SPEC_FILE, ActorPool, LabelResult, LabelSpec, ModelCard
+from benchmarks.stage_job import POLL_SECONDS, TIMEOUT_SECONDS, StageJob
+from workers.specs.stages import ActorPool, LabelResult, LabelSpec, ModelCard
 
 Victim = Literal["actor", "driver", "head"]
 VICTIMS: tuple[Victim, ...] = ("actor", "driver", "head")
 ACTORS = 2
-_TIMEOUT_SECONDS = 240.0
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -63,103 +60,12 @@ class Outcome:
         )
 
 
-class LabelJob:
-    """The label stage of one folder, attempt after attempt."""
-
-    def __init__(self, folder: Path, data: Path, ray: PrivateRay, max_actors: int | None = ACTORS) -> None:
-        self.folder = folder
-        self.attempt = 0
-        self._data = data
-        self._ray = ray
-        self._max_actors = max_actors
-        self._driver: subprocess.Popen[bytes] | None = None
-        self._drivers: list[subprocess.Popen[bytes]] = []
-        self._seen: dict[str, int] = {}
-        self.labeled_again = 0
-        self.finished_at_last_start = 0
-        folder.mkdir(parents=True)
-
-    def start_attempt(self) -> None:
-        """As the control plane does: the spec first, then the job."""
-        self.attempt += 1
-        self.finished_at_last_start = self.finished()
-        spec = LabelSpec(
-            run_id="faults",
-            generation=1,
-            attempt=self.attempt,
-            folder_uri=str(self.folder),
-            seed=0,
-            model_uri=str(self._data / "model"),
-            manifest_uri=str(self._data / "shards" / "manifest.json"),
-            batch_size=16,
-            pool=ActorPool(min_actors=1, max_actors=self._max_actors, cpus_per_actor=1.0),
-        )
-        (self.folder / SPEC_FILE).write_text(spec.model_dump_json(), encoding="utf-8")
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
-            self._driver = subprocess.Popen(
-                [sys.executable, "-m", "workers.entrypoint", str(self.folder / SPEC_FILE)],
-                env={
-                    **os.environ,
-                    "RAY_ADDRESS": self._ray.address,
-                    "RAY_AUTH_MODE": "disabled",
-                    "OMP_NUM_THREADS": "1",
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            self._drivers.append(self._driver)
-
-    def kill_driver(self) -> None:
-        assert self._driver is not None
-        self._driver.kill()
-        self._driver.wait(timeout=10)
-
-    def close(self) -> None:
-        """Ends drivers that outlived their head, or this job."""
-        for driver in self._drivers:
-            driver.kill()
-            driver.wait(timeout=10)
-
-    def finished(self) -> int:
-        """Label files that are there; counts those that were replaced since the last look."""
-        for file in os.scandir(self.folder):
-            if file.name.startswith("part-"):
-                inode = file.inode()
-                self.labeled_again += self._seen.get(file.name, inode) != inode
-                self._seen[file.name] = inode
-        return len(self._seen)
-
-    def has_ended(self) -> bool:
-        """Whether there is a result. Raises RuntimeError where there is a failure, or the driver died by itself."""
-        assert self._driver is not None
-        if (self.folder / RESULT_FILE).exists():
-            return True
-        code = self._driver.poll()
-        if code is not None and not (self.folder / RESULT_FILE).exists():
-            failure = self.folder / FAILURE_FILE
-            raise RuntimeError(failure.read_text() if failure.exists() else f"the driver ended with code {code}")
-        return False
-
-    def wait(self) -> LabelResult:
-        """Waits for the end. Raises TimeoutError."""
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while not self.has_ended():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.finished()} shards after {_TIMEOUT_SECONDS} s")
-            self.finished()
-            time.sleep(_POLL_SECONDS)
-        assert self._driver is not None
-        self._driver.wait(timeout=30)
-        return LabelResult.model_validate_json((self.folder / RESULT_FILE).read_bytes())
-
-
 def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[Victim], seed: int) -> Outcome:
     """Labels `data` into `folder` while it kills `victims`, one after the other, and compares with `reference`."""
     started_at = time.monotonic()
     chance = random.Random(seed)
     killed: Counter[str] = Counter()
-    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(LabelJob(folder, data, ray)) as job:
+    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(label_job(folder, data, ray)) as job:
         job.start_attempt()
         shards = len(list((data / "shards").glob("*.parquet")))
         for victim in victims:
@@ -169,13 +75,14 @@ def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[V
             _kill(victim, job, ray, chance)
             killed[victim] += 1
         result = job.wait()
+        assert isinstance(result, LabelResult)
     return Outcome(
         kills=dict(killed),
         attempts=job.attempt,
         shards=shards,
         shards_resumed=result.shards_resumed,
         finished_at_last_start=job.finished_at_last_start,
-        labeled_again=job.labeled_again,
+        labeled_again=job.replaced,
         temporary_files=len(list(folder.rglob("*.tmp"))),
         different_files=different_files(folder, reference),
         seconds=round(time.monotonic() - started_at, 1),
@@ -184,9 +91,25 @@ def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[V
 
 def label_undisturbed(folder: Path, data: Path) -> None:
     """The label files to compare with."""
-    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(LabelJob(folder, data, ray)) as job:
+    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(label_job(folder, data, ray)) as job:
         job.start_attempt()
         job.wait()
+
+
+def label_job(folder: Path, data: Path, ray: PrivateRay) -> StageJob:
+    """The label stage of `data` into `folder`."""
+    spec = LabelSpec(
+        run_id="faults",
+        generation=1,
+        attempt=1,
+        folder_uri=str(folder),
+        seed=0,
+        model_uri=str(data / "model"),
+        manifest_uri=str(data / "shards" / "manifest.json"),
+        batch_size=16,
+        pool=ActorPool(min_actors=1, max_actors=ACTORS, cpus_per_actor=1.0),
+    )
+    return StageJob(spec, "part-*", ray)
 
 
 def different_files(folder: Path, reference: Path) -> list[str]:
@@ -217,21 +140,21 @@ def write_pool(data: Path, shards: int, rows: int) -> None:
     write_model(str(data / "model"), create_model("test_resnet", 1000, 96, 0.0, 0.0).state_dict(), card)
 
 
-def _wait_for_more(job: LabelJob, chance: random.Random, shards: int) -> bool:
+def _wait_for_more(job: StageJob, chance: random.Random, shards: int) -> bool:
     """Waits until some more shards are finished, and then for a moment; False where too few are left for a kill."""
     target = job.finished() + chance.randint(1, 4)
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while job.finished() < min(target, shards - ACTORS):
         if job.has_ended():
             return False
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{job.finished()} of {shards} shards after {_TIMEOUT_SECONDS} s")
-        time.sleep(_POLL_SECONDS)
+            raise TimeoutError(f"{job.finished()} of {shards} shards after {TIMEOUT_SECONDS} s")
+        time.sleep(POLL_SECONDS)
     time.sleep(chance.uniform(0, 0.3))
     return job.finished() < shards - ACTORS
 
 
-def _kill(victim: Victim, job: LabelJob, ray: PrivateRay, chance: random.Random) -> None:
+def _kill(victim: Victim, job: StageJob, ray: PrivateRay, chance: random.Random) -> None:
     if victim == "actor":
         actors = ray.head.actors()
         if actors:

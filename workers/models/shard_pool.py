@@ -5,12 +5,14 @@ One dataset row is one input shard, so that a result is whole or not there, and 
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray.data
+from ray.util.annotations import RayDeprecationWarning
 
 from workers.data.errors import ShardReadError
 from workers.specs.stages import ActorPool, FailureReason
@@ -74,18 +76,22 @@ def _rows(
     shards = ray.data.from_items(
         [{"shard": index} for index in shard_indices], override_num_blocks=min(len(shard_indices), _MAX_BLOCKS)
     )
-    yield from shards.map_batches(
-        ShardActor,
-        fn_constructor_args=(make_function,),
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=pool.cpus_per_actor,
-        max_task_retries=_TASK_RETRIES,
-        compute=ray.data.ActorPoolStrategy(
-            min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
-        ),
-        **resources,
-    ).iter_rows()
+    with warnings.catch_warnings():
+        # max_task_retries has no name of its own in Ray Data; the general way ends with Ray 2.64.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        outcomes = shards.map_batches(
+            ShardActor,
+            fn_constructor_args=(make_function,),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=pool.cpus_per_actor,
+            max_task_retries=_TASK_RETRIES,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
+            ),
+            **resources,
+        )
+    yield from outcomes.iter_rows()
 
 
 class ShardActor:
