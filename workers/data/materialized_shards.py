@@ -1,5 +1,7 @@
 """Training shards: selected images with their soft labels, repeated and shuffled. Selection writes, training reads."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
@@ -10,6 +12,17 @@ from workers.specs.frozen import Frozen
 MATERIALIZED_FOLDER = "materialized"
 """Below the select folder."""
 _INDEX_FILE = "index.json"
+ROW_GROUP_ROWS = 250
+"""Training reads a row group at a time, so that it holds a few thousand images however large the files are."""
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Some rows of one training shard."""
+
+    training_shard: int
+    group: int
+    rows: int
 
 
 class MaterializedIndex(Frozen):
@@ -18,6 +31,14 @@ class MaterializedIndex(Frozen):
     rows_per_shard: tuple[int, ...]
     bytes: int = Field(ge=0)
     """Of all training shards."""
+
+    def row_groups(self) -> list[RowGroup]:
+        """All of them, in order."""
+        return [
+            RowGroup(number, group, min(ROW_GROUP_ROWS, rows - group * ROW_GROUP_ROWS))
+            for number, rows in enumerate(self.rows_per_shard)
+            for group in range(-(-rows // ROW_GROUP_ROWS))
+        ]
 
 
 def training_shard_uri(selection_uri: str, number: int) -> str:

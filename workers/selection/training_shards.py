@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, writing
-from workers.data.materialized_shards import training_shard_uri
+from workers.data.materialized_shards import ROW_GROUP_ROWS, training_shard_uri
 from workers.selection.shuffle_plan import ShufflePlan
 from workers.selection.shuffle_runs import ORDER, read_piece, run_name, runs_uri
 from workers.specs.frozen import Frozen
@@ -18,8 +18,6 @@ from workers.specs.stages import SelectSpec
 _READERS = 8
 _PARQUET_OPTIONS: dict[str, Any] = {"compression": {"key": "zstd"}, "use_dictionary": ["label", "pool_shard"]}
 """Encoded images become no smaller."""
-_ROW_GROUP_ROWS = 500
-"""A reader of some rows reads no more than the row groups they are in."""
 
 
 class TrainingShardWritten(Frozen):
@@ -55,8 +53,8 @@ class TrainingShardWriter:
             writing(training_shard_uri(self._folder_uri, number)) as stream,
             pq.ParquetWriter(stream, table.schema, **_PARQUET_OPTIONS) as file,
         ):
-            for start in range(0, len(final), _ROW_GROUP_ROWS):
-                file.write_table(table.take(pa.array(final[start : start + _ROW_GROUP_ROWS])))
+            for start in range(0, len(final), ROW_GROUP_ROWS):
+                file.write_table(table.take(pa.array(final[start : start + ROW_GROUP_ROWS])))
 
 
 def written_before(folder_uri: str, number: int) -> TrainingShardWritten | None:

@@ -4,13 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
-from workers.data.materialized_shards import read_index, training_shard_uri
+from workers.data.materialized_shards import MaterializedIndex, read_index, training_shard_uri
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
@@ -101,39 +102,46 @@ class PseudoLabeledSource:
 
 
 class MaterializedSource:
-    """The same samples from training shards, where the selection was materialised: shuffled once as a whole already."""
+    """The same samples from training shards, where the selection was materialised: shuffled once as a whole already.
 
-    def __init__(
-        self, pseudo_labels: PseudoLabels, rows_per_shard: tuple[int, ...], num_classes: int, recipe: Recipe
-    ) -> None:
+    A row group of theirs is what a shard is elsewhere.
+    """
+
+    def __init__(self, pseudo_labels: PseudoLabels, index: MaterializedIndex, num_classes: int, recipe: Recipe) -> None:
         self._selection_uri = pseudo_labels.selection_uri
         self._fraction = pseudo_labels.fraction
         self._num_classes = num_classes
         self._recipe = recipe
+        self._groups = index.row_groups()
         self._shards = _ShardCache(self._read)
-        self.rows_per_shard = list(rows_per_shard) if self._fraction >= 1 else self._count_rows(len(rows_per_shard))
+        self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
         return _pseudo_sample(self._shards.get(shard), row, self._num_classes)
 
-    def _count_rows(self, shards: int) -> list[int]:
+    def _count_rows(self) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
-            return [len(rows) for rows in pool.map(self._rows, range(shards))]
+            tables = pool.map(partial(self._columns, names=["pool_shard", "pool_row"]), range(len(self._groups)))
+            return [len(self._rows(table)) for table in tables]
 
-    def _rows(self, shard: int) -> np.ndarray:
+    def _rows(self, table) -> np.ndarray:
         """Those of the share that is used: the same images as of the pool itself."""
-        table = _read_parquet(training_shard_uri(self._selection_uri, shard), ["pool_shard", "pool_row"])
         return np.flatnonzero(in_fraction(table["pool_shard"].to_numpy(), table["pool_row"].to_numpy(), self._fraction))
 
-    def _read(self, shard: int) -> _PseudoShard:
-        uri = training_shard_uri(self._selection_uri, shard)
-        table = _read_parquet(uri, ["image", "top_classes", "top_probabilities"]).combine_chunks()
+    def _read(self, number: int) -> _PseudoShard:
+        table = self._columns(number, ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"])
         return _PseudoShard(
             images=table["image"].to_pylist(),
-            rows=self._rows(shard),
+            rows=self._rows(table),
             classes=_rows_by_k(table["top_classes"]),
             targets=_recipe_targets(table, self._recipe),
         )
+
+    def _columns(self, number: int, names: list[str]):
+        group = self._groups[number]
+        filesystem, path = open_filesystem(training_shard_uri(self._selection_uri, group.training_shard))
+        with filesystem.open_input_file(path) as source:
+            return pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=names)
 
 
 def pseudo_labeled_source(pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> SampleSource:
@@ -141,7 +149,7 @@ def pseudo_labeled_source(pseudo_labels: PseudoLabels, num_classes: int, recipe:
     index = read_index(pseudo_labels.selection_uri)
     if index is None:
         return PseudoLabeledSource(pseudo_labels, num_classes, recipe)
-    return MaterializedSource(pseudo_labels, index.rows_per_shard, num_classes, recipe)
+    return MaterializedSource(pseudo_labels, index, num_classes, recipe)
 
 
 def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, np.ndarray]:
