@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,12 +61,14 @@ class Outcome:
         )
 
 
-def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[Victim], seed: int) -> Outcome:
+def label_under_kills(
+    folder: Path, data: Path, reference: Path, victims: Sequence[Victim], seed: int, ray: PrivateRay
+) -> Outcome:
     """Labels `data` into `folder` while it kills `victims`, one after the other, and compares with `reference`."""
     started_at = time.monotonic()
     chance = random.Random(seed)
     killed: Counter[str] = Counter()
-    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(label_job(folder, data, ray)) as job:
+    with closing(label_job(folder, data, ray)) as job:
         job.start_attempt()
         shards = len(list((data / "shards").glob("*.parquet")))
         for victim in victims:
@@ -89,9 +92,9 @@ def label_under_kills(folder: Path, data: Path, reference: Path, victims: list[V
     )
 
 
-def label_undisturbed(folder: Path, data: Path) -> None:
+def label_undisturbed(folder: Path, data: Path, ray: PrivateRay) -> None:
     """The label files to compare with."""
-    with PrivateRay(num_cpus=ACTORS + 1) as ray, closing(label_job(folder, data, ray)) as job:
+    with closing(label_job(folder, data, ray)) as job:
         job.start_attempt()
         job.wait()
 
@@ -178,10 +181,13 @@ def main() -> None:
     folder = given.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     write_pool(folder / "data", shards=12 + 4 * given.kills, rows=100)
-    label_undisturbed(folder / "undisturbed", folder / "data")
     chance = random.Random(given.seed)
     victims = [chance.choice(VICTIMS) for _ in range(given.kills)]
-    outcome = label_under_kills(folder / "killed", folder / "data", folder / "undisturbed", victims, given.seed)
+    with PrivateRay(num_cpus=ACTORS + 1) as ray:
+        label_undisturbed(folder / "undisturbed", folder / "data", ray)
+        outcome = label_under_kills(
+            folder / "killed", folder / "data", folder / "undisturbed", victims, given.seed, ray
+        )
     print(json.dumps(asdict(outcome)))
     if not outcome.is_flawless:
         sys.exit(1)
