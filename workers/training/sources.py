@@ -4,14 +4,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
-from workers.data.materialized_shards import MaterializedIndex, read_index, training_shard_uri
+from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
@@ -121,27 +120,31 @@ class MaterializedSource:
 
     def _count_rows(self) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
-            tables = pool.map(partial(self._columns, names=["pool_shard", "pool_row"]), range(len(self._groups)))
-            return [len(self._rows(table)) for table in tables]
+            used = pool.map(self._used_of_file, range(1 + max(group.training_shard for group in self._groups)))
+            return [len(rows) for groups in used for rows in groups]
+
+    def _used_of_file(self, training_shard: int) -> list[np.ndarray]:
+        """Of each row group of a file: one look at the file is enough for all of them."""
+        names = ["pool_shard", "pool_row"]
+        table = _read_parquet(training_shard_uri(self._selection_uri, training_shard), names)
+        return [self._rows(table.slice(start, ROW_GROUP_ROWS)) for start in range(0, len(table), ROW_GROUP_ROWS)]
 
     def _rows(self, table) -> np.ndarray:
         """Those of the share that is used: the same images as of the pool itself."""
         return np.flatnonzero(in_fraction(table["pool_shard"].to_numpy(), table["pool_row"].to_numpy(), self._fraction))
 
     def _read(self, number: int) -> _PseudoShard:
-        table = self._columns(number, ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"])
+        group = self._groups[number]
+        columns = ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"]
+        filesystem, path = open_filesystem(training_shard_uri(self._selection_uri, group.training_shard))
+        with filesystem.open_input_file(path) as source:
+            table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
         return _PseudoShard(
             images=table["image"].to_pylist(),
             rows=self._rows(table),
             classes=_rows_by_k(table["top_classes"]),
             targets=_recipe_targets(table, self._recipe),
         )
-
-    def _columns(self, number: int, names: list[str]):
-        group = self._groups[number]
-        filesystem, path = open_filesystem(training_shard_uri(self._selection_uri, group.training_shard))
-        with filesystem.open_input_file(path) as source:
-            return pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=names)
 
 
 def pseudo_labeled_source(pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> SampleSource:

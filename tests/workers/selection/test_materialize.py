@@ -26,6 +26,7 @@ from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Materialization, Recipe, SelectionSettings
 from workers.specs.stages import PseudoLabels, SelectResult, SelectSpec
 from workers.stage_reporter import StageReporter
+from workers.training import sources
 from workers.training.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source
 
 CLASSES = ("a", "b", "c")
@@ -59,7 +60,7 @@ class Pool:
         )
         (root / "manifest.json").write_text(manifest.model_dump_json())
         monkeypatch.setattr(module, "map_shards", self._map_shards)
-        for reader_or_writer in (materialized_shards, training_shards):
+        for reader_or_writer in (materialized_shards, training_shards, sources):
             monkeypatch.setattr(reader_or_writer, "ROW_GROUP_ROWS", 7)
 
     def select(self, folder: str = "select", rows_per_shard: int | None = 11, seed: int = 4) -> SelectResult:
