@@ -3,10 +3,14 @@
 import errno
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import IO
 
 from pyarrow import fs
 
+_TEMPORARY_SUFFIX = ".tmp"
 _STORE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 
 
@@ -68,13 +72,20 @@ def read_bytes_if_there(uri: str) -> bytes | None:
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Writes a file as a whole or not at all: a temporary name beside it, then a rename."""
+    with writing(uri) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[IO[bytes]]:
+    """A stream whose file is there, whole, once the `with` block has ended; not at all where it raises."""
     filesystem, path = open_filesystem(uri)
     folder = path.rpartition("/")[0]
     filesystem.create_dir(folder, recursive=True)
     temporary = temporary_path(path)
     try:
         with filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
+            yield stream
         filesystem.move(temporary, path)
     except BaseException:
         delete_if_there(filesystem, temporary)
@@ -84,7 +95,27 @@ def write_bytes(uri: str, data: bytes) -> None:
 def temporary_path(path: str) -> str:
     """A name beside `path` that no reader looks at (it begins with a dot) and no other writer uses."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}.tmp"
+    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}{_TEMPORARY_SUFFIX}"
+
+
+def delete_temporaries(folder_uri: str) -> int:
+    """Deletes what killed writers have left directly in a folder, and says how many files that were.
+
+    A writer that is still at it fails when it renames: only for folders whose other writers may fail.
+    """
+    filesystem, path = open_filesystem(folder_uri)
+    left = [name for name in list_files(folder_uri) if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX)]
+    for name in left:
+        delete_if_there(filesystem, f"{path.rstrip('/')}/{name}")
+    return len(left)
+
+
+def delete_folder(folder_uri: str) -> None:
+    """Deletes a folder, which need not be there, with all that is in it."""
+    filesystem, path = open_filesystem(folder_uri)
+    filesystem.delete_dir_contents(path, missing_dir_ok=True)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
 
 
 def delete_if_there(filesystem: fs.FileSystem, path: str) -> None:

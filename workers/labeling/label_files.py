@@ -87,6 +87,18 @@ def label_table(
     return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
 
 
+def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, LabelSummary]:
+    """The label table of consecutive parts of a shard, and its summary. At least one part."""
+    summaries = [summary for _, summary in parts]
+    summary = LabelSummary(
+        rows=sum(one.rows for one in summaries),
+        bad=sum(one.bad for one in summaries),
+        confidence_sum=sum(one.confidence_sum for one in summaries),
+    )
+    table = pa.concat_tables([table.replace_schema_metadata(None) for table, _ in parts]).combine_chunks()
+    return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
+
+
 def write_label_file(folder_uri: str, shard_index: int, table: pa.Table, broken: Mapping[int, str]) -> None:
     """Writes the quarantine file, if there is anything to say, and then the label file, which marks the shard done."""
     if broken:
@@ -103,13 +115,13 @@ def write_label_file(folder_uri: str, shard_index: int, table: pa.Table, broken:
 
 
 def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
-    """The summary of a label file that is there; None where its footer holds none that can be read."""
+    """The summary of a label file; None where there is no such file, or its footer holds none that can be read."""
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source).metadata or {}
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
-    except (pa.ArrowInvalid, KeyError, ValidationError):
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValidationError):
         return None
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.data import shard_readers
 from workers.data.errors import ShardReadError
 from workers.data.images import content_hash
 from workers.labeling import stage
@@ -254,3 +255,40 @@ def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str):
     outcome = ShardActor(make)(pa.table({"shard": [0]})).to_pylist()[0]
     assert outcome["failure"] == reason
     assert str(error) in outcome["message"]
+
+
+def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redone(dataset: Dataset):
+    labeler = ShardLabeler(dataset.spec())
+    first = labeler(0)
+    file = dataset.root / "label" / "part-00000.parquet"
+    inode = file.stat().st_ino
+    assert labeler(0) == first
+    assert file.stat().st_ino == inode
+    write_label_file(
+        str(dataset.root / "label"), 0, label_table([], [], [], np.empty((0, 3), np.float32), {}, 3)[0], {}
+    )
+    labeler(0)
+    assert read_summary(str(dataset.root / "label"), 0) == LabelSummary.model_validate_json(first)
+
+
+def test_half_written_files_of_killed_actors_are_no_results_and_go_away(dataset: Dataset):
+    for folder in (dataset.root / "label", dataset.root / "label" / "quarantine"):
+        folder.mkdir()
+        (folder / ".part-00001.parquet.0123456789ab.tmp").write_bytes(b"half")
+    result = dataset.run(attempt=2)
+    assert dataset.labeled == [0, 1, 2]
+    assert result.shards_resumed == 0
+    assert not list(dataset.root.rglob("*.tmp"))
+
+
+def test_labels_do_not_depend_on_how_the_shard_is_cut_into_pieces(dataset: Dataset, monkeypatch: pytest.MonkeyPatch):
+    dataset.run()
+    whole = [pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet") for shard in range(3)]
+    quarantine = pq.read_table(dataset.root / "label" / "quarantine" / "part-00001.parquet")
+    monkeypatch.setattr(shard_readers, "_PIECE_ROWS", 1)
+    for shard in range(3):
+        (dataset.root / "label" / f"part-{shard:05d}.parquet").unlink()
+    dataset.run(attempt=2)
+    for shard in range(3):
+        assert pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet").equals(whole[shard])
+    assert pq.read_table(dataset.root / "label" / "quarantine" / "part-00001.parquet").equals(quarantine)
