@@ -5,8 +5,8 @@
 The stage is its real process, `python -m workers.entrypoint SPEC`, against a private Ray. When a driver or a head is
 gone the next attempt starts at once, as the control plane would do it: by its spec the folder is its own,
 and what is left of the old one finds out. Kills come at random moments while shards are being labeled; the seed
-decides which process is killed after how many shards. Ends with an error where a row differs, a finished shard was labeled
-again, or a temporary file is left.
+decides which process is killed after how many shards. Ends with an error where a row differs, a finished shard was
+labeled again, or a temporary file is left.
 """
 
 import argparse
