@@ -1,6 +1,6 @@
 """What the API answers while the database or the artifact store is away: 503, and when to come back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,17 @@ def test_a_dataset_that_cannot_be_written_down_is_a_503_and_not_registered(
 
 
 def test_a_run_is_shown_without_progress_while_the_artifact_store_is_away(
-    client: TestClient, finished_run: str, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, run_id: str, reconcile: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stale(*_: object) -> None:
         raise OSError(116, "Stale file handle")
 
     monkeypatch.setattr(progress_reader, "read_bytes_if_there", stale)
-    run = client.get(f"/runs/{finished_run}").json()
+    reconcile()
+    run = client.get(f"/runs/{run_id}").json()
     assert run["state"] == "succeeded"
     assert run["generation_details"][0]["stages"][0]["progress"] is None
-    metrics = client.get(f"/runs/{finished_run}/generations/0/stages/train/metrics")
+    metrics = client.get(f"/runs/{run_id}/generations/0/stages/train/metrics")
     assert_come_back_later(metrics, "artifact-store-unavailable")
 
 

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from api.cli.process_family import kill_marked, stop_tree
+from api.cli.process_family import kill_marked
 
 MARK = "NOISY_STUDENT_TEST_MARK"
 PARENT = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
@@ -38,5 +38,6 @@ def test_orphans_with_the_mark_are_killed_and_others_are_not() -> None:
 
     assert is_gone(orphan)
     assert child_of_other.is_running()
-    stop_tree(other)
+    kill_marked(MARK, "other")
     assert is_gone(child_of_other)
+    other.wait(timeout=5)
