@@ -19,7 +19,7 @@ from service.store.migrate import upgrade
 def postgres() -> Iterator[PostgresServer]:
     """A server that may be killed."""
     try:
-        server = PostgresServer()
+        server = PostgresServer(durable=True)
     except PostgresMissing as missing:
         pytest.skip(str(missing))
     with server:
