@@ -42,7 +42,7 @@ class Outcome:
 
 
 class StageFiles:
-    """Remembers when each attempt was looked at last, and whether it could be. `monotonic` is in seconds."""
+    """Remembers when each attempt was looked at last, and what was seen. `monotonic` is in seconds."""
 
     def __init__(
         self,
@@ -56,31 +56,27 @@ class StageFiles:
         self._interval_seconds = 0.0 if local else REMOTE_INTERVAL_SECONDS
         self._monotonic = monotonic
         self._looked_at: dict[str, float] = {}
-        self._refusals: dict[str, ArtifactStoreUnavailable] = {}
+        self._seen: dict[str, Outcome | ArtifactStoreUnavailable] = {}
 
     def outcomes(
         self, running: Sequence[OpenAttempt], ended: Sequence[OpenAttempt]
     ) -> dict[str, Outcome | ArtifactStoreUnavailable]:
-        """By job id: of all that have ended, and of the running whose turn it is.
+        """By job id: all that have ended are looked at, and the running whose turn it is.
 
-        An attempt that could not be looked at is answered with the reason until it can be.
+        Of the others, this is what was seen the last time, or why nothing could be; nothing yet, and they are missing.
         """
         due = [*ended, *self._due(running)]
         answers = self._calls.many({attempt.job_id: partial(self._read, attempt) for attempt in due})
-        now = self._monotonic()
-        for job_id, answer in answers.items():
-            self._looked_at[job_id] = now
-            if isinstance(answer, ArtifactStoreUnavailable):
-                self._refusals[job_id] = answer
-            else:
-                self._refusals.pop(job_id, None)
-        return {**self._refusals, **answers}
+        self._looked_at |= dict.fromkeys(answers, self._monotonic())
+        self._seen |= answers
+        return {
+            attempt.job_id: self._seen[attempt.job_id] for attempt in (*ended, *running) if attempt.job_id in self._seen
+        }
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
         """Strikes the attempts that are over."""
-        for known in (self._looked_at, self._refusals):
-            for job_id in known.keys() - set(job_ids):
-                del known[job_id]
+        for job_id in self._looked_at.keys() - set(job_ids):
+            del self._looked_at[job_id], self._seen[job_id]
 
     def _due(self, running: Sequence[OpenAttempt]) -> list[OpenAttempt]:
         now = self._monotonic()

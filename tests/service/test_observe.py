@@ -1,7 +1,7 @@
 """Looking at many attempts at once: one list of Ray's jobs, and only as many files as are due."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from service.reconcile import apply, stage_files
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.loop import Reconciler
 from service.reconcile.observe import LIST_FROM
-from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, StageFiles
+from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
 from service.run_config import RunConfig
 from service.snapshots import StageSnapshot
 from service.states import StageState
@@ -168,42 +168,65 @@ def open_attempts(count: int) -> list[OpenAttempt]:
     return [OpenAttempt(f"run-{number}", stage, 1, f"job-{number}") for number in range(count)]
 
 
-def looked_at(files: StageFiles, running: list[OpenAttempt], ended: list[OpenAttempt] | None = None) -> set[str]:
-    return set(files.outcomes(running, ended or []))
+class Looks:
+    """Stage files whose looks at a folder are counted."""
+
+    def __init__(self, calls: ArtifactCalls, clock: Any, local: bool, folder: Any) -> None:
+        self.files = StageFiles(ArtifactLayout(str(folder)), calls, local=local, monotonic=clock)
+        self._looked: set[str] = set()
+        read = self.files._read
+
+        def note(attempt: OpenAttempt) -> Outcome:
+            self._looked.add(attempt.job_id)
+            return read(attempt)
+
+        self.files._read = note  # type: ignore[method-assign]
+
+    def at(self, running: list[OpenAttempt], ended: list[OpenAttempt] | None = None) -> set[str]:
+        """The ids of the jobs whose files were looked for."""
+        self._looked.clear()
+        self.files.outcomes(running, ended or [])
+        return set(self._looked)
 
 
-def test_of_very_many_running_stages_those_not_seen_for_longest_are_looked_at(tmp_path: Any, clock: Any) -> None:
+@pytest.fixture
+def calls() -> Iterator[ArtifactCalls]:
     calls = ArtifactCalls(5)
-    files = StageFiles(ArtifactLayout(str(tmp_path)), calls, local=True, monotonic=clock)
+    yield calls
+    calls.close()
+
+
+def test_of_very_many_running_stages_those_not_seen_for_longest_are_looked_at(
+    tmp_path: Any, clock: Any, calls: ArtifactCalls
+) -> None:
+    looks = Looks(calls, clock, True, tmp_path)
     attempts = open_attempts(2 * LOOKS_AT_ONCE)
 
-    first = looked_at(files, attempts)
+    first = looks.at(attempts)
     clock.advance(0.25)
-    second = looked_at(files, attempts)
-    calls.close()
+    second = looks.at(attempts)
 
     assert len(first) == len(second) == LOOKS_AT_ONCE
     assert first | second == {attempt.job_id for attempt in attempts}
 
 
-def test_an_object_store_is_looked_at_seldom_until_the_job_has_ended(tmp_path: Any, clock: Any) -> None:
-    calls = ArtifactCalls(5)
-    files = StageFiles(ArtifactLayout(str(tmp_path)), calls, local=False, monotonic=clock)
+def test_an_object_store_is_looked_at_seldom_until_the_job_has_ended(
+    tmp_path: Any, clock: Any, calls: ArtifactCalls
+) -> None:
+    looks = Looks(calls, clock, False, tmp_path)
     [attempt] = open_attempts(1)
 
-    assert looked_at(files, [attempt]) == {attempt.job_id}
+    assert looks.at([attempt]) == {attempt.job_id}
     clock.advance(REMOTE_INTERVAL_SECONDS / 2)
-    assert looked_at(files, [attempt]) == set()
-    assert looked_at(files, [], ended=[attempt]) == {attempt.job_id}
+    assert looks.at([attempt]) == set()
+    assert looks.at([], ended=[attempt]) == {attempt.job_id}
     clock.advance(REMOTE_INTERVAL_SECONDS)
-    assert looked_at(files, [attempt]) == {attempt.job_id}
-    calls.close()
+    assert looks.at([attempt]) == {attempt.job_id}
 
 
-def test_a_stage_that_could_not_be_looked_at_stays_so_until_it_can(
-    tmp_path: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+def test_what_was_seen_last_holds_until_the_next_look(
+    tmp_path: Any, clock: Any, calls: ArtifactCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = ArtifactCalls(5)
     files = StageFiles(ArtifactLayout(str(tmp_path)), calls, local=False, monotonic=clock)
     [attempt] = open_attempts(1)
     with monkeypatch.context() as patched:
@@ -212,5 +235,7 @@ def test_a_stage_that_could_not_be_looked_at_stays_so_until_it_can(
 
     assert isinstance(files.outcomes([attempt], [])[attempt.job_id], ArtifactStoreUnavailable)
     clock.advance(REMOTE_INTERVAL_SECONDS)
-    assert not isinstance(files.outcomes([attempt], [])[attempt.job_id], ArtifactStoreUnavailable)
-    calls.close()
+    for _ in range(2):
+        assert files.outcomes([attempt], []) == {attempt.job_id: Outcome()}
+    files.forget_all_but([])
+    assert files.outcomes([], []) == {}
