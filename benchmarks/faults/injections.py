@@ -25,7 +25,6 @@ class FaultNotSeen(Exception):
 def kill_api(scene: Scene, dice: random.Random) -> str:
     """Kill -9; it is started again by the supervisor."""
     _kill(scene.stack.pid_of("api"))
-    time.sleep(0.5)
     scene.wait_for_api()
     return "killed the API"
 

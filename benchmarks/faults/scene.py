@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+import httpx
 import psutil
 from sqlalchemy import select
 
@@ -77,8 +78,17 @@ class Scene:
         return pid if pid and psutil.pid_exists(pid) else None
 
     def wait_for_api(self) -> None:
-        """Returns when the API answers again."""
-        self.stack.wait_for_api()
+        """Returns when the API answers again: the supervisor starts it, in a moment."""
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
+        while True:
+            try:
+                httpx.get(f"{self.stack.api_url}/healthz", timeout=5, trust_env=False)
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
