@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from workers.data.errors import BrokenImage
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
 from workers.models.frozen import frozen
@@ -25,8 +26,10 @@ class Predictions:
 
     probabilities: npt.NDArray[np.float32]
     """(rows, classes); a broken picture's row is NaN."""
-    broken: dict[int, str]
-    """Row and reason of each picture that cannot be decoded."""
+    broken: dict[int, BrokenImage]
+    """By row, why a picture cannot be decoded."""
+    hashes: dict[int, int]
+    """By row, the perceptual hash of each picture that is not flat."""
 
 
 class Predictor:
@@ -65,12 +68,14 @@ class Predictor:
         Raises StageError(USER_ERROR) where the model answers with NaN: its training diverged.
         """
         probabilities = np.full((len(images), len(self.card.classes)), np.nan, dtype=np.float32)
-        broken: dict[int, str] = {}
+        broken: dict[int, BrokenImage] = {}
+        hashes: dict[int, int] = {}
         for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
             broken.update(batch.broken)
+            hashes.update(batch.hashes)
             if batch.rows:
                 probabilities[batch.rows] = self._probabilities(batch.pixels)
-        return Predictions(probabilities, broken)
+        return Predictions(probabilities, broken, hashes)
 
     def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
