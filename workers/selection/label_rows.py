@@ -14,7 +14,6 @@ from workers.artifact_io import join_uri, open_filesystem
 from workers.specs.stages import FailureReason, part_name
 from workers.stage_reporter import StageError
 
-_COLUMNS = ["label", "doubt"]
 NEVER = 2.0
 """Of rows without a doubt: more than any threshold allows."""
 
@@ -39,7 +38,7 @@ class LabelRows:
 def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
     """Raises StageError(BAD_DATA), naming the file, where it is missing, damaged or has labels beyond the classes."""
     with _label_file(labels_uri, shard) as source:
-        table = source.read(columns=_COLUMNS, use_threads=False)
+        table = source.read(columns=["label", "doubt"], use_threads=False)
         rows = LabelRows(
             shard=shard,
             labels=_filled(table["label"].cast(pa.int32()), -1, "i4"),
@@ -49,6 +48,13 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
         uri = join_uri(labels_uri, part_name(shard))
         raise StageError(FailureReason.BAD_DATA, f"label file {uri} has label {rows.labels.max()} of {classes} classes")
     return rows
+
+
+def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
+    """The labels alone, of a shard that `read_label_rows` has found good; -1 for a broken image."""
+    with _label_file(labels_uri, shard) as source:
+        column = source.read(columns=["label"], use_threads=False)["label"]
+        return _filled(column.cast(pa.int32()), -1, "i4")
 
 
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:

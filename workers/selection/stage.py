@@ -18,9 +18,9 @@ from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, 
 from workers.selection.copy_plan import CopyPlan, plan_copies
 from workers.selection.duplicates import write_duplicates
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import LabelRows
+from workers.selection.label_rows import LabelRows, read_labels
 from workers.selection.ranges import divided, read_ahead, start_executor
-from workers.selection.selector import Choice, Rules, Scan, Selector
+from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.specs.stages import ClassSelection, FailureReason, SelectResult, SelectSpec, part_name
 from workers.stage_reporter import StageError, StageReporter
 
@@ -58,8 +58,10 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         confident = np.sum([one.confident for one in scans], axis=0)
         plan = plan_copies(confident, spec.settings.max_per_class, spec.settings.fill_up)
         _check_anything_kept(counts, plan, spec)
-        cut, chosen = _decided(passes, scans, plan, confident)
-        choices = _choices(passes.ranges, scans, plan, cut, chosen, confident)
+        cut = _cut(passes, scans, plan, confident)
+        sifted = list(passes.run(partial(_sift, cut)))
+        chosen = _chosen([one.undecided for one in sifted], cut, rules)
+        choices = _choices(passes.ranges, scans, sifted, plan, chosen, confident)
         done = 0
         for written in passes.run(partial(_write, spec.folder_uri), choices):
             done += written
@@ -81,20 +83,23 @@ class _Passes:
         return self._executor.map(partial(function, self.rules), self.ranges, *arguments)
 
 
-def _decided(
-    passes: _Passes, scans: list[Scan], plan: CopyPlan, confident: npt.NDArray[np.int64]
-) -> tuple[Cut, Candidates]:
-    """How far down each class is kept, and the single rows that this leaves open and that are kept too."""
+def _cut(passes: _Passes, scans: list[Scan], plan: CopyPlan, confident: npt.NDArray[np.int64]) -> Cut:
+    """How far down each class is kept, but for so few undecided rows that they can be compared in memory."""
     cut = Cut.before_counting(passes.rules.classes, plan.kept, confident)
     if cut.is_decided:
-        return cut, joined([])
+        return cut
     cut = narrowed(cut, _sum([one.digits for one in scans]))
     while cut.undecided.sum() > _GATHERED_AT_MOST and cut.shift > 0:
         cut = narrowed(cut, _sum(passes.run(partial(_count, cut))))
-    sure, tied, wanted = split_by_order(joined(list(passes.run(partial(_candidates, cut)))), cut)
+    return cut
+
+
+def _chosen(undecided: list[Candidates], cut: Cut, rules: Rules) -> Candidates:
+    """Which undecided rows are in."""
+    sure, tied, wanted = split_by_order(joined(undecided), cut)
     if not len(tied):
-        return cut, sure
-    return cut, joined([sure, first_by_hash(tied, selector.hashes_of(tied, passes.rules), wanted)])
+        return sure
+    return joined([sure, first_by_hash(tied, selector.hashes_of(tied, rules), wanted)])
 
 
 def _sum(tables: list[npt.NDArray[np.int32]] | Iterator[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
@@ -108,16 +113,16 @@ def _sum(tables: list[npt.NDArray[np.int32]] | Iterator[npt.NDArray[np.int32]]) 
 def _choices(
     ranges: list[range],
     scans: list[Scan],
+    sifted: list[Sifted],
     plan: CopyPlan,
-    cut: Cut,
     chosen: Candidates,
     confident: npt.NDArray[np.int64],
 ) -> list[Choice]:
     before = np.zeros_like(confident)
     choices = []
-    for shards, one in zip(ranges, scans, strict=True):
-        here = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
-        choices.append(Choice(plan, cut, chosen.taken(here), confident, before))
+    for shards, one, here in zip(ranges, scans, sifted, strict=True):
+        in_range = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
+        choices.append(Choice(plan, here.sure, chosen.taken(in_range), confident, before))
         before = before + one.confident
     return choices
 
@@ -130,20 +135,21 @@ def _count(cut: Cut, rules: Rules, shards: range) -> npt.NDArray[np.int32]:
     return selector.count(_rows(rules, shards), rules, cut)
 
 
-def _candidates(cut: Cut, rules: Rules, shards: range) -> Candidates:
-    return selector.candidates(_rows(rules, shards), rules, cut)
+def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
+    return selector.sift(_rows(rules, shards), rules, cut)
 
 
 def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
     chooser = Selector(rules, choice)
-    for rows in _rows(rules, shards):
-        kept, copies = chooser.selected(rows)
-        write_bytes(join_uri(folder_uri, part_name(rows.shard)), _parquet(kept, copies))
+    labels = read_ahead(partial(read_labels, rules.labels_uri), shards, rules.is_remote)
+    for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
+        kept, copies = chooser.selected(number, shard, labels_of_shard)
+        write_bytes(join_uri(folder_uri, part_name(shard)), _parquet(kept, copies))
     return len(shards)
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
-    return read_ahead(rules.read, shards, is_remote="://" in rules.labels_uri)
+    return read_ahead(rules.read, shards, rules.is_remote)
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
