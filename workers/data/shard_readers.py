@@ -1,26 +1,29 @@
 """Reads one shard of a registered dataset: keys, encoded images and class indices, in row order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from workers.artifact_io import open_filesystem, read_bytes
 from workers.data import parquet_shards, tar_shards
-from workers.data.errors import ShardReadError
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.hygiene import BrokenKind
 
 __all__ = ["ShardImages", "ShardReadError", "load_manifest", "read_shard"]
 
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The rows of one shard. `images` are encoded; b"" stands for a null or a file that is gone, a broken image."""
+    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read."""
 
     keys: list[str]
     images: list[bytes]
     labels: list[int] | None
     """Indices into the manifest's classes; None for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
+    """By row, why a file of its own cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class _Rows:
     images: list[bytes]
     label_names: list[str | None]
     """Empty for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
 
 
 def load_manifest(uri: str) -> DatasetManifest:
@@ -50,7 +54,7 @@ def read_shard(manifest: DatasetManifest, shard_index: int) -> ShardImages:
     if len(rows.images) != shard.rows:
         raise ShardReadError(shard.uri, f"{len(rows.images)} images where {shard.rows} were registered")
     labels = _class_indices(manifest, shard, rows) if manifest.classes else None
-    return ShardImages(rows.keys, rows.images, labels)
+    return ShardImages(rows.keys, rows.images, labels, rows.unreadable)
 
 
 def _read_parquet(manifest: DatasetManifest, shard: Shard) -> _Rows:
@@ -77,16 +81,18 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> _Rows:
     filesystem, root = open_filesystem(shard.uri)
     images: list[bytes] = []
-    for member in shard.members:
+    unreadable: dict[int, BrokenImage] = {}
+    for row, member in enumerate(shard.members):
         try:
             with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
                 images.append(stream.read())
         except FileNotFoundError:
             images.append(b"")
+            unreadable[row] = BrokenImage(BrokenKind.UNREADABLE, "there is no such file")
         except OSError as error:
             raise ShardReadError(f"{shard.uri}/{member}", str(error)) from error
     names: list[str | None] = [member.partition("/")[0] for member in shard.members] if manifest.classes else []
-    return _Rows(list(shard.members), images, names)
+    return _Rows(list(shard.members), images, names, unreadable)
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> _Rows:

@@ -1,6 +1,6 @@
 """Finds, for many perceptual hashes at once, the nearest of a fixed set within a Hamming distance; exact."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -88,4 +88,4 @@ def _parts(counts: npt.NDArray[np.int64], most: int) -> list[slice]:
     """Consecutive parts of queries with at most so many candidates together, or a single query."""
     ends = np.searchsorted(np.cumsum(counts), np.arange(most, counts.sum() + most, most), side="right").tolist()
     bounds = sorted({0, *(min(end + 1, len(counts)) for end in ends), len(counts)})
-    return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]

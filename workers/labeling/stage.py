@@ -1,18 +1,24 @@
 """Runs the label stage: every shard without a label file goes to the pool. Free of torch: only the actors have it."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from workers.artifact_io import list_files
+from workers.data.errors import ShardReadError
 from workers.labeling.calibration import calibrate
+from workers.labeling.duplicates import write_duplicates
+from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
 from workers.labeling.label_files import LabelSummary, read_summary
 from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import QUARANTINE_FOLDER, LabelResult, LabelSpec, part_name
-from workers.stage_reporter import StageReporter
+from workers.specs.hygiene import BrokenKind
+from workers.specs.stages import QUARANTINE_FOLDER, FailureReason, LabelResult, LabelSpec, part_name
+from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +36,13 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     resumed = len(summaries)
     missing = [index for index in range(len(manifest.shards)) if index not in summaries]
     logger.info("%d shards to label, %d labeled before", len(missing), resumed)
+    unchecked = _prepare_evaluation_hashes(spec, reporter)
     calibration = calibrate(spec)
     temperature = 1.0 if calibration is None else calibration.temperature
     images_per_second = _label(spec, temperature, missing, summaries, reporter)
 
+    rows_per_shard = [shard.rows for shard in manifest.shards]
+    duplicates = write_duplicates(spec.folder_uri, rows_per_shard, alive=reporter.still_alive)
     images = sum(summary.rows for summary in summaries.values())
     bad = sum(summary.bad for summary in summaries.values())
     reasons = f"their reasons are in {QUARANTINE_FOLDER}/ of the label folder"
@@ -49,7 +58,32 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         mean_confidence=sum(summary.confidence_sum for summary in summaries.values()) / max(1, images - bad),
         images_per_second=images_per_second,
         calibration=calibration,
+        bad_by_kind=_added(summary.bad_by_kind for summary in summaries.values()),
+        held_out=sum(summary.held_out for summary in summaries.values()),
+        duplicates=duplicates,
+        near_duplicates=sum(summary.near_duplicates for summary in summaries.values()),
+        near_duplicates_unchecked=unchecked,
     )
+
+
+def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tuple[str, ...]:
+    """The ids of evaluation datasets that are too large to be compared with."""
+    if not spec.near_duplicate_distance:
+        return ()
+    try:
+        unchecked = prepare_evaluation_hashes(spec.evaluation_images, alive=reporter.still_alive)
+    except (ShardReadError, FileNotFoundError) as error:
+        raise StageError(FailureReason.BAD_DATA, f"an evaluation dataset cannot be read: {error}") from error
+    for dataset in unchecked:
+        logger.warning("%s has over %d images: no near duplicates of them are looked for", dataset, MOST_IMAGES)
+    return unchecked
+
+
+def _added(counts: Iterable[dict[BrokenKind, int]]) -> dict[BrokenKind, int]:
+    total: Counter[BrokenKind] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(sorted(total.items()))
 
 
 def _earlier_summaries(spec: LabelSpec, manifest: DatasetManifest) -> dict[int, LabelSummary]:
