@@ -5,6 +5,7 @@ from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, SPEC_
 
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
+LIST_PARTS_FOLDER = "list"
 PERCEPTUAL_HASHES_FILE = "perceptual_hashes.parquet"
 
 
@@ -23,6 +24,10 @@ class ArtifactLayout:
     def hashes(self, dataset_id: str) -> str:
         """Content hashes of the dataset's images, sorted."""
         return join_uri(self.dataset_folder(dataset_id), HASHES_FILE)
+
+    def list_parts(self, dataset_id: str) -> str:
+        """A folder: the shards of a dataset that is a list of URIs."""
+        return join_uri(self.dataset_folder(dataset_id), LIST_PARTS_FOLDER)
 
     def perceptual_hashes(self, dataset_id: str) -> str:
         """Of an evaluation dataset's images; the first label stage that needs them writes it."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from workers.artifact_io import open_filesystem, read_bytes
-from workers.data import parquet_shards, tar_shards
+from workers.artifact_io import join_uri, name_of, open_filesystem, read_bytes
+from workers.data import parquet_shards, tar_shards, uri_lists
 from workers.data.errors import BrokenImage, ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
@@ -71,7 +71,7 @@ def _read_parquet(manifest: DatasetManifest, shard: Shard) -> _Rows:
 
 
 def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]]) -> list[str]:
-    file_name = shard.uri.rpartition("/")[2]
+    file_name = name_of(shard.uri)
     keys = values.get(manifest.key_column) if manifest.key_column is not None else None
     if keys is None:
         return [f"{file_name}:{row}" for row in range(len(values[manifest.image_column]))]
@@ -90,7 +90,7 @@ def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> _Rows:
             images.append(b"")
             unreadable[row] = BrokenImage(BrokenKind.UNREADABLE, "there is no such file")
         except OSError as error:
-            raise ShardReadError(f"{shard.uri}/{member}", str(error)) from error
+            raise ShardReadError(join_uri(shard.uri, member), str(error)) from error
     names: list[str | None] = [member.partition("/")[0] for member in shard.members] if manifest.classes else []
     return _Rows(list(shard.members), images, names, unreadable)
 
@@ -100,6 +100,13 @@ def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> _Rows:
         samples = tar_shards.list_samples(stream, with_images=True)
     names = [sample.label for sample in samples] if manifest.classes else []
     return _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
+
+
+def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> _Rows:
+    entries = uri_lists.read_part(shard.uri)
+    images, unreadable = uri_lists.fetch([entry.uri for entry in entries])
+    names = [entry.label for entry in entries] if manifest.classes else []
+    return _Rows([entry.key for entry in entries], images, names, unreadable)
 
 
 def _class_indices(manifest: DatasetManifest, shard: Shard, rows: _Rows) -> list[int]:
@@ -117,4 +124,5 @@ _READERS: dict[str, Callable[[DatasetManifest, Shard], _Rows]] = {
     "parquet": _read_parquet,
     "image_folder": _read_image_folder,
     "webdataset": _read_webdataset,
+    "uri_list": _read_uri_list,
 }

@@ -7,14 +7,14 @@ from pydantic import Field
 from workers.specs.frozen import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
-DatasetFormat = Literal["parquet", "image_folder", "webdataset"]
+DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]
 
 
 class Shard(Frozen):
-    """One file of images, or one group of image files of a folder. The unit of labeling."""
+    """One file of images, or one group of image files of a folder or a list. The unit of labeling."""
 
     uri: str
-    """The Parquet or tar file; for an image folder, the folder's root."""
+    """The Parquet or tar file; for an image folder, the folder's root; for a list of URIs, this shard's part of it."""
     rows: int = Field(ge=0)
     members: tuple[str, ...] = ()
     """Image folders only: the files of this shard, relative to `uri`, in row order."""
