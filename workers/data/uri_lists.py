@@ -15,7 +15,7 @@ from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.parquet_shards import open_parquet
 from workers.specs.hygiene import BrokenKind
 
-_FETCHING_THREADS = 32
+FETCHING_THREADS = 32
 """Small objects of a remote store: each takes long to answer, and little to send."""
 _MOST_BYTES = 256 << 20
 """No picture of MAX_PIXELS is as large; an entry that is (an archive, a film) would fill the memory."""
@@ -68,7 +68,7 @@ def fetch(uris: Sequence[str]) -> tuple[list[bytes], dict[int, BrokenImage]]:
 
     Raises ShardReadError where the storage gives none of them: then it is the storage that fails, not the images.
     """
-    with ThreadPoolExecutor(_FETCHING_THREADS) as readers:
+    with ThreadPoolExecutor(FETCHING_THREADS) as readers:
         found = list(readers.map(_fetched, uris))
     failures = [each for each in found if isinstance(each, OSError)]
     if failures and len(failures) == len(found):
