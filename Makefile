@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train \
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train label-faults \
 	model-catalog clean
 
 demo: $(READY)
@@ -34,6 +34,12 @@ benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-tra
 # Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
 benchmark-labeling: $(READY)
 	$(BIN)/python -m benchmarks.labeling
+
+# Kills actors, drivers and Ray heads at random while the label stage runs, and compares its files with undisturbed ones.
+SEED ?= 1
+KILLS ?= 20
+label-faults: $(READY)
+	$(BIN)/python -m benchmarks.label_faults --seed $(SEED) --kills $(KILLS)
 
 # Selects among 300 million made predictions (7 GB in build/). MILLIONS=30 makes fewer.
 MILLIONS ?= 300

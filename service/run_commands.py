@@ -47,7 +47,7 @@ from service.store.tables import DatasetRow
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView
-from workers.artifact_io import delete_folder_if_there, write_bytes
+from workers.artifact_io import delete_folder, write_bytes
 from workers.data.hashes import write_hashes
 
 _NOT_COMPARED = (
@@ -87,7 +87,7 @@ class RunCommands:
         try:
             inspected = inspect_dataset(request, dataset_id, parts_uri)
         except BaseException:
-            delete_folder_if_there(parts_uri)
+            delete_folder(parts_uri)
             raise
         if inspected.content_hashes is not None:
             write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)

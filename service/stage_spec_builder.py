@@ -154,6 +154,8 @@ class _Builder:
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
+            # Materialising decodes nothing and computes nothing that a GPU would help with.
+            pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0}),
         )
 
     def _train(self) -> TrainSpec:

@@ -2,12 +2,15 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from pyarrow import fs
 
+_TEMPORARY_SUFFIX = ".tmp"
 _OBJECT_STORES = ("s3", "gs", "gcs")
 _GOOGLE_RETRIES = "retry_limit_seconds"
 _GOOGLE_RETRY_SECONDS = 20
@@ -110,29 +113,51 @@ def write_bytes(uri: str, data: bytes) -> None:
         with filesystem.open_output_stream(path) as stream:
             stream.write(data)
         return
-    folder = path.rpartition("/")[0]
-    filesystem.create_dir(folder, recursive=True)
+    with writing(uri) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[IO[bytes]]:
+    """A stream whose file is there, whole, once the `with` block has ended; not at all where it raises."""
+    filesystem, path = open_filesystem(uri)
+    if not is_object_store(filesystem):
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+    # Also in an object store: a stream that is closed in the midst of an error would be there as it is.
     temporary = temporary_path(path)
     try:
         with filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
+            yield stream
         filesystem.move(temporary, path)
     except BaseException:
         delete_if_there(filesystem, temporary)
         raise
 
 
-def delete_folder_if_there(uri: str) -> None:
-    """Deletes a folder and all that is in it."""
-    filesystem, path = open_filesystem(uri)
-    if filesystem.get_file_info(path).type == fs.FileType.Directory:
-        filesystem.delete_dir(path)
-
-
 def temporary_path(path: str) -> str:
     """A name beside `path` that no reader looks at (it begins with a dot) and no other writer uses."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}.tmp"
+    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}{_TEMPORARY_SUFFIX}"
+
+
+def delete_temporaries(folder_uri: str) -> int:
+    """Deletes what killed writers have left directly in a folder, and says how many files that were.
+
+    A writer that is still at it fails when it renames: only for folders whose other writers may fail.
+    """
+    filesystem, path = open_filesystem(folder_uri)
+    left = [name for name in list_files(folder_uri) if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX)]
+    for name in left:
+        delete_if_there(filesystem, f"{path.rstrip('/')}/{name}")
+    return len(left)
+
+
+def delete_folder(folder_uri: str) -> None:
+    """Deletes a folder, which need not be there, with all that is in it."""
+    filesystem, path = open_filesystem(folder_uri)
+    filesystem.delete_dir_contents(path, missing_dir_ok=True)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
 
 
 def delete_if_there(filesystem: fs.FileSystem, path: str) -> None:

@@ -34,7 +34,6 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
     "ablate": ("workers.ablation.stage", "run_ablate"),
 }
-STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
 
 
 def run(spec_uri: str, entered_at: float) -> int:
@@ -89,13 +88,17 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
-    if spec.stage not in STAGES_WITHOUT_RAY:
+    if _needs_ray(spec):
         import ray
 
         ray.init(log_to_driver=True, logging_level=logging.WARNING)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)
+
+
+def _needs_ray(spec: AnyStageSpec) -> bool:
+    return spec.stage != "select" or spec.settings.materialize is not None
 
 
 def main() -> None:

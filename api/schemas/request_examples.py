@@ -80,7 +80,11 @@ RUN_CONFIGS: dict[str, Any] = {
                 "noise": {"rand_augment": {"n": 2, "m": 12}, "dropout": 0.5, "drop_path": 0.2},
                 "unlabeled_ratio": 14,
             },
-            "selection": {"min_confidence": 0.3, "max_per_class": 130000},
+            "selection": {
+                "min_confidence": 0.3,
+                "max_per_class": 130000,
+                "materialize": {"rows_per_shard": 10000},
+            },
             "resources": {
                 "train": {"num_workers": 8, "cpus_per_worker": 8, "gpus_per_worker": 1, "loader_processes": 8},
                 "label": {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8, "gpus_per_actor": 1},

@@ -12,6 +12,7 @@ from service.dataset_inspection.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data import uri_lists
+from workers.data.errors import ShardReadError
 from workers.data.uri_lists import ListEntry
 from workers.specs.datasets import DatasetFormat, Shard
 from workers.specs.stages import part_name
@@ -40,12 +41,12 @@ class UriListSource:
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
         entries = self._entries(shard_index)
-        return uri_lists.fetch([entries[row].uri for row in rows])[0]
+        return _fetched([entries[row].uri for row in rows])
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         entries = iter(self._entries(shard_index))
         while few := list(islice(entries, _SIZED)):
-            yield from uri_lists.fetch([entry.uri for entry in few])[0]
+            yield from _fetched([entry.uri for entry in few])
 
     def _entries(self, shard_index: int) -> list[ListEntry]:
         return uri_lists.read_part(self.shards[shard_index].uri)
@@ -71,5 +72,13 @@ def open_uri_list_source(
             shards.append(Shard(uri=uri, rows=len(group)))
     if not shards:
         raise InvalidRequest("uri", f"{location.uri}: lists no URI, in {len(files)} file(s)")
-    sizes = [len(image) for image in uri_lists.fetch(sample)[0]]
+    sizes = [len(image) for image in _fetched(sample)]
     return UriListSource(tuple(shards), sum(sizes) * sum(shard.rows for shard in shards) // len(sizes))
+
+
+def _fetched(uris: Sequence[str]) -> list[bytes]:
+    """b"" for what cannot be read. Raises ShardReadError where the storage gives nothing at all."""
+    fetched = uri_lists.fetch(uris)
+    if fetched.refused == len(uris):
+        raise ShardReadError(uris[0], fetched.unreadable[0].reason)
+    return fetched.images

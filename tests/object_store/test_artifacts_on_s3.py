@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from tests.object_store.conftest import Address, names_below
 from workers.artifact_io import (
-    delete_folder_if_there,
+    delete_folder,
     exists,
     join_uri,
     list_files,
@@ -32,8 +32,8 @@ def test_what_is_written_is_read_listed_and_deleted(bucket: Address) -> None:
     assert list_files(join_uri(root, "runs/r")) == {"spec.json": 6}
     assert names_below(root) == ["runs/r/spec.json"]  # no temporary names, no markers of folders
     assert exists(join_uri(root, "runs"))
-    delete_folder_if_there(join_uri(root, "runs"))
-    delete_folder_if_there(join_uri(root, "runs"))
+    delete_folder(join_uri(root, "runs"))
+    delete_folder(join_uri(root, "runs"))
     assert names_below(root) == []
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem, write_bytes
-from workers.data.errors import BrokenImage, ShardReadError
+from workers.data.errors import BrokenImage
 from workers.data.parquet_shards import open_parquet
 from workers.specs.hygiene import BrokenKind
 
@@ -63,18 +63,27 @@ def read_part(uri: str) -> list[ListEntry]:
     return [ListEntry(row["key"], row["uri"], row["label"]) for row in rows]
 
 
-def fetch(uris: Sequence[str]) -> tuple[list[bytes], dict[int, BrokenImage]]:
-    """The files at `uris`, many at a time; b"" for one that cannot be read, and by its place the reason.
+@dataclass(frozen=True)
+class Fetched:
+    """Files of a list, in its order."""
 
-    Raises ShardReadError where the storage gives none of them: then it is the storage that fails, not the images.
-    """
+    images: list[bytes]
+    """b"" for one that cannot be read."""
+    unreadable: dict[int, BrokenImage]
+    """By place, the reason."""
+    refused: int
+    """How many of them the storage may give another time: where it is all, the storage fails, and not the images."""
+
+
+def fetch(uris: Sequence[str]) -> Fetched:
+    """The files at `uris`, many at a time."""
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
         found = list(readers.map(_fetched, uris))
-    failures = [each for each in found if isinstance(each, OSError)]
-    if failures and len(failures) == len(found):
-        raise ShardReadError(uris[0], f"none of {len(uris)} files of a list can be read: {failures[0]}")
-    images = [each if isinstance(each, bytes) else b"" for each in found]
-    return images, {place: _broken(each) for place, each in enumerate(found) if not isinstance(each, bytes)}
+    return Fetched(
+        images=[each if isinstance(each, bytes) else b"" for each in found],
+        unreadable={place: _broken(each) for place, each in enumerate(found) if not isinstance(each, bytes)},
+        refused=sum(isinstance(each, OSError) for each in found),
+    )
 
 
 def _fetched(uri: str) -> bytes | BrokenImage | OSError:

@@ -65,7 +65,7 @@ class NearDuplicate:
 
 @dataclass(frozen=True)
 class Hygiene:
-    """What is known of a shard's rows beside their labels."""
+    """What is known of the rows of a part of a shard beside their labels; rows count within the part."""
 
     content_hashes: Sequence[bytes]
     excluded: Sequence[str | None]
@@ -124,25 +124,45 @@ def label_table(
     return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
 
 
-def write_label_file(folder_uri: str, shard_index: int, table: pa.Table, hygiene: Hygiene) -> None:
+def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, LabelSummary]:
+    """The label table of consecutive parts of a shard, and its summary. At least one part."""
+    summaries = [summary for _, summary in parts]
+    summary = LabelSummary(
+        rows=sum(one.rows for one in summaries),
+        bad_by_kind=dict(sum((Counter(one.bad_by_kind) for one in summaries), Counter[BrokenKind]())),
+        held_out=sum(one.held_out for one in summaries),
+        near_duplicates=sum(one.near_duplicates for one in summaries),
+        confidence_sum=sum(one.confidence_sum for one in summaries),
+    )
+    table = pa.concat_tables([table.replace_schema_metadata(None) for table, _ in parts]).combine_chunks()
+    return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
+
+
+def write_label_file(
+    folder_uri: str,
+    shard_index: int,
+    table: pa.Table,
+    broken: Mapping[int, BrokenImage],
+    near_duplicates: Sequence[NearDuplicate],
+) -> None:
     """Writes what is to be said of single rows, if anything, and then the label file, which marks the shard done."""
     name = part_name(shard_index)
-    if hygiene.broken:
-        write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, name), _parquet(_quarantine(table, hygiene.broken)))
-    if hygiene.near_duplicates:
-        listed = _near_duplicates(table, hygiene.near_duplicates)
+    if broken:
+        write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, name), _parquet(_quarantine(table, broken)))
+    if near_duplicates:
+        listed = _near_duplicates(table, near_duplicates)
         write_bytes(join_uri(folder_uri, NEAR_DUPLICATES_FOLDER, name), _parquet(listed))
     write_bytes(join_uri(folder_uri, name), _parquet(table))
 
 
 def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
-    """The summary of a label file that is there; None where its footer holds none that can be read."""
+    """The summary of a label file; None where there is no such file, or its footer holds none that can be read."""
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source).metadata or {}
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
-    except (pa.ArrowInvalid, KeyError, ValidationError):
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValidationError):
         return None
 
 

@@ -1,8 +1,10 @@
 """Encoded pictures to batches of clean pixels, decoded ahead of the model in threads where there are CPUs for it."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -41,19 +43,33 @@ class CleanBatch:
 
 
 def clean_batches(
-    images: Sequence[bytes], card: ModelCard, batch_size: int, decoders: Executor | None
+    images: Iterable[bytes], card: ModelCard, batch_size: int, decoders: Executor | None
 ) -> Iterator[CleanBatch]:
-    """Batches in row order. With `decoders` the next two are being decoded while the caller uses one."""
-    chunks = [range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    if decoders is None:
-        for rows in chunks:
-            yield _batch(rows, [_decode(images[row], card) for row in rows])
-        return
-    pending: list[list[Future[_Decoded]]] = []
-    for number, rows in enumerate(chunks):
-        for chunk in chunks[number + len(pending) : number + 1 + _BATCHES_AHEAD]:
-            pending.append([decoders.submit(_decode, images[row], card) for row in chunk])
-        yield _batch(rows, [future.result() for future in pending.pop(0)])
+    """Batches in row order. With `decoders` the next two are being decoded while the caller uses one.
+
+    No more images are asked for than that needs: they may come from a stream.
+    """
+    remaining = iter(images)
+    start = 0
+    pending: deque[list[Future[_Decoded]]] = deque()
+    while chunk := list(islice(remaining, batch_size)):
+        if decoders is None:
+            decoded = [_decode(data, card) for data in chunk]
+        else:
+            pending.append([decoders.submit(_decode, data, card) for data in chunk])
+            if len(pending) <= _BATCHES_AHEAD:
+                continue
+            decoded = _results(pending)
+        yield _batch(start, decoded)
+        start += len(decoded)
+    while pending:
+        decoded = _results(pending)
+        yield _batch(start, decoded)
+        start += len(decoded)
+
+
+def _results(pending: deque[list[Future[_Decoded]]]) -> list[_Decoded]:
+    return [future.result() for future in pending.popleft()]
 
 
 def _decode(data: bytes, card: ModelCard) -> _Decoded:
@@ -67,7 +83,8 @@ def _decode(data: bytes, card: ModelCard) -> _Decoded:
         return error
 
 
-def _batch(rows: range, decoded: Sequence[_Decoded]) -> CleanBatch:
+def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
+    rows = range(start, start + len(decoded))
     broken = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
     good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, _Picture)}
     shape = next((picture.pixels.shape for picture in good.values()), (0, 0, 3))

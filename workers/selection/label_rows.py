@@ -68,7 +68,9 @@ def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
 
 def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
     """Shards of which labeling has listed rows in a folder below its own: duplicates, or near duplicates."""
-    return frozenset(shard_of_part(name) for name in list_files(join_uri(labels_uri, folder)))
+    return frozenset(
+        shard_of_part(name) for name in list_files(join_uri(labels_uri, folder)) if not name.startswith(".")
+    )
 
 
 def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:

@@ -1,4 +1,7 @@
-"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No Ray, no torch."""
+"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No torch.
+
+Ray is needed only where the selection is materialised.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, write_bytes
+from workers.data.materialized_shards import MaterializedIndex
 from workers.models.bad_data import require_manifest
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
@@ -65,12 +69,13 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         sifted = list(passes.run(partial(_sift, cut)))
         chosen = _chosen([one.undecided for one in sifted], cut, rules)
         choices = _choices(passes.ranges, scans, sifted, plan, chosen, confident)
-        done = 0
-        for written in passes.run(partial(_write, spec.folder_uri), choices):
-            done += written
-            reporter.update(done)
+        kept_per_shard: list[int] = []
+        for kept in passes.run(partial(_write, spec.folder_uri), choices):
+            kept_per_shard += kept
+            reporter.update(len(kept_per_shard))
+    written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident)
+    return _result(spec, reporter, counts, plan, confident, written)
 
 
 def _rules(spec: SelectSpec) -> Rules:
@@ -155,13 +160,26 @@ def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
     return selector.sift(_rows(rules, shards), rules, cut)
 
 
-def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
+def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
+    """Writes the selection files of a range of shards, and says how many images of each are kept."""
     chooser = Selector(rules, choice)
+    kept_per_shard = []
     labels = read_ahead(partial(read_labels, rules.labels_uri), shards, rules.is_remote)
     for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
         kept, copies = chooser.selected(number, shard, labels_of_shard)
         write_bytes(join_uri(folder_uri, part_name(shard)), _parquet(kept, copies))
-    return len(shards)
+        kept_per_shard.append(len(kept))
+    return kept_per_shard
+
+
+def _materialized(
+    spec: SelectSpec, kept_per_shard: list[int], copies: int, reporter: StageReporter
+) -> MaterializedIndex | None:
+    if spec.settings.materialize is None:
+        return None
+    from workers.selection.materialize import materialize  # Ray, only where it is asked for
+
+    return materialize(spec, kept_per_shard, copies, reporter)
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
@@ -203,6 +221,7 @@ def _result(
     counts: FilterCounts,
     plan: CopyPlan,
     confident: npt.NDArray[np.int64],
+    materialized: MaterializedIndex | None,
 ) -> SelectResult:
     numbers = zip(
         spec.classes,
@@ -228,4 +247,6 @@ def _result(
             ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
             for name, labeled, passed, kept, copies in numbers
         ),
+        training_shards=None if materialized is None else len(materialized.rows_per_shard),
+        training_shard_bytes=None if materialized is None else materialized.bytes,
     )

@@ -128,6 +128,16 @@ class Recipe(Frozen):
         return round(self.batch_size * self.unlabeled_ratio)
 
 
+class Materialization(Frozen):
+    """Selected images with their soft labels, repeated and shuffled as a whole, written out as training shards."""
+
+    rows_per_shard: int = Field(
+        default=5000,
+        ge=1,
+        description="Rows of a training shard, on average. An actor holds the images of four times as many.",
+    )
+
+
 class SelectionSettings(Frozen):
     """Which pseudo labels a student learns from (Xie et al., section 3.1, data filtering and balancing)."""
 
@@ -150,4 +160,10 @@ class SelectionSettings(Frozen):
         le=10,
         description="Bits of 64 in which the perceptual hashes of near duplicates may differ. 4: the same picture, "
         "encoded again or resized. 0: none are looked for.",
+    )
+    materialize: Materialization | None = Field(
+        default=None,
+        description="Write the selected images out as training shards, shuffled as a whole; the student then reads "
+        "those instead of picking rows out of the pool. Takes as much storage as the selected images, and as much "
+        "again while it works.",
     )

@@ -128,6 +128,8 @@ class SelectSpec(StageSpec):
     labels_uri: str
     classes: tuple[str, ...]
     settings: SelectionSettings
+    pool: ActorPool = ActorPool()
+    """Actors that materialise; selection itself uses processes of the driver's node."""
 
 
 class PseudoLabelTruth(Frozen):
@@ -303,6 +305,9 @@ class SelectResult(StageResult):
     kept: int
     copies: int
     classes: tuple[ClassSelection, ...]
+    training_shards: int | None = None
+    """Where the selection is materialised."""
+    training_shard_bytes: int | None = None
 
 
 class Metrics(Frozen):

@@ -22,7 +22,7 @@ from workers.training.noise import training_transform
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
 from workers.training.schedule import learning_rate_factor
 from workers.training.session import Session, WorkerSession
-from workers.training.sources import LabeledSource, PseudoLabeledSource
+from workers.training.sources import LabeledSource, pseudo_labeled_source
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate
 
@@ -154,7 +154,7 @@ def _batch_stream(spec: TrainSpec, place: _Place, first_step: int) -> BatchStrea
     if spec.pseudo_labels is not None:
         parts.append(
             StreamPart(
-                PseudoLabeledSource(spec.pseudo_labels, classes, recipe),
+                pseudo_labeled_source(spec.pseudo_labels, classes, recipe),
                 share_of(recipe.unlabeled_batch_size, place.rank, place.world_size),
             )
         )

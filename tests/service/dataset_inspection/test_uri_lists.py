@@ -138,15 +138,18 @@ def test_a_storage_that_gives_nothing_at_all_is_a_failure(folder: Path, monkeypa
     def refuse(uri: str) -> None:
         raise OSError("the storage does not answer")
 
+    listed = write(folder / "list.txt", "a/0.png\na/1.png\n")
+    found = inspect(listed)
     monkeypatch.setattr(uri_lists, "open_filesystem", refuse)
-    with pytest.raises(ShardReadError, match="none of 2 files of a list can be read: the storage does not answer"):
-        fetch(["s3://b/1", "s3://b/2"])
+    with pytest.raises(ShardReadError, match="the storage gives none of its 2 files: the storage does not answer"):
+        read_shard(found.manifest, 0)
+    assert refusal(listed)[1].endswith("the storage does not answer")
 
 
 def test_an_entry_that_is_far_too_large_is_not_read_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uri_lists, "_MOST_BYTES", 50)
-    images, unreadable = fetch([str(folder / "a" / "0.png")])
-    assert (images, unreadable[0].kind) == ([b""], BrokenKind.TOO_LARGE)
+    fetched = fetch([str(folder / "a" / "0.png")])
+    assert (fetched.images, fetched.unreadable[0].kind) == ([b""], BrokenKind.TOO_LARGE)
 
 
 @pytest.mark.parametrize(

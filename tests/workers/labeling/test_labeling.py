@@ -12,10 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.data import shard_readers
 from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.images import content_hash
 from workers.labeling import stage
-from workers.labeling.label_files import Hygiene, NearDuplicate, label_table, read_summary, write_label_file
+from workers.labeling.label_files import (
+    Hygiene,
+    LabelSummary,
+    NearDuplicate,
+    label_table,
+    read_summary,
+    write_label_file,
+)
 from workers.labeling.shard_labeler import ShardLabeler
 from workers.labeling.top_classes import top_classes
 from workers.models.create import create_model
@@ -70,7 +78,7 @@ def test_label_file_keeps_nulls_for_broken_rows_and_its_numbers_in_the_footer(tm
         near_duplicates=[NearDuplicate(row=0, distance=2, evaluation_dataset="ds-1", evaluation_key="e")],
     )
     table, summary = label_table(["a", "b", "c"], hygiene, probabilities, top_k=10)
-    write_label_file(str(tmp_path), 4, table, hygiene)
+    write_label_file(str(tmp_path), 4, table, hygiene.broken, hygiene.near_duplicates)
 
     read = pq.read_table(tmp_path / "part-00004.parquet")
     assert read.schema.types == [
@@ -104,7 +112,7 @@ def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path:
     probabilities = np.array([[np.nan, np.nan], [0.25, 0.75]], dtype=np.float32)
     hygiene = hygiene_of(2, {0: BrokenImage(BrokenKind.EMPTY, "no bytes")})
     table, _ = label_table(["a", "b"], hygiene, probabilities, top_k=2)
-    write_label_file(str(tmp_path), 0, table, hygiene)
+    write_label_file(str(tmp_path), 0, table, hygiene.broken, [])
     column = pq.read_table(tmp_path / "part-00000.parquet")["top_probabilities"].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     assert column.values.to_numpy(zero_copy_only=False).reshape(2, 2)[1].tolist() == [0.75, 0.25]
@@ -270,3 +278,40 @@ def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str):
     outcome = ShardActor(make)(pa.table({"shard": [0]})).to_pylist()[0]
     assert outcome["failure"] == reason
     assert str(error) in outcome["message"]
+
+
+def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redone(dataset: Dataset):
+    labeler = ShardLabeler(dataset.spec())
+    first = labeler(0)
+    file = dataset.root / "label" / "part-00000.parquet"
+    inode = file.stat().st_ino
+    assert labeler(0) == first
+    assert file.stat().st_ino == inode
+    write_label_file(
+        str(dataset.root / "label"), 0, label_table([], [], [], np.empty((0, 3), np.float32), {}, 3)[0], {}
+    )
+    labeler(0)
+    assert read_summary(str(dataset.root / "label"), 0) == LabelSummary.model_validate_json(first)
+
+
+def test_half_written_files_of_killed_actors_are_no_results_and_go_away(dataset: Dataset):
+    for folder in (dataset.root / "label", dataset.root / "label" / "quarantine"):
+        folder.mkdir()
+        (folder / ".part-00001.parquet.0123456789ab.tmp").write_bytes(b"half")
+    result = dataset.run(attempt=2)
+    assert dataset.labeled == [0, 1, 2]
+    assert result.shards_resumed == 0
+    assert not list(dataset.root.rglob("*.tmp"))
+
+
+def test_labels_do_not_depend_on_how_the_shard_is_cut_into_pieces(dataset: Dataset, monkeypatch: pytest.MonkeyPatch):
+    dataset.run()
+    whole = [pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet") for shard in range(3)]
+    quarantine = pq.read_table(dataset.root / "label" / "quarantine" / "part-00001.parquet")
+    monkeypatch.setattr(shard_readers, "_PIECE_ROWS", 1)
+    for shard in range(3):
+        (dataset.root / "label" / f"part-{shard:05d}.parquet").unlink()
+    dataset.run(attempt=2)
+    for shard in range(3):
+        assert pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet").equals(whole[shard])
+    assert pq.read_table(dataset.root / "label" / "quarantine" / "part-00001.parquet").equals(quarantine)
