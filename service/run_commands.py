@@ -47,7 +47,7 @@ from service.store.tables import DatasetRow
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView
-from workers.artifact_io import write_bytes
+from workers.artifact_io import delete_folder, write_bytes
 from workers.data.hashes import write_hashes
 
 _NOT_COMPARED = (
@@ -83,7 +83,12 @@ class RunCommands:
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer
         dataset_id = new_id("ds")
-        inspected = inspect_dataset(request, dataset_id)
+        parts_uri = self._layout.list_parts(dataset_id)
+        try:
+            inspected = inspect_dataset(request, dataset_id, parts_uri)
+        except BaseException:
+            delete_folder(parts_uri)
+            raise
         with artifact_store():
             if inspected.content_hashes is not None:
                 write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)

@@ -56,6 +56,7 @@ class StageReporter:
         self._work_ended_at: float | None = None
         self._written_at = 0.0
         self._total = 0
+        self._done = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
@@ -79,6 +80,12 @@ class StageReporter:
         if done >= self._total or self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
             self._write(done)
+
+    def still_alive(self) -> None:
+        """Says so where there is nothing to count: rewrites progress.json; raises Superseded as `update` does."""
+        if self._clock() - self._written_at >= self._interval_seconds:
+            self.check_still_ours()
+            self._write(self._done)
 
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
@@ -106,6 +113,7 @@ class StageReporter:
         return StageTiming(entered_at=self._entered_at, work_started_at=started, work_ended_at=ended)
 
     def _write(self, done: int) -> None:
+        self._done = done
         progress = Progress(
             attempt=self._spec.attempt,
             done=done,

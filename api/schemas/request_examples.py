@@ -18,6 +18,17 @@ DATASET_REQUESTS: dict[str, Any] = {
         "summary": "Unlabeled images in tar files (WebDataset)",
         "value": {"name": "web pictures", "role": "unlabeled", "uri": "s3://pictures/web", "format": "webdataset"},
     },
+    "uri_list": {
+        "summary": "A list of URIs with labels",
+        "value": {
+            "name": "chosen pictures",
+            "role": "labeled",
+            "uri": "s3://pictures/chosen.csv",
+            "format": "uri_list",
+            "image_column": "url",
+            "label_column": "class",
+        },
+    },
     "image_folder": {
         "summary": "An evaluation set in class folders",
         "value": {"name": "digits, test", "role": "evaluation", "uri": "/data/digits/test", "format": "image_folder"},

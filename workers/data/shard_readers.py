@@ -1,32 +1,39 @@
 """Reads one shard of a registered dataset: keys, encoded images and class indices, in row order."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from pyarrow import fs
 from pydantic import ValidationError
 
-from workers.artifact_io import open_filesystem, read_bytes
-from workers.data import parquet_shards, tar_shards
-from workers.data.errors import ShardReadError
+from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
+from workers.data import parquet_shards, tar_shards, uri_lists
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.hygiene import BrokenKind
 
 __all__ = ["ShardImages", "ShardReadError", "iterate_shard", "load_manifest", "read_shard"]
 
 _PIECE_ROWS = 64
 """Of a shard that is read piece by piece."""
+_FETCHED_ROWS = 256
+"""Where each image is a file of a remote store: many, so that few are waited for alone."""
 
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The rows of one shard. `images` are encoded; b"" stands for a null or a file that is gone, a broken image."""
+    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read."""
 
     keys: list[str]
     images: list[bytes]
     labels: list[int] | None
     """Indices into the manifest's classes; None for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
+    """By row, why a file of its own cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class _Rows:
     images: list[bytes]
     label_names: list[str | None]
     """Empty for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
 
 
 def load_manifest(uri: str) -> DatasetManifest:
@@ -50,11 +58,13 @@ def read_shard(manifest: DatasetManifest, shard_index: int) -> ShardImages:
     keys: list[str] = []
     images: list[bytes] = []
     labels: list[int] = []
+    unreadable: dict[int, BrokenImage] = {}
     for piece in iterate_shard(manifest, shard_index):
+        unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
         keys += piece.keys
         images += piece.images
         labels += piece.labels or []
-    return ShardImages(keys, images, labels if manifest.classes else None)
+    return ShardImages(keys, images, labels if manifest.classes else None, unreadable)
 
 
 def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[ShardImages]:
@@ -68,7 +78,7 @@ def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[Shard
     seen = 0
     for rows in _READERS[manifest.format](manifest, shard):
         labels = _class_indices(manifest, shard, rows, seen) if manifest.classes else None
-        yield ShardImages(rows.keys, rows.images, labels)
+        yield ShardImages(rows.keys, rows.images, labels, rows.unreadable)
         seen += len(rows.images)
     if seen != shard.rows:
         raise ShardReadError(shard.uri, f"{seen} images where {shard.rows} were registered")
@@ -90,7 +100,7 @@ def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
 
 
 def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]], start: int) -> list[str]:
-    file_name = shard.uri.rpartition("/")[2]
+    file_name = name_of(shard.uri)
     keys = values.get(manifest.key_column) if manifest.key_column is not None else None
     if keys is None:
         return [f"{file_name}:{start + row}" for row in range(len(values[manifest.image_column]))]
@@ -99,20 +109,26 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
 
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     filesystem, root = open_filesystem(shard.uri)
-    for members in _batched(shard.members, _PIECE_ROWS):
-        images = [_read_member(filesystem, root, shard, member) for member in members]
-        names: list[str | None] = [member.partition("/")[0] for member in members] if manifest.classes else []
-        yield _Rows(list(members), images, names)
+    is_remote = is_object_store(filesystem)
+    read = partial(_read_member, filesystem, root, shard)
+    # A local disk gives small files as fast as one thread asks for them; an object store answers late.
+    with ThreadPoolExecutor(uri_lists.FETCHING_THREADS if is_remote else 1) as readers:
+        for members in _batched(shard.members, _FETCHED_ROWS if is_remote else _PIECE_ROWS):
+            found = list(readers.map(read, members))
+            gone = [row for row, image in enumerate(found) if image is None]
+            unreadable = {row: BrokenImage(BrokenKind.UNREADABLE, "there is no such file") for row in gone}
+            names: list[str | None] = [member.partition("/")[0] for member in members] if manifest.classes else []
+            yield _Rows(list(members), [image or b"" for image in found], names, unreadable)
 
 
-def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str) -> bytes:
+def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str) -> bytes | None:
     try:
         with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
             return bytes(stream.read())
     except FileNotFoundError:
-        return b""
+        return None
     except OSError as error:
-        raise ShardReadError(f"{shard.uri}/{member}", str(error)) from error
+        raise ShardReadError(join_uri(shard.uri, member), str(error)) from error
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
@@ -120,6 +136,18 @@ def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]
         for samples in _batched(tar_shards.iterate_samples(stream, with_images=True), _PIECE_ROWS):
             names = [sample.label for sample in samples] if manifest.classes else []
             yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
+
+
+def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
+    refused = 0
+    for entries in _batched(uri_lists.read_part(shard.uri), _FETCHED_ROWS):
+        fetched = uri_lists.fetch([entry.uri for entry in entries])
+        refused += fetched.refused
+        if refused == shard.rows:
+            reason = fetched.unreadable[0].reason
+            raise ShardReadError(shard.uri, f"the storage gives none of its {shard.rows} files: {reason}")
+        names = [entry.label for entry in entries] if manifest.classes else []
+        yield _Rows([entry.key for entry in entries], fetched.images, names, fetched.unreadable)
 
 
 Item = TypeVar("Item")
@@ -146,4 +174,5 @@ _READERS: dict[str, Callable[[DatasetManifest, Shard], Iterator[_Rows]]] = {
     "parquet": _read_parquet,
     "image_folder": _read_image_folder,
     "webdataset": _read_webdataset,
+    "uri_list": _read_uri_list,
 }

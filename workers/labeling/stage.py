@@ -1,20 +1,32 @@
 """Runs the label stage: every shard without a label file goes to the pool. Free of torch: only the actors have it."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from workers.artifact_io import delete_temporaries, join_uri, list_files
+from workers.data.errors import ShardReadError
 from workers.labeling.calibration import calibrate
+from workers.labeling.duplicates import write_duplicates
+from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
 from workers.labeling.label_files import LabelSummary, read_summary
 from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import QUARANTINE_FOLDER, LabelResult, LabelSpec, part_name
-from workers.stage_reporter import StageReporter
+from workers.specs.hygiene import BrokenKind
+from workers.specs.stages import (
+    NEAR_DUPLICATES_FOLDER,
+    QUARANTINE_FOLDER,
+    FailureReason,
+    LabelResult,
+    LabelSpec,
+    part_name,
+)
+from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +47,13 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     missing = list(_unlabeled(spec, manifest, totals))
     resumed = totals.shards
     logger.info("%d shards to label, %d labeled before", len(missing), resumed)
+    unchecked = _prepare_evaluation_hashes(spec, reporter)
     calibration = calibrate(spec)
     temperature = 1.0 if calibration is None else calibration.temperature
     images_per_second = _label(spec, temperature, missing, totals, reporter)
 
+    rows_per_shard = [shard.rows for shard in manifest.shards]
+    duplicates = write_duplicates(spec.folder_uri, rows_per_shard, alive=reporter.still_alive)
     reasons = f"their reasons are in {QUARANTINE_FOLDER}/ of the label folder"
     check_bad_images(totals.bad, totals.images, spec.max_bad_fraction, f"{spec.manifest_uri} ({reasons})")
     labeled = totals.images - totals.bad
@@ -53,7 +68,25 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         mean_confidence=totals.confidence_sum / max(1, labeled),
         images_per_second=images_per_second,
         calibration=calibration,
+        bad_by_kind=dict(sorted(totals.bad_by_kind.items())),
+        held_out=totals.held_out,
+        duplicates=duplicates,
+        near_duplicates=totals.near_duplicates,
+        near_duplicates_unchecked=unchecked,
     )
+
+
+def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tuple[str, ...]:
+    """The ids of evaluation datasets that are too large to be compared with."""
+    if not spec.near_duplicate_distance:
+        return ()
+    try:
+        unchecked = prepare_evaluation_hashes(spec.evaluation_images, alive=reporter.still_alive)
+    except (ShardReadError, FileNotFoundError) as error:
+        raise StageError(FailureReason.BAD_DATA, f"an evaluation dataset cannot be read: {error}") from error
+    for dataset in unchecked:
+        logger.warning("%s has over %d images: no near duplicates of them are looked for", dataset, MOST_IMAGES)
+    return unchecked
 
 
 @dataclass
@@ -62,21 +95,28 @@ class _Totals:
 
     shards: int = 0
     images: int = 0
-    bad: int = 0
+    bad_by_kind: Counter[BrokenKind] = field(default_factory=Counter)
+    held_out: int = 0
+    near_duplicates: int = 0
     confidence_sum: float = 0.0
+
+    @property
+    def bad(self) -> int:
+        return self.bad_by_kind.total()
 
     def add(self, summary: LabelSummary) -> None:
         self.shards += 1
         self.images += summary.rows
-        self.bad += summary.bad
+        self.bad_by_kind.update(summary.bad_by_kind)
+        self.held_out += summary.held_out
+        self.near_duplicates += summary.near_duplicates
         self.confidence_sum += summary.confidence_sum
 
 
 def _delete_temporaries(spec: LabelSpec) -> None:
     """What killed actors left half written. One that outlived its driver fails then, with nobody to tell it to."""
-    deleted = sum(
-        delete_temporaries(folder) for folder in (spec.folder_uri, join_uri(spec.folder_uri, QUARANTINE_FOLDER))
-    )
+    folders = [join_uri(spec.folder_uri, name) for name in (QUARANTINE_FOLDER, NEAR_DUPLICATES_FOLDER)]
+    deleted = sum(delete_temporaries(folder) for folder in (spec.folder_uri, *folders))
     if deleted:
         logger.info("%d half-written files of an earlier attempt are deleted", deleted)
 

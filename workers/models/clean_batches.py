@@ -12,12 +12,20 @@ import numpy.typing as npt
 from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
 from workers.data.images import decode_rgb
-from workers.models.fast_jpeg import fast_clean_pixels
+from workers.data.perceptual_hash import perceptual_hash
+from workers.models.fast_jpeg import decode_fast, prepare_fast
 from workers.specs.stages import ModelCard
 
 _BATCHES_AHEAD = 2
 
-_Decoded = npt.NDArray[np.uint8] | BrokenImage
+
+@dataclass(frozen=True)
+class _Picture:
+    pixels: npt.NDArray[np.uint8]
+    hash: int | None
+
+
+_Decoded = _Picture | BrokenImage
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,10 @@ class CleanBatch:
     """Which of the given pictures `pixels` holds."""
     pixels: npt.NDArray[np.uint8]
     """(len(rows), size, size, 3)"""
-    broken: dict[int, str]
-    """Row and reason of each picture that cannot be decoded."""
+    broken: dict[int, BrokenImage]
+    """By row, why a picture cannot be decoded."""
+    hashes: dict[int, int]
+    """By row, the perceptual hash of each picture that is not flat."""
 
 
 def clean_batches(
@@ -64,18 +74,23 @@ def _results(pending: deque[list[Future[_Decoded]]]) -> list[_Decoded]:
 
 def _decode(data: bytes, card: ModelCard) -> _Decoded:
     try:
-        pixels = fast_clean_pixels(data, card)
-        return prepare_clean(decode_rgb(data), card) if pixels is None else pixels
+        fast = decode_fast(data, card)
+        if fast is not None:
+            return _Picture(prepare_fast(fast, card), perceptual_hash(fast.pixels))
+        picture = decode_rgb(data)
+        return _Picture(prepare_clean(picture, card), perceptual_hash(np.asarray(picture)))
     except BrokenImage as error:
         return error
 
 
 def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     rows = range(start, start + len(decoded))
-    broken = {row: item.reason for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
-    good = [item for item in decoded if not isinstance(item, BrokenImage)]
+    broken = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
+    good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, _Picture)}
+    shape = next((picture.pixels.shape for picture in good.values()), (0, 0, 3))
     # Not np.stack: it would keep the order in memory of a picture that was resized plane by plane.
-    pixels = np.empty((len(good), *(good[0].shape if good else (0, 0, 3))), dtype=np.uint8)
-    for place, picture in enumerate(good):
-        pixels[place] = picture
-    return CleanBatch([row for row in rows if row not in broken], pixels, broken)
+    pixels = np.empty((len(good), *shape), dtype=np.uint8)
+    for place, picture in enumerate(good.values()):
+        pixels[place] = picture.pixels
+    hashes = {row: picture.hash for row, picture in good.items() if picture.hash is not None}
+    return CleanBatch(list(good), pixels, broken, hashes)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from workers.data.errors import BrokenImage
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
 from workers.models.frozen import frozen
@@ -25,8 +27,10 @@ class Predictions:
 
     probabilities: npt.NDArray[np.float32]
     """(rows, classes); a broken picture's row is NaN."""
-    broken: dict[int, str]
-    """Row and reason of each picture that cannot be decoded."""
+    broken: dict[int, BrokenImage]
+    """By row, why a picture cannot be decoded."""
+    hashes: dict[int, int]
+    """By row, the perceptual hash of each picture that is not flat."""
 
 
 class Predictor:
@@ -61,12 +65,15 @@ class Predictor:
 
     def predict(self, images: Sequence[bytes]) -> Predictions:
         """Class probabilities of encoded pictures; any number of them. Raises as `predictions` does."""
-        parts, broken, start = [np.empty((0, len(self.card.classes)), dtype=np.float32)], {}, 0
+        parts, start = [np.empty((0, len(self.card.classes)), dtype=np.float32)], 0
+        broken: dict[int, BrokenImage] = {}
+        hashes: dict[int, int] = {}
         for part in self.predictions(images):
-            broken.update({start + row: reason for row, reason in part.broken.items()})
+            broken.update(_moved(part.broken, start))
+            hashes.update(_moved(part.hashes, start))
             parts.append(part.probabilities)
             start += len(part.probabilities)
-        return Predictions(np.concatenate(parts), broken)
+        return Predictions(np.concatenate(parts), broken, hashes)
 
     def predictions(self, images: Iterable[bytes]) -> Iterator[Predictions]:
         """Class probabilities of a stream of encoded pictures, a batch at a time; rows count within the batch.
@@ -79,7 +86,7 @@ class Predictor:
             probabilities = np.full((count, len(self.card.classes)), np.nan, dtype=np.float32)
             if batch.rows:
                 probabilities[np.array(batch.rows) - start] = self._probabilities(batch.pixels)
-            yield Predictions(probabilities, {row - start: reason for row, reason in batch.broken.items()})
+            yield Predictions(probabilities, _moved(batch.broken, -start), _moved(batch.hashes, -start))
             start += count
 
     def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -116,3 +123,10 @@ class Predictor:
 
     def _normalized(self, batch: torch.Tensor) -> torch.Tensor:
         return normalized(batch.to(self.device, non_blocking=True), self.card.mean, self.card.std)
+
+
+Said = TypeVar("Said")
+
+
+def _moved(by_row: dict[int, Said], rows: int) -> dict[int, Said]:
+    return {rows + row: said for row, said in by_row.items()}

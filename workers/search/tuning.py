@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.artifact_io import join_uri, ray_storage, write_bytes
 from workers.search.trial_training import run_trial
 from workers.specs.stages import TrainSpec, spec_name
 
@@ -88,7 +88,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=f"attempt-{attempt}",
-            storage_path=_storage_path(join_uri(folder_uri, "tune")),
+            **ray_storage(join_uri(folder_uri, "tune")),
             callbacks=[_Listener(proposer)],
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
@@ -155,8 +155,3 @@ def _groups_that_fit(shape: TrainSpec) -> int:
     if workers.gpus_per_worker:
         fits.append(total.get("GPU", 0) / (workers.gpus_per_worker * workers.num_workers))
     return max(1, int(min(fits)))
-
-
-def _storage_path(uri: str) -> str:
-    """Tune takes URIs and absolute local paths."""
-    return uri if "://" in uri else open_filesystem(uri)[1]

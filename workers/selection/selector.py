@@ -13,11 +13,11 @@ import numpy.typing as npt
 from workers.data.doubt import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
-from workers.selection.duplicates import read_duplicates
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
-from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows
+from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows, read_listed_rows
 from workers.specs.recipe import SelectionSettings
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Rules:
     classes: int
     seed: int
     labels_uri: str
-    duplicates_uri: str
-    """The select folder, which has the rows that are dropped as duplicates."""
+    with_near_duplicates: frozenset[int]
+    """Shards that have near duplicates of evaluation images, where those are dropped."""
     with_duplicates: frozenset[int]
-    """Shards that have such rows."""
+    """Shards that have duplicates, where those are dropped."""
 
     @property
     def is_remote(self) -> bool:
@@ -39,13 +39,21 @@ class Rules:
         return "://" in self.labels_uri
 
     def read(self, shard: int) -> LabelRows:
-        """The rows of a shard, duplicates marked as not to be learned from."""
+        """The rows of a shard, those that are dropped marked as not to be learned from."""
         rows = read_label_rows(self.labels_uri, shard, self.classes)
-        if shard not in self.with_duplicates:
+        if shard not in self.with_near_duplicates | self.with_duplicates:
             return rows
         doubts = rows.doubts.copy()
-        doubts[read_duplicates(self.duplicates_uri, shard)] = NEVER
-        return LabelRows(rows.shard, rows.labels, doubts)
+        near = self._drop(doubts, shard, NEAR_DUPLICATES_FOLDER) if shard in self.with_near_duplicates else 0
+        equal = self._drop(doubts, shard, DUPLICATES_FOLDER) if shard in self.with_duplicates else 0
+        return LabelRows(rows.shard, rows.labels, doubts, near, equal)
+
+    def _drop(self, doubts: npt.NDArray[np.float32], shard: int, folder: str) -> int:
+        """Marks the rows that are listed, and gives the number of those that were usable until now."""
+        listed = read_listed_rows(self.labels_uri, folder, shard)
+        dropped = np.count_nonzero(doubts[listed] < NEVER)
+        doubts[listed] = NEVER
+        return int(dropped)
 
     def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
         """Rows of a shard that pass every filter."""

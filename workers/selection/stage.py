@@ -20,12 +20,19 @@ from workers.models.bad_data import require_manifest
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
 from workers.selection.copy_plan import CopyPlan, plan_copies
-from workers.selection.duplicates import write_duplicates
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import LabelRows, read_labels
+from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
 from workers.selection.ranges import divided, read_ahead, start_executor
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
-from workers.specs.stages import ClassSelection, FailureReason, SelectResult, SelectSpec, part_name
+from workers.specs.stages import (
+    DUPLICATES_FOLDER,
+    NEAR_DUPLICATES_FOLDER,
+    ClassSelection,
+    FailureReason,
+    SelectResult,
+    SelectSpec,
+    part_name,
+)
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
@@ -49,11 +56,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     shards = len(manifest.shards)
     reporter.announce(shards, "shards")
     reporter.begin_work()
-    rows_per_shard = [shard.rows for shard in manifest.shards]
-    duplicates: dict[int, int] = {}
-    if spec.settings.duplicates == "drop":
-        duplicates = write_duplicates(spec.labels_uri, spec.folder_uri, rows_per_shard, len(spec.classes))
-    rules = Rules(spec.settings, len(spec.classes), spec.seed, spec.labels_uri, spec.folder_uri, frozenset(duplicates))
+    rules = _rules(spec)
     executor, parts = start_executor(manifest.rows)
     with executor:
         passes = _Passes(executor, divided(shards, parts), rules)
@@ -72,7 +75,20 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
             reporter.update(len(kept_per_shard))
     written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()), written)
+    return _result(spec, reporter, counts, plan, confident, written)
+
+
+def _rules(spec: SelectSpec) -> Rules:
+    drops_near, drops_equal = spec.settings.near_duplicates == "drop", spec.settings.duplicates == "drop"
+    nothing: frozenset[int] = frozenset()
+    return Rules(
+        spec.settings,
+        len(spec.classes),
+        spec.seed,
+        spec.labels_uri,
+        with_near_duplicates=shards_with_list(spec.labels_uri, NEAR_DUPLICATES_FOLDER) if drops_near else nothing,
+        with_duplicates=shards_with_list(spec.labels_uri, DUPLICATES_FOLDER) if drops_equal else nothing,
+    )
 
 
 class _Passes:
@@ -193,8 +209,9 @@ def _check_anything_kept(counts: FilterCounts, plan: CopyPlan, spec: SelectSpec)
         return
     raise StageError(
         FailureReason.BAD_DATA,
-        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.excluded} are "
-        f"excluded and {counts.low_confidence} are below min_confidence {spec.settings.min_confidence}",
+        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.held_out} are "
+        f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates and "
+        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}",
     )
 
 
@@ -204,7 +221,6 @@ def _result(
     counts: FilterCounts,
     plan: CopyPlan,
     confident: npt.NDArray[np.int64],
-    duplicates: int,
     materialized: MaterializedIndex | None,
 ) -> SelectResult:
     numbers = zip(
@@ -220,8 +236,9 @@ def _result(
         timing=reporter.timing(),
         images_labeled=counts.rows - counts.bad,
         dropped_bad=counts.bad,
-        dropped_held_out=counts.excluded - duplicates,
-        dropped_duplicates=duplicates,
+        dropped_held_out=counts.held_out,
+        dropped_near_duplicates=counts.near_duplicates,
+        dropped_duplicates=counts.duplicates,
         dropped_low_confidence=counts.low_confidence,
         dropped_over_cap=int((confident - plan.kept).sum()),
         kept=int(plan.kept.sum()),

@@ -150,6 +150,17 @@ class SelectionSettings(Frozen):
     duplicates: Literal["keep", "drop"] = Field(
         default="keep", description="Images that are in the pool more than once, byte for byte: drop all but the first."
     )
+    near_duplicates: Literal["report", "drop"] = Field(
+        default="report",
+        description="Images that look like an evaluation image: listed by the label stage, and dropped as asked.",
+    )
+    near_duplicate_distance: int = Field(
+        default=4,
+        ge=0,
+        le=10,
+        description="Bits of 64 in which the perceptual hashes of near duplicates may differ. 4: the same picture, "
+        "encoded again or resized. 0: none are looked for.",
+    )
     materialize: Materialization | None = Field(
         default=None,
         description="Write the selected images out as training shards, shuffled as a whole; the student then reads "

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome, AblationSettings
 from workers.specs.frozen import Frozen
+from workers.specs.hygiene import BrokenKind, EvaluationImages
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessResult, RobustnessSettings
 from workers.specs.search import SearchOutcome, SearchSettings
@@ -19,13 +20,21 @@ SPECS_FOLDER = "specs"
 PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
+# Folders below the label folder, with a file for each shard that has such rows.
 QUARANTINE_FOLDER = "quarantine"
+DUPLICATES_FOLDER = "duplicates"
+NEAR_DUPLICATES_FOLDER = "near_duplicates"
 RELIABILITY_FILE = "reliability.svg"
 
 
 def part_name(shard_index: int) -> str:
     """The file that belongs to input shard `shard_index`, in the label and the select folder alike."""
     return f"part-{shard_index:05d}.parquet"
+
+
+def shard_of_part(name: str) -> int:
+    """The input shard of a file that `part_name` named."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
 
 
 def spec_name(attempt: int) -> str:
@@ -118,6 +127,10 @@ class LabelSpec(StageSpec):
     calibration_sample: int = Field(default=10_000, ge=1)
     held_out_hashes_uris: tuple[str, ...] = ()
     """Content hashes of evaluation images: their rows are marked, and never trained on."""
+    evaluation_images: tuple[EvaluationImages, ...] = ()
+    """Evaluation images whose near duplicates are listed."""
+    near_duplicate_distance: int = Field(default=0, ge=0)
+    """Bits of the perceptual hash in which a near duplicate may differ; 0: none are looked for."""
 
 
 class SelectSpec(StageSpec):
@@ -266,6 +279,16 @@ class LabelResult(StageResult):
     images_per_second: float
     """Of the shards labeled in this attempt, over the work time."""
     calibration: Calibration | None = None
+    bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
+    """Of the bad images; kinds without any are left out."""
+    held_out: int = 0
+    """Images that are an evaluation image byte for byte; they are never trained on."""
+    duplicates: int = 0
+    """Images that came before in the pool, byte for byte; listed in duplicates/."""
+    near_duplicates: int = 0
+    """Images that look like an evaluation image; listed in near_duplicates/ with that image and the distance."""
+    near_duplicates_unchecked: tuple[str, ...] = ()
+    """Evaluation datasets of too many images to be compared with."""
 
 
 class ClassSelection(Frozen):
@@ -285,8 +308,9 @@ class SelectResult(StageResult):
     images_labeled: int
     dropped_bad: int
     dropped_held_out: int
+    dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
-    """Counted where they are dropped."""
+    """Both are counted where they are dropped; a row that is both, as a near duplicate."""
     dropped_low_confidence: int
     dropped_over_cap: int
     kept: int
