@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray.data
+from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
 from workers.artifact_io import is_store_error
@@ -24,8 +25,8 @@ ShardFunction = Callable[[int], bytes]
 
 _MAX_BLOCKS = 10_000
 """Each block is an object that the driver puts; in larger manifests one holds several shards."""
-_TASK_RETRIES = 200
-"""Nodes may be taken away again and again, and each costs a task some ten tries until Ray is sure that it is gone; but
+_TASK_RETRIES = 100
+"""Nodes may be taken away again and again, and each costs a task some six tries until Ray is sure that it is gone; but
 a task that kills its actor each time must end, and Ray Data's default is to try for ever."""
 _LOST_ACTORS_AT_START = 20
 """In a row, without one that starts. Ray Data's default, none, ends the stage with the first preempted node."""
@@ -60,10 +61,14 @@ def map_shards(
     with the reason of the first shard, or actor, that failed; what other shards have written stays. Where actors or
     nodes are lost, a function may be called again for shards that it has finished.
     """
-    for row in _rows(make_function, shard_indices, pool):
-        if row["failure"] is not None:
-            raise StageError(FailureReason(row["failure"]), row["message"])
-        yield ShardDone(row["shard"], row["started_at"], row["ended_at"], row["payload"])
+    try:
+        for row in _rows(make_function, shard_indices, pool):
+            if row["failure"] is not None:
+                raise StageError(FailureReason(row["failure"]), row["message"])
+            yield ShardDone(row["shard"], row["started_at"], row["ended_at"], row["payload"])
+    except RayActorError as error:
+        message = f"actors were lost over and over; perhaps one shard ends each of them, by its memory for one: {error}"
+        raise StageError(FailureReason.STAGE_ERROR, message) from error
 
 
 def _rows(
