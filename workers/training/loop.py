@@ -121,7 +121,7 @@ def _train_phase(
         batch = next(batches)
         _set_learning_rate(learner.optimizer, recipe, step - phase.first_step)
         loss = _step(learner, batch, recipe, place)
-        learner.ema.update(learner.model, step - phase.first_step)
+        learner.ema.update(step - phase.first_step)
         broken += batch.broken
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
