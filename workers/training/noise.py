@@ -41,7 +41,9 @@ class Box:
         """The same part of a picture of width and height `size` once it is `to`."""
         across, down = to[0] / size[0], to[1] / size[1]
         left, top = int(self.left * across), int(self.top * down)
-        return Box(left, top, min(round(self.width * across), to[0] - left), min(round(self.height * down), to[1] - top))
+        return Box(
+            left, top, min(round(self.width * across), to[0] - left), min(round(self.height * down), to[1] - top)
+        )
 
 
 class TrainingTransform:

@@ -42,9 +42,7 @@ class SampleSource(Protocol):
 class LabeledSource:
     """Labeled images; targets are one-hot with label smoothing."""
 
-    def __init__(
-        self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT
-    ) -> None:
+    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
         self._manifest = load_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
         self._shards = _ShardCache(lambda index: read_shard(self._manifest, index), shards_kept)

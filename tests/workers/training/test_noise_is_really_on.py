@@ -19,7 +19,15 @@ from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
-from workers.training.noise import MAGNITUDE_BINS, Box, FastRandAugment, TrainingTransform, magnitudes, random_resized_box, sharpness
+from workers.training.noise import (
+    MAGNITUDE_BINS,
+    Box,
+    FastRandAugment,
+    TrainingTransform,
+    magnitudes,
+    random_resized_box,
+    sharpness,
+)
 
 
 def picture(seed: int = 0, size: int = 32) -> Image.Image:
@@ -147,7 +155,9 @@ def test_rand_augment_applies_n_operations(monkeypatch):
 def test_sharpness_is_pillows_byte_for_byte(factor):
     pixels = np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
-    assert np.array_equal(np.asarray(sharpness(image, factor)), np.asarray(ImageEnhance.Sharpness(image).enhance(factor)))
+    assert np.array_equal(
+        np.asarray(sharpness(image, factor)), np.asarray(ImageEnhance.Sharpness(image).enhance(factor))
+    )
 
 
 def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch):
@@ -172,7 +182,9 @@ def test_crops_are_distributed_as_torchvisions(width, height):
     torch.manual_seed(0)
     draws, blank = random.Random(1), Image.new("RGB", (width, height))
     ours = np.array([astuple(random_resized_box(width, height, draws)) for _ in range(1000)], dtype=float)
-    theirs = np.array([RandomResizedCrop.get_params(blank, [0.08, 1], [3 / 4, 4 / 3]) for _ in range(1000)], dtype=float)
+    theirs = np.array(
+        [RandomResizedCrop.get_params(blank, [0.08, 1], [3 / 4, 4 / 3]) for _ in range(1000)], dtype=float
+    )
     theirs = theirs[:, [1, 0, 3, 2]]
     for column in range(4):
         assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 1e-3

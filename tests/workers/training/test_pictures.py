@@ -58,7 +58,9 @@ def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(photograph,
         shown = transform.box(*SIZE, draws).scaled(SIZE, (width, height)).scaled((width, height), SIZE)
         expected = transform(whole, shown, draws).astype(int)
         edges = (shown.left, shown.top, shown.left + shown.width, shown.top + shown.height)
-        other = np.asarray(Image.fromarray(whole).resize((size, size), Image.Resampling.BILINEAR, box=edges)).astype(int)
+        other = np.asarray(Image.fromarray(whole).resize((size, size), Image.Resampling.BILINEAR, box=edges)).astype(
+            int
+        )
         flipped = min(np.abs(expected - side).mean() for side in (other, other[:, ::-1]))
         ours.append(np.abs(expected - found).mean())
         bilinear.append(flipped)
