@@ -151,7 +151,7 @@ def _dataloader() -> Iterator[Any]:
 
 
 def _timm() -> Iterator[Any]:
-    """timm.data.create_loader as its train.py calls it on a CPU; p1.0: each operation acts, as in the paper and in ours."""
+    """timm.data.create_loader as its train.py calls it on a CPU. p1.0: each operation acts, as in the paper."""
     from timm.data import create_loader
     from torch.utils.data import Dataset
 

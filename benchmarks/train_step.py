@@ -6,8 +6,8 @@ Each starts in a new Python, in turns.
 
 On the CPU: ResNet-18 at 224 pixels, the lightest of the models that papers compare, 8 labeled and 24 pseudo-labeled
 images a step. Loading takes the same cores as the model, so that the ratio is bounded by model / (model + loading):
-`train.loading_share` is loading's part of a step. Where there is a GPU: ResNet-50 in bf16, batches made by all other cores,
-also beside the same loop compiled.
+`train.loading_share` is loading's part of a step. Where there is a GPU: ResNet-50 in bf16, batches made by all cores
+but one, also beside the same loop compiled.
 """
 
 import json

@@ -24,7 +24,7 @@ class Layout:
 
     workers: int
     processes: int = 1
-    """Loader processes of each worker, at least 1: process p makes the batches of the steps s with s % processes == p."""
+    """Loader processes of each worker, at least 1: process p makes the steps s with s % processes == p."""
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.processes < 1:

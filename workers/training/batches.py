@@ -84,7 +84,7 @@ class BatchStream(IterableDataset[Batch]):
             images = max((part.images_a_step for part in self._parts), default=0)
             raise StageError(
                 FailureReason.USER_ERROR,
-                f"recipe.batch_size: {images} images a step leave worker {worker.rank} of {worker.world_size} without one",
+                f"recipe.batch_size: of {images} images a step, worker {worker.rank} of {worker.world_size} gets none",
             )
 
     def __iter__(self) -> Iterator[Batch]:

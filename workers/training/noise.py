@@ -77,7 +77,7 @@ class TrainingTransform:
 
 
 def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
-    """torchvision's RandomResizedCrop.get_params: 8 % to 100 % of the area, a ratio of 3:4 to 4:3 (Szegedy et al. 2015)."""
+    """torchvision's RandomResizedCrop.get_params: 8 to 100 % of the area, 3:4 to 4:3 (Szegedy et al. 2015)."""
     for _ in range(_CROP_TRIES):
         area = width * height * draws.uniform(*_CROP_AREA)
         ratio = math.exp(draws.uniform(math.log(_CROP_RATIO[0]), math.log(_CROP_RATIO[1])))
@@ -91,7 +91,7 @@ def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
 
 
 def resized(pixels: Pixels, size: int) -> Pixels:
-    """Height and width brought to `size`. torch's antialiased bicubic filter for bytes: Pillow's, at a third of the cost."""
+    """Height and width brought to `size` by torch's antialiased bicubic filter: Pillow's, at a third of its cost."""
     if pixels.shape[:2] == (size, size):
         return pixels
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the filter needs
@@ -101,7 +101,7 @@ def resized(pixels: Pixels, size: int) -> Pixels:
 
 
 class FastRandAugment:
-    """torchvision's RandAugment, the same operations and magnitudes, at about a third of its cost on small pictures.
+    """torchvision's RandAugment, the same operations and magnitudes, at a third of its cost on small pictures.
 
     torchvision builds its table of magnitudes anew for each operation, and draws with torch; here the table is built
     once a picture size. What is done to the pixels is torchvision's own code, but for the smoothing within Sharpness,

@@ -1,7 +1,7 @@
 """The order within a stretch: complete, shuffled, few shards open, and cheap to take up in its middle."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -21,9 +21,7 @@ def test_stretches_that_cover_the_line_hold_every_sample_once(
 ) -> None:
     ends = sorted(min(cut, sum(rows)) for cut in [0, *cuts, sum(rows)])
     read = Counter(
-        sample
-        for first, end in zip(ends, ends[1:], strict=False)
-        for sample in stretch_order(rows, seed, epoch, first, end, window)
+        sample for first, end in pairwise(ends) for sample in stretch_order(rows, seed, epoch, first, end, window)
     )
     assert read == Counter((shard, row) for shard, count in enumerate(rows) for row in range(count))
 

@@ -129,7 +129,7 @@ def test_nothing_but_broken_images_ends_the_stage():
 
 
 def test_more_workers_than_images_a_step_are_refused():
-    with pytest.raises(StageError, match=r"recipe.batch_size: 2 images a step leave worker 2 of 3 without one"):
+    with pytest.raises(StageError, match=r"recipe.batch_size: of 2 images a step, worker 2 of 3 gets none"):
         stream([StreamPart(NumberedSource([4]), 2)], rank=2, world_size=3)
 
 
