@@ -27,6 +27,9 @@ _CROP_RATIO = (3 / 4, 4 / 3)
 _CROP_TRIES = 10
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # Pillow's ImageFilter.SMOOTH
 
+# A picture at a time: loader processes work side by side, and OpenCV's own threads do not survive their fork.
+cv2.setNumThreads(0)
+
 
 @dataclass(frozen=True)
 class Box:
