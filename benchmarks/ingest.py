@@ -71,7 +71,7 @@ def _run(contender: str) -> float:
         [sys.executable, "-m", "benchmarks.ingest", contender],
         check=True,
         stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore::UserWarning"},
     )
     rate = float(json.loads(done.stdout.splitlines()[-1]))
     print(contender, round(rate), "images/s", flush=True)

@@ -73,7 +73,7 @@ class TrainingTransform:
         """`pixels` are not changed in place."""
         shown = resized(pixels[box.top : box.top + box.height, box.left : box.left + box.width], self.size)
         if self._flips and draws.random() < 0.5:
-            shown = shown[:, ::-1]
+            shown = cv2.flip(shown, 1)
         if self._rand_augment is None:
             return shown
         return np.asarray(self._rand_augment(Image.fromarray(shown), draws))
@@ -98,8 +98,9 @@ def resized(pixels: Pixels, size: int) -> Pixels:
     if pixels.shape[:2] == (size, size):
         return pixels
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the filter needs
-    result = torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic", antialias=True)
-    whole: Pixels = result[0].permute(1, 2, 0).numpy()
+    red, green, blue = torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic", antialias=True)[0]
+    # A plane a colour is what the filter leaves; whoever comes next would take a fifth of its time again to read them.
+    whole: Pixels = cv2.merge([red.numpy(), green.numpy(), blue.numpy()])
     return whole
 
 
