@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
+from workers.data.lanes import Layout
 from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.specs.datasets import DatasetManifest
@@ -18,11 +19,15 @@ from workers.specs.stages import FailureReason, PseudoLabels, part_name
 from workers.stage_reporter import StageError
 from workers.training.loss import labeled_targets
 
-SHARD_WINDOW = 16
-"""Shards that are read at a time: the shuffling happens within so many."""
-_SHARDS_KEPT = SHARD_WINDOW + 4
-"""A few more than are open: a shard that has just been finished must not push out one that is still needed."""
+_SHARDS_KEPT = 20
+_SPARE_SHARDS = 4
+"""A few more a lane than are open: a shard that has just been finished must not push out one that is still needed."""
 _SELECTION_READERS = 16
+
+
+def shards_kept(layout: Layout, images_a_step: int, worker: int, workers: int, processes: int) -> int:
+    """How many shards a loader process of `worker` needs at hand, so that it reads each of them once an epoch."""
+    return layout.lanes_read(images_a_step, worker, workers, processes) * (layout.window + _SPARE_SHARDS)
 
 
 class SampleSource(Protocol):
@@ -38,10 +43,10 @@ class SampleSource(Protocol):
 class LabeledSource:
     """Labeled images; targets are one-hot with label smoothing."""
 
-    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float) -> None:
+    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
         self._manifest = load_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
-        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index))
+        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index), shards_kept)
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
@@ -65,12 +70,14 @@ class _PseudoShard:
 class PseudoLabeledSource:
     """Selected pseudo-labeled images, duplicates included; targets are soft or hard as the recipe says."""
 
-    def __init__(self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> None:
+    def __init__(
+        self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
+    ) -> None:
         self._pseudo_labels = pseudo_labels
         self._num_classes = num_classes
         self._recipe = recipe
         self._manifest = load_manifest(pseudo_labels.manifest_uri)
-        self._shards = _ShardCache(self._read)
+        self._shards = _ShardCache(self._read, shards_kept)
         self.rows_per_shard = self._count_copies(self._manifest)
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
@@ -106,13 +113,20 @@ class MaterializedSource:
     A row group of theirs is what a shard is elsewhere.
     """
 
-    def __init__(self, pseudo_labels: PseudoLabels, index: MaterializedIndex, num_classes: int, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        pseudo_labels: PseudoLabels,
+        index: MaterializedIndex,
+        num_classes: int,
+        recipe: Recipe,
+        shards_kept: int = _SHARDS_KEPT,
+    ) -> None:
         self._selection_uri = pseudo_labels.selection_uri
         self._fraction = pseudo_labels.fraction
         self._num_classes = num_classes
         self._recipe = recipe
         self._groups = index.row_groups()
-        self._shards = _ShardCache(self._read)
+        self._shards = _ShardCache(self._read, shards_kept)
         self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
@@ -147,12 +161,14 @@ class MaterializedSource:
         )
 
 
-def pseudo_labeled_source(pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> SampleSource:
+def pseudo_labeled_source(
+    pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
+) -> SampleSource:
     """From the training shards of a materialised selection, or else from the pool, its labels and the selection."""
     index = read_index(pseudo_labels.selection_uri)
     if index is None:
-        return PseudoLabeledSource(pseudo_labels, num_classes, recipe)
-    return MaterializedSource(pseudo_labels, index, num_classes, recipe)
+        return PseudoLabeledSource(pseudo_labels, num_classes, recipe, shards_kept)
+    return MaterializedSource(pseudo_labels, index, num_classes, recipe, shards_kept)
 
 
 def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, np.ndarray]:
@@ -212,14 +228,15 @@ Contents = TypeVar("Contents")
 class _ShardCache(Generic[Contents]):
     """Keeps the shards that were used last; each is read once while it stays in the window."""
 
-    def __init__(self, read: Callable[[int], Contents]) -> None:
+    def __init__(self, read: Callable[[int], Contents], shards_kept: int) -> None:
         self._read = read
+        self._shards_kept = shards_kept
         self._contents: OrderedDict[int, Contents] = OrderedDict()
 
     def get(self, shard: int) -> Contents:
         if shard not in self._contents:
             self._contents[shard] = self._read(shard)
-            if len(self._contents) > _SHARDS_KEPT:
+            if len(self._contents) > self._shards_kept:
                 self._contents.popitem(last=False)
         self._contents.move_to_end(shard)
         return self._contents[shard]
