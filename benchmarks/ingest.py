@@ -80,7 +80,7 @@ def _run(contender: str) -> float:
 
 def prepare() -> None:
     """Photographs, label files and selections, where they are not there."""
-    from workers.labeling.label_files import label_table, write_label_file
+    from workers.labeling.label_files import Hygiene, label_table, write_label_file
     from workers.specs.stages import part_name
 
     write_photograph_shards(FOLDER / "labeled", _SHARDS, _ROWS, labeled=True)
@@ -90,7 +90,7 @@ def prepare() -> None:
     for shard in range(_SHARDS):
         probabilities = rng.dirichlet(np.ones(len(CLASSES)), _ROWS).astype(np.float32)
         hashes = [bytes(16)] * _ROWS
-        table, _ = label_table([""] * _ROWS, hashes, [None] * _ROWS, probabilities, {}, top_k=10)
+        table, _ = label_table([""] * _ROWS, Hygiene(hashes, [None] * _ROWS, {}, {}), probabilities, top_k=10)
         write_label_file(str(FOLDER / "label"), shard, table, {})
         selected = {"row": np.arange(_ROWS, dtype=np.int32), "copies": np.ones(_ROWS, dtype=np.int32)}
         pq.write_table(pa.table(selected), FOLDER / "select" / part_name(shard))

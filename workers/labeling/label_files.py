@@ -143,7 +143,7 @@ def write_label_file(
     shard_index: int,
     table: pa.Table,
     broken: Mapping[int, BrokenImage],
-    near_duplicates: Sequence[NearDuplicate],
+    near_duplicates: Sequence[NearDuplicate] = (),
 ) -> None:
     """Writes what is to be said of single rows, if anything, and then the label file, which marks the shard done."""
     name = part_name(shard_index)

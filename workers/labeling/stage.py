@@ -19,6 +19,7 @@ from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
 from workers.specs.stages import (
+    DUPLICATES_FOLDER,
     NEAR_DUPLICATES_FOLDER,
     QUARANTINE_FOLDER,
     FailureReason,
@@ -115,7 +116,9 @@ class _Totals:
 
 def _delete_temporaries(spec: LabelSpec) -> None:
     """What killed actors left half written. One that outlived its driver fails then, with nobody to tell it to."""
-    folders = [join_uri(spec.folder_uri, name) for name in (QUARANTINE_FOLDER, NEAR_DUPLICATES_FOLDER)]
+    folders = [
+        join_uri(spec.folder_uri, name) for name in (QUARANTINE_FOLDER, NEAR_DUPLICATES_FOLDER, DUPLICATES_FOLDER)
+    ]
     deleted = sum(delete_temporaries(folder) for folder in (spec.folder_uri, *folders))
     if deleted:
         logger.info("%d half-written files of an earlier attempt are deleted", deleted)

@@ -112,7 +112,7 @@ def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path:
     probabilities = np.array([[np.nan, np.nan], [0.25, 0.75]], dtype=np.float32)
     hygiene = hygiene_of(2, {0: BrokenImage(BrokenKind.EMPTY, "no bytes")})
     table, _ = label_table(["a", "b"], hygiene, probabilities, top_k=2)
-    write_label_file(str(tmp_path), 0, table, hygiene.broken, [])
+    write_label_file(str(tmp_path), 0, table, hygiene.broken)
     column = pq.read_table(tmp_path / "part-00000.parquet")["top_probabilities"].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     assert column.values.to_numpy(zero_copy_only=False).reshape(2, 2)[1].tolist() == [0.75, 0.25]
@@ -286,9 +286,8 @@ def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redo
     inode = file.stat().st_ino
     assert labeler(0) == first
     assert file.stat().st_ino == inode
-    write_label_file(
-        str(dataset.root / "label"), 0, label_table([], [], [], np.empty((0, 3), np.float32), {}, 3)[0], {}
-    )
+    nothing, _ = label_table([], hygiene_of(0), np.empty((0, 3), np.float32), 3)
+    write_label_file(str(dataset.root / "label"), 0, nothing, {})
     labeler(0)
     assert read_summary(str(dataset.root / "label"), 0) == LabelSummary.model_validate_json(first)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from workers.data import materialized_shards
 from workers.data.materialized_shards import read_index, training_shard_uri
-from workers.labeling.label_files import label_table, write_label_file
+from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.shard_pool import ShardDone
 from workers.selection import materialize as module
 from workers.selection import training_shards
@@ -53,7 +53,7 @@ class Pool:
             probabilities = rng.dirichlet([2.0, 1.0, 0.3], size=rows).astype(np.float32).reshape(rows, 3)
             hashes = [rng.bytes(16) for _ in range(rows)]
             keys = [f"s{number}.parquet:{row}" for row in range(rows)]
-            table, _ = label_table(keys, hashes, [None] * rows, probabilities, {}, top_k=10)
+            table, _ = label_table(keys, Hygiene(hashes, [None] * rows, {}, {}), probabilities, top_k=10)
             write_label_file(str(root / "labels"), number, table, {})
         manifest = DatasetManifest(
             dataset_id="d", role="unlabeled", format="parquet", classes=(), rows=sum(SHARD_ROWS), shards=tuple(shards)
