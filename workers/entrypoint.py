@@ -12,6 +12,7 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import join_uri, read_bytes, write_bytes  # noqa: E402
+from workers.cluster import join_cluster  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
     RESULT_FILE,
@@ -33,8 +34,10 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "search": ("workers.search.stage", "run_search"),
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
     "ablate": ("workers.ablation.stage", "run_ablate"),
+    "measure": ("workers.measuring.stage", "run_measure"),
 }
-STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
+STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select", "measure"})
+"""Those that need none, and the one that joins the cluster itself, to see how long it takes."""
 
 
 def run(spec_uri: str, entered_at: float) -> int:
@@ -90,9 +93,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     if spec.stage not in STAGES_WITHOUT_RAY:
-        import ray
-
-        ray.init(log_to_driver=True, logging_level=logging.WARNING)
+        join_cluster()
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)

@@ -2,7 +2,7 @@
 
 from workers.data.hashes import read_hashes
 from workers.data.images import content_hash
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import ShardImages, load_manifest, read_shard
 from workers.labeling.label_files import HELD_OUT, label_table, write_label_file
 from workers.models.predictor import Predictor
 from workers.specs.stages import LabelSpec
@@ -14,7 +14,7 @@ class ShardLabeler:
     def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
         self._spec = spec
         self._manifest = load_manifest(spec.manifest_uri)
-        self._predictor = Predictor(
+        self.predictor = Predictor(
             spec.model_uri,
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
@@ -24,8 +24,11 @@ class ShardLabeler:
 
     def __call__(self, shard_index: int) -> bytes:
         """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError."""
-        shard = read_shard(self._manifest, shard_index)
-        predicted = self._predictor.predict(shard.images)
+        return self.label(shard_index, read_shard(self._manifest, shard_index))
+
+    def label(self, shard_index: int, shard: ShardImages) -> bytes:
+        """The same for a shard that has been read."""
+        predicted = self.predictor.predict(shard.images)
         hashes = [content_hash(image) for image in shard.images]
         excluded = [HELD_OUT if hash_ in self._held_out else None for hash_ in hashes]
         table, summary = label_table(
