@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train \
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-plan \
 	model-catalog clean
 
 demo: $(READY)
@@ -47,6 +47,11 @@ benchmark-ingest: $(READY)
 # A step of the train stage beside a plain torch loop's.
 benchmark-train: $(READY)
 	$(BIN)/python -m benchmarks.train_step
+
+# Plans the demo, then runs it: some 8 minutes a seed. Goes on where it was interrupted.
+PLAN_SEEDS ?= 0 1 2
+benchmark-plan: $(READY)
+	$(BIN)/python -m benchmarks.plan $(PLAN_SEEDS)
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.
