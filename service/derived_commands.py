@@ -128,7 +128,10 @@ class DerivedCommands:
         asked = request_hash("create_plan", request)
         if (answer := self._answers.first(idempotency_key, asked, PlanView)) is not None:
             return answer
-        check_new_run(self._database, self._layout, request.run, self._models())
+        try:
+            check_new_run(self._database, self._layout, request.run, self._models())
+        except InvalidRequest as error:
+            raise InvalidRequest(f"run.{error.field}", error.message) from error
         check_plan_request(request)
 
         def create(session: Session, now: float) -> PlanView:
