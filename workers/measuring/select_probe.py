@@ -14,7 +14,7 @@ from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import SelectMeasurement
 from workers.specs.recipe import SelectionSettings
-from workers.specs.stages import SPEC_FILE, MeasureSpec, PseudoLabels, SelectSpec, part_name
+from workers.specs.stages import MeasureSpec, PseudoLabels, SelectSpec, part_name
 from workers.stage_reporter import StageReporter
 
 _MANY_ROWS = 500_000
@@ -91,5 +91,4 @@ def _select(
         classes=classes,
         settings=_ALL_OF_THEM,
     )
-    write_bytes(join_uri(selection_uri, SPEC_FILE), select.model_dump_json().encode())
     run_select(select, StageReporter(select, time.time()))
