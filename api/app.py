@@ -12,9 +12,21 @@ from api.access.middleware import AccessMiddleware
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, access, datasets, generations, health, models, ray_dashboard, runs, searches, stages
+from api.routes import (
+    ablations,
+    access,
+    datasets,
+    generations,
+    health,
+    models,
+    plans,
+    ray_dashboard,
+    runs,
+    searches,
+    stages,
+)
 from api.routes.ray_dashboard import dashboard_client
-from api.schemas.problem import Problem
+from api.schemas.problem import Problem, problem_responses
 from service.settings import Settings
 
 _DESCRIPTION = """
@@ -26,6 +38,7 @@ A POST that makes something takes an `Idempotency-Key`: with one it may be sent 
 """
 _TAGS = [
     {"name": "datasets", "description": "Registered, immutable sets of images."},
+    {"name": "plans", "description": "What a run would take, before it is started."},
     {"name": "runs", "description": "Lines of teachers and students over one set of datasets."},
     {"name": "generations", "description": "Turns of the loop: label, select, train, evaluate."},
     {"name": "stages", "description": "Steps of a generation, their attempts (Ray jobs), metrics and logs."},
@@ -53,8 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = open_services(settings)
     app.add_middleware(AccessMiddleware)
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, access, health, ray_dashboard):
-        app.include_router(routes.router)
+    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, access):
+        app.include_router(routes.router, responses=problem_responses(503))
+    app.include_router(health.router)
+    app.include_router(ray_dashboard.router)
     add_pages(app)
     add_error_responses(app)
     _document_problems(app)

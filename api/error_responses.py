@@ -1,5 +1,6 @@
 """Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
 
+import logging
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,7 +13,9 @@ from starlette.exceptions import HTTPException
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 from service.errors import (
+    ArtifactStoreUnavailable,
     Conflict,
+    DatabaseUnavailable,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -22,6 +25,8 @@ from service.errors import (
     Unauthenticated,
 )
 
+log = logging.getLogger(__name__)
+
 _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     Unauthenticated: (401, "unauthorized"),
     Forbidden: (403, "forbidden"),
@@ -30,7 +35,11 @@ _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     InvalidRequest: (422, "invalid-request"),
     TooManyRequests: (429, "too-many-requests"),
     RayUnavailable: (503, "ray-unavailable"),
+    DatabaseUnavailable: (503, "database-unavailable"),
+    ArtifactStoreUnavailable: (503, "artifact-store-unavailable"),
 }
+RETRY_AFTER_SECONDS = 5
+"""What a 503 says to its client: about how long a restart of what is away takes."""
 
 # FastAPI puts where a value came from in front of its path; a reader of the error only needs the path.
 _PLACES = {"body", "query", "path", "header"}
@@ -52,6 +61,9 @@ def status_of(error: ServiceError) -> int:
 def service_problem(request: Request, error: ServiceError) -> JSONResponse:
     """The answer to a command, a query or a caller that was refused."""
     status, slug = _status_and_slug(error)
+    if isinstance(error, DatabaseUnavailable):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return problem(request, status, slug, "the database does not answer; the service's log says why")
     if isinstance(error, InvalidRequest):
         wrong = FieldError(field=error.field, message=error.message)
         return problem(request, status, slug, _sentence(wrong), [wrong])
@@ -129,4 +141,5 @@ def problem(request: Request, status: int, slug: str, detail: str, errors: Seque
         instance=request.url.path,
         errors=list(errors),
     )
-    return JSONResponse(document.model_dump(), status_code=status, media_type=PROBLEM_MEDIA_TYPE)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(document.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)

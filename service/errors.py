@@ -1,5 +1,8 @@
 """The errors that commands and queries raise; the API turns each into a problem document."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ServiceError(Exception):
     """Base of all of them."""
@@ -28,7 +31,19 @@ class InvalidRequest(ServiceError):
 
 
 class RayUnavailable(ServiceError):
-    """The Ray jobs API did not answer."""
+    """The Ray jobs API did not answer as it should."""
+
+
+class RayDoesNotAnswer(RayUnavailable):
+    """It did not answer at all, or not in time: asking it for something else would be no better."""
+
+
+class DatabaseUnavailable(ServiceError):
+    """The database does not answer, or cannot take a change at the moment."""
+
+
+class ArtifactStoreUnavailable(ServiceError):
+    """The artifact store does not answer in time, or refuses to be read or written."""
 
 
 class Forbidden(ServiceError):
@@ -45,3 +60,12 @@ class TooManyRequests(ServiceError):
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__("too many requests; the header Retry-After says when to try again")
         self.retry_after_seconds = retry_after_seconds
+
+
+@contextmanager
+def artifact_store() -> Iterator[None]:
+    """Turns what the artifact store's file system refuses (a full disk, lost rights) into ArtifactStoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error

@@ -15,6 +15,7 @@ RETRIES: Mapping[FailureReason, int] = {
     FailureReason.OUT_OF_MEMORY: 1,
     FailureReason.STAGE_ERROR: 2,
     # The cluster's doing, not the stage's.
+    FailureReason.ARTIFACT_STORE: UNTIL_MAX_ATTEMPTS,
     FailureReason.JOB_FAILED: UNTIL_MAX_ATTEMPTS,
     FailureReason.JOB_LOST: UNTIL_MAX_ATTEMPTS,
     FailureReason.SUBMIT_FAILED: UNTIL_MAX_ATTEMPTS,

@@ -55,9 +55,16 @@ class Settings(BaseSettings):
         "authentication, nowhere with it.",
     )
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
-    lease_seconds: float = Field(default=15.0, gt=0, description="A reconciler silent this long loses its runs.")
+    lease_seconds: float = Field(
+        default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
+    )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
+
+    @property
+    def outside_timeout_seconds(self) -> float:
+        """How long the reconciler waits for one answer of Ray or of the artifact store: well within its lease."""
+        return self.lease_seconds / 3
 
     @model_validator(mode="after")
     def _fill_in_what_follows_from_others(self) -> Self:

@@ -4,16 +4,16 @@ import json
 import time
 from collections.abc import Callable
 
-from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.artifact_io import join_uri, list_files, write_bytes
 from workers.specs.stages import (
     PROGRESS_FILE,
-    SPEC_FILE,
-    STAGE_SPEC,
+    SPECS_FOLDER,
     FailureReason,
     Progress,
     ProgressUnit,
     StageSpec,
     StageTiming,
+    attempt_of_spec,
     metrics_name,
 )
 
@@ -56,6 +56,7 @@ class StageReporter:
         self._work_ended_at: float | None = None
         self._written_at = 0.0
         self._total = 0
+        self._done = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
@@ -80,6 +81,12 @@ class StageReporter:
             self.check_still_ours()
             self._write(done)
 
+    def still_alive(self) -> None:
+        """Says so where there is nothing to count: rewrites progress.json; raises Superseded as `update` does."""
+        if self._clock() - self._written_at >= self._interval_seconds:
+            self.check_still_ours()
+            self._write(self._done)
+
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
         row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
@@ -89,10 +96,14 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where spec.json names another attempt than this one, or is gone."""
-        data = read_bytes_if_there(join_uri(self._spec.folder_uri, SPEC_FILE))
-        if data is None or STAGE_SPEC.validate_json(data).attempt != self._spec.attempt:
-            raise Superseded(f"attempt {self._spec.attempt} no longer owns {self._spec.folder_uri}")
+        """Raises Superseded where a later attempt than this one has a spec.
+
+        Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
+        """
+        names = list_files(join_uri(self._spec.folder_uri, SPECS_FOLDER))
+        latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
+        if latest > self._spec.attempt:
+            raise Superseded(f"attempt {latest} owns {self._spec.folder_uri}, and no longer {self._spec.attempt}")
 
     def timing(self) -> StageTiming:
         """When the process began and when its work did. Marks still missing are taken to be now."""
@@ -102,6 +113,7 @@ class StageReporter:
         return StageTiming(entered_at=self._entered_at, work_started_at=started, work_ended_at=ended)
 
     def _write(self, done: int) -> None:
+        self._done = done
         progress = Progress(
             attempt=self._spec.attempt,
             done=done,

@@ -1,5 +1,6 @@
 """ASGI middleware: nothing reaches a route before it has been let in, and no change goes unrecorded."""
 
+import logging
 import re
 import secrets
 from contextlib import nullcontext
@@ -19,8 +20,10 @@ from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
 from api.error_responses import problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
-from service.errors import ServiceError, Unauthenticated
+from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
 from service.store.visibility import only_projects
+
+log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SECURITY_HEADERS = {
@@ -59,10 +62,10 @@ class AccessMiddleware:
             return
         request.state.principal = principal
         record = None
-        if principal is not None and request.method not in SAFE_METHODS:
-            record = await _Record.begin(services.audit, audited_request(request, principal), send)
-            send = record.send
         try:
+            if principal is not None and request.method not in SAFE_METHODS:
+                record = await _Record.begin(services.audit, audited_request(request, principal), send)
+                send = record.send
             check_sender(request, services.settings)
             if principal is not None:
                 check_allowed(request, principal)
@@ -102,8 +105,12 @@ class _Record:
         if self._finished:
             return
         self._finished = True
-        with anyio.CancelScope(shield=True):  # a caller that hangs up does not leave the outcome open
-            await run_sync(self._audit.finish, self._entry_id, status, location)
+        try:
+            with anyio.CancelScope(shield=True):  # a caller that hangs up does not leave the outcome open
+                await run_sync(self._audit.finish, self._entry_id, status, location)
+        except DatabaseUnavailable as error:
+            # What was asked for is done, or not: its answer is worth more to the caller than this column.
+            log.error("audit entry %d stays without its status, %d: %s", self._entry_id, status, error)
 
 
 def _refusal(request: Request, refusal: ServiceError | Undeclared | BodyTooLarge) -> Response:

@@ -44,7 +44,7 @@ _EXAMPLES = {
         [FieldError(field="student_recipe.noise.dropout", message="Input should be less than 1")],
     ),
     429: ("too-many-requests", "too many requests; the header Retry-After says when to try again", []),
-    503: ("ray-unavailable", "Ray's jobs API does not answer", []),
+    503: ("database-unavailable", "the database does not answer; the service's log says why", []),
 }
 
 
@@ -65,4 +65,7 @@ def _documented(status: int) -> dict[str, Any]:
         type=problem_type(slug), title=title, status=status, detail=detail, instance="/runs", errors=errors
     )
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example.model_dump()}
-    return {"description": title, "content": {PROBLEM_MEDIA_TYPE: content}}
+    documented: dict[str, Any] = {"description": title, "content": {PROBLEM_MEDIA_TYPE: content}}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        documented["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return documented

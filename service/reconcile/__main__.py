@@ -1,6 +1,7 @@
 """`python -m service.reconcile`: upgrades the database, then reconciles until SIGTERM or SIGINT."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from service.store.migrate import upgrade
 
 
 def main() -> None:
-    """Returns after a clean stop."""
+    """Ends the process after a clean stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, four times a second
     settings = Settings()
@@ -23,12 +24,17 @@ def main() -> None:
     upgrade(settings.database_url)
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    ray_jobs = RayJobs(
+        settings.ray_jobs_url, token.get_secret_value() if token else None, settings.outside_timeout_seconds
+    )
     try:
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
         ray_jobs.close()
         database.close()
+    logging.shutdown()
+    # A thread that hangs in a dead file system would be waited for by any other way out.
+    os._exit(0)
 
 
 if __name__ == "__main__":

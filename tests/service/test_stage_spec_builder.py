@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from service.artifact_layout import ArtifactLayout
+from service.generation_plans import generation_seed
 from service.run_config import GenerationPlan, RunConfig
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs, TrainedModel, build_stage_spec, generation_seed
+from service.stage_spec_builder import SpecInputs, TrainedModel, build_stage_spec
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
@@ -90,6 +91,14 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
         "s3://bucket/root/datasets/ds-validation/hashes.bin",
         "s3://bucket/root/datasets/ds-test/hashes.bin",
     )
+
+
+def test_training_shards_are_written_without_gpus(inputs: SpecInputs, run_config: MakeConfig) -> None:
+    pool = {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8.0, "gpus_per_actor": 1.0}
+    on_gpus = SpecInputs(**{**vars(inputs), "config": run_config(resources={"label": pool})})
+    selection = build_stage_spec(on_gpus, LAYOUT, 1, "select", attempt=1)
+    assert isinstance(selection, SelectSpec)
+    assert selection.pool.model_dump() == {**pool, "gpus_per_actor": 0.0}
 
 
 def test_pseudo_labels_are_judged_where_their_truth_is_known(inputs: SpecInputs, run_config: MakeConfig) -> None:
