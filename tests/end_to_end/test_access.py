@@ -29,7 +29,7 @@ class GuardedHead(LocalStack):
     def start(self) -> None:
         (self.home / "logs").mkdir(parents=True)
         self.start_ray()
-        self._wait_for("Ray's dashboard", f"{self.dashboard_url}/api/healthz", "ray")
+        self._wait_for("Ray's dashboard", f"{self.dashboard_url}/api/authentication_mode", "ray")
 
 
 @pytest.fixture(scope="module")
