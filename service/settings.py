@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
     lease_seconds: float = Field(default=15.0, gt=0, description="A reconciler silent this long loses its runs.")
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
+    max_concurrent_stages: int | None = Field(
+        default=None, ge=1, description="Stages on the cluster at once, of all runs; none: without a limit."
+    )
+    job_log_mib: float = Field(default=16.0, gt=0, description="Of each Ray job's log, how much of its end is kept.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
 
     @model_validator(mode="after")

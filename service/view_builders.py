@@ -88,7 +88,8 @@ class ViewBuilder:
             state=row.state,
             failure_reason=row.failure_reason,
             failure_message=row.failure_message,
-            dashboard_url=None if row.submitted_at is None else f"{self._dashboard_url}/#/jobs/{row.submission_id}",
+            dashboard_url=f"{self._dashboard_url}/#/jobs/{row.submission_id}" if _is_at_ray(row) else None,
+            log_saved=row.log_saved,
             created_at=as_time(row.created_at),
             submitted_at=time_or_none(row.submitted_at),
             finished_at=time_or_none(row.finished_at),
@@ -110,6 +111,10 @@ class ViewBuilder:
             ready_at=time_or_none(row.ready_at),
             finished_at=time_or_none(row.finished_at),
         )
+
+
+def _is_at_ray(row: AttemptRow) -> bool:
+    return row.submitted_at is not None and row.job_closed_at is None
 
 
 def run_summary(row: RunRow, generations: int) -> RunSummary:

@@ -1,7 +1,7 @@
 """What queries answer and the API returns: runs, generations, stages, attempts, models, datasets as values."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,7 +50,10 @@ class AttemptView(View):
     state: str
     failure_reason: str | None
     failure_message: str | None
-    dashboard_url: str | None = Field(description="The job's page in the Ray dashboard.")
+    dashboard_url: str | None = Field(
+        description="The job's page in the Ray dashboard; null before it is submitted and once Ray has let go of it."
+    )
+    log_saved: bool = Field(default=False, description="Whether its log is in the artifact root.")
     created_at: datetime
     submitted_at: datetime | None
     finished_at: datetime | None
@@ -174,3 +177,7 @@ class LogTail(View):
     attempt: int
     submission_id: str
     lines: list[str]
+    source: Literal["ray", "artifact_root"] | None = Field(
+        description="ray while the job is there, the artifact root afterwards; null where there is nothing to read."
+    )
+    note: str | None = Field(default=None, description="Why there are no lines.")

@@ -1,4 +1,4 @@
-"""`python -m service.reconcile`: upgrades the database, then reconciles until SIGTERM or SIGINT."""
+"""`python -m service.reconcile`: upgrades the database, then reconciles and closes jobs until SIGTERM or SIGINT."""
 
 import logging
 import signal
@@ -6,6 +6,7 @@ import threading
 import time
 
 from service.ray_jobs import RayJobs
+from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
@@ -24,9 +25,14 @@ def main() -> None:
     database = Database(settings.database_url)
     token = settings.ray_auth_token
     ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    closer = JobCloser(database, settings, ray_jobs, time.time)
+    closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer")
+    closing.start()
     try:
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
+        stop.set()
+        closing.join()
         ray_jobs.close()
         database.close()
 

@@ -9,6 +9,7 @@ from service.artifact_layout import ArtifactLayout
 from service.decide import decide
 from service.errors import RayUnavailable
 from service.ray_jobs import RayJobs
+from service.reconcile.admission import Admission
 from service.reconcile.apply import Applier
 from service.reconcile.lease import LeaseBook
 from service.reconcile.observe import Observer
@@ -34,6 +35,7 @@ class Reconciler:
         self._clock = clock
         self._leases = LeaseBook(database, settings.lease_seconds, clock)
         self._observer = Observer(ArtifactLayout(settings.artifact_root), ray_jobs)
+        self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._leases, clock)
         self._troubles: dict[str, str] = {}
 
@@ -50,6 +52,7 @@ class Reconciler:
 
     def tick(self) -> None:
         """Looks once at every active run. What goes wrong with one run does not keep the others waiting."""
+        self._admission.begin_tick()
         with self._database.read() as session:
             run_ids = active_run_ids(session)
         for run_id in run_ids:
@@ -79,7 +82,8 @@ class Reconciler:
         with self._database.read() as session:
             snapshot = load_snapshot(session, run_id)
         observed = self._observer.observe(snapshot)
-        actions = decide(snapshot, observed, self._clock(), self._settings.max_attempts)
+        may_start = self._admission.may_start(run_id, snapshot.current_stage)
+        actions = decide(snapshot, observed, self._clock(), self._settings.max_attempts, may_start)
         if not actions and observed.job is JobStatus.UNAVAILABLE and observed.job_message:
             raise RayUnavailable(observed.job_message)
         return actions

@@ -11,7 +11,7 @@ from service.ray_jobs import JobInfo, RayJobs
 from service.snapshots import ENDED_JOBS, NOTHING_OBSERVED, JobStatus, Observed, RunSnapshot, StageSnapshot
 from service.store.run_store import submission_id
 from workers.artifact_io import read_bytes_if_there
-from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, StageFailure
+from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, Progress, StageFailure
 
 
 class Observer:
@@ -35,7 +35,17 @@ class Observer:
         if job.status is JobStatus.UNKNOWN or job.status in ENDED_JOBS:
             # The job may have written its result and ended since the files were read.
             files = self._read_files(run.run_id, stage, attempt)
-        return Observed(job=job.status, job_message=job.message, result=files.result, failure=files.failure)
+        progress = None
+        if job.status is JobStatus.RUNNING:
+            progress = self._read_progress(run.run_id, stage, attempt)
+        return Observed(job.status, job.message, files.result, files.failure, progress)
+
+    def _read_progress(self, run_id: str, stage: StageSnapshot, attempt: int) -> Progress | None:
+        data = _of_attempt(read_bytes_if_there(self._layout.progress(run_id, stage.generation, stage.name)), attempt)
+        try:
+            return None if data is None else Progress.model_validate_json(data)
+        except ValidationError:
+            return None  # written by another version: as good as nothing said
 
     def _job(self, job_id: str) -> JobInfo:
         try:

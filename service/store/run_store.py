@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
+from service.run_rules import rules_of
 from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
 from service.stage_order import stages_of
 from service.stage_spec_builder import SpecInputs, TrainedModel
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
+from service.store.project_store import ensure_project
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.stages import (
@@ -33,17 +35,7 @@ def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) 
 
 def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float) -> None:
     """Adds a running run; its first stage is ready now."""
-    session.add(
-        RunRow(
-            id=run_id,
-            name=config.name,
-            config=config.model_dump_json(),
-            state=RunState.RUNNING,
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    session.flush()
+    _insert_run_row(session, run_id, config, now)
     for number, plan in enumerate(plans):
         insert_generation(session, run_id, number, plan, ready_at=now if number == 0 else None)
 
@@ -59,6 +51,20 @@ def insert_derived_run(
     now: float,
 ) -> None:
     """Adds a search or an ablation: a run with one stage, on what another run's generation has labeled."""
+    _insert_run_row(session, run_id, config, now, kind, source_run_id)
+    stages: tuple[StageName, ...] = ("search",) if kind is RunKind.SEARCH else ("ablate",)
+    _insert_stages(session, run_id, generation, plan, stages, now)
+
+
+def _insert_run_row(
+    session: Session,
+    run_id: str,
+    config: RunConfig,
+    now: float,
+    kind: RunKind = RunKind.RUN,
+    source_run_id: str | None = None,
+) -> None:
+    ensure_project(session, config.project)
     session.add(
         RunRow(
             id=run_id,
@@ -69,11 +75,11 @@ def insert_derived_run(
             updated_at=now,
             kind=kind,
             source_run_id=source_run_id,
+            project=config.project,
+            priority=config.priority,
         )
     )
     session.flush()
-    stages: tuple[StageName, ...] = ("search",) if kind is RunKind.SEARCH else ("ablate",)
-    _insert_stages(session, run_id, generation, plan, stages, now)
 
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
@@ -147,13 +153,8 @@ def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
             )
             for row in generations
         ),
-        stops_at_gate=any(row.promoted is False for row in generations)
-        and _stops_at_gate(RunConfig.model_validate_json(run.config)),
+        rules=rules_of(run.config),
     )
-
-
-def _stops_at_gate(config: RunConfig) -> bool:
-    return config.gate is not None and config.gate.on_failure == "stop"
 
 
 def _stages_by_generation(session: Session, run_id: str) -> dict[int, list[StageSnapshot]]:
@@ -186,6 +187,8 @@ def _attempts_by_stage(session: Session, run_id: str) -> dict[tuple[int, str], l
             created_at=row.created_at,
             failure_reason=FailureReason(row.failure_reason) if row.failure_reason else None,
             failure_message=row.failure_message,
+            submitted_at=row.submitted_at,
+            pause_requested_at=row.pause_requested_at,
             stop_requested_at=row.stop_requested_at,
             finished_at=row.finished_at,
         )
