@@ -1,5 +1,7 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
+import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -47,10 +49,12 @@ Row = TypeVar("Row", bound=Table)
 class RunQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
 
-    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float] = time.time
+    ) -> None:
         layout = ArtifactLayout(settings.artifact_root)
         self._database = database
-        self._views = ViewBuilder(layout, settings.dashboard_url)
+        self._views = ViewBuilder(layout, settings, clock)
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)
 
@@ -70,7 +74,9 @@ class RunQueries:
                 .group_by(GenerationRow.run_id)
             )
             counts = {row.run_id: row.generations for row in session.execute(counted)}
-            return Page(items=[run_summary(row, counts.get(row.id, 0)) for row in rows], next_cursor=following)
+            places = self._views.places(session, rows)
+            items = [run_summary(row, counts.get(row.id, 0), places.get(row.id)) for row in rows]
+            return Page(items=items, next_cursor=following)
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:
         with self._database.read() as session:

@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.names import DEFAULT_PROJECT
 from service.run_config import GenerationPlan, RunConfig
 from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
@@ -110,11 +111,51 @@ class GenerationView(View):
     gate_reason: str | None = Field(default=None, description="Why it was not promoted.")
 
 
+class QueuePlace(View):
+    """Where a stage that has to wait stands in line."""
+
+    position: int = Field(description="From 1: how many stages start before it, and itself.")
+    reason: str = Field(description="What it waits for: a free place, or its project's quota.")
+
+
+class QueuedStage(QueuePlace):
+    run_id: str
+    run_name: str
+    project: str
+    priority: int
+    generation: int
+    stage: StageName
+    ready_at: datetime
+
+
+class QueueView(View):
+    """The queue of stages, of all runs."""
+
+    max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
+    running_stages: int = Field(description="Stages with an attempt on the cluster.")
+    waiting_stages: int
+    waiting: list[QueuedStage] = Field(description="The first of those that wait, in their order.")
+
+
+class ProjectView(View):
+    name: str
+    quota_device_hours: float | None = Field(description="Null: without a limit.")
+    spent_device_hours: float = Field(
+        description="Of all attempts, those under way included: hours times GPUs, or CPUs where a stage asks for none."
+    )
+    exhausted: bool = Field(description="Whether its stages have to wait for a larger quota.")
+
+
 class RunSummary(View):
     id: str
     kind: RunKind = RunKind.RUN
     name: str
+    project: str = DEFAULT_PROJECT
+    priority: int = 0
     state: str
+    queue: QueuePlace | None = Field(
+        default=None, description="Where its stage stands in line; null where it does not have to wait."
+    )
     state_reason: str | None = Field(description="Why a failed run failed.")
     generations: int = Field(description="Generations so far, the teacher's included.")
     created_at: datetime

@@ -12,6 +12,7 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import join_uri, read_bytes, write_bytes  # noqa: E402
+from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
     RESULT_FILE,
@@ -22,7 +23,7 @@ from workers.specs.stages import (  # noqa: E402
     StageName,
     StageResult,
 )
-from workers.stage_reporter import StageError, StageReporter, Superseded  # noqa: E402
+from workers.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")
 
@@ -34,15 +35,20 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
     "ablate": ("workers.ablation.stage", "run_ablate"),
 }
+_NODE_DIED = "The actor died because its node has died"
+"""How ray.exceptions.ActorDiedError tells it: the exception has no field for it."""
 STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage: 0 if it wrote a result, 1 if it wrote a failure, 2 if a newer attempt owns the folder."""
+    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused and said so, 2 if its attempt is over."""
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
+        # Whatever kept the job waiting, its attempt may be over, or its run paused, before it begins.
+        reporter.check_still_ours()
+        reporter.pause_if_asked()
         result = _run_stage(spec, reporter)
         reporter.check_still_ours()
     except Superseded as superseded:
@@ -60,8 +66,15 @@ def run(spec_uri: str, entered_at: float) -> int:
 def reason_of(error: BaseException) -> FailureReason:
     """The failure reason of an exception, or of the one that caused it: Ray wraps what its workers raise."""
     for cause in _causes(error):
+        if isinstance(cause, Paused):
+            return FailureReason.PAUSED
         if isinstance(cause, StageError):
             return cause.reason
+        # Ray's own word on why an actor died, and Ray Train's on why its worker group did.
+        if getattr(cause, "preempted", False) or type(cause).__name__ == "PreemptionError":
+            return FailureReason.PREEMPTED
+        if type(cause).__name__ == "NodeDiedError" or _NODE_DIED in str(cause):
+            return FailureReason.NODE_LOST
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
     return FailureReason.STAGE_ERROR
@@ -71,8 +84,8 @@ def message_of(error: BaseException) -> str:
     """One line for people: the innermost cause's type and text."""
     innermost = _causes(error)[-1]
     for cause in _causes(error):
-        if isinstance(cause, StageError):
-            return cause.message
+        if isinstance(cause, (StageError, Paused)):
+            return str(cause)
     text = str(innermost).strip().splitlines()
     return f"{type(innermost).__name__}: {text[-1] if text else ''}"[:2000]
 
@@ -93,6 +106,7 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
         import ray
 
         ray.init(log_to_driver=True, logging_level=logging.WARNING)
+        watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)

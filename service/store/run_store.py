@@ -272,3 +272,16 @@ def lock_run(session: Session, run_id: str, now: float) -> RunState:
 def run_kind(session: Session, run_id: str) -> RunKind:
     """What kind of run it is. Raises NoResultFound for an unknown one."""
     return RunKind(session.execute(select(RunRow.kind).where(RunRow.id == run_id)).scalar_one())
+
+
+def set_priority(session: Session, run_id: str, priority: int) -> None:
+    """Of a run that is locked."""
+    session.execute(update(RunRow).where(RunRow.id == run_id).values(priority=priority))
+
+
+def set_ready(session: Session, run_id: str, generation: int, stage: StageName, now: float) -> None:
+    """Puts the stage at the end of the line of its priority."""
+    statement = update(StageRow).where(
+        StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
+    )
+    session.execute(statement.values(ready_at=now))

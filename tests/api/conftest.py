@@ -20,6 +20,7 @@ from api.dependencies import Services
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.errors import RayUnavailable
+from service.projects import Projects
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
@@ -211,6 +212,7 @@ def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
         RunQueries(database, settings, ray),
         DerivedCommands(database, settings),
         DerivedQueries(database, settings),
+        Projects(database, settings),
     )
     return application
 

@@ -482,7 +482,7 @@ def bench(
         ray_jobs=ray_jobs,
         clock=clock,
         commands=RunCommands(database, settings, clock, CATALOG),
-        queries=RunQueries(database, settings, ray_jobs),
+        queries=RunQueries(database, settings, ray_jobs, clock),
         derived_commands=DerivedCommands(database, settings, clock, CATALOG),
         derived_queries=DerivedQueries(database, settings),
     )

@@ -81,6 +81,7 @@ def _label(
         done += summaries[shard.shard_index].rows
         clock.add(shard.started_at, shard.ended_at)
         reporter.update(done, {"images_per_second": clock.rate(done - done_before)})
+        reporter.pause_if_asked()
     return clock.rate(done - done_before)
 
 

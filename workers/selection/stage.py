@@ -64,6 +64,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         for written in passes.run(partial(_write, spec.folder_uri), choices):
             done += written
             reporter.update(done)
+            reporter.pause_if_asked()
     reporter.end_work()
     return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()))
 
