@@ -26,13 +26,14 @@ def main() -> None:
     token = settings.ray_auth_token
     ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
     closer = JobCloser(database, settings, ray_jobs, time.time)
-    closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer")
+    # A daemon: what it leaves half done it does again, and Ray may keep it waiting.
+    closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer", daemon=True)
     closing.start()
     try:
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
         stop.set()
-        closing.join()
+        closing.join(timeout=5)
         ray_jobs.close()
         database.close()
 
