@@ -145,11 +145,17 @@ def test_the_end_of_a_log_is_its_last_whole_lines(log: str, max_bytes: int, piec
     end = end_of_log((body[start : start + piece] for start in range(0, len(body), piece)), max_bytes)
 
     assert len(end) <= max_bytes
+    if len(whole) <= max_bytes and len(body) < 64:
+        assert end == whole
     assert whole.endswith(end)
-    if len(whole) <= max_bytes:
-        assert end in (whole, whole[whole.find(b"\n") + 1 :])
-    elif len(end) < len(whole):
-        assert whole[: len(whole) - len(end)].endswith(b"\n") or not end
+    assert end == whole or whole.endswith(b"\n" + end) or b"\n" not in whole[-max_bytes:]
+
+
+def test_a_long_log_is_cut_where_a_line_begins(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    ray.jobs["job-1"]["logs"] = 'a "quoted" \\ line\n' * 100_000
+
+    assert client.log_end("job-1", 50) == b'a "quoted" \\ line\n' * 2
 
 
 def test_an_answer_that_is_no_log_is_no_knowledge(ray: Any, client: RayJobs) -> None:
