@@ -94,6 +94,7 @@ class ResourceWatch:
         self._told: Waiting | None = None
         self._told_at = 0.0
         self._begun = False
+        self._trouble = ""
 
     def run(self) -> None:
         """Looks until the process ends."""
@@ -105,8 +106,11 @@ class ResourceWatch:
                 logger.warning("stopping: %s", superseded)
                 logging.shutdown()
                 os._exit(2)
-            except Exception:
-                logger.exception("the cluster's resources could not be looked at")
+            except Exception as error:
+                # Ray or the artifact store may be away for a while: no reason to fill the log.
+                if str(error) != self._trouble:
+                    logger.warning("the cluster's resources could not be looked at: %s", error)
+                self._trouble = str(error)
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def look(self) -> None:
