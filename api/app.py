@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, datasets, generations, health, models, plans, runs, searches, stages
+from api.routes import ablations, datasets, generations, health, models, plans, projects, runs, searches, stages
 from api.schemas.problem import Problem, problem_responses
 from service.settings import Settings
 
@@ -30,6 +30,7 @@ _TAGS = [
     {"name": "searches", "description": "Ray Tune over the noise and the student's size."},
     {"name": "ablations", "description": "What each part of the method is worth."},
     {"name": "models", "description": "What the runs gave."},
+    {"name": "projects", "description": "Quotas of device hours, and the queue of stages."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = open_services(settings or Settings())
-    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models):
+    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, projects):
         app.include_router(routes.router, responses=problem_responses(503))
     app.include_router(health.router)
     add_pages(app)

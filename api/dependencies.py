@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
+from service.projects import Projects
 from service.ray_jobs import RayJobs
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
@@ -25,6 +26,7 @@ class Services:
     queries: RunQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
+    projects: Projects
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -45,6 +47,7 @@ def open_services(settings: Settings) -> Services:
         queries=RunQueries(database, settings, ray_jobs),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
+        projects=Projects(database, settings),
     )
 
 
@@ -69,6 +72,11 @@ async def _derived_queries(request: Request) -> DerivedQueries:
     return queries
 
 
+async def _projects(request: Request) -> Projects:
+    projects: Projects = request.app.state.services.projects
+    return projects
+
+
 async def _ray_jobs(request: Request) -> RayJobs:
     ray_jobs: RayJobs = request.app.state.services.ray_jobs
     return ray_jobs
@@ -78,6 +86,7 @@ Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
+ProjectsOf = Annotated[Projects, Depends(_projects)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -1,12 +1,14 @@
 """What a user asks for: a run's datasets, models, recipes, selection and resources."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from service.gate import ROBUSTNESS_OF, Condition
-from service.names import Name
+from service.names import DEFAULT_PROJECT, Name, ProjectName
 from service.plans.cluster_shape import ClusterShape
+from service.retry_policy import RetrySettings
+from service.stage_timeouts import SCHEDULE_TIMEOUT_SECONDS, StallTimeouts
 from workers.specs.ablation import AblationSettings
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
@@ -15,6 +17,7 @@ from workers.specs.search import SearchSettings
 from workers.specs.stages import ActorPool, WorkerGroup
 
 MAX_GENERATIONS = 50
+Priority = Annotated[int, Field(ge=-100, le=100)]
 
 
 class RunDatasets(Frozen):
@@ -82,6 +85,12 @@ class RunConfig(Frozen):
     """The body of POST /runs."""
 
     name: Name
+    project: ProjectName = Field(default=DEFAULT_PROJECT, description="Whose quota of device hours it spends.")
+    priority: Priority = Field(
+        default=0,
+        description="-100 to 100. A stage lines up as if it had been ready an hour earlier for each step of it. "
+        "Can be changed later.",
+    )
     datasets: RunDatasets
     teacher_model: str = Field(description="A timm model name.")
     student_models: tuple[str, ...] = Field(
@@ -97,6 +106,13 @@ class RunConfig(Frozen):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: Gate | None = None
     resources: Resources = Resources()
+    retry: RetrySettings = RetrySettings()
+    schedule_timeout_seconds: float = Field(
+        default=SCHEDULE_TIMEOUT_SECONDS,
+        gt=0,
+        description="How long a stage may wait for what the cluster, even idle, does not have.",
+    )
+    stall_timeout_seconds: StallTimeouts = StallTimeouts()
     allow_smaller_student: bool = False
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -133,6 +149,12 @@ class RunConfig(Frozen):
             if name in names[:index]:
                 raise field_error(f"evaluation.external.{index}.name", f"{name!r} is the name of two external sets")
         return self
+
+
+class RunChanges(Frozen):
+    """The body of PATCH /runs/{id}."""
+
+    priority: Priority
 
 
 class GenerationOverrides(Frozen):

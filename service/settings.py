@@ -30,6 +30,10 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
     )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
+    max_concurrent_stages: int | None = Field(
+        default=None, ge=1, description="Stages on the cluster at once, of all runs; none: without a limit."
+    )
+    job_log_mib: float = Field(default=16.0, gt=0, description="Of each Ray job's log, how much of its end is kept.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
 
     @property

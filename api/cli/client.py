@@ -19,6 +19,8 @@ from service.views import (
     Page,
     PlanSummary,
     PlanView,
+    ProjectView,
+    QueueView,
     RunSummary,
     RunView,
     SearchView,
@@ -80,6 +82,28 @@ class Client:
 
     def retry_run(self, run_id: str) -> RunView:
         return self._post(f"{_run(run_id)}/retry", RunView)
+
+    def pause_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/pause", RunView)
+
+    def resume_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/resume", RunView)
+
+    def change_run(self, run_id: str, changes: Mapping[str, Any]) -> RunView:
+        return RunView.model_validate_json(self._send("PATCH", _run(run_id), json=changes).content)
+
+    def get_queue(self, limit: int) -> QueueView:
+        return self._get("/queue", QueueView, {"limit": min(limit, _PAGE)})
+
+    def list_projects(self, limit: int) -> list[ProjectView]:
+        return self._list("/projects", ProjectView, limit)
+
+    def get_project(self, name: str) -> ProjectView:
+        return self._get(f"/projects/{_part(name)}", ProjectView)
+
+    def set_quota(self, name: str, device_hours: float | None) -> ProjectView:
+        body = {"device_hours": device_hours}
+        return ProjectView.model_validate_json(self._send("PUT", f"/projects/{_part(name)}/quota", json=body).content)
 
     def add_generation(self, run_id: str, overrides: Mapping[str, Any], idempotency_key: str | None = None) -> RunView:
         return self._post(f"{_run(run_id)}/generations", RunView, overrides, idempotency_key)

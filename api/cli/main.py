@@ -12,6 +12,7 @@ from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.models import models
 from api.cli.plans import plan, plans
+from api.cli.projects import projects, queue
 from api.cli.runs import runs
 from api.cli.searches import searches
 from api.cli.up import up
@@ -44,6 +45,8 @@ app.add_typer(plans, name="plans")
 app.add_typer(runs, name="runs")
 app.add_typer(searches, name="searches")
 app.add_typer(ablations, name="ablations")
+app.command("queue")(queue)
+app.add_typer(projects, name="projects")
 app.command("watch")(watch)
 app.command("logs")(logs)
 app.add_typer(models, name="models")

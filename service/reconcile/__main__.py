@@ -1,4 +1,4 @@
-"""`python -m service.reconcile`: upgrades the database, then reconciles until SIGTERM or SIGINT."""
+"""`python -m service.reconcile`: upgrades the database, then reconciles and closes jobs until SIGTERM or SIGINT."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ import threading
 import time
 
 from service.ray_jobs import RayJobs
+from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
@@ -27,9 +28,15 @@ def main() -> None:
     ray_jobs = RayJobs(
         settings.ray_jobs_url, token.get_secret_value() if token else None, settings.outside_timeout_seconds
     )
+    closer = JobCloser(database, settings, ray_jobs, time.time)
+    # A daemon: what it leaves half done it does again, and Ray may keep it waiting.
+    closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer", daemon=True)
+    closing.start()
     try:
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
+        stop.set()
+        closing.join(timeout=5)
         ray_jobs.close()
         database.close()
     logging.shutdown()

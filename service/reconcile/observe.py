@@ -107,4 +107,5 @@ def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable) -> Look:
 
 
 def _observed(job: JobInfo, outcome: Outcome) -> Observed:
-    return Observed(job=job.status, job_message=job.message, result=outcome.result, failure=outcome.failure)
+    progress = outcome.progress if job.status is JobStatus.RUNNING else None
+    return Observed(job.status, job.message, outcome.result, outcome.failure, progress)

@@ -3,9 +3,11 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.names import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, RunKind
 
 _OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
+_JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
 class Table(DeclarativeBase):
@@ -60,6 +62,8 @@ class RunRow(Table):
     kind: Mapped[str] = mapped_column(default=RunKind.RUN)
     source_run_id: Mapped[str | None]
     """Searches and ablations: the run whose labels they use."""
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
+    priority: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (Index(None, "created_at", "id"), Index(None, "kind", "created_at", "id"))
 
@@ -109,8 +113,14 @@ class AttemptRow(Table):
     failure_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float]
     submitted_at: Mapped[float | None]
+    pause_requested_at: Mapped[float | None]
     stop_requested_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    devices: Mapped[float] = mapped_column(default=0.0)
+    """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""
+    job_closed_at: Mapped[float | None]
+    """When nothing was left on Ray's side: the log saved if there was one, the job deleted."""
+    log_saved: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
@@ -124,6 +134,12 @@ class AttemptRow(Table):
             unique=True,
             sqlite_where=_OPEN_ATTEMPT,
             postgresql_where=_OPEN_ATTEMPT,
+        ),
+        Index(
+            "ix_attempts_job_not_closed",
+            "finished_at",
+            sqlite_where=_JOB_NOT_CLOSED,
+            postgresql_where=_JOB_NOT_CLOSED,
         ),
     )
 
@@ -185,3 +201,13 @@ class IdempotencyKeyRow(Table):
     answer: Mapped[str] = mapped_column(Text)
     """The first answer, as JSON."""
     created_at: Mapped[float]
+
+
+class ProjectRow(Table):
+    __tablename__ = "projects"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    quota_device_hours: Mapped[float | None]
+    """Null: without a limit."""
+    spent_device_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of attempts that are over."""

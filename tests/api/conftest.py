@@ -20,6 +20,7 @@ from api.dependencies import Services
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.errors import RayUnavailable
+from service.projects import Projects
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
@@ -81,7 +82,7 @@ class StubRay(RayJobs):
         self.holding = False
         """Jobs report progress and go on."""
         self.away = False
-        self.printed = "first line\nlast line\n"
+        self.printed: str | None = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
     def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
@@ -103,9 +104,9 @@ class StubRay(RayJobs):
     def stop(self, submission_id: str) -> None:
         self.holding = False
 
-    def logs(self, submission_id: str) -> str | None:
+    def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
         self.version()
-        return self.printed
+        return None if self.printed is None else self.printed.encode()
 
     def version(self) -> str:
         if self.away:
@@ -215,6 +216,7 @@ def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
         RunQueries(database, settings, ray),
         DerivedCommands(database, settings),
         DerivedQueries(database, settings),
+        Projects(database, settings),
     )
     return application
 

@@ -9,9 +9,18 @@ from fastapi import FastAPI
 
 from api.schemas.derived_examples import ABLATION_REQUESTS, SEARCH_REQUESTS
 from api.schemas.plan_examples import PLAN_REQUESTS
+from api.schemas.queue_examples import QUOTAS, RUN_CHANGES
 from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from service.dataset_inspection import DatasetRequest
-from service.run_config import AblationRequest, GenerationOverrides, PlanRequest, RunConfig, SearchRequest
+from service.projects import Quota
+from service.run_config import (
+    AblationRequest,
+    GenerationOverrides,
+    PlanRequest,
+    RunChanges,
+    RunConfig,
+    SearchRequest,
+)
 
 PROBLEM = "application/problem+json"
 
@@ -94,6 +103,8 @@ def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, 
         "POST /plans": "PlanRequest",
         "POST /searches": "SearchRequest",
         "POST /runs/{run_id}/ablations": "AblationRequest",
+        "PATCH /runs/{run_id}": "RunChanges",
+        "PUT /projects/{name}/quota": "Quota",
     }
     assert all(body["content"]["application/json"]["examples"] for body in bodies.values())
     assert document["components"]["schemas"]["RunConfig"]["additionalProperties"] is False
@@ -111,10 +122,12 @@ def test_all_posts_that_create_take_an_idempotency_key(document: dict[str, Any])
         *((DatasetRequest, example) for example in DATASET_REQUESTS),
         *((RunConfig, example) for example in RUN_CONFIGS),
         *((GenerationOverrides, example) for example in GENERATION_OVERRIDES),
+        *((Quota, example) for example in QUOTAS),
+        *((RunChanges, example) for example in RUN_CHANGES),
     ],
 )
 def test_request_examples_are_valid(model: Any, example: str) -> None:
-    examples = DATASET_REQUESTS | RUN_CONFIGS | GENERATION_OVERRIDES
+    examples = DATASET_REQUESTS | RUN_CONFIGS | GENERATION_OVERRIDES | QUOTAS | RUN_CHANGES
     model.model_validate_json(json.dumps(examples[example]["value"]))
 
 

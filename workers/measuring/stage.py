@@ -11,6 +11,7 @@ from workers.cluster import join_cluster
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import make_labels, measure_select
+from workers.resource_watch import watch_for_resources
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,
@@ -37,6 +38,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     """
     began_at = time.time()
     join_cluster()
+    watch_for_resources(spec, reporter)
     joined_at = time.time()
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")

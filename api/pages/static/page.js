@@ -1,7 +1,7 @@
 // The web page: polls the REST API every second and draws runs, generations, stages, curves and events.
 // Data reach the document as text only (textContent, attributes), never as markup.
 
-const ACTIVE = ["running", "cancelling"];
+const ACTIVE = ["running", "pausing", "cancelling"];
 const POLL_MS = 1000;
 const POLL_FINISHED_MS = 5000;
 const SVG = "http://www.w3.org/2000/svg";
@@ -25,7 +25,9 @@ async function pollRun() {
   document.title = `${run.name} · ${run.state}`;
   const active = ACTIVE.includes(run.state);
   const now = active ? Math.floor(Date.now() / 1000) : 0;
-  offer("cancel", run.state === "running", `${path}/cancel`);
+  offer("pause", run.state === "running", `${path}/pause`);
+  offer("resume", ["pausing", "paused"].includes(run.state), `${path}/resume`);
+  offer("cancel", ["running", "pausing", "paused"].includes(run.state), `${path}/cancel`);
   offer("retry", ["failed", "cancelled"].includes(run.state), `${path}/retry`);
   const curves = await Promise.all(run.generation_details.map((generation) => validationCurve(path, generation)));
   draw(byId("summary"), [{ ...run, generation_details: null, now }], summary);
@@ -64,6 +66,7 @@ function runLine(run) {
     el("span", { class: "name" }, run.name),
     el("span", { class: "soft mono" }, run.id),
     el("span", { class: "soft" }, `${run.generations} ${run.generations === 1 ? "generation" : "generations"}`),
+    run.queue ? el("span", { class: "soft" }, queuePlace(run.queue)) : null,
     el("span", { class: "soft when" }, when(run.created_at)));
 }
 
@@ -73,7 +76,12 @@ function summary(run) {
   return el("div", {},
     el("div", { class: "title" }, el("h1", {}, run.name), badge(run.state)),
     el("div", { class: "soft" }, el("span", { class: "mono" }, run.id), ` · started ${when(run.created_at)}${took}`),
+    run.queue ? el("p", { class: "soft" }, queuePlace(run.queue)) : null,
     run.state_reason ? el("p", { class: "failure" }, run.state_reason) : null);
+}
+
+function queuePlace(queue) {
+  return `place ${queue.position} in the queue: ${queue.reason}`;
 }
 
 function generationCard(generation) {
@@ -106,6 +114,7 @@ function stageBlock(stage, now) {
     el("div", { class: "row soft" },
       el("span", {}, progress ? `${count(progress.done)} / ${count(progress.total)} ${progress.unit}` : ""),
       attempt ? jobLink(attempt) : null),
+    stage.state === "running" && progress?.waiting ? el("div", { class: "soft" }, progress.waiting.reason) : null,
     numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
     ...hygiene(stage).map((line) => el("div", { class: "soft" }, line)),
     ...pictures(stage).map((name) => el("img", { class: "picture", alt: name.replaceAll("_", " ").replace(".svg", ""),
