@@ -1,4 +1,4 @@
-"""Reads result.json, failure.json and progress.json of open attempts: all where that is cheap, some at a time where it is not."""
+"""Reads what open attempts have left, and how far they are: all where that is cheap, some at a time where it is not."""
 
 import json
 import time
