@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from workers.data.perceptual_hash import hash_encoded, perceptual_hash
+from workers.data.perceptual_hash import hash_encoded, perceptual_hashes, thumbnail
 from workers.data.plain_jpeg import decode_plain_jpeg
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
@@ -22,6 +22,10 @@ def crops(count: int) -> list[Image.Image]:
         left, top = draws.integers(0, photograph.width - width), draws.integers(0, photograph.height - height)
         found.append(photograph.crop((left, top, left + width, top + height)))
     return found
+
+
+def perceptual_hash(pixels: np.ndarray) -> int | None:
+    return perceptual_hashes([thumbnail(pixels)])[0]
 
 
 def encoded(picture: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
