@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train \
-	model-catalog clean
+	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
+	label-faults fault-test model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -35,6 +35,12 @@ benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-tra
 benchmark-labeling: $(READY)
 	$(BIN)/python -m benchmarks.labeling
 
+# Kills actors, drivers and Ray heads at random while the label stage runs, and compares its files with undisturbed ones.
+SEED ?= 1
+KILLS ?= 20
+label-faults: $(READY)
+	$(BIN)/python -m benchmarks.label_faults --seed $(SEED) --kills $(KILLS)
+
 # Selects among 300 million made predictions (7 GB in build/). MILLIONS=30 makes fewer.
 MILLIONS ?= 300
 benchmark-selection: $(READY)
@@ -47,6 +53,16 @@ benchmark-ingest: $(READY)
 # A step of the train stage beside a plain torch loop's.
 benchmark-train: $(READY)
 	$(BIN)/python -m benchmarks.train_step
+
+# The reconciler's tick over 1,000 running stages, on SQLite and PostgreSQL: about two minutes.
+benchmark-reconcile: $(READY)
+	$(BIN)/python -m benchmarks.reconcile
+
+# Small real runs on a real stack, hurt at random moments; some two minutes a round, and it stops by itself.
+SEED ?= 0
+ROUNDS ?= 20
+fault-test: $(READY)
+	$(BIN)/python -m benchmarks.faults --seed $(SEED) --rounds $(ROUNDS)
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -11,7 +11,7 @@ from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
 from api.routes import ablations, datasets, generations, health, models, projects, runs, searches, stages
-from api.schemas.problem import Problem
+from api.schemas.problem import Problem, problem_responses
 from service.settings import Settings
 
 _DESCRIPTION = """
@@ -46,8 +46,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = open_services(settings or Settings())
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, projects, health):
-        app.include_router(routes.router)
+    for routes in (datasets, runs, generations, stages, searches, ablations, models, projects):
+        app.include_router(routes.router, responses=problem_responses(503))
+    app.include_router(health.router)
     add_pages(app)
     add_error_responses(app)
     _document_problems(app)

@@ -1,5 +1,6 @@
 """Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
 
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -10,14 +11,28 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
-from service.errors import Conflict, InvalidRequest, NotFound, RayUnavailable, ServiceError
+from service.errors import (
+    ArtifactStoreUnavailable,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidRequest,
+    NotFound,
+    RayUnavailable,
+    ServiceError,
+)
+
+log = logging.getLogger(__name__)
 
 _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     NotFound: (404, "not-found"),
     Conflict: (409, "conflict"),
     InvalidRequest: (422, "invalid-request"),
     RayUnavailable: (503, "ray-unavailable"),
+    DatabaseUnavailable: (503, "database-unavailable"),
+    ArtifactStoreUnavailable: (503, "artifact-store-unavailable"),
 }
+RETRY_AFTER_SECONDS = 5
+"""What a 503 says to its client: about how long a restart of what is away takes."""
 
 # FastAPI puts where a value came from in front of its path; a reader of the error only needs the path.
 _PLACES = {"body", "query", "path", "header"}
@@ -35,6 +50,9 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
     status, slug = next(
         (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
     )
+    if isinstance(error, DatabaseUnavailable):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return _problem(request, status, slug, "the database does not answer; the service's log says why")
     if isinstance(error, InvalidRequest):
         wrong = FieldError(field=error.field, message=error.message)
         return _problem(request, status, slug, _sentence(wrong), [wrong])
@@ -95,4 +113,5 @@ def _problem(request: Request, status: int, slug: str, detail: str, errors: Sequ
         instance=request.url.path,
         errors=list(errors),
     )
-    return JSONResponse(problem.model_dump(), status_code=status, media_type=PROBLEM_MEDIA_TYPE)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(problem.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)

@@ -27,7 +27,7 @@ def row(name: str, values: Sequence[float], unit: str, rival: str, command: str)
         "spread": round(stdev(values), 4) if len(values) > 1 else None,
         "runs": [round(value, 4) for value in values],
         "command": command,
-        "machine": f"{os.cpu_count()} cores, {_memory_gib()} GiB, {platform.machine()}, no GPU",
+        "machine": f"{os.cpu_count()} cores, {_memory_gib()} GiB, {platform.machine()}, {_gpu()}",
         "versions": {
             "python": platform.python_version(),
             **{package: importlib.metadata.version(package) for package in _PACKAGES},
@@ -64,6 +64,12 @@ def _line(each: dict[str, Any]) -> str:
     spread = "" if each["spread"] is None else f"± {each['spread']}"
     runs = ", ".join(str(value) for value in each["runs"])
     return f"| {each['name']} | {each['value']} | {spread} | {runs} | {each['unit']} | {each['rival']} |"
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
 
 
 def _memory_gib() -> int:

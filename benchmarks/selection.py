@@ -73,7 +73,6 @@ def run_once(shards: int) -> None:
         settings=SelectionSettings(min_confidence=0.3, max_per_class=_CAP),
     )
     (FOLDER / "select").mkdir(exist_ok=True)
-    (FOLDER / "select" / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
     result = run_select(spec, StageReporter(spec, entered_at=time.time()))
     print(json.dumps({"kept": result.kept, "copies": result.copies, "low": result.dropped_low_confidence}))
 

@@ -1,8 +1,13 @@
 """The train stage's steps beside a plain torch loop on batches that were made before it began.
 
-ResNet-18, 224 pixels, 8 labeled and 24 pseudo-labeled photographs a step, RandAugment, dropout, drop path, moving
-average, on both cores. The stage reads, decodes and augments in the same process, writes progress, validates at its
-end and keeps the model; the plain loop has the forward and backward pass and the same optimiser, and nothing else.
+The stage reads, decodes and augments, keeps the moving average, writes progress, validates at its end and keeps the
+model; the plain loop has the forward and backward pass and the same optimiser on the same device, and nothing else.
+Each starts in a new Python, in turns.
+
+On the CPU: ResNet-18 at 224 pixels, the lightest of the models that papers compare, 8 labeled and 24 pseudo-labeled
+images a step. Loading takes the same cores as the model, so that the ratio is bounded by model / (model + loading):
+`train.loading_share` is loading's part of a step. Where there is a GPU: ResNet-50 in bf16, batches made by all cores
+but one, also beside the same loop compiled.
 """
 
 import json
@@ -11,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,58 +30,95 @@ from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup
 FOLDER = ingest.FOLDER
 ROUNDS = 3
 _CORES = 2
-_STEPS = 20
-_LABELED, _RATIO = 8, 3
-_MODEL = "resnet18"
 _COMMAND = "make benchmark-train"
+
+
+@dataclass(frozen=True)
+class _Setting:
+    device: str
+    model: str
+    labeled: int
+    ratio: int
+    steps: int
+    loader_processes: int
+
+    @property
+    def images(self) -> int:
+        return self.labeled * (1 + self.ratio)
+
+
+_CPU = _Setting("cpu", "resnet18", labeled=8, ratio=3, steps=12, loader_processes=0)
+_GPU = _Setting("cuda", "resnet50", labeled=64, ratio=3, steps=120, loader_processes=max(1, (os.cpu_count() or 2) - 1))
 
 
 def main() -> None:
     """All rounds in turns, then the rows."""
+    import torch
+
     ingest.prepare()
     write_photograph_shards(FOLDER / "validation", 1, 32, labeled=True)
-    rounds = [{name: _run(name) for name in ("stage", "plain")} for _ in range(ROUNDS)]
-    ratios = [each["plain"] / each["stage"] for each in rounds]
-    save(
-        [
-            row("train.seconds_a_step", [each["stage"] for each in rounds], f"s, 32 images, {_MODEL}", "", _COMMAND),
-            row("train.vs_plain_loop", ratios, "ratio of step speeds", "a plain loop, batches made before", _COMMAND),
+    rounds = [{name: _run(name) for name in ("stage", "plain", "loading")} for _ in range(ROUNDS)]
+    rows = [
+        row("train.seconds_a_step", [each["stage"] for each in rounds], _unit(_CPU), "", _COMMAND),
+        row("train.vs_plain_loop", _ratios(rounds, "plain"), "ratio of step speeds; goal: 0.9", _PLAIN, _COMMAND),
+        row(
+            "train.loading_share",
+            [each["loading"] / each["stage"] for each in rounds],
+            "share of a step's seconds; measured alone, in one process",
+            "",
+            _COMMAND,
+        ),
+    ]
+    if torch.cuda.is_available():
+        names = ("gpu-stage", "gpu-plain", "gpu-compiled", "gpu-loading")
+        rounds = [{name.removeprefix("gpu-"): _run(name) for name in names} for _ in range(ROUNDS)]
+        bounds = {name: np.mean([each[name] for each in rounds]) for name in ("plain", "loading")}
+        bound = f"bounded by {'loading' if bounds['loading'] > bounds['plain'] else 'the model'}"
+        rows += [
+            row("train.gpu.seconds_a_step", [each["stage"] for each in rounds], _unit(_GPU), bound, _COMMAND),
+            row("train.gpu.vs_plain_loop", _ratios(rounds, "plain"), f"ratio; {bound}", _PLAIN, _COMMAND),
+            row("train.gpu.vs_compiled_loop", _ratios(rounds, "compiled"), f"ratio; {bound}", "compiled", _COMMAND),
         ]
-    )
+    save(rows)
+
+
+_PLAIN = "a plain loop, batches made before"
+
+
+def _unit(setting: _Setting) -> str:
+    return f"s, {setting.images} images, {setting.model}"
+
+
+def _ratios(rounds: list[dict[str, float]], rival: str) -> list[float]:
+    return [each[rival] / each["stage"] for each in rounds]
 
 
 def _run(contender: str) -> float:
+    hidden = {} if contender.startswith("gpu") else {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.train_step", contender],
         check=True,
         stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": str(_CORES)},
+        env={**os.environ, "OMP_NUM_THREADS": str(_CORES), **hidden},
     )
     seconds = float(json.loads(done.stdout.splitlines()[-1]))
     print(contender, round(seconds, 3), "s a step", flush=True)
     return seconds
 
 
-def _stage() -> float:
-    from workers.training.loop import train
-    from workers.training.session import LoneSession
-    from workers.training.summary import SUMMARY_FILE, TrainSummary
-
-    folder = FOLDER / "train"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    spec = TrainSpec(
+def _spec(setting: _Setting) -> TrainSpec:
+    return TrainSpec(
         run_id="benchmark",
         generation=1,
         attempt=1,
-        folder_uri=str(folder),
+        folder_uri=str(FOLDER / "train"),
         seed=0,
-        model=_MODEL,
+        model=setting.model,
         classes=CLASSES,
         recipe=Recipe(
-            steps=_STEPS,
-            batch_size=_LABELED,
-            unlabeled_ratio=_RATIO,
+            steps=setting.steps,
+            batch_size=setting.labeled,
+            unlabeled_ratio=setting.ratio,
             noise=Noise(rand_augment=RandAugment(n=2, m=9), dropout=0.3, drop_path=0.1),
             optimizer=Optimizer(name="adamw", learning_rate=1e-3),
             schedule=Schedule(warmup_steps=1),
@@ -86,43 +130,95 @@ def _stage() -> float:
             labels_uri=str(FOLDER / "label"),
             selection_uri=str(FOLDER / "select"),
         ),
-        workers=WorkerGroup(num_workers=1, cpus_per_worker=_CORES),
+        workers=WorkerGroup(num_workers=1, cpus_per_worker=_CORES, loader_processes=setting.loader_processes),
     )
-    (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
-    train(spec, time.time(), LoneSession())
+
+
+def _stage(setting: _Setting) -> float:
+    from workers.training.loop import train
+    from workers.training.session import LoneSession
+    from workers.training.summary import SUMMARY_FILE, TrainSummary
+
+    folder = FOLDER / "train"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    train(_spec(setting), time.time(), LoneSession())
     summary = TrainSummary.model_validate_json((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    return (summary.work_ended_at - summary.work_started_at) / _STEPS
+    return (summary.work_ended_at - summary.work_started_at) / setting.steps
 
 
-def _plain() -> float:
+def _loading(setting: _Setting) -> float:
+    """Seconds a step of the stage's input alone."""
+    import torch
+
+    torch.set_num_threads(_CORES)
+    batches = ingest.student_batches(setting.labeled, setting.images - setting.labeled, setting.loader_processes)
+    next(batches)  # starts the processes and opens the shards
+    started_at = time.perf_counter()
+    for _ in range(setting.steps):
+        next(batches)
+    return (time.perf_counter() - started_at) / setting.steps
+
+
+def _plain(setting: _Setting, compiled: bool = False) -> float:
     import timm
     import torch
 
     torch.set_num_threads(_CORES)
-    model = timm.create_model(_MODEL, num_classes=len(CLASSES), drop_rate=0.3, drop_path_rate=0.1)
-    model = model.to(memory_format=torch.channels_last).train()
+    torch.backends.cudnn.benchmark = True
+    model = timm.create_model(setting.model, num_classes=len(CLASSES), drop_rate=0.3, drop_path_rate=0.1)
+    model = model.to(setting.device, memory_format=torch.channels_last).train()
+    forward: Any = torch.compile(model) if compiled else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    rng = np.random.default_rng(0)
-    images = _LABELED * (1 + _RATIO)
-    batches = [
-        (
-            torch.rand(images, 3, 224, 224).to(memory_format=torch.channels_last),
-            torch.from_numpy(rng.dirichlet(np.ones(len(CLASSES)), images).astype(np.float32)),
-        )
-        for _ in range(4)
-    ]
-    started_at = time.perf_counter()
-    for step in range(_STEPS):
+    batches = _random_batches(setting)
+    started_at = 0.0
+    # A GPU's first steps choose kernels and compile; the stage's are in its average, over more steps.
+    warm_up = 10 if setting.device == "cuda" else 0
+    for step in range(-warm_up, setting.steps):
+        if step == 0:
+            started_at = _now(setting)
         inputs, targets = batches[step % len(batches)]
-        loss = torch.nn.functional.cross_entropy(model(inputs), targets)
+        with torch.autocast(setting.device, dtype=torch.bfloat16, enabled=setting.device == "cuda"):
+            loss = torch.nn.functional.cross_entropy(forward(inputs).float(), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    return (time.perf_counter() - started_at) / _STEPS
+    return (_now(setting) - started_at) / setting.steps
+
+
+def _random_batches(setting: _Setting) -> list[Any]:
+    import torch
+
+    rng = np.random.default_rng(0)
+    targets = [rng.dirichlet(np.ones(len(CLASSES)), setting.images).astype(np.float32) for _ in range(4)]
+    images = [torch.rand(setting.images, 3, 224, 224).to(memory_format=torch.channels_last) for _ in range(4)]
+    return [
+        (image.to(setting.device), torch.from_numpy(target).to(setting.device))
+        for image, target in zip(images, targets, strict=True)
+    ]
+
+
+def _now(setting: _Setting) -> float:
+    import torch
+
+    if setting.device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+_CONTENDERS = {
+    "stage": lambda: _stage(_CPU),
+    "plain": lambda: _plain(_CPU),
+    "loading": lambda: _loading(_CPU),
+    "gpu-stage": lambda: _stage(_GPU),
+    "gpu-plain": lambda: _plain(_GPU),
+    "gpu-compiled": lambda: _plain(_GPU, compiled=True),
+    "gpu-loading": lambda: _loading(_GPU),
+}
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        print(json.dumps({"stage": _stage, "plain": _plain}[sys.argv[1]]()))
+        print(json.dumps(_CONTENDERS[sys.argv[1]]()))
     else:
         main()

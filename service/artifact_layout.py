@@ -5,14 +5,16 @@ from workers.specs.stages import (
     FAILURE_FILE,
     PROGRESS_FILE,
     RESULT_FILE,
-    SPEC_FILE,
     StageName,
     control_name,
     metrics_name,
+    spec_name,
 )
 
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
+LIST_PARTS_FOLDER = "list"
+PERCEPTUAL_HASHES_FILE = "perceptual_hashes.parquet"
 
 
 class ArtifactLayout:
@@ -31,11 +33,20 @@ class ArtifactLayout:
         """Content hashes of the dataset's images, sorted."""
         return join_uri(self.dataset_folder(dataset_id), HASHES_FILE)
 
+    def list_parts(self, dataset_id: str) -> str:
+        """A folder: the shards of a dataset that is a list of URIs."""
+        return join_uri(self.dataset_folder(dataset_id), LIST_PARTS_FOLDER)
+
+    def perceptual_hashes(self, dataset_id: str) -> str:
+        """Of an evaluation dataset's images; the first label stage that needs them writes it."""
+        return join_uri(self.dataset_folder(dataset_id), PERCEPTUAL_HASHES_FILE)
+
     def stage_folder(self, run_id: str, generation: int, stage: StageName) -> str:
         return join_uri(self._root, "runs", run_id, f"gen-{generation}", stage)
 
-    def spec(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), SPEC_FILE)
+    def spec(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+        """Written once, before the attempt's job is submitted."""
+        return join_uri(self.stage_folder(run_id, generation, stage), spec_name(attempt))
 
     def progress(self, run_id: str, generation: int, stage: StageName) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), PROGRESS_FILE)

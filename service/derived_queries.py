@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from service.artifact_layout import ArtifactLayout
 from service.derived_views import DerivedViews, derived_summary
-from service.errors import NotFound
+from service.errors import NotFound, artifact_store
 from service.settings import Settings
 from service.states import RunKind
 from service.store.database import Database
@@ -53,7 +53,8 @@ class DerivedQueries:
         """An SVG document that the stage has drawn."""
         with self._database.read() as session:
             known = session.get(StageRow, (run_id, generation, stage)) is not None and name in PICTURES
-        data = read_bytes_if_there(self._layout.stage_file(run_id, generation, stage, name)) if known else None
+        with artifact_store():
+            data = read_bytes_if_there(self._layout.stage_file(run_id, generation, stage, name)) if known else None
         if data is None:
             raise NotFound("picture", f"{run_id}-g{generation}-{stage}/{name}")
         return data

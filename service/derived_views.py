@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import NotFound
+from service.errors import NotFound, artifact_store
 from service.run_config import GenerationPlan
 from service.states import RunKind
 from service.store.run_store import load_results
@@ -85,7 +85,8 @@ def _derived(session: Session, run_id: str, kind: RunKind) -> tuple[RunRow, Gene
 
 
 def _read(uri: str, kind: type[File]) -> File | None:
-    data = read_bytes_if_there(uri)
+    with artifact_store():
+        data = read_bytes_if_there(uri)
     try:
         return None if data is None else kind.model_validate_json(data)
     except ValidationError:

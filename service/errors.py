@@ -1,5 +1,8 @@
 """The errors that commands and queries raise; the API turns each into a problem document."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ServiceError(Exception):
     """Base of all of them."""
@@ -28,4 +31,25 @@ class InvalidRequest(ServiceError):
 
 
 class RayUnavailable(ServiceError):
-    """The Ray jobs API did not answer."""
+    """The Ray jobs API did not answer as it should."""
+
+
+class RayDoesNotAnswer(RayUnavailable):
+    """It did not answer at all, or not in time: asking it for something else would be no better."""
+
+
+class DatabaseUnavailable(ServiceError):
+    """The database does not answer, or cannot take a change at the moment."""
+
+
+class ArtifactStoreUnavailable(ServiceError):
+    """The artifact store does not answer in time, or refuses to be read or written."""
+
+
+@contextmanager
+def artifact_store() -> Iterator[None]:
+    """Turns what the artifact store's file system refuses (a full disk, lost rights) into ArtifactStoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error

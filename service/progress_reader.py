@@ -5,6 +5,7 @@ import json
 from pydantic import ValidationError
 
 from service.artifact_layout import ArtifactLayout
+from service.errors import artifact_store
 from service.states import StageState
 from service.views import GenerationView, MetricRow, RunView, StageView
 from workers.artifact_io import read_bytes_if_there
@@ -35,14 +36,19 @@ class ProgressReader:
         rows: list[MetricRow] = []
         for attempt in stage.attempts:
             uri = self._layout.metrics(stage.run_id, stage.generation, stage.name, attempt.number)
-            data = read_bytes_if_there(uri) or b""
+            with artifact_store():
+                data = read_bytes_if_there(uri) or b""
             rows += [MetricRow.model_validate(json.loads(line)) for line in data.splitlines() if line]
         return sorted(rows, key=lambda row: (row.attempt, row.step))
 
     def _progress(self, stage: StageView) -> Progress | None:
         if stage.id in self._final:
             return self._final[stage.id]
-        progress = _parse(read_bytes_if_there(self._layout.progress(stage.run_id, stage.generation, stage.name)))
+        try:
+            data = read_bytes_if_there(self._layout.progress(stage.run_id, stage.generation, stage.name))
+        except OSError:
+            return None  # the store is away: no reason to hide the rest of the run
+        progress = _parse(data)
         if stage.state == StageState.SUCCEEDED:
             self._final[stage.id] = progress
         return progress

@@ -1,4 +1,4 @@
-"""A thin client of Ray's jobs REST API: submit, status, stop, logs, delete, version.
+"""A thin client of Ray's jobs REST API: submit, status of one or all, stop, logs, delete, version.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
 """
@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 
-from service.errors import RayUnavailable
+from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_log import end_of_log
 from service.snapshots import JobStatus
 
-TIMEOUT = httpx.Timeout(15.0, connect=3.0)
-"""Seconds. Ray itself waits 10 s for its agent before it answers 500."""
+TIMEOUT_SECONDS = 15.0
+"""Ray itself waits 10 s for its agent before it answers 500."""
+CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 class JobRejected(Exception):
@@ -33,13 +34,15 @@ class JobInfo:
 class RayJobs:
     """One kept-alive connection pool to one Ray head. Thread-safe.
 
-    Every method raises RayUnavailable where Ray does not answer, answers 5xx, or refuses our token.
+    Every method raises RayUnavailable where Ray answers 5xx or refuses our token, and RayDoesNotAnswer, which is one
+    too, where it does not answer in time.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The head is inside the cluster's network, never behind the proxy of the environment.
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS))
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -69,11 +72,15 @@ class RayJobs:
         response = self._send("GET", f"/api/jobs/{submission_id}")
         if response.status_code == 404:
             return JobInfo(JobStatus.UNKNOWN)
-        answer = self._json(response)
-        try:
-            return JobInfo(JobStatus(answer["status"]), str(answer.get("message") or ""))
-        except (KeyError, ValueError) as error:
-            raise RayUnavailable(f"Ray's answer on job {submission_id} has no known status: {error}") from error
+        return _job_info(submission_id, self._json(response))
+
+    def statuses(self) -> dict[str, JobInfo]:
+        """The status of every submitted job that Ray knows, by submission id; without those it says nonsense of."""
+        answer = self._json_value(self._send("GET", "/api/jobs/"))
+        if not isinstance(answer, list) or not all(isinstance(job, dict) for job in answer):
+            raise RayUnavailable("Ray's jobs API answered something else than a list of jobs")
+        found = {str(job["submission_id"]): job for job in answer if job.get("submission_id")}
+        return {name: _job_info(name, job) for name, job in found.items() if job.get("status") in set(JobStatus)}
 
     def stop(self, submission_id: str) -> None:
         """Asks Ray to stop the job and returns at once; a job that Ray does not know is stopped."""
@@ -97,7 +104,7 @@ class RayJobs:
                     raise RayUnavailable(f"Ray's jobs API answered {response.status_code} when asked for a log")
                 return end_of_log(response.iter_bytes(), max_bytes)
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._silence(error) from error
         except ValueError as error:
             raise RayUnavailable(f"Ray's answer is not the log of {submission_id}: {error}") from error
 
@@ -115,22 +122,26 @@ class RayJobs:
         try:
             return self._client.request(method, path, json=json)
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._silence(error) from error
 
-    def _unreachable(self, error: httpx.HTTPError) -> RayUnavailable:
-        return RayUnavailable(
+    def _silence(self, error: httpx.HTTPError) -> RayDoesNotAnswer:
+        return RayDoesNotAnswer(
             f"Ray's jobs API at {self._client.base_url} does not answer: {type(error).__name__}: {error}"
         )
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
-        self._raise_for_server_error(response)
-        try:
-            answer = response.json() if response.status_code < 400 else None
-        except ValueError:
-            answer = None
+        answer = self._json_value(response)
         if not isinstance(answer, dict):
             raise RayUnavailable(f"Ray's jobs API answered {response.status_code}: {_last_line(response)}")
         return answer
+
+    def _json_value(self, response: httpx.Response) -> Any:
+        """The answer as JSON; None where it is an error or no JSON."""
+        self._raise_for_server_error(response)
+        try:
+            return response.json() if response.status_code < 400 else None
+        except ValueError:
+            return None
 
     def _raise_for_server_error(self, response: httpx.Response) -> None:
         if response.status_code >= 500:
@@ -139,6 +150,13 @@ class RayJobs:
             raise RayUnavailable(
                 f"Ray's jobs API answered {response.status_code}: set NOISY_STUDENT_RAY_AUTH_TOKEN to Ray's token"
             )
+
+
+def _job_info(submission_id: str, answer: dict[str, Any]) -> JobInfo:
+    try:
+        return JobInfo(JobStatus(answer["status"]), str(answer.get("message") or ""))
+    except (KeyError, ValueError) as error:
+        raise RayUnavailable(f"Ray's answer on job {submission_id} has no known status: {error}") from error
 
 
 def _last_line(response: httpx.Response) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, artifact_store
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.run_config import EvaluationSettings, RunConfig, RunDatasets
 from service.search_space import searched_models, space_models
@@ -71,7 +71,8 @@ def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> 
 def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFacts], layout: ArtifactLayout) -> None:
     """No evaluation image is trained on, by content hash. Reads the hash files. Raises InvalidRequest."""
     ids = dataset_ids(datasets)
-    hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
+    with artifact_store():
+        hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
     for part, other in KEPT_APART:
         if part not in hashes or other not in hashes:
             continue

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
-from service.errors import Conflict
+from service.errors import Conflict, artifact_store
 from service.model_catalog import CatalogModel, load_catalog
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
@@ -49,7 +49,7 @@ from service.store.tables import DatasetRow
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView
-from workers.artifact_io import write_bytes
+from workers.artifact_io import delete_folder, write_bytes
 from workers.data.hashes import write_hashes
 
 _NOT_COMPARED = (
@@ -85,10 +85,16 @@ class RunCommands:
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer
         dataset_id = new_id("ds")
-        inspected = inspect_dataset(request, dataset_id)
-        if inspected.content_hashes is not None:
-            write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
-        write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
+        parts_uri = self._layout.list_parts(dataset_id)
+        try:
+            inspected = inspect_dataset(request, dataset_id, parts_uri)
+        except BaseException:
+            delete_folder(parts_uri)
+            raise
+        with artifact_store():
+            if inspected.content_hashes is not None:
+                write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
+            write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
             return dataset_view(insert_dataset(session, request, inspected, now))

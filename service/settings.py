@@ -26,13 +26,20 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
-    lease_seconds: float = Field(default=15.0, gt=0, description="A reconciler silent this long loses its runs.")
+    lease_seconds: float = Field(
+        default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
+    )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
     max_concurrent_stages: int | None = Field(
         default=None, ge=1, description="Stages on the cluster at once, of all runs; none: without a limit."
     )
     job_log_mib: float = Field(default=16.0, gt=0, description="Of each Ray job's log, how much of its end is kept.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
+
+    @property
+    def outside_timeout_seconds(self) -> float:
+        """How long the reconciler waits for one answer of Ray or of the artifact store: well within its lease."""
+        return self.lease_seconds / 3
 
     @model_validator(mode="after")
     def _fill_in_what_follows_from_others(self) -> Self:

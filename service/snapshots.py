@@ -33,7 +33,7 @@ class StageSnapshot:
     name: StageName
     state: StageState
     attempts: tuple[AttemptSnapshot, ...] = ()
-    """In order of their numbers, from 1 without gaps."""
+    """In order of their numbers, from 1 without gaps; of a stage that has succeeded, none."""
     attempts_before_retry: int = 0
     """Attempts up to this number were made before the user asked for a retry, and no longer count."""
 
@@ -47,6 +47,7 @@ class GenerationSnapshot:
     number: int
     state: GenerationState
     stages: tuple[StageSnapshot, ...]
+    """In order; of a generation that has succeeded, none."""
     promoted: bool | None = None
     """Whether its model may teach; None where no gate has judged it."""
     gate_reason: str | None = None
@@ -94,6 +95,8 @@ class Observed:
     failure: StageFailure | None = None
     progress: Progress | None = None
     """Of a running job: None before the stage has said anything."""
+    files_seen: bool = True
+    """Whether there was a look at its files: without one, nothing they lack says anything."""
 
 
 NOTHING_OBSERVED = Observed()

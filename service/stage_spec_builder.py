@@ -8,6 +8,7 @@ from service.artifact_layout import ArtifactLayout
 from service.model_catalog import CatalogModel, load_catalog
 from service.run_config import GenerationPlan, RunConfig
 from service.search_space import searched_models
+from workers.specs.hygiene import EvaluationImages
 from workers.specs.recipe import Recipe
 from workers.specs.stages import (
     AblateSpec,
@@ -131,6 +132,14 @@ class _Builder:
                 for dataset in (self._datasets.validation, self._datasets.test)
                 if dataset in self._inputs.hashed_datasets
             ),
+            evaluation_images=tuple(
+                EvaluationImages(
+                    manifest_uri=self._layout.manifest(dataset),
+                    perceptual_hashes_uri=self._layout.perceptual_hashes(dataset),
+                )
+                for dataset in self._judged_datasets()
+            ),
+            near_duplicate_distance=self._plan.selection.near_duplicate_distance,
         )
 
     def _select(self) -> SelectSpec:
@@ -145,6 +154,8 @@ class _Builder:
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
+            # Materialising decodes nothing and computes nothing that a GPU would help with.
+            pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0}),
         )
 
     def _train(self) -> TrainSpec:
@@ -251,6 +262,11 @@ class _Builder:
             labels_manifest_uri=self._unlabeled_manifest(),
             truth_manifest_uri=self._layout.manifest(self._datasets.pseudo_label_truth),
         )
+
+    def _judged_datasets(self) -> tuple[str, ...]:
+        """Those that models are judged by, each once."""
+        external = (each.dataset for each in self._inputs.config.evaluation.external)
+        return tuple(dict.fromkeys([self._datasets.validation, self._datasets.test, *external]))
 
     def _folder(self, stage: StageName) -> str:
         return self._layout.stage_folder(self._inputs.run_id, self._generation, stage)

@@ -1,28 +1,90 @@
 """Reads and writes artifacts at any pyarrow.fs URI: a local path, s3://, gs://. Writes are atomic."""
 
+import errno
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import IO, Any
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from pyarrow import fs
 
+_TEMPORARY_SUFFIX = ".tmp"
+_STORE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+_OBJECT_STORES = ("s3", "gs", "gcs")
+_GOOGLE_RETRIES = "retry_limit_seconds"
+_GOOGLE_RETRY_SECONDS = 20
+"""Google's own default is a quarter of an hour, also where there are no credentials."""
+
+
+def is_store_error(error: BaseException) -> bool:
+    """Whether the store is to blame, and not what was asked of it: a full disk, a read-only or broken file system."""
+    return isinstance(error, OSError) and error.errno in _STORE_ERRORS
+
 
 def join_uri(folder_uri: str, *names: str) -> str:
-    """`folder_uri` and the names below it, with single slashes."""
-    return "/".join([folder_uri.rstrip("/"), *(name.strip("/") for name in names)])
+    """`folder_uri` and the names below it, with single slashes. Options of the URI (`?region=...`) stay at its end."""
+    address, question, options = folder_uri.partition("?") if "://" in folder_uri else (folder_uri, "", "")
+    return "/".join([address.rstrip("/"), *(name.strip("/") for name in names)]) + question + options
+
+
+def name_of(uri: str) -> str:
+    """The last part of a URI, without its options."""
+    address = uri.partition("?")[0] if "://" in uri else uri
+    return address.rstrip("/").rpartition("/")[2]
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """The filesystem of `uri` and the path in it. A URI without a scheme is a local path."""
+    """The filesystem of `uri` and the path in it. A URI without a scheme is a local path.
+
+    An object store's filesystem is kept for all URIs with the same bucket and options: making one looks the bucket's
+    region up, and its connections are worth keeping. Raises ValueError for a scheme that is not known.
+    """
     if "://" not in uri:
         return _local_filesystem(), os.path.abspath(uri)
-    filesystem, path = fs.FileSystem.from_uri(uri)
-    return filesystem, path
+    parts = urlsplit(uri)
+    if parts.scheme not in _OBJECT_STORES:
+        filesystem, path = fs.FileSystem.from_uri(uri)
+        return filesystem, path
+    bucket = parts.netloc.rpartition("@")[2]
+    return _object_store(parts.scheme, parts.netloc, parts.query), f"{bucket}{unquote(parts.path)}".rstrip("/")
+
+
+@lru_cache(maxsize=64)
+def _object_store(scheme: str, authority: str, options: str) -> fs.FileSystem:
+    if scheme != "s3" and _GOOGLE_RETRIES not in parse_qs(options):
+        options = "&".join(filter(None, [options, f"{_GOOGLE_RETRIES}={_GOOGLE_RETRY_SECONDS}"]))
+    return fs.FileSystem.from_uri(urlunsplit((scheme, authority, "/", options, "")))[0]
+
+
+# A process that was forked, as a loader's may be, must not share its parent's connections.
+os.register_at_fork(after_in_child=_object_store.cache_clear)
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` is a path of this machine, mounted file systems included."""
+    return "://" not in uri or uri.startswith("file://")
 
 
 @lru_cache(maxsize=1)
 def _local_filesystem() -> fs.FileSystem:
     return fs.LocalFileSystem()
+
+
+def is_object_store(filesystem: fs.FileSystem) -> bool:
+    """Whether files come to be there as a whole, when their writer closes them; there is no cheap rename, no folder."""
+    return filesystem.type_name in _OBJECT_STORES
+
+
+def ray_storage(folder_uri: str) -> dict[str, Any]:
+    """The part of a RunConfig of Ray Train or Tune that says where it keeps its files: in a folder of ours.
+
+    Ray is given our filesystem of an object store, which it would open without the options of the URI.
+    """
+    filesystem, path = open_filesystem(folder_uri)
+    return {"storage_path": path} | ({"storage_filesystem": filesystem} if is_object_store(filesystem) else {})
 
 
 def exists(uri: str) -> bool:
@@ -54,14 +116,30 @@ def read_bytes_if_there(uri: str) -> bytes | None:
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file as a whole or not at all: a temporary name beside it, then a rename."""
+    """Writes a file as a whole or not at all: a temporary name beside it, then a rename.
+
+    In an object store an upload is the file only once it is complete, and a rename would be a copy.
+    """
     filesystem, path = open_filesystem(uri)
-    folder = path.rpartition("/")[0]
-    filesystem.create_dir(folder, recursive=True)
+    if is_object_store(filesystem):
+        with filesystem.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    with writing(uri) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[IO[bytes]]:
+    """A stream whose file is there, whole, once the `with` block has ended; not at all where it raises."""
+    filesystem, path = open_filesystem(uri)
+    if not is_object_store(filesystem):
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+    # Also in an object store: a stream that is closed in the midst of an error would be there as it is.
     temporary = temporary_path(path)
     try:
         with filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
+            yield stream
         filesystem.move(temporary, path)
     except BaseException:
         delete_if_there(filesystem, temporary)
@@ -71,7 +149,27 @@ def write_bytes(uri: str, data: bytes) -> None:
 def temporary_path(path: str) -> str:
     """A name beside `path` that no reader looks at (it begins with a dot) and no other writer uses."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}.tmp"
+    return f"{folder}/.{name}.{uuid.uuid4().hex[:12]}{_TEMPORARY_SUFFIX}"
+
+
+def delete_temporaries(folder_uri: str) -> int:
+    """Deletes what killed writers have left directly in a folder, and says how many files that were.
+
+    A writer that is still at it fails when it renames: only for folders whose other writers may fail.
+    """
+    filesystem, path = open_filesystem(folder_uri)
+    left = [name for name in list_files(folder_uri) if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX)]
+    for name in left:
+        delete_if_there(filesystem, f"{path.rstrip('/')}/{name}")
+    return len(left)
+
+
+def delete_folder(folder_uri: str) -> None:
+    """Deletes a folder, which need not be there, with all that is in it."""
+    filesystem, path = open_filesystem(folder_uri)
+    filesystem.delete_dir_contents(path, missing_dir_ok=True)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
 
 
 def delete_if_there(filesystem: fs.FileSystem, path: str) -> None:

@@ -5,13 +5,14 @@ import time
 _ENTERED_AT = time.time()  # before the imports, which take seconds and count as set-up
 
 import importlib  # noqa: E402
+import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
-from workers.artifact_io import join_uri, read_bytes, write_bytes  # noqa: E402
+from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
@@ -27,6 +28,9 @@ from workers.stage_reporter import Paused, StageError, StageReporter, Superseded
 
 logger = logging.getLogger("workers.entrypoint")
 
+CANNOT_WRITE = 3
+"""Exit code of a stage that could leave neither a result nor a failure."""
+
 STAGES: dict[StageName, tuple[str, str]] = {
     "train": ("workers.training.stage", "run_train"),
     "label": ("workers.labeling.stage", "run_label"),
@@ -37,17 +41,22 @@ STAGES: dict[StageName, tuple[str, str]] = {
 }
 _NODE_DIED = "The actor died because its node has died"
 """How ray.exceptions.ActorDiedError tells it: the exception has no field for it."""
-STAGES_WITHOUT_RAY: frozenset[StageName] = frozenset({"select"})
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused and said so, 2 if its attempt is over."""
+    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused, 2 if there was nothing for it to do.
+
+    That is so where a later attempt owns the folder, and where this attempt is over: a submit that reaches Ray late,
+    when the job has come and gone, starts it once more, and Ray cannot stop a job that has not begun.
+    """
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
-        # Whatever kept the job waiting, its attempt may be over, or its run paused, before it begins.
         reporter.check_still_ours()
+        if _has_ended_before(spec):
+            logger.warning("stopping: attempt %d has ended before", spec.attempt)
+            return 2
         reporter.pause_if_asked()
         result = _run_stage(spec, reporter)
         reporter.check_still_ours()
@@ -57,10 +66,26 @@ def run(spec_uri: str, entered_at: float) -> int:
     except Exception as error:
         traceback.print_exc()
         failure = StageFailure(attempt=spec.attempt, reason=reason_of(error), message=message_of(error))
-        write_bytes(join_uri(spec.folder_uri, FAILURE_FILE), failure.model_dump_json().encode())
-        return 1
-    write_bytes(join_uri(spec.folder_uri, RESULT_FILE), result.model_dump_json().encode())
-    return 0
+        return 1 if _write_last(spec, FAILURE_FILE, failure) else CANNOT_WRITE
+    return 0 if _write_last(spec, RESULT_FILE, result) else CANNOT_WRITE
+
+
+def _has_ended_before(spec: AnyStageSpec) -> bool:
+    for name in (RESULT_FILE, FAILURE_FILE):
+        data = read_bytes_if_there(join_uri(spec.folder_uri, name))
+        if data is not None and json.loads(data).get("attempt") == spec.attempt:
+            return True
+    return False
+
+
+def _write_last(spec: AnyStageSpec, name: str, outcome: StageResult | StageFailure) -> bool:
+    """Whether it could be written: on a full disk, the job's log is all that is left to say why."""
+    try:
+        write_bytes(join_uri(spec.folder_uri, name), outcome.model_dump_json().encode())
+    except OSError as error:
+        logger.error("%s cannot be written: %s", name, error)
+        return False
+    return True
 
 
 def reason_of(error: BaseException) -> FailureReason:
@@ -77,6 +102,8 @@ def reason_of(error: BaseException) -> FailureReason:
             return FailureReason.NODE_LOST
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
+        if is_store_error(cause):
+            return FailureReason.ARTIFACT_STORE
     return FailureReason.STAGE_ERROR
 
 
@@ -102,7 +129,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
-    if spec.stage not in STAGES_WITHOUT_RAY:
+    if _needs_ray(spec):
         import ray
 
         ray.init(log_to_driver=True, logging_level=logging.WARNING)
@@ -110,6 +137,10 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)
+
+
+def _needs_ray(spec: AnyStageSpec) -> bool:
+    return spec.stage != "select" or spec.settings.materialize is not None
 
 
 def main() -> None:

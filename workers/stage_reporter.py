@@ -4,11 +4,10 @@ import json
 import time
 from collections.abc import Callable
 
-from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
 from workers.specs.stages import (
     PROGRESS_FILE,
-    SPEC_FILE,
-    STAGE_SPEC,
+    SPECS_FOLDER,
     FailureReason,
     Progress,
     ProgressUnit,
@@ -16,6 +15,7 @@ from workers.specs.stages import (
     StageSpec,
     StageTiming,
     Waiting,
+    attempt_of_spec,
     control_name,
     metrics_name,
 )
@@ -112,6 +112,13 @@ class StageReporter:
         if self.pause_requested():
             raise Paused(f"paused at {self._done} of {self._total} {self._unit}")
 
+    def still_alive(self) -> None:
+        """What work without a counter calls now and then, as it advances; raises Superseded as `update` does."""
+        self._advanced_at = self._clock()
+        if self._clock() - self._written_at >= self._interval_seconds:
+            self.check_still_ours()
+            self._write()
+
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
         row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
@@ -121,10 +128,14 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where spec.json names another attempt than this one, or is gone, or this one is over."""
-        data = read_bytes_if_there(join_uri(self._spec.folder_uri, SPEC_FILE))
-        if data is None or STAGE_SPEC.validate_json(data).attempt != self._spec.attempt:
-            raise Superseded(f"attempt {self._spec.attempt} no longer owns {self._spec.folder_uri}")
+        """Raises Superseded where a later attempt than this one has a spec, or this one is over.
+
+        Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
+        """
+        names = list_files(join_uri(self._spec.folder_uri, SPECS_FOLDER))
+        latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
+        if latest > self._spec.attempt:
+            raise Superseded(f"attempt {latest} owns {self._spec.folder_uri}, and no longer {self._spec.attempt}")
         control = self._read_control()
         if control is not None and control.command == "stop":
             raise Superseded(f"attempt {self._spec.attempt} of {self._spec.folder_uri} is over")

@@ -10,21 +10,22 @@ from rich.table import Table
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
 from service.views import DatasetView
+from workers.artifact_io import name_of
 
 datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")
 
 
 @datasets.command("add")
 def add(
-    uri: Annotated[str, typer.Argument(help="A Parquet or tar file or a folder: a path, s3://..., gs://...")],
+    uri: Annotated[str, typer.Argument(help="A folder, a Parquet or tar file, or a list: a path, s3://...")],
     role: Annotated[str, typer.Option(help="labeled, unlabeled or evaluation.")],
     name: Annotated[str, typer.Option(help="For people to read; the last part of the URI by default.")] = "",
     format: Annotated[
-        str | None, typer.Option(help="parquet, image_folder or webdataset; found out by default.")
+        str | None, typer.Option(help="parquet, image_folder, webdataset or uri_list; found out by default.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
-    key_column: Annotated[str | None, typer.Option(help="Parquet only.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
+    key_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names in index order, between commas.")] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -32,7 +33,7 @@ def add(
 ) -> None:
     """Register a dataset. Nothing is copied: the files must stay as they are."""
     request = {
-        "name": name or uri.rstrip("/").rpartition("/")[2],
+        "name": name or name_of(uri),
         "role": role,
         # The API may run in another folder.
         "uri": uri if "://" in uri else str(Path(uri).expanduser().absolute()),

@@ -2,22 +2,28 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 
 import httpx
-import psutil
+
+from api.cli.process_family import kill_marked, stop_tree
 
 _START_TIMEOUT_SECONDS = 90.0
-_STOP_TIMEOUT_SECONDS = 15.0
 _OBJECT_STORE_BYTES = 512 << 20
+_SHORT_LIFE_SECONDS = 20.0
+"""A Ray head takes some six seconds to start: one that ends sooner than this has hardly begun."""
+_SHORT_LIVES = 3
+"""So many in a row are no accident."""
+_MARK = "NOISY_STUDENT_STACK_PART"
+"""Inherited by all descendants of the Ray head, so that they are found when the head itself is gone."""
 _RAY_PORT_OPTIONS = (
     "--port",
     "--dashboard-port",
@@ -39,11 +45,17 @@ class LocalStack:
     """Starts a private Ray head, the API and the reconciler, and stops what it started.
 
     A context manager. All ports are free ones on loopback but for the API's; nothing of another Ray on the machine
-    is touched (`ray stop` would end that one too). Logs go to `home/logs`.
+    is touched (`ray stop` would end that one too). Logs go to `home/logs`. `settings` are environment variables for
+    API and reconciler, in the place of this stack's own.
     """
 
     def __init__(
-        self, home: Path, api_port: int = 0, num_cpus: int | None = None, announce: Callable[[str], None] = print
+        self,
+        home: Path,
+        api_port: int = 0,
+        num_cpus: int | None = None,
+        announce: Callable[[str], None] = print,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
         ports = free_ports(len(_RAY_PORT_OPTIONS) + 1)
@@ -52,8 +64,11 @@ class LocalStack:
         self.dashboard_url = f"http://127.0.0.1:{self._ray_ports['--dashboard-port']}"
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._announce = announce
+        self.settings = dict(settings or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._logs = ExitStack()
+        self._mark = uuid.uuid4().hex
+        self._ray_started_at = 0.0
+        self._short_lives = 0
 
     def __enter__(self) -> "LocalStack":
         try:
@@ -79,6 +94,7 @@ class LocalStack:
 
     def start_ray(self) -> None:
         """Starts the Ray head on this stack's ports."""
+        self._ray_started_at = time.monotonic()
         options = [str(item) for pair in self._ray_ports.items() for item in pair]
         self._spawn(
             "ray",
@@ -88,15 +104,16 @@ class LocalStack:
                 *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
                 *("--include-log-monitor", "false"),
             ],
+            {_MARK: self._mark},
         )
 
     def start_api(self) -> None:
         """Starts the API."""
-        self._spawn("api", [sys.executable, "-m", "api"])
+        self._spawn("api", [sys.executable, "-m", "api"], self.settings)
 
     def start_reconciler(self) -> None:
         """Starts the reconciler."""
-        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"])
+        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self.settings)
 
     def wait_for_api(self) -> None:
         """Returns when the API answers. Raises StackError where it does not."""
@@ -107,23 +124,30 @@ class LocalStack:
         return self._children[name].pid
 
     def supervise(self) -> None:
-        """Restarts the API or the reconciler should one die; returns when Ray has. Call it every second or so."""
-        restart = {"api": self.start_api, "reconciler": self.start_reconciler}
+        """Restarts what has died. Call it every second or so. Raises StackError for a Ray head that cannot live."""
+        restart = {"ray": self._restart_ray, "api": self.start_api, "reconciler": self.start_reconciler}
         for name, start in restart.items():
             code = self._children[name].poll()
             if code is not None:
                 self._announce(f"the {name} ended with code {code}; starting it again (log: {self._log_path(name)})")
                 start()
-        if self._children["ray"].poll() is not None:
-            raise StackError(f"the Ray head ended; read {self._log_path('ray')}")
+
+    def _restart_ray(self) -> None:
+        short = time.monotonic() - self._ray_started_at < _SHORT_LIFE_SECONDS
+        self._short_lives = self._short_lives + 1 if short else 0
+        if self._short_lives >= _SHORT_LIVES:
+            raise StackError(f"the Ray head ends as soon as it is started; read {self._log_path('ray')}")
+        # Drivers and workers outlive their head for a while, and would hold on to its CPUs and ports.
+        kill_marked(_MARK, self._mark)
+        self.start_ray()
 
     def stop(self) -> None:
         """Stops what this stack started, and nothing else: reconciler, API, then Ray with all its processes."""
         for name in ("reconciler", "api", "ray"):
             child = self._children.pop(name, None)
             if child is not None:
-                _stop_tree(child)
-        self._logs.close()
+                stop_tree(child)
+        kill_marked(_MARK, self._mark)
 
     def environment(self) -> dict[str, str]:
         """What the children are told, on top of this process's environment."""
@@ -140,17 +164,17 @@ class LocalStack:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _spawn(self, name: str, command: list[str]) -> None:
-        log = self._logs.enter_context(self._log_path(name).open("ab"))
-        self._children[name] = subprocess.Popen(
-            command,
-            env={**os.environ, **self.environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C reaches us alone; we stop them in order.
-            start_new_session=True,
-        )
+    def _spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+        with self._log_path(name).open("ab") as log:
+            self._children[name] = subprocess.Popen(
+                command,
+                env={**os.environ, **self.environment(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches us alone; we stop them in order.
+                start_new_session=True,
+            )
 
     def _wait_for(self, what: str, url: str, name: str) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
@@ -187,21 +211,3 @@ def _executable(name: str) -> str:
     if found is None:
         raise StackError(f"the command {name!r} is not installed beside {sys.executable}")
     return found
-
-
-def _stop_tree(child: "subprocess.Popen[bytes]") -> None:
-    """Ends a child and all that descend from it: asks first, then kills what is left."""
-    try:
-        family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        family = []
-    if child.poll() is None:
-        child.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=_STOP_TIMEOUT_SECONDS)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=5)
-    child.wait(timeout=5)

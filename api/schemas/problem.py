@@ -40,7 +40,7 @@ _EXAMPLES = {
         "student_recipe.noise.dropout: Input should be less than 1",
         [FieldError(field="student_recipe.noise.dropout", message="Input should be less than 1")],
     ),
-    503: ("ray-unavailable", "Ray's jobs API does not answer", []),
+    503: ("database-unavailable", "the database does not answer; the service's log says why", []),
 }
 
 
@@ -61,4 +61,7 @@ def _documented(status: int) -> dict[str, Any]:
         type=problem_type(slug), title=title, status=status, detail=detail, instance="/runs", errors=errors
     )
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example.model_dump()}
-    return {"description": title, "content": {PROBLEM_MEDIA_TYPE: content}}
+    documented: dict[str, Any] = {"description": title, "content": {PROBLEM_MEDIA_TYPE: content}}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        documented["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return documented

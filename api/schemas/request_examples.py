@@ -18,6 +18,17 @@ DATASET_REQUESTS: dict[str, Any] = {
         "summary": "Unlabeled images in tar files (WebDataset)",
         "value": {"name": "web pictures", "role": "unlabeled", "uri": "s3://pictures/web", "format": "webdataset"},
     },
+    "uri_list": {
+        "summary": "A list of URIs with labels",
+        "value": {
+            "name": "chosen pictures",
+            "role": "labeled",
+            "uri": "s3://pictures/chosen.csv",
+            "format": "uri_list",
+            "image_column": "url",
+            "label_column": "class",
+        },
+    },
     "image_folder": {
         "summary": "An evaluation set in class folders",
         "value": {"name": "digits, test", "role": "evaluation", "uri": "/data/digits/test", "format": "image_folder"},
@@ -69,7 +80,11 @@ RUN_CONFIGS: dict[str, Any] = {
                 "noise": {"rand_augment": {"n": 2, "m": 12}, "dropout": 0.5, "drop_path": 0.2},
                 "unlabeled_ratio": 14,
             },
-            "selection": {"min_confidence": 0.3, "max_per_class": 130000},
+            "selection": {
+                "min_confidence": 0.3,
+                "max_per_class": 130000,
+                "materialize": {"rows_per_shard": 10000},
+            },
             "resources": {
                 "train": {"num_workers": 8, "cpus_per_worker": 8, "gpus_per_worker": 1, "loader_processes": 8},
                 "label": {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8, "gpus_per_actor": 1},

@@ -6,7 +6,7 @@ from math import ceil
 
 from service.dataset_inspection.location import FoundFile, Location
 from service.errors import InvalidRequest
-from workers.artifact_io import open_filesystem
+from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import ShardReadError
 from workers.specs.datasets import DatasetFormat, DatasetRole, Shard
 
@@ -25,7 +25,7 @@ class ImageFolderSource:
     label_field: str = "uri"
 
     def row_name(self, shard_index: int, row: int) -> str:
-        return f"{self.shards[shard_index].uri}/{self.shards[shard_index].members[row]}"
+        return join_uri(self.shards[shard_index].uri, self.shards[shard_index].members[row])
 
     def label_names(self, shard_index: int) -> list[str | None]:
         return [member.partition("/")[0] for member in self.shards[shard_index].members]

@@ -1,14 +1,16 @@
-"""Looks at a dataset before it is registered; writes nothing."""
+"""Looks at a dataset before it is registered; writes nothing but the parts of a list of URIs."""
 
 from dataclasses import dataclass
 
 from service.dataset_inspection.classes import check_classes, count_classes
 from service.dataset_inspection.image_folder_source import FOLDER_IMAGE_SUFFIXES, open_image_folder_source
+from service.dataset_inspection.list_files import LIST_SUFFIXES
 from service.dataset_inspection.location import FoundFile, Location, locate
 from service.dataset_inspection.parquet_source import PARQUET_SUFFIXES, ParquetSource, open_parquet_source
 from service.dataset_inspection.request import DatasetRequest
 from service.dataset_inspection.sampling import decode_sample, hash_images
 from service.dataset_inspection.source import Source
+from service.dataset_inspection.uri_list_source import open_uri_list_source
 from service.dataset_inspection.webdataset_source import TAR_SUFFIXES, open_webdataset_source
 from service.errors import InvalidRequest
 from workers.data.errors import ShardReadError
@@ -18,6 +20,7 @@ _SUFFIXES: dict[DatasetFormat, frozenset[str]] = {
     "parquet": PARQUET_SUFFIXES,
     "webdataset": TAR_SUFFIXES,
     "image_folder": FOLDER_IMAGE_SUFFIXES,
+    "uri_list": LIST_SUFFIXES,
 }
 
 
@@ -42,21 +45,25 @@ class InspectedDataset:
     sampled_bad: int
 
 
-def inspect_dataset(request: DatasetRequest, dataset_id: str, hash_limit: HashLimit | None = None) -> InspectedDataset:
+def inspect_dataset(
+    request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit | None = None
+) -> InspectedDataset:
     """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes every image up to a limit.
+
+    `parts_uri` is a folder for the parts of a list of URIs, the caller's to delete where the dataset is refused.
 
     Raises InvalidRequest with the field of the request, and the file and row in the message, for a dataset that
     cannot be worked with.
     """
     _check_request(request)
     try:
-        return _inspect(request, dataset_id, hash_limit or HashLimit())
+        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit())
     except ShardReadError as error:
         raise InvalidRequest("uri", str(error)) from error
 
 
-def _inspect(request: DatasetRequest, dataset_id: str, hash_limit: HashLimit) -> InspectedDataset:
-    source = _open_source(request)
+def _inspect(request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit) -> InspectedDataset:
+    source = _open_source(request, parts_uri)
     rows = sum(shard.rows for shard in source.shards)
     if rows == 0:
         raise InvalidRequest("uri", f"{source.shards[0].uri}: no images, in {len(source.shards)} file(s)")
@@ -77,12 +84,14 @@ def _check_request(request: DatasetRequest) -> None:
         check_classes(request.classes)
 
 
-def _open_source(request: DatasetRequest) -> Source:
+def _open_source(request: DatasetRequest, parts_uri: str) -> Source:
     location = locate(request.uri)
     dataset_format = request.format or _guess_format(location)
     files = _files_of(location, dataset_format)
     if dataset_format == "parquet":
         return open_parquet_source(request, location, files)
+    if dataset_format == "uri_list":
+        return open_uri_list_source(request, location, files, parts_uri)
     for field in ("image_column", "label_column", "key_column"):
         if getattr(request, field) is not None:
             raise InvalidRequest(field, f"{location.uri} is of the format {dataset_format}, which has no columns")
@@ -92,10 +101,13 @@ def _open_source(request: DatasetRequest) -> Source:
 
 
 def _guess_format(location: Location) -> DatasetFormat:
+    if location.is_file and _suffix(location, location.files[0]) in LIST_SUFFIXES - PARQUET_SUFFIXES:
+        return "uri_list"
     found: dict[DatasetFormat, int] = {}
     for file in location.files:
         for dataset_format, suffixes in _SUFFIXES.items():
-            if _suffix(location, file) in suffixes:
+            # A folder of images often has tables and texts beside them: lists in a folder must be called so.
+            if dataset_format != "uri_list" and _suffix(location, file) in suffixes:
                 found[dataset_format] = found.get(dataset_format, 0) + 1
     if not found:
         known = ", ".join(sorted(f".{suffix}" for suffixes in _SUFFIXES.values() for suffix in suffixes))

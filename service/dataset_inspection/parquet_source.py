@@ -16,7 +16,7 @@ from workers.specs.datasets import DatasetFormat, Shard
 PARQUET_SUFFIXES = frozenset({"parquet"})
 
 _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "data", "content")
-_LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "cls", "y")
+LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "cls", "y")
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
 
 
@@ -103,11 +103,12 @@ def _guess_image_column(footer: _Footer) -> str:
     if len(fitting) == 1:
         return str(fitting[0])
     problem = f"columns {', '.join(fitting)} could all hold images" if fitting else "no column holds images"
-    raise InvalidRequest("image_column", f"{footer.uri}: {problem} ({_IMAGE_TYPES}); {_columns(footer)}")
+    hint = "" if fitting else "; where it lists URIs of images, say so with the format uri_list"
+    raise InvalidRequest("image_column", f"{footer.uri}: {problem} ({_IMAGE_TYPES}); {_columns(footer)}{hint}")
 
 
 def _guess_label_column(footer: _Footer) -> str:
-    for name in _LABEL_NAMES:
+    for name in LABEL_NAMES:
         if name in footer.schema.names:
             return name
     alike = [name for name in footer.schema.names if name.startswith("label")]

@@ -22,6 +22,7 @@ class DatasetRequest(Frozen):
                     "label_column": "label",
                 },
                 {"name": "web pictures", "role": "unlabeled", "uri": "/data/web-pictures"},
+                {"name": "crawl", "role": "unlabeled", "uri": "s3://pictures/crawl.csv", "format": "uri_list"},
             ]
         }
     )
@@ -32,28 +33,30 @@ class DatasetRequest(Frozen):
     )
     uri: str = Field(
         min_length=1,
-        description="A folder, or one Parquet or tar file: a path on the service's machine (which the Ray nodes must "
-        "share), or an s3:// or gs:// URI. Folders are read with all their sub-folders; hidden files are passed over.",
+        description="A folder, or one Parquet file, tar file or list of URIs: a path on the service's machine (which "
+        "the Ray nodes must share), or an s3:// or gs:// URI. Folders are read with all their sub-folders; hidden "
+        "files are passed over.",
     )
     format: DatasetFormat | None = Field(
         default=None,
         description="Null: by the files found. parquet: one image a row. image_folder: the first folder level names "
-        "the class, where there are labels. webdataset: tar files, the label in .cls files.",
+        "the class, where there are labels. webdataset: tar files, the label in .cls files. uri_list: files that list "
+        "images by URI, absolute or relative to the list: text (.txt, one a line), .csv, .tsv, .jsonl or Parquet.",
     )
     image_column: str | None = Field(
         default=None,
-        description="Parquet only: a binary column of encoded images, or a struct column with a `bytes` field. "
-        "Null: guessed by name (`image`, `bytes`, ...), or the only column of that type.",
+        description="Parquet: a binary column of encoded images, or a struct column with a `bytes` field. uri_list: "
+        "the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only fitting one.",
     )
     label_column: str | None = Field(
         default=None,
-        description="Parquet only: integers or strings; the class name is the value as text. Null: guessed by name "
-        "(`label`, `class`, ...). Unlabeled datasets: ignored.",
+        description="Parquet and uri_list: integers or strings; the class name is the value as text. Null: guessed by "
+        "name (`label`, `class`, ...). Unlabeled datasets: ignored.",
     )
     key_column: str | None = Field(
         default=None,
-        description="Parquet only: integers or strings that name the images. Null: guessed by name (`key`, `id`, "
-        "...); without such a column keys are FILE:ROW.",
+        description="Parquet and uri_list: integers or strings that name the images. Null: in Parquet guessed by name "
+        "(`key`, `id`, ...), without such a column FILE:ROW; in a list the URI as it is written there.",
     )
     classes: tuple[str, ...] | None = Field(
         default=None,

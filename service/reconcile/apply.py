@@ -1,7 +1,8 @@
-"""Carries out what was decided. Every change on record is fenced by the run's lease; no network call is made in it."""
+"""Carries out what was decided. Every change on record is fenced by the lease; no network call is made in one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -22,7 +23,8 @@ from service.actions import (
 )
 from service.artifact_layout import ArtifactLayout
 from service.ray_jobs import JobRejected, RayJobs
-from service.reconcile.lease import LeaseBook
+from service.reconcile.artifact_calls import ArtifactCalls
+from service.reconcile.lease import ReconcilerLease
 from service.reconcile.promotion import judge_promotion
 from service.settings import Settings
 from service.stage_devices import devices_of
@@ -51,18 +53,20 @@ class Applier:
         database: Database,
         settings: Settings,
         ray_jobs: RayJobs,
-        leases: LeaseBook,
+        lease: ReconcilerLease,
+        artifact_calls: ArtifactCalls,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._settings = settings
         self._layout = ArtifactLayout(settings.artifact_root)
         self._ray_jobs = ray_jobs
-        self._leases = leases
+        self._lease = lease
+        self._artifact_calls = artifact_calls
         self._clock = clock
 
-    def apply(self, run_id: str, token: str, action: Action) -> None:
-        """Does it. RayUnavailable from a submit or a stop leaves the record as it was: it is decided again."""
+    def apply(self, run_id: str, token: int, action: Action) -> None:
+        """Does it. RayUnavailable and ArtifactStoreUnavailable leave the record as it was: it is decided again."""
         match action:
             case CreateAttempt():
                 self._create_attempt(run_id, token, action)
@@ -88,12 +92,12 @@ class Applier:
                 self._end_run(run_id, token, action)
 
     @contextmanager
-    def _fenced(self, run_id: str, token: str) -> Iterator[tuple[Session, float]]:
+    def _fenced(self, run_id: str, token: int) -> Iterator[tuple[Session, float]]:
         now = self._clock()
         with fenced_write(self._database, run_id, token, now) as session:
             yield session, now
 
-    def _create_attempt(self, run_id: str, token: str, action: CreateAttempt) -> None:
+    def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
         with self._fenced(run_id, token) as (session, now):
             _start(session, run_id, action.generation, action.stage)
             resources, plan = load_config(session, run_id).resources, load_plans(session, run_id)[action.generation]
@@ -110,21 +114,19 @@ class Applier:
                 )
             )
 
-    def _submit(self, run_id: str, token: str, action: SubmitAttempt) -> None:
+    def _submit(self, run_id: str, token: int, action: SubmitAttempt) -> None:
         where = (run_id, action.generation, action.stage)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
         spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
-        # A reconciler that slept through its lease must not overwrite the spec of a later attempt.
-        self._leases.renew(run_id)
-        write_bytes(self._layout.spec(*where), spec.model_dump_json().encode())
+        spec_uri = self._layout.spec(*where, action.attempt)
+        # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
+        # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.
+        self._lease.renew()
+        self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
+        job_id = submission_id(*where, action.attempt)
         try:
-            self._ray_jobs.submit(
-                submission_id(*where, action.attempt),
-                self._settings.python_executable,
-                self._layout.spec(*where),
-                _metadata(run_id, action),
-            )
+            self._ray_jobs.submit(job_id, self._settings.python_executable, spec_uri, _metadata(run_id, action))
         except JobRejected as error:
             reason = FailureReason.SUBMIT_FAILED
             ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")
@@ -132,13 +134,13 @@ class Applier:
             return
         self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
 
-    def _mark_submitted(self, run_id: str, token: str, generation: int, stage: StageName, attempt: int) -> None:
+    def _mark_submitted(self, run_id: str, token: int, generation: int, stage: StageName, attempt: int) -> None:
         job_id = submission_id(run_id, generation, stage, attempt)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(session, job_id, AttemptState.SUBMITTED, submitted_at=now)
             add_event(session, run_id, now, "attempt_submitted", f"Ray job {job_id}", generation, stage, attempt)
 
-    def _request_pause(self, run_id: str, token: str, action: RequestPause) -> None:
+    def _request_pause(self, run_id: str, token: int, action: RequestPause) -> None:
         where = (run_id, action.generation, action.stage)
         self._tell_stage(*where, action.attempt, StageControl(command="pause"))
         with self._fenced(run_id, token) as (session, now):
@@ -146,9 +148,10 @@ class Applier:
             session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(pause_requested_at=now))
 
     def _tell_stage(self, run_id: str, generation: int, stage: StageName, attempt: int, control: StageControl) -> None:
-        write_bytes(self._layout.control(run_id, generation, stage, attempt), control.model_dump_json().encode())
+        uri = self._layout.control(run_id, generation, stage, attempt)
+        self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
 
-    def _begin_stopping(self, run_id: str, token: str, action: BeginStopping) -> None:
+    def _begin_stopping(self, run_id: str, token: int, action: BeginStopping) -> None:
         with self._fenced(run_id, token) as (session, _):
             set_attempt_state(
                 session,
@@ -158,7 +161,7 @@ class Applier:
                 failure_message=action.message,
             )
 
-    def _stop_job(self, run_id: str, token: str, action: StopJob) -> None:
+    def _stop_job(self, run_id: str, token: int, action: StopJob) -> None:
         where = (run_id, action.generation, action.stage)
         job_id = submission_id(*where, action.attempt)
         try:
@@ -169,7 +172,7 @@ class Applier:
         with self._fenced(run_id, token) as (session, now):
             session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now))
 
-    def _end_attempt(self, run_id: str, token: str, action: EndAttempt) -> None:
+    def _end_attempt(self, run_id: str, token: int, action: EndAttempt) -> None:
         job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
         state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
@@ -187,7 +190,7 @@ class Applier:
                 session, run_id, now, f"attempt_{state}", message, action.generation, action.stage, action.attempt
             )
 
-    def _finish_stage(self, run_id: str, token: str, action: FinishStage) -> None:
+    def _finish_stage(self, run_id: str, token: int, action: FinishStage) -> None:
         where = (run_id, action.generation, action.stage)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(
@@ -207,19 +210,18 @@ class Applier:
             _make_next_stage_ready(session, run_id, now)
             add_event(session, run_id, now, "stage_succeeded", "", action.generation, action.stage, action.attempt)
 
-    def _finish_generation(self, run_id: str, token: str, action: FinishGeneration) -> None:
+    def _finish_generation(self, run_id: str, token: int, action: FinishGeneration) -> None:
         with self._fenced(run_id, token) as (session, now):
             set_generation_state(session, run_id, action.generation, GenerationState.SUCCEEDED)
             add_event(session, run_id, now, "generation_succeeded", "", action.generation)
             judge_promotion(session, run_id, action.generation, now)
 
-    def _pause_run(self, run_id: str, token: str) -> None:
+    def _pause_run(self, run_id: str, token: int) -> None:
         with self._fenced(run_id, token) as (session, now):
-            set_run_state(session, run_id, RunState.PAUSED, lease_token=None, lease_expires_at=None)
+            set_run_state(session, run_id, RunState.PAUSED)
             add_event(session, run_id, now, "run_paused", "nothing of it is on the cluster")
-        self._leases.forget(run_id)
 
-    def _end_run(self, run_id: str, token: str, action: EndRun) -> None:
+    def _end_run(self, run_id: str, token: int, action: EndRun) -> None:
         with self._fenced(run_id, token) as (session, now):
             set_run_state(
                 session,
@@ -227,15 +229,12 @@ class Applier:
                 action.state,
                 state_reason=action.reason,
                 finished_at=now,
-                lease_token=None,
-                lease_expires_at=None,
             )
             if action.generation is not None and action.stage is not None:
                 stage_state, generation_state = _END_STATES[action.state]
                 set_stage_state(session, run_id, action.generation, action.stage, stage_state)
                 set_generation_state(session, run_id, action.generation, generation_state)
             add_event(session, run_id, now, f"run_{action.state}", action.reason or "", action.generation, action.stage)
-        self._leases.forget(run_id)
 
 
 _ATTEMPT_ENDS = {FailureReason.CANCELLED: AttemptState.CANCELLED, FailureReason.PAUSED: AttemptState.PAUSED}

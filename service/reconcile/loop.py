@@ -1,102 +1,162 @@
-"""The reconciler's loop: for every active run, look, decide, act, until there is nothing to do but wait."""
+"""The reconciler's loop: for all active runs, look, decide, act, until there is nothing to do but wait."""
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from service.actions import Action, FinishStage
+from service.actions import Action, FinishStage, StopJob, SubmitAttempt
 from service.artifact_layout import ArtifactLayout
 from service.decide import decide
-from service.errors import RayUnavailable
+from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import RayJobs
 from service.reconcile.admission import Admission
 from service.reconcile.apply import Applier
-from service.reconcile.lease import LeaseBook
-from service.reconcile.observe import Observer
+from service.reconcile.artifact_calls import ArtifactCalls
+from service.reconcile.lease import ReconcilerLease
+from service.reconcile.observe import Look, Observer
+from service.reconcile.stage_files import files_of
+from service.reconcile.waits import WaitReason, Waits
 from service.settings import Settings
-from service.snapshots import JobStatus
+from service.snapshots import RunSnapshot
 from service.store.database import Database
-from service.store.leases import LeaseLost
-from service.store.run_store import active_run_ids, load_snapshot
+from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock
+from service.store.run_store import add_event, load_active_runs
 from service.store.transitions import TransitionRefused
 
 logger = logging.getLogger("service.reconcile")
 
 MAX_ROUNDS = 20
-"""Rounds of one run in one tick, far more than any run has to do: the other runs get their turn whatever happens."""
+"""Rounds in one tick, far more than any run has to do: new runs get their turn whatever happens."""
+_NEEDS_RAY = (SubmitAttempt, StopJob)
 
 
 class Reconciler:
-    """Several may work on one database: each run is looked after by whoever holds its lease."""
+    """Several may stand by one database: the one that holds the lease works. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        ray_jobs: RayJobs,
+        clock: Callable[[], float],
+        lease_clock: DatabaseClock = database_clock,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._leases = LeaseBook(database, settings.lease_seconds, clock)
-        self._observer = Observer(ArtifactLayout(settings.artifact_root), ray_jobs)
+        self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
+        self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
+        layout = ArtifactLayout(settings.artifact_root)
+        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), ray_jobs)
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
-        self._applier = Applier(database, settings, ray_jobs, self._leases, clock)
-        self._troubles: dict[str, str] = {}
+        self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
+        self._waits = Waits(clock)
+        self._fault = ""
 
     def run_until(self, stop: threading.Event) -> None:
-        """Ticks until `stop` is set, then gives its leases back."""
+        """Ticks until `stop` is set, then gives the lease back."""
         while not stop.is_set():
             try:
                 self.tick()
-            except Exception:
-                # The database may be away for a while; the reconciler outlives it.
-                logger.exception("the tick failed; trying again")
+                self._fault = ""
+            except DatabaseUnavailable as error:
+                self._log_fault_once(error, "waiting, %s")
+            except Exception as error:
+                self._log_fault_once(error, "the tick failed, and is tried again: %s")
             stop.wait(self._settings.tick_seconds)
-        self._leases.release_all()
+        self._artifact_calls.close()
+        try:
+            self._lease.release()
+        except DatabaseUnavailable as error:
+            logger.warning("the lease could not be given back: %s", error)
 
     def tick(self) -> None:
-        """Looks once at every active run. What goes wrong with one run does not keep the others waiting."""
+        """Looks once at all active runs, if this is the process that reconciles.
+
+        What goes wrong with one run does not keep the others waiting. Raises DatabaseUnavailable.
+        """
+        token = self._lease.hold()
+        if token is None:
+            self._waits = Waits(self._clock)  # the one that reconciles tells of its own
+            return
+        try:
+            self._tick(token)
+        except LeaseLost as error:
+            logger.info("dropped what there was to do: %s", error)
+            self._lease.forget()
+
+    def _tick(self, token: int) -> None:
         self._admission.begin_tick()
         with self._database.read() as session:
-            run_ids = active_run_ids(session)
-        for run_id in run_ids:
-            try:
-                self._reconcile(run_id)
-                self._trouble_over(run_id)
-            except (LeaseLost, TransitionRefused) as error:
-                logger.info("%s: dropped, it has changed since it was read: %s", run_id, error)
-            except RayUnavailable as error:
-                self._trouble(run_id, str(error))
-            except Exception:
-                logger.exception("%s: reconciling failed; trying again at the next tick", run_id)
-
-    def _reconcile(self, run_id: str) -> None:
+            runs = load_active_runs(session)
+        self._waits.forget_all_but({run.run_id for run in runs})
+        self._observer.forget_all_but(runs)
         for _ in range(MAX_ROUNDS):
-            token = self._leases.hold(run_id)
-            if token is None:
-                return
-            actions = self._decide(run_id)
-            for action in actions:
-                logger.info("%s: %s", run_id, _describe(action))
-                self._applier.apply(run_id, token, action)
-            if not actions:
-                return
+            acted = self._round(runs, token)
+            if not acted:
+                break
+            with self._database.read() as session:
+                runs = load_active_runs(session, acted)
+        self._tell(token)
 
-    def _decide(self, run_id: str) -> list[Action]:
-        with self._database.read() as session:
-            snapshot = load_snapshot(session, run_id)
-        observed = self._observer.observe(snapshot)
-        may_start = self._admission.may_start(run_id, snapshot.current_stage)
-        actions = decide(snapshot, observed, self._clock(), self._settings.max_attempts, may_start)
-        if not actions and observed.job is JobStatus.UNAVAILABLE and observed.job_message:
-            raise RayUnavailable(observed.job_message)
-        return actions
+    def _round(self, runs: Sequence[RunSnapshot], token: int) -> list[str]:
+        """Does what is to be done next for each run; the ids of the runs for which that was something."""
+        looks = self._observer.observe(runs)
+        acted: list[str] = []
+        silence: RayDoesNotAnswer | None = None
+        # Those in trouble last: whatever they wait for, they do not keep the others from it.
+        for run in sorted(runs, key=lambda run: run.run_id in self._waits):
+            self._lease.hold_on()
+            try:
+                if self._act(run, looks[run.run_id], token, silence):
+                    acted.append(run.run_id)
+            except (LeaseLost, DatabaseUnavailable):
+                raise
+            except TransitionRefused as error:
+                logger.info("%s: dropped, it has changed since it was read: %s", run.run_id, error)
+            except RayUnavailable as error:
+                silence = error if isinstance(error, RayDoesNotAnswer) else silence
+                self._waits.begin(run.run_id, WaitReason.RAY, str(error))
+            except ArtifactStoreUnavailable as error:
+                self._waits.begin(run.run_id, WaitReason.ARTIFACT_STORE, str(error))
+            except Exception as error:
+                if self._waits.begin(run.run_id, WaitReason.FAULT, f"{type(error).__name__}: {error}"[:2000]):
+                    logger.exception("%s: reconciling failed; it is tried again at each tick", run.run_id)
+        return acted
 
-    def _trouble(self, run_id: str, message: str) -> None:
-        """Logs an outage once, not at every tick."""
-        if self._troubles.get(run_id) != message:
-            logger.warning("%s: waiting, %s", run_id, message)
-        self._troubles[run_id] = message
+    def _act(self, run: RunSnapshot, look: Look, token: int, silence: RayDoesNotAnswer | None) -> bool:
+        """Whether there was something to do. `silence`: Ray did not answer a moment ago, and is not asked again."""
+        may_start = self._admission.may_start(run.run_id, run.current_stage)
+        actions = decide(run, look.observed, self._clock(), self._settings.max_attempts, may_start)
+        for action in actions:
+            if silence is not None and isinstance(action, _NEEDS_RAY):
+                raise silence
+            logger.info("%s: %s", run.run_id, _describe(action))
+            self._applier.apply(run.run_id, token, action)
+        if not actions and look.hindrance is not None:
+            self._waits.begin(run.run_id, *look.hindrance)
+        else:
+            self._waits.end(run.run_id)
+        return bool(actions)
 
-    def _trouble_over(self, run_id: str) -> None:
-        if self._troubles.pop(run_id, None) is not None:
-            logger.info("%s: going on, Ray answers again", run_id)
+    def _tell(self, token: int) -> None:
+        """Writes what kept runs waiting, or does no longer, into their histories."""
+        events = self._waits.untold
+        if not events:
+            return
+        now = self._clock()
+        with self._database.write() as session:
+            check_fence(session, token)
+            for event in events:
+                add_event(session, event.run_id, now, event.kind, event.message)
+        self._waits.forget_told()
+
+    def _log_fault_once(self, error: Exception, text: str) -> None:
+        """An outage is one line, not four a second; what nobody expected comes with its traceback."""
+        if str(error) != self._fault:
+            expected = isinstance(error, DatabaseUnavailable)
+            logger.warning(text, error, exc_info=None if expected else error)
+        self._fault = str(error)
 
 
 def _describe(action: Action) -> str:

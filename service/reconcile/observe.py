@@ -1,97 +1,112 @@
-"""Looks at the open attempt of a run: its result, its failure, and what Ray says of its job."""
+"""Looks at the open attempts of all active runs: what Ray says of their jobs, then what they have left."""
 
-import json
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from service.artifact_layout import ArtifactLayout
-from service.errors import RayUnavailable
+from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobInfo, RayJobs
-from service.snapshots import ENDED_JOBS, NOTHING_OBSERVED, JobStatus, Observed, RunSnapshot, StageSnapshot
+from service.reconcile.stage_files import OpenAttempt, Outcome, StageFiles
+from service.reconcile.waits import WaitReason
+from service.snapshots import ENDED_JOBS, NOTHING_OBSERVED, JobStatus, Observed, RunSnapshot
+from service.states import AttemptState
 from service.store.run_store import submission_id
-from workers.artifact_io import read_bytes_if_there
-from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, Progress, StageFailure
+
+LIST_FROM = 8
+"""From so many jobs on, one list of all is quicker than a question a job: benchmarks/RESULTS.md."""
+CONFIRMED_AT_ONCE = 50
+"""Jobs missing from the list that are asked for by name in one tick, before they are taken for lost."""
+_OVER = ENDED_JOBS | {JobStatus.UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a run, and what kept the observer from seeing more."""
+
+    observed: Observed
+    hindrance: tuple[WaitReason, str] | None = None
 
 
 class Observer:
-    """Reads the artifact store and Ray's jobs API, and changes neither."""
+    """Reads Ray's jobs API and the artifact store, and changes neither."""
 
-    def __init__(self, layout: ArtifactLayout, ray_jobs: RayJobs) -> None:
-        self._layout = layout
+    def __init__(self, files: StageFiles, ray_jobs: RayJobs) -> None:
+        self._files = files
         self._ray_jobs = ray_jobs
 
-    def observe(self, run: RunSnapshot) -> Observed:
-        """What there is to see of the run's open attempt, if it has one."""
-        stage = run.current_stage
-        if stage is None or stage.open_attempt is None:
-            return NOTHING_OBSERVED
-        attempt = stage.open_attempt.number
-        # The result first: once it is there, Ray need not be asked at all.
-        files = self._read_files(run.run_id, stage, attempt)
-        if files.result is not None:
-            return files
-        job = self._job(submission_id(run.run_id, stage.generation, stage.name, attempt))
-        if job.status is JobStatus.UNKNOWN or job.status in ENDED_JOBS:
-            # The job may have written its result and ended since the files were read.
-            files = self._read_files(run.run_id, stage, attempt)
-        progress = None
-        if job.status is JobStatus.RUNNING:
-            progress = self._read_progress(run.run_id, stage, attempt)
-        return Observed(job.status, job.message, files.result, files.failure, progress)
+    def observe(self, runs: Sequence[RunSnapshot]) -> dict[str, Look]:
+        """By run id, what there is to see of the runs' open attempts."""
+        attempts = [attempt for run in runs if (attempt := _open_attempt(run)) is not None]
+        # Ray first: a job that has ended had written its files before.
+        jobs = self._jobs(attempts)
+        ended = [attempt for attempt in attempts if jobs[attempt.job_id].status in _OVER]
+        running = [
+            attempt for attempt in attempts if jobs[attempt.job_id].status in (JobStatus.RUNNING, JobStatus.UNAVAILABLE)
+        ]
+        outcomes = self._files.outcomes(running, ended)
+        looks = {run.run_id: Look(NOTHING_OBSERVED) for run in runs}
+        for attempt in attempts:
+            looks[attempt.run_id] = _look(jobs[attempt.job_id], outcomes.get(attempt.job_id))
+        return looks
 
-    def _read_progress(self, run_id: str, stage: StageSnapshot, attempt: int) -> Progress | None:
-        data = _of_attempt(read_bytes_if_there(self._layout.progress(run_id, stage.generation, stage.name)), attempt)
-        try:
-            return None if data is None else Progress.model_validate_json(data)
-        except ValidationError:
-            return None  # written by another version: as good as nothing said
+    def forget_all_but(self, runs: Sequence[RunSnapshot]) -> None:
+        """Strikes what is remembered of attempts that are over."""
+        self._files.forget_all_but({attempt.job_id for run in runs if (attempt := _open_attempt(run)) is not None})
 
-    def _job(self, job_id: str) -> JobInfo:
+    def _jobs(self, attempts: Sequence[OpenAttempt]) -> dict[str, JobInfo]:
+        if len(attempts) < LIST_FROM:
+            return self._one_by_one([attempt.job_id for attempt in attempts])
         try:
-            return self._ray_jobs.status(job_id)
+            listed = self._ray_jobs.statuses()
         except RayUnavailable as error:
-            return JobInfo(JobStatus.UNAVAILABLE, str(error))
+            return {attempt.job_id: JobInfo(JobStatus.UNAVAILABLE, str(error)) for attempt in attempts}
+        found = {attempt.job_id: listed[attempt.job_id] for attempt in attempts if attempt.job_id in listed}
+        missing = [attempt for attempt in attempts if attempt.job_id not in listed]
+        # One that is being submitted may well be missing: Ray refuses its id, should it have the job after all.
+        new = [attempt.job_id for attempt in missing if _is_submitting(attempt)]
+        lost = [attempt.job_id for attempt in missing if not _is_submitting(attempt)]
+        return {
+            **dict.fromkeys(new, JobInfo(JobStatus.UNKNOWN)),
+            **dict.fromkeys(lost[CONFIRMED_AT_ONCE:], JobInfo(JobStatus.UNAVAILABLE)),
+            **self._one_by_one(lost[:CONFIRMED_AT_ONCE]),
+            **found,
+        }
 
-    def _read_files(self, run_id: str, stage: StageSnapshot, attempt: int) -> Observed:
-        result_uri = self._layout.result(run_id, stage.generation, stage.name)
-        result = _of_attempt(read_bytes_if_there(result_uri), attempt)
-        if result is not None:
+    def _one_by_one(self, job_ids: Sequence[str]) -> dict[str, JobInfo]:
+        """Stops asking when Ray does not answer: each question would wait for its timeout."""
+        found: dict[str, JobInfo] = {}
+        silence: JobInfo | None = None
+        for job_id in job_ids:
             try:
-                return Observed(result=_parse_result(result, stage))
-            except ValueError as error:
-                message = f"{result_uri} cannot be read: {error}"
-                return Observed(
-                    failure=StageFailure(attempt=attempt, reason=FailureReason.STAGE_ERROR, message=message)
-                )
-        failure_uri = self._layout.failure(run_id, stage.generation, stage.name)
-        failure = _of_attempt(read_bytes_if_there(failure_uri), attempt)
-        return Observed(failure=None if failure is None else _parse_failure(failure, attempt))
+                found[job_id] = silence or self._ray_jobs.status(job_id)
+            except RayDoesNotAnswer as error:
+                found[job_id] = silence = JobInfo(JobStatus.UNAVAILABLE, str(error))
+            except RayUnavailable as error:
+                found[job_id] = JobInfo(JobStatus.UNAVAILABLE, str(error))
+        return found
 
 
-def _of_attempt(data: bytes | None, attempt: int) -> bytes | None:
-    """The file, if it is of this attempt: an earlier attempt's stays where it was."""
-    if data is None:
+def _open_attempt(run: RunSnapshot) -> OpenAttempt | None:
+    stage = run.current_stage
+    if stage is None or stage.open_attempt is None:
         return None
-    try:
-        value: Any = json.loads(data)
-    except ValueError:
-        return None
-    return data if isinstance(value, dict) and value.get("attempt") == attempt else None
+    number = stage.open_attempt.number
+    return OpenAttempt(run.run_id, stage, number, submission_id(run.run_id, stage.generation, stage.name, number))
 
 
-def _parse_result(data: bytes, stage: StageSnapshot) -> AnyStageResult:
-    result = STAGE_RESULT.validate_json(data)
-    if result.stage != stage.name:
-        raise ValueError(f"it is the result of a {result.stage} stage")
-    return result
+def _is_submitting(attempt: OpenAttempt) -> bool:
+    return attempt.stage.open_attempt is not None and attempt.stage.open_attempt.state is AttemptState.SUBMITTING
 
 
-def _parse_failure(data: bytes, attempt: int) -> StageFailure:
-    try:
-        failure = StageFailure.model_validate_json(data)
-    except ValidationError as error:
-        message = f"failure.json cannot be read: {error}"
-        return StageFailure(attempt=attempt, reason=FailureReason.STAGE_ERROR, message=message)
-    # PostgreSQL takes no zero characters in a text.
-    return failure.model_copy(update={"message": failure.message.replace("\0", "")})
+def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable | None) -> Look:
+    if isinstance(outcome, ArtifactStoreUnavailable):
+        hindrance = (WaitReason.ARTIFACT_STORE, str(outcome))
+        # A job that is over may have left a result that cannot be read yet: nothing may be concluded from its end.
+        return Look(NOTHING_OBSERVED if job.status in _OVER else _observed(job, None), hindrance)
+    silent = job.status is JobStatus.UNAVAILABLE and job.message
+    return Look(_observed(job, outcome), (WaitReason.RAY, job.message) if silent else None)
+
+
+def _observed(job: JobInfo, outcome: Outcome | None) -> Observed:
+    if outcome is None:
+        return Observed(job.status, job.message, files_seen=False)
+    return Observed(job.status, job.message, outcome.result, outcome.failure, outcome.progress)

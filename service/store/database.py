@@ -7,13 +7,32 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
+from service.errors import DatabaseUnavailable
+
 BUSY_TIMEOUT_SECONDS = 15
+_POSTGRES_OPTIONS = {
+    "connect_timeout": 5,
+    # A server that vanished is noticed in seconds, not after the two hours of TCP's own defaults.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    # A process that is held up in the middle of a transaction (SIGSTOP, a frozen machine) loses it and its locks:
+    # the reconciler that takes over waits for them no longer than this.
+    "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s",
+}
+POOL_WAIT_SECONDS = 10.0
 
 
 class Database:
-    """Thread-safe. `url` is sqlite:///FILE or postgresql://..., the latter always by way of psycopg."""
+    """Thread-safe. `url` is sqlite:///FILE or postgresql://..., the latter always by way of psycopg.
+
+    Its sessions raise DatabaseUnavailable where the database is away, locked or full.
+    """
 
     def __init__(self, url: str) -> None:
         self.engine = _create_engine(_with_driver(make_url(url)))
@@ -24,13 +43,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session to read in; what is written in it is rolled back. Keep network calls out of it."""
-        with Session(self.engine) as session:
+        with _unavailability(), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
-        with Session(self._write_engine, expire_on_commit=False) as session, session.begin():
+        with _unavailability(), Session(self._write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -44,6 +63,18 @@ class Database:
         self.engine.dispose()
 
 
+@contextmanager
+def _unavailability() -> Iterator[None]:
+    try:
+        yield
+    # InternalError is psycopg's for a session that the server ended because it idled in a transaction.
+    except (OperationalError, InterfaceError, InternalError, NoFreeConnection) as error:
+        cause = str(getattr(error, "orig", error)).strip().splitlines()
+        raise DatabaseUnavailable(
+            f"the database does not answer: {cause[0] if cause else type(error).__name__}"
+        ) from error
+
+
 def _with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
@@ -51,7 +82,8 @@ def _with_driver(url: URL) -> URL:
 def _create_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         # pool_pre_ping: a restarted server costs one more round trip, not a failed request.
-        return create_engine(url, pool_pre_ping=True)
+        options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in url.query}
+        return create_engine(url, pool_pre_ping=True, pool_timeout=POOL_WAIT_SECONDS, connect_args=options)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})

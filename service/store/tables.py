@@ -1,6 +1,6 @@
 """The tables. Times are Unix seconds; columns that hold JSON are text, written and read by pydantic."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.names import DEFAULT_PROJECT
@@ -59,9 +59,6 @@ class RunRow(Table):
     created_at: Mapped[float]
     updated_at: Mapped[float]
     finished_at: Mapped[float | None]
-    lease_token: Mapped[str | None]
-    """Of the reconciler that looks after the run: every state change of a run under way is guarded by it."""
-    lease_expires_at: Mapped[float | None]
     kind: Mapped[str] = mapped_column(default=RunKind.RUN)
     source_run_id: Mapped[str | None]
     """Searches and ablations: the run whose labels they use."""
@@ -180,6 +177,19 @@ class EventRow(Table):
     message: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (Index(None, "run_id", "id"),)
+
+
+class LeaseRow(Table):
+    """One row, "reconciler", put there by the migration that makes the table."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    fencing_token: Mapped[int] = mapped_column(BigInteger)
+    """Grows by one with every claim. Every write of a reconciler is guarded by its own."""
+    holder: Mapped[str] = mapped_column(Text)
+    """Whose it is or was, for people."""
+    expires_at: Mapped[float]
 
 
 class IdempotencyKeyRow(Table):

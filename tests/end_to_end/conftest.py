@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+    # A short lease: the reconciler that follows a killed one waits for its end.
+    settings = {"NOISY_STUDENT_LEASE_SECONDS": "4"}
+    with LocalStack(tmp_path_factory.mktemp("stack"), settings=settings) as running:
         yield running
 
 
@@ -60,21 +63,24 @@ def write_truth(unlabeled: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(digits: dict[str, str]) -> Callable[..., dict[str, Any]]:
+    """`small_config` of these digits."""
+    return partial(small_config, digits)
+
+
+def small_config(
+    datasets: dict[str, str], teacher_steps: int = 120, student_steps: int = 40, **changes: Any
+) -> dict[str, Any]:
     """The demo's run with few steps, so that a stage takes seconds."""
-
-    def config(teacher_steps: int = 120, student_steps: int = 40, **changes: Any) -> dict[str, Any]:
-        run = {**demo_run_config(), "datasets": digits, "generations": 1}
-        for recipe, steps in (("teacher_recipe", teacher_steps), ("student_recipe", student_steps)):
-            run[recipe] = {
-                **run[recipe],
-                "steps": steps,
-                "schedule": {"kind": "cosine", "warmup_steps": 10},
-                "validate_every_steps": 40,
-                "checkpoint_every_steps": 20,
-            }
-        return {**run, "selection": {"min_confidence": 0.3}, **changes}
-
-    return config
+    run = {**demo_run_config(), "datasets": datasets, "generations": 1}
+    for recipe, steps in (("teacher_recipe", teacher_steps), ("student_recipe", student_steps)):
+        run[recipe] = {
+            **run[recipe],
+            "steps": steps,
+            "schedule": {"kind": "cosine", "warmup_steps": 10},
+            "validate_every_steps": 40,
+            "checkpoint_every_steps": 20,
+        }
+    return {**run, "selection": {"min_confidence": 0.3}, **changes}
 
 
 def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) -> RunView:

@@ -1,10 +1,8 @@
 """What the control plane's tests share: both kinds of database, a Ray jobs API that is a real HTTP server, a clock."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
+from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.derived_commands import DerivedCommands
@@ -30,7 +29,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset
 from service.store.migrate import upgrade
-from service.store.tables import Table
+from service.store.tables import LeaseRow, Table
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
@@ -55,7 +54,6 @@ from workers.specs.stages import (
 )
 
 STARTED_AT = 1_800_000_000.0
-UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
 class FakeClock:
@@ -115,6 +113,8 @@ class FakeRay:
             return 401, "Unauthorized"
         if (method, path) == ("GET", "/api/version"):
             return 200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""})
+        if (method, path) == ("GET", "/api/jobs/"):
+            return 200, json.dumps(list(self.jobs.values()))
         if (method, path) == ("POST", "/api/jobs/"):
             assert body is not None
             return self._submit(body)
@@ -300,48 +300,19 @@ def ray(ray_server: FakeRayServer) -> FakeRay:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not binaries:
-        pytest.skip("PostgreSQL's binaries are not in /usr/lib/postgresql: its half of the tests is left out")
-    bin_folder = binaries[-1].parent
-    # Not below pytest's folder, which only its owner may enter.
-    folder = Path(subprocess.check_output(["mktemp", "-d", "-t", "noisy-student-postgres-XXXXXX"], text=True).strip())
-    as_user = _unprivileged(folder)
-    data, log = folder / "data", folder / "log"
-    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=50 -c listen_addresses="
     try:
-        _run([*as_user, str(bin_folder / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync"])
-        options = f"{quick} -c unix_socket_directories={folder}"
-        _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-l", str(log), "-o", options, "-w", "start"])
-        admin = Database(f"postgresql://tester@/postgres?host={folder}")
+        server = PostgresServer()
+    except PostgresMissing as missing:
+        pytest.skip(f"{missing}: PostgreSQL's half of the tests is left out")
+    with server:
+        admin = Database(server.url("postgres"))
         with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("create database migrated"))
         admin.close()
-        upgrade(f"postgresql://tester@/migrated?host={folder}")
-        yield f"postgresql://tester@/{{name}}?host={folder}"
-    finally:
-        if data.exists():
-            _run([*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unprivileged(folder: Path) -> list[str]:
-    """The command that runs another as the folder's owner: PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return []
-    for user in UNPRIVILEGED_USERS:
-        if subprocess.run(["id", user], capture_output=True, check=False).returncode == 0:
-            shutil.chown(folder, user)
-            folder.chmod(0o755)
-            return ["runuser", "-u", user, "--"]
-    pytest.skip(f"PostgreSQL does not run as root, and there is none of the users {', '.join(UNPRIVILEGED_USERS)}")
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
-    assert done.returncode == 0, done.stdout
+        upgrade(server.url("migrated"))
+        yield server.url("{name}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -377,7 +348,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("postgres_url").format(name="migrated")
     database = Database(url)
     with database.write_connection() as connection:
-        connection.execute(text(f"truncate {', '.join(Table.metadata.tables)} restart identity"))
+        emptied = sorted(set(Table.metadata.tables) - {LeaseRow.__tablename__})
+        connection.execute(text(f"truncate {', '.join(emptied)} restart identity"))
+        connection.execute(update(LeaseRow).values(fencing_token=0, expires_at=0))
     database.close()
     return url
 
@@ -436,9 +409,18 @@ class Workbench:
         with self.database.write() as session:
             insert_dataset(session, request, inspected, self.clock())
 
+    _reconciler: Reconciler | None = None
+
     def reconciler(self) -> Reconciler:
-        """One more reconciler, as a new process would have."""
-        return Reconciler(self.database, self.settings, self.ray_jobs, self.clock)
+        """The reconciler; the same each time."""
+        self._reconciler = self._reconciler or self.new_reconciler()
+        return self._reconciler
+
+    def new_reconciler(self) -> Reconciler:
+        """One more reconciler, as a new process would have: it takes over when the lease has ended."""
+        return Reconciler(
+            self.database, self.settings, self.ray_jobs, self.clock, lease_clock=lambda _session: self.clock()
+        )
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
         """Lets the stages succeed one after the other, up to the first job for which `until` is true."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import RayUnavailable
+from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobRejected, RayJobs
 from service.ray_log import end_of_log
 from service.snapshots import JobStatus
@@ -79,6 +79,30 @@ def test_a_status_that_ray_never_had_is_no_knowledge(ray: Any, client: RayJobs) 
             client.status("job-1")
 
 
+def test_all_jobs_are_listed_by_their_submission_ids(ray: Any, client: RayJobs) -> None:
+    submit(client, "job-1")
+    submit(client, "job-2")
+    ray.end("job-2", "FAILED", "driver exited with 1")
+    ray.jobs["job-3"] = {"submission_id": "job-3", "status": "DREAMING"}
+    ray.jobs["driver"] = {"submission_id": None, "job_id": "01000000", "status": "RUNNING"}
+
+    found = client.statuses()
+
+    assert {job_id: info.status for job_id, info in found.items()} == {
+        "job-1": JobStatus.RUNNING,
+        "job-2": JobStatus.FAILED,
+    }
+    assert found["job-2"].message == "driver exited with 1"
+
+
+def test_a_list_that_is_none_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+    ray.answers += [(200, '{"jobs": []}'), (200, "<html>"), (200, "[1]"), (404, "no such page")]
+
+    for _ in range(4):
+        with pytest.raises(RayUnavailable):
+            client.statuses()
+
+
 def test_stopping_an_unknown_job_is_no_error(ray: Any, client: RayJobs) -> None:
     client.stop("job-9")
 
@@ -113,7 +137,7 @@ def test_a_head_that_is_down_is_unavailable(ray: Any, client: RayJobs) -> None:
 def test_no_server_at_all_is_unavailable() -> None:
     client = RayJobs("http://127.0.0.1:9")
 
-    with pytest.raises(RayUnavailable, match="does not answer"):
+    with pytest.raises(RayDoesNotAnswer, match="does not answer"):
         client.version()
     client.close()
 

@@ -4,18 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.run_config import RunConfig
+from service.store.tables import LeaseRow
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_SECONDS = 30.0
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 2.0
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -33,7 +36,7 @@ def start_reconciler(bench: Any, tmp_path: Path) -> Iterator[Start]:
     }
 
     def start() -> subprocess.Popen[bytes]:
-        with (tmp_path / f"reconciler-{len(started)}.log").open("wb") as log:
+        with log_path(tmp_path, len(started)).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "service.reconcile"], cwd=REPOSITORY, env=environment, stderr=log
             )
@@ -44,6 +47,22 @@ def start_reconciler(bench: Any, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.wait()
+
+
+def log_path(folder: Path, number: int) -> Path:
+    """What the reconciler that was started as the `number`th, from 0, has logged."""
+    return folder / f"reconciler-{number}.log"
+
+
+def holder(bench: Any) -> tuple[int, str]:
+    """The latest fencing token, and whose it is."""
+    with bench.database.read() as session:
+        row = session.execute(select(LeaseRow.fencing_token, LeaseRow.holder)).one()
+        return row.fencing_token, row.holder
+
+
+def is_held_by(bench: Any, process: subprocess.Popen[bytes]) -> Callable[[], bool]:
+    return lambda: holder(bench)[1].endswith(f"process {process.pid}")
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -92,3 +111,61 @@ def test_sigterm_stops_it_cleanly_and_gives_its_runs_back(
     bench.ray.write_result(f"{run_id}-g0-train-a1")
     bench.reconciler().tick()
     assert f"{run_id}-g0-evaluate-a1" in bench.ray.jobs
+
+
+def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
+    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
+) -> None:
+    bench.clock.now = time.time()
+    run_id = bench.commands.create_run(run_config()).id
+    first = start_reconciler()
+    wait_until(lambda: f"{run_id}-g0-train-a1" in bench.ray.jobs, "the first submit")
+    second = start_reconciler()
+    time.sleep(LEASE_SECONDS)  # longer than a lease: the first has renewed it, or the second would have it
+    assert is_held_by(bench, first)()
+
+    bench.ray.write_result(f"{run_id}-g0-train-a1")
+    first.kill()
+    killed_at = time.monotonic()
+    wait_until(is_held_by(bench, second), "the second to take over")
+
+    assert time.monotonic() - killed_at < LEASE_SECONDS
+    wait_until(lambda: f"{run_id}-g0-evaluate-a1" in bench.ray.jobs, "the second to go on")
+
+
+def test_a_paused_reconciler_that_wakes_up_writes_nothing(
+    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
+) -> None:
+    """SIGSTOP while it waits for Ray's answer, which is that the job is gone: what it would have put on record."""
+    bench.clock.now = time.time()
+    run_id = bench.commands.create_run(run_config()).id
+    job_id = f"{run_id}-g0-train-a1"
+    first = start_reconciler()
+    wait_until(lambda: bench.ray.jobs.get(job_id, {}).get("status") == "RUNNING", "the first submit")
+    asked, go_on = threading.Event(), threading.Event()
+    answer = bench.ray.answer
+
+    def hold_up_once(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+        if path == f"/api/jobs/{job_id}" and not asked.is_set():
+            asked.set()
+            go_on.wait()
+            return 404, "no such job"
+        return answer(method, path, body, authorization)
+
+    bench.ray.answer = hold_up_once
+    assert asked.wait(DEADLINE_SECONDS)
+    first.send_signal(signal.SIGSTOP)
+    second = start_reconciler()
+    wait_until(is_held_by(bench, second), "the second to take over")
+
+    go_on.set()
+    first.send_signal(signal.SIGCONT)
+    log = log_path(tmp_path, 0)
+    wait_until(lambda: "another process has taken over" in log.read_text(), "the first to notice")
+
+    assert is_held_by(bench, second)()
+    [attempt] = bench.queries.get_stage(run_id, 0, "train").attempts
+    assert (attempt.state, attempt.failure_reason) == ("submitted", None)
+    bench.ray.write_result(job_id)
+    wait_until(lambda: f"{run_id}-g0-evaluate-a1" in bench.ray.jobs, "the second to go on")
+    assert len({body["submission_id"] for body in bench.ray.submits}) == len(bench.ray.submits) == 2

@@ -34,7 +34,7 @@ def attempts(bench: Any, run_id: str, generation: int = 0, stage: str = "train")
 
 
 def test_a_run_goes_through_all_its_stages_one_after_the_other(bench: Any, run_id: str) -> None:
-    bench.play_to_the_end(bench.reconciler())
+    bench.play_to_the_end(bench.new_reconciler())
 
     run = bench.queries.get_run(run_id)
     assert run.state == "succeeded"
@@ -45,7 +45,7 @@ def test_a_run_goes_through_all_its_stages_one_after_the_other(bench: Any, run_i
 
 
 def test_one_tick_goes_from_a_result_to_the_next_submit(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     assert submitted(bench, run_id) == ["g0-train-a1"]
 
@@ -69,7 +69,7 @@ def test_the_spec_is_on_file_and_the_intent_on_record_before_the_submit(bench: A
         return answer(method, path, body, authorization)
 
     bench.ray.answer = look
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert seen == [(1, "submitting")]
 
@@ -82,12 +82,12 @@ def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Any, run_id: st
         return (502, "bad gateway") if method == "POST" else (status, text)
 
     bench.ray.answer = lose_the_answer
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
     assert attempts(bench, run_id) == [("submitting", None)]
 
     bench.ray.answer = answer
     bench.clock.advance(20)
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert attempts(bench, run_id) == [("submitted", None)]
     assert submitted(bench, run_id) == ["g0-train-a1"]
@@ -95,18 +95,18 @@ def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Any, run_id: st
 
 def test_a_reconciler_that_died_before_its_submit_is_followed_by_the_same_submit(bench: Any, run_id: str) -> None:
     bench.ray.down = True
-    bench.reconciler().tick()  # nothing reached Ray: as good as dead
+    bench.new_reconciler().tick()  # nothing reached Ray: as good as dead
     bench.ray.down = False
     bench.clock.advance(20)
 
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert submitted(bench, run_id) == ["g0-train-a1"]
     assert attempts(bench, run_id) == [("submitted", None)]
 
 
 def test_a_head_without_an_agent_is_asked_again_with_the_same_id(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     no_agent = (500, "No available agent to submit job, please try again later.")
     bench.ray.answers += [(404, "Job does not exist"), no_agent]
 
@@ -119,7 +119,7 @@ def test_a_head_without_an_agent_is_asked_again_with_the_same_id(bench: Any, run
 
 
 def test_a_lost_job_starts_a_new_attempt(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
 
     bench.ray.jobs.clear()  # the head died and forgot
@@ -134,7 +134,7 @@ def test_a_lost_job_starts_a_new_attempt(bench: Any, run_id: str) -> None:
 
 
 def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     old = bench.ray.spec_of(f"{run_id}-g0-train-a1")
     bench.ray.jobs.clear()
@@ -152,7 +152,7 @@ def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Any, r
 
 def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Any, run_id: str) -> None:
     """The files are read again once Ray says that the job is over."""
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     answer = bench.ray.answer
     job_id = f"{run_id}-g0-train-a1"
@@ -170,7 +170,7 @@ def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Any, ru
 
 
 def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     for number in range(1, 5):
         reconciler.tick()
         bench.ray.end(f"{run_id}-g0-train-a{number}", "FAILED", "driver was killed")
@@ -187,7 +187,7 @@ def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: An
 
 
 def test_a_result_that_cannot_be_read_fails_the_attempt(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     spec = bench.ray.spec_of(f"{run_id}-g0-train-a1")
     write_bytes(f"{spec.folder_uri}/result.json", b'{"attempt": 1, "stage": "train", "surprise": true}')
@@ -199,7 +199,7 @@ def test_a_result_that_cannot_be_read_fails_the_attempt(bench: Any, run_id: str)
 
 
 def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.stop_ends_jobs = False
     job_id = f"{run_id}-g0-train-a1"
@@ -221,13 +221,13 @@ def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Any, run_i
 def test_a_refused_submit_fails_the_attempt(bench: Any, run_id: str) -> None:
     bench.ray.answers += [(404, "no such job"), (400, "TypeError: metadata")]
 
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert attempts(bench, run_id) == [("failed", "submit_failed")]
 
 
 def test_a_cancelled_run_stops_its_job_and_waits_for_it(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.stop_ends_jobs = False
 
@@ -245,7 +245,7 @@ def test_a_cancelled_run_stops_its_job_and_waits_for_it(bench: Any, run_id: str)
 
 
 def test_a_cancelled_run_can_be_retried_and_cancelled_again(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     for number in (1, 2):
         reconciler.tick()
         bench.commands.cancel_run(run_id)
@@ -264,14 +264,14 @@ def test_a_cancelled_run_can_be_retried_and_cancelled_again(bench: Any, run_id: 
 
 def test_a_run_cancelled_before_it_began_ends_without_a_job(bench: Any, run_id: str) -> None:
     bench.commands.cancel_run(run_id)
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert bench.queries.get_run(run_id).state == "cancelled"
     assert bench.ray.submits == []
 
 
 def test_ray_being_away_changes_nothing(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.down = True
 
@@ -286,7 +286,7 @@ def test_ray_being_away_changes_nothing(bench: Any, run_id: str) -> None:
 
 
 def test_an_outage_is_logged_once(bench: Any, run_id: str, caplog: pytest.LogCaptureFixture) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     bench.ray.down = True
 
     for _ in range(5):
@@ -303,15 +303,15 @@ def test_a_run_that_cannot_be_reconciled_does_not_stop_the_others(
     layout = ArtifactLayout(bench.settings.artifact_root)
     write_bytes(f"{bench.settings.artifact_root}/runs/{run_id}", b"a file where a folder should be")
 
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert submitted(bench, second) == ["g0-train-a1"]
-    assert exists(layout.spec(second, 0, "train"))
+    assert exists(layout.spec(second, 0, "train", 1))
 
 
 def test_two_reconcilers_at_once_submit_every_job_once(bench: Any, run_id: str, run_config: MakeConfig) -> None:
     others = [bench.commands.create_run(run_config()).id for _ in range(2)]
-    reconcilers = [bench.reconciler(), bench.reconciler()]
+    reconcilers = [bench.new_reconciler(), bench.new_reconciler()]
 
     for _ in range(40):
         threads = [threading.Thread(target=reconciler.tick) for reconciler in reconcilers]
@@ -331,7 +331,7 @@ def test_two_reconcilers_at_once_submit_every_job_once(bench: Any, run_id: str, 
 
 
 def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: Any, run_id: str) -> None:
-    first, second = bench.reconciler(), bench.reconciler()
+    first, second = bench.new_reconciler(), bench.new_reconciler()
     first.tick()
     bench.ray.write_result(f"{run_id}-g0-train-a1")
 
@@ -347,7 +347,7 @@ def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: A
 def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, run_id: str, held_up_in: str) -> None:
     """Held up before or inside its submit, until the other has taken over and lost that attempt for the next."""
     answer = bench.ray.answer
-    late, second = bench.reconciler(), bench.reconciler()
+    late, second = bench.new_reconciler(), bench.new_reconciler()
     overtaken = False
 
     def overtake(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
@@ -373,13 +373,13 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, ru
 
 
 def test_a_stopped_reconciler_gives_its_runs_back_at_once(bench: Any, run_id: str) -> None:
-    first = bench.reconciler()
+    first = bench.new_reconciler()
     stop = threading.Event()
     stop_after_the_first_tick(first, stop)
 
     first.run_until(stop)
     bench.ray.write_result(f"{run_id}-g0-train-a1")
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     assert submitted(bench, run_id) == ["g0-train-a1", "g0-evaluate-a1"]
 
@@ -395,7 +395,7 @@ def stop_after_the_first_tick(reconciler: Reconciler, stop: threading.Event) -> 
 
 
 def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     created_at = bench.clock()
     bench.clock.advance(2)
     reconciler.tick()
@@ -415,7 +415,7 @@ def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
 
 
 def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:
-    reconciler = bench.reconciler()
+    reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.jobs.clear()
     reconciler.tick()
@@ -434,7 +434,7 @@ def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:
 
 
 def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Any, run_id: str) -> None:
-    bench.reconciler().tick()
+    bench.new_reconciler().tick()
 
     [body] = bench.ray.submits
     assert body["metadata"] == {"run_id": run_id, "generation": "0", "stage": "train", "attempt": "1"}

@@ -125,7 +125,7 @@ def test_stages_and_generations_page_newest_first(bench: Any, run_id: str) -> No
 
 
 def test_models_are_listed_by_run_and_found_by_id(bench: Any, run_id: str, run_config: MakeConfig) -> None:
-    bench.play_to_the_end(bench_reconciler_after_lease(bench))
+    bench.play_to_the_end(bench.reconciler())
     other = bench.commands.create_run(run_config()).id
     bench.play_to_the_end(bench.reconciler())
 
@@ -135,12 +135,6 @@ def test_models_are_listed_by_run_and_found_by_id(bench: Any, run_id: str, run_c
     model = bench.queries.get_model(f"{other}-g1")
     assert (model.model, model.parameters, model.validation_top1, model.test_top1) == ("large", 1000, 0.9, 0.6)
     assert model.uri.endswith(f"runs/{other}/gen-1/train")
-
-
-def bench_reconciler_after_lease(bench: Any) -> Any:
-    """A reconciler that may take over from the one of the fixture."""
-    bench.clock.advance(bench.settings.lease_seconds)
-    return bench.reconciler()
 
 
 def test_datasets_are_listed_newest_first(bench: Any) -> None:

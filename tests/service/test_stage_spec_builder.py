@@ -92,6 +92,14 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
     )
 
 
+def test_training_shards_are_written_without_gpus(inputs: SpecInputs, run_config: MakeConfig) -> None:
+    pool = {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8.0, "gpus_per_actor": 1.0}
+    on_gpus = SpecInputs(**{**vars(inputs), "config": run_config(resources={"label": pool})})
+    selection = build_stage_spec(on_gpus, LAYOUT, 1, "select", attempt=1)
+    assert isinstance(selection, SelectSpec)
+    assert selection.pool.model_dump() == {**pool, "gpus_per_actor": 0.0}
+
+
 def test_pseudo_labels_are_judged_where_their_truth_is_known(inputs: SpecInputs, run_config: MakeConfig) -> None:
     datasets = {**inputs.config.datasets.model_dump(), "pseudo_label_truth": "ds-truth"}
     known = SpecInputs(**{**vars(inputs), "config": run_config(datasets=datasets)})

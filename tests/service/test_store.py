@@ -1,6 +1,7 @@
 """The store's guards and listings, on both kinds of database."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,16 @@ from service.run_config import GenerationPlan, RunConfig
 from service.snapshots import RunSnapshot
 from service.states import AttemptState, GenerationState, RunState, StageState
 from service.store.database import Database
-from service.store.leases import LeaseLost, claim_lease, fenced_write, release_lease, renew_lease
+from service.store.leases import (
+    LeaseLost,
+    claim_lease,
+    database_clock,
+    fenced_write,
+    release_lease,
+    renew_lease,
+)
 from service.store.paging import read_page
-from service.store.run_store import active_run_ids, add_event, insert_run, load_snapshot
+from service.store.run_store import add_event, insert_run, load_active_runs, load_snapshot
 from service.store.tables import AttemptRow, EventRow, StageRow
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
 from workers.specs.recipe import Recipe, SelectionSettings
@@ -105,67 +113,95 @@ def test_an_attempt_that_is_over_stays_over(database: Database, run_id: str) -> 
 
 def test_runs_that_are_over_are_not_active(database: Database, run_id: str) -> None:
     with database.read() as session:
-        assert active_run_ids(session) == [run_id]
+        assert [run.run_id for run in load_active_runs(session)] == [run_id]
 
     with database.write() as session:
         set_run_state(session, run_id, RunState.SUCCEEDED)
 
     with database.read() as session:
-        assert active_run_ids(session) == []
+        assert load_active_runs(session) == []
 
 
-def test_only_one_of_two_gets_the_lease_until_it_expires(database: Database, run_id: str) -> None:
-    assert claim_lease(database, run_id, "first", now=0, expires_at=10)
-    assert not claim_lease(database, run_id, "second", now=9.9, expires_at=20)
-    assert claim_lease(database, run_id, "second", now=10, expires_at=20)
+def at(seconds: float) -> Callable[[Any], float]:
+    """A database's clock that stands still."""
+    return lambda _session: seconds
+
+
+def test_only_one_of_two_gets_the_lease_until_it_expires(database: Database) -> None:
+    assert claim_lease(database, "first", 10, at(100)) == 1
+    assert claim_lease(database, "second", 10, at(109.9)) is None
+    assert claim_lease(database, "second", 10, at(110)) == 2
 
     with pytest.raises(LeaseLost):
-        renew_lease(database, run_id, "first", expires_at=30)
+        renew_lease(database, 1, 10, at(111))
+    renew_lease(database, 2, 10, at(115))
+    assert claim_lease(database, "first", 10, at(124.9)) is None
 
 
-def test_a_released_lease_is_free_and_only_its_holder_can_release_it(database: Database, run_id: str) -> None:
-    claim_lease(database, run_id, "first", now=0, expires_at=10)
+def test_a_released_lease_is_free_and_only_its_holder_can_release_it(database: Database) -> None:
+    assert claim_lease(database, "first", 10, at(100)) == 1
 
-    release_lease(database, run_id, "second")
-    assert not claim_lease(database, run_id, "second", now=1, expires_at=10)
-    release_lease(database, run_id, "first")
-    assert claim_lease(database, run_id, "second", now=1, expires_at=10)
+    with pytest.raises(LeaseLost):
+        release_lease(database, 0)
+    assert claim_lease(database, "second", 10, at(101)) is None
+    release_lease(database, 1)
+    assert claim_lease(database, "second", 10, at(101)) == 2
 
 
-def test_a_run_that_is_over_has_no_lease_to_claim(database: Database, run_id: str) -> None:
-    with database.write() as session:
-        set_run_state(session, run_id, RunState.FAILED)
+def test_a_lease_of_a_clock_that_was_set_back_counts_as_ended(database: Database) -> None:
+    claim_lease(database, "first", 10, at(1_000_000))
 
-    assert not claim_lease(database, run_id, "first", now=0, expires_at=10)
+    assert claim_lease(database, "second", 10, at(100)) == 2
+
+
+def test_the_databases_own_clock_is_unix_time(database: Database) -> None:
+    with database.read() as session:
+        assert database_clock(session) == pytest.approx(time.time(), abs=1)
 
 
 def test_a_write_of_one_who_lost_the_lease_is_dropped(database: Database, run_id: str) -> None:
-    claim_lease(database, run_id, "first", now=0, expires_at=10)
-    claim_lease(database, run_id, "second", now=10, expires_at=20)
+    claim_lease(database, "first", 10, at(0))
+    claim_lease(database, "second", 10, at(10))
 
-    with pytest.raises(LeaseLost), fenced_write(database, run_id, "first", NOW) as session:
+    with pytest.raises(LeaseLost), fenced_write(database, run_id, 1, NOW) as session:
         add_event(session, run_id, NOW, "test", "too late")
 
     with database.read() as session:
         assert session.query(EventRow).count() == 0
 
 
-def test_of_many_claims_at_once_exactly_one_wins(database: Database, run_id: str) -> None:
-    won: list[str] = []
+def test_of_many_claims_at_once_exactly_one_wins(database: Database) -> None:
+    won: list[int] = []
     together = threading.Barrier(6)
 
-    def claim(token: str) -> None:
+    def claim(holder: str) -> None:
         together.wait()
-        if claim_lease(database, run_id, token, now=0, expires_at=10):
+        token = claim_lease(database, holder, 10, at(0))
+        if token is not None:
             won.append(token)
 
-    threads = [threading.Thread(target=claim, args=(f"token-{number}",)) for number in range(6)]
+    threads = [threading.Thread(target=claim, args=(f"holder {number}",)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert len(won) == 1
+    assert won == [1]
+
+
+def test_nobody_takes_the_lease_in_the_middle_of_a_fenced_write(database: Database, run_id: str) -> None:
+    claim_lease(database, "first", 10, at(0))
+    tokens: list[int | None] = []
+    other = threading.Thread(target=lambda: tokens.append(claim_lease(database, "second", 10, at(10))))
+
+    with fenced_write(database, run_id, 1, NOW) as session:
+        other.start()
+        other.join(timeout=0.2)
+        assert tokens == []
+        add_event(session, run_id, NOW, "test", "in time")
+    other.join()
+
+    assert tokens == [2]
 
 
 def test_a_read_then_write_waits_for_another_writer_instead_of_failing(database: Database, run_id: str) -> None:

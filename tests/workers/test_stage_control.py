@@ -11,7 +11,6 @@ from workers.artifact_io import write_bytes
 from workers.resource_watch import Demand, ResourceWatch, shortfall
 from workers.specs.recipe import SelectionSettings
 from workers.specs.stages import (
-    SPEC_FILE,
     FailureReason,
     Progress,
     SelectSpec,
@@ -19,6 +18,7 @@ from workers.specs.stages import (
     StageFailure,
     Waiting,
     control_name,
+    spec_name,
 )
 from workers.stage_reporter import Paused, StageReporter, Superseded
 
@@ -49,7 +49,7 @@ def spec(tmp_path: Path) -> SelectSpec:
         classes=("cat",),
         settings=SelectionSettings(),
     )
-    write_bytes(str(tmp_path / SPEC_FILE), spec.model_dump_json().encode())
+    write_bytes(str(tmp_path / spec_name(2)), spec.model_dump_json().encode())
     return spec
 
 
@@ -119,7 +119,7 @@ def test_a_stage_that_waits_is_not_taken_for_a_hung_one(
 
 
 def test_a_job_that_begins_when_its_run_is_paused_or_over_does_no_work(spec: SelectSpec) -> None:
-    spec_uri = f"{spec.folder_uri}/{SPEC_FILE}"
+    spec_uri = f"{spec.folder_uri}/{spec_name(2)}"
     tell(spec, "pause")
     assert entrypoint.run(spec_uri, entered_at=0.0) == 1
     failure = StageFailure.model_validate_json((Path(spec.folder_uri) / "failure.json").read_bytes())

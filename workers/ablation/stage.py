@@ -10,7 +10,7 @@ from workers.artifact_io import join_uri, write_bytes
 from workers.search.tuning import run_trials
 from workers.selection.stage import run_select
 from workers.specs.ablation import AblationOutcome, Variant
-from workers.specs.stages import SPEC_FILE, AblateResult, AblateSpec, FailureReason
+from workers.specs.stages import AblateResult, AblateSpec, FailureReason, spec_name
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,6 @@ def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant,
         selection = spec.selection.model_copy(
             update={"folder_uri": uris[variant], "attempt": spec.attempt, "settings": student.selection}
         )
-        write_bytes(join_uri(uris[variant], SPEC_FILE), selection.model_dump_json().encode())
+        write_bytes(join_uri(uris[variant], spec_name(selection.attempt)), selection.model_dump_json().encode())
         run_select(selection, StageReporter(selection, time.time()))
     return uris

@@ -9,6 +9,9 @@ from workers.specs.stages import AblateSpec
 
 RATIOS: dict[Variant, float] = {"ratio_1": 1.0, "ratio_3": 3.0, "ratio_7": 7.0}
 
+_NOT_WRITTEN_OUT = {"materialize": None}
+"""Training shards for a few short trainings would cost more than they save."""
+
 
 @dataclass(frozen=True)
 class Student:
@@ -62,9 +65,9 @@ def _student(spec: AblateSpec, variant: Variant) -> Student:
             off = noise.model_copy(update={"rand_augment": None, "dropout": 0.0, "drop_path": 0.0})
             recipe = recipe.model_copy(update={"noise": off})
         case "no_balancing":
-            selection = selection.model_copy(update={"max_per_class": None, "fill_up": False})
+            selection = selection.model_copy(update={"max_per_class": None, "fill_up": False, **_NOT_WRITTEN_OUT})
         case "no_filter":
-            selection = selection.model_copy(update={"min_confidence": 0.0})
+            selection = selection.model_copy(update={"min_confidence": 0.0, **_NOT_WRITTEN_OUT})
         case "hard_labels":
             recipe = recipe.model_copy(update={"targets": "hard"})
         case "smaller_student":

@@ -1,12 +1,19 @@
 """What goes wrong when images and shards are read."""
 
+from workers.specs.hygiene import BrokenKind
+
 
 class BrokenImage(Exception):
     """One picture cannot be used; `reason` is a short line. It is counted and passed over, never fatal by itself."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, kind: BrokenKind, reason: str) -> None:
+        # Both go to args, so that the error survives pickling.
+        super().__init__(kind, reason)
+        self.kind = kind
         self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class ShardReadError(Exception):

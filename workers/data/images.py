@@ -8,8 +8,10 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from workers.data.damage import kind_of_damage
 from workers.data.errors import BrokenImage
 from workers.data.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
+from workers.specs.hygiene import BrokenKind
 
 __all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb"]
 
@@ -35,7 +37,7 @@ def decode_rgb(data: bytes) -> Image.Image:
     empty, truncated, no picture, or a picture of more than MAX_PIXELS. Emits no warnings; safe in threads.
     """
     if len(data) == 0:
-        raise BrokenImage("no bytes (an empty or missing file)")
+        raise BrokenImage(BrokenKind.EMPTY, "no bytes (a null or an empty file)")
     size = plain_jpeg_size(data)
     pixels = None if size is None else decode_plain_jpeg(data, size)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
@@ -47,11 +49,16 @@ def _decode_any(data: bytes) -> Image.Image:
         return _decode(data)
     except (BrokenImage, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise BrokenImage(BrokenKind.TOO_LARGE, _short_reason(error)) from error
     except UnidentifiedImageError:
-        raise BrokenImage("not a picture of a known format") from None
+        kind = kind_of_damage(data, "")
+        known = kind is not BrokenKind.UNKNOWN_FORMAT
+        raise BrokenImage(kind, "its header is damaged" if known else "not a picture of a known format") from None
     except Exception as error:
         # Hostile or damaged bytes make Pillow's plugins raise nearly anything (struct.error, KeyError, ...).
-        raise BrokenImage(_short_reason(error)) from error
+        reason = _short_reason(error)
+        raise BrokenImage(kind_of_damage(data, reason), reason) from error
 
 
 def content_hash(data: bytes) -> bytes:
@@ -63,7 +70,7 @@ def _decode(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise BrokenImage(f"{width} x {height} pixels, more than {MAX_PIXELS}")
+            raise BrokenImage(BrokenKind.TOO_LARGE, f"{width} x {height} pixels, more than {MAX_PIXELS}")
         image.load()
         transpose = _TRANSPOSE_OF_ORIENTATION.get(_orientation(image))
         upright: Image.Image = image if transpose is None else image.transpose(transpose)
@@ -83,7 +90,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise BrokenImage(f"32-bit pixels (mode {image.mode}) have no defined range")
+        raise BrokenImage(BrokenKind.UNSUPPORTED, f"32-bit pixels (mode {image.mode}) have no defined range")
     if image.has_transparency_data:
         transparent = image.convert("RGBA")
         black = Image.new("RGBA", transparent.size, (0, 0, 0, 255))

@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 from workers.artifact_io import open_filesystem
 from workers.data.errors import ShardReadError
 
+_LARGE_ROW_GROUP_BYTES = 256 << 20
+_STREAM_BYTES = 4 << 20
+
 
 def holds_images(column_type: pa.DataType) -> bool:
     """Whether a column of this type can hold encoded images."""
@@ -39,12 +42,18 @@ def is_string(column_type: pa.DataType) -> bool:
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged.
 
-    Also errors of reads inside the `with` block become ShardReadErrors that name the file.
+    A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
+    of reads inside the `with` block become ShardReadErrors that name the file.
     """
     try:
         filesystem, path = open_filesystem(uri)
-        with filesystem.open_input_file(path) as source, pq.ParquetFile(source, pre_buffer=True) as file:
-            yield file
+        with filesystem.open_input_file(path) as source:
+            metadata = pq.read_metadata(source)
+            groups = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+            is_large = max(groups, default=0) > _LARGE_ROW_GROUP_BYTES
+            yield pq.ParquetFile(
+                source, metadata=metadata, pre_buffer=not is_large, buffer_size=_STREAM_BYTES if is_large else 0
+            )
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
     except (OSError, pa.ArrowException) as error:
@@ -52,9 +61,21 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """The named columns as Python values; a struct of images gives its bytes. Only these columns are read."""
+    """The named columns as Python values, whole; a struct of images gives its bytes. Only these columns are read."""
     table = file.read(columns=sorted({_leaf(file.schema_arrow, name) for name in columns}))
     return {name: _values(table.column(name)) for name in columns}
+
+
+def iterate_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
+    """At most `rows` rows at a time of the named columns, as Python values; a struct of images gives its bytes.
+
+    Only these columns are read, one row group after the other; of a large one (`open_parquet`) not even that is in
+    memory as a whole.
+    """
+    leaves = sorted({_leaf(file.schema_arrow, name) for name in columns})
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=leaves):
+            yield {name: _values(batch.column(name)) for name in columns}
 
 
 def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]) -> list[bytes]:

@@ -32,14 +32,18 @@ def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def decode_plain_jpeg(
-    data: bytes, size: tuple[int, int], least: tuple[int, int] | None = None
+    data: bytes,
+    size: tuple[int, int],
+    least: tuple[int, int] | None = None,
+    filter_room: float = _LEFT_FOR_A_FILTER,
 ) -> npt.NDArray[np.uint8] | None:
     """RGB pixels, (height, width, 3), of a picture of that width and height; None where it is damaged in any way.
 
     Where a filter is to bring it down to a width and height of `least`, a picture of at least four times that is scaled
-    down by 2, 4 or 8 while it is decoded. Twice the size is left for the filter: without that, details would differ.
+    down by 2, 4 or 8 while it is decoded. `filter_room` times the size, twice as it comes, is left for the filter:
+    without that, details would differ.
     """
-    width, height = (least[0] * _LEFT_FOR_A_FILTER, least[1] * _LEFT_FOR_A_FILTER) if least else size
+    width, height = (int(least[0] * filter_room), int(least[1] * filter_room)) if least else size
     shrink = min(size[0] // width, size[1] // height) >= 2
     asked = {"min_width": width, "min_height": height, "min_factor": 2} if shrink else {}
     try:

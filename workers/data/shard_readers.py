@@ -1,26 +1,39 @@
 """Reads one shard of a registered dataset: keys, encoded images and class indices, in row order."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
+from pyarrow import fs
 from pydantic import ValidationError
 
-from workers.artifact_io import open_filesystem, read_bytes
-from workers.data import parquet_shards, tar_shards
-from workers.data.errors import ShardReadError
+from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
+from workers.data import parquet_shards, tar_shards, uri_lists
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.hygiene import BrokenKind
 
-__all__ = ["ShardImages", "ShardReadError", "load_manifest", "read_shard"]
+__all__ = ["ShardImages", "ShardReadError", "iterate_shard", "load_manifest", "read_shard"]
+
+_PIECE_ROWS = 64
+"""Of a shard that is read piece by piece."""
+_FETCHED_ROWS = 256
+"""Where each image is a file of a remote store: many, so that few are waited for alone."""
 
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The rows of one shard. `images` are encoded; b"" stands for a null or a file that is gone, a broken image."""
+    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read."""
 
     keys: list[str]
     images: list[bytes]
     labels: list[int] | None
     """Indices into the manifest's classes; None for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
+    """By row, why a file of its own cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class _Rows:
     images: list[bytes]
     label_names: list[str | None]
     """Empty for a dataset without labels."""
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
 
 
 def load_manifest(uri: str) -> DatasetManifest:
@@ -40,75 +54,125 @@ def load_manifest(uri: str) -> DatasetManifest:
 
 
 def read_shard(manifest: DatasetManifest, shard_index: int) -> ShardImages:
-    """All rows of one shard, in the order that every stage counts them in.
+    """All rows of one shard, in the order that every stage counts them in. Raises as `iterate_shard` does."""
+    keys: list[str] = []
+    images: list[bytes] = []
+    labels: list[int] = []
+    unreadable: dict[int, BrokenImage] = {}
+    for piece in iterate_shard(manifest, shard_index):
+        unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
+        keys += piece.keys
+        images += piece.images
+        labels += piece.labels or []
+    return ShardImages(keys, images, labels if manifest.classes else None, unreadable)
+
+
+def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[ShardImages]:
+    """The rows of one shard piece by piece, so that a large one is never in memory as a whole.
 
     Raises ShardReadError where the file is gone, damaged, or no longer what was registered (another number of rows,
-    a label that is missing or no class). Broken pictures are no error here: `images.decode_rgb` finds them.
+    a label that is missing or no class): what was given before is then not to be relied on either. Broken pictures
+    are no error here: `images.decode_rgb` finds them.
     """
     shard = manifest.shards[shard_index]
-    rows = _READERS[manifest.format](manifest, shard)
-    if len(rows.images) != shard.rows:
-        raise ShardReadError(shard.uri, f"{len(rows.images)} images where {shard.rows} were registered")
-    labels = _class_indices(manifest, shard, rows) if manifest.classes else None
-    return ShardImages(rows.keys, rows.images, labels)
+    seen = 0
+    for rows in _READERS[manifest.format](manifest, shard):
+        labels = _class_indices(manifest, shard, rows, seen) if manifest.classes else None
+        yield ShardImages(rows.keys, rows.images, labels, rows.unreadable)
+        seen += len(rows.images)
+    if seen != shard.rows:
+        raise ShardReadError(shard.uri, f"{seen} images where {shard.rows} were registered")
 
 
-def _read_parquet(manifest: DatasetManifest, shard: Shard) -> _Rows:
+def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     label_column = manifest.label_column if manifest.classes else None
     columns = [name for name in (manifest.image_column, label_column, manifest.key_column) if name is not None]
     with parquet_shards.open_parquet(shard.uri) as file:
         missing = [name for name in columns if name not in file.schema_arrow.names]
         if missing:
             raise ShardReadError(shard.uri, f"no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
-        values = parquet_shards.read_columns(file, columns)
-    images = [image or b"" for image in values[manifest.image_column]]
-    names = [] if label_column is None else [None if v is None else str(v) for v in values[label_column]]
-    return _Rows(_parquet_keys(manifest, shard, values), images, names)
+        start = 0
+        for values in parquet_shards.iterate_columns(file, columns, _PIECE_ROWS):
+            images = [image or b"" for image in values[manifest.image_column]]
+            names = [] if label_column is None else [None if v is None else str(v) for v in values[label_column]]
+            yield _Rows(_parquet_keys(manifest, shard, values, start), images, names)
+            start += len(images)
 
 
-def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]]) -> list[str]:
-    file_name = shard.uri.rpartition("/")[2]
+def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]], start: int) -> list[str]:
+    file_name = name_of(shard.uri)
     keys = values.get(manifest.key_column) if manifest.key_column is not None else None
     if keys is None:
-        return [f"{file_name}:{row}" for row in range(len(values[manifest.image_column]))]
-    return [f"{file_name}:{row}" if key is None else str(key) for row, key in enumerate(keys)]
+        return [f"{file_name}:{start + row}" for row in range(len(values[manifest.image_column]))]
+    return [f"{file_name}:{start + row}" if key is None else str(key) for row, key in enumerate(keys)]
 
 
-def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> _Rows:
+def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     filesystem, root = open_filesystem(shard.uri)
-    images: list[bytes] = []
-    for member in shard.members:
-        try:
-            with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
-                images.append(stream.read())
-        except FileNotFoundError:
-            images.append(b"")
-        except OSError as error:
-            raise ShardReadError(f"{shard.uri}/{member}", str(error)) from error
-    names: list[str | None] = [member.partition("/")[0] for member in shard.members] if manifest.classes else []
-    return _Rows(list(shard.members), images, names)
+    is_remote = is_object_store(filesystem)
+    read = partial(_read_member, filesystem, root, shard)
+    # A local disk gives small files as fast as one thread asks for them; an object store answers late.
+    with ThreadPoolExecutor(uri_lists.FETCHING_THREADS if is_remote else 1) as readers:
+        for members in _batched(shard.members, _FETCHED_ROWS if is_remote else _PIECE_ROWS):
+            found = list(readers.map(read, members))
+            gone = [row for row, image in enumerate(found) if image is None]
+            unreadable = {row: BrokenImage(BrokenKind.UNREADABLE, "there is no such file") for row in gone}
+            names: list[str | None] = [member.partition("/")[0] for member in members] if manifest.classes else []
+            yield _Rows(list(members), [image or b"" for image in found], names, unreadable)
 
 
-def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> _Rows:
+def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str) -> bytes | None:
+    try:
+        with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
+            return bytes(stream.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ShardReadError(join_uri(shard.uri, member), str(error)) from error
+
+
+def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     with tar_shards.open_tar(shard.uri) as stream:
-        samples = tar_shards.list_samples(stream, with_images=True)
-    names = [sample.label for sample in samples] if manifest.classes else []
-    return _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
+        for samples in _batched(tar_shards.iterate_samples(stream, with_images=True), _PIECE_ROWS):
+            names = [sample.label for sample in samples] if manifest.classes else []
+            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
 
 
-def _class_indices(manifest: DatasetManifest, shard: Shard, rows: _Rows) -> list[int]:
+def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
+    refused = 0
+    for entries in _batched(uri_lists.read_part(shard.uri), _FETCHED_ROWS):
+        fetched = uri_lists.fetch([entry.uri for entry in entries])
+        refused += fetched.refused
+        if refused == shard.rows:
+            reason = fetched.unreadable[0].reason
+            raise ShardReadError(shard.uri, f"the storage gives none of its {shard.rows} files: {reason}")
+        names = [entry.label for entry in entries] if manifest.classes else []
+        yield _Rows([entry.key for entry in entries], fetched.images, names, fetched.unreadable)
+
+
+Item = TypeVar("Item")
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _class_indices(manifest: DatasetManifest, shard: Shard, rows: _Rows, start: int) -> list[int]:
     index_of = {name: index for index, name in enumerate(manifest.classes)}
     labels: list[int] = []
     for row, name in enumerate(rows.label_names):
         if name is None or name not in index_of:
             problem = "no label" if name is None else f"the label {name!r} is no class of the dataset"
-            raise ShardReadError(shard.uri, f"row {row} ({rows.keys[row]}): {problem}")
+            raise ShardReadError(shard.uri, f"row {start + row} ({rows.keys[row]}): {problem}")
         labels.append(index_of[name])
     return labels
 
 
-_READERS: dict[str, Callable[[DatasetManifest, Shard], _Rows]] = {
+_READERS: dict[str, Callable[[DatasetManifest, Shard], Iterator[_Rows]]] = {
     "parquet": _read_parquet,
     "image_folder": _read_image_folder,
     "webdataset": _read_webdataset,
+    "uri_list": _read_uri_list,
 }

@@ -49,26 +49,30 @@ def open_tar(uri: str) -> Iterator[IO[bytes]]:
         raise ShardReadError(uri, f"not a readable tar file: {error}") from error
 
 
-def list_samples(stream: IO[bytes], with_images: bool = False) -> list[TarSample]:
-    """Every sample with an image, in the order of the file. Without images only headers and labels are read.
+def list_samples(stream: IO[bytes]) -> list[TarSample]:
+    """Every sample, without its image: only headers and labels are read. Raises as `iterate_samples` does."""
+    return list(iterate_samples(stream, with_images=False))
+
+
+def iterate_samples(stream: IO[bytes], with_images: bool) -> Iterator[TarSample]:
+    """Every sample with an image, in the order of the file, while it is read.
 
     Members of one sample stand side by side, as WebDataset asks; of several images of a sample the first counts.
     Raises tarfile.ReadError for a file that is truncated or damaged.
     """
-    samples: list[TarSample] = []
     open_sample = _OpenSample("", with_images)
     with tarfile.open(fileobj=stream, mode="r:") as tar:
-        for member in tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
             key, suffix = split_name(member.name)
             if not member.isreg() or not key.rpartition("/")[2]:
                 continue
             if key != open_sample.key or suffix in open_sample.suffixes:
-                samples += open_sample.finished()
+                yield from open_sample.finished()
                 open_sample = _OpenSample(key, with_images)
             open_sample.add(tar, member, suffix)
-        samples += open_sample.finished()
+        yield from open_sample.finished()
         _check_end(stream, tar.offset)
-    return samples
 
 
 def read_image(stream: IO[bytes], sample: TarSample) -> bytes:

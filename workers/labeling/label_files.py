@@ -1,7 +1,9 @@
 """Label files: one Parquet file a shard, in the shard's row order, with its own summary in the footer."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from pydantic import Field, ValidationError
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
 from workers.data.doubt import confidence_of
+from workers.data.errors import BrokenImage
 from workers.labeling.top_classes import top_classes
 from workers.specs.frozen import Frozen
-from workers.specs.stages import QUARANTINE_FOLDER, part_name
+from workers.specs.hygiene import BrokenKind
+from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
 
 ALL_CLASSES_UP_TO = 100
 """With so many classes or fewer every probability is kept."""
@@ -22,14 +26,14 @@ ALL_CLASSES_UP_TO = 100
 HELD_OUT = "held_out"
 """Why a row is excluded: the same image is in an evaluation set."""
 
-_ZSTD = ("key", "row", "reason", "top_classes.list.element", "top_probabilities.list.element")
+_ZSTD = ("key", "row", "reason", "evaluation_key", "top_classes.list.element", "top_probabilities.list.element")
 PARQUET_OPTIONS: dict[str, Any] = {
-    "use_dictionary": ["label", "excluded", "reason"],
+    "use_dictionary": ["label", "excluded", "kind", "reason", "evaluation_dataset"],
     "compression": dict.fromkeys(_ZSTD, "zstd"),
 }
 """The rest, which selection reads for every image, is left as it is in memory; hashes become no smaller anyway."""
 
-_SUMMARY_KEY = b"noisy_student.label_summary.2"
+_SUMMARY_KEY = b"noisy_student.label_summary.3"
 """With the format's number: files of an earlier one are written anew."""
 
 
@@ -37,9 +41,40 @@ class LabelSummary(Frozen):
     """The numbers of one label file, so that a rerun need not read its rows."""
 
     rows: int = Field(ge=0)
-    bad: int = Field(ge=0)
+    bad_by_kind: dict[BrokenKind, int]
+    held_out: int = Field(ge=0)
+    near_duplicates: int = Field(ge=0)
     confidence_sum: float = Field(ge=0)
     """Over the rows that are not bad."""
+
+    @property
+    def bad(self) -> int:
+        """Broken images of any kind."""
+        return sum(self.bad_by_kind.values())
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """A row that looks like an evaluation image, and the nearest such image."""
+
+    row: int
+    distance: int
+    evaluation_dataset: str
+    evaluation_key: str
+
+
+@dataclass(frozen=True)
+class Hygiene:
+    """What is known of the rows of a part of a shard beside their labels; rows count within the part."""
+
+    content_hashes: Sequence[bytes]
+    excluded: Sequence[str | None]
+    """Of each row why it must not be trained on, or None."""
+    broken: Mapping[int, BrokenImage]
+    """By row."""
+    perceptual_hashes: Mapping[int, int]
+    """By row; broken and flat pictures have none."""
+    near_duplicates: Sequence[NearDuplicate] = ()
 
 
 def kept_probabilities(classes: int, top_k: int) -> int:
@@ -48,38 +83,40 @@ def kept_probabilities(classes: int, top_k: int) -> int:
 
 
 def label_table(
-    keys: Sequence[str],
-    hashes: Sequence[bytes],
-    excluded: Sequence[str | None],
-    probabilities: npt.NDArray[np.float32],
-    broken: Mapping[int, str],
-    top_k: int,
+    keys: Sequence[str], hygiene: Hygiene, probabilities: npt.NDArray[np.float32], top_k: int
 ) -> tuple[pa.Table, LabelSummary]:
-    """The rows of a label file. `probabilities` is (rows, classes); the rows of `broken` are ignored and become null.
+    """The rows of a label file. `probabilities` is (rows, classes); those of broken rows are ignored and become null.
 
-    `excluded` says of each row why it must not be trained on, or None. Equal probabilities are ordered by class index.
-    `doubt` is 1 - confidence, kept by itself because it tells apart what confidence rounds to 1; rows that must not be
-    trained on have none. The top
-    probabilities are stored in half precision.
+    Equal probabilities are ordered by class index. `doubt` is 1 - confidence, kept by itself because it tells apart
+    what confidence rounds to 1; rows that must not be trained on have none. The top probabilities are stored in half
+    precision.
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
     is_broken = np.zeros(rows, dtype=bool)
-    is_broken[list(broken)] = True
+    is_broken[list(hygiene.broken)] = True
     certain = np.where(is_broken[:, None], np.float32(0), probabilities)
     top = top_classes(certain, k)
     top_probabilities = np.take_along_axis(certain, top, axis=1)
     doubt = _doubt(certain, top[:, 0])
     confidence = np.where(is_broken, np.float32(0), confidence_of(doubt))
-    summary = LabelSummary(rows=rows, bad=len(broken), confidence_sum=float(confidence.sum(dtype=np.float64)))
+    is_excluded = np.array([why is not None for why in hygiene.excluded], dtype=bool)
+    summary = LabelSummary(
+        rows=rows,
+        bad_by_kind=dict(Counter(error.kind for error in hygiene.broken.values())),
+        held_out=int(np.count_nonzero(is_excluded & ~is_broken)),
+        near_duplicates=len(hygiene.near_duplicates),
+        confidence_sum=float(confidence.sum(dtype=np.float64)),
+    )
     table = pa.table(
         {
             "key": pa.array(keys, pa.string()),
-            "content_hash": pa.array(hashes, pa.binary(16)),
-            "excluded": pa.array(excluded, pa.string()),
+            "content_hash": pa.array(hygiene.content_hashes, pa.binary(16)),
+            "perceptual_hash": pa.array([hygiene.perceptual_hashes.get(row) for row in range(rows)], pa.uint64()),
+            "excluded": pa.array(hygiene.excluded, pa.string()),
             "label": pa.array(top[:, 0].astype(np.int32), mask=is_broken),
             "confidence": pa.array(confidence, mask=is_broken),
-            "doubt": pa.array(doubt, mask=is_broken | np.array([why is not None for why in excluded], dtype=bool)),
+            "doubt": pa.array(doubt, mask=is_broken | is_excluded),
             "top_classes": _lists(top.astype(np.int32), is_broken),
             "top_probabilities": _lists(top_probabilities.astype(np.float16), is_broken),
         }
@@ -87,30 +124,71 @@ def label_table(
     return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
 
 
-def write_label_file(folder_uri: str, shard_index: int, table: pa.Table, broken: Mapping[int, str]) -> None:
-    """Writes the quarantine file, if there is anything to say, and then the label file, which marks the shard done."""
+def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, LabelSummary]:
+    """The label table of consecutive parts of a shard, and its summary. At least one part."""
+    summaries = [summary for _, summary in parts]
+    summary = LabelSummary(
+        rows=sum(one.rows for one in summaries),
+        bad_by_kind=dict(sum((Counter(one.bad_by_kind) for one in summaries), Counter[BrokenKind]())),
+        held_out=sum(one.held_out for one in summaries),
+        near_duplicates=sum(one.near_duplicates for one in summaries),
+        confidence_sum=sum(one.confidence_sum for one in summaries),
+    )
+    table = pa.concat_tables([table.replace_schema_metadata(None) for table, _ in parts]).combine_chunks()
+    return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
+
+
+def write_label_file(
+    folder_uri: str,
+    shard_index: int,
+    table: pa.Table,
+    broken: Mapping[int, BrokenImage],
+    near_duplicates: Sequence[NearDuplicate] = (),
+) -> None:
+    """Writes what is to be said of single rows, if anything, and then the label file, which marks the shard done."""
+    name = part_name(shard_index)
     if broken:
-        rows = sorted(broken)
-        quarantine = pa.table(
-            {
-                "key": table["key"].take(pa.array(rows)),
-                "row": pa.array(rows, pa.int32()),
-                "reason": pa.array([broken[row] for row in rows], pa.string()),
-            }
-        )
-        write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, part_name(shard_index)), _parquet(quarantine))
-    write_bytes(join_uri(folder_uri, part_name(shard_index)), _parquet(table))
+        write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, name), _parquet(_quarantine(table, broken)))
+    if near_duplicates:
+        listed = _near_duplicates(table, near_duplicates)
+        write_bytes(join_uri(folder_uri, NEAR_DUPLICATES_FOLDER, name), _parquet(listed))
+    write_bytes(join_uri(folder_uri, name), _parquet(table))
 
 
 def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
-    """The summary of a label file that is there; None where its footer holds none that can be read."""
+    """The summary of a label file; None where there is no such file, or its footer holds none that can be read."""
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source).metadata or {}
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
-    except (pa.ArrowInvalid, KeyError, ValidationError):
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValidationError):
         return None
+
+
+def _quarantine(table: pa.Table, broken: Mapping[int, BrokenImage]) -> pa.Table:
+    rows = sorted(broken)
+    return pa.table(
+        {
+            "key": table["key"].take(pa.array(rows)),
+            "row": pa.array(rows, pa.int32()),
+            "kind": pa.array([broken[row].kind.value for row in rows], pa.string()),
+            "reason": pa.array([broken[row].reason for row in rows], pa.string()),
+        }
+    )
+
+
+def _near_duplicates(table: pa.Table, found: Sequence[NearDuplicate]) -> pa.Table:
+    rows = pa.array([each.row for each in found], pa.int32())
+    return pa.table(
+        {
+            "key": table["key"].take(rows),
+            "row": rows,
+            "distance": pa.array([each.distance for each in found], pa.int32()),
+            "evaluation_dataset": pa.array([each.evaluation_dataset for each in found], pa.string()),
+            "evaluation_key": pa.array([each.evaluation_key for each in found], pa.string()),
+        }
+    )
 
 
 def _doubt(probabilities: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -1,10 +1,26 @@
 """Labels one shard after the other with one model: read, predict, write. Lives in an actor of the pool."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from workers.data.errors import BrokenImage
 from workers.data.hashes import read_hashes
 from workers.data.images import content_hash
-from workers.data.shard_readers import load_manifest, read_shard
-from workers.labeling.label_files import HELD_OUT, label_table, write_label_file
-from workers.models.predictor import Predictor
+from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.labeling.evaluation_hashes import EvaluationIndex
+from workers.labeling.label_files import (
+    HELD_OUT,
+    Hygiene,
+    LabelSummary,
+    NearDuplicate,
+    joined,
+    label_table,
+    read_summary,
+    write_label_file,
+)
+from workers.models.predictor import Predictions, Predictor
 from workers.specs.stages import LabelSpec
 
 
@@ -20,16 +36,73 @@ class ShardLabeler:
             batch_size=spec.batch_size,
             temperature=temperature,
         )
+        self._evaluation = (
+            EvaluationIndex(spec.evaluation_images, spec.near_duplicate_distance)
+            if spec.near_duplicate_distance
+            else None
+        )
         self._held_out = {hash_.ljust(16, b"\0") for uri in spec.held_out_hashes_uris for hash_ in read_hashes(uri)}
 
     def __call__(self, shard_index: int) -> bytes:
-        """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError."""
-        shard = read_shard(self._manifest, shard_index)
-        predicted = self._predictor.predict(shard.images)
-        hashes = [content_hash(image) for image in shard.images]
-        excluded = [HELD_OUT if hash_ in self._held_out else None for hash_ in hashes]
-        table, summary = label_table(
-            shard.keys, hashes, excluded, predicted.probabilities, predicted.broken, self._spec.top_k
-        )
-        write_label_file(self._spec.folder_uri, shard_index, table, predicted.broken)
+        """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError.
+
+        A label file that is there already is not written again: Ray Data hands out shards anew whose actor was lost
+        after it had written them. The shard streams through, so that a large one takes no more memory than a small one.
+        """
+        earlier = read_summary(self._spec.folder_uri, shard_index)
+        if earlier is not None and earlier.rows == self._manifest.shards[shard_index].rows:
+            return earlier.model_dump_json().encode()
+        read = _Read()
+        parts: list[tuple[pa.Table, LabelSummary]] = []
+        broken: dict[int, BrokenImage] = {}
+        near_duplicates: list[NearDuplicate] = []
+        rows = 0
+        for predicted in self._predictor.predictions(self._images(shard_index, read)):
+            keys, hygiene = self._hygiene(read, rows, predicted)
+            parts.append(label_table(keys, hygiene, predicted.probabilities, self._spec.top_k))
+            broken.update({rows + row: error for row, error in hygiene.broken.items()})
+            near_duplicates += [replace(near, row=rows + near.row) for near in hygiene.near_duplicates]
+            rows += len(keys)
+        table, summary = joined(parts or [self._no_rows()])
+        write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates)
         return summary.model_dump_json().encode()
+
+    def _images(self, shard_index: int, read: "_Read") -> Iterator[bytes]:
+        """The shard's images, as the predictor asks for them; what else is known of those is added to `read`."""
+        rows = 0
+        for piece in iterate_shard(self._manifest, shard_index):
+            read.keys += piece.keys
+            read.hashes += [content_hash(image) for image in piece.images]
+            read.unreadable.update({rows + row: error for row, error in piece.unreadable.items()})
+            rows += len(piece.keys)
+            yield from piece.images
+
+    def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:
+        """Keys and hygiene of the rows that have been predicted, which begin at row `start` of the shard."""
+        keys, hashes = read.take(len(predicted.probabilities))
+        return keys, Hygiene(
+            content_hashes=hashes,
+            excluded=[HELD_OUT if hash_ in self._held_out else None for hash_ in hashes],
+            broken={row: read.unreadable.get(start + row, error) for row, error in predicted.broken.items()},
+            perceptual_hashes=predicted.hashes,
+            near_duplicates=self._evaluation.near(predicted.hashes) if self._evaluation else (),
+        )
+
+    def _no_rows(self) -> tuple[pa.Table, LabelSummary]:
+        return label_table([], Hygiene([], [], {}, {}), self._predictor.predict([]).probabilities, self._spec.top_k)
+
+
+@dataclass
+class _Read:
+    """What is known of the rows that were read and not yet labeled."""
+
+    keys: list[str] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
+    """By row of the shard."""
+
+    def take(self, count: int) -> tuple[list[str], list[bytes]]:
+        """Keys and hashes of the first rows, which are then forgotten."""
+        keys, hashes = self.keys[:count], self.hashes[:count]
+        del self.keys[:count], self.hashes[:count]
+        return keys, hashes

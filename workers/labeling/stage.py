@@ -1,22 +1,39 @@
 """Runs the label stage: every shard without a label file goes to the pool. Free of torch: only the actors have it."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 
-from workers.artifact_io import list_files
+from workers.artifact_io import delete_temporaries, join_uri, list_files
+from workers.data.errors import ShardReadError
 from workers.labeling.calibration import calibrate
+from workers.labeling.duplicates import write_duplicates
+from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
 from workers.labeling.label_files import LabelSummary, read_summary
 from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import QUARANTINE_FOLDER, LabelResult, LabelSpec, part_name
-from workers.stage_reporter import StageReporter
+from workers.specs.hygiene import BrokenKind
+from workers.specs.stages import (
+    DUPLICATES_FOLDER,
+    NEAR_DUPLICATES_FOLDER,
+    QUARANTINE_FOLDER,
+    FailureReason,
+    LabelResult,
+    LabelSpec,
+    part_name,
+)
+from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 
 _FOOTER_READERS = 16
+_FOOTERS_AHEAD = 1024
+"""Asked for at a time: each waits in some kilobytes of memory."""
 
 
 def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
@@ -26,63 +43,112 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     """
     manifest = require_manifest(spec.manifest_uri)
     reporter.announce(manifest.rows, "images")
-    summaries = _earlier_summaries(spec, manifest)
-    resumed = len(summaries)
-    missing = [index for index in range(len(manifest.shards)) if index not in summaries]
+    _delete_temporaries(spec)
+    totals = _Totals()
+    missing = list(_unlabeled(spec, manifest, totals))
+    resumed = totals.shards
     logger.info("%d shards to label, %d labeled before", len(missing), resumed)
+    unchecked = _prepare_evaluation_hashes(spec, reporter)
     calibration = calibrate(spec)
     temperature = 1.0 if calibration is None else calibration.temperature
-    images_per_second = _label(spec, temperature, missing, summaries, reporter)
+    images_per_second = _label(spec, temperature, missing, totals, reporter)
 
-    images = sum(summary.rows for summary in summaries.values())
-    bad = sum(summary.bad for summary in summaries.values())
+    rows_per_shard = [shard.rows for shard in manifest.shards]
+    duplicates = write_duplicates(spec.folder_uri, rows_per_shard, alive=reporter.still_alive)
     reasons = f"their reasons are in {QUARANTINE_FOLDER}/ of the label folder"
-    check_bad_images(bad, images, spec.max_bad_fraction, f"{spec.manifest_uri} ({reasons})")
+    check_bad_images(totals.bad, totals.images, spec.max_bad_fraction, f"{spec.manifest_uri} ({reasons})")
+    labeled = totals.images - totals.bad
     return LabelResult(
         attempt=spec.attempt,
         timing=reporter.timing(),
-        images=images,
-        labeled=images - bad,
-        bad_images=bad,
-        shards=len(manifest.shards),
+        images=totals.images,
+        labeled=labeled,
+        bad_images=totals.bad,
+        shards=totals.shards,
         shards_resumed=resumed,
-        mean_confidence=sum(summary.confidence_sum for summary in summaries.values()) / max(1, images - bad),
+        mean_confidence=totals.confidence_sum / max(1, labeled),
         images_per_second=images_per_second,
         calibration=calibration,
+        bad_by_kind=dict(sorted(totals.bad_by_kind.items())),
+        held_out=totals.held_out,
+        duplicates=duplicates,
+        near_duplicates=totals.near_duplicates,
+        near_duplicates_unchecked=unchecked,
     )
 
 
-def _earlier_summaries(spec: LabelSpec, manifest: DatasetManifest) -> dict[int, LabelSummary]:
-    """By shard, of the label files that are there already."""
+def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tuple[str, ...]:
+    """The ids of evaluation datasets that are too large to be compared with."""
+    if not spec.near_duplicate_distance:
+        return ()
+    try:
+        unchecked = prepare_evaluation_hashes(spec.evaluation_images, alive=reporter.still_alive)
+    except (ShardReadError, FileNotFoundError) as error:
+        raise StageError(FailureReason.BAD_DATA, f"an evaluation dataset cannot be read: {error}") from error
+    for dataset in unchecked:
+        logger.warning("%s has over %d images: no near duplicates of them are looked for", dataset, MOST_IMAGES)
+    return unchecked
+
+
+@dataclass
+class _Totals:
+    """Of the shards that are labeled: sums, because a pool may have a million shards."""
+
+    shards: int = 0
+    images: int = 0
+    bad_by_kind: Counter[BrokenKind] = field(default_factory=Counter)
+    held_out: int = 0
+    near_duplicates: int = 0
+    confidence_sum: float = 0.0
+
+    @property
+    def bad(self) -> int:
+        return self.bad_by_kind.total()
+
+    def add(self, summary: LabelSummary) -> None:
+        self.shards += 1
+        self.images += summary.rows
+        self.bad_by_kind.update(summary.bad_by_kind)
+        self.held_out += summary.held_out
+        self.near_duplicates += summary.near_duplicates
+        self.confidence_sum += summary.confidence_sum
+
+
+def _delete_temporaries(spec: LabelSpec) -> None:
+    """What killed actors left half written. One that outlived its driver fails then, with nobody to tell it to."""
+    folders = [
+        join_uri(spec.folder_uri, name) for name in (QUARANTINE_FOLDER, NEAR_DUPLICATES_FOLDER, DUPLICATES_FOLDER)
+    ]
+    deleted = sum(delete_temporaries(folder) for folder in (spec.folder_uri, *folders))
+    if deleted:
+        logger.info("%d half-written files of an earlier attempt are deleted", deleted)
+
+
+def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, totals: _Totals) -> Iterator[int]:
+    """The shards that have no label file yet; the others are added to the totals."""
     files = list_files(spec.folder_uri)
     there = [index for index in range(len(manifest.shards)) if part_name(index) in files]
+    yield from (index for index in range(len(manifest.shards)) if part_name(index) not in files)
     with ThreadPoolExecutor(_FOOTER_READERS) as readers:
-        found = zip(there, readers.map(partial(read_summary, spec.folder_uri), there), strict=True)
-        return {
-            index: summary
-            for index, summary in found
-            if summary is not None and summary.rows == manifest.shards[index].rows
-        }
+        for start in range(0, len(there), _FOOTERS_AHEAD):
+            some = there[start : start + _FOOTERS_AHEAD]
+            for index, summary in zip(some, readers.map(partial(read_summary, spec.folder_uri), some), strict=True):
+                if summary is not None and summary.rows == manifest.shards[index].rows:
+                    totals.add(summary)
+                else:
+                    yield index
 
 
-def _label(
-    spec: LabelSpec,
-    temperature: float,
-    missing: list[int],
-    summaries: dict[int, LabelSummary],
-    reporter: StageReporter,
-) -> float:
-    """Labels the missing shards, adds their summaries, and returns the images a second of work."""
-    done_before = sum(summary.rows for summary in summaries.values())
-    done, clock = done_before, WorkClock(reporter)
-    reporter.update(done)
+def _label(spec: LabelSpec, temperature: float, missing: list[int], totals: _Totals, reporter: StageReporter) -> float:
+    """Labels the missing shards, adds them to the totals, and returns the images a second of work."""
+    done_before, clock = totals.images, WorkClock(reporter)
+    reporter.update(totals.images)
     for shard in map_shards(partial(_make_labeler, spec, temperature), missing, spec.pool):
-        summaries[shard.shard_index] = LabelSummary.model_validate_json(shard.payload)
-        done += summaries[shard.shard_index].rows
+        totals.add(LabelSummary.model_validate_json(shard.payload))
         clock.add(shard.started_at, shard.ended_at)
-        reporter.update(done, {"images_per_second": clock.rate(done - done_before)})
+        reporter.update(totals.images, {"images_per_second": clock.rate(totals.images - done_before)})
         reporter.pause_if_asked()
-    return clock.rate(done - done_before)
+    return clock.rate(totals.images - done_before)
 
 
 def _make_labeler(spec: LabelSpec, temperature: float) -> ShardFunction:

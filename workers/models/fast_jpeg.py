@@ -3,6 +3,8 @@
 libjpeg-turbo decodes, and torch resizes: its antialiased bicubic filter for bytes is Pillow's.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,14 +14,28 @@ from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 from workers.specs.stages import ModelCard
 
 
-def fast_clean_pixels(data: bytes, card: ModelCard) -> npt.NDArray[np.uint8] | None:
-    """What `prepare_clean(decode_rgb(data), card)` gives, or None for whatever that has to look at more closely."""
+@dataclass(frozen=True)
+class FastPicture:
+    """A plain JPEG, decoded."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(height, width, 3), of the whole picture, perhaps scaled down while it was decoded."""
+    size: tuple[int, int]
+    """Width and height of the picture as it was encoded."""
+
+
+def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
+    """The picture, no smaller than the model needs it; None for whatever `decode_rgb` has to look at more closely."""
     size = plain_jpeg_size(data)
     if size is None:
         return None
-    whole = _whole_size(size, card)
-    pixels = decode_plain_jpeg(data, size, least=whole)
-    return None if pixels is None else _cut(_resized(pixels, whole), card)
+    pixels = decode_plain_jpeg(data, size, least=_whole_size(size, card))
+    return None if pixels is None else FastPicture(pixels, size)
+
+
+def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]:
+    """What `prepare_clean` gives of the same picture decoded by `decode_rgb`."""
+    return _cut(_resized(picture.pixels, _whole_size(picture.size, card)), card)
 
 
 def _whole_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:

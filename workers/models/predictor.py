@@ -1,13 +1,15 @@
 """Clean inference: a trained model, encoded pictures in, probabilities out. No noise of any kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from workers.data.errors import BrokenImage
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
 from workers.models.frozen import frozen
@@ -25,8 +27,10 @@ class Predictions:
 
     probabilities: npt.NDArray[np.float32]
     """(rows, classes); a broken picture's row is NaN."""
-    broken: dict[int, str]
-    """Row and reason of each picture that cannot be decoded."""
+    broken: dict[int, BrokenImage]
+    """By row, why a picture cannot be decoded."""
+    hashes: dict[int, int]
+    """By row, the perceptual hash of each picture that is not flat."""
 
 
 class Predictor:
@@ -60,17 +64,30 @@ class Predictor:
         self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 or self._on_gpu else None
 
     def predict(self, images: Sequence[bytes]) -> Predictions:
-        """Class probabilities of encoded pictures; any number of them.
+        """Class probabilities of encoded pictures; any number of them. Raises as `predictions` does."""
+        parts, start = [np.empty((0, len(self.card.classes)), dtype=np.float32)], 0
+        broken: dict[int, BrokenImage] = {}
+        hashes: dict[int, int] = {}
+        for part in self.predictions(images):
+            broken.update(_moved(part.broken, start))
+            hashes.update(_moved(part.hashes, start))
+            parts.append(part.probabilities)
+            start += len(part.probabilities)
+        return Predictions(np.concatenate(parts), broken, hashes)
+
+    def predictions(self, images: Iterable[bytes]) -> Iterator[Predictions]:
+        """Class probabilities of a stream of encoded pictures, a batch at a time; rows count within the batch.
 
         Raises StageError(USER_ERROR) where the model answers with NaN: its training diverged.
         """
-        probabilities = np.full((len(images), len(self.card.classes)), np.nan, dtype=np.float32)
-        broken: dict[int, str] = {}
+        start = 0
         for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
-            broken.update(batch.broken)
+            count = len(batch.rows) + len(batch.broken)
+            probabilities = np.full((count, len(self.card.classes)), np.nan, dtype=np.float32)
             if batch.rows:
-                probabilities[batch.rows] = self._probabilities(batch.pixels)
-        return Predictions(probabilities, broken)
+                probabilities[np.array(batch.rows) - start] = self._probabilities(batch.pixels)
+            yield Predictions(probabilities, _moved(batch.broken, -start), _moved(batch.hashes, -start))
+            start += count
 
     def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
@@ -106,3 +123,10 @@ class Predictor:
 
     def _normalized(self, batch: torch.Tensor) -> torch.Tensor:
         return normalized(batch.to(self.device, non_blocking=True), self.card.mean, self.card.std)
+
+
+Said = TypeVar("Said")
+
+
+def _moved(by_row: dict[int, Said], rows: int) -> dict[int, Said]:
+    return {rows + row: said for row, said in by_row.items()}

@@ -5,13 +5,17 @@ One dataset row is one input shard, so that a result is whole or not there, and 
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray.data
+from ray.exceptions import RayActorError
+from ray.util.annotations import RayDeprecationWarning
 
+from workers.artifact_io import is_store_error
 from workers.data.errors import ShardReadError
 from workers.specs.stages import ActorPool, FailureReason
 from workers.stage_reporter import StageError
@@ -21,6 +25,11 @@ ShardFunction = Callable[[int], bytes]
 
 _MAX_BLOCKS = 10_000
 """Each block is an object that the driver puts; in larger manifests one holds several shards."""
+_TASK_RETRIES = 100
+"""Nodes may be taken away again and again, and each costs a task some six tries until Ray is sure that it is gone; but
+a task that kills its actor each time must end, and Ray Data's default is to try for ever."""
+_LOST_ACTORS_AT_START = 20
+"""In a row, without one that starts. Ray Data's default, none, ends the stage with the first preempted node."""
 _OUTCOME = pa.schema(
     [
         ("shard", pa.int64()),
@@ -49,12 +58,17 @@ def map_shards(
     """Yields each shard's result as soon as it is there, in any order.
 
     `make_function` is called once in each actor: it loads the model. ray.init() has been called. Raises StageError
-    with the reason of the first shard, or actor, that failed; what other shards have written stays.
+    with the reason of the first shard, or actor, that failed; what other shards have written stays. Where actors or
+    nodes are lost, a function may be called again for shards that it has finished.
     """
-    for row in _rows(make_function, shard_indices, pool):
-        if row["failure"] is not None:
-            raise StageError(FailureReason(row["failure"]), row["message"])
-        yield ShardDone(row["shard"], row["started_at"], row["ended_at"], row["payload"])
+    try:
+        for row in _rows(make_function, shard_indices, pool):
+            if row["failure"] is not None:
+                raise StageError(FailureReason(row["failure"]), row["message"])
+            yield ShardDone(row["shard"], row["started_at"], row["ended_at"], row["payload"])
+    except RayActorError as error:
+        message = f"actors were lost over and over; perhaps one shard ends each of them, by its memory for one: {error}"
+        raise StageError(FailureReason.STAGE_ERROR, message) from error
 
 
 def _rows(
@@ -68,17 +82,22 @@ def _rows(
     shards = ray.data.from_items(
         [{"shard": index} for index in shard_indices], override_num_blocks=min(len(shard_indices), _MAX_BLOCKS)
     )
-    yield from shards.map_batches(
-        ShardActor,
-        fn_constructor_args=(make_function,),
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=pool.cpus_per_actor,
-        compute=ray.data.ActorPoolStrategy(
-            min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
-        ),
-        **resources,
-    ).iter_rows()
+    with warnings.catch_warnings():
+        # max_task_retries has no name of its own in Ray Data; the general way ends with Ray 2.64.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        outcomes = shards.map_batches(
+            ShardActor,
+            fn_constructor_args=(make_function,),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=pool.cpus_per_actor,
+            max_task_retries=_TASK_RETRIES,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
+            ),
+            **resources,
+        )
+    yield from outcomes.iter_rows()
 
 
 class ShardActor:
@@ -113,6 +132,8 @@ def as_stage_error(error: Exception) -> StageError:
     if isinstance(error, ShardReadError):
         return StageError(FailureReason.BAD_DATA, str(error))
     text = f"{type(error).__name__}: {error}"
+    if is_store_error(error):
+        return StageError(FailureReason.ARTIFACT_STORE, text)
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
     return StageError(FailureReason.OUT_OF_MEMORY if out_of_memory else FailureReason.STAGE_ERROR, text)
 
@@ -121,3 +142,4 @@ def _set_data_context() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.max_consecutive_actor_init_deaths = _LOST_ACTORS_AT_START

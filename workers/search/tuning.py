@@ -14,9 +14,9 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.artifact_io import join_uri, ray_storage, write_bytes
 from workers.search.trial_training import run_trial
-from workers.specs.stages import SPEC_FILE, TrainSpec
+from workers.specs.stages import TrainSpec, spec_name
 
 TIME = "step"
 _RETRIES = 1
@@ -88,7 +88,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=f"attempt-{attempt}",
-            storage_path=_storage_path(join_uri(folder_uri, "tune")),
+            **ray_storage(join_uri(folder_uri, "tune")),
             callbacks=[_Listener(proposer)],
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
@@ -108,9 +108,10 @@ class _Proposals(Searcher):
         training = self._proposer.propose()
         if training is None:
             return str(Searcher.FINISHED)
-        # A training that was superseded finds another attempt in its folder, and stops.
-        write_bytes(join_uri(training.spec.folder_uri, SPEC_FILE), training.spec.model_dump_json().encode())
-        return {"number": training.number, "spec": training.spec.model_dump_json()}
+        # A training that was superseded finds a later attempt's spec in its folder, and stops.
+        text = training.spec.model_dump_json()
+        write_bytes(join_uri(training.spec.folder_uri, spec_name(training.spec.attempt)), text.encode())
+        return {"number": training.number, "spec": text}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: see `_Listener`."""
@@ -154,8 +155,3 @@ def _groups_that_fit(shape: TrainSpec) -> int:
     if workers.gpus_per_worker:
         fits.append(total.get("GPU", 0) / (workers.gpus_per_worker * workers.num_workers))
     return max(1, int(min(fits)))
-
-
-def _storage_path(uri: str) -> str:
-    """Tune takes URIs and absolute local paths."""
-    return uri if "://" in uri else open_filesystem(uri)[1]

@@ -73,10 +73,12 @@ class Cut:
         mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.lower), classes)
         return mask
 
-    def undecided_mask(self, classes: npt.NDArray[np.integer], keys: Keys) -> npt.NDArray[np.bool_]:
-        """Rows that are neither in nor out."""
+    def undecided_mask(
+        self, classes: npt.NDArray[np.integer], keys: Keys, inside: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Rows that are neither `inside` nor out."""
         mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.upper), classes)
-        mask &= ~self.inside(classes, keys)
+        mask &= ~inside
         return mask
 
 

@@ -14,7 +14,9 @@ class FilterCounts:
 
     rows: int
     bad: int
-    excluded: int
+    held_out: int
+    near_duplicates: int
+    duplicates: int
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,) rows with a label."""
@@ -25,13 +27,15 @@ class FilterCounts:
     def nothing(cls, classes: int) -> "FilterCounts":
         """Of no rows."""
         zeros = np.zeros(classes, dtype=np.int64)
-        return cls(0, 0, 0, 0, zeros, 0)
+        return cls(0, 0, 0, 0, 0, 0, zeros, 0)
 
     def __add__(self, other: "FilterCounts") -> "FilterCounts":
         return FilterCounts(
             self.rows + other.rows,
             self.bad + other.bad,
-            self.excluded + other.excluded,
+            self.held_out + other.held_out,
+            self.near_duplicates + other.near_duplicates,
+            self.duplicates + other.duplicates,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
             self.passed + other.passed,
@@ -53,7 +57,9 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
     return FilterCounts(
         rows=len(rows.labels),
         bad=bad,
-        excluded=excluded,
+        held_out=excluded - rows.dropped_near_duplicates - rows.dropped_duplicates,
+        near_duplicates=rows.dropped_near_duplicates,
+        duplicates=rows.dropped_duplicates,
         low_confidence=readable - excluded - passed,
         labeled=np.bincount(labels, minlength=classes),
         passed=passed,

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from workers.artifact_io import join_uri, open_filesystem
-from workers.specs.stages import FailureReason, part_name
+from workers.artifact_io import join_uri, list_files, open_filesystem
+from workers.specs.stages import FailureReason, part_name, shard_of_part
 from workers.stage_reporter import StageError
 
-_COLUMNS = ["label", "doubt"]
 NEVER = 2.0
 """Of rows without a doubt: more than any threshold allows."""
 
@@ -27,7 +26,9 @@ class LabelRows:
     labels: npt.NDArray[np.int32]
     """Class index; -1 for a broken image."""
     doubts: npt.NDArray[np.float32]
-    """1 - the probability of the label; 2 for a row that must not be learned from: broken, or excluded."""
+    """1 - the probability of the label; 2 for a row that must not be learned from: broken, excluded, or dropped."""
+    dropped_near_duplicates: int = 0
+    dropped_duplicates: int = 0
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
@@ -39,7 +40,7 @@ class LabelRows:
 def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
     """Raises StageError(BAD_DATA), naming the file, where it is missing, damaged or has labels beyond the classes."""
     with _label_file(labels_uri, shard) as source:
-        table = source.read(columns=_COLUMNS, use_threads=False)
+        table = source.read(columns=["label", "doubt"], use_threads=False)
         rows = LabelRows(
             shard=shard,
             labels=_filled(table["label"].cast(pa.int32()), -1, "i4"),
@@ -51,11 +52,31 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
     return rows
 
 
+def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
+    """The labels alone, of a shard that `read_label_rows` has found good; -1 for a broken image."""
+    with _label_file(labels_uri, shard) as source:
+        column = source.read(columns=["label"], use_threads=False)["label"]
+        return _filled(column.cast(pa.int32()), -1, "i4")
+
+
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
     """Content hashes of the rows of a shard, dtype S16."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["content_hash"], use_threads=False)["content_hash"]
         return _values(column.cast(pa.binary(16)), "S16")
+
+
+def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
+    """Shards of which labeling has listed rows in a folder below its own: duplicates, or near duplicates."""
+    return frozenset(
+        shard_of_part(name) for name in list_files(join_uri(labels_uri, folder)) if not name.startswith(".")
+    )
+
+
+def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:
+    """The rows that labeling has listed; only for shards of `shards_with_list`."""
+    with _label_file(join_uri(labels_uri, folder), shard) as source:
+        return _values(source.read(columns=["row"], use_threads=False)["row"].cast(pa.int32()), "i4")
 
 
 @contextmanager

@@ -17,6 +17,15 @@ def random_keys(seed: int, shard: int, rows: npt.NDArray[np.integer]) -> npt.NDA
     return _mixed(start + positions)
 
 
+def copy_keys(
+    seed: int, shard: int, rows: npt.NDArray[np.integer], copies: npt.NDArray[np.integer]
+) -> npt.NDArray[np.uint64]:
+    """One 64-bit key for each row and number of copy: every copy number has a sequence of its own, none is `seed`'s."""
+    positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
+    starts = _mixed(_mixed(np.array([seed], dtype=np.uint64)) + copies.astype(np.uint64))
+    return _mixed(starts + positions)
+
+
 def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """SplitMix64's finaliser, one to one on 64-bit numbers; arithmetic wraps around."""
     mixed = values + _GOLDEN

@@ -1,6 +1,7 @@
 """Filter, cap and fill up: what each process does with its range of shards, and the decision between the passes.
 
-scan() every range -> decide() -> [count() -> ...] -> candidates() -> chosen_of() -> selected() of every shard.
+scan() every range -> [count() -> ...] -> sift() -> Selector over every shard. Between them stage.py decides. Doubts are
+read for the last time by sift(): it leaves a bit a row, and selection then needs the labels alone.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,11 @@ import numpy.typing as npt
 from workers.data.doubt import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
-from workers.selection.duplicates import read_duplicates
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
-from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows
+from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows, read_listed_rows
 from workers.specs.recipe import SelectionSettings
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,32 @@ class Rules:
     classes: int
     seed: int
     labels_uri: str
-    duplicates_uri: str
-    """The select folder, which has the rows that are dropped as duplicates."""
+    with_near_duplicates: frozenset[int]
+    """Shards that have near duplicates of evaluation images, where those are dropped."""
     with_duplicates: frozenset[int]
-    """Shards that have such rows."""
+    """Shards that have duplicates, where those are dropped."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether label files are read over a network."""
+        return "://" in self.labels_uri
 
     def read(self, shard: int) -> LabelRows:
-        """The rows of a shard, duplicates marked as not to be learned from."""
+        """The rows of a shard, those that are dropped marked as not to be learned from."""
         rows = read_label_rows(self.labels_uri, shard, self.classes)
-        if shard not in self.with_duplicates:
+        if shard not in self.with_near_duplicates | self.with_duplicates:
             return rows
         doubts = rows.doubts.copy()
-        doubts[read_duplicates(self.duplicates_uri, shard)] = NEVER
-        return LabelRows(rows.shard, rows.labels, doubts)
+        near = self._drop(doubts, shard, NEAR_DUPLICATES_FOLDER) if shard in self.with_near_duplicates else 0
+        equal = self._drop(doubts, shard, DUPLICATES_FOLDER) if shard in self.with_duplicates else 0
+        return LabelRows(rows.shard, rows.labels, doubts, near, equal)
+
+    def _drop(self, doubts: npt.NDArray[np.float32], shard: int, folder: str) -> int:
+        """Marks the rows that are listed, and gives the number of those that were usable until now."""
+        listed = read_listed_rows(self.labels_uri, folder, shard)
+        dropped = np.count_nonzero(doubts[listed] < NEVER)
+        doubts[listed] = NEVER
+        return int(dropped)
 
     def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
         """Rows of a shard that pass every filter."""
@@ -74,20 +88,33 @@ def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np
     digits = DigitCounts(cut)
     for rows in shards:
         keys = _keys(rows, rules, cut.needs_hashes)
-        digits.add(rows.labels, keys, _undecided(rows, rules, cut, keys))
+        undecided = cut.undecided_mask(rows.labels, keys, cut.inside(rows.labels, keys))
+        digits.add(rows.labels, keys, undecided & rules.passing(rows))
     return digits.table
 
 
-def candidates(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Candidates:
-    """The undecided rows of a range."""
-    parts = []
+@dataclass(frozen=True)
+class Sifted:
+    """What the cut says of the rows of a range."""
+
+    sure: list[npt.NDArray[np.uint8]]
+    """For each shard a bit a row (numpy.packbits): whether it is in."""
+    undecided: Candidates
+
+
+def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
+    """Tells the rows of a range that are in, and those that the cut leaves open."""
+    sure, parts = [], []
     for rows in shards:
-        found = np.flatnonzero(_undecided(rows, rules, cut, _keys(rows, rules, cut.has_hashes)))
+        keys, passing = _keys(rows, rules, cut.has_hashes), rules.passing(rows)
+        inside = cut.inside(rows.labels, keys)
+        sure.append(np.packbits(inside & passing))
+        found = np.flatnonzero(cut.undecided_mask(rows.labels, keys, inside) & passing)
         shard = np.full(len(found), rows.shard, dtype=np.int32)
         parts.append(
             Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found].copy())
         )
-    return joined(parts)
+    return Sifted(sure, joined(parts))
 
 
 def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
@@ -104,9 +131,10 @@ class Choice:
     """The whole decision, as a range of shards needs it."""
 
     plan: CopyPlan
-    cut: Cut
+    sure: list[npt.NDArray[np.uint8]]
+    """As in Sifted."""
     chosen: Candidates
-    """Rows of the range that are in although the cut alone does not say so."""
+    """The rows of the range that were undecided, and are in."""
     confident: npt.NDArray[np.int64]
     """(classes,) of all shards."""
     before: npt.NDArray[np.int64]
@@ -121,15 +149,19 @@ class Selector:
         self._choice = choice
         self._before = choice.before.copy()
 
-    def selected(self, rows: LabelRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The kept rows of the next shard, ascending, and how often each is to be learned from, at least once."""
+    def selected(
+        self, number: int, shard: int, labels: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The kept rows of the next shard, ascending, and how often each is to be learned from, at least once.
+
+        `number` counts the shards of the range; `labels` are those of all rows of the shard.
+        """
         choice = self._choice
-        inside = choice.cut.inside(rows.labels, _keys(rows, self._rules, choice.cut.has_hashes))
-        inside[choice.chosen.rows[choice.chosen.shards == rows.shard]] = True
-        inside &= self._rules.passing(rows)
+        inside = np.unpackbits(choice.sure[number], count=len(labels)).view(bool)
+        inside[choice.chosen.rows[choice.chosen.shards == shard]] = True
         kept = np.flatnonzero(inside)
-        labels = rows.labels[kept]
-        copies = choice.plan.copies_each[labels] + self._once_more(rows.shard, kept, labels)
+        kept_labels = labels[kept]
+        copies = choice.plan.copies_each[kept_labels] + self._once_more(shard, kept, kept_labels)
         return kept.astype(np.int32), copies.astype(np.int32)
 
     def _once_more(
@@ -141,11 +173,6 @@ class Selector:
         extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, plan.one_more)
         self._before += here
         return drawn_once_more(self._rules.seed, shard, kept, labels, extra)
-
-
-def _undecided(rows: LabelRows, rules: Rules, cut: Cut, keys: Keys) -> npt.NDArray[np.bool_]:
-    """Rows that the cut leaves open."""
-    return cut.undecided_mask(rows.labels, keys) & rules.passing(rows)
 
 
 def _keys(rows: LabelRows, rules: Rules, with_hashes: bool) -> Keys:

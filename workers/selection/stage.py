@@ -1,4 +1,7 @@
-"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No Ray, no torch."""
+"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No torch.
+
+Ray is needed only where the selection is materialised.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,16 +15,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, write_bytes
+from workers.data.materialized_shards import MaterializedIndex
 from workers.models.bad_data import require_manifest
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
 from workers.selection.copy_plan import CopyPlan, plan_copies
-from workers.selection.duplicates import write_duplicates
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import LabelRows
+from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
 from workers.selection.ranges import divided, read_ahead, start_executor
-from workers.selection.selector import Choice, Rules, Scan, Selector
-from workers.specs.stages import ClassSelection, FailureReason, SelectResult, SelectSpec, part_name
+from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
+from workers.specs.stages import (
+    DUPLICATES_FOLDER,
+    NEAR_DUPLICATES_FOLDER,
+    ClassSelection,
+    FailureReason,
+    SelectResult,
+    SelectSpec,
+    part_name,
+)
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
@@ -45,11 +56,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     shards = len(manifest.shards)
     reporter.announce(shards, "shards")
     reporter.begin_work()
-    rows_per_shard = [shard.rows for shard in manifest.shards]
-    duplicates: dict[int, int] = {}
-    if spec.settings.duplicates == "drop":
-        duplicates = write_duplicates(spec.labels_uri, spec.folder_uri, rows_per_shard, len(spec.classes))
-    rules = Rules(spec.settings, len(spec.classes), spec.seed, spec.labels_uri, spec.folder_uri, frozenset(duplicates))
+    rules = _rules(spec)
     executor, parts = start_executor(manifest.rows)
     with executor:
         passes = _Passes(executor, divided(shards, parts), rules)
@@ -58,15 +65,31 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         confident = np.sum([one.confident for one in scans], axis=0)
         plan = plan_copies(confident, spec.settings.max_per_class, spec.settings.fill_up)
         _check_anything_kept(counts, plan, spec)
-        cut, chosen = _decided(passes, scans, plan, confident)
-        choices = _choices(passes.ranges, scans, plan, cut, chosen, confident)
-        done = 0
-        for written in passes.run(partial(_write, spec.folder_uri), choices):
-            done += written
-            reporter.update(done)
+        cut = _cut(passes, scans, plan, confident)
+        sifted = list(passes.run(partial(_sift, cut)))
+        chosen = _chosen([one.undecided for one in sifted], cut, rules)
+        choices = _choices(passes.ranges, scans, sifted, plan, chosen, confident)
+        kept_per_shard: list[int] = []
+        for kept in passes.run(partial(_write, spec.folder_uri), choices):
+            kept_per_shard += kept
+            reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
+    written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident, sum(duplicates.values()))
+    return _result(spec, reporter, counts, plan, confident, written)
+
+
+def _rules(spec: SelectSpec) -> Rules:
+    drops_near, drops_equal = spec.settings.near_duplicates == "drop", spec.settings.duplicates == "drop"
+    nothing: frozenset[int] = frozenset()
+    return Rules(
+        spec.settings,
+        len(spec.classes),
+        spec.seed,
+        spec.labels_uri,
+        with_near_duplicates=shards_with_list(spec.labels_uri, NEAR_DUPLICATES_FOLDER) if drops_near else nothing,
+        with_duplicates=shards_with_list(spec.labels_uri, DUPLICATES_FOLDER) if drops_equal else nothing,
+    )
 
 
 class _Passes:
@@ -82,20 +105,23 @@ class _Passes:
         return self._executor.map(partial(function, self.rules), self.ranges, *arguments)
 
 
-def _decided(
-    passes: _Passes, scans: list[Scan], plan: CopyPlan, confident: npt.NDArray[np.int64]
-) -> tuple[Cut, Candidates]:
-    """How far down each class is kept, and the single rows that this leaves open and that are kept too."""
+def _cut(passes: _Passes, scans: list[Scan], plan: CopyPlan, confident: npt.NDArray[np.int64]) -> Cut:
+    """How far down each class is kept, but for so few undecided rows that they can be compared in memory."""
     cut = Cut.before_counting(passes.rules.classes, plan.kept, confident)
     if cut.is_decided:
-        return cut, joined([])
+        return cut
     cut = narrowed(cut, _sum([one.digits for one in scans]))
     while cut.undecided.sum() > _GATHERED_AT_MOST and cut.shift > 0:
         cut = narrowed(cut, _sum(passes.run(partial(_count, cut))))
-    sure, tied, wanted = split_by_order(joined(list(passes.run(partial(_candidates, cut)))), cut)
+    return cut
+
+
+def _chosen(undecided: list[Candidates], cut: Cut, rules: Rules) -> Candidates:
+    """Which undecided rows are in."""
+    sure, tied, wanted = split_by_order(joined(undecided), cut)
     if not len(tied):
-        return cut, sure
-    return cut, joined([sure, first_by_hash(tied, selector.hashes_of(tied, passes.rules), wanted)])
+        return sure
+    return joined([sure, first_by_hash(tied, selector.hashes_of(tied, rules), wanted)])
 
 
 def _sum(tables: list[npt.NDArray[np.int32]] | Iterator[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
@@ -109,16 +135,16 @@ def _sum(tables: list[npt.NDArray[np.int32]] | Iterator[npt.NDArray[np.int32]]) 
 def _choices(
     ranges: list[range],
     scans: list[Scan],
+    sifted: list[Sifted],
     plan: CopyPlan,
-    cut: Cut,
     chosen: Candidates,
     confident: npt.NDArray[np.int64],
 ) -> list[Choice]:
     before = np.zeros_like(confident)
     choices = []
-    for shards, one in zip(ranges, scans, strict=True):
-        here = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
-        choices.append(Choice(plan, cut, chosen.taken(here), confident, before))
+    for shards, one, here in zip(ranges, scans, sifted, strict=True):
+        in_range = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
+        choices.append(Choice(plan, here.sure, chosen.taken(in_range), confident, before))
         before = before + one.confident
     return choices
 
@@ -131,20 +157,34 @@ def _count(cut: Cut, rules: Rules, shards: range) -> npt.NDArray[np.int32]:
     return selector.count(_rows(rules, shards), rules, cut)
 
 
-def _candidates(cut: Cut, rules: Rules, shards: range) -> Candidates:
-    return selector.candidates(_rows(rules, shards), rules, cut)
+def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
+    return selector.sift(_rows(rules, shards), rules, cut)
 
 
-def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> int:
+def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
+    """Writes the selection files of a range of shards, and says how many images of each are kept."""
     chooser = Selector(rules, choice)
-    for rows in _rows(rules, shards):
-        kept, copies = chooser.selected(rows)
-        write_bytes(join_uri(folder_uri, part_name(rows.shard)), _parquet(kept, copies))
-    return len(shards)
+    kept_per_shard = []
+    labels = read_ahead(partial(read_labels, rules.labels_uri), shards, rules.is_remote)
+    for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
+        kept, copies = chooser.selected(number, shard, labels_of_shard)
+        write_bytes(join_uri(folder_uri, part_name(shard)), _parquet(kept, copies))
+        kept_per_shard.append(len(kept))
+    return kept_per_shard
+
+
+def _materialized(
+    spec: SelectSpec, kept_per_shard: list[int], copies: int, reporter: StageReporter
+) -> MaterializedIndex | None:
+    if spec.settings.materialize is None:
+        return None
+    from workers.selection.materialize import materialize  # Ray, only where it is asked for
+
+    return materialize(spec, kept_per_shard, copies, reporter)
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
-    return read_ahead(rules.read, shards, is_remote="://" in rules.labels_uri)
+    return read_ahead(rules.read, shards, rules.is_remote)
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
@@ -170,8 +210,9 @@ def _check_anything_kept(counts: FilterCounts, plan: CopyPlan, spec: SelectSpec)
         return
     raise StageError(
         FailureReason.BAD_DATA,
-        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.excluded} are "
-        f"excluded and {counts.low_confidence} are below min_confidence {spec.settings.min_confidence}",
+        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.held_out} are "
+        f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates and "
+        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}",
     )
 
 
@@ -181,7 +222,7 @@ def _result(
     counts: FilterCounts,
     plan: CopyPlan,
     confident: npt.NDArray[np.int64],
-    duplicates: int,
+    materialized: MaterializedIndex | None,
 ) -> SelectResult:
     numbers = zip(
         spec.classes,
@@ -196,8 +237,9 @@ def _result(
         timing=reporter.timing(),
         images_labeled=counts.rows - counts.bad,
         dropped_bad=counts.bad,
-        dropped_held_out=counts.excluded - duplicates,
-        dropped_duplicates=duplicates,
+        dropped_held_out=counts.held_out,
+        dropped_near_duplicates=counts.near_duplicates,
+        dropped_duplicates=counts.duplicates,
         dropped_low_confidence=counts.low_confidence,
         dropped_over_cap=int((confident - plan.kept).sum()),
         kept=int(plan.kept.sum()),
@@ -206,4 +248,6 @@ def _result(
             ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
             for name, labeled, passed, kept, copies in numbers
         ),
+        training_shards=None if materialized is None else len(materialized.rows_per_shard),
+        training_shard_bytes=None if materialized is None else materialized.bytes,
     )

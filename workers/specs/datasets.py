@@ -2,19 +2,25 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from workers.specs.frozen import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
-DatasetFormat = Literal["parquet", "image_folder", "webdataset"]
+DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]
 
 
-class Shard(Frozen):
-    """One file of images, or one group of image files of a folder. The unit of labeling."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+class Shard:
+    """One file of images, or one group of image files of a folder or a list. The unit of labeling.
+
+    As strict as `Frozen`, in a third of its memory (200 bytes instead of 620): a manifest may have a million of them,
+    and each process of a stage holds them all.
+    """
 
     uri: str
-    """The Parquet or tar file; for an image folder, the folder's root."""
+    """The Parquet or tar file; for an image folder, the folder's root; for a list of URIs, this shard's part of it."""
     rows: int = Field(ge=0)
     members: tuple[str, ...] = ()
     """Image folders only: the files of this shard, relative to `uri`, in row order."""

@@ -128,6 +128,16 @@ class Recipe(Frozen):
         return round(self.batch_size * self.unlabeled_ratio)
 
 
+class Materialization(Frozen):
+    """Selected images with their soft labels, repeated and shuffled as a whole, written out as training shards."""
+
+    rows_per_shard: int = Field(
+        default=5000,
+        ge=1,
+        description="Rows of a training shard, on average. An actor holds the images of four times as many.",
+    )
+
+
 class SelectionSettings(Frozen):
     """Which pseudo labels a student learns from (Xie et al., section 3.1, data filtering and balancing)."""
 
@@ -139,4 +149,21 @@ class SelectionSettings(Frozen):
     )
     duplicates: Literal["keep", "drop"] = Field(
         default="keep", description="Images that are in the pool more than once, byte for byte: drop all but the first."
+    )
+    near_duplicates: Literal["report", "drop"] = Field(
+        default="report",
+        description="Images that look like an evaluation image: listed by the label stage, and dropped as asked.",
+    )
+    near_duplicate_distance: int = Field(
+        default=4,
+        ge=0,
+        le=10,
+        description="Bits of 64 in which the perceptual hashes of near duplicates may differ. 4: the same picture, "
+        "encoded again or resized. 0: none are looked for.",
+    )
+    materialize: Materialization | None = Field(
+        default=None,
+        description="Write the selected images out as training shards, shuffled as a whole; the student then reads "
+        "those instead of picking rows out of the pool. Takes as much storage as the selected images, and as much "
+        "again while it works.",
     )

@@ -1,5 +1,6 @@
 """Stage specs and results: the JSON a stage is given, and the JSON it writes last."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome, AblationSettings
 from workers.specs.frozen import Frozen
+from workers.specs.hygiene import BrokenKind, EvaluationImages
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessResult, RobustnessSettings
 from workers.specs.search import SearchOutcome, SearchSettings
@@ -14,17 +16,36 @@ from workers.specs.search import SearchOutcome, SearchSettings
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate"]
 
 # Names of the files in a stage's folder.
-SPEC_FILE = "spec.json"
+SPECS_FOLDER = "specs"
 PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
+# Folders below the label folder, with a file for each shard that has such rows.
 QUARANTINE_FOLDER = "quarantine"
+DUPLICATES_FOLDER = "duplicates"
+NEAR_DUPLICATES_FOLDER = "near_duplicates"
 RELIABILITY_FILE = "reliability.svg"
 
 
 def part_name(shard_index: int) -> str:
     """The file that belongs to input shard `shard_index`, in the label and the select folder alike."""
     return f"part-{shard_index:05d}.parquet"
+
+
+def shard_of_part(name: str) -> int:
+    """The input shard of a file that `part_name` named."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
+
+
+def spec_name(attempt: int) -> str:
+    """The spec of one attempt: written once. The highest attempt that has one owns the stage's folder."""
+    return f"{SPECS_FOLDER}/a{attempt}.json"
+
+
+def attempt_of_spec(file_name: str) -> int | None:
+    """The attempt that a file in the folder of specs belongs to; None for any other file."""
+    found = re.fullmatch(r"a([0-9]+)\.json", file_name)
+    return int(found[1]) if found else None
 
 
 def metrics_name(attempt: int) -> str:
@@ -62,8 +83,7 @@ class StageSpec(Frozen):
     run_id: str
     generation: int = Field(ge=0)
     attempt: int = Field(ge=1)
-    """The attempt that owns the folder. The file is rewritten when a new attempt starts: a driver that reads
-    another number than its own has been superseded and stops."""
+    """Whose spec this is. A driver that finds the spec of a later attempt beside it has been superseded and stops."""
     folder_uri: str
     seed: int
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
@@ -112,6 +132,10 @@ class LabelSpec(StageSpec):
     calibration_sample: int = Field(default=10_000, ge=1)
     held_out_hashes_uris: tuple[str, ...] = ()
     """Content hashes of evaluation images: their rows are marked, and never trained on."""
+    evaluation_images: tuple[EvaluationImages, ...] = ()
+    """Evaluation images whose near duplicates are listed."""
+    near_duplicate_distance: int = Field(default=0, ge=0)
+    """Bits of the perceptual hash in which a near duplicate may differ; 0: none are looked for."""
 
 
 class SelectSpec(StageSpec):
@@ -120,6 +144,8 @@ class SelectSpec(StageSpec):
     labels_uri: str
     classes: tuple[str, ...]
     settings: SelectionSettings
+    pool: ActorPool = ActorPool()
+    """Actors that materialise; selection itself uses processes of the driver's node."""
 
 
 class PseudoLabelTruth(Frozen):
@@ -258,6 +284,16 @@ class LabelResult(StageResult):
     images_per_second: float
     """Of the shards labeled in this attempt, over the work time."""
     calibration: Calibration | None = None
+    bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
+    """Of the bad images; kinds without any are left out."""
+    held_out: int = 0
+    """Images that are an evaluation image byte for byte; they are never trained on."""
+    duplicates: int = 0
+    """Images that came before in the pool, byte for byte; listed in duplicates/."""
+    near_duplicates: int = 0
+    """Images that look like an evaluation image; listed in near_duplicates/ with that image and the distance."""
+    near_duplicates_unchecked: tuple[str, ...] = ()
+    """Evaluation datasets of too many images to be compared with."""
 
 
 class ClassSelection(Frozen):
@@ -277,13 +313,17 @@ class SelectResult(StageResult):
     images_labeled: int
     dropped_bad: int
     dropped_held_out: int
+    dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
-    """Counted where they are dropped."""
+    """Both are counted where they are dropped; a row that is both, as a near duplicate."""
     dropped_low_confidence: int
     dropped_over_cap: int
     kept: int
     copies: int
     classes: tuple[ClassSelection, ...]
+    training_shards: int | None = None
+    """Where the selection is materialised."""
+    training_shard_bytes: int | None = None
 
 
 class Metrics(Frozen):
@@ -336,6 +376,8 @@ class FailureReason(StrEnum):
     """The spec asks for what cannot work, for example an image size the model refuses."""
     STAGE_ERROR = "stage_error"
     """Any other exception in the stage."""
+    ARTIFACT_STORE = "artifact_store"
+    """A file could not be written or read: a full disk, a read-only file system."""
     JOB_FAILED = "job_failed"
     """The Ray job ended without a result and without a word."""
     JOB_LOST = "job_lost"

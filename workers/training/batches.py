@@ -7,110 +7,99 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from workers.data.images import BrokenImage, decode_rgb
-from workers.data.sample_order import endless_order
+from workers.data.errors import BrokenImage
+from workers.data.lanes import Layout, Stream, share_of
 from workers.specs.stages import FailureReason
 from workers.stage_reporter import StageError
-from workers.training.sources import SHARD_WINDOW, SampleSource
+from workers.training.noise import Pixels
+from workers.training.pictures import Sample
+from workers.training.sources import SampleSource
 
 _MAX_BROKEN_IN_A_ROW = 1000
-_PICTURE_MEMORY_BYTES = 128 << 20
-_BYTES_A_PIXEL = 4  # as Pillow stores RGB
+_BATCHES_AHEAD = 4
+"""Of each loader process."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes), and images passed over as broken."""
+    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes), and how many images were broken."""
 
     images: torch.Tensor
     targets: torch.Tensor
     broken: int
 
+    def pin_memory(self) -> "Batch":
+        """The same in page-locked memory, from which a GPU copies while it computes; DataLoader calls this."""
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.broken)
+
 
 @dataclass(frozen=True)
 class StreamPart:
-    """One source and how many of its images this rank puts into each batch."""
+    """One source and how many of its images each step has, over all workers."""
 
     source: SampleSource
-    images_a_batch: int
+    images_a_step: int
 
 
-class PictureMemory:
-    """Decodes each picture once, of as many as fit into `max_bytes`: a small labeled set is read again and again.
+@dataclass(frozen=True)
+class Worker:
+    """One of the workers that share each step's images."""
 
-    Nothing is pushed out: in a set that does not fit, the first pictures are the ones that are kept.
-    """
+    rank: int
+    world_size: int
 
-    def __init__(self, max_bytes: int) -> None:
-        self._bytes_left = max_bytes
-        self._pictures: dict[bytes, Image.Image] = {}
 
-    def decoded(self, data: bytes) -> Image.Image:
-        """The RGB picture, not to be changed in place. Raises BrokenImage."""
-        picture = self._pictures.get(data)
-        if picture is None:
-            picture = decode_rgb(data)
-            size = len(data) + picture.width * picture.height * _BYTES_A_PIXEL
-            if size <= self._bytes_left:
-                self._bytes_left -= size
-                self._pictures[data] = picture
-        return picture
+MakePicture = Callable[[Sample, random.Random], Pixels]
+"""Decodes and augments; raises BrokenImage."""
 
 
 class BatchStream(IterableDataset[Batch]):
-    """An endless stream of one rank's batches, the same for the same seed, from `start_step` on.
+    """An endless stream of one worker's batches, from `start_step` on.
 
-    With loader processes, process w of W makes the steps s with s % W == w, as DataLoader deals them. Ranks and
-    processes never share a sample of an epoch.
+    Which samples a step has, and how each is augmented, depends on the seed, the step and the layout alone: not on the
+    number of workers and loader processes, nor on where the training was interrupted. With loader processes, process
+    w of W makes every W-th step, as DataLoader deals them.
+
+    The place of a broken image is taken by another of the same batch, augmented anew, so that batches keep their size.
     """
 
     def __init__(
         self,
         parts: list[StreamPart],
-        transform: Callable[[Image.Image], np.ndarray],
+        make_picture: MakePicture,
         seed: int,
-        rank: int,
-        world_size: int,
+        worker: Worker,
+        layout: Layout,
         start_step: int,
     ) -> None:
-        self._parts = [part for part in parts if part.images_a_batch > 0]
-        self._transform = transform
+        self._parts = [part for part in parts if part.images_a_step > 0]
+        self._make_picture = make_picture
         self._seed = seed
-        self._rank = rank
-        self._world_size = world_size
+        self._worker = worker
+        self._layout = layout
         self._start_step = start_step
-        self._pictures = PictureMemory(_PICTURE_MEMORY_BYTES)
+        if not any(share_of(part.images_a_step, worker.rank, worker.world_size) for part in self._parts):
+            images = max((part.images_a_step for part in self._parts), default=0)
+            raise StageError(
+                FailureReason.USER_ERROR,
+                f"recipe.batch_size: of {images} images a step, worker {worker.rank} of {worker.world_size} gets none",
+            )
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        reader, readers = self._rank * workers + worker, self._world_size * workers
-        first_step = self._start_step + worker
-        batches_made = len(range(worker, self._start_step, workers))
-        streams = [
-            _samples(part.source, self._seed, reader, readers, skip=batches_made * part.images_a_batch)
-            for part in self._parts
-        ]
-        for step in itertools.count(first_step, workers):
-            # The augmentation of a step depends on the seed, the reader and the step alone.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(hash((self._seed, reader, step)) % 2**63)
-                random.seed(hash((self._seed, reader, step)))
-                batch = self._make_batch(streams)
-            yield batch
+        process, processes = (info.id, info.num_workers) if info else (0, 1)
+        readers = [self._reader(number, part) for number, part in enumerate(self._parts)]
+        for step in itertools.count(self._start_step + process, processes):
+            rows = [reader.rows_of_step(step) for reader in readers]
+            images = [image for part in rows for image in part.images]
+            targets = [target for part in rows for target in part.targets]
+            yield Batch(_stacked(images), torch.from_numpy(np.stack(targets)), sum(part.broken for part in rows))
 
-    def _make_batch(self, streams: list[Iterator[tuple[bytes, np.ndarray]]]) -> Batch:
-        images, targets, broken = [], [], 0
-        for part, stream in zip(self._parts, streams, strict=True):
-            for _ in range(part.images_a_batch):
-                picture, target, passed_over = _next_readable(stream, self._pictures)
-                images.append(self._transform(picture))
-                targets.append(target)
-                broken += passed_over
-        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)), broken)
+    def _reader(self, number: int, part: StreamPart) -> "_PartReader":
+        stream = Stream(part.source.rows_per_shard, self._seed, part.images_a_step, self._layout)
+        return _PartReader(number, part, stream, self._make_picture, self._seed, self._worker)
 
 
 def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -> Iterator[Batch]:
@@ -121,33 +110,67 @@ def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -
             batch_size=None,
             num_workers=loader_processes,
             pin_memory=pin_memory,
-            prefetch_factor=4 if loader_processes else None,
+            prefetch_factor=_BATCHES_AHEAD if loader_processes else None,
         )
     )
 
 
-def share_of(total: int, rank: int, world_size: int) -> int:
-    """This rank's part of `total` images a batch: equal parts, the remainder to the first ranks."""
-    return total // world_size + (rank < total % world_size)
+@dataclass(frozen=True)
+class _Rows:
+    images: list[Pixels]
+    targets: list[np.ndarray]
+    broken: int
 
 
-def _samples(
-    source: SampleSource, seed: int, reader: int, readers: int, skip: int
-) -> Iterator[tuple[bytes, np.ndarray]]:
-    """A reader's samples without end. Where there are fewer rows than readers, every reader reads all of them."""
-    if sum(source.rows_per_shard) < readers:
-        seed, reader, readers = seed + reader, 0, 1
-    for shard, row in endless_order(source.rows_per_shard, seed, reader, readers, skip, SHARD_WINDOW):
-        yield source.sample(shard, row)
+class _PartReader:
+    """One worker's share of one source in each step."""
 
+    def __init__(
+        self, number: int, part: StreamPart, stream: Stream, make_picture: MakePicture, seed: int, worker: Worker
+    ) -> None:
+        self._number = number
+        self._source = part.source
+        self._images_a_step = part.images_a_step
+        self._stream = stream
+        self._make_picture = make_picture
+        self._seed = seed
+        self._slots = share_of(part.images_a_step, worker.rank, worker.world_size)
 
-def _next_readable(
-    stream: Iterator[tuple[bytes, np.ndarray]], pictures: PictureMemory
-) -> tuple[Image.Image, np.ndarray, int]:
-    for broken in range(_MAX_BROKEN_IN_A_ROW):
-        data, target = next(stream)
+    def rows_of_step(self, step: int) -> _Rows:
+        """As many rows as this worker has slots. Raises StageError(BAD_DATA) where no image can be read."""
+        places = [step * self._images_a_step + slot for slot in self._slots]
+        read = {place: self._read(place, place) for place in places}
+        rows = [row for row in read.values() if row is not None]
+        readable = [place for place in places if read[place] is not None]
+        broken = [place for place in places if read[place] is None]
+        for number, place in enumerate(broken):
+            stand_in = readable[number % len(readable)] if readable else self._next_readable(places[-1])
+            row = self._read(stand_in, place)
+            assert row is not None
+            rows.append(row)
+        return _Rows([image for image, _ in rows], [target for _, target in rows], len(broken))
+
+    def _read(self, place: int, augmented_as: int) -> tuple[Pixels, np.ndarray] | None:
+        """The image at a place of the stream and its target; None for a broken one."""
+        shard, row = self._stream.at(place)
+        data, target = self._source.sample(shard, row)
+        draws = random.Random(f"{self._seed}/{self._number}/{augmented_as}")
         try:
-            return pictures.decoded(data), target, broken
+            return self._make_picture(Sample((self._number, shard, row), data), draws), target
         except BrokenImage:
-            continue
-    raise StageError(FailureReason.BAD_DATA, f"{_MAX_BROKEN_IN_A_ROW} unreadable training images in a row")
+            return None
+
+    def _next_readable(self, place: int) -> int:
+        """Where all of a share is broken: the first place after it with an image that can be read."""
+        for later in range(place + 1, place + 1 + _MAX_BROKEN_IN_A_ROW):
+            if self._read(later, later) is not None:
+                return later
+        raise StageError(FailureReason.BAD_DATA, f"{_MAX_BROKEN_IN_A_ROW} unreadable training images in a row")
+
+
+def _stacked(images: list[Pixels]) -> torch.Tensor:
+    # Not np.stack: it would keep the order in memory of a picture that was flipped or resized plane by plane.
+    batch = np.empty((len(images), *images[0].shape), dtype=np.uint8)
+    for place, image in enumerate(images):
+        batch[place] = image
+    return torch.from_numpy(batch)

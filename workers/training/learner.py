@@ -113,6 +113,6 @@ def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
     ]
     if settings.name == "sgd":
         return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
+            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True
         )
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)

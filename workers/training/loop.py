@@ -9,20 +9,22 @@ import torch
 from torch import nn
 
 from workers.artifact_io import join_uri, write_bytes
+from workers.data.lanes import Layout
 from workers.models.files import write_model
 from workers.models.normalize import normalized
 from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
 from workers.stage_reporter import StageReporter
-from workers.training.batches import Batch, BatchStream, StreamPart, batch_loader, share_of
+from workers.training.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.loss import noisy_student_loss
-from workers.training.noise import training_transform
+from workers.training.noise import TrainingTransform
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
+from workers.training.pictures import PictureReader
 from workers.training.schedule import learning_rate_factor
 from workers.training.session import Session, WorkerSession
-from workers.training.sources import LabeledSource, PseudoLabeledSource
+from workers.training.sources import LabeledSource, pseudo_labeled_source, shards_kept
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate
 
@@ -71,6 +73,7 @@ def train(
     torch.manual_seed(spec.seed)
     state = place.session.load_checkpoint()
     first_step = 0 if state is None else int(state["step"])
+    layout = _layout(spec, place, state)
     log = _Log(spec, place, entered_at, first_step)
     trained: _Trained | None = None
     broken = 0
@@ -78,7 +81,7 @@ def train(
         if first_step > phase.end_step:
             continue
         weights = trained.learner.ema.model.state_dict() if trained else None
-        trained = _train_phase(phase, place, state, weights, log, on_validation)
+        trained = _train_phase(phase, place, layout, state, weights, log, on_validation)
         if trained.paused:
             return
         broken += trained.broken
@@ -101,6 +104,7 @@ class _Trained:
 def _train_phase(
     phase: Phase,
     place: _Place,
+    layout: Layout,
     state: dict[str, Any] | None,
     weights: dict[str, torch.Tensor] | None,
     log: "_Log",
@@ -113,16 +117,16 @@ def _train_phase(
         learner.resume(state)
         begin = int(state["step"])
     torch.manual_seed(spec.seed * 1_000_003 + begin * 1_009 + place.rank)
-    stream = _batch_stream(spec, place, begin - phase.first_step)
-    batches = batch_loader(stream, spec.workers.loader_processes, place.bf16)
+    stream = _batch_stream(spec, place, layout, begin - phase.first_step)
+    batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
     loss, broken = torch.zeros(()), 0
     log.begin()
+    learner.train_mode()  # for good: what is validated is the average, a model of its own
     for step in range(begin, phase.end_step):
         batch = next(batches)
-        learner.train_mode()
         _set_learning_rate(learner.optimizer, recipe, step - phase.first_step)
         loss = _step(learner, batch, recipe, place)
-        learner.ema.update(learner.model, step - phase.first_step)
+        learner.ema.update(step - phase.first_step)
         broken += batch.broken
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
@@ -134,10 +138,18 @@ def _train_phase(
         paused = log.pause_agreed(done)
         if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
             synchronize_buffers(learner.ema.model)
-            place.session.report_checkpoint(learner.state(done) if place.is_first else None, {"step": float(done)})
+            whole = {**learner.state(done), "layout": [layout.workers, layout.processes]} if place.is_first else None
+            place.session.report_checkpoint(whole, {"step": float(done)})
         if paused:
             return _Trained(learner, loss, broken, paused=True)
     return _Trained(learner, loss, broken)
+
+
+def _layout(spec: TrainSpec, place: _Place, state: dict[str, Any] | None) -> Layout:
+    """That of the workers which began the training: others go on with the same order of samples."""
+    if state is None:
+        return Layout(place.world_size, max(1, spec.workers.loader_processes))
+    return Layout(*state["layout"])
 
 
 def _place(spec: TrainSpec, session: Session) -> _Place:
@@ -151,22 +163,20 @@ def _place(spec: TrainSpec, session: Session) -> _Place:
     return _Place(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
 
 
-def _batch_stream(spec: TrainSpec, place: _Place, first_step: int) -> BatchStream:
+def _batch_stream(spec: TrainSpec, place: _Place, layout: Layout, first_step: int) -> BatchStream:
     recipe, classes = spec.recipe, len(spec.classes)
-    parts = [
-        StreamPart(
-            LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing),
-            share_of(recipe.batch_size, place.rank, place.world_size),
-        )
-    ]
-    if spec.pseudo_labels is not None:
-        parts.append(
-            StreamPart(
-                PseudoLabeledSource(spec.pseudo_labels, classes, recipe),
-                share_of(recipe.unlabeled_batch_size, place.rank, place.world_size),
-            )
-        )
-    return BatchStream(parts, training_transform(recipe), spec.seed, place.rank, place.world_size, first_step)
+
+    def kept(images_a_step: int) -> int:
+        processes = max(1, spec.workers.loader_processes)
+        return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
+
+    labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))
+    parts = [StreamPart(labeled, recipe.batch_size)]
+    if spec.pseudo_labels is not None and recipe.unlabeled_batch_size > 0:
+        pseudo = pseudo_labeled_source(spec.pseudo_labels, classes, recipe, kept(recipe.unlabeled_batch_size))
+        parts.append(StreamPart(pseudo, recipe.unlabeled_batch_size))
+    make_picture = PictureReader(TrainingTransform(recipe))
+    return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
 
 
 def _step(learner: Learner, batch: Batch, recipe: Recipe, place: _Place) -> torch.Tensor:

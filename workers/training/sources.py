@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
+from workers.data.lanes import Layout
+from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
@@ -17,11 +19,15 @@ from workers.specs.stages import FailureReason, PseudoLabels, part_name
 from workers.stage_reporter import StageError
 from workers.training.loss import labeled_targets
 
-SHARD_WINDOW = 16
-"""Shards that are read at a time: the shuffling happens within so many."""
-_SHARDS_KEPT = SHARD_WINDOW + 4
-"""A few more than are open: a shard that has just been finished must not push out one that is still needed."""
+_SHARDS_KEPT = 20
+_SPARE_SHARDS = 4
+"""A few more a lane than are open: a shard that has just been finished must not push out one that is still needed."""
 _SELECTION_READERS = 16
+
+
+def shards_kept(layout: Layout, images_a_step: int, worker: int, workers: int, processes: int) -> int:
+    """How many shards a loader process of `worker` needs at hand, so that it reads each of them once an epoch."""
+    return layout.lanes_read(images_a_step, worker, workers, processes) * (layout.window + _SPARE_SHARDS)
 
 
 class SampleSource(Protocol):
@@ -37,10 +43,10 @@ class SampleSource(Protocol):
 class LabeledSource:
     """Labeled images; targets are one-hot with label smoothing."""
 
-    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float) -> None:
+    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
         self._manifest = load_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
-        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index))
+        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index), shards_kept)
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
@@ -64,20 +70,18 @@ class _PseudoShard:
 class PseudoLabeledSource:
     """Selected pseudo-labeled images, duplicates included; targets are soft or hard as the recipe says."""
 
-    def __init__(self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe) -> None:
+    def __init__(
+        self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
+    ) -> None:
         self._pseudo_labels = pseudo_labels
         self._num_classes = num_classes
         self._recipe = recipe
         self._manifest = load_manifest(pseudo_labels.manifest_uri)
-        self._shards = _ShardCache(self._read)
+        self._shards = _ShardCache(self._read, shards_kept)
         self.rows_per_shard = self._count_copies(self._manifest)
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
-        contents = self._shards.get(shard)
-        image_row = int(contents.rows[row])
-        target = np.zeros(self._num_classes, dtype=np.float32)
-        target[contents.classes[image_row]] = contents.targets[image_row]
-        return contents.images[image_row], target
+        return _pseudo_sample(self._shards.get(shard), row, self._num_classes)
 
     def _count_copies(self, manifest: DatasetManifest) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
@@ -99,13 +103,88 @@ class PseudoLabeledSource:
             images=read_shard(self._manifest, shard).images,
             rows=np.repeat(rows, copies),
             classes=_rows_by_k(table["top_classes"]),
-            targets=pseudo_targets(
-                _rows_by_k(table["top_probabilities"]),
-                hard=self._recipe.targets == "hard",
-                # A fitted temperature is in the label files already.
-                temperature=1.0 if self._recipe.temperature == "fit" else self._recipe.temperature,
-            ),
+            targets=_recipe_targets(table, self._recipe),
         )
+
+
+class MaterializedSource:
+    """The same samples from training shards, where the selection was materialised: shuffled once as a whole already.
+
+    A row group of theirs is what a shard is elsewhere.
+    """
+
+    def __init__(
+        self,
+        pseudo_labels: PseudoLabels,
+        index: MaterializedIndex,
+        num_classes: int,
+        recipe: Recipe,
+        shards_kept: int = _SHARDS_KEPT,
+    ) -> None:
+        self._selection_uri = pseudo_labels.selection_uri
+        self._fraction = pseudo_labels.fraction
+        self._num_classes = num_classes
+        self._recipe = recipe
+        self._groups = index.row_groups()
+        self._shards = _ShardCache(self._read, shards_kept)
+        self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
+
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
+        return _pseudo_sample(self._shards.get(shard), row, self._num_classes)
+
+    def _count_rows(self) -> list[int]:
+        with ThreadPoolExecutor(_SELECTION_READERS) as pool:
+            used = pool.map(self._used_of_file, range(1 + max(group.training_shard for group in self._groups)))
+            return [len(rows) for groups in used for rows in groups]
+
+    def _used_of_file(self, training_shard: int) -> list[np.ndarray]:
+        """Of each row group of a file: one look at the file is enough for all of them."""
+        names = ["pool_shard", "pool_row"]
+        table = _read_parquet(training_shard_uri(self._selection_uri, training_shard), names)
+        return [self._rows(table.slice(start, ROW_GROUP_ROWS)) for start in range(0, len(table), ROW_GROUP_ROWS)]
+
+    def _rows(self, table) -> np.ndarray:
+        """Those of the share that is used: the same images as of the pool itself."""
+        return np.flatnonzero(in_fraction(table["pool_shard"].to_numpy(), table["pool_row"].to_numpy(), self._fraction))
+
+    def _read(self, number: int) -> _PseudoShard:
+        group = self._groups[number]
+        columns = ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"]
+        filesystem, path = open_filesystem(training_shard_uri(self._selection_uri, group.training_shard))
+        with filesystem.open_input_file(path) as source:
+            table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
+        return _PseudoShard(
+            images=table["image"].to_pylist(),
+            rows=self._rows(table),
+            classes=_rows_by_k(table["top_classes"]),
+            targets=_recipe_targets(table, self._recipe),
+        )
+
+
+def pseudo_labeled_source(
+    pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
+) -> SampleSource:
+    """From the training shards of a materialised selection, or else from the pool, its labels and the selection."""
+    index = read_index(pseudo_labels.selection_uri)
+    if index is None:
+        return PseudoLabeledSource(pseudo_labels, num_classes, recipe, shards_kept)
+    return MaterializedSource(pseudo_labels, index, num_classes, recipe, shards_kept)
+
+
+def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, np.ndarray]:
+    image_row = int(shard.rows[row])
+    target = np.zeros(num_classes, dtype=np.float32)
+    target[shard.classes[image_row]] = shard.targets[image_row]
+    return shard.images[image_row], target
+
+
+def _recipe_targets(table, recipe: Recipe) -> np.ndarray:
+    return pseudo_targets(
+        _rows_by_k(table["top_probabilities"]),
+        hard=recipe.targets == "hard",
+        # A fitted temperature is in the label files already.
+        temperature=1.0 if recipe.temperature == "fit" else recipe.temperature,
+    )
 
 
 def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float) -> np.ndarray:
@@ -124,15 +203,19 @@ def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float)
         return np.asarray(sharpened / sharpened.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def in_fraction(shard: int, rows: np.ndarray, fraction: float) -> np.ndarray:
+def in_fraction(shard: int | np.ndarray, rows: np.ndarray, fraction: float) -> np.ndarray:
     """Which rows of a shard belong to the share `fraction` of all: bool (rows,), a larger share has all of a smaller's.
 
-    By a hash of shard and row (splitmix64, Steele et al. 2014).
+    `shard` may be an array with the shard of each row. By a hash of shard and row (splitmix64, Steele et al. 2014).
     """
     if fraction >= 1:
         return np.ones(len(rows), dtype=bool)
     with np.errstate(over="ignore"):
-        mixed = (np.uint64(shard) << np.uint64(40)) + rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (
+            (np.asarray(shard, dtype=np.uint64) << np.uint64(40))
+            + rows.astype(np.uint64)
+            + np.uint64(0x9E3779B97F4A7C15)
+        )
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
@@ -145,14 +228,15 @@ Contents = TypeVar("Contents")
 class _ShardCache(Generic[Contents]):
     """Keeps the shards that were used last; each is read once while it stays in the window."""
 
-    def __init__(self, read: Callable[[int], Contents]) -> None:
+    def __init__(self, read: Callable[[int], Contents], shards_kept: int) -> None:
         self._read = read
+        self._shards_kept = shards_kept
         self._contents: OrderedDict[int, Contents] = OrderedDict()
 
     def get(self, shard: int) -> Contents:
         if shard not in self._contents:
             self._contents[shard] = self._read(shard)
-            if len(self._contents) > _SHARDS_KEPT:
+            if len(self._contents) > self._shards_kept:
                 self._contents.popitem(last=False)
         self._contents.move_to_end(shard)
         return self._contents[shard]

@@ -11,7 +11,7 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.controller import TrainController
 
-from workers.artifact_io import open_filesystem
+from workers.artifact_io import ray_storage
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
 
 _CHECKPOINTS_KEPT = 2
@@ -37,7 +37,7 @@ def fit(
         scaling_config=_scaling(spec.workers),
         run_config=RunConfig(
             name="checkpoints",
-            storage_path=_storage_path(spec.folder_uri),
+            **ray_storage(spec.folder_uri),
             failure_config=FailureConfig(max_failures=spec.workers.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
             callbacks=list(callbacks),
@@ -79,8 +79,3 @@ def _scaling(group: WorkerGroup) -> ScalingConfig:
     return ScalingConfig(
         num_workers=group.num_workers, use_gpu=group.gpus_per_worker > 0, resources_per_worker=resources
     )
-
-
-def _storage_path(folder_uri: str) -> str:
-    """Ray Train takes URIs and absolute local paths."""
-    return folder_uri if "://" in folder_uri else open_filesystem(folder_uri)[1]

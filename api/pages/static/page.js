@@ -116,6 +116,7 @@ function stageBlock(stage, now) {
       attempt ? jobLink(attempt) : null),
     stage.state === "running" && progress?.waiting ? el("div", { class: "soft" }, progress.waiting.reason) : null,
     numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
+    ...hygiene(stage).map((line) => el("div", { class: "soft" }, line)),
     ...pictures(stage).map((name) => el("img", { class: "picture", alt: name.replaceAll("_", " ").replace(".svg", ""),
       src: `/runs/${stage.run_id}/generations/${stage.generation}/stages/${stage.name}/pictures/${name}` })),
     ...stage.attempts.filter((each) => each.failure_message || each.failure_reason).map((each) =>
@@ -134,6 +135,24 @@ function jobLink(attempt) {
 function pictures(stage) {
   if (stage.name === "search" && stage.result) return ["rand_augment.svg", "accuracy_by_cost.svg"];
   return stage.name === "label" && stage.result?.calibration ? ["reliability.svg"] : [];
+}
+
+// What the label stage found beside labels, and what the select stage dropped for it.
+function hygiene(stage) {
+  const found = stage.result;
+  if (stage.name === "label" && found) {
+    const kinds = Object.entries(found.bad_by_kind ?? {}).map(([kind, images]) => `${count(images)} ${kind.replaceAll("_", " ")}`);
+    return [
+      kinds.length ? `unreadable: ${kinds.join(", ")}` : "",
+      found.duplicates ? `${count(found.duplicates)} duplicates` : "",
+      found.held_out ? `${count(found.held_out)} evaluation images` : "",
+      found.near_duplicates ? `${count(found.near_duplicates)} like an evaluation image` : "",
+      found.near_duplicates_unchecked?.length ? `not compared with: ${found.near_duplicates_unchecked.join(", ")}` : "",
+    ].filter(Boolean);
+  }
+  if (stage.name !== "select" || !found) return [];
+  const dropped = (found.dropped_near_duplicates ?? 0) + (found.dropped_duplicates ?? 0);
+  return dropped ? [`${count(dropped)} duplicates and near duplicates dropped`] : [];
 }
 
 function liveNumbers(values) {

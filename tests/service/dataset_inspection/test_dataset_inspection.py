@@ -32,7 +32,7 @@ def pictures(count: int, start: int = 0) -> list[bytes]:
 def inspect(uri: object, role: str = "labeled", **fields: object) -> InspectedDataset:
     hash_limit = fields.pop("hash_limit", None)
     request = DatasetRequest.model_validate({"name": "digits", "role": role, "uri": str(uri), **fields})
-    return inspect_dataset(request, "ds-1", hash_limit)
+    return inspect_dataset(request, "ds-1", f"{uri}.parts", hash_limit)
 
 
 def refusal(uri: object, role: str = "labeled", **fields: object) -> tuple[str, str]:

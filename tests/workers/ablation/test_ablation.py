@@ -8,8 +8,8 @@ from workers.ablation.table import ablation_lines
 from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining
-from workers.specs.recipe import Noise, RandAugment, Recipe, SelectionSettings
-from workers.specs.stages import SPEC_FILE, AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
+from workers.specs.recipe import Materialization, Noise, RandAugment, Recipe, SelectionSettings
+from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
 from workers.stage_reporter import StageReporter
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))
@@ -17,7 +17,7 @@ RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugm
 
 def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", **settings) -> AblateSpec:
     common = {"run_id": "ablation-1", "generation": 1, "attempt": attempt, "folder_uri": str(folder), "seed": 7}
-    spec = AblateSpec(
+    return AblateSpec(
         **common,
         base=TrainSpec(
             **common,
@@ -42,8 +42,6 @@ def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", 
         teacher_test_error=0.1,
         test_manifest_uri="/test",
     )
-    (folder / SPEC_FILE).write_text(spec.model_dump_json())
-    return spec
 
 
 def test_each_variant_takes_one_thing_away(tmp_path):
@@ -144,3 +142,13 @@ def test_the_table_compares_equal_seeds(tmp_path):
     assert by_variant["no_noise"].seeds == 2
     assert (by_variant["ratio_3"].same_as, by_variant["ratio_3"].error_change) == ("full", 0)
     assert by_variant["full"].test_error == pytest.approx(0.15)
+
+
+def test_selections_of_variants_are_not_written_out_as_training_shards(tmp_path):
+    spec = ablate_spec(tmp_path)
+    own = spec.selection.settings.model_copy(update={"materialize": Materialization()})
+    spec = spec.model_copy(update={"selection": spec.selection.model_copy(update={"settings": own})})
+    found = students(spec)[0]
+    assert found["full"].selection.materialize == Materialization()
+    assert found["no_filter"].selection.materialize is None
+    assert found["no_balancing"].selection.materialize is None

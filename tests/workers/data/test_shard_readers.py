@@ -2,7 +2,10 @@
 
 import io
 import pickle
+import subprocess
+import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +146,7 @@ def test_webdataset_with_integer_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["file://", ""])
 def test_shards_are_found_by_uri_and_by_path(tmp_path: Path, scheme: str) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
-    read = read_shard(manifest("parquet", shard.model_copy(update={"uri": scheme + shard.uri})), 0)
+    read = read_shard(manifest("parquet", replace(shard, uri=scheme + shard.uri)), 0)
     assert read.images == PICTURES
 
 
@@ -180,7 +183,7 @@ def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> N
 def test_a_shard_that_changed_since_registration_is_refused(tmp_path: Path) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
     with pytest.raises(ShardReadError, match=r"a\.parquet: 3 images where 4 were registered"):
-        read_shard(manifest("parquet", shard.model_copy(update={"rows": 4})), 0)
+        read_shard(manifest("parquet", replace(shard, rows=4)), 0)
 
 
 @pytest.mark.parametrize(("label", "problem"), [(None, "no label"), ("cow", "'cow' is no class")])
@@ -211,3 +214,37 @@ def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
 def test_the_error_survives_the_way_through_another_process() -> None:
     error = pickle.loads(pickle.dumps(ShardReadError("s3://a/b.parquet", "truncated")))
     assert str(error) == "s3://a/b.parquet: truncated"
+
+
+def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    """64 MB in one row group, in one tar file: in a process of its own, whose peak says what a read takes."""
+    images = [np.random.default_rng(seed).bytes(1 << 18) for seed in range(256)]
+    parquet = write_parquet_in_one_group(tmp_path / "a.parquet", images)
+    tar = write_tar(tmp_path / "a.tar", [(f"{row:03d}.jpg", image) for row, image in enumerate(images)], rows=256)
+    for name, shard in (("parquet", parquet), ("webdataset", tar)):
+        (tmp_path / name).write_text(manifest(name, shard, classes=(), label_column=None).model_dump_json())
+        done = subprocess.run(
+            [sys.executable, "-c", READ_AND_TELL_MEMORY, str(tmp_path / name)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        rows, grown_mib = done.stdout.split()
+        assert int(rows) == 256
+        # A piece is 16 MB; read as a whole it would be 64 and more.
+        assert float(grown_mib) < 50, name
+
+
+READ_AND_TELL_MEMORY = """
+import resource, sys
+from workers.data import parquet_shards, shard_readers
+parquet_shards._LARGE_ROW_GROUP_BYTES = 1 << 20
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+manifest, before = shard_readers.load_manifest(sys.argv[1]), peak()
+print(sum(len(piece.images) for piece in shard_readers.iterate_shard(manifest, 0)), peak() - before)
+"""
+
+
+def write_parquet_in_one_group(path: Path, images: list[bytes]) -> Shard:
+    pq.write_table(pa.table({"image": images}), path, compression="none", use_dictionary=False)
+    return Shard(uri=str(path), rows=len(images))

@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.data.errors import BrokenImage
 from workers.data.images import content_hash
 from workers.evaluation import stage
 from workers.evaluation.evaluator import Evaluator
 from workers.evaluation.metrics import Judged, MetricSums, judge
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
-from workers.labeling.label_files import label_table, write_label_file
+from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
 from workers.models.shard_pool import ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.hygiene import BrokenKind
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
@@ -145,7 +147,6 @@ class World:
             }
         )  # fmt: skip
         (self.root / "out").mkdir(exist_ok=True)
-        (self.root / "out" / "spec.json").write_text(spec.model_dump_json())
         return spec
 
 
@@ -245,9 +246,11 @@ def pseudo(world: World) -> PseudoLabelTruth:
         [[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0.4, 0.6], [0.7, 0, 0.3], [0, 1, 0], [np.nan] * 3], np.float32
     )
     for shard, rows in enumerate((slice(0, 2), slice(2, 6))):
-        broken = {3: "truncated"} if shard else {}
+        broken = {3: BrokenImage(BrokenKind.TRUNCATED, "it breaks off")} if shard else {}
         hashes = [content_hash(image) for image in pool[rows]]
-        table, _ = label_table([""] * len(hashes), hashes, [None] * len(hashes), certain[rows], broken, top_k=3)
+        table, _ = label_table(
+            [""] * len(hashes), Hygiene(hashes, [None] * len(hashes), broken, {}), certain[rows], top_k=3
+        )
         write_label_file(str(world.root / "labels"), shard, table, broken)
     truth = world.write_dataset("truth", [[pool[3], pool[5], pool[0]], [pool[2], pool[1]]], [[1, 0, 0], [2, 0]])
     unlabeled = world.write_dataset("unlabeled", [pool[:2], pool[2:]], [[0] * 2, [0] * 4])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial as TuneTrial
 
+from workers.artifact_io import write_bytes
 from workers.search.early_stopping import StepBudget, scheduler
 from workers.search.model_cost import ModelCost, within_limits
 from workers.search.outcome import pareto_front, search_outcome
@@ -33,7 +34,7 @@ from workers.specs.search import (
     Trial,
     TrialPoint,
 )
-from workers.specs.stages import SPEC_FILE, PseudoLabels, SearchSpec, TrainSpec, WorkerGroup, control_name
+from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, WorkerGroup, control_name, spec_name
 from workers.stage_reporter import StageError, StageReporter, Superseded
 
 RECIPE = Recipe(
@@ -77,7 +78,7 @@ def search_spec(folder: Path, attempt: int = 1, **changes) -> SearchSpec:
         settings=asked,
         models=MODELS,
     )
-    (folder / SPEC_FILE).write_text(spec.model_dump_json())
+    write_bytes(str(folder / spec_name(attempt)), spec.model_dump_json().encode())
     return spec
 
 

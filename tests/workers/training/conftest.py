@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
-from workers.specs.stages import SPEC_FILE, TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec, WorkerGroup
 from workers.training.loop import OnValidation, train
 
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -117,7 +117,6 @@ def train_here(tmp_path: Path, digits_manifest: str, small_recipe: Recipe) -> Ca
             validation_manifest_uri=digits_manifest,
             workers=WorkerGroup(),
         ).model_copy(update=changes)
-        (folder / SPEC_FILE).write_text(spec.model_dump_json())
         session = session or MemorySession()
         train(spec, time.time(), session, on_validation)
         return folder, session

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from workers.data.images import decode_rgb
-from workers.training.batches import BatchStream, PictureMemory, StreamPart, batch_loader, share_of
+from workers.data.lanes import Layout
+from workers.stage_reporter import StageError
+from workers.training.batches import BatchStream, StreamPart, Worker, batch_loader
 
 
 class NumberedSource:
@@ -36,17 +38,35 @@ def numbers(batches) -> list[int]:
     return [int(image[0, 0, 0]) for batch in batches for image in batch.images]
 
 
-def stream(parts, rank=0, world_size=1, start_step=0, seed=5) -> BatchStream:
-    return BatchStream(parts, np.asarray, seed, rank, world_size, start_step)
+def noisy_picture(sample, draws) -> np.ndarray:
+    """The picture, and in a corner what was drawn for it."""
+    pixels = np.array(decode_rgb(sample.data))
+    pixels[-1, -1, 0] = draws.randrange(256)
+    return pixels
 
 
-def test_an_epoch_over_all_ranks_has_every_sample_once():
-    source = NumberedSource([40, 30, 30])
-    seen = Counter()
-    for rank in range(4):
-        seen.update(numbers(islice(stream([StreamPart(source, 5)], rank, world_size=4), 5)))
-    assert sorted(seen) == list(range(100))
-    assert set(seen.values()) == {1}
+def stream(parts, rank=0, world_size=1, start_step=0, seed=5, layout=None) -> BatchStream:
+    layout = layout or Layout(world_size)
+    return BatchStream(parts, noisy_picture, seed, Worker(rank, world_size), layout, start_step)
+
+
+def whole_steps(parts, world_size, layout, start_step, steps) -> list[list[bytes]]:
+    """Each step's pictures, augmented, over all workers."""
+    workers = [stream(parts, rank, world_size, start_step, layout=layout) for rank in range(world_size)]
+    shares = [[batch.images.numpy() for batch in islice(worker, steps)] for worker in workers]
+    return [sorted(image.tobytes() for share in step for image in share) for step in zip(*shares, strict=True)]
+
+
+def test_an_epoch_of_eight_workers_has_every_copy_once_in_labeled_and_pseudo_labeled_streams_alike():
+    labeled, pseudo = NumberedSource([40, 0, 23, 1]), NumberedSource([3, 90, 55])
+    seen = [Counter(), Counter()]
+    for rank in range(8):
+        parts = [StreamPart(labeled, 16), StreamPart(pseudo, 37)]
+        for batch in islice(stream(parts, rank, world_size=8), 4):
+            seen[0].update(numbers([batch])[:2])
+            seen[1].update(numbers([batch])[2:])
+    assert seen[0] == Counter(range(64))
+    assert seen[1] == Counter(range(148))
 
 
 def test_labeled_and_pseudo_labeled_images_share_each_batch_at_the_ratio():
@@ -56,11 +76,11 @@ def test_labeled_and_pseudo_labeled_images_share_each_batch_at_the_ratio():
     assert batch.targets.argmax(dim=1).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
 
 
-def test_a_resumed_stream_goes_on_with_the_same_samples():
-    parts = [StreamPart(NumberedSource([25, 25]), 4), StreamPart(NumberedSource([60]), 7)]
-    whole = [numbers([batch]) for batch in islice(stream(parts), 30)]
-    resumed = [numbers([batch]) for batch in islice(stream(parts, start_step=17), 13)]
-    assert resumed == whole[17:]
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_a_resume_on_any_number_of_workers_goes_on_with_the_same_samples_augmented_in_the_same_way(world_size):
+    parts = [StreamPart(NumberedSource([25, 25]), 8), StreamPart(NumberedSource([60, 3]), 11)]
+    whole = whole_steps(parts, 8, Layout(8), start_step=0, steps=16)
+    assert whole_steps(parts, world_size, Layout(8), start_step=9, steps=7) == whole[9:]
 
 
 def test_epochs_are_shuffled_differently_and_seeds_too():
@@ -72,33 +92,58 @@ def test_epochs_are_shuffled_differently_and_seeds_too():
     assert first != other_seed
 
 
-def test_fewer_samples_than_ranks_are_read_by_every_rank():
+def test_a_sample_is_augmented_anew_each_epoch():
+    corners = [batch.images[0, -1, -1, 0].item() for batch in islice(stream([StreamPart(NumberedSource([1]), 1)]), 20)]
+    assert len(set(corners)) > 10
+
+
+def test_fewer_samples_than_workers_are_read_equally_often():
     source = NumberedSource([2])
+    seen = Counter()
     for rank in range(4):
-        assert sorted(numbers(islice(stream([StreamPart(source, 2)], rank, world_size=4), 1))) == [0, 1]
+        seen.update(numbers(islice(stream([StreamPart(source, 8)], rank, world_size=4), 3)))
+    assert seen == {0: 12, 1: 12}
 
 
-def test_broken_images_are_passed_over_and_counted():
+def test_broken_images_are_counted_and_batches_keep_their_size():
     source = NumberedSource([10], broken=frozenset({3, 7}))
-    batches = list(islice(stream([StreamPart(source, 4)]), 4))
-    assert not {3, 7} & set(numbers(batches))
-    assert sum(batch.broken for batch in batches) >= 2
+    batches = list(islice(stream([StreamPart(source, 5)]), 2))
+    assert [len(batch.images) for batch in batches] == [5, 5]
+    assert sum(batch.broken for batch in batches) == 2
+    seen = Counter(numbers(batches))
+    assert set(seen) == set(range(10)) - {3, 7}
+    assert seen.total() == 10
 
 
-@pytest.mark.parametrize(("total", "world_size", "shares"), [(64, 2, [32, 32]), (10, 4, [3, 3, 2, 2]), (1, 2, [1, 0])])
-def test_ranks_share_a_batch_evenly(total, world_size, shares):
-    assert [share_of(total, rank, world_size) for rank in range(world_size)] == shares
+def test_a_share_of_broken_images_alone_is_filled_from_the_next_places():
+    source = NumberedSource([4], broken=frozenset({0, 1, 2}))
+    batches = list(islice(stream([StreamPart(source, 1)]), 8))
+    assert numbers(batches) == [3] * 8
+    assert sum(batch.broken for batch in batches) == 6
 
 
-def test_loader_processes_read_an_epoch_without_overlap():
+def test_nothing_but_broken_images_ends_the_stage():
+    source = NumberedSource([4], broken=frozenset(range(4)))
+    with pytest.raises(StageError, match="1000 unreadable training images in a row"):
+        next(iter(stream([StreamPart(source, 2)])))
+
+
+def test_more_workers_than_images_a_step_are_refused():
+    with pytest.raises(StageError, match=r"recipe.batch_size: of 2 images a step, worker 2 of 3 gets none"):
+        stream([StreamPart(NumberedSource([4]), 2)], rank=2, world_size=3)
+
+
+@pytest.mark.parametrize("layout", [Layout(1, 2), Layout(1, 1)])
+def test_loader_processes_read_an_epoch_without_overlap(layout):
     source = NumberedSource([48])
-    batches = batch_loader(stream([StreamPart(source, 6)]), loader_processes=2, pin_memory=False)
+    batches = batch_loader(stream([StreamPart(source, 6)], layout=layout), loader_processes=2, pin_memory=False)
     assert sorted(numbers(islice(batches, 8))) == list(range(48))
 
 
-def test_a_picture_is_decoded_once_while_it_fits_and_anew_when_it_does_not():
-    small, large = encoded(8), encoded(64)
-    memory = PictureMemory(max_bytes=8 * 8 * 4 + len(small))
-    assert memory.decoded(small) is memory.decoded(small)
-    assert memory.decoded(large) is not memory.decoded(large)
-    assert np.array_equal(np.asarray(memory.decoded(large)), np.asarray(decode_rgb(large)))
+def test_a_picture_that_is_flipped_in_memory_is_laid_out_in_rows_in_the_batch():
+    def flipped(sample, _):
+        return np.array(decode_rgb(sample.data))[:, ::-1]
+
+    part = StreamPart(NumberedSource([4]), 2)
+    batch = next(iter(BatchStream([part], flipped, 0, Worker(0, 1), Layout(1), 0)))
+    assert batch.images.is_contiguous()

@@ -1,25 +1,41 @@
 """Each of the three noises acts on the student while it trains, and none on the teacher while it labels."""
 
 import io
+import random
+from collections import Counter
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance
+from scipy.stats import ks_2samp
 from timm.layers import DropPath
 from torchvision.transforms import RandAugment as TorchvisionRandAugment
+from torchvision.transforms import RandomResizedCrop
 
 from workers.models.create import create_model
 from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
-from workers.training.noise import MAGNITUDE_BINS, magnitudes, training_transform
+from workers.training.noise import (
+    MAGNITUDE_BINS,
+    Box,
+    FastRandAugment,
+    TrainingTransform,
+    magnitudes,
+    random_resized_box,
+    sharpness,
+)
 
 
 def picture(seed: int = 0, size: int = 32) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+
+
+WHOLE = Box(0, 0, 32, 32)
 
 
 def recipe_with(noise: Noise) -> Recipe:
@@ -43,12 +59,12 @@ def differ(outputs: list[torch.Tensor]) -> bool:
 
 
 def test_rand_augment_changes_the_pixels_a_student_trains_on():
-    noisy = training_transform(recipe_with(Noise(rand_augment=RandAugment(n=2, m=9), dropout=0, drop_path=0)))
-    plain = training_transform(recipe_with(Noise(rand_augment=None, dropout=0, drop_path=0)))
-    image = picture()
-    assert all(np.array_equal(plain(image), np.asarray(image)) for _ in range(5))
-    assert sum(not np.array_equal(noisy(image), np.asarray(image)) for _ in range(20)) >= 10
-    assert len({noisy(image).tobytes() for _ in range(20)}) >= 10
+    noisy = TrainingTransform(recipe_with(Noise(rand_augment=RandAugment(n=2, m=9), dropout=0, drop_path=0)))
+    plain = TrainingTransform(recipe_with(Noise(rand_augment=None, dropout=0, drop_path=0)))
+    image, draws = np.array(picture()), random.Random(0)
+    assert all(np.array_equal(plain(image, WHOLE, draws), image) for _ in range(5))
+    assert sum(not np.array_equal(noisy(image, WHOLE, draws), image) for _ in range(20)) >= 10
+    assert len({noisy(image, WHOLE, draws).tobytes() for _ in range(20)}) >= 10
 
 
 def test_dropout_alone_changes_a_students_output_in_training():
@@ -129,5 +145,51 @@ def test_magnitudes_are_torchvisions_on_the_papers_scale(m):
 def test_rand_augment_applies_n_operations(monkeypatch):
     applied = []
     monkeypatch.setattr("workers.training.noise.apply_operation", lambda image, name, *_: applied.append(name) or image)
-    training_transform(recipe_with(Noise(rand_augment=RandAugment(n=3, m=9))))(picture())
+    monkeypatch.setattr("workers.training.noise.sharpness", lambda image, _: applied.append("Sharpness") or image)
+    transform = TrainingTransform(recipe_with(Noise(rand_augment=RandAugment(n=3, m=9))))
+    transform(np.array(picture()), WHOLE, random.Random(0))
     assert len(applied) == 3
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.73, 1.27, 1.9])
+def test_sharpness_is_pillows_byte_for_byte(factor):
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    assert np.array_equal(
+        np.asarray(sharpness(image, factor)), np.asarray(ImageEnhance.Sharpness(image).enhance(factor))
+    )
+
+
+def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch):
+    applied = []
+    monkeypatch.setattr(
+        "workers.training.noise.FastRandAugment._applied",
+        lambda _, image, name, magnitude: applied.append((name, magnitude)) or image,
+    )
+    augment, draws = FastRandAugment(2, 9, [0.0] * 3), random.Random(4)
+    for _ in range(3500):
+        augment(picture(), draws)
+    counts = Counter(name for name, _ in applied)
+    assert set(counts) == {name for name, _, _ in magnitudes(9, 32, 32)}
+    assert all(abs(count - 500) < 110 for count in counts.values())
+    shears = [magnitude for name, magnitude in applied if name == "ShearX"]
+    assert abs(np.mean(np.array(shears) > 0) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (60, 900), (900, 60)])
+def test_crops_are_distributed_as_torchvisions(width, height):
+    """Kolmogorov-Smirnov on area, ratio and place: 1,000 boxes of ours beside as many of torchvision's."""
+    torch.manual_seed(0)
+    draws, blank = random.Random(1), Image.new("RGB", (width, height))
+    ours = np.array([astuple(random_resized_box(width, height, draws)) for _ in range(1000)], dtype=float)
+    theirs = np.array(
+        [RandomResizedCrop.get_params(blank, [0.08, 1], [3 / 4, 4 / 3]) for _ in range(1000)], dtype=float
+    )
+    theirs = theirs[:, [1, 0, 3, 2]]
+    for column in range(4):
+        assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 1e-3
+    assert ((ours[:, :2] >= 0) & (ours[:, :2] + ours[:, 2:] <= [width, height])).all()
+
+
+def test_a_part_of_a_picture_stays_within_it_when_it_is_scaled():
+    assert Box(100, 50, 301, 199).scaled((401, 249), (201, 125)) == Box(50, 25, 151, 100)

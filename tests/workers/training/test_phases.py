@@ -86,6 +86,14 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(train_here, small_
     assert all(torch.allclose(first[name], second[name], atol=1e-5) for name in first)
 
 
+def test_a_training_keeps_the_layout_that_it_began_with(train_here, small_recipe):
+    _, session = train_here("whole", small_recipe)
+    assert session.states[0]["layout"] == [1, 1]
+    begun_by_eight = {**session.states[0], "layout": [8, 2]}
+    _, resumed = train_here("resumed", small_recipe, type(session)(begun_by_eight))
+    assert [state["layout"] for state in resumed.states] == [[8, 2]]
+
+
 def test_training_may_begin_with_the_weights_of_another_model(train_here, small_recipe):
     first, _ = train_here("first")
     still = small_recipe.model_copy(

@@ -1,4 +1,6 @@
 import io
+from collections import Counter
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -6,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from workers.data.lanes import Layout, Stream, share_of
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Recipe
 from workers.specs.stages import PseudoLabels, part_name
@@ -60,6 +63,49 @@ def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
     assert source.rows_per_shard == [3]
     assert [source.sample(0, row)[0] for row in range(3)] == [png(1), png(1), png(3)]
     assert source.sample(0, 0)[1].tolist() == pytest.approx([0.4, 0.0, 0.6], abs=1e-3)
+
+
+def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path):
+    """From files: 5 uneven shards, fewer than workers, some rows not selected and some up to four times."""
+    rng, rows = np.random.default_rng(2), [31, 1, 60, 7, 18]
+    folder, labels, selection = (tmp_path / name for name in ("pool", "label", "select"))
+    for each in (folder, labels, selection):
+        each.mkdir()
+    expected: Counter[int] = Counter()
+    shards = []
+    for shard, count in enumerate(rows):
+        numbers = [png(sum(rows[:shard]) + row) for row in range(count)]
+        pq.write_table(pa.table({"image": pa.array(numbers, pa.binary())}), folder / f"{shard}.parquet")
+        shards.append(Shard(uri=str(folder / f"{shard}.parquet"), rows=count))
+        top = pa.FixedSizeListArray.from_arrays(pa.array([0, 1] * count, pa.int32()), 2)
+        probabilities = pa.FixedSizeListArray.from_arrays(pa.array(np.full(2 * count, 0.5, np.float16)), 2)
+        pq.write_table(pa.table({"top_classes": top, "top_probabilities": probabilities}), labels / part_name(shard))
+        copies = rng.integers(0, 5, count)
+        chosen = {
+            "row": pa.array(np.flatnonzero(copies), pa.int32()),
+            "copies": pa.array(copies[copies > 0], pa.int32()),
+        }
+        pq.write_table(pa.table(chosen), selection / part_name(shard))
+        expected.update({sum(rows[:shard]) + row: int(times) for row, times in enumerate(copies) if times})
+    manifest = DatasetManifest(
+        dataset_id="ds", role="unlabeled", format="parquet", classes=(), rows=sum(rows), shards=tuple(shards)
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    pseudo = PseudoLabels(
+        manifest_uri=str(folder / "manifest.json"), labels_uri=str(labels), selection_uri=str(selection)
+    )
+    samples, batch = expected.total(), 24
+    seen = [Counter(), Counter()]
+    for worker, process in product(range(8), range(2)):
+        source = PseudoLabeledSource(pseudo, num_classes=2, recipe=Recipe(), shards_kept=2)
+        stream = Stream(source.rows_per_shard, 0, batch, Layout(8, 2))
+        for step in range(process, 2 * samples // batch + 1, 2):
+            for slot in share_of(batch, worker, 8):
+                place = step * batch + slot
+                if place < 2 * samples:
+                    image, _ = source.sample(*stream.at(place))
+                    seen[place // samples][Image.open(io.BytesIO(image)).getpixel((0, 0))[0]] += 1
+    assert seen == [expected, expected]
 
 
 def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():

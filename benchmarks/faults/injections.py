@@ -1,0 +1,231 @@
+"""The faults: each hurts the scene, and heals what does not heal by itself. The dice choose victims and durations."""
+
+import errno
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import httpx
+import psutil
+
+from benchmarks.faults.ray_proxy import Mood
+from benchmarks.faults.scene import LEASE_SECONDS, Scene, mount
+
+_MIB = 1 << 20
+_REMOUNT_TRIES = 200
+
+
+class FaultNotSeen(Exception):
+    """The service did not show what it must show during a fault."""
+
+
+def kill_api(scene: Scene, dice: random.Random) -> str:
+    """Kill -9; it is started again by the supervisor."""
+    _kill(scene.stack.pid_of("api"))
+    scene.wait_for_api()
+    return "killed the API"
+
+
+def kill_reconciler(scene: Scene, dice: random.Random) -> str:
+    """Kill -9 of the one that holds the lease: the other takes over."""
+    leader = scene.leader()
+    if leader is None:
+        return "no reconciler to kill"
+    _kill(leader)
+    return f"killed the reconciler, process {leader}"
+
+
+def pause_reconciler(scene: Scene, dice: random.Random) -> str:
+    """SIGSTOP of the one that holds the lease, for longer than that; the other takes over, then both run."""
+    leader = scene.leader()
+    if leader is None:
+        return "no reconciler to pause"
+    with _stopped(leader):
+        deadline = time.monotonic() + 4 * LEASE_SECONDS
+        while scene.leader() == leader:
+            if time.monotonic() > deadline:
+                raise FaultNotSeen("nobody took over from a reconciler that was paused")
+            time.sleep(0.1)
+        time.sleep(dice.uniform(0, 2))
+    return f"paused the reconciler, process {leader}"
+
+
+def kill_driver(scene: Scene, dice: random.Random) -> str:
+    """Kill -9 of a stage's driver."""
+    return _kill_one_of(drivers(scene), dice, "driver")
+
+
+def kill_worker(scene: Scene, dice: random.Random) -> str:
+    """Kill -9 of one of the actors: a training worker, a labeler, the trainer, the job's supervisor."""
+    return _kill_one_of(_actors(scene), dice, "worker")
+
+
+def hang_stage(scene: Scene, dice: random.Random) -> str:
+    """SIGSTOP of the driver or a worker for some seconds: nobody answers, then it goes on as if nothing had been."""
+    victims = [*drivers(scene), *_actors(scene)]
+    if not victims:
+        return "nothing to stop"
+    victim = dice.choice(victims)
+    name = victim.name()
+    with _stopped(victim.pid):
+        time.sleep(dice.uniform(2, 8))
+    return f"stopped {name} for a while"
+
+
+def kill_ray_head(scene: Scene, dice: random.Random) -> str:
+    """Kill -9 of the command that holds the head, of its GCS or of its raylet; the supervisor starts another."""
+    head = psutil.Process(scene.stack.pid_of("ray"))
+    inner = [process for process in head.children(recursive=True) if process.name() in ("gcs_server", "raylet")]
+    victim = dice.choice([head, *inner])
+    name = victim.name()
+    _kill(victim.pid)
+    return f"killed the Ray head's {name}"
+
+
+def kill_database(scene: Scene, dice: random.Random) -> str:
+    """Kill -9 of all of PostgreSQL, for some seconds; the API says so meanwhile."""
+    scene.postgres.kill()
+    try:
+        time.sleep(dice.uniform(0.5, 4))
+        answer = httpx.get(f"{scene.stack.api_url}/runs", timeout=30, trust_env=False)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or "Retry-After" not in answer.headers:
+            raise FaultNotSeen(f"without its database the API answered {answer.status_code}: {answer.text}")
+    finally:
+        scene.postgres.start()
+    return "killed the database"
+
+
+def fill_disk(scene: Scene, dice: random.Random) -> str:
+    """Leaves no byte free where the artifacts are, for some seconds."""
+    filler = scene.artifacts / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * _MIB)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+        time.sleep(dice.uniform(2, 8))
+    finally:
+        filler.unlink(missing_ok=True)
+    return "filled the disk"
+
+
+def make_read_only(scene: Scene, dice: random.Random) -> str:
+    """Nothing can be written where the artifacts are, for some seconds."""
+    for _ in range(_REMOUNT_TRIES):
+        if mount("-o", "remount,ro", str(scene.artifacts)):  # refused while a file is open for writing
+            break
+        time.sleep(0.01)
+    else:
+        return "the artifacts could not be made read-only"
+    try:
+        time.sleep(dice.uniform(2, 8))
+    finally:
+        mount("-o", "remount,rw", str(scene.artifacts))
+    return "made the artifacts read-only"
+
+
+def ray_answers_500(scene: Scene, dice: random.Random) -> str:
+    """As of a proxy whose Ray is broken."""
+    return _in_mood(scene, Mood.ERROR, dice.uniform(4, 8))
+
+
+def ray_hangs(scene: Scene, dice: random.Random) -> str:
+    """Takes every request and answers none."""
+    return _in_mood(scene, Mood.HANG, dice.uniform(4, 10))
+
+
+def ray_forgets(scene: Scene, dice: random.Random) -> str:
+    """Ray says that it knows no job, while the job works on."""
+    return _in_mood(scene, Mood.FORGET, dice.uniform(0.5, 4))
+
+
+Fault = Callable[[Scene, random.Random], str]
+FAULTS: Mapping[str, Fault] = {
+    fault.__name__: fault
+    for fault in (
+        kill_api,
+        kill_reconciler,
+        pause_reconciler,
+        kill_driver,
+        kill_worker,
+        hang_stage,
+        kill_ray_head,
+        kill_database,
+        fill_disk,
+        make_read_only,
+        ray_answers_500,
+        ray_hangs,
+        ray_forgets,
+    )
+}
+NEED_A_MOUNT = frozenset({"fill_disk", "make_read_only"})
+
+
+def drivers(scene: Scene) -> list[psutil.Process]:
+    """The processes that run a stage of this scene."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "workers.entrypoint" in command and command[-1].startswith(str(scene.artifacts)):
+            found.append(process)
+    return found
+
+
+def _actors(scene: Scene) -> list[psutil.Process]:
+    """Processes of Ray that do something for a job: idle ones are named so."""
+    try:
+        family = psutil.Process(scene.stack.pid_of("ray")).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    found = []
+    for process in family:
+        try:
+            title = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if title.startswith("ray::") and not title.startswith("ray::IDLE"):
+            found.append(process)
+    return found
+
+
+def _kill_one_of(victims: list[psutil.Process], dice: random.Random, what: str) -> str:
+    if not victims:
+        return f"no {what} to kill"
+    victim = dice.choice(sorted(victims, key=lambda process: process.pid))
+    try:
+        title = " ".join(victim.cmdline())[:60]
+    except psutil.Error:
+        return f"the {what} had ended"
+    _kill(victim.pid)
+    return f"killed a {what}: {title}"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _in_mood(scene: Scene, mood: Mood, seconds: float) -> str:
+    scene.proxy.mood = mood
+    time.sleep(seconds)
+    scene.proxy.mood = Mood.PASS
+    return f"Ray's API in the mood to {mood} for {seconds:.1f} s"

@@ -1,0 +1,105 @@
+"""A proxy between the service and Ray's jobs API that misbehaves when it is told to."""
+
+import json
+import threading
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+import httpx
+
+
+class Mood(StrEnum):
+    """What the proxy does with a request."""
+
+    PASS = "pass"
+    ERROR = "error"
+    """Answers 500."""
+    HANG = "hang"
+    """Takes the request and does not answer."""
+    FORGET = "forget"
+    """Knows no job, and passes everything else on."""
+
+
+class RayProxy:
+    """Listens on a free port of loopback while it is entered. `mood` may be changed at any time."""
+
+    def __init__(self, ray_url: str) -> None:
+        self.mood = Mood.PASS
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        self.ray = httpx.Client(base_url=ray_url, timeout=30, trust_env=False)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> "RayProxy":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.mood = Mood.PASS
+        self._server.shutdown()
+        self._server.server_close()
+        self.ray.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    proxy: RayProxy
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        mood = self.server.proxy.mood
+        if mood is Mood.HANG:
+            while self.server.proxy.mood is Mood.HANG:
+                threading.Event().wait(0.1)
+            self.close_connection = True
+            return
+        if mood is Mood.ERROR:
+            self._answer(500, b"Internal Server Error")
+        elif mood is Mood.FORGET and self.path.startswith("/api/jobs/") and not self._is_submit():
+            missing = self.path != "/api/jobs/"
+            self._answer(404 if missing else 200, b"Job does not exist" if missing else json.dumps([]).encode())
+        else:
+            self._pass_on(body)
+
+    def _is_submit(self) -> bool:
+        return (self.command, self.path) == ("POST", "/api/jobs/")
+
+    def _pass_on(self, body: bytes) -> None:
+        headers = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "accept")}
+        try:
+            answer = self.server.proxy.ray.request(self.command, self.path, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            self._answer(502, f"Ray does not answer: {type(error).__name__}".encode())
+            return
+        self._answer(answer.status_code, answer.content)
+
+    def _answer(self, status: int, content: bytes) -> None:
+        try:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        except OSError:
+            self.close_connection = True  # the client has given up
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""

@@ -1,0 +1,116 @@
+"""One round: a small run, some faults at random moments, and what must hold afterwards."""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.cli.demo import demo_run_config, register_digits
+from benchmarks.faults.injections import FAULTS, NEED_A_MOUNT, FaultNotSeen
+from benchmarks.faults.scene import Scene
+from benchmarks.faults.watch import Watch, complaints
+from service.views import EventView, RunView, StageView
+
+ENDS_WITHIN_SECONDS = 420.0
+"""Of the last fault. A run without faults takes a good minute on two cores."""
+MOST_EVENTS = 80
+_CHECKPOINT_EVERY_STEPS = 20
+_OUTAGES = {"ray_answers_500", "ray_hangs", "kill_ray_head"}
+_TELLING = {"ray_unavailable", "attempt_failed"}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was done to a run, and what came of it."""
+
+    run_id: str
+    seconds: float
+    faults: tuple[str, ...]
+    attempts: int
+    complaints: tuple[str, ...]
+
+
+def possible_faults(scene: Scene) -> list[str]:
+    """The names of the faults that can be made here."""
+    return [name for name in FAULTS if scene.mounted or name not in NEED_A_MOUNT]
+
+
+def register(scene: Scene, seed: int) -> dict[str, str]:
+    """Registers the demo's digits; ids by the part each plays."""
+    return register_digits(scene.client, scene.folder / "data", seed)
+
+
+def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
+    """The demo's run with few steps: a teacher, and `generations` students."""
+    run = {**demo_run_config(), "datasets": dict(datasets), "generations": generations, "name": "to be hurt"}
+    for recipe, steps in (("teacher_recipe", 120), ("student_recipe", 60)):
+        run[recipe] = {
+            **run[recipe],
+            "steps": steps,
+            "schedule": {"kind": "cosine", "warmup_steps": 10},
+            "validate_every_steps": 60,
+            "checkpoint_every_steps": _CHECKPOINT_EVERY_STEPS,
+        }
+    if generations == 0:
+        run["student_models"] = []
+    return {**run, "selection": {"min_confidence": 0.3}}
+
+
+def play_round(
+    scene: Scene, config: Mapping[str, Any], faults: Sequence[str], dice: random.Random, pause: tuple[float, float]
+) -> Round:
+    """Posts the run and hurts it: each fault comes a random time, between `pause` seconds, after the one before."""
+    began = time.monotonic()
+    run_id = scene.client.create_run(config).id
+    told: list[str] = []
+    found: list[str] = []
+    with Watch(scene) as watch:
+        for name in faults:
+            time.sleep(dice.uniform(*pause))
+            at = time.monotonic() - began
+            if has_ended(scene.get_run(run_id)):
+                break
+            try:
+                told.append(f"{at:.0f} s: {FAULTS[name](scene, dice)}")
+            except FaultNotSeen as error:
+                found.append(str(error))
+        run = _wait_for_the_end(scene, run_id)
+    stages = [stage for generation in run.generation_details for stage in generation.stages]
+    found += complaints(run, stages, watch, _CHECKPOINT_EVERY_STEPS)
+    found += _untold(scene.events(run_id), stages, set(faults[: len(told)]))
+    return Round(
+        run_id=run_id,
+        seconds=time.monotonic() - began,
+        faults=tuple(told),
+        attempts=sum(len(stage.attempts) for stage in stages),
+        complaints=tuple(found),
+    )
+
+
+def has_ended(run: RunView) -> bool:
+    """Whether nothing more will happen to it."""
+    return run.state not in ("running", "cancelling")
+
+
+def _wait_for_the_end(scene: Scene, run_id: str) -> RunView:
+    deadline = time.monotonic() + ENDS_WITHIN_SECONDS
+    run = scene.get_run(run_id)
+    while not has_ended(run) and time.monotonic() < deadline:
+        time.sleep(0.5)
+        run = scene.get_run(run_id)
+    return run
+
+
+def _untold(events: Sequence[EventView], stages: Sequence[StageView], faults: set[str]) -> list[str]:
+    """What the run's history does not say, or says too often."""
+    kinds = [event.kind for event in events]
+    failed = sum(attempt.state == "failed" for stage in stages for attempt in stage.attempts)
+    found = []
+    if kinds.count("attempt_failed") != failed:
+        found.append(f"{failed} attempts failed, and the history tells of {kinds.count('attempt_failed')}")
+    if faults & _OUTAGES and not _TELLING & set(kinds):
+        found.append("the history does not tell of Ray's outage")
+    if len(events) > MOST_EVENTS:
+        found.append(f"the history has {len(events)} events")
+    return found

@@ -1,0 +1,152 @@
+"""The stack that is hurt: Ray, API, two reconcilers, PostgreSQL, and artifacts on a small file system of their own."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import psutil
+from sqlalchemy import select
+
+from api.cli.client import ApiError, Client
+from api.cli.local_stack import LocalStack
+from benchmarks.faults.ray_proxy import RayProxy
+from benchmarks.postgres_server import PostgresServer
+from service.store.database import Database
+from service.store.tables import LeaseRow
+from service.views import EventView, RunView
+
+LEASE_SECONDS = 4.0
+ARTIFACT_MIB = 256
+_MAX_ATTEMPTS = 12
+"""More than the default: several faults may hit one stage."""
+_SUPERVISE_EVERY_SECONDS = 0.5
+_ANSWER_TIMEOUT_SECONDS = 90.0
+
+
+class Scene:
+    """A context manager. `mounted` says whether the artifacts have a file system of their own, which takes root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.artifacts = self.folder / "artifacts"
+        self.postgres = PostgresServer(durable=True)
+        self.mounted = False
+        self._open = ExitStack()
+        self._stopping = threading.Event()
+        self._second: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Scene":
+        try:
+            self._start()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def get_run(self, run_id: str) -> RunView:
+        """The run, however long it takes until the API answers."""
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
+        while True:
+            try:
+                return self.client.get_run(run_id)
+            except ApiError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def events(self, run_id: str) -> list[EventView]:
+        """The run's history, oldest first."""
+        return list(reversed(self.client.list_events(run_id, limit=1000)))
+
+    def leader(self) -> int | None:
+        """The process id of the reconciler that holds the lease, if it is alive."""
+        with self._database.read() as session:
+            holder = session.execute(select(LeaseRow.holder)).scalar_one()
+        pid = int(holder.rpartition(" ")[2]) if holder else 0
+        return pid if pid and psutil.pid_exists(pid) else None
+
+    def wait_for_api(self) -> None:
+        """Returns when the API answers again: the supervisor starts it, in a moment."""
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
+        while True:
+            try:
+                httpx.get(f"{self.stack.api_url}/healthz", timeout=5, trust_env=False)
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def _start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._open.enter_context(self.postgres)
+        self.mounted = self._open.enter_context(_small_file_system(self.artifacts))
+        # The proxy's address is a setting of the stack, and Ray's address is known once the stack is made.
+        self.stack = LocalStack(self.folder / "home", announce=lambda _: None)
+        self.proxy = self._open.enter_context(RayProxy(self.stack.dashboard_url))
+        self.stack.settings.update(self._settings())
+        self._open.enter_context(self.stack)
+        self.client = self._open.enter_context(Client(self.stack.api_url))
+        self._database = Database(self.postgres.url())
+        self._open.callback(self._database.close)
+        self._open.callback(self._stop_second)
+        supervisor = threading.Thread(target=self._supervise, daemon=True)
+        supervisor.start()
+        self._open.callback(supervisor.join)
+        self._open.callback(self._stopping.set)
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "NOISY_STUDENT_DATABASE_URL": self.postgres.url(),
+            "NOISY_STUDENT_ARTIFACT_ROOT": str(self.artifacts),
+            "NOISY_STUDENT_RAY_JOBS_URL": self.proxy.url,
+            "NOISY_STUDENT_DASHBOARD_URL": self.stack.dashboard_url,
+            "NOISY_STUDENT_LEASE_SECONDS": str(LEASE_SECONDS),
+            "NOISY_STUDENT_MAX_ATTEMPTS": str(_MAX_ATTEMPTS),
+        }
+
+    def _supervise(self) -> None:
+        """What `noisy-student up` does each second, for the second reconciler too."""
+        while not self._stopping.wait(_SUPERVISE_EVERY_SECONDS):
+            self.stack.supervise()
+            if self._second is None or self._second.poll() is not None:
+                environment = {**os.environ, **self.stack.environment(), **self._settings()}
+                with (self.folder / "second-reconciler.log").open("ab") as log:
+                    self._second = subprocess.Popen(
+                        [sys.executable, "-m", "service.reconcile"], env=environment, stderr=log, stdout=log
+                    )
+
+    def _stop_second(self) -> None:
+        if self._second is not None:
+            self._second.kill()
+            self._second.wait()
+
+
+@contextmanager
+def _small_file_system(folder: Path) -> Iterator[bool]:
+    """Mounts a file system in memory where that is permitted; whether it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = mount("-t", "tmpfs", "-o", f"size={ARTIFACT_MIB}m", "tmpfs", str(folder))
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def mount(*arguments: str) -> bool:
+    """Whether the command `mount` could do it."""
+    return subprocess.run(["mount", *arguments], check=False, stderr=subprocess.DEVNULL).returncode == 0

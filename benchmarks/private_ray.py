@@ -1,0 +1,138 @@
+"""A Ray cluster of our own on this machine whose nodes can be killed; no other Ray on the machine is touched."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+
+import psutil
+
+from api.cli.local_stack import free_ports
+
+_START_TIMEOUT_SECONDS = 60.0
+_OBJECT_STORE_BYTES = 100 << 20
+_PORT_OPTIONS = (
+    "--node-manager-port",
+    "--object-manager-port",
+    "--dashboard-agent-listen-port",
+    "--dashboard-agent-grpc-port",
+    "--metrics-export-port",
+)
+
+
+class RayNode:
+    """One node: `ray start --block` and what descends from it. Raises TimeoutError where it does not start."""
+
+    def __init__(self, options: list[str], log_path: Path) -> None:
+        ports = zip(_PORT_OPTIONS, free_ports(len(_PORT_OPTIONS)), strict=True)
+        with log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(str(Path(sys.executable).with_name("ray")), "start", "--block", "--node-ip-address=127.0.0.1"),
+                    *(*options, *(f"{option}={port}" for option, port in ports), "--disable-usage-stats"),
+                    *(f"--object-store-memory={_OBJECT_STORE_BYTES}", "--include-log-monitor=false"),
+                ],
+                env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._family: list[psutil.Process] = []
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while "Ray runtime started" not in log_path.read_text(errors="replace"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise TimeoutError(f"a Ray node did not start: {log_path.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+
+    def actors(self) -> list[psutil.Process]:
+        """The processes of Ray Data's actors, each with its function."""
+        return [process for process in self._descendants() if _command(process).startswith("ray::MapWorker")]
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the node, as when the machine is taken away."""
+        self.kill_raylet()
+        for process in self._family:
+            _kill(process)
+        psutil.wait_procs(self._family, timeout=10)
+
+    def kill_raylet(self) -> None:
+        """SIGKILL to raylet (and GCS, on the head), while drivers and actors are left to find out by themselves."""
+        if self._process.poll() is None:
+            self._family = self._descendants()
+        for process in self._family:
+            if not _command(process).startswith("ray::"):
+                _kill(process)
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    def _descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self._process.pid).children(recursive=True)
+
+
+class PrivateRay:
+    """A context manager: starts a head of `num_cpus` on free ports, and ends all that was started through it."""
+
+    def __init__(self, num_cpus: int) -> None:
+        self._num_cpus = num_cpus
+        # Not below a test's own folder: Ray's sockets have paths of at most 107 bytes.
+        self._temporary = Path(mkdtemp(prefix="ray-"))
+        self._nodes: list[RayNode] = []
+        self.address = ""
+
+    def __enter__(self) -> "PrivateRay":
+        try:
+            self.start_head()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_head(self) -> None:
+        """A new head; one that was killed is forgotten, and the new one knows nothing of it."""
+        [port] = free_ports(1)
+        self.address = f"127.0.0.1:{port}"
+        options = ["--head", f"--port={port}", f"--temp-dir={self._temporary / str(port)}", "--include-dashboard=false"]
+        self.head = self._start(self._num_cpus, options)
+
+    def add_node(self, num_cpus: int) -> RayNode:
+        """A node that joins the head."""
+        return self._start(num_cpus, [f"--address={self.address}"])
+
+    def stop(self) -> None:
+        """Ends every process of every node."""
+        for node in self._nodes:
+            node.kill()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _start(self, num_cpus: int, options: list[str]) -> RayNode:
+        log_path = self._temporary / f"node-{len(self._nodes)}.log"
+        node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path)
+        self._nodes.append(node)
+        return node
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        # psutil refuses to signal another process that has been given the same number since.
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,107 @@
+"""A stage as its real process, `python -m workers.entrypoint SPEC`, which can be killed and submitted again."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.private_ray import PrivateRay
+from workers.artifact_io import join_uri, write_bytes
+from workers.specs.stages import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    STAGE_RESULT,
+    AnyStageResult,
+    LabelSpec,
+    SelectSpec,
+    spec_name,
+)
+
+TIMEOUT_SECONDS = 240.0
+POLL_SECONDS = 0.02
+
+
+class StageJob:
+    """The stage of one spec, attempt after attempt. `results` is the glob pattern of the files that it writes.
+
+    What it writes on standard output and error goes to a log beside its folder.
+    """
+
+    def __init__(self, spec: LabelSpec | SelectSpec, results: str, ray: PrivateRay) -> None:
+        self.folder = Path(spec.folder_uri)
+        self.attempt = 0
+        self._spec = spec
+        self._results = results
+        self._ray = ray
+        self._driver: subprocess.Popen[bytes] | None = None
+        self._drivers: list[subprocess.Popen[bytes]] = []
+        self._seen: dict[str, int] = {}
+        self.replaced = 0
+        """Result files that were written anew after they had been there."""
+        self.finished_at_last_start = 0
+        self.folder.mkdir(parents=True)
+
+    def start_attempt(self) -> None:
+        """As the control plane does: the spec first, then the job."""
+        self.attempt += 1
+        self.finished_at_last_start = self.finished()
+        spec = self._spec.model_copy(update={"attempt": self.attempt})
+        spec_uri = join_uri(spec.folder_uri, spec_name(self.attempt))
+        write_bytes(spec_uri, spec.model_dump_json().encode())
+        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            self._driver = subprocess.Popen(
+                [sys.executable, "-m", "workers.entrypoint", spec_uri],
+                env={
+                    **os.environ,
+                    "RAY_ADDRESS": self._ray.address,
+                    "RAY_AUTH_MODE": "disabled",
+                    "OMP_NUM_THREADS": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            self._drivers.append(self._driver)
+
+    def kill_driver(self) -> None:
+        assert self._driver is not None
+        self._driver.kill()
+        self._driver.wait(timeout=10)
+
+    def close(self) -> None:
+        """Ends drivers that outlived their head, or this job."""
+        for driver in self._drivers:
+            driver.kill()
+            driver.wait(timeout=10)
+
+    def finished(self) -> int:
+        """Result files that are there; counts those that were replaced since the last look."""
+        for file in self.folder.glob(self._results):
+            inode = file.stat().st_ino
+            self.replaced += self._seen.get(file.name, inode) != inode
+            self._seen[file.name] = inode
+        return len(self._seen)
+
+    def has_ended(self) -> bool:
+        """Whether there is a result. Raises RuntimeError where there is a failure, or the driver died by itself."""
+        assert self._driver is not None
+        if (self.folder / RESULT_FILE).exists():
+            return True
+        code = self._driver.poll()
+        if code is not None and not (self.folder / RESULT_FILE).exists():
+            failure = self.folder / FAILURE_FILE
+            raise RuntimeError(failure.read_text() if failure.exists() else f"the driver ended with code {code}")
+        return False
+
+    def wait(self) -> AnyStageResult:
+        """Waits for the end. Raises TimeoutError."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not self.has_ended():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.finished()} files after {TIMEOUT_SECONDS} s")
+            self.finished()
+            time.sleep(POLL_SECONDS)
+        assert self._driver is not None
+        self._driver.wait(timeout=30)
+        return STAGE_RESULT.validate_json((self.folder / RESULT_FILE).read_bytes())

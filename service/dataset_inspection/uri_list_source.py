@@ -1,0 +1,84 @@
+"""Lists of URIs: cut into shards of up to 1,000 images, each a mix of a long stretch of its list."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from math import ceil
+
+from service.dataset_inspection.image_folder_source import FILES_PER_SHARD
+from service.dataset_inspection.list_files import list_entries
+from service.dataset_inspection.location import FoundFile, Location
+from service.dataset_inspection.request import DatasetRequest
+from service.errors import InvalidRequest
+from workers.artifact_io import join_uri
+from workers.data import uri_lists
+from workers.data.errors import ShardReadError
+from workers.data.uri_lists import ListEntry
+from workers.specs.datasets import DatasetFormat, Shard
+from workers.specs.stages import part_name
+
+_STRETCH = 200_000
+"""Entries in memory at a time, some hundred bytes each."""
+_SIZED = 32
+"""Images whose size stands for that of all."""
+
+
+@dataclass(frozen=True)
+class UriListSource:
+    """See `source.Source`. A shard is a part of the list, which registration has written."""
+
+    shards: tuple[Shard, ...]
+    image_bytes: int
+    format: DatasetFormat = "uri_list"
+    image_field: str = "uri"
+    label_field: str = "label_column"
+
+    def row_name(self, shard_index: int, row: int) -> str:
+        return self._entries(shard_index)[row].uri
+
+    def label_names(self, shard_index: int) -> list[str | None]:
+        return [entry.label for entry in self._entries(shard_index)]
+
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+        entries = self._entries(shard_index)
+        return _fetched([entries[row].uri for row in rows])
+
+    def iterate_images(self, shard_index: int) -> Iterator[bytes]:
+        entries = iter(self._entries(shard_index))
+        while few := list(islice(entries, _SIZED)):
+            yield from _fetched([entry.uri for entry in few])
+
+    def _entries(self, shard_index: int) -> list[ListEntry]:
+        return uri_lists.read_part(self.shards[shard_index].uri)
+
+
+def open_uri_list_source(
+    request: DatasetRequest, location: Location, files: Sequence[FoundFile], parts_uri: str
+) -> UriListSource:
+    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, or are empty.
+
+    Every n-th entry of a stretch goes to the same shard, not runs of neighbours: those may be of one class, and
+    training shuffles over few shards at a time.
+    """
+    entries = chain.from_iterable(list_entries(request, location.uri_of(file)) for file in files)
+    shards: list[Shard] = []
+    sample: list[str] = []
+    while stretch := list(islice(entries, _STRETCH)):
+        sample = sample or [entry.uri for entry in stretch[:: ceil(len(stretch) / _SIZED)]]
+        count = ceil(len(stretch) / FILES_PER_SHARD)
+        for start in range(count):
+            uri, group = join_uri(parts_uri, part_name(len(shards))), stretch[start::count]
+            uri_lists.write_part(uri, group)
+            shards.append(Shard(uri=uri, rows=len(group)))
+    if not shards:
+        raise InvalidRequest("uri", f"{location.uri}: lists no URI, in {len(files)} file(s)")
+    sizes = [len(image) for image in _fetched(sample)]
+    return UriListSource(tuple(shards), sum(sizes) * sum(shard.rows for shard in shards) // len(sizes))
+
+
+def _fetched(uris: Sequence[str]) -> list[bytes]:
+    """b"" for what cannot be read. Raises ShardReadError where the storage gives nothing at all."""
+    fetched = uri_lists.fetch(uris)
+    if fetched.refused == len(uris):
+        raise ShardReadError(uris[0], fetched.unreadable[0].reason)
+    return fetched.images

@@ -1,0 +1,144 @@
+"""Reads what open attempts have left: result.json, failure.json, progress.json; in turns where that is not cheap."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import ArtifactStoreUnavailable
+from service.reconcile.artifact_calls import ArtifactCalls
+from service.snapshots import StageSnapshot
+from workers.artifact_io import is_local, read_bytes_if_there
+from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, Progress, StageFailure
+
+LOOKS_AT_ONCE = 100
+"""Running stages whose files are looked for in one tick; of more, those that were not looked at for longest."""
+REMOTE_INTERVAL_SECONDS = 5.0
+"""Between two looks at a running stage in an object store, where each costs money. When Ray says that its job has
+ended, it is looked at in any case."""
+
+
+@dataclass(frozen=True)
+class OpenAttempt:
+    """The attempt of a run's current stage whose Ray job may be alive."""
+
+    run_id: str
+    stage: StageSnapshot
+    number: int
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the attempt has left; while it works, neither of the first two, and how far it is."""
+
+    result: AnyStageResult | None = None
+    failure: StageFailure | None = None
+    progress: Progress | None = None
+
+
+class StageFiles:
+    """Remembers when each attempt was looked at last, and what was seen. `monotonic` is in seconds."""
+
+    def __init__(
+        self,
+        layout: ArtifactLayout,
+        calls: ArtifactCalls,
+        local: bool,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._layout = layout
+        self._calls = calls
+        self._interval_seconds = 0.0 if local else REMOTE_INTERVAL_SECONDS
+        self._monotonic = monotonic
+        self._looked_at: dict[str, float] = {}
+        self._seen: dict[str, Outcome | ArtifactStoreUnavailable] = {}
+
+    def outcomes(
+        self, running: Sequence[OpenAttempt], ended: Sequence[OpenAttempt]
+    ) -> dict[str, Outcome | ArtifactStoreUnavailable]:
+        """By job id: all that have ended are looked at, and the running whose turn it is.
+
+        Of the others, this is what was seen the last time, or why nothing could be; nothing yet, and they are missing.
+        """
+        due = [*ended, *self._due(running)]
+        answers = self._calls.many({attempt.job_id: partial(self._read, attempt) for attempt in due})
+        self._looked_at |= dict.fromkeys(answers, self._monotonic())
+        self._seen |= answers
+        return {
+            attempt.job_id: self._seen[attempt.job_id] for attempt in (*ended, *running) if attempt.job_id in self._seen
+        }
+
+    def forget_all_but(self, job_ids: Collection[str]) -> None:
+        """Strikes the attempts that are over."""
+        for job_id in self._looked_at.keys() - set(job_ids):
+            del self._looked_at[job_id], self._seen[job_id]
+
+    def _due(self, running: Sequence[OpenAttempt]) -> list[OpenAttempt]:
+        now = self._monotonic()
+        looked_at = {attempt.job_id: self._looked_at.get(attempt.job_id, float("-inf")) for attempt in running}
+        due = [attempt for attempt in running if now - looked_at[attempt.job_id] >= self._interval_seconds]
+        return sorted(due, key=lambda attempt: looked_at[attempt.job_id])[:LOOKS_AT_ONCE]
+
+    def _read(self, attempt: OpenAttempt) -> Outcome:
+        where = (attempt.run_id, attempt.stage.generation, attempt.stage.name)
+        result_uri = self._layout.result(*where)
+        result = _of_attempt(read_bytes_if_there(result_uri), attempt.number)
+        if result is not None:
+            try:
+                return Outcome(result=_parse_result(result, attempt.stage))
+            except ValueError as error:
+                return Outcome(failure=_unreadable(attempt.number, f"{result_uri} cannot be read: {error}"))
+        failure = _of_attempt(read_bytes_if_there(self._layout.failure(*where)), attempt.number)
+        if failure is not None:
+            return Outcome(failure=_parse_failure(failure, attempt.number))
+        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(*where)), attempt.number))
+
+
+def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
+    """The stage files below an artifact root."""
+    return StageFiles(layout, calls, is_local(artifact_root))
+
+
+def _of_attempt(data: bytes | None, attempt: int) -> bytes | None:
+    """The file, if it is of this attempt: an earlier attempt's stays where it was."""
+    if data is None:
+        return None
+    try:
+        value: Any = json.loads(data)
+    except ValueError:
+        return None
+    return data if isinstance(value, dict) and value.get("attempt") == attempt else None
+
+
+def _parse_result(data: bytes, stage: StageSnapshot) -> AnyStageResult:
+    result = STAGE_RESULT.validate_json(data)
+    if result.stage != stage.name:
+        raise ValueError(f"it is the result of a {result.stage} stage")
+    return result
+
+
+def _parse_failure(data: bytes, attempt: int) -> StageFailure:
+    try:
+        failure = StageFailure.model_validate_json(data)
+    except ValidationError as error:
+        return _unreadable(attempt, f"failure.json cannot be read: {error}")
+    # PostgreSQL takes no zero characters in a text.
+    return failure.model_copy(update={"message": failure.message.replace("\0", "")})
+
+
+def _parse_progress(data: bytes | None, attempt: int) -> Progress | None:
+    try:
+        progress = None if data is None else Progress.model_validate_json(data)
+    except ValidationError:
+        return None  # written by another version: as good as nothing said
+    return progress if progress is not None and progress.attempt == attempt else None
+
+
+def _unreadable(attempt: int, message: str) -> StageFailure:
+    return StageFailure(attempt=attempt, reason=FailureReason.STAGE_ERROR, message=message)

@@ -1,0 +1,94 @@
+"""What keeps runs waiting without being theirs: told in their history when it begins and when it is over."""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+logger = logging.getLogger("service.reconcile")
+
+QUIET_SECONDS = 60.0
+"""A trouble that comes back sooner is not told again: one that comes and goes must not fill the history."""
+
+
+class WaitReason(StrEnum):
+    """The kinds of event that say so."""
+
+    RAY = "ray_unavailable"
+    ARTIFACT_STORE = "artifact_store_unavailable"
+    FAULT = "reconcile_failed"
+    """A fault of the service itself: its log has the traceback."""
+
+
+OVER = {
+    WaitReason.RAY: "ray_available",
+    WaitReason.ARTIFACT_STORE: "artifact_store_available",
+    WaitReason.FAULT: "reconcile_went_on",
+}
+
+
+@dataclass(frozen=True)
+class WaitEvent:
+    """A line for a run's history."""
+
+    run_id: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class _Wait:
+    reason: WaitReason
+    since: float
+    told: bool
+
+
+class Waits:
+    """Kept in memory: a reconciler that takes over tells again what still holds. `clock` gives Unix seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waits: dict[str, _Wait] = {}
+        self._told_at: dict[tuple[str, WaitReason], float] = {}
+        self._events: list[WaitEvent] = []
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._waits
+
+    def begin(self, run_id: str, reason: WaitReason, message: str) -> bool:
+        """The run waits for this reason; whether that is new."""
+        wait = self._waits.get(run_id)
+        if wait is not None and wait.reason is reason:
+            return False
+        self.end(run_id)
+        now = self._clock()
+        told = now - self._told_at.get((run_id, reason), float("-inf")) >= QUIET_SECONDS
+        self._waits[run_id] = _Wait(reason, now, told)
+        if told:
+            logger.warning("%s: waiting, %s", run_id, message)
+            self._told_at[run_id, reason] = now
+            self._events.append(WaitEvent(run_id, reason, message))
+        return True
+
+    def end(self, run_id: str) -> None:
+        """The run waits no longer."""
+        wait = self._waits.pop(run_id, None)
+        if wait is not None and wait.told:
+            seconds = self._clock() - wait.since
+            logger.info("%s: %s after %.0f s", run_id, OVER[wait.reason], seconds)
+            self._events.append(WaitEvent(run_id, OVER[wait.reason], f"after {seconds:.0f} s"))
+
+    def forget_all_but(self, run_ids: Collection[str]) -> None:
+        """Strikes runs that are over."""
+        gone = {*self._waits, *(run_id for run_id, _ in self._told_at)} - set(run_ids)
+        self._waits = {run_id: wait for run_id, wait in self._waits.items() if run_id not in gone}
+        self._told_at = {key: at for key, at in self._told_at.items() if key[0] not in gone}
+
+    @property
+    def untold(self) -> tuple[WaitEvent, ...]:
+        """What there is to tell since `forget_told`."""
+        return tuple(self._events)
+
+    def forget_told(self) -> None:
+        """It is on record."""
+        self._events = []

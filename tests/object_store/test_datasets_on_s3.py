@@ -1,0 +1,161 @@
+"""Datasets of every format in a bucket, from registration over labels to a selection, without Ray."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from service.dataset_inspection import DatasetRequest
+from service.errors import InvalidRequest
+from service.run_commands import RunCommands
+from service.settings import Settings
+from service.store.database import Database
+from service.store.migrate import upgrade
+from tests.object_store.conftest import Address, names_below
+from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
+from workers.data.shard_readers import load_manifest, read_shard
+from workers.labeling import stage as label_stage
+from workers.models.create import create_model
+from workers.models.files import write_model
+from workers.models.shard_pool import ShardDone
+from workers.selection.stage import run_select
+from workers.specs.recipe import SelectionSettings
+from workers.specs.stages import ActorPool, LabelSpec, ModelCard, SelectSpec
+from workers.stage_reporter import StageReporter
+
+ROWS = 12
+
+
+def picture(seed: int) -> bytes:
+    stream = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    Image.fromarray(values).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def parquet(root: str) -> str:
+    for part in range(2):
+        buffer = io.BytesIO()
+        rows = range(part * 6, part * 6 + 6)
+        pq.write_table(pa.table({"image": [picture(row) for row in rows]}), buffer)
+        write_bytes(join_uri(root, "parquet", f"{part}.parquet"), buffer.getvalue())
+    return join_uri(root, "parquet")
+
+
+def image_folder(root: str) -> str:
+    for row in range(ROWS):
+        write_bytes(join_uri(root, "folder", f"{row:02d} of-{ROWS}.png"), picture(row))
+    return join_uri(root, "folder")
+
+
+def webdataset(root: str) -> str:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for row in range(ROWS):
+            info = tarfile.TarInfo(f"{row:02d}.png")
+            info.size = len(picture(row))
+            tar.addfile(info, io.BytesIO(picture(row)))
+    write_bytes(join_uri(root, "tars", "0.tar"), buffer.getvalue())
+    return join_uri(root, "tars")
+
+
+def uri_list(root: str) -> str:
+    """Half of its entries are relative, half absolute and without options."""
+    image_folder(root)
+    address = join_uri(root, "folder").partition("?")[0]
+    names = [f"{row:02d} of-{ROWS}.png" for row in range(ROWS)]
+    lines = [f"../folder/{name}" if row % 2 else f"{address}/{name}" for row, name in enumerate(names)]
+    write_bytes(join_uri(root, "lists", "all.txt"), "\n".join(lines).encode())
+    return join_uri(root, "lists", "all.txt")
+
+
+class Bucket:
+    """A control plane whose artifact root is a bucket, and the stages with the pool replaced by a loop."""
+
+    def __init__(self, root: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        settings = Settings(home=folder, artifact_root=join_uri(root, "artifacts"))
+        upgrade(settings.database_url)
+        database = Database(settings.database_url)
+        self.commands = RunCommands(database, settings)
+        self.labeled: list[int] = []
+        monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
+
+    def _map_shards(self, make_function, shard_indices, pool):
+        function = make_function() if shard_indices else None
+        for shard in shard_indices:
+            self.labeled.append(shard)
+            yield ShardDone(shard, 1.0, 2.0, function(shard))
+
+    def register(self, uri: str, **fields: object) -> str:
+        """The URI of the manifest of a new unlabeled dataset."""
+        request = DatasetRequest.model_validate({"name": "d", "role": "unlabeled", "uri": uri, **fields})
+        dataset = self.commands.register_dataset(request)
+        return join_uri(self.root, "artifacts", "datasets", dataset.id, "manifest.json")
+
+    def label_spec(self, manifest_uri: str, attempt: int = 1) -> LabelSpec:
+        return LabelSpec(
+            run_id="r", generation=1, attempt=attempt, folder_uri=join_uri(self.root, "label"), seed=0,
+            model_uri=join_uri(self.root, "model"), manifest_uri=manifest_uri, batch_size=4, pool=ActorPool(),
+        )  # fmt: skip
+
+    def run(self, function, spec):
+        write_bytes(join_uri(spec.folder_uri, "spec.json"), spec.model_dump_json().encode())
+        return function(spec, StageReporter(spec, entered_at=0.0))
+
+
+@pytest.fixture
+def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    store = Bucket(bucket("data"), tmp_path, monkeypatch)
+    torch.manual_seed(0)
+    card = ModelCard(
+        model="test_resnet", classes=("a", "b"), image_size=28, mean=(0.5,) * 3, std=(0.5,) * 3, crop="none",
+        parameters=1, run_id="r", generation=0, validation_top1=0.0,
+    )  # fmt: skip
+    write_model(join_uri(store.root, "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
+    return store
+
+
+@pytest.mark.parametrize("make", [parquet, image_folder, webdataset, uri_list])
+def test_every_format_is_registered_and_read(store: Bucket, make) -> None:
+    manifest = load_manifest(store.register(make(store.root)))
+    assert manifest.rows == ROWS
+    images = [image for index in range(len(manifest.shards)) for image in read_shard(manifest, index).images]
+    assert sorted(images) == sorted(picture(row) for row in range(ROWS))
+    assert all("?" not in key for index in range(len(manifest.shards)) for key in read_shard(manifest, index).keys)
+
+
+def test_labels_and_selection_are_written_and_a_rerun_labels_what_is_missing(store: Bucket) -> None:
+    manifest_uri = store.register(parquet(store.root))
+    first = store.run(label_stage.run_label, store.label_spec(manifest_uri))
+    assert (first.labeled, first.shards_resumed) == (ROWS, 0)
+    before = read_bytes(join_uri(store.root, "label", "part-00000.parquet"))
+
+    filesystem, path = open_filesystem(join_uri(store.root, "label", "part-00001.parquet"))
+    filesystem.delete_file(path)
+    store.labeled.clear()
+    again = store.run(label_stage.run_label, store.label_spec(manifest_uri, attempt=2))
+    assert (store.labeled, again.labeled, again.shards_resumed) == ([1], ROWS, 1)
+    assert read_bytes(join_uri(store.root, "label", "part-00000.parquet")) == before
+
+    spec = SelectSpec(
+        run_id="r", generation=1, attempt=1, folder_uri=join_uri(store.root, "select"), seed=0,
+        manifest_uri=manifest_uri, labels_uri=join_uri(store.root, "label"), classes=("a", "b"),
+        settings=SelectionSettings(min_confidence=0, duplicates="drop", near_duplicates="drop"),
+    )  # fmt: skip
+    assert store.run(run_select, spec).kept == ROWS
+    assert not [name for name in names_below(store.root) if "/." in name]
+
+
+def test_a_list_that_is_refused_leaves_nothing_in_the_bucket(store: Bucket) -> None:
+    before = names_below(join_uri(store.root, "artifacts"))
+    write_bytes(join_uri(store.root, "lists", "gone.txt"), b"gone/1.png\ngone/2.png\n")
+    with pytest.raises(InvalidRequest, match=r"2 of 2 sampled images cannot be decoded"):
+        store.register(join_uri(store.root, "lists", "gone.txt"))
+    assert names_below(join_uri(store.root, "artifacts")) == before

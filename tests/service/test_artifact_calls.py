@@ -1,0 +1,75 @@
+"""Calls of an artifact store that hangs or refuses, with real threads that hang until the test lets them go."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from service.errors import ArtifactStoreUnavailable
+from service.reconcile.artifact_calls import THREADS, ArtifactCalls
+
+
+@pytest.fixture
+def calls() -> Iterator[ArtifactCalls]:
+    calls = ArtifactCalls(timeout_seconds=0.05)
+    yield calls
+    calls.close()
+
+
+@pytest.fixture
+def let_go() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def refuse() -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_what_the_store_refuses_is_a_reason_and_the_others_are_answered(calls: ArtifactCalls) -> None:
+    answers = calls.many({"a": lambda: 1, "b": refuse, "c": lambda: 3})
+
+    assert (answers["a"], answers["c"]) == (1, 3)
+    assert "Permission denied" in str(answers["b"])
+    with pytest.raises(ArtifactStoreUnavailable, match="Permission denied"):
+        calls.one("b", refuse)
+
+
+def test_a_mistake_of_ours_is_no_trouble_of_the_store(calls: ArtifactCalls) -> None:
+    with pytest.raises(ZeroDivisionError):
+        calls.one("a", lambda: 1 // 0)
+
+
+def test_a_call_that_hangs_is_not_waited_for_and_not_made_again(calls: ArtifactCalls, let_go: threading.Event) -> None:
+    asked: list[int] = []
+
+    def hang() -> bool:
+        asked.append(1)
+        return let_go.wait()
+
+    for _ in range(3):
+        answers = calls.many({"hangs": hang, "works": lambda: True})
+        assert isinstance(answers["hangs"], ArtifactStoreUnavailable)
+        assert answers["works"] is True
+    assert asked == [1]
+
+
+def test_a_call_that_returned_at_last_is_made_again(calls: ArtifactCalls, let_go: threading.Event) -> None:
+    over = threading.Event()
+    with pytest.raises(ArtifactStoreUnavailable, match=r"does not answer within 0\.05 s"):
+        calls.one("a", lambda: (let_go.wait(), over.set()))
+
+    let_go.set()
+    assert over.wait(5)
+    threading.Event().wait(0.02)  # until its thread has put the answer down
+    assert calls.one("a", lambda: 7) == 7
+
+
+def test_when_all_threads_hang_every_call_is_refused_at_once(calls: ArtifactCalls, let_go: threading.Event) -> None:
+    calls.many(dict.fromkeys(range(3 * THREADS), let_go.wait))
+
+    answers = calls.many({"other": lambda: 1})
+
+    assert isinstance(answers["other"], ArtifactStoreUnavailable)
+    let_go.set()

@@ -1,0 +1,107 @@
+"""Lists of URIs: where an entry of a list lies, the parts that registration cuts a list into, and their images."""
+
+import os
+import posixpath
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers.artifact_io import open_filesystem, write_bytes
+from workers.data.errors import BrokenImage
+from workers.data.parquet_shards import open_parquet
+from workers.specs.hygiene import BrokenKind
+
+FETCHING_THREADS = 32
+"""Small objects of a remote store: each takes long to answer, and little to send."""
+_MOST_BYTES = 256 << 20
+"""No picture of MAX_PIXELS is as large; an entry that is (an archive, a film) would fill the memory."""
+
+_SCHEMA = pa.schema([("key", pa.string()), ("uri", pa.string()), ("label", pa.string())])
+
+
+@dataclass(frozen=True)
+class ListEntry:
+    """An image of a list. `uri` is absolute; `label` is None where there is none."""
+
+    key: str
+    uri: str
+    label: str | None
+
+
+def resolved(entry: str, list_uri: str) -> str:
+    """The absolute URI of an entry of the list at `list_uri`: relative ones begin at the list's folder.
+
+    An entry without options of its own (`?endpoint_override=...`) takes the list's, where both are of one scheme.
+    """
+    at = urlsplit(list_uri) if "://" in list_uri else None
+    if "://" in entry:
+        parts = urlsplit(entry)
+        takes_options = at is not None and parts.scheme == at.scheme and not parts.query
+        return urlunsplit(parts._replace(query=at.query)) if takes_options and at is not None else entry
+    if at is None or entry.startswith("/"):
+        return os.path.normpath(os.path.join(os.path.dirname(list_uri), entry))
+    path = posixpath.normpath(posixpath.join("/", posixpath.dirname(unquote(at.path)), entry))
+    return urlunsplit(at._replace(path=quote(path)))
+
+
+def write_part(uri: str, entries: Sequence[ListEntry]) -> None:
+    """Writes a shard's entries, whole or not at all."""
+    columns = [[entry.key for entry in entries], [entry.uri for entry in entries], [entry.label for entry in entries]]
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=_SCHEMA), buffer, compression="zstd")
+    write_bytes(uri, buffer.getvalue().to_pybytes())
+
+
+def read_part(uri: str) -> list[ListEntry]:
+    """A shard's entries, in row order. Raises ShardReadError."""
+    with open_parquet(uri) as file:
+        rows = file.read().to_pylist()
+    return [ListEntry(row["key"], row["uri"], row["label"]) for row in rows]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Files of a list, in its order."""
+
+    images: list[bytes]
+    """b"" for one that cannot be read."""
+    unreadable: dict[int, BrokenImage]
+    """By place, the reason."""
+    refused: int
+    """How many of them the storage may give another time: where it is all, the storage fails, and not the images."""
+
+
+def fetch(uris: Sequence[str]) -> Fetched:
+    """The files at `uris`, many at a time."""
+    with ThreadPoolExecutor(FETCHING_THREADS) as readers:
+        found = list(readers.map(_fetched, uris))
+    return Fetched(
+        images=[each if isinstance(each, bytes) else b"" for each in found],
+        unreadable={place: _broken(each) for place, each in enumerate(found) if not isinstance(each, bytes)},
+        refused=sum(isinstance(each, OSError) for each in found),
+    )
+
+
+def _fetched(uri: str) -> bytes | BrokenImage | OSError:
+    """An OSError is what a later try may not meet."""
+    try:
+        filesystem, path = open_filesystem(uri)
+        with filesystem.open_input_stream(path, compression=None) as stream:
+            data = bytes(stream.read(_MOST_BYTES + 1))
+    except FileNotFoundError:
+        return BrokenImage(BrokenKind.UNREADABLE, f"there is no such file: {uri}")
+    except (ValueError, PermissionError, IsADirectoryError) as error:
+        return BrokenImage(BrokenKind.UNREADABLE, f"{uri}: {error}")
+    except OSError as error:
+        return error
+    if len(data) > _MOST_BYTES:
+        return BrokenImage(BrokenKind.TOO_LARGE, f"more than {_MOST_BYTES} bytes")
+    return data
+
+
+def _broken(failure: BrokenImage | OSError) -> BrokenImage:
+    return failure if isinstance(failure, BrokenImage) else BrokenImage(BrokenKind.UNREADABLE, str(failure))

@@ -1,0 +1,53 @@
+"""Materialises a selection: two passes over an actor pool, resumable after each file (docs/decisions/0010)."""
+
+import logging
+from functools import partial
+
+from workers.artifact_io import delete_folder, delete_temporaries, join_uri, list_files
+from workers.data.materialized_shards import MATERIALIZED_FOLDER, MaterializedIndex, read_index, write_index
+from workers.models.shard_pool import map_shards
+from workers.selection.shuffle_plan import ShufflePlan
+from workers.selection.shuffle_runs import RunWriter, run_name, runs_uri
+from workers.selection.training_shards import TrainingShardWriter, TrainingShardWritten
+from workers.specs.stages import SelectSpec
+from workers.stage_reporter import StageReporter
+
+logger = logging.getLogger(__name__)
+
+
+def materialize(spec: SelectSpec, kept_per_shard: list[int], copies: int, reporter: StageReporter) -> MaterializedIndex:
+    """Writes the training shards of a selection of which each shard's number of rows is given, and `copies` of all.
+
+    A rerun does what is missing: the selection being the same, so is every file. Raises StageError(BAD_DATA) for a
+    shard that cannot be read.
+    """
+    assert spec.settings.materialize is not None
+    folder_uri = join_uri(spec.folder_uri, MATERIALIZED_FOLDER)
+    index = read_index(spec.folder_uri)
+    if index is None:
+        plan = ShufflePlan.of(kept_per_shard, copies, spec.settings.materialize.rows_per_shard)
+        logger.info("%d rows into %d training shards, by %d runs", copies, plan.training_shards, plan.runs)
+        delete_temporaries(folder_uri)
+        delete_temporaries(runs_uri(spec.folder_uri))
+        index = _written(spec, plan, reporter)
+        write_index(spec.folder_uri, index)
+    delete_folder(runs_uri(spec.folder_uri))
+    return index
+
+
+def _written(spec: SelectSpec, plan: ShufflePlan, reporter: StageReporter) -> MaterializedIndex:
+    reporter.announce(plan.runs + plan.training_shards, "shards")
+    files = list_files(runs_uri(spec.folder_uri))
+    missing = [run for run in range(plan.runs) if run_name(run) not in files]
+    done = plan.runs - len(missing)
+    for _ in map_shards(partial(RunWriter, spec, plan), missing, spec.pool):
+        done += 1
+        reporter.update(done)
+    rows, size = [0] * plan.training_shards, 0
+    for shard in map_shards(partial(TrainingShardWriter, spec, plan), range(plan.training_shards), spec.pool):
+        written = TrainingShardWritten.model_validate_json(shard.payload)
+        rows[shard.shard_index] = written.rows
+        size += written.bytes
+        done += 1
+        reporter.update(done)
+    return MaterializedIndex(rows_per_shard=tuple(rows), bytes=size)

@@ -1,0 +1,125 @@
+"""The first pass of materialising: a run of selected rows is read, repeated, ordered at random and written.
+
+A run is an Arrow IPC file with a record batch for each training shard that gets rows of it, which can be read alone.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers.artifact_io import exists, join_uri, open_filesystem, writing
+from workers.data.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
+from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.selection.random_order import copy_keys
+from workers.selection.shuffle_plan import RunPart, ShufflePlan
+from workers.specs.stages import SelectSpec, part_name
+
+RUNS_FOLDER = "runs"
+ORDER = "order"
+"""The column of the copies' keys, which only runs have."""
+_TRAINING_SHARDS = b"training_shards"
+"""In the schema's metadata: which training shard each batch is for, uint32."""
+_LABEL_COLUMNS = ["label", "top_classes", "top_probabilities"]
+
+
+def runs_uri(folder_uri: str) -> str:
+    """The folder of runs below a select folder; it goes away in the end."""
+    return join_uri(folder_uri, MATERIALIZED_FOLDER, RUNS_FOLDER)
+
+
+def run_name(run: int) -> str:
+    """The file of a run."""
+    return f"run-{run:05d}.arrow"
+
+
+class RunWriter:
+    """Writes runs of `plan`, one after the other. Lives in an actor of the pool."""
+
+    def __init__(self, spec: SelectSpec, plan: ShufflePlan) -> None:
+        self._spec = spec
+        self._plan = plan
+        self._manifest = load_manifest(spec.manifest_uri)
+
+    def __call__(self, run: int) -> bytes:
+        """Writes the run unless it is there. Raises ShardReadError."""
+        uri = join_uri(runs_uri(self._spec.folder_uri), run_name(run))
+        if exists(uri):
+            return b""
+        tables, orders, indices, rows = [], [], [], 0
+        for part in self._plan.parts(run):
+            chosen, copies = _selection(self._spec.folder_uri, part)
+            tables.append(self._table(part.shard, chosen))
+            indices.append(np.repeat(np.arange(rows, rows + len(chosen)), copies))
+            copy = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+            orders.append(copy_keys(self._spec.seed, part.shard, np.repeat(chosen, copies), copy))
+            rows += len(chosen)
+        self._write(uri, pa.concat_tables(tables), np.concatenate(indices), np.concatenate(orders))
+        return b""
+
+    def _table(self, shard: int, chosen: npt.NDArray[np.int32]) -> pa.Table:
+        """The chosen rows of a shard, once each."""
+        filesystem, path = open_filesystem(join_uri(self._spec.labels_uri, part_name(shard)))
+        labels = pq.read_table(path, columns=_LABEL_COLUMNS, filesystem=filesystem).take(pa.array(chosen))
+        schema = training_shard_schema(labels.schema.field("top_classes").type.list_size)
+        keys, images = _keys_and_images(self._chosen(shard, chosen))
+        return pa.table(
+            {
+                "key": keys,
+                "image": images,
+                **{name: labels[name] for name in _LABEL_COLUMNS},
+                "pool_shard": np.full(len(chosen), shard, dtype=np.int32),
+                "pool_row": chosen,
+            },
+            schema=schema,
+        )
+
+    def _chosen(self, shard: int, chosen: npt.NDArray[np.int32]) -> Iterator[tuple[str, bytes]]:
+        """Key and image of the chosen rows, which ascend. Reads no further than the last of them."""
+        start = 0
+        for piece in iterate_shard(self._manifest, shard):
+            end = start + len(piece.images)
+            for row in chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)].tolist():
+                yield piece.keys[row - start], piece.images[row - start]
+            start = end
+            if start > chosen[-1]:
+                return
+
+    def _write(self, uri: str, table: pa.Table, index: npt.NDArray[np.int64], order: npt.NDArray[np.uint64]) -> None:
+        by_order = np.argsort(order, kind="stable")
+        index, order = index[by_order], order[by_order]
+        shards, starts = np.unique(self._plan.training_shard_of(order), return_index=True)
+        schema = table.schema.append(pa.field(ORDER, pa.uint64()))
+        schema = schema.with_metadata({_TRAINING_SHARDS: shards.astype(np.uint32).tobytes()})
+        with writing(uri) as stream, pa.ipc.new_file(stream, schema) as file:
+            for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+                piece = table.take(pa.array(index[start:end])).append_column(ORDER, pa.array(order[start:end]))
+                file.write_table(piece.combine_chunks().cast(schema))
+
+
+def read_piece(uri: str, training_shard: int) -> pa.Table:
+    """The rows of a run that go to one training shard; there may be none."""
+    filesystem, path = open_filesystem(uri)
+    with filesystem.open_input_file(path) as source:
+        file = pa.ipc.open_file(source)
+        shards = np.frombuffer(file.schema.metadata[_TRAINING_SHARDS], dtype=np.uint32)
+        place = int(np.searchsorted(shards, training_shard))
+        is_there = place < len(shards) and shards[place] == training_shard
+        batches = [file.get_batch(place)] if is_there else []
+        return pa.Table.from_batches(batches, file.schema).replace_schema_metadata(None)
+
+
+def _selection(folder_uri: str, part: RunPart) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    filesystem, path = open_filesystem(join_uri(folder_uri, part_name(part.shard)))
+    table = pq.read_table(path, filesystem=filesystem).slice(part.first, part.end - part.first)
+    return table["row"].to_numpy(), table["copies"].to_numpy()
+
+
+def _keys_and_images(rows: Iterator[tuple[str, bytes]]) -> tuple[pa.Array, pa.ChunkedArray]:
+    keys, images = [], []
+    for key, image in rows:
+        keys.append(key)
+        images.append(image)
+    return pa.array(keys, pa.string()), pa.array(images, pa.large_binary())

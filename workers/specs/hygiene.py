@@ -1,0 +1,31 @@
+"""What is said of images that are not as they should be: unreadable ones, and copies of evaluation images."""
+
+from enum import StrEnum
+
+from workers.specs.frozen import Frozen
+
+
+class BrokenKind(StrEnum):
+    """Why an image cannot be used; each broken image is counted under one."""
+
+    EMPTY = "empty"
+    """No bytes: a null, or a file of zero bytes."""
+    UNREADABLE = "unreadable"
+    """Its file is not there, or the storage does not give it."""
+    UNKNOWN_FORMAT = "unknown_format"
+    """Not a picture, or of a format that is not read, whatever its name says."""
+    TRUNCATED = "truncated"
+    """The file breaks off."""
+    DAMAGED = "damaged"
+    """A picture that its decoder refuses."""
+    TOO_LARGE = "too_large"
+    """More pixels than are decoded, by its header: a decompression bomb, or nearly one."""
+    UNSUPPORTED = "unsupported"
+    """Pixels without a defined range, as 32-bit ones."""
+
+
+class EvaluationImages(Frozen):
+    """An evaluation dataset, and where its perceptual hashes are kept once they are known."""
+
+    manifest_uri: str
+    perceptual_hashes_uri: str
