@@ -7,7 +7,7 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	label-faults fault-test model-catalog clean
+	benchmark-plan label-faults fault-test model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -63,6 +63,11 @@ SEED ?= 0
 ROUNDS ?= 20
 fault-test: $(READY)
 	$(BIN)/python -m benchmarks.faults --seed $(SEED) --rounds $(ROUNDS)
+
+# Plans the demo, then runs it: some 8 minutes a seed. Goes on where it was interrupted.
+PLAN_SEEDS ?= 0 1 2
+benchmark-plan: $(READY)
+	$(BIN)/python -m benchmarks.plan $(PLAN_SEEDS)
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, datasets, generations, health, models, projects, runs, searches, stages
+from api.routes import ablations, datasets, generations, health, models, plans, projects, runs, searches, stages
 from api.schemas.problem import Problem, problem_responses
 from service.settings import Settings
 
@@ -23,6 +23,7 @@ A POST that makes something takes an `Idempotency-Key`: with one it may be sent 
 """
 _TAGS = [
     {"name": "datasets", "description": "Registered, immutable sets of images."},
+    {"name": "plans", "description": "What a run would take, before it is started."},
     {"name": "runs", "description": "Lines of teachers and students over one set of datasets."},
     {"name": "generations", "description": "Turns of the loop: label, select, train, evaluate."},
     {"name": "stages", "description": "Steps of a generation, their attempts (Ray jobs), metrics and logs."},
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = open_services(settings or Settings())
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, projects):
+    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, projects):
         app.include_router(routes.router, responses=problem_responses(503))
     app.include_router(health.router)
     add_pages(app)

@@ -105,6 +105,7 @@ SearchId = Annotated[
 AblationId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The ablation's id.", examples=["ablation-77b1f09c3e"])
 ]
+PlanId = Annotated[str, Path(pattern=_ID, max_length=100, description="The plan's id.", examples=["plan-c2870fe1b9"])]
 GenerationNumber = Annotated[
     int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])
 ]

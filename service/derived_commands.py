@@ -1,4 +1,4 @@
-"""What users may start beside a run: a search, and an ablation."""
+"""What users may start beside a run: a search, an ablation, and a plan of a run that is not there yet."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,10 +9,21 @@ from sqlalchemy.orm import Session
 from service.artifact_layout import ArtifactLayout
 from service.derived_views import DerivedViews
 from service.errors import Conflict, InvalidRequest, NotFound
+from service.generation_plans import generation_plans
 from service.model_catalog import CatalogModel, load_catalog
+from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
+from service.plan_views import plan_view
+from service.plans.request_check import check_plan_request
 from service.run_checks import check_model, check_noise, check_search
-from service.run_config import AblationRequest, GenerationPlan, RunConfig, SearchRequest
+from service.run_config import (
+    AblationRequest,
+    GenerationPlan,
+    PlanRequest,
+    PlanSettings,
+    RunConfig,
+    SearchRequest,
+)
 from service.settings import Settings
 from service.states import RunKind, StageState
 from service.store.database import Database
@@ -28,15 +39,15 @@ from service.store.run_store import (
     run_kind,
 )
 from service.store.tables import RunRow, StageRow
-from service.views import AblationView, SearchView
+from service.views import AblationView, PlanView, SearchView
 from workers.specs.recipe import Recipe
 
 
 class DerivedCommands:
     """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
 
-    A search or an ablation is a run of one stage: what can be done with a run's id (events, stages, logs, cancel,
-    retry) can be done with theirs.
+    Each is a run of one stage: what can be done with a run's id (events, stages, logs, cancel, retry) can be done with
+    theirs.
     """
 
     def __init__(
@@ -46,7 +57,10 @@ class DerivedCommands:
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
-        self._views = DerivedViews(ArtifactLayout(settings.artifact_root))
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._views = DerivedViews(self._layout)
+        self._tick_seconds = settings.tick_seconds
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
 
@@ -108,6 +122,28 @@ class DerivedCommands:
             return self._views.ablation(session, ablation_id)
 
         return self._answers.once(idempotency_key, asked, AblationView, create)
+
+    def create_plan(self, request: PlanRequest, idempotency_key: str | None = None) -> PlanView:
+        """Measures what a run would take, which is checked as if it were to be started."""
+        asked = request_hash("create_plan", request)
+        if (answer := self._answers.first(idempotency_key, asked, PlanView)) is not None:
+            return answer
+        try:
+            check_new_run(self._database, self._layout, request.run, self._models())
+        except InvalidRequest as error:
+            raise InvalidRequest(f"run.{error.field}", error.message) from error
+        check_plan_request(request)
+
+        def create(session: Session, now: float) -> PlanView:
+            settings = PlanSettings(**{name: getattr(request, name) for name in PlanSettings.model_fields})
+            plan = generation_plans(request.run)[0].model_copy(update={"bill": settings})
+            plan_id = new_id("plan")
+            insert_derived_run(session, plan_id, RunKind.PLAN, None, request.run, 0, plan, now)
+            add_event(session, plan_id, now, "plan_created", request.run.name)
+            session.flush()
+            return plan_view(session, plan_id, self._tick_seconds)
+
+        return self._answers.once(idempotency_key, asked, PlanView, create)
 
     def _check_search(self, session: Session, request: SearchRequest, plan: GenerationPlan, config: RunConfig) -> None:
         check_model("model", plan.model, self._models())

@@ -1,16 +1,17 @@
-"""What users may see of searches, ablations, trials and pictures."""
+"""What users may see of searches, ablations, plans, trials and pictures."""
 
 from sqlalchemy import select
 
 from service.artifact_layout import ArtifactLayout
 from service.derived_views import DerivedViews, derived_summary
 from service.errors import NotFound, artifact_store
+from service.plan_views import plan_summary, plan_view
 from service.settings import Settings
 from service.states import RunKind
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.tables import GenerationRow, RunRow, StageRow
-from service.views import AblationView, DerivedSummary, Page, SearchView
+from service.views import AblationView, DerivedSummary, Page, PlanSummary, PlanView, SearchView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
 from workers.specs.stages import RELIABILITY_FILE, StageName
@@ -26,6 +27,7 @@ class DerivedQueries:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
         self._views = DerivedViews(self._layout)
+        self._tick_seconds = settings.tick_seconds
 
     def get_search(self, search_id: str) -> SearchView:
         with self._database.read() as session:
@@ -41,6 +43,16 @@ class DerivedQueries:
     def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[DerivedSummary]:
         """Those of one run."""
         return self._list(RunKind.ABLATION, limit, cursor, run_id)
+
+    def get_plan(self, plan_id: str) -> PlanView:
+        with self._database.read() as session:
+            return plan_view(session, plan_id, self._tick_seconds)
+
+    def list_plans(self, limit: int = 50, cursor: str | None = None) -> Page[PlanSummary]:
+        with self._database.read() as session:
+            keys = (RunRow.created_at, RunRow.id)
+            rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PLAN)
+            return Page(items=[plan_summary(row) for row in rows], next_cursor=following)
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """The trials of a search stage, as they are now."""

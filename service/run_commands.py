@@ -1,36 +1,24 @@
 """What users may do: register a dataset; create, extend, pause, resume, cancel and retry a run."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import Conflict, artifact_store
+from service.generation_plans import generation_plans, generation_seed
 from service.model_catalog import CatalogModel, load_catalog
+from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
-from service.reference_check import check_reference
-from service.run_checks import (
-    DatasetFacts,
-    check_datasets,
-    check_external_sets,
-    check_images_kept_apart,
-    check_model,
-    check_models,
-    check_noise,
-    check_not_smaller,
-    check_search,
-    dataset_ids,
-)
+from service.run_checks import check_model, check_noise, check_not_smaller, check_search
 from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.settings import Settings
-from service.stage_spec_builder import generation_seed
 from service.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.store.database import Database
-from service.store.dataset_store import CLASSES, insert_dataset, load_classes
+from service.store.dataset_store import insert_dataset, load_classes
 from service.store.idempotency import request_hash
 from service.store.run_store import (
     add_event,
@@ -45,7 +33,6 @@ from service.store.run_store import (
     set_priority,
     set_ready,
 )
-from service.store.tables import DatasetRow
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView
@@ -106,18 +93,11 @@ class RunCommands:
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return answer
-        with self._database.read() as session:
-            external = [each.dataset for each in config.evaluation.external]
-            found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
-            check_reference(session, config)
-        check_datasets(config.datasets, found)
-        check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
-        check_models(config, self._models(), len(found[config.datasets.labeled].classes))
-        check_images_kept_apart(config.datasets, found, self._layout)
+        found = check_new_run(self._database, self._layout, config, self._models())
         run_id = new_id("run")
 
         def create(session: Session, now: float) -> RunView:
-            insert_run(session, run_id, config, _plans(config), now)
+            insert_run(session, run_id, config, generation_plans(config), now)
             add_event(session, run_id, now, "run_created", config.name)
             for dataset in found.values():
                 if not dataset.hashed:
@@ -255,36 +235,6 @@ class RunCommands:
         session.flush()
         session.expire_all()  # states are changed by statements of their own
         return self._views.run(session, run_id)
-
-
-def _plans(config: RunConfig) -> list[GenerationPlan]:
-    """The teacher's plan, then the students'."""
-    models = config.student_models if len(config.student_models) > 1 else config.student_models * config.generations
-    return [
-        GenerationPlan(
-            model=model,
-            recipe=config.teacher_recipe if number == 0 else config.student_recipe,
-            selection=config.selection,
-            search=config.search if number > 0 else None,
-            seed=generation_seed(config.seed, number),
-        )
-        for number, model in enumerate([config.teacher_model, *models[: config.generations]])
-    ]
-
-
-def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFacts]:
-    rows = session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(ids))))
-    return {
-        row.id: DatasetFacts(
-            id=row.id,
-            name=row.name,
-            role=row.role,
-            classes=CLASSES.validate_json(row.classes),
-            rows=row.rows,
-            hashed=row.hashed,
-        )
-        for row in rows
-    }
 
 
 def _set_running(session: Session, run_id: str) -> None:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from service.gate import ROBUSTNESS_OF, Condition
 from service.names import DEFAULT_PROJECT, Name, ProjectName
+from service.plans.cluster_shape import ClusterShape
 from service.retry_policy import RetrySettings
 from service.stage_timeouts import SCHEDULE_TIMEOUT_SECONDS, StallTimeouts
 from workers.specs.ablation import AblationSettings
@@ -166,6 +167,20 @@ class GenerationOverrides(Frozen):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
+class PlanSettings(Frozen):
+    """What a plan measures, and for what it writes the bill."""
+
+    cluster: ClusterShape | None = Field(
+        default=None, description="The cluster to write the bill for; null: the one that measures."
+    )
+    unlabeled_images: int | None = Field(
+        default=None, ge=1, le=10**12, description="As if the unlabeled dataset had so many; null: as it is."
+    )
+    sample_seconds: float = Field(
+        default=5.0, ge=0.5, le=600, description="For each thing that is timed, beside the start of its processes."
+    )
+
+
 class GenerationPlan(Frozen):
     """What one generation trains: decided when the generation is created, and never changed."""
 
@@ -177,6 +192,8 @@ class GenerationPlan(Frozen):
     """A stage of a student's generation, or the only one of a search."""
     ablation: AblationSettings | None = None
     """The only stage of an ablation."""
+    bill: PlanSettings | None = None
+    """A plan's: what is measured, and for which cluster the bill is written."""
 
 
 class SearchRequest(Frozen):
@@ -200,3 +217,9 @@ class AblationRequest(Frozen):
     model: str | None = Field(default=None, description="Of the full student; default: the generation's.")
     recipe: Recipe | None = Field(default=None, description="Of the full student; default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+class PlanRequest(PlanSettings):
+    """The body of POST /plans: the bill of a run before it is started."""
+
+    run: RunConfig = Field(description="As it would be posted to /runs.")

@@ -1,11 +1,12 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.artifact_layout import ArtifactLayout
+from service.generation_plans import generation_plans
 from service.model_catalog import CatalogModel, load_catalog
+from service.plans.measured_students import measured_students
 from service.run_config import GenerationPlan, RunConfig
 from service.search_space import searched_models
 from workers.specs.hygiene import EvaluationImages
@@ -16,6 +17,7 @@ from workers.specs.stages import (
     EvaluateSpec,
     ExternalSet,
     LabelSpec,
+    MeasureSpec,
     PseudoLabels,
     PseudoLabelTruth,
     RobustnessReference,
@@ -70,12 +72,6 @@ class SpecInputs:
         return (plan.model, plan.recipe) if search is None else (search.outcome.model, search.outcome.recipe)
 
 
-def generation_seed(seed: int, generation: int) -> int:
-    """The seed of one generation: a run's generations differ, and so do neighbouring seeds' generations."""
-    digest = hashlib.blake2b(f"{seed}/{generation}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest) >> 1
-
-
 def build_stage_spec(
     inputs: SpecInputs, layout: ArtifactLayout, generation: int, stage: StageName, attempt: int
 ) -> AnyStageSpec:
@@ -109,6 +105,8 @@ class _Builder:
                 return self._search()
             case "ablate":
                 return self._ablate()
+            case "measure":
+                return self._measure()
 
     def _label(self) -> LabelSpec:
         return LabelSpec(
@@ -210,6 +208,35 @@ class _Builder:
             teacher_model=teacher.model,
             teacher_test_error=None if teacher.test_top1 is None else 1 - teacher.test_top1,
             test_manifest_uri=self._layout.manifest(self._datasets.test),
+        )
+
+    def _measure(self) -> MeasureSpec:
+        assert self._plan.bill is not None
+        config = self._inputs.config
+        students, _ = measured_students(generation_plans(config))
+        return MeasureSpec(
+            run_id=self._inputs.run_id,
+            generation=self._generation,
+            attempt=self._attempt,
+            folder_uri=self._folder("measure"),
+            seed=self._plan.seed,
+            max_bad_fraction=config.max_bad_fraction,
+            classes=self._inputs.classes,
+            students=students,
+            labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
+            unlabeled_manifest_uri=self._unlabeled_manifest() if config.generations else None,
+            validation_manifest_uri=self._layout.manifest(self._datasets.validation),
+            test_manifest_uri=self._layout.manifest(self._datasets.test),
+            external_manifest_uris={
+                external.name: self._layout.manifest(external.dataset) for external in config.evaluation.external
+            },
+            robustness=config.evaluation.robustness,
+            corrupted_validation=config.search is not None and config.search.objective == "corrupted_accuracy",
+            workers=self._resources.train,
+            pool=self._resources.label,
+            batch_size=self._resources.batch_size,
+            top_k=self._resources.top_k,
+            sample_seconds=self._plan.bill.sample_seconds,
         )
 
     def _evaluate(self) -> EvaluateSpec:

@@ -26,6 +26,8 @@ class RunKind(StrEnum):
     """A run of one stage, on the data and labels of another run's generation."""
     ABLATION = "ablation"
     """The same."""
+    PLAN = "plan"
+    """A run of one stage, which measures what another run would take."""
 
 
 class GenerationState(StrEnum):

@@ -1,7 +1,7 @@
 """Makes views of rows. Progress is not in the store: `service.progress_reader` adds it, outside of any session."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -124,7 +124,7 @@ class ViewBuilder:
             attempts=[self.attempt(attempt) for attempt in attempts],
             progress=None,
             result=None if row.result is None else json.loads(row.result),
-            times=_stage_times(row, attempts),
+            times=stage_times(row, attempts),
             ready_at=time_or_none(row.ready_at),
             finished_at=time_or_none(row.finished_at),
         )
@@ -193,7 +193,7 @@ def event_view(row: EventRow) -> EventView:
     )
 
 
-def _stage_times(row: StageRow, attempts: list[AttemptRow]) -> StageTimes | None:
+def stage_times(row: StageRow, attempts: Sequence[AttemptRow]) -> StageTimes | None:
     """Where the time went; attempts that failed before the last one count as waiting."""
     if row.state != StageState.SUCCEEDED or row.result is None or row.ready_at is None or row.finished_at is None:
         return None

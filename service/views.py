@@ -6,10 +6,12 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.names import DEFAULT_PROJECT
-from service.run_config import GenerationPlan, RunConfig
+from service.plans.bill import Bill
+from service.run_config import GenerationPlan, PlanSettings, RunConfig
 from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.measure import Measurement
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import Progress, StageName
 
@@ -191,6 +193,24 @@ class AblationView(DerivedSummary):
     settings: AblationSettings
     trainings: list[AblationTraining] = Field(description="As they are now.")
     outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")
+
+
+class PlanSummary(View):
+    """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+
+    id: str
+    name: str
+    state: str
+    state_reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class PlanView(PlanSummary):
+    run: RunConfig = Field(description="What is planned.")
+    settings: PlanSettings
+    bill: Bill | None = Field(description="Once everything is measured.")
+    measurement: Measurement | None = Field(description="What the bill is made of.")
 
 
 class EventView(View):

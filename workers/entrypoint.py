@@ -13,6 +13,7 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
+from workers.cluster import join_cluster  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
@@ -38,6 +39,7 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "search": ("workers.search.stage", "run_search"),
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
     "ablate": ("workers.ablation.stage", "run_ablate"),
+    "measure": ("workers.measuring.stage", "run_measure"),
 }
 _NODE_DIED = "The actor died because its node has died"
 """How ray.exceptions.ActorDiedError tells it: the exception has no field for it."""
@@ -130,9 +132,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     if _needs_ray(spec):
-        import ray
-
-        ray.init(log_to_driver=True, logging_level=logging.WARNING)
+        join_cluster()
         watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
@@ -140,7 +140,8 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
 
 
 def _needs_ray(spec: AnyStageSpec) -> bool:
-    return spec.stage != "select" or spec.settings.materialize is not None
+    """Whether to join the cluster here; a measure stage does so itself, to see how long it takes."""
+    return spec.stage != "measure" and (spec.stage != "select" or spec.settings.materialize is not None)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class Cluster(Protocol):
 def demand_of(spec: AnyStageSpec) -> Demand | None:
     """None for a stage that asks for nothing."""
     match spec.stage:
-        case "train":
+        case "train" | "measure":
             return _of_group(spec.workers, spec.workers.num_workers)
         case "search":
             return _of_group(spec.base.workers, spec.settings.workers_per_trial)

@@ -17,6 +17,8 @@ from service.views import (
     LogTail,
     ModelView,
     Page,
+    PlanSummary,
+    PlanView,
     ProjectView,
     QueueView,
     RunSummary,
@@ -125,6 +127,15 @@ class Client:
 
     def get_ablation(self, ablation_id: str) -> AblationView:
         return self._get(f"/ablations/{_part(ablation_id)}", AblationView)
+
+    def create_plan(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> PlanView:
+        return self._post("/plans", PlanView, request, idempotency_key)
+
+    def list_plans(self, limit: int) -> list[PlanSummary]:
+        return self._list("/plans", PlanSummary, limit)
+
+    def get_plan(self, plan_id: str) -> PlanView:
+        return self._get(f"/plans/{_part(plan_id)}", PlanView)
 
     def list_events(self, run_id: str, limit: int) -> list[EventView]:
         return self._list(f"{_run(run_id)}/events", EventView, limit)

@@ -11,6 +11,7 @@ from api.cli.datasets import datasets
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.models import models
+from api.cli.plans import plan, plans
 from api.cli.projects import projects, queue
 from api.cli.runs import runs
 from api.cli.searches import searches
@@ -39,6 +40,8 @@ app.command("up")(up)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.add_typer(datasets, name="datasets")
+app.command("plan")(plan)
+app.add_typer(plans, name="plans")
 app.add_typer(runs, name="runs")
 app.add_typer(searches, name="searches")
 app.add_typer(ablations, name="ablations")

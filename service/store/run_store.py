@@ -45,16 +45,23 @@ def insert_derived_run(
     session: Session,
     run_id: str,
     kind: RunKind,
-    source_run_id: str,
+    source_run_id: str | None,
     config: RunConfig,
     generation: int,
     plan: GenerationPlan,
     now: float,
 ) -> None:
-    """Adds a search or an ablation: a run with one stage, on what another run's generation has labeled."""
+    """Adds a search, an ablation or a plan: a run with one stage, on what another run's generation has labeled or,
+    for a plan, on the datasets alone."""
     _insert_run_row(session, run_id, config, now, kind, source_run_id)
-    stages: tuple[StageName, ...] = ("search",) if kind is RunKind.SEARCH else ("ablate",)
-    _insert_stages(session, run_id, generation, plan, stages, now)
+    _insert_stages(session, run_id, generation, plan, [_ONLY_STAGE[kind]], now)
+
+
+_ONLY_STAGE: dict[RunKind, StageName] = {
+    RunKind.SEARCH: "search",
+    RunKind.ABLATION: "ablate",
+    RunKind.PLAN: "measure",
+}
 
 
 def _insert_run_row(

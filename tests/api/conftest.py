@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.database import Database
 from service.store.migrate import upgrade
+from tests.service.measurements import made_measurement
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.stages import (
     FAILURE_FILE,
@@ -39,6 +40,7 @@ from workers.specs.stages import (
     EvaluateResult,
     FailureReason,
     LabelResult,
+    MeasureResult,
     Metrics,
     Progress,
     SelectResult,
@@ -176,6 +178,8 @@ def _result(spec: AnyStageSpec) -> StageResult:
                 copies=6,
                 classes=(),
             )
+        case "measure":
+            return MeasureResult(**common, measurement=made_measurement(spec.students))
         case "evaluate":
             # 80 % for the teacher, 90 % for the first student, 95 % for the second.
             metrics = Metrics(
@@ -327,3 +331,20 @@ def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient)
     state = client.get(f"/runs/{run_id}").json()["state"]
     assert state == "succeeded"
     return run_id
+
+
+@pytest.fixture
+def reconciling(app: FastAPI, settings: Settings, ray: StubRay) -> Iterator[None]:
+    """A reconciler at work, for commands that wait for a run's end."""
+    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.02):
+            reconciler.tick()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()

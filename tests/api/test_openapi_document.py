@@ -8,11 +8,19 @@ import pytest
 from fastapi import FastAPI
 
 from api.schemas.derived_examples import ABLATION_REQUESTS, SEARCH_REQUESTS
+from api.schemas.plan_examples import PLAN_REQUESTS
 from api.schemas.queue_examples import QUOTAS, RUN_CHANGES
 from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from service.dataset_inspection import DatasetRequest
 from service.projects import Quota
-from service.run_config import AblationRequest, GenerationOverrides, RunChanges, RunConfig, SearchRequest
+from service.run_config import (
+    AblationRequest,
+    GenerationOverrides,
+    PlanRequest,
+    RunChanges,
+    RunConfig,
+    SearchRequest,
+)
 
 PROBLEM = "application/problem+json"
 
@@ -92,6 +100,7 @@ def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, 
         "POST /datasets": "DatasetRequest",
         "POST /runs": "RunConfig",
         "POST /runs/{run_id}/generations": "GenerationOverrides",
+        "POST /plans": "PlanRequest",
         "POST /searches": "SearchRequest",
         "POST /runs/{run_id}/ablations": "AblationRequest",
         "PATCH /runs/{run_id}": "RunChanges",
@@ -130,3 +139,8 @@ def test_search_examples_are_valid(example: str) -> None:
 @pytest.mark.parametrize("example", ABLATION_REQUESTS)
 def test_ablation_examples_are_valid(example: str) -> None:
     AblationRequest.model_validate_json(json.dumps(ABLATION_REQUESTS[example]["value"]))
+
+
+@pytest.mark.parametrize("example", PLAN_REQUESTS)
+def test_plan_examples_are_valid(example: str) -> None:
+    PlanRequest.model_validate_json(json.dumps(PLAN_REQUESTS[example]["value"]))

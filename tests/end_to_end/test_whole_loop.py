@@ -127,3 +127,18 @@ def test_one_more_generation_with_another_recipe(finished, client, small_run):
     assert [generation.number for generation in run.generation_details] == [0, 1, 2]
     assert run.generation_details[2].plan.recipe.targets == "hard"
     assert run.generation_details[2].model.test_top1 is not None
+
+
+def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(finished, client, small_run, stack):
+    started = client.create_plan({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
+    run = wait_until(client, started.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    bill = client.get_plan(started.id).bill
+    planned = {(line.generation, line.stage): line for line in bill.as_configured.stages}
+    taken = {(stage.generation, stage.name): stage.times for stage in stages_of(finished)}
+    assert planned.keys() == taken.keys()
+    for stage in (0, "train"), (1, "label"), (1, "train"):
+        # The machine may be busier now than then: `make benchmark-plan` says how true plans are.
+        assert 1 / 4 < planned[stage].wall_seconds / taken[stage].total_seconds < 4, stage
+    assert planned[1, "label"].images == 3400
+    assert not (folder_of(run, 0, "measure") / "sample").exists()

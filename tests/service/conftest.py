@@ -30,6 +30,7 @@ from service.store.database import Database
 from service.store.dataset_store import insert_dataset
 from service.store.migrate import upgrade
 from service.store.tables import LeaseRow, Table
+from tests.service.measurements import made_measurement
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
@@ -45,6 +46,7 @@ from workers.specs.stages import (
     EvaluateResult,
     FailureReason,
     LabelResult,
+    MeasureResult,
     Metrics,
     SearchResult,
     SelectResult,
@@ -225,6 +227,8 @@ def make_result(spec: AnyStageSpec, timing: StageTiming | None = None) -> AnySta
             return SearchResult(**common, outcome=outcome)
         case "evaluate":
             return EvaluateResult(**common, metrics=metrics, bad_images=0)
+        case "measure":
+            return MeasureResult(**common, measurement=made_measurement(spec.students))
         case "ablate":
             outcome_of_ablation = AblationOutcome(teacher_error=0.5, lines=(), left_out={}, trainings=())
             return AblateResult(**common, outcome=outcome_of_ablation)

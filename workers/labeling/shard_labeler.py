@@ -1,6 +1,6 @@
 """Labels one shard after the other with one model: read, predict, write. Lives in an actor of the pool."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow as pa
 from workers.data.errors import BrokenImage
 from workers.data.hashes import read_hashes
 from workers.data.images import content_hash
-from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.data.shard_readers import ShardImages, iterate_shard, load_manifest
 from workers.labeling.evaluation_hashes import EvaluationIndex
 from workers.labeling.label_files import (
     HELD_OUT,
@@ -30,7 +30,7 @@ class ShardLabeler:
     def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
         self._spec = spec
         self._manifest = load_manifest(spec.manifest_uri)
-        self._predictor = Predictor(
+        self.predictor = Predictor(
             spec.model_uri,
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
@@ -47,17 +47,24 @@ class ShardLabeler:
         """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError.
 
         A label file that is there already is not written again: Ray Data hands out shards anew whose actor was lost
-        after it had written them. The shard streams through, so that a large one takes no more memory than a small one.
+        after it had written them.
         """
         earlier = read_summary(self._spec.folder_uri, shard_index)
         if earlier is not None and earlier.rows == self._manifest.shards[shard_index].rows:
             return earlier.model_dump_json().encode()
+        return self.label(shard_index, iterate_shard(self._manifest, shard_index))
+
+    def label(self, shard_index: int, pieces: Iterable[ShardImages]) -> bytes:
+        """The same for a shard that is being read, in consecutive pieces.
+
+        It streams through, so that a large shard takes no more memory than a small one.
+        """
         read = _Read()
         parts: list[tuple[pa.Table, LabelSummary]] = []
         broken: dict[int, BrokenImage] = {}
         near_duplicates: list[NearDuplicate] = []
         rows = 0
-        for predicted in self._predictor.predictions(self._images(shard_index, read)):
+        for predicted in self.predictor.predictions(_images(pieces, read)):
             keys, hygiene = self._hygiene(read, rows, predicted)
             parts.append(label_table(keys, hygiene, predicted.probabilities, self._spec.top_k))
             broken.update({rows + row: error for row, error in hygiene.broken.items()})
@@ -66,16 +73,6 @@ class ShardLabeler:
         table, summary = joined(parts or [self._no_rows()])
         write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates)
         return summary.model_dump_json().encode()
-
-    def _images(self, shard_index: int, read: "_Read") -> Iterator[bytes]:
-        """The shard's images, as the predictor asks for them; what else is known of those is added to `read`."""
-        rows = 0
-        for piece in iterate_shard(self._manifest, shard_index):
-            read.keys += piece.keys
-            read.hashes += [content_hash(image) for image in piece.images]
-            read.unreadable.update({rows + row: error for row, error in piece.unreadable.items()})
-            rows += len(piece.keys)
-            yield from piece.images
 
     def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:
         """Keys and hygiene of the rows that have been predicted, which begin at row `start` of the shard."""
@@ -89,7 +86,7 @@ class ShardLabeler:
         )
 
     def _no_rows(self) -> tuple[pa.Table, LabelSummary]:
-        return label_table([], Hygiene([], [], {}, {}), self._predictor.predict([]).probabilities, self._spec.top_k)
+        return label_table([], Hygiene([], [], {}, {}), self.predictor.predict([]).probabilities, self._spec.top_k)
 
 
 @dataclass
@@ -106,3 +103,14 @@ class _Read:
         keys, hashes = self.keys[:count], self.hashes[:count]
         del self.keys[:count], self.hashes[:count]
         return keys, hashes
+
+
+def _images(pieces: Iterable[ShardImages], read: _Read) -> Iterator[bytes]:
+    """The images, as the predictor asks for them; what else is known of those is added to `read`."""
+    rows = 0
+    for piece in pieces:
+        read.keys += piece.keys
+        read.hashes += [content_hash(image) for image in piece.images]
+        read.unreadable.update({rows + row: error for row, error in piece.unreadable.items()})
+        rows += len(piece.keys)
+        yield from piece.images

@@ -6,9 +6,8 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, async_hyperband
 
-from workers.search.space import look_every_steps, trial_steps
 from workers.search.tuning import TIME
-from workers.specs.search import Trial
+from workers.specs.search import Trial, look_every_steps, trial_steps
 from workers.specs.stages import SearchSpec
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from workers.search.space import full_recipe, trial_steps
-from workers.specs.search import ExcludedModel, SearchOutcome, Trial
+from workers.search.space import full_recipe
+from workers.specs.search import ExcludedModel, SearchOutcome, Trial, trial_steps
 from workers.specs.stages import FailureReason, SearchSpec
 from workers.stage_reporter import StageError
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from workers.specs.recipe import Noise, RandAugment, Recipe
-from workers.specs.search import SearchSettings, SearchSpace, TrialParameters
+from workers.specs.search import SearchSettings, SearchSpace, TrialParameters, look_every_steps, trial_steps
 
 MODEL = "model"
 """The sampler draws an index into the models ordered by size: neighbours are alike, which a sampler can use."""
@@ -94,14 +94,3 @@ def trial_recipe(recipe: Recipe, parameters: TrialParameters, settings: SearchSe
             "resolution_step": None,
         }
     )
-
-
-def trial_steps(recipe: Recipe, settings: SearchSettings) -> int:
-    """Optimiser steps of a trial that is not stopped early."""
-    return max(1, round(recipe.steps * settings.steps_fraction))
-
-
-def look_every_steps(steps: int, settings: SearchSettings) -> int:
-    """How often a trial looks at the validation set: at the first rung, and at its multiples."""
-    stopping = settings.early_stopping
-    return max(1, round(steps * stopping.first_rung)) if stopping else max(1, steps // 4)

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.search.model_cost import ModelCost
 from workers.search.sampler import Sampler
-from workers.search.space import default_parameters, distributions, draw_of, drawn_parameters, trial_recipe, trial_steps
+from workers.search.space import default_parameters, distributions, draw_of, drawn_parameters, trial_recipe
 from workers.search.tuning import Training
-from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint, Trials
+from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint, Trials, trial_steps
 from workers.specs.stages import SearchSpec, TrainSpec, WorkerGroup
 from workers.stage_reporter import StageReporter
 

@@ -179,3 +179,14 @@ class SearchOutcome(Frozen):
     pareto_front: tuple[int, ...]
     """Trials that no other one beats in both objective and multiply-adds, cheapest first."""
     excluded_models: tuple[ExcludedModel, ...]
+
+
+def trial_steps(recipe: Recipe, settings: SearchSettings) -> int:
+    """Optimiser steps of a trial that is not stopped early."""
+    return max(1, round(recipe.steps * settings.steps_fraction))
+
+
+def look_every_steps(steps: int, settings: SearchSettings) -> int:
+    """How often a trial looks at the validation set: at the first rung, and at its multiples."""
+    stopping = settings.early_stopping
+    return max(1, round(steps * stopping.first_rung)) if stopping else max(1, steps // 4)

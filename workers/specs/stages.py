@@ -9,11 +9,12 @@ from pydantic import Field, TypeAdapter
 from workers.specs.ablation import AblationOutcome, AblationSettings
 from workers.specs.frozen import Frozen
 from workers.specs.hygiene import BrokenKind, EvaluationImages
+from workers.specs.measure import MeasuredStudent, Measurement
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessResult, RobustnessSettings
 from workers.specs.search import SearchOutcome, SearchSettings
 
-StageName = Literal["train", "label", "select", "search", "evaluate", "ablate"]
+StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
 # Names of the files in a stage's folder.
 SPECS_FOLDER = "specs"
@@ -208,8 +209,30 @@ class AblateSpec(StageSpec):
     test_manifest_uri: str
 
 
+class MeasureSpec(StageSpec):
+    stage: Literal["measure"] = "measure"
+    classes: tuple[str, ...]
+    students: tuple[MeasuredStudent, ...] = Field(min_length=1)
+    labeled_manifest_uri: str
+    unlabeled_manifest_uri: str | None
+    validation_manifest_uri: str
+    test_manifest_uri: str
+    external_manifest_uris: dict[str, str] = Field(default_factory=dict)
+    """By the name of the external set."""
+    robustness: RobustnessSettings | None = None
+    corrupted_validation: bool = False
+    """Whether a search is to look at validation images under corruption."""
+    workers: WorkerGroup
+    pool: ActorPool
+    batch_size: int = Field(default=256, ge=1)
+    top_k: int = Field(default=10, ge=1)
+    sample_seconds: float = Field(gt=0)
+    """For each thing that is timed, once it is warm."""
+
+
 AnyStageSpec = Annotated[
-    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec, Field(discriminator="stage")
+    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec | MeasureSpec,
+    Field(discriminator="stage"),
 ]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)
 
@@ -359,8 +382,13 @@ class AblateResult(StageResult):
     outcome: AblationOutcome
 
 
+class MeasureResult(StageResult):
+    stage: Literal["measure"] = "measure"
+    measurement: Measurement
+
+
 AnyStageResult = Annotated[
-    TrainResult | LabelResult | SelectResult | SearchResult | EvaluateResult | AblateResult,
+    TrainResult | LabelResult | SelectResult | SearchResult | EvaluateResult | AblateResult | MeasureResult,
     Field(discriminator="stage"),
 ]
 STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)
@@ -421,7 +449,7 @@ class Waiting(Frozen):
     """Whether even the idle cluster has too little. More nodes may come; for other jobs to end does not help."""
 
 
-ProgressUnit = Literal["steps", "shards", "images", "rows", "trials"]
+ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]
 
 
 class Progress(Frozen):

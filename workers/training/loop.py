@@ -6,54 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from workers.artifact_io import join_uri, write_bytes
 from workers.data.lanes import Layout
 from workers.models.files import write_model
-from workers.models.normalize import normalized
-from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
 from workers.stage_reporter import StageReporter
-from workers.training.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
-from workers.training.loss import noisy_student_loss
-from workers.training.noise import TrainingTransform
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
-from workers.training.pictures import PictureReader
-from workers.training.schedule import learning_rate_factor
 from workers.training.session import Session, WorkerSession
-from workers.training.sources import LabeledSource, pseudo_labeled_source, shards_kept
+from workers.training.steps import PhaseSteps, Place, layout_of, place_of
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate
 
 _PROGRESS_EVERY_STEPS = 5
 _MAX_METRIC_ROWS = 400
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where this worker stands, and how numbers are held there."""
-
-    session: Session
-    bf16: bool
-
-    @property
-    def rank(self) -> int:
-        return self.session.rank
-
-    @property
-    def world_size(self) -> int:
-        return self.session.world_size
-
-    @property
-    def device(self) -> torch.device:
-        return self.session.device
-
-    @property
-    def is_first(self) -> bool:
-        return self.rank == 0
 
 
 OnValidation = Callable[[int, dict[str, float]], None]
@@ -69,11 +37,11 @@ def train(
     place in a Ray Train group by default.
     """
     put_off_dynamo()
-    place = _place(spec, session or WorkerSession())
+    place = place_of(spec, session or WorkerSession())
     torch.manual_seed(spec.seed)
     state = place.session.load_checkpoint()
     first_step = 0 if state is None else int(state["step"])
-    layout = _layout(spec, place, state)
+    layout = layout_of(spec, place, state)
     log = _Log(spec, place, entered_at, first_step)
     trained: _Trained | None = None
     broken = 0
@@ -103,7 +71,7 @@ class _Trained:
 
 def _train_phase(
     phase: Phase,
-    place: _Place,
+    place: Place,
     layout: Layout,
     state: dict[str, Any] | None,
     weights: dict[str, torch.Tensor] | None,
@@ -111,23 +79,13 @@ def _train_phase(
     on_validation: OnValidation | None,
 ) -> _Trained:
     spec, recipe = phase.spec, phase.recipe
-    learner = Learner(phase, place.session, weights)
-    begin = phase.first_step
-    if state is not None:
-        learner.resume(state)
-        begin = int(state["step"])
-    torch.manual_seed(spec.seed * 1_000_003 + begin * 1_009 + place.rank)
-    stream = _batch_stream(spec, place, layout, begin - phase.first_step)
-    batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
+    steps = PhaseSteps(phase, place, layout, state, weights)
+    learner = steps.learner
     loss, broken = torch.zeros(()), 0
     log.begin()
-    learner.train_mode()  # for good: what is validated is the average, a model of its own
-    for step in range(begin, phase.end_step):
-        batch = next(batches)
-        _set_learning_rate(learner.optimizer, recipe, step - phase.first_step)
-        loss = _step(learner, batch, recipe, place)
-        learner.ema.update(step - phase.first_step)
-        broken += batch.broken
+    for step in range(steps.first_step, phase.end_step):
+        loss, passed_over = steps.take(step)
+        broken += passed_over
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
             found = validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
@@ -143,60 +101,6 @@ def _train_phase(
         if paused:
             return _Trained(learner, loss, broken, paused=True)
     return _Trained(learner, loss, broken)
-
-
-def _layout(spec: TrainSpec, place: _Place, state: dict[str, Any] | None) -> Layout:
-    """That of the workers which began the training: others go on with the same order of samples."""
-    if state is None:
-        return Layout(place.world_size, max(1, spec.workers.loader_processes))
-    return Layout(*state["layout"])
-
-
-def _place(spec: TrainSpec, session: Session) -> _Place:
-    if session.device.type == "cpu":
-        torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
-    else:
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-    precision = spec.recipe.precision
-    return _Place(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
-
-
-def _batch_stream(spec: TrainSpec, place: _Place, layout: Layout, first_step: int) -> BatchStream:
-    recipe, classes = spec.recipe, len(spec.classes)
-
-    def kept(images_a_step: int) -> int:
-        processes = max(1, spec.workers.loader_processes)
-        return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
-
-    labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))
-    parts = [StreamPart(labeled, recipe.batch_size)]
-    if spec.pseudo_labels is not None and recipe.unlabeled_batch_size > 0:
-        pseudo = pseudo_labeled_source(spec.pseudo_labels, classes, recipe, kept(recipe.unlabeled_batch_size))
-        parts.append(StreamPart(pseudo, recipe.unlabeled_batch_size))
-    make_picture = PictureReader(TrainingTransform(recipe))
-    return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
-
-
-def _step(learner: Learner, batch: Batch, recipe: Recipe, place: _Place) -> torch.Tensor:
-    images = batch.images.to(place.device, non_blocking=True)
-    targets = batch.targets.to(place.device, non_blocking=True)
-    with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):
-        logits = learner.student(normalized(images, learner.card.mean, learner.card.std))
-        loss = noisy_student_loss(logits, targets)
-    learner.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if recipe.optimizer.clip_gradient_norm is not None:
-        nn.utils.clip_grad_norm_(learner.student.parameters(), recipe.optimizer.clip_gradient_norm)
-    learner.optimizer.step()
-    return loss.detach()
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    rate = recipe.optimizer.learning_rate * learning_rate_factor(step, recipe.steps, recipe.schedule)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _is_due(done: int, every: int, last: int) -> bool:
@@ -230,7 +134,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int, br
 class _Log:
     """Progress and metric rows; only the first worker writes them."""
 
-    def __init__(self, spec: TrainSpec, place: _Place, entered_at: float, first_step: int) -> None:
+    def __init__(self, spec: TrainSpec, place: Place, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
         self.values: dict[str, float] = {}
         self.work_started_at = 0.0

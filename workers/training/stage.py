@@ -1,5 +1,6 @@
 """Runs the train stage: starts a Ray Train worker group and turns its summary into the stage's result."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -23,7 +24,7 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
     reporter.announce(spec.recipe.total_steps, "steps")
     summary = _read_summary(spec)
     if summary is None:
-        _fit(spec, reporter)
+        fit_in_actor(spec, _train_on_worker, reporter.timing().entered_at)
         summary = _read_summary(spec)
     if summary is None:
         if reporter.pause_requested():
@@ -47,20 +48,23 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
     )
 
 
-def _fit(spec: TrainSpec, reporter: StageReporter) -> None:
-    """Runs the trainer in an actor, which is its controller too: the driver needs neither torch nor ray.train."""
+def fit_in_actor(spec: TrainSpec, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
+    """Runs the trainer in an actor, which is its controller too: the driver needs neither torch nor ray.train.
+
+    `train_on_worker` is called in each worker of the group that `spec` asks for. ray.init() has been called.
+    """
     environment = {"env_vars": _RAY_TRAIN_ENVIRONMENT}
-    run_trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
-    ray.get(run_trainer.fit.remote(spec.model_dump_json(), reporter.timing().entered_at))
+    trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
+    ray.get(trainer.fit.remote(spec.model_dump_json(), train_on_worker, entered_at))
 
 
 class _TrainerActor:
     """Holds the trainer and its controller, so that the driver needs neither torch nor ray.train."""
 
-    def fit(self, spec_json: str, entered_at: float) -> None:
+    def fit(self, spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
         from workers.training.trainer import fit
 
-        fit(spec_json, _train_on_worker, entered_at)
+        fit(spec_json, train_on_worker, entered_at)
 
 
 def _train_on_worker(config: dict[str, Any]) -> None:

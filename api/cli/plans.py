@@ -1,0 +1,205 @@
+"""`noisy-student plan`: what a run would take, before it is started; `noisy-student plans`: earlier ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from api.cli.client import ApiError, Client
+from api.cli.json_file import read_json_object
+from api.cli.live_view import watch_run
+from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from service.plans.bill import Bill, StageBill
+from service.views import PlanSummary, PlanView
+
+plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
+
+
+def plan(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.json",
+            help="A run's configuration, or a plan's request with it as `run`; - reads standard input.",
+        ),
+    ],
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Write the bill for a cluster of so many devices: GPUs with their CPUs, or CPU cores."
+        ),
+    ] = None,
+    cpus_per_device: Annotated[float | None, typer.Option(help="CPUs of each device; 1 by default.")] = None,
+    gpus_per_device: Annotated[float | None, typer.Option(help="GPUs of each device; 0 by default.")] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Of a device for an hour, in any currency.")] = None,
+    spot_share: Annotated[float | None, typer.Option(min=0, max=1, help="Of the devices.")] = None,
+    unlabeled_images: Annotated[int | None, typer.Option(min=1, help="As if there were so many.")] = None,
+    sample_seconds: Annotated[float | None, typer.Option(help="For each thing that is timed.")] = None,
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Measure what a run would take, wait for it, and print the bill of each stage of each generation."""
+    request = _request(read_json_object(file))
+    spot = {"share": spot_share} if spot_share else None
+    shape = {
+        "devices": devices,
+        "cpus_per_device": cpus_per_device,
+        "gpus_per_device": gpus_per_device,
+        "price_per_device_hour": price,
+        "spot": spot,
+    }
+    given = {name: value for name, value in shape.items() if value is not None}
+    if given:
+        request["cluster"] = {**(request.get("cluster") or {}), **given}
+    for name, value in (("unlabeled_images", unlabeled_images), ("sample_seconds", sample_seconds)):
+        if value is not None:
+            request[name] = value
+    with Client(api) as client:
+        started = client.create_plan(request, idempotency_key)
+        watch_run(client, started.id, Console(stderr=True))
+        found = client.get_plan(started.id)
+    _show(found, as_json)
+
+
+@plans.command("list")
+def list_plans(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """List plans, the newest first."""
+    with Client(api) as client:
+        found = client.list_plans(limit)
+    if as_json:
+        print_json(found)
+        return
+    Console().print(_listing(found))
+
+
+@plans.command("show")
+def show(
+    plan_id: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")],
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Show a plan's bill."""
+    with Client(api) as client:
+        found = client.get_plan(plan_id)
+    _show(found, as_json)
+
+
+def bill_table(found: PlanView, bill: Bill) -> Table:
+    """One line a stage and one for all of them, within 80 columns."""
+    whole, priced = bill.whole_cluster, bill.as_configured.totals.cost is not None
+    table = Table(
+        title=f"{escape(found.name)}: {found.id}",
+        title_justify="left",
+        header_style="bold",
+        footer_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_footer=True,
+    )
+    totals = bill.as_configured.totals
+    table.add_column("gen", "all", no_wrap=True)
+    table.add_column("stage", no_wrap=True)
+    _add_number(table, "images/s\na device")
+    _add_number(table, "de-\nvices")
+    _add_number(table, "wall", duration(totals.wall_seconds))
+    if whole:
+        _add_number(table, f"wall at\n{_short(whole.devices)}", duration(whole.totals.wall_seconds))
+    _add_number(table, "device\nhours", _short(totals.device_hours))
+    _add_number(table, "read", size(totals.bytes_read))
+    _add_number(table, "written", size(totals.bytes_written))
+    if priced:
+        _add_number(table, "cost", _money(totals.cost))
+    others = whole.stages if whole else bill.as_configured.stages
+    for line, other in zip(bill.as_configured.stages, others, strict=True):
+        table.add_row(*_cells(line, other if whole else None, priced))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """In the unit that leaves one to three digits before the point."""
+    for unit, length, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 72)):
+        if seconds < most * length:
+            return f"{seconds / length:.{0 if seconds >= 10 * length else 1}f} {unit}"
+    return f"{seconds / 86400:.1f} d"
+
+
+def size(count: float) -> str:
+    """Bytes in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000:
+            return f"{_short(count)} {unit}"
+        count /= 1000
+    return f"{_short(count)} PB"
+
+
+def _request(body: dict[str, Any]) -> dict[str, Any]:
+    return body if "run" in body else {"run": body}
+
+
+def _show(found: PlanView, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    elif found.bill is not None:
+        _print_bill(found, found.bill)
+    if found.state in ("failed", "cancelled"):
+        raise ApiError(f"{found.id} has {found.state}: {found.state_reason or 'no reason given'}")
+    if found.bill is None and not as_json:
+        typer.echo(f"{found.id} is {found.state}; noisy-student watch {found.id}")
+
+
+def _print_bill(found: PlanView, bill: Bill) -> None:
+    console = Console()
+    console.print(bill_table(found, bill))
+    totals = bill.as_configured.totals
+    console.print(f"storage        {size(totals.bytes_kept)} when all is done")
+    if bill.whole_cluster is not None:
+        whole = bill.whole_cluster
+        cost = "" if whole.totals.cost is None else f", cost {_money(whole.totals.cost)}"
+        console.print(
+            f"whole cluster  {whole.devices} devices filled: {duration(whole.totals.wall_seconds)}, "
+            f"{_short(whole.totals.device_hours)} device hours{cost}"
+        )
+    console.print("assumptions", highlight=False)
+    for assumption in bill.assumptions:
+        console.print(f"- {assumption}", markup=False, highlight=False)
+
+
+def _cells(line: StageBill, other: StageBill | None, priced: bool) -> list[str]:
+    speed = line.images_per_second_per_device
+    cells = [
+        str(line.generation),
+        line.stage,
+        "-" if speed is None else _short(speed),
+        f"{line.devices:g}",
+        duration(line.wall_seconds),
+    ]
+    if other is not None:
+        cells.append(duration(other.wall_seconds))
+    cells += [_short(line.device_hours), size(line.bytes_read), size(line.bytes_written)]
+    return [*cells, _money(line.cost)] if priced else cells
+
+
+def _listing(found: Sequence[PlanSummary]) -> Table:
+    table = Table("id", "name", "state", "started", box=None, header_style="bold")
+    for each in found:
+        started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(each.id, escape(each.name), each.state, started)
+    return table
+
+
+def _add_number(table: Table, name: str, total: str = "") -> None:
+    table.add_column(name, total, justify="right", no_wrap=True)
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def _money(cost: float | None) -> str:
+    return "-" if cost is None else f"{cost:,.0f}" if cost >= 100 else f"{cost:.2f}"

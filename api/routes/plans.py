@@ -1,0 +1,50 @@
+"""/plans: the bill of a run before it is started."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, PlanId
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.plan_examples import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
+from api.schemas.problem import problem_responses
+from service.run_config import PlanRequest
+from service.views import Page, PlanSummary, PlanView
+
+router = APIRouter(prefix="/plans", tags=["plans"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Plan a run",
+    responses=answers(201, PLAN, "Started") | problem_responses(400, 409, 415, 422),
+)
+def create_plan(
+    request: Annotated[PlanRequest, strict_json(PlanRequest), Body(openapi_examples=PLAN_REQUESTS)],
+    response: Response,
+    commands: DerivedCommandsOf,
+    idempotency_key: IdempotencyKey = None,
+) -> PlanView:
+    """Measures the run's stages on a sample of its images, in one Ray job of a minute or two, and writes the bill:
+    speed, device hours, wall time, bytes and cost of each stage of each generation. The run is checked as POST /runs
+    checks it, and is not started."""
+    plan = commands.create_plan(request, idempotency_key)
+    response.headers["Location"] = f"/plans/{plan.id}"
+    return plan
+
+
+@router.get(
+    "", summary="List plans", responses=answers(200, page_of(PLAN_SUMMARY), "One page") | problem_responses(422)
+)
+def list_plans(queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[PlanSummary]:
+    """All plans, newest first."""
+    return queries.list_plans(limit, cursor)
+
+
+@router.get("/{plan_id}", summary="Show a plan", responses=answers(200, PLAN, "The plan") | problem_responses(404, 422))
+def get_plan(plan_id: PlanId, queries: DerivedQueriesOf) -> PlanView:
+    """One plan; its bill once everything is measured. Its id is a run's id: /runs/{id} has its stage, events and logs,
+    and cancels and retries it."""
+    return queries.get_plan(plan_id)

@@ -1,0 +1,107 @@
+"""How well a plan tells what a run takes: the demo's plan, then the demo itself, seed by seed on a private local stack.
+
+The error of labeling, and that of training, is |planned - taken| / taken of their wall time over all generations of a
+run, work and overhead together. Finished seeds are kept in build/benchmark-plan: an interrupted benchmark goes on.
+"""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from api.cli.client import Client
+from api.cli.demo import demo_run_config, register_digits
+from api.cli.local_stack import LocalStack
+from benchmarks.results import row, save
+from service.views import PlanView, RunView
+
+FOLDER = Path("build/benchmark-plan")
+COMMAND = "make benchmark-plan"
+STAGES = ("label", "train")
+_POLL_SECONDS = 1.0
+
+
+def main() -> None:
+    """Plans and runs the seeds named on the command line, then writes the rows over all of them."""
+    seeds = [int(argument) for argument in sys.argv[1:]]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in seeds if not _path(seed).exists()]
+    if missing:
+        home = FOLDER / "stack"
+        shutil.rmtree(home, ignore_errors=True)
+        with LocalStack(home) as stack, Client(stack.api_url) as client:
+            for seed in missing:
+                _plan_and_run(client, home / f"data-{seed}", seed)
+    save(rows([json.loads(_path(seed).read_text(encoding="utf-8")) for seed in seeds]))
+
+
+def comparison(plan: PlanView, run: RunView) -> dict[str, Any]:
+    """Planned and taken seconds of every stage, and what the plan itself took."""
+    assert plan.bill is not None
+    assert plan.finished_at is not None
+    planned = {(line.generation, str(line.stage)): line for line in plan.bill.as_configured.stages}
+    taken = [
+        (stage, stage.times) for generation in run.generation_details for stage in generation.stages if stage.times
+    ]
+    return {
+        "plan_seconds": (plan.finished_at - plan.created_at).total_seconds(),
+        "stages": [
+            {
+                "generation": stage.generation,
+                "stage": stage.name,
+                "planned_seconds": planned[stage.generation, stage.name].wall_seconds,
+                "taken_seconds": times.total_seconds,
+                "planned_work_seconds": planned[stage.generation, stage.name].work_seconds,
+                "taken_work_seconds": times.work_seconds,
+            }
+            for stage, times in taken
+        ],
+    }
+
+
+def rows(seeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows over all seeds: the errors of labeling and training, those of their work alone, and the plans' time."""
+    wall = [_error(seed, stage, "seconds") for seed in seeds for stage in STAGES]
+    work = [_error(seed, stage, "work_seconds") for seed in seeds for stage in STAGES]
+    plans = [seed["plan_seconds"] for seed in seeds]
+    unit = f"|planned - taken| / taken; of each seed {' and '.join(STAGES)}"
+    return [
+        row("plan.relative_error", wall, f"{unit}, wall time", "the demo's run after it", COMMAND),
+        row("plan.relative_error_of_work", work, f"{unit}, without overhead", "the demo's run after it", COMMAND),
+        row("plan.seconds", plans, "s that a plan takes", "the run: some 400 s", COMMAND),
+    ]
+
+
+def _error(seed: dict[str, Any], stage: str, seconds: str) -> float:
+    lines = [line for line in seed["stages"] if line["stage"] == stage]
+    planned, taken = (sum(line[f"{side}_{seconds}"] for line in lines) for side in ("planned", "taken"))
+    return float(abs(planned - taken) / taken)
+
+
+def _plan_and_run(client: Client, data: Path, seed: int) -> None:
+    config = {**demo_run_config(), "datasets": register_digits(client, data, seed), "seed": seed}
+    plan_id = client.create_plan({"run": config}).id
+    _finished(client, plan_id)
+    run = _finished(client, client.create_run(config).id)
+    found = comparison(client.get_plan(plan_id), run)
+    _path(seed).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    errors = ", ".join(f"{stage} {_error(found, stage, 'seconds'):.1%}" for stage in STAGES)
+    print(f"seed {seed}: {errors}; the plan took {found['plan_seconds']:.0f} s", flush=True)
+
+
+def _finished(client: Client, run_id: str) -> RunView:
+    while (run := client.get_run(run_id)).state in ("running", "cancelling"):
+        time.sleep(_POLL_SECONDS)
+    if run.state != "succeeded":
+        raise SystemExit(f"{run_id} has {run.state}: {run.state_reason}")
+    return run
+
+
+def _path(seed: int) -> Path:
+    return FOLDER / f"seed-{seed}.json"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Everything that is looked at before a run is started, or planned."""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.artifact_layout import ArtifactLayout
+from service.model_catalog import CatalogModel
+from service.reference_check import check_reference
+from service.run_checks import (
+    DatasetFacts,
+    check_datasets,
+    check_external_sets,
+    check_images_kept_apart,
+    check_models,
+    dataset_ids,
+)
+from service.run_config import RunConfig
+from service.store.database import Database
+from service.store.dataset_store import CLASSES
+from service.store.tables import DatasetRow
+
+
+def check_new_run(
+    database: Database, layout: ArtifactLayout, config: RunConfig, catalog: Mapping[str, CatalogModel]
+) -> dict[str, DatasetFacts]:
+    """The run's datasets by id, once nothing is found to be impossible. Raises InvalidRequest."""
+    with database.read() as session:
+        external = [each.dataset for each in config.evaluation.external]
+        found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
+        check_reference(session, config)
+    check_datasets(config.datasets, found)
+    check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
+    check_models(config, catalog, len(found[config.datasets.labeled].classes))
+    check_images_kept_apart(config.datasets, found, layout)
+    return found
+
+
+def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFacts]:
+    rows = session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(ids))))
+    return {
+        row.id: DatasetFacts(
+            id=row.id,
+            name=row.name,
+            role=row.role,
+            classes=CLASSES.validate_json(row.classes),
+            rows=row.rows,
+            hashed=row.hashed,
+        )
+        for row in rows
+    }

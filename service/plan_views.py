@@ -1,0 +1,77 @@
+"""Views of plans: what is on record, and the bill once everything is measured."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.plans.bill import Bill
+from service.plans.forecast import write_bill
+from service.plans.planned_run import DatasetSize, JobTimes
+from service.run_checks import dataset_ids
+from service.run_config import GenerationPlan, PlanSettings, RunConfig
+from service.states import RunKind
+from service.store.run_store import load_config, load_results
+from service.store.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
+from service.view_builders import as_time, stage_times, time_or_none
+from service.views import PlanSummary, PlanView
+from workers.specs.measure import Measurement
+from workers.specs.stages import MeasureResult
+
+
+def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
+    """The plan with its bill. `tick_seconds` is the pause of the reconciler. Raises NotFound."""
+    row = session.get(RunRow, plan_id)
+    if row is None or row.kind != RunKind.PLAN:
+        raise NotFound(RunKind.PLAN.value, plan_id)
+    config = load_config(session, plan_id)
+    statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
+    plan = GenerationPlan.model_validate_json(session.execute(statement).scalar_one())
+    settings = plan.bill or PlanSettings()
+    result = load_results(session, plan_id, "measure").get(0)
+    measurement = result.measurement if isinstance(result, MeasureResult) else None
+    return PlanView(
+        **plan_summary(row).model_dump(),
+        run=config,
+        settings=settings,
+        bill=None if measurement is None else _bill(session, plan_id, config, settings, measurement, tick_seconds),
+        measurement=measurement,
+    )
+
+
+def plan_summary(row: RunRow) -> PlanSummary:
+    return PlanSummary(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        state_reason=row.state_reason,
+        created_at=as_time(row.created_at),
+        finished_at=time_or_none(row.finished_at),
+    )
+
+
+def _bill(
+    session: Session,
+    plan_id: str,
+    config: RunConfig,
+    settings: PlanSettings,
+    measurement: Measurement,
+    tick_seconds: float,
+) -> Bill:
+    stage = session.get_one(StageRow, (plan_id, 0, "measure"))
+    attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == plan_id)).all()
+    times = stage_times(stage, attempts)
+    assert times is not None  # the stage has a result
+    # A plan may have waited for others; a stage that nothing stands in the way of waits for the reconciler to look.
+    job = JobTimes(tick_seconds, times.start_seconds, times.finish_seconds)
+    return write_bill(config, settings, _sizes(session, config), measurement, job)
+
+
+def _sizes(session: Session, config: RunConfig) -> dict[str, DatasetSize]:
+    parts = dataset_ids(config.datasets) | {
+        f"external.{external.name}": external.dataset for external in config.evaluation.external
+    }
+    return {part: _size(session.get_one(DatasetRow, dataset)) for part, dataset in parts.items()}
+
+
+def _size(row: DatasetRow) -> DatasetSize:
+    return DatasetSize(row.rows, row.shards)

@@ -1,0 +1,47 @@
+"""The cluster that a bill is written for, and how many of a stage's processes it has room for. Pure."""
+
+import math
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+from workers.specs.measure import ClusterSeen
+from workers.specs.stages import ActorPool, WorkerGroup
+
+
+class SpotDevices(Frozen):
+    """Devices that cost less and may be taken away."""
+
+    share: float = Field(gt=0, le=1, description="Of the devices.")
+    price_share: float = Field(default=0.35, ge=0, le=1, description="Of the price of the others.")
+    interruptions_per_device_hour: float = Field(
+        default=0.05, ge=0, le=60, description="How often a spot device is taken away."
+    )
+
+
+class ClusterShape(Frozen):
+    """A cluster of equal devices: GPUs with the CPUs beside them, or CPU cores."""
+
+    devices: int = Field(ge=1, le=1_000_000)
+    cpus_per_device: float = Field(default=1.0, gt=0, le=1024)
+    gpus_per_device: float = Field(default=0.0, ge=0, le=16)
+    price_per_device_hour: float | None = Field(default=None, ge=0, description="In any currency.")
+    spot: SpotDevices | None = None
+
+    def devices_of(self, cpus: float, gpus: float) -> float:
+        """How many devices one process that asks for so much keeps busy. infinite: GPUs that the devices have not."""
+        if gpus and not self.gpus_per_device:
+            return math.inf
+        return max(cpus / self.cpus_per_device, gpus / self.gpus_per_device if gpus else 0.0)
+
+    def room_for(self, cpus: float, gpus: float) -> int:
+        """How many processes that ask for so much the cluster holds at once."""
+        return int(self.devices / self.devices_of(cpus, gpus) + 1e-9)
+
+
+def shape_of(seen: ClusterSeen, workers: WorkerGroup, pool: ActorPool) -> ClusterShape:
+    """The measuring cluster as a shape: a device is a GPU where the run asks for GPUs, and a CPU core otherwise."""
+    if workers.gpus_per_worker or pool.gpus_per_actor:
+        gpus = max(1, int(seen.gpus))
+        return ClusterShape(devices=gpus, cpus_per_device=max(1.0, seen.cpus / gpus), gpus_per_device=1.0)
+    return ClusterShape(devices=max(1, int(seen.cpus)))

@@ -1,0 +1,86 @@
+"""The whole bill: every stage of every generation, twice where a cluster is given, and what it rests on. Pure."""
+
+from collections.abc import Mapping
+
+from service.plans.bill import Bill, Forecast, forecast_of
+from service.plans.cluster_shape import shape_of
+from service.plans.planned_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, JobTimes, PlannedRun
+from service.plans.stage_bills import SHARDS_KEPT, stage_bill
+from service.run_config import PlanSettings, RunConfig
+from service.stage_order import stages_of
+from workers.specs.measure import Measurement
+
+
+def write_bill(
+    config: RunConfig,
+    settings: PlanSettings,
+    sizes: Mapping[str, DatasetSize],
+    measured: Measurement,
+    job: JobTimes,
+) -> Bill:
+    """The bill of a run on datasets of those sizes, by the part that each plays."""
+    if settings.unlabeled_images is not None:
+        sizes = {**sizes, "unlabeled": sizes["unlabeled"].grown_to(settings.unlabeled_images)}
+    resources = config.resources
+    shape = settings.cluster or shape_of(measured.cluster, resources.train, resources.label)
+    run = PlannedRun(config, sizes, measured, job, shape)
+    whole = PlannedRun(config, sizes, measured, job, shape, whole=True) if settings.cluster else None
+    return Bill(
+        as_configured=_forecast(run),
+        whole_cluster=_forecast(whole) if whole else None,
+        assumptions=_assumptions(run, settings),
+    )
+
+
+def _forecast(run: PlannedRun) -> Forecast:
+    lines = [
+        stage_bill(run, generation, stage)
+        for generation, plan in enumerate(run.plans)
+        for stage in stages_of(generation, searched=plan.search is not None)
+    ]
+    return forecast_of(run.shape.devices, lines)
+
+
+def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
+    measured, shape = run.measured, run.shape
+    seen = measured.cluster
+    found = [
+        f"Measured on {seen.nodes} node(s) with {seen.cpus:g} CPUs and {seen.gpus:g} GPUs: {measured.pool.actors} "
+        f"actor(s) and {measured.group.workers} worker(s) at once, {settings.sample_seconds:g} s for each thing that "
+        "is timed. The devices of the bill are as fast.",
+        "Models were freshly initialised; weights do not change how long an image or a step takes.",
+        "Stages follow one another, no other run competes for the cluster, and nothing fails"
+        + (" but spot devices." if shape.spot else "."),
+        "Every process starts as fast as the measured ones; nodes that an autoscaler has to start first come on top.",
+        "Labeling and evaluation are linear in actors; a shard is not divided between two.",
+        "A batch is as large as the recipe says, however many workers share it. "
+        f"Each doubling of the {measured.group.workers} measured worker(s) leaves "
+        f"{100 * EFFICIENCY_OF_A_DOUBLING:.0f} % of the speed a worker.",
+        f"Images of datasets of more than {SHARDS_KEPT} shards are read each time they are used, others once a worker.",
+        "Device hours count the devices of a stage's actors or workers while the stage lasts, its start included.",
+    ]
+    if run.config.generations:
+        found.append(
+            "All pseudo-labeled images are selected, which sets the size of the selection, not the number of steps."
+        )
+    if settings.unlabeled_images is not None:
+        found.append(
+            f"The unlabeled images are {settings.unlabeled_images:,}, in shards of "
+            f"{run.sizes['unlabeled'].rows_a_shard:,.0f} as they are now; the sample was drawn from those that are "
+            "registered."
+        )
+    if any(plan.search for plan in run.plans):
+        found.append(
+            "A search takes all the steps that its early stopping grants; the students trained after it cost what "
+            "the run's own student does."
+        )
+    if run.config.gate is not None:
+        found.append("The gate lets every student teach.")
+    if shape.spot is not None:
+        found.append(
+            f"{100 * shape.spot.share:.0f} % of the devices are spot devices at {100 * shape.spot.price_share:.0f} % "
+            f"of the price; each is taken away {shape.spot.interruptions_per_device_hour:g} times an hour, which costs "
+            "an actor half a shard and its start, and a worker group half the way from its last checkpoint and its "
+            "start."
+        )
+    return found

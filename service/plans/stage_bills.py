@@ -1,0 +1,304 @@
+"""What one stage takes: the measured seconds of one image, one step, one start, times how many there are. Pure."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.plans.bill import StageBill
+from service.plans.planned_run import DatasetSize, PlannedRun
+from workers.specs.measure import CleanMeasurement, PhaseMeasurement
+from workers.specs.robustness import RobustnessSettings
+from workers.specs.search import SearchSettings, look_every_steps, trial_steps
+from workers.specs.stages import StageName
+
+SHARDS_KEPT = 20
+"""A worker keeps so many shards in memory: smaller datasets are read once (workers/training/sources.py)."""
+CHECKPOINTS_KEPT = 2
+CALIBRATION_SAMPLE = 10_000
+"""Validation images at most that a teacher's temperature is fitted on."""
+ROWS_WORTH_A_PROCESS = 2_000_000
+"""Selection uses another core for each so many (workers/selection/ranges.py)."""
+SELECTION_BYTES_READ_A_ROW = 3 * 8
+"""Label and doubt, in each of its passes."""
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """What a stage needs, before it is put into a line of the bill."""
+
+    images: int
+    processes: int
+    devices: float
+    work_seconds: float
+    overhead_seconds: float
+    bytes_read: float
+    bytes_written: float
+    bytes_kept: float
+    speed_seconds: float | None
+    """Of one image on one device."""
+
+
+def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
+    """One line of the bill."""
+    demand = _STAGES[stage](run, generation)
+    wall_seconds = demand.work_seconds + demand.overhead_seconds
+    device_hours = demand.devices * wall_seconds / 3600
+    return StageBill(
+        generation=generation,
+        stage=stage,
+        images=demand.images,
+        processes=demand.processes,
+        devices=demand.devices,
+        images_per_second_per_device=1 / demand.speed_seconds if demand.speed_seconds else None,
+        work_seconds=demand.work_seconds,
+        overhead_seconds=demand.overhead_seconds,
+        wall_seconds=wall_seconds,
+        device_hours=device_hours,
+        bytes_read=round(demand.bytes_read),
+        bytes_written=round(demand.bytes_written),
+        bytes_kept=round(demand.bytes_kept),
+        cost=run.cost(device_hours),
+    )
+
+
+def _label(run: PlannedRun, generation: int) -> _Demand:
+    size, teacher = run.sizes["unlabeled"], run.student(generation - 1)
+    data = run.measured.datasets["unlabeled"]
+    actors = run.actors(size.shards)
+    an_image = data.read_seconds_an_image + teacher.clean.predict_seconds + teacher.clean.write_seconds
+    # Shards are whole: the last ones leave some actors without work.
+    a_shard = size.rows_a_shard * an_image
+    work_seconds = math.ceil(size.shards / actors) * a_shard
+    written = size.rows * teacher.clean.label_bytes
+    calibration_seconds, calibration_bytes = _calibration(run, generation, teacher.clean)
+    overhead_seconds = _pool_overhead(run, teacher.clean) + calibration_seconds
+    return _Demand(
+        images=size.rows,
+        processes=actors,
+        devices=actors * run.devices_an_actor,
+        # An actor that is lost loses half a shard, and another one has to start.
+        work_seconds=run.interrupted(
+            work_seconds, run.devices_an_actor, a_shard / 2 + _actor_start(run, teacher.clean)
+        ),
+        overhead_seconds=overhead_seconds,
+        bytes_read=size.rows * data.bytes_an_image + actors * teacher.training.model_bytes + calibration_bytes,
+        bytes_written=written,
+        bytes_kept=written,
+        speed_seconds=an_image * run.devices_an_actor,
+    )
+
+
+def _calibration(run: PlannedRun, generation: int, clean: CleanMeasurement) -> tuple[float, float]:
+    """Seconds and bytes of the pass over validation images that comes before labeling, where one is asked for."""
+    if run.plans[generation].recipe.temperature != "fit":
+        return 0.0, 0.0
+    size, data = run.sizes["validation"], run.measured.datasets["validation"]
+    images = min(size.rows, CALIBRATION_SAMPLE)
+    seconds = size.rows * data.read_seconds_an_image + images * clean.predict_seconds
+    pool = _actor_start(run, clean) + run.measured.pool.finish_seconds
+    return seconds / run.actors(size.shards) + pool, size.rows * data.bytes_an_image
+
+
+def _select(run: PlannedRun, generation: int) -> _Demand:
+    measured, size = run.measured.select, run.sizes["unlabeled"]
+    assert measured is not None  # measured wherever there is an unlabeled dataset
+    processes = max(1, min(measured.cores, size.rows // ROWS_WORTH_A_PROCESS))
+    seconds = size.rows / 1e6 * measured.seconds_a_million_rows + size.shards * measured.seconds_a_shard
+    written = size.rows * measured.bytes_a_row
+    return _Demand(
+        images=size.rows,
+        processes=processes,
+        devices=0.0,
+        work_seconds=seconds / processes,
+        overhead_seconds=_job_overhead(run, joins_cluster=False),
+        bytes_read=size.rows * SELECTION_BYTES_READ_A_ROW,
+        bytes_written=written,
+        bytes_kept=written,
+        speed_seconds=None,
+    )
+
+
+def _search(run: PlannedRun, generation: int) -> _Demand:
+    plan, training = run.plans[generation], run.student(generation).training
+    assert plan.search is not None
+    settings, group, phase = plan.search, run.config.resources.train, training.phases[0]
+    steps = trial_steps(plan.recipe, settings)
+    all_steps = steps_of_search(settings, steps)
+    devices_a_trial = settings.workers_per_trial * run.devices_a_worker
+    fits = max(1, int(run.shape.devices / devices_a_trial + 1e-9))
+    at_once = min(fits, settings.trials, fits if run.whole else settings.max_parallel or fits)
+    slowdown = run.slowdown(settings.workers_per_trial)
+    looks = all_steps / look_every_steps(steps, settings)
+    look_seconds = phase.corrupted_validation_seconds_an_image or phase.validation_seconds_an_image
+    validation = run.sizes["validation"]
+    trials_seconds = slowdown * (all_steps * phase.step_seconds + looks * validation.rows * look_seconds)
+    # Trials of one worker use its process again; others start a group each.
+    starts = settings.trials if settings.workers_per_trial > 1 else at_once
+    start_seconds = run.measured.group.setup_seconds
+    lost_seconds = trials_seconds / settings.trials / 2 + start_seconds
+    return _Demand(
+        images=all_steps * phase.images_a_step,
+        processes=at_once * settings.workers_per_trial,
+        devices=at_once * devices_a_trial,
+        work_seconds=run.interrupted(
+            (trials_seconds + (starts - at_once) * start_seconds) / at_once, devices_a_trial, lost_seconds
+        ),
+        overhead_seconds=_job_overhead(run) + start_seconds,
+        bytes_read=_bytes_of_batches(run, generation, all_steps, at_once * group.num_workers)
+        + looks * validation.rows * run.measured.datasets["validation"].bytes_an_image,
+        bytes_written=settings.trials * training.model_bytes,
+        bytes_kept=0.0,
+        speed_seconds=slowdown * phase.step_seconds / phase.images_a_step * devices_a_trial,
+    )
+
+
+def steps_of_search(settings: SearchSettings, steps: int) -> int:
+    """Optimiser steps of all trials at most, where a full trial takes `steps` (workers/search/early_stopping.py)."""
+    stopping, trials = settings.early_stopping, settings.trials
+    if stopping is None:
+        return trials * steps
+    always = steps + trials * look_every_steps(steps, settings) + min(2, trials) * steps
+    return min(trials * steps, max(round(stopping.max_steps_share * trials * steps), always))
+
+
+def _train(run: PlannedRun, generation: int) -> _Demand:
+    recipe, training = run.plans[generation].recipe, run.student(generation).training
+    workers = run.workers(recipe.batch_size)
+    devices, slowdown = workers * run.devices_a_worker, run.slowdown(workers)
+    ends = [recipe.steps, recipe.total_steps][: len(training.phases)]
+    starts = [0, recipe.steps]
+    validations = [_looks(start, end, recipe.validate_every_steps) for start, end in zip(starts, ends, strict=False)]
+    work_seconds = sum(
+        _phase_seconds(run, phase, end - start, looks, slowdown)
+        for phase, start, end, looks in zip(training.phases, starts, ends, validations, strict=False)
+    )
+    checkpoints = (recipe.total_steps - 1) // recipe.checkpoint_every_steps
+    work_seconds += checkpoints * training.checkpoint_seconds + training.model_write_seconds
+    if not run.config.resources.train.loader_processes:
+        work_seconds += _reading_seconds(run, generation, workers)
+    first = training.phases[0]
+    # A worker that is lost stops all of them, and throws them back to the last checkpoint.
+    lost_steps = min(recipe.checkpoint_every_steps, recipe.total_steps)
+    lost_seconds = lost_steps * slowdown * first.step_seconds / 2 + run.measured.group.setup_seconds
+    validation = run.sizes["validation"].rows * run.measured.datasets["validation"].bytes_an_image
+    return _Demand(
+        images=sum(
+            phase.images_a_step * (end - start)
+            for phase, start, end in zip(training.phases, starts, ends, strict=False)
+        ),
+        processes=workers,
+        devices=devices,
+        work_seconds=run.interrupted(work_seconds, devices, lost_seconds),
+        overhead_seconds=_job_overhead(run) + run.measured.group.setup_seconds + run.measured.group.finish_seconds,
+        bytes_read=_bytes_of_batches(run, generation, recipe.steps, workers) + sum(validations) * workers * validation,
+        bytes_written=training.model_bytes + checkpoints * training.checkpoint_bytes,
+        bytes_kept=training.model_bytes + min(CHECKPOINTS_KEPT, checkpoints) * training.checkpoint_bytes,
+        speed_seconds=slowdown * first.step_seconds / first.images_a_step * devices,
+    )
+
+
+def _phase_seconds(run: PlannedRun, phase: PhaseMeasurement, steps: int, looks: int, slowdown: float) -> float:
+    validation = run.sizes["validation"].rows * phase.validation_seconds_an_image
+    first = max(0.0, phase.first_step_seconds - phase.step_seconds)
+    return first + slowdown * (steps * phase.step_seconds + looks * validation)
+
+
+def _looks(start: int, end: int, every: int) -> int:
+    """How often steps `start` + 1 to `end` end in a validation: at each multiple, and at the end."""
+    return end // every - start // every + (end % every != 0)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One dataset that a training reads: its size, its name, and how many of its images the steps use."""
+
+    part: str
+    size: DatasetSize
+    images_used: int
+
+    def rows_read(self, workers: int) -> float:
+        """By one worker."""
+        return self.size.rows if self.size.shards <= SHARDS_KEPT else self.images_used / workers
+
+
+def _sources(run: PlannedRun, generation: int, steps: int) -> list[_Source]:
+    recipe = run.plans[generation].recipe
+    labeled = _Source("labeled", run.sizes["labeled"], steps * recipe.batch_size)
+    if generation == 0:
+        return [labeled]
+    return [labeled, _Source("unlabeled", run.sizes["unlabeled"], steps * recipe.unlabeled_batch_size)]
+
+
+def _bytes_of_batches(run: PlannedRun, generation: int, steps: int, workers: int) -> float:
+    return sum(
+        workers * source.rows_read(workers) * run.measured.datasets[source.part].bytes_an_image
+        for source in _sources(run, generation, steps)
+    )
+
+
+def _reading_seconds(run: PlannedRun, generation: int, workers: int) -> float:
+    """That a worker waits for shards, where no loader process reads ahead."""
+    return sum(
+        source.rows_read(workers) * run.measured.datasets[source.part].read_seconds_an_image
+        for source in _sources(run, generation, run.plans[generation].recipe.total_steps)
+    )
+
+
+def _evaluate(run: PlannedRun, generation: int) -> _Demand:
+    student = run.student(generation)
+    parts = ["test", *(f"external.{external.name}" for external in run.config.evaluation.external)]
+    images = sum(run.sizes[part].rows for part in parts)
+    actors = run.actors(sum(run.sizes[part].shards for part in parts))
+    seconds = sum(
+        run.sizes[part].rows * (run.measured.datasets[part].read_seconds_an_image + student.clean.predict_seconds)
+        for part in parts
+    )
+    seconds += _robustness_seconds(run.config.evaluation.robustness, student.clean, run.sizes["test"].rows)
+    read = sum(run.sizes[part].rows * run.measured.datasets[part].bytes_an_image for part in parts)
+    return _Demand(
+        images=images,
+        processes=actors,
+        devices=actors * run.devices_an_actor,
+        work_seconds=run.interrupted(seconds / actors, run.devices_an_actor, _actor_start(run, student.clean)),
+        overhead_seconds=_pool_overhead(run, student.clean),
+        bytes_read=read + actors * student.training.model_bytes,
+        bytes_written=0.0,
+        bytes_kept=0.0,
+        speed_seconds=seconds / images * run.devices_an_actor,
+    )
+
+
+def _robustness_seconds(settings: RobustnessSettings | None, clean: CleanMeasurement, rows: int) -> float:
+    if settings is None:
+        return 0.0
+    tables = (
+        (settings.corruptions, clean.corruption_seconds),
+        (settings.stability, clean.stability_seconds),
+        (settings.adversarial, clean.adversarial_seconds),
+    )
+    return sum(
+        min(asked.sample, rows) * seconds for asked, seconds in tables if asked is not None and seconds is not None
+    )
+
+
+def _job_overhead(run: PlannedRun, joins_cluster: bool = True) -> float:
+    job, measured = run.job, run.measured
+    joining = measured.connect_seconds if joins_cluster else 0.0
+    return job.waiting_seconds + job.start_seconds + measured.driver_seconds + joining + job.finish_seconds
+
+
+def _actor_start(run: PlannedRun, clean: CleanMeasurement) -> float:
+    return run.measured.pool.setup_seconds + clean.load_seconds
+
+
+def _pool_overhead(run: PlannedRun, clean: CleanMeasurement) -> float:
+    return _job_overhead(run) + _actor_start(run, clean) + run.measured.pool.finish_seconds
+
+
+_STAGES: dict[StageName, Callable[[PlannedRun, int], _Demand]] = {
+    "label": _label,
+    "select": _select,
+    "search": _search,
+    "train": _train,
+    "evaluate": _evaluate,
+}

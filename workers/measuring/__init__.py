@@ -1,0 +1,1 @@
+"""The measure stage: what a run's stages take on this cluster, on a few of its images."""

@@ -1,0 +1,215 @@
+"""Runs the measure stage: a sample of each dataset, then selection, the pool of actors and the worker group on it."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from workers.artifact_io import exists, join_uri, open_filesystem, read_bytes, write_bytes
+from workers.cluster import join_cluster
+from workers.measuring.sample import Sample, draw_sample, first_images
+from workers.measuring.sampled_run import SampledRun
+from workers.measuring.select_probe import make_labels, measure_select
+from workers.resource_watch import watch_for_resources
+from workers.specs.measure import (
+    CleanMeasurement,
+    ClusterSeen,
+    GroupMeasurement,
+    Measurement,
+    PoolMeasurement,
+    StudentMeasurement,
+    TrainingMeasurement,
+    TrainingsMeasured,
+)
+from workers.specs.stages import ActorPool, MeasureResult, MeasureSpec
+from workers.stage_reporter import StageReporter
+
+_TRAINING_IMAGES = 4096
+_EVALUATION_IMAGES = 1000
+_FEW_IMAGES = 64
+_TRAININGS_FILE = "trainings.json"
+
+
+def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
+    """Measures what the bill of a run is made of; leaves nothing but its result.
+
+    Raises StageError(BAD_DATA) where images cannot be read, StageError(USER_ERROR) where a model cannot be built.
+    """
+    began_at = time.time()
+    join_cluster()
+    joined_at = time.time()
+    watch_for_resources(spec, reporter)
+    looks = _distinct_looks(spec)
+    reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
+    reporter.begin_work()
+    folder_uri = join_uri(spec.folder_uri, "sample")
+    _delete_folder(folder_uri)  # of an earlier attempt
+    try:
+        cluster = _look_at_cluster()
+        samples = _draw_samples(spec, folder_uri)
+        run = _sampled_run(spec, samples, folder_uri)
+        reporter.update(1)
+        select = measure_select(spec, join_uri(folder_uri, "made")) if "unlabeled" in samples else None
+        reporter.update(2)
+        pool, clean = _measure_pool(run, cluster, looks, reporter)
+        group, trainings = _measure_group(run, cluster, reporter)
+    finally:
+        _delete_folder(folder_uri)
+    reporter.end_work()
+    measurement = Measurement(
+        cluster=cluster,
+        driver_seconds=began_at - reporter.timing().entered_at,
+        connect_seconds=joined_at - began_at,
+        datasets={part: sample.seen for part, sample in samples.items()},
+        pool=pool,
+        group=group,
+        select=select,
+        students=tuple(
+            StudentMeasurement(training=training, clean=clean[look])
+            for training, look in zip(trainings, looks, strict=True)
+        ),
+    )
+    return MeasureResult(attempt=spec.attempt, timing=reporter.timing(), measurement=measurement)
+
+
+def _look_at_cluster() -> ClusterSeen:
+    import ray
+
+    total = ray.cluster_resources()
+    nodes = sum(1 for node in ray.nodes() if node["Alive"])
+    return ClusterSeen(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=nodes)
+
+
+def _draw_samples(spec: MeasureSpec, folder_uri: str) -> dict[str, Sample]:
+    """By the part that the dataset plays."""
+    wanted = {
+        "labeled": (spec.labeled_manifest_uri, _TRAINING_IMAGES),
+        "unlabeled": (spec.unlabeled_manifest_uri, _TRAINING_IMAGES),
+        "validation": (spec.validation_manifest_uri, _EVALUATION_IMAGES),
+        "test": (spec.test_manifest_uri, _EVALUATION_IMAGES),
+        **{f"external.{name}": (uri, _EVALUATION_IMAGES) for name, uri in spec.external_manifest_uris.items()},
+    }
+    return {
+        part: draw_sample(uri, join_uri(folder_uri, "data", part), images)
+        for part, (uri, images) in wanted.items()
+        if uri is not None
+    }
+
+
+def _sampled_run(spec: MeasureSpec, samples: dict[str, Sample], folder_uri: str) -> SampledRun:
+    few = first_images(samples["validation"], _FEW_IMAGES, join_uri(folder_uri, "data", "few"))
+    unlabeled = samples.get("unlabeled")
+    return SampledRun(
+        spec=spec,
+        folder_uri=folder_uri,
+        labeled_uri=samples["labeled"].manifest_uri,
+        validation_uri=samples["validation"].manifest_uri,
+        validation_images=samples["validation"].manifest.rows,
+        few_validation_uri=few.manifest_uri,
+        few_validation_images=few.manifest.rows,
+        test_uri=samples["test"].manifest_uri,
+        to_label_uri=(unlabeled or samples["test"]).manifest_uri,
+        pseudo_labels=(
+            make_labels(spec, unlabeled.manifest_uri, unlabeled.manifest, join_uri(folder_uri, "pseudo"))
+            if unlabeled
+            else None
+        ),
+    )
+
+
+def _distinct_looks(spec: MeasureSpec) -> list[int]:
+    """For each student the first one that answers alike: its model, on pictures that are made ready as its own."""
+    keys = [
+        (each.model, each.recipe.test_image_size, each.recipe.crop, each.recipe.mean, each.recipe.std)
+        for each in spec.students
+    ]
+    return [keys.index(key) for key in keys]
+
+
+def _measure_pool(
+    run: SampledRun, cluster: ClusterSeen, looks: Sequence[int], reporter: StageReporter
+) -> tuple[PoolMeasurement, dict[int, CleanMeasurement]]:
+    """Each distinct model in as many actors at once as the run asks for and the cluster has room for."""
+    from workers.models.shard_pool import map_shards
+
+    pool, distinct = run.spec.pool, sorted(set(looks))
+    fit = how_many_fit(cluster, pool.cpus_per_actor, pool.gpus_per_actor)
+    actors = min(fit, pool.max_actors or fit)
+    items = [student for student in distinct for _ in range(actors)]
+    found: dict[int, list[CleanMeasurement]] = {student: [] for student in distinct}
+    called_at = time.time()
+    first_at, last_at = float("inf"), 0.0
+    all_at_once = ActorPool(
+        min_actors=actors,
+        max_actors=actors,
+        cpus_per_actor=pool.cpus_per_actor,
+        gpus_per_actor=pool.gpus_per_actor,
+    )
+    for done in map_shards(partial(_make_probe, run, tuple(items)), range(len(items)), all_at_once):
+        found[items[done.shard_index]].append(CleanMeasurement.model_validate_json(done.payload))
+        first_at, last_at = min(first_at, done.started_at), max(last_at, done.ended_at)
+        reporter.update(2 + sum(len(each) == actors for each in found.values()))
+    measured = PoolMeasurement(
+        actors=actors, setup_seconds=first_at - called_at, finish_seconds=max(0.0, time.time() - last_at)
+    )
+    return measured, {student: _mean(each) for student, each in found.items()}
+
+
+def _make_probe(run: SampledRun, items: tuple[int, ...]) -> Callable[[int], bytes]:
+    from workers.measuring.clean_probe import CleanProbe  # torch, in the actors only
+
+    probe = CleanProbe(run)
+    return lambda index: probe(items[index])
+
+
+def _measure_group(
+    run: SampledRun, cluster: ClusterSeen, reporter: StageReporter
+) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
+    """All trainings in one worker group, of the run's size where the cluster has room for it."""
+    from workers.training.stage import fit_in_actor
+
+    asked = run.spec.workers
+    workers = min(asked.num_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus_per_worker))
+    group = run.train_spec(0, join_uri(run.folder_uri, "group"))
+    group = group.model_copy(update={"workers": asked.model_copy(update={"num_workers": workers, "max_failures": 0})})
+    called_at = time.time()
+    fit_in_actor(group, partial(_measure_on_worker, run), called_at)
+    ended_at = time.time()
+    found = TrainingsMeasured.model_validate_json(read_bytes(join_uri(run.folder_uri, _TRAININGS_FILE)))
+    reporter.update(2 + len(run.spec.students) + len(set(_distinct_looks(run.spec))))
+    measured = GroupMeasurement(
+        workers=found.workers,
+        setup_seconds=found.work_started_at - called_at,
+        finish_seconds=max(0.0, ended_at - found.work_ended_at),
+    )
+    return measured, found.trainings
+
+
+def _measure_on_worker(run: SampledRun, config: dict[str, Any]) -> None:
+    from workers.measuring.training_probe import measure_trainings
+    from workers.training.session import WorkerSession
+
+    session = WorkerSession()
+    measured = measure_trainings(run, session)
+    if session.rank == 0:
+        write_bytes(join_uri(run.folder_uri, _TRAININGS_FILE), measured.model_dump_json().encode())
+
+
+def how_many_fit(cluster: ClusterSeen, cpus: float, gpus: float) -> int:
+    """Actors or workers that the cluster has room for; one where it has none yet, as an autoscaler may make some."""
+    room = [cluster.cpus / cpus] + ([cluster.gpus / gpus] if gpus else [])
+    return max(1, int(min(room)))
+
+
+def _mean(measured: Sequence[CleanMeasurement]) -> CleanMeasurement:
+    """Over actors that worked at the same time."""
+    values = [each.model_dump() for each in measured]
+    means = {name: None if first is None else fmean(each[name] for each in values) for name, first in values[0].items()}
+    return CleanMeasurement(**{**means, "images": sum(each["images"] for each in values)})
+
+
+def _delete_folder(uri: str) -> None:
+    if exists(uri):
+        filesystem, path = open_filesystem(uri)
+        filesystem.delete_dir(path)

@@ -1,0 +1,138 @@
+"""The optimiser steps of one phase on one DDP worker: the student, its batches, and one step after the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from workers.data.lanes import Layout
+from workers.models.normalize import normalized
+from workers.specs.recipe import Recipe
+from workers.specs.stages import TrainSpec
+from workers.training.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
+from workers.training.learner import Learner
+from workers.training.loss import noisy_student_loss
+from workers.training.noise import TrainingTransform
+from workers.training.phases import Phase
+from workers.training.pictures import PictureReader
+from workers.training.schedule import learning_rate_factor
+from workers.training.session import Session
+from workers.training.sources import LabeledSource, pseudo_labeled_source, shards_kept
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this worker stands, and how numbers are held there."""
+
+    session: Session
+    bf16: bool
+
+    @property
+    def rank(self) -> int:
+        return self.session.rank
+
+    @property
+    def world_size(self) -> int:
+        return self.session.world_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.session.device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+def place_of(spec: TrainSpec, session: Session) -> Place:
+    """This worker's place, once its process is set up as the spec asks: threads, and what GPUs may do."""
+    if session.device.type == "cpu":
+        torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
+    else:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    precision = spec.recipe.precision
+    return Place(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
+
+
+def layout_of(spec: TrainSpec, place: Place, state: Mapping[str, Any] | None = None) -> Layout:
+    """That of the workers which began the training: others go on with the same order of samples."""
+    if state is None:
+        return Layout(place.world_size, max(1, spec.workers.loader_processes))
+    return Layout(*state["layout"])
+
+
+class PhaseSteps:
+    """The student of a phase and its stream of batches, from the phase's first step or from a checkpoint's `state`.
+
+    `weights` are those it begins with, where an earlier phase has left some.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        place: Place,
+        layout: Layout,
+        state: Mapping[str, Any] | None = None,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        spec = phase.spec
+        self._phase = phase
+        self._place = place
+        self.learner = Learner(phase, place.session, weights)
+        self.first_step = phase.first_step
+        if state is not None:
+            self.learner.resume(state)
+            self.first_step = int(state["step"])
+        torch.manual_seed(spec.seed * 1_000_003 + self.first_step * 1_009 + place.rank)
+        stream = _batch_stream(spec, place, layout, self.first_step - phase.first_step)
+        self._batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
+        self.learner.train_mode()  # for good: what is validated is the average, a model of its own
+
+    def take(self, step: int) -> tuple[torch.Tensor, int]:
+        """Takes one step, `step` counted over all phases: its loss, and the images passed over as broken."""
+        learner, recipe, step_of_phase = self.learner, self._phase.recipe, step - self._phase.first_step
+        batch = next(self._batches)
+        _set_learning_rate(learner.optimizer, recipe, step_of_phase)
+        loss = _step(learner, batch, recipe, self._place)
+        learner.ema.update(step_of_phase)
+        return loss, batch.broken
+
+
+def _batch_stream(spec: TrainSpec, place: Place, layout: Layout, first_step: int) -> BatchStream:
+    recipe, classes = spec.recipe, len(spec.classes)
+
+    def kept(images_a_step: int) -> int:
+        processes = max(1, spec.workers.loader_processes)
+        return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
+
+    labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))
+    parts = [StreamPart(labeled, recipe.batch_size)]
+    if spec.pseudo_labels is not None and recipe.unlabeled_batch_size > 0:
+        pseudo = pseudo_labeled_source(spec.pseudo_labels, classes, recipe, kept(recipe.unlabeled_batch_size))
+        parts.append(StreamPart(pseudo, recipe.unlabeled_batch_size))
+    make_picture = PictureReader(TrainingTransform(recipe))
+    return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
+
+
+def _step(learner: Learner, batch: Batch, recipe: Recipe, place: Place) -> torch.Tensor:
+    images = batch.images.to(place.device, non_blocking=True)
+    targets = batch.targets.to(place.device, non_blocking=True)
+    with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):
+        logits = learner.student(normalized(images, learner.card.mean, learner.card.std))
+        loss = noisy_student_loss(logits, targets)
+    learner.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.optimizer.clip_gradient_norm is not None:
+        nn.utils.clip_grad_norm_(learner.student.parameters(), recipe.optimizer.clip_gradient_norm)
+    learner.optimizer.step()
+    return loss.detach()
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+    rate = recipe.optimizer.learning_rate * learning_rate_factor(step, recipe.steps, recipe.schedule)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
