@@ -15,6 +15,8 @@ def overdue(
         if now - submitted_at < patience:
             return None
         return FailureReason.UNSCHEDULABLE, f"its Ray job could not be started within {patience:g} s"
+    if not observed.files_seen:
+        return None
     progress = observed.progress
     waiting = progress.waiting if progress is not None else None
     if waiting is not None and waiting.exceeds_cluster and now - waiting.since >= patience:

@@ -104,7 +104,7 @@ class RayJobs:
                     raise RayUnavailable(f"Ray's jobs API answered {response.status_code} when asked for a log")
                 return end_of_log(response.iter_bytes(), max_bytes)
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._silence(error) from error
         except ValueError as error:
             raise RayUnavailable(f"Ray's answer is not the log of {submission_id}: {error}") from error
 
@@ -122,9 +122,9 @@ class RayJobs:
         try:
             return self._client.request(method, path, json=json)
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._silence(error) from error
 
-    def _unreachable(self, error: httpx.HTTPError) -> RayDoesNotAnswer:
+    def _silence(self, error: httpx.HTTPError) -> RayDoesNotAnswer:
         return RayDoesNotAnswer(
             f"Ray's jobs API at {self._client.base_url} does not answer: {type(error).__name__}: {error}"
         )

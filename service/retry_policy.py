@@ -31,6 +31,7 @@ class RetrySettings(Frozen):
     )
     stage_error: int | None = Field(default=2, ge=0, description="Any other exception in the stage.")
     hung: int | None = Field(default=2, ge=0, description="No progress for stall_timeout_seconds.")
+    artifact_store: int | None = Field(default=None, ge=0, description="A full disk, a read-only file system.")
     job_failed: int | None = Field(default=None, ge=0, description="The Ray job ended without a word.")
     job_lost: int | None = Field(default=None, ge=0, description="Ray no longer knows the job: its head died.")
     artifact_store: int | None = Field(default=None, ge=0, description="The store was full, or could not be written.")

@@ -7,7 +7,7 @@ from service.retry_policy import RetrySettings
 from service.run_config import RunConfig
 from service.stage_timeouts import StageTimeouts
 
-_RUNS_REMEMBERED = 4096
+_RUNS_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True)

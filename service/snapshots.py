@@ -95,6 +95,8 @@ class Observed:
     failure: StageFailure | None = None
     progress: Progress | None = None
     """Of a running job: None before the stage has said anything."""
+    files_seen: bool = True
+    """Whether there was a look at its files: without one, nothing they lack says anything."""
 
 
 NOTHING_OBSERVED = Observed()

@@ -11,7 +11,7 @@ def devices_of(stage: StageName, resources: Resources, plan: GenerationPlan) -> 
     is the cluster's affair. A search or an ablation counts as its `max_parallel` trainings at once, or as one.
     """
     match stage:
-        case "train":
+        case "train" | "measure":
             return resources.train.num_workers * _of_worker(resources.train)
         case "label" | "evaluate":
             return (resources.label.max_actors or resources.label.min_actors) * _of_actor(resources.label)

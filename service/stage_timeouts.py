@@ -19,7 +19,7 @@ class StallTimeouts(Frozen):
     search: float = Field(default=4 * _HALF_AN_HOUR, gt=0, description="Progress is a look at the validation set.")
     evaluate: float = Field(default=_HALF_AN_HOUR, gt=0, description="Progress is a piece of the work.")
     ablate: float = Field(default=12 * _HALF_AN_HOUR, gt=0, description="Progress is a whole training.")
-    measure: float = Field(default=_HALF_AN_HOUR, gt=0, description="Progress is something that was timed.")
+    measure: float = Field(default=_HALF_AN_HOUR, gt=0, description="Progress is a part of the sample.")
 
     def of(self, stage: StageName) -> float:
         """The stage's own."""

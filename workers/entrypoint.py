@@ -46,16 +46,15 @@ _NODE_DIED = "The actor died because its node has died"
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage: 0 if it wrote a result, 1 if it said why not, 2 if there was nothing for it to do.
+    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused, 2 if there was nothing for it to do.
 
-    That is so where a later attempt owns the folder, and where this attempt has ended before: a submit that reaches
-    Ray late, when the job has come and gone, starts it once more.
+    That is so where a later attempt owns the folder, and where this attempt is over: a submit that reaches Ray late,
+    when the job has come and gone, starts it once more, and Ray cannot stop a job that has not begun.
     """
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
-        # Whatever kept the job waiting, its attempt may be over, or its run paused, before it begins.
         reporter.check_still_ours()
         if _has_ended_before(spec):
             logger.warning("stopping: attempt %d has ended before", spec.attempt)

@@ -68,7 +68,6 @@ class StageReporter:
         self._done = 0
         self._waiting: Waiting | None = None
         self._total = 0
-        self._done = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
@@ -114,10 +113,11 @@ class StageReporter:
             raise Paused(f"paused at {self._done} of {self._total} {self._unit}")
 
     def still_alive(self) -> None:
-        """Says so where there is nothing to count: rewrites progress.json; raises Superseded as `update` does."""
+        """What work without a counter calls now and then, as it advances; raises Superseded as `update` does."""
+        self._advanced_at = self._clock()
         if self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
-            self._write(self._done)
+            self._write()
 
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
@@ -128,7 +128,7 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where a later attempt than this one has a spec, or where this one is over.
+        """Raises Superseded where a later attempt than this one has a spec, or this one is over.
 
         Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
         """

@@ -25,10 +25,11 @@ def main() -> None:
     upgrade(settings.database_url)
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = RayJobs(
-        settings.ray_jobs_url, token.get_secret_value() if token else None, settings.outside_timeout_seconds
-    )
-    closer = JobCloser(database, settings, ray_jobs, time.time)
+    token_text = token.get_secret_value() if token else None
+    ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds)
+    # It holds nobody up, and so has time for long logs.
+    patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text)
+    closer = JobCloser(database, settings, patient_ray_jobs, time.time)
     # A daemon: what it leaves half done it does again, and Ray may keep it waiting.
     closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer", daemon=True)
     closing.start()
@@ -38,6 +39,7 @@ def main() -> None:
         stop.set()
         closing.join(timeout=5)
         ray_jobs.close()
+        patient_ray_jobs.close()
         database.close()
     logging.shutdown()
     # A thread that hangs in a dead file system would be waited for by any other way out.

@@ -39,15 +39,19 @@ class JobCloser:
         self._clock = clock
         self._look_again_at: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
+        self._fault = ""
 
     def run_until(self, stop: threading.Event) -> None:
         """Rounds until `stop` is set."""
         while not stop.is_set():
             try:
                 self.close_jobs()
-            except Exception:
-                # The database may be away for a while.
-                logger.exception("closing jobs failed; trying again")
+                self._fault = ""
+            except Exception as error:
+                # The database may be away for a while: one line, not one a second.
+                if str(error) != self._fault:
+                    logger.warning("closing jobs failed, and is tried again: %s", error)
+                self._fault = str(error)
             stop.wait(_PAUSE_SECONDS)
 
     def close_jobs(self) -> None:

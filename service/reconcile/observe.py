@@ -45,7 +45,7 @@ class Observer:
         outcomes = self._files.outcomes(running, ended)
         looks = {run.run_id: Look(NOTHING_OBSERVED) for run in runs}
         for attempt in attempts:
-            looks[attempt.run_id] = _look(jobs[attempt.job_id], outcomes.get(attempt.job_id, Outcome()))
+            looks[attempt.run_id] = _look(jobs[attempt.job_id], outcomes.get(attempt.job_id))
         return looks
 
     def forget_all_but(self, runs: Sequence[RunSnapshot]) -> None:
@@ -97,15 +97,16 @@ def _is_submitting(attempt: OpenAttempt) -> bool:
     return attempt.stage.open_attempt is not None and attempt.stage.open_attempt.state is AttemptState.SUBMITTING
 
 
-def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable) -> Look:
+def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable | None) -> Look:
     if isinstance(outcome, ArtifactStoreUnavailable):
         hindrance = (WaitReason.ARTIFACT_STORE, str(outcome))
         # A job that is over may have left a result that cannot be read yet: nothing may be concluded from its end.
-        return Look(NOTHING_OBSERVED if job.status in _OVER else _observed(job, Outcome()), hindrance)
+        return Look(NOTHING_OBSERVED if job.status in _OVER else _observed(job, None), hindrance)
     silent = job.status is JobStatus.UNAVAILABLE and job.message
     return Look(_observed(job, outcome), (WaitReason.RAY, job.message) if silent else None)
 
 
-def _observed(job: JobInfo, outcome: Outcome) -> Observed:
-    progress = outcome.progress if job.status is JobStatus.RUNNING else None
-    return Observed(job.status, job.message, outcome.result, outcome.failure, progress)
+def _observed(job: JobInfo, outcome: Outcome | None) -> Observed:
+    if outcome is None:
+        return Observed(job.status, job.message, files_seen=False)
+    return Observed(job.status, job.message, outcome.result, outcome.failure, outcome.progress)

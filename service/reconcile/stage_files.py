@@ -1,4 +1,4 @@
-"""Reads what open attempts have left, and how far they are: all where that is cheap, some at a time where it is not."""
+"""Reads what open attempts have left: result.json, failure.json, progress.json; in turns where that is not cheap."""
 
 import json
 import time
@@ -35,7 +35,7 @@ class OpenAttempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the attempt has left: how far it is while it works, and in the end one of the others."""
+    """What the attempt has left; while it works, neither of the first two, and how far it is."""
 
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
@@ -97,8 +97,7 @@ class StageFiles:
         failure = _of_attempt(read_bytes_if_there(self._layout.failure(*where)), attempt.number)
         if failure is not None:
             return Outcome(failure=_parse_failure(failure, attempt.number))
-        progress = _of_attempt(read_bytes_if_there(self._layout.progress(*where)), attempt.number)
-        return Outcome(progress=None if progress is None else _parse_progress(progress))
+        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(*where)), attempt.number))
 
 
 def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
@@ -133,11 +132,12 @@ def _parse_failure(data: bytes, attempt: int) -> StageFailure:
     return failure.model_copy(update={"message": failure.message.replace("\0", "")})
 
 
-def _parse_progress(data: bytes) -> Progress | None:
+def _parse_progress(data: bytes | None, attempt: int) -> Progress | None:
     try:
-        return Progress.model_validate_json(data)
+        progress = None if data is None else Progress.model_validate_json(data)
     except ValidationError:
         return None  # written by another version: as good as nothing said
+    return progress if progress is not None and progress.attempt == attempt else None
 
 
 def _unreadable(attempt: int, message: str) -> StageFailure:

@@ -156,8 +156,7 @@ def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
 
 def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSnapshot]:
     generations = _generations_by_run(session, which)
-    columns = (RunRow.id, RunRow.state, RunRow.config)
-    runs = session.execute(select(*columns).where(which).order_by(RunRow.created_at, RunRow.id))
+    statement = select(RunRow.id, RunRow.state, RunRow.config).where(which).order_by(RunRow.created_at, RunRow.id)
     return [
         RunSnapshot(
             run_id=run.id,
@@ -165,7 +164,7 @@ def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSna
             generations=tuple(generations.get(run.id, ())),
             rules=rules_of(run.config),
         )
-        for run in runs
+        for run in session.execute(statement)
     ]
 
 

@@ -41,6 +41,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     join_cluster()
     watch_for_resources(spec, reporter)
     joined_at = time.time()
+    watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
     reporter.begin_work()
