@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
-.PHONY: demo test test-unit lint format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+.PHONY: demo test test-unit lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan label-faults fault-test model-catalog clean
 
@@ -23,6 +23,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r api service workers
+	$(BIN)/python -m checks.dependencies
+
+# Asks PyPI's advisory database about every pinned package: needs the network.
+audit: $(READY)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 format: $(READY)
 	$(BIN)/ruff format .

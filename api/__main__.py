@@ -1,6 +1,7 @@
 """`python -m api`: brings the database up to date, then serves the API."""
 
 import logging
+import sys
 
 import uvicorn
 
@@ -8,12 +9,20 @@ from api.app import create_app
 from service.settings import Settings
 from service.store.migrate import upgrade
 
+_EXPOSED = (
+    "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
+    "Set NOISY_STUDENT_AUTHENTICATION=true and make a key (noisy-student keys create), "
+    "or bind to loopback: NOISY_STUDENT_API_HOST=127.0.0.1."
+)
+
 
 def main() -> None:
     """Serves until it is told to stop. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
     settings = Settings()
+    if not settings.on_loopback and not settings.authentication:
+        sys.exit(_EXPOSED.format(host=settings.api_host))
     upgrade(settings.database_url)
     uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, access_log=False, log_config=None)
 

@@ -7,10 +7,26 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.access.document import document_access
+from api.access.middleware import AccessMiddleware
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, datasets, generations, health, models, plans, projects, runs, searches, stages
+from api.routes import (
+    ablations,
+    access,
+    datasets,
+    generations,
+    health,
+    models,
+    plans,
+    projects,
+    ray_dashboard,
+    runs,
+    searches,
+    stages,
+)
+from api.routes.ray_dashboard import dashboard_client
 from api.schemas.problem import Problem, problem_responses
 from service.settings import Settings
 
@@ -31,12 +47,14 @@ _TAGS = [
     {"name": "ablations", "description": "What each part of the method is worth."},
     {"name": "models", "description": "What the runs gave."},
     {"name": "projects", "description": "Quotas of device hours, and the queue of stages."},
+    {"name": "access", "description": "API keys, the caller, and the audit log of changes."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application on a database that is already migrated. Its connections close when it shuts down."""
+    settings = settings or Settings()
     app = FastAPI(
         title="Noisy Student",
         version="0.1.0",
@@ -45,11 +63,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         # Views hold request models (a run shows its config): one schema serves both directions.
         separate_input_output_schemas=False,
+        docs_url=None,
+        redoc_url=None,
     )
-    app.state.services = open_services(settings or Settings())
-    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, projects):
+    app.state.services = open_services(settings)
+    app.add_middleware(AccessMiddleware)
+    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, projects, access):
         app.include_router(routes.router, responses=problem_responses(503))
     app.include_router(health.router)
+    app.include_router(ray_dashboard.router)
     add_pages(app)
     add_error_responses(app)
     _document_problems(app)
@@ -58,7 +80,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
+    async with dashboard_client() as app.state.dashboard_client:
+        yield
     app.state.services.close()
 
 
@@ -78,6 +101,7 @@ def _document_problems(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             definitions = problem.pop("$defs", {})
             document["components"]["schemas"] |= {**definitions, "Problem": problem}
+            document_access(document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -5,6 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from service.access.audit import AuditLog
+from service.access.gatekeeper import Gatekeeper
+from service.access.key_commands import KeyCommands
+from service.access.principal import Principal
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.projects import Projects
@@ -27,6 +31,9 @@ class Services:
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
     projects: Projects
+    gatekeeper: Gatekeeper
+    keys: KeyCommands
+    audit: AuditLog
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -34,11 +41,11 @@ class Services:
         self.database.close()
 
 
-def open_services(settings: Settings) -> Services:
-    """Commands and queries on the settings' database and Ray head; connects to neither yet."""
+def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Services:
+    """Commands and queries on the settings' database and Ray head (or the one given); connects to neither yet."""
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    ray_jobs = ray_jobs or RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
     return Services(
         settings=settings,
         database=database,
@@ -48,6 +55,9 @@ def open_services(settings: Settings) -> Services:
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
         projects=Projects(database, settings),
+        gatekeeper=Gatekeeper(database, settings),
+        keys=KeyCommands(database),
+        audit=AuditLog(database),
     )
 
 
@@ -82,12 +92,36 @@ async def _ray_jobs(request: Request) -> RayJobs:
     return ray_jobs
 
 
+async def _keys(request: Request) -> KeyCommands:
+    keys: KeyCommands = request.app.state.services.keys
+    return keys
+
+
+async def _audit(request: Request) -> AuditLog:
+    audit: AuditLog = request.app.state.services.audit
+    return audit
+
+
+async def _caller(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.services.settings
+    return settings
+
+
 Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
 ProjectsOf = Annotated[Projects, Depends(_projects)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
+Keys = Annotated[KeyCommands, Depends(_keys)]
+Audit = Annotated[AuditLog, Depends(_audit)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
+Caller = Annotated[Principal, Depends(_caller)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _LARGEST_NUMBER = 1_000_000

@@ -1,6 +1,7 @@
 """Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
 
 import logging
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,18 +16,24 @@ from service.errors import (
     ArtifactStoreUnavailable,
     Conflict,
     DatabaseUnavailable,
+    Forbidden,
     InvalidRequest,
     NotFound,
     RayUnavailable,
     ServiceError,
+    TooManyRequests,
+    Unauthenticated,
 )
 
 log = logging.getLogger(__name__)
 
 _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
+    Unauthenticated: (401, "unauthorized"),
+    Forbidden: (403, "forbidden"),
     NotFound: (404, "not-found"),
     Conflict: (409, "conflict"),
     InvalidRequest: (422, "invalid-request"),
+    TooManyRequests: (429, "too-many-requests"),
     RayUnavailable: (503, "ray-unavailable"),
     DatabaseUnavailable: (503, "database-unavailable"),
     ArtifactStoreUnavailable: (503, "artifact-store-unavailable"),
@@ -46,17 +53,37 @@ def add_error_responses(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _service_error(request: Request, error: Exception) -> JSONResponse:
-    status, slug = next(
-        (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
-    )
+def status_of(error: ServiceError) -> int:
+    """The HTTP status that stands for the error."""
+    return _status_and_slug(error)[0]
+
+
+def service_problem(request: Request, error: ServiceError) -> JSONResponse:
+    """The answer to a command, a query or a caller that was refused."""
+    status, slug = _status_and_slug(error)
     if isinstance(error, DatabaseUnavailable):
         log.warning("%s %s: %s", request.method, request.url.path, error)
-        return _problem(request, status, slug, "the database does not answer; the service's log says why")
+        return problem(request, status, slug, "the database does not answer; the service's log says why")
     if isinstance(error, InvalidRequest):
         wrong = FieldError(field=error.field, message=error.message)
-        return _problem(request, status, slug, _sentence(wrong), [wrong])
-    return _problem(request, status, slug, str(error))
+        return problem(request, status, slug, _sentence(wrong), [wrong])
+    response = problem(request, status, slug, str(error))
+    if isinstance(error, Unauthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    return response
+
+
+def _service_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return service_problem(request, error)
+
+
+def _status_and_slug(error: ServiceError) -> tuple[int, str]:
+    return next(
+        (answer for kind, answer in _SERVICE_ERRORS.items() if isinstance(error, kind)), (500, "internal-error")
+    )
 
 
 def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -65,11 +92,11 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     first = details[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
-        return _problem(request, 400, "malformed-request", f"the body is not JSON: {reason}")
+        return problem(request, 400, "malformed-request", f"the body is not JSON: {reason}")
     if first["type"] == "unsupported_media_type":
-        return _problem(request, 415, "unsupported-media-type", first["msg"])
+        return problem(request, 415, "unsupported-media-type", first["msg"])
     errors = [_field_error(detail) for detail in details]
-    return _problem(request, 422, "invalid-request", "; ".join(map(_sentence, errors)), errors)
+    return problem(request, 422, "invalid-request", "; ".join(map(_sentence, errors)), errors)
 
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -80,14 +107,14 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
         404: f"there is nothing at {request.url.path}",
         405: f"{request.method} does not work on {request.url.path}",
     }.get(status, error.detail)
-    response = _problem(request, status, slug, detail)
+    response = problem(request, status, slug, detail)
     response.headers.update(error.headers or {})
     return response
 
 
 def _unexpected(request: Request, _error: Exception) -> JSONResponse:
     # The server logs the traceback; the answer tells nothing of the inside.
-    return _problem(request, 500, "internal-error", "the service failed; its log says why")
+    return problem(request, 500, "internal-error", "the service failed; its log says why")
 
 
 def _field_error(detail: dict[str, Any]) -> FieldError:
@@ -104,8 +131,9 @@ def _sentence(error: FieldError) -> str:
     return f"{error.field}: {error.message}" if error.field else error.message
 
 
-def _problem(request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
-    problem = Problem(
+def problem(request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
+    """A problem document as an answer."""
+    document = Problem(
         type=problem_type(slug),
         title=HTTPStatus(status).phrase,
         status=status,
@@ -114,4 +142,4 @@ def _problem(request: Request, status: int, slug: str, detail: str, errors: Sequ
         errors=list(errors),
     )
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return JSONResponse(problem.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+    return JSONResponse(document.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)

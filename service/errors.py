@@ -53,3 +53,19 @@ def artifact_store() -> Iterator[None]:
         yield
     except OSError as error:
         raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error
+
+
+class Forbidden(ServiceError):
+    """The caller may not do this."""
+
+
+class Unauthenticated(ServiceError):
+    """No credential, or one that is not good (any more)."""
+
+
+class TooManyRequests(ServiceError):
+    """The caller asks more often than it may. `retry_after_seconds` is when the next request will pass."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("too many requests; the header Retry-After says when to try again")
+        self.retry_after_seconds = retry_after_seconds

@@ -14,6 +14,7 @@ from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
 from service.store.queue_store import load_claims
 from service.store.tables import ProjectRow
+from service.store.visibility import visible_projects
 from service.view_builders import as_time
 from service.views import Page, ProjectView, QueuedStage, QueueView
 from workers.specs.frozen import Frozen
@@ -60,7 +61,12 @@ class Projects:
         with self._database.read() as session:
             queue = read_queue(session, self._max_concurrent_stages, self._clock())
             claims = load_claims(session) if queue is None else queue.claims
-        places = [] if queue is None else queue.places
+        projects = visible_projects()
+        places = [
+            place
+            for place in (queue.places if queue is not None else ())
+            if projects is None or place.claim.project in projects
+        ]
         return QueueView(
             max_concurrent_stages=self._max_concurrent_stages,
             running_stages=sum(claim.running for claim in claims),

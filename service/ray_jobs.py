@@ -39,6 +39,7 @@ class RayJobs:
     """
 
     def __init__(self, url: str, token: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The head is inside the cluster's network, never behind the proxy of the environment.
         timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS))
@@ -117,6 +118,14 @@ class RayJobs:
     def version(self) -> str:
         """Ray's version."""
         return str(self._json(self._send("GET", "/api/version")).get("ray_version", ""))
+
+    def answers_without_token(self) -> bool:
+        """Whether Ray's API, which runs whatever it is sent, answers somebody who shows no token."""
+        try:
+            response = httpx.get(f"{self._url}/api/version", timeout=CONNECT_TIMEOUT_SECONDS, trust_env=False)
+        except httpx.HTTPError as error:
+            raise RayUnavailable(f"Ray's jobs API at {self._url} does not answer: {error}") from error
+        return response.status_code not in (401, 403)
 
     def _send(self, method: str, path: str, json: Any = None) -> httpx.Response:
         try:

@@ -34,7 +34,6 @@ class RetrySettings(Frozen):
     artifact_store: int | None = Field(default=None, ge=0, description="A full disk, a read-only file system.")
     job_failed: int | None = Field(default=None, ge=0, description="The Ray job ended without a word.")
     job_lost: int | None = Field(default=None, ge=0, description="Ray no longer knows the job: its head died.")
-    artifact_store: int | None = Field(default=None, ge=0, description="The store was full, or could not be written.")
     submit_failed: int | None = Field(default=None, ge=0, description="Ray refused the job.")
     node_lost: int | None = Field(default=20, ge=0, description="The node died. Not counted in max_attempts.")
     preempted: int | None = Field(default=1000, ge=0, description="The node was taken back. Not counted either.")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.orm import Session
 
+from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import Conflict, artifact_store
@@ -60,6 +61,7 @@ class RunCommands:
     ) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
+        self._roots = settings.allowed_roots
         self._views = ViewBuilder(self._layout, settings, clock)
         self._progress = ProgressReader(self._layout)
         self._clock = clock
@@ -68,13 +70,14 @@ class RunCommands:
 
     def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
         """Inspects the images, writes manifest and hashes, then puts the dataset on record."""
+        request = in_own_project(request)
         asked = request_hash("register_dataset", request)
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer
         dataset_id = new_id("ds")
         parts_uri = self._layout.list_parts(dataset_id)
         try:
-            inspected = inspect_dataset(request, dataset_id, parts_uri)
+            inspected = inspect_dataset(request, dataset_id, parts_uri, roots=self._roots)
         except BaseException:
             delete_folder(parts_uri)
             raise
@@ -90,6 +93,7 @@ class RunCommands:
 
     def create_run(self, config: RunConfig, idempotency_key: str | None = None) -> RunView:
         """Checks that the run can work, and starts it."""
+        config = in_own_project(config)
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return answer

@@ -85,7 +85,11 @@ class RunConfig(Frozen):
     """The body of POST /runs."""
 
     name: Name
-    project: ProjectName = Field(default=DEFAULT_PROJECT, description="Whose quota of device hours it spends.")
+    project: ProjectName = Field(
+        default=DEFAULT_PROJECT,
+        description="Whose run it is, and whose quota of device hours it spends. Default: the project of the key "
+        "that asks.",
+    )
     priority: Priority = Field(
         default=0,
         description="-100 to 100. A stage lines up as if it had been ready an hour earlier for each step of it. "

@@ -1,16 +1,23 @@
 """Every setting of the control plane, read from environment variables that begin with NOISY_STUDENT_."""
 
+import ipaddress
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.access.oidc_settings import OidcSettings
+from workers.data.dataset_roots import DatasetRoots, check_root
 
 
 class Settings(BaseSettings):
     """Where things are and how often they are looked at. Names of the variables: NOISY_STUDENT_HOME and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="NOISY_STUDENT_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="NOISY_STUDENT_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
 
     home: Path = Field(default=Path("noisy-student-data"), description="Folder of the default database and artifacts.")
     database_url: str = Field(
@@ -22,9 +29,31 @@ class Settings(BaseSettings):
     )
     ray_jobs_url: str = Field(default="http://127.0.0.1:8265", description="Ray's dashboard and jobs API.")
     ray_auth_token: SecretStr | None = Field(default=None, description="Bearer token, where RAY_AUTH_MODE=token.")
-    dashboard_url: str = Field(default="", description="Prefix of the links to Ray's dashboard; empty: ray_jobs_url.")
+    dashboard_url: str = Field(
+        default="",
+        description="Prefix of the links to Ray's dashboard; empty: ray_jobs_url, or /ray with authentication.",
+    )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
+    authentication: bool = Field(
+        default=False, description="Whether requests need a credential. Must be on where api_host is not loopback."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names that the service is called by; loopback's always are. With authentication, none: any name.",
+    )
+    session_hours: float = Field(default=12, gt=0, description="How long a login to the web page lasts.")
+    oidc: OidcSettings | None = Field(default=None, description="The identity provider whose tokens are accepted.")
+    max_body_bytes: int = Field(default=4 << 20, ge=1024, description="A larger request body is refused.")
+    requests_per_second: float = Field(
+        default=100, gt=0, description="What one caller may ask in the long run, of each process of the API."
+    )
+    request_burst: int = Field(default=300, ge=1, description="What one caller may ask at once.")
+    dataset_roots: tuple[str, ...] | None = Field(
+        default=None,
+        description="Where datasets may lie: folders, s3://BUCKET/PREFIX, gs://... Default: anywhere without "
+        "authentication, nowhere with it.",
+    )
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
     lease_seconds: float = Field(
         default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
@@ -50,12 +79,52 @@ class Settings(BaseSettings):
             # Absolute, because the stages run in another working directory.
             "artifact_root": _absolute(self.artifact_root) if self.artifact_root else str(home / "artifacts"),
             "ray_jobs_url": self.ray_jobs_url.rstrip("/"),
-            "dashboard_url": (self.dashboard_url or self.ray_jobs_url).rstrip("/"),
+            "dashboard_url": self._dashboard().rstrip("/"),
+            "dataset_roots": self._roots(),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the model is frozen from here on
         return self
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the API listens for this machine alone."""
+        return is_loopback(self.api_host)
+
+    @property
+    def is_laptop(self) -> bool:
+        """Whether nobody else can reach this service, and it reaches no other machine's Ray."""
+        ray_host = urlsplit(self.ray_jobs_url).hostname or ""
+        return self.on_loopback and not self.authentication and is_loopback(ray_host) and self.ray_auth_token is None
+
+    @property
+    def allowed_roots(self) -> DatasetRoots:
+        """`dataset_roots` as the readers take it."""
+        return DatasetRoots(self.dataset_roots)
+
+    @property
+    def stage_roots(self) -> tuple[str, ...] | None:
+        """Where a stage may read images: datasets, and what the service itself has laid among the artifacts."""
+        return None if self.dataset_roots is None else (*self.dataset_roots, self.artifact_root)
+
+    def _dashboard(self) -> str:
+        return self.dashboard_url or ("/ray" if self.authentication else self.ray_jobs_url)
+
+    def _roots(self) -> tuple[str, ...] | None:
+        if self.dataset_roots is None:
+            return () if self.authentication else None
+        return tuple(_absolute(check_root(root)) for root in self.dataset_roots)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or address means this machine. No name is looked up."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
 
 def _absolute(uri: str) -> str:
-    return uri.rstrip("/") if "://" in uri else str(Path(uri).expanduser().resolve())
+    if "://" in uri:
+        return uri if uri.endswith("://") else uri.rstrip("/")
+    return str(Path(uri).expanduser().resolve())

@@ -24,8 +24,6 @@ def devices_of(stage: StageName, resources: Resources, plan: GenerationPlan) -> 
         case "ablate":
             parallel = plan.ablation.max_parallel if plan.ablation is not None else None
             return (parallel or 1) * _of_worker(resources.train)
-        case "measure":
-            return max(resources.train.num_workers * _of_worker(resources.train), _of_actor(resources.label))
 
 
 def _of_worker(group: WorkerGroup) -> float:

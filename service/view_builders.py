@@ -168,6 +168,7 @@ def dataset_view(row: DatasetRow) -> DatasetView:
     return DatasetView(
         id=row.id,
         name=row.name,
+        project=row.project,
         role=DATASET_ROLE.validate_python(row.role),
         format=DATASET_FORMAT.validate_python(row.format),
         uri=row.uri,

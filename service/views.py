@@ -35,6 +35,7 @@ class Page(View, Generic[Item]):
 class DatasetView(View):
     id: str
     name: str
+    project: str = DEFAULT_PROJECT
     role: DatasetRole
     format: DatasetFormat
     uri: str

@@ -14,6 +14,7 @@ from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.cluster import join_cluster  # noqa: E402
+from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
@@ -97,6 +98,8 @@ def reason_of(error: BaseException) -> FailureReason:
             return FailureReason.PAUSED
         if isinstance(cause, StageError):
             return cause.reason
+        if isinstance(cause, OutsideOfRoots):
+            return FailureReason.USER_ERROR
         # Ray's own word on why an actor died, and Ray Train's on why its worker group did.
         if getattr(cause, "preempted", False) or type(cause).__name__ == "PreemptionError":
             return FailureReason.PREEMPTED
@@ -131,6 +134,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
+    os.environ.update(stage_environment(spec.dataset_roots))
     if _needs_ray(spec):
         join_cluster()
         watch_for_resources(spec, reporter)

@@ -1,5 +1,6 @@
 """A thin client of the REST API: paths in, views out, problems as exceptions."""
 
+import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ import httpx
 from pydantic import BaseModel
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
+from service.access.views import CreatedKey, KeyView
 from service.views import (
     AblationView,
     DatasetView,
@@ -26,6 +28,8 @@ from service.views import (
     SearchView,
 )
 
+API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
+"""From the environment only: a command line is seen by every process of the machine."""
 _PAGE = 100
 _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 # Registering a dataset reads every row of it.
@@ -43,13 +47,18 @@ class ApiUnreachable(ApiError):
 
 
 class Client:
-    """One API. Raises ApiError for every problem document, ApiUnreachable where nothing answers. Not thread-safe."""
+    """One API, with the key of the environment if there is one. Not thread-safe.
+
+    Raises ApiError for every problem document, ApiUnreachable where nothing answers.
+    """
 
     def __init__(self, api: str) -> None:
         self.api = api.rstrip("/")
         # A proxy of the environment leads away from this machine.
         here = urlsplit(self.api).hostname in _THIS_MACHINE
-        self._http = httpx.Client(base_url=self.api, timeout=_TIMEOUT, trust_env=not here)
+        key = os.environ.get(API_KEY_VARIABLE)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=self.api, headers=headers, timeout=_TIMEOUT, trust_env=not here)
 
     def __enter__(self) -> "Client":
         return self
@@ -151,6 +160,15 @@ class Client:
     def get_model(self, model_id: str) -> ModelView:
         return self._get(f"/models/{_part(model_id)}", ModelView)
 
+    def create_key(self, request: Mapping[str, Any]) -> CreatedKey:
+        return self._post("/keys", CreatedKey, request)
+
+    def list_keys(self, limit: int) -> list[KeyView]:
+        return self._list("/keys", KeyView, limit)
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        return KeyView.model_validate_json(self._send("DELETE", f"/keys/{_part(key_id)}").content)
+
     def _get(self, path: str, view: type[View], query: Mapping[str, Any] | None = None) -> View:
         return view.model_validate_json(self._send("GET", path, params=query).content)
 
@@ -203,6 +221,7 @@ def _complaint(response: httpx.Response) -> str:
         return f"{response.request.url} answered {response.status_code}; is it the API of noisy-student?"
     problem = Problem.model_validate_json(response.content)
     if not problem.errors:
-        return f"{problem.title}: {problem.detail}"
+        hint = f"\nSet {API_KEY_VARIABLE} to a good API key." if problem.status == httpx.codes.UNAUTHORIZED else ""
+        return f"{problem.title}: {problem.detail}{hint}"
     lines = [f"  {error.field or '(the whole body)'}: {error.message}" for error in problem.errors]
     return "\n".join([f"{problem.title}:", *lines])

@@ -10,6 +10,7 @@ from api.cli.client import ApiError
 from api.cli.datasets import datasets
 from api.cli.demo import demo
 from api.cli.doctor import doctor
+from api.cli.keys import keys
 from api.cli.models import models
 from api.cli.plans import plan, plans
 from api.cli.projects import projects, queue
@@ -50,6 +51,7 @@ app.add_typer(projects, name="projects")
 app.command("watch")(watch)
 app.command("logs")(logs)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 if __name__ == "__main__":
     app()

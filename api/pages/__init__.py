@@ -1,26 +1,36 @@
 """The web page: static HTML, CSS and JavaScript that polls the REST API."""
 
+import secrets
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from api.pages import login
 
 _FOLDER = Path(__file__).parent
 _HEADERS = {
     # Nothing from elsewhere runs or loads, and no inline script does.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 
 
+_SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5"
+
+
 def add_pages(app: FastAPI) -> None:
-    """Serves the list of runs at /, one run at /ui/runs/ID, and what both load below /ui/static."""
+    """Serves the list of runs at /, one run at /ui/runs/ID, what both load below /ui/static, the login, and /docs."""
+    app.include_router(login.router)
     app.mount("/ui/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     app.add_api_route("/", _runs_page, include_in_schema=False)
     app.add_api_route("/ui/runs/{run_id}", _run_page, include_in_schema=False)
+    app.add_api_route("/docs", _docs_page, include_in_schema=False)
 
 
 async def _runs_page() -> FileResponse:
@@ -30,3 +40,21 @@ async def _runs_page() -> FileResponse:
 async def _run_page(run_id: str) -> FileResponse:
     # The page reads the id from its own address; whether there is such a run, the REST API tells it.
     return FileResponse(_FOLDER / "run.html", headers=_HEADERS)
+
+
+async def _docs_page() -> HTMLResponse:
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Noisy Student · REST",
+        swagger_js_url=f"{_SWAGGER}/swagger-ui-bundle.js",
+        swagger_css_url=f"{_SWAGGER}/swagger-ui.css",
+        swagger_favicon_url="/ui/static/icon.svg",
+    )
+    # The one script in the page is let in by a number that nobody else knows; Swagger's own by its address.
+    nonce = secrets.token_urlsafe(16)
+    text = bytes(page.body).decode().replace("<script>", f'<script nonce="{nonce}">')
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}' {_SWAGGER}/; style-src {_SWAGGER}/ 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})

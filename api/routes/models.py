@@ -12,7 +12,7 @@ from service.views import ModelView, Page
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("", summary="List models", responses=answers(200, page_of(MODEL), "One page") | problem_responses(422))
+@router.get("", summary="List models", responses=answers(200, page_of(MODEL), "One page") | problem_responses(404, 422))
 def list_models(
     queries: Queries,
     run_id: Annotated[

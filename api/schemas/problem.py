@@ -32,14 +32,18 @@ class Problem(BaseModel):
 
 _EXAMPLES = {
     400: ("malformed-request", "the body is not JSON: expected value at line 1 column 1", []),
+    401: ("unauthorized", "the API key is unknown, expired or revoked", []),
+    403: ("forbidden", "this needs the scope operator; yours is viewer", []),
     404: ("not-found", "there is no run 'run-0000000000'", []),
     409: ("conflict", "run run-3f9c2a71d0 is succeeded: only a failed or cancelled run can be retried", []),
+    413: ("content-too-large", "Content Too Large", []),
     415: ("unsupported-media-type", "send the body as JSON, with Content-Type: application/json", []),
     422: (
         "invalid-request",
         "student_recipe.noise.dropout: Input should be less than 1",
         [FieldError(field="student_recipe.noise.dropout", message="Input should be less than 1")],
     ),
+    429: ("too-many-requests", "too many requests; the header Retry-After says when to try again", []),
     503: ("database-unavailable", "the database does not answer; the service's log says why", []),
 }
 

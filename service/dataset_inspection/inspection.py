@@ -13,6 +13,7 @@ from service.dataset_inspection.source import Source
 from service.dataset_inspection.uri_list_source import open_uri_list_source
 from service.dataset_inspection.webdataset_source import TAR_SUFFIXES, open_webdataset_source
 from service.errors import InvalidRequest
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
 from workers.specs.datasets import DatasetFormat, DatasetManifest
 
@@ -46,24 +47,30 @@ class InspectedDataset:
 
 
 def inspect_dataset(
-    request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit | None = None
+    request: DatasetRequest,
+    dataset_id: str,
+    parts_uri: str,
+    hash_limit: HashLimit | None = None,
+    roots: DatasetRoots = ANYWHERE,
 ) -> InspectedDataset:
     """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes every image up to a limit.
 
     `parts_uri` is a folder for the parts of a list of URIs, the caller's to delete where the dataset is refused.
 
     Raises InvalidRequest with the field of the request, and the file and row in the message, for a dataset that
-    cannot be worked with.
+    cannot be worked with, or that lies outside of `roots`.
     """
     _check_request(request)
     try:
-        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit())
+        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit(), roots)
     except ShardReadError as error:
         raise InvalidRequest("uri", str(error)) from error
 
 
-def _inspect(request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit) -> InspectedDataset:
-    source = _open_source(request, parts_uri)
+def _inspect(
+    request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit, roots: DatasetRoots
+) -> InspectedDataset:
+    source = _open_source(request, parts_uri, roots)
     rows = sum(shard.rows for shard in source.shards)
     if rows == 0:
         raise InvalidRequest("uri", f"{source.shards[0].uri}: no images, in {len(source.shards)} file(s)")
@@ -84,14 +91,14 @@ def _check_request(request: DatasetRequest) -> None:
         check_classes(request.classes)
 
 
-def _open_source(request: DatasetRequest, parts_uri: str) -> Source:
-    location = locate(request.uri)
+def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> Source:
+    location = locate(request.uri, roots)
     dataset_format = request.format or _guess_format(location)
     files = _files_of(location, dataset_format)
     if dataset_format == "parquet":
         return open_parquet_source(request, location, files)
     if dataset_format == "uri_list":
-        return open_uri_list_source(request, location, files, parts_uri)
+        return open_uri_list_source(request, location, files, parts_uri, roots)
     for field in ("image_column", "label_column", "key_column"):
         if getattr(request, field) is not None:
             raise InvalidRequest(field, f"{location.uri} is of the format {dataset_format}, which has no columns")

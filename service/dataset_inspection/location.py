@@ -9,6 +9,7 @@ from pyarrow import fs
 
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,21 @@ class Location:
         return f"{address.rstrip('/')}/{quote(file.name)}{question}{query}"
 
 
-def locate(uri: str) -> Location:
+def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:
     """Lists all files below `uri`, hidden ones (a name that begins with a dot) excepted.
 
-    Raises InvalidRequest for `uri` where nothing is there, or the place cannot be opened.
+    Raises InvalidRequest for `uri` where nothing is there, or the place cannot be opened; OutsideOfRoots where it, or
+    a file that a symbolic link in it leads to, may not be read.
     """
+    roots.check(uri)
+    location = _list(uri)
+    if roots != ANYWHERE:
+        for file in location.files:
+            roots.check(location.uri_of(file))
+    return location
+
+
+def _list(uri: str) -> Location:
     try:
         filesystem, path = open_filesystem(uri)
         path = path.rstrip("/") or "/"

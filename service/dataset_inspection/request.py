@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from service.names import Name
+from service.names import DEFAULT_PROJECT, Name, ProjectName
 from workers.specs.datasets import DatasetFormat, DatasetRole
 from workers.specs.frozen import Frozen
 
@@ -28,6 +28,9 @@ class DatasetRequest(Frozen):
     )
 
     name: Name = Field(description="For people to read.")
+    project: ProjectName = Field(
+        default=DEFAULT_PROJECT, description="Whose dataset it is. Default: the project of the key that asks."
+    )
     role: DatasetRole = Field(
         description="labeled: trained on; unlabeled: pseudo-labeled; evaluation: labeled, and never trained on."
     )

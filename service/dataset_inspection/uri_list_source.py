@@ -12,6 +12,7 @@ from service.dataset_inspection.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data import uri_lists
+from workers.data.dataset_roots import DatasetRoots
 from workers.data.errors import ShardReadError
 from workers.data.uri_lists import ListEntry
 from workers.specs.datasets import DatasetFormat, Shard
@@ -53,9 +54,10 @@ class UriListSource:
 
 
 def open_uri_list_source(
-    request: DatasetRequest, location: Location, files: Sequence[FoundFile], parts_uri: str
+    request: DatasetRequest, location: Location, files: Sequence[FoundFile], parts_uri: str, roots: DatasetRoots
 ) -> UriListSource:
-    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, or are empty.
+    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, or are empty,
+    and OutsideOfRoots for an entry that lies where no dataset may lie.
 
     Every n-th entry of a stretch goes to the same shard, not runs of neighbours: those may be of one class, and
     training shuffles over few shards at a time.
@@ -64,6 +66,8 @@ def open_uri_list_source(
     shards: list[Shard] = []
     sample: list[str] = []
     while stretch := list(islice(entries, _STRETCH)):
+        for entry in stretch:
+            roots.check(entry.uri)
         sample = sample or [entry.uri for entry in stretch[:: ceil(len(stretch) / _SIZED)]]
         count = ceil(len(stretch) / FILES_PER_SHARD)
         for start in range(count):

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
 from service.errors import DatabaseUnavailable
+from service.store.visibility import narrow_to_visible_rows
 
 BUSY_TIMEOUT_SECONDS = 15
 _POSTGRES_OPTIONS = {
@@ -26,6 +27,13 @@ _POSTGRES_OPTIONS = {
     "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s",
 }
 POOL_WAIT_SECONDS = 10.0
+
+
+class VisibleRowsSession(Session):
+    """A session that is narrowed to the caller's projects: see `service.store.visibility`."""
+
+
+event.listen(VisibleRowsSession, "do_orm_execute", narrow_to_visible_rows)
 
 
 class Database:
@@ -43,13 +51,17 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session to read in; what is written in it is rolled back. Keep network calls out of it."""
-        with _unavailability(), Session(self.engine) as session:
+        with _unavailability(), VisibleRowsSession(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
-        with _unavailability(), Session(self._write_engine, expire_on_commit=False) as session, session.begin():
+        with (
+            _unavailability(),
+            VisibleRowsSession(self._write_engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager

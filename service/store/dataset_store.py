@@ -38,6 +38,7 @@ def insert_dataset(session: Session, request: DatasetRequest, inspected: Inspect
         sampled_bad=inspected.sampled_bad,
         hashed=inspected.content_hashes is not None,
         created_at=now,
+        project=request.project,
     )
     session.add(row)
     session.flush()

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict, InvalidRequest
 from service.store.tables import IdempotencyKeyRow
+from service.store.visibility import visible_projects
 
 MAX_KEY_LENGTH = 200
 
@@ -25,7 +26,7 @@ def check_key(key: str) -> None:
 
 def first_answer(session: Session, key: str, request: str) -> str | None:
     """The JSON answered to this request before, if it was; raises Conflict where the key was another request's."""
-    row = session.get(IdempotencyKeyRow, key)
+    row = session.get(IdempotencyKeyRow, _own(key))
     if row is None:
         return None
     if row.request_hash != request:
@@ -35,5 +36,12 @@ def first_answer(session: Session, key: str, request: str) -> str | None:
 
 def remember_answer(session: Session, key: str, request: str, answer: str, now: float) -> None:
     """Keeps the first answer, in the transaction that it tells of."""
-    session.add(IdempotencyKeyRow(key=key, request_hash=request, answer=answer, created_at=now))
+    session.add(IdempotencyKeyRow(key=_own(key), request_hash=request, answer=answer, created_at=now))
     session.flush()
+
+
+def _own(key: str) -> str:
+    """Callers of different projects may choose the same key; none gets the other's answer."""
+    projects = visible_projects()
+    # No key that the API takes has a control character in it.
+    return key if projects is None else f"{' '.join(sorted(projects))}\x1f{key}"

@@ -81,9 +81,9 @@ def _insert_run_row(
             state=RunState.RUNNING,
             created_at=now,
             updated_at=now,
+            project=config.project,
             kind=kind,
             source_run_id=source_run_id,
-            project=config.project,
             priority=config.priority,
         )
     )

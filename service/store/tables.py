@@ -43,8 +43,9 @@ class DatasetRow(Table):
     hashed: Mapped[bool]
     """Whether its images' content hashes are on file; not so for very large datasets."""
     created_at: Mapped[float]
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
 
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
 
 
 class RunRow(Table):
@@ -65,7 +66,11 @@ class RunRow(Table):
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
     priority: Mapped[int] = mapped_column(default=0)
 
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "kind", "created_at", "id"))
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "kind", "created_at", "id"),
+        Index(None, "project", "kind", "created_at", "id"),
+    )
 
 
 class GenerationRow(Table):
@@ -211,3 +216,51 @@ class ProjectRow(Table):
     """Null: without a limit."""
     spent_device_seconds: Mapped[float] = mapped_column(default=0.0)
     """Of attempts that are over."""
+
+
+class ApiKeyRow(Table):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Part of the key's text: what it is found by."""
+    secret_hash: Mapped[str]
+    name: Mapped[str]
+    scope: Mapped[str]
+    project: Mapped[str | None]
+    """Null: every project."""
+    created_at: Mapped[float]
+    created_by: Mapped[str]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class WebSessionRow(Table):
+    """Somebody who gave a key to the web page's login form."""
+
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class AuditRow(Table):
+    """One change that somebody asked for. Triggers refuse to delete it, and to change it once it has a status."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[float]
+    subject: Mapped[str]
+    kind: Mapped[str]
+    project: Mapped[str | None]
+    address: Mapped[str]
+    request_id: Mapped[str]
+    method: Mapped[str]
+    path: Mapped[str] = mapped_column(Text)
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "project", "id"),)

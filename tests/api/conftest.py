@@ -16,18 +16,12 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from api.app import create_app
-from api.dependencies import Services
-from service.derived_commands import DerivedCommands
-from service.derived_queries import DerivedQueries
+from api.dependencies import open_services
 from service.errors import RayUnavailable
-from service.projects import Projects
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
-from service.run_commands import RunCommands
-from service.run_queries import RunQueries
 from service.settings import Settings
 from service.snapshots import JobStatus
-from service.store.database import Database
 from service.store.migrate import upgrade
 from tests.service.measurements import made_measurement
 from workers.artifact_io import read_bytes, write_bytes
@@ -69,7 +63,8 @@ def settings(tmp_path: Path, migrated_database: bytes) -> Settings:
     home.mkdir()
     (home / "noisy-student.db").write_bytes(migrated_database)
     # Nothing listens on port 9 (discard): the real Ray client finds no head.
-    return Settings(home=home, ray_jobs_url="http://127.0.0.1:9")
+    # The name is what starlette's test client calls the service.
+    return Settings(home=home, ray_jobs_url="http://127.0.0.1:9", allowed_hosts=("testserver",))
 
 
 class StubRay(RayJobs):
@@ -82,6 +77,7 @@ class StubRay(RayJobs):
         self.holding = False
         """Jobs report progress and go on."""
         self.away = False
+        self.protected = True
         self.printed: str | None = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
@@ -112,6 +108,9 @@ class StubRay(RayJobs):
         if self.away:
             raise RayUnavailable("Ray's jobs API does not answer")
         return "2.60.0"
+
+    def answers_without_token(self) -> bool:
+        return not self.protected
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -207,17 +206,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
     """The application on this test's store, with the stand-in for Ray."""
-    database = Database(settings.database_url)
-    application.state.services = Services(
-        settings,
-        database,
-        ray,
-        RunCommands(database, settings),
-        RunQueries(database, settings, ray),
-        DerivedCommands(database, settings),
-        DerivedQueries(database, settings),
-        Projects(database, settings),
-    )
+    application.state.services = open_services(settings, ray)
     return application
 
 

@@ -199,3 +199,11 @@ def test_only_a_job_that_has_ended_is_deleted(ray: Any, client: RayJobs) -> None
     client.delete("job-1")
 
     assert ray.jobs == {}
+
+
+def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray: Any) -> None:
+    client = RayJobs(ray.url, "secret")
+    assert client.answers_without_token()
+    ray.token = "secret"
+    assert not client.answers_without_token()
+    client.close()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
+from service.access.principal import Scope
+from service.settings import Settings, is_loopback
 
 
 def test_everything_lies_below_home_by_default(tmp_path: Path) -> None:
@@ -42,3 +43,52 @@ def test_links_lead_to_the_jobs_api_unless_told_otherwise() -> None:
 def test_a_tick_without_length_is_refused() -> None:
     with pytest.raises(ValidationError, match="tick_seconds"):
         Settings(tick_seconds=0)
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    for name in Settings.model_fields:
+        assert f"`{name}`" in documented or f"`{name}__" in documented, name
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True), ("LocalHost", True)]
+    + [(host, False) for host in ("0.0.0.0", "::", "192.0.2.1", "example.com", "localhost.example.com", "")],
+)
+def test_loopback_is_told_from_what_others_can_reach(host: str, own: bool) -> None:
+    assert is_loopback(host) is own
+
+
+def test_a_laptop_reads_datasets_anywhere_and_a_guarded_service_nowhere_unless_told(tmp_path: Path) -> None:
+    assert Settings().dataset_roots is None
+    assert Settings(authentication=True).dataset_roots == ()
+    roots = Settings(authentication=True, dataset_roots=(f"{tmp_path}/", "s3://pictures/")).dataset_roots
+    assert roots == (str(tmp_path), "s3://pictures")
+
+
+def test_roots_and_the_identity_provider_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISY_STUDENT_DATASET_ROOTS", '["/data", "s3://"]')
+    monkeypatch.setenv("NOISY_STUDENT_OIDC__ISSUER", "https://id.example")
+    monkeypatch.setenv("NOISY_STUDENT_OIDC__AUDIENCE", "us")
+    monkeypatch.setenv("NOISY_STUDENT_OIDC__JWKS_URL", "https://id.example/jwks")
+    monkeypatch.setenv("NOISY_STUDENT_OIDC__SCOPES", '{"ops": "operator"}')
+    monkeypatch.setenv("NOISY_STUDENT_OIDC__LEEWAY_SECONDS", "10")
+
+    settings = Settings()
+
+    assert settings.dataset_roots == ("/data", "s3://")
+    assert settings.oidc is not None
+    assert (settings.oidc.scopes, settings.oidc.leeway_seconds) == ({"ops": Scope.OPERATOR}, 10)
+
+
+def test_only_where_nobody_else_comes_in_it_is_a_laptop() -> None:
+    assert Settings().is_laptop
+    assert not Settings(api_host="0.0.0.0").is_laptop
+    assert not Settings(authentication=True).is_laptop
+    assert not Settings(ray_jobs_url="http://head:8265").is_laptop
+    assert not Settings(ray_auth_token="secret").is_laptop
+
+
+def test_with_authentication_links_lead_to_the_dashboard_through_the_service() -> None:
+    assert Settings(authentication=True).dashboard_url == "/ray"

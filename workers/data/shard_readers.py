@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
 from workers.data import parquet_shards, tar_shards, uri_lists
+from workers.data.dataset_roots import check_place
 from workers.data.errors import BrokenImage, ShardReadError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
@@ -122,6 +123,7 @@ def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Row
 
 
 def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str) -> bytes | None:
+    check_place(join_uri(shard.uri, member))
     try:
         with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
             return bytes(stream.read())

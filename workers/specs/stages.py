@@ -88,6 +88,8 @@ class StageSpec(Frozen):
     folder_uri: str
     seed: int
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
+    dataset_roots: tuple[str, ...] | None = None
+    """Where images may be read from (workers/data/dataset_roots.py); None: anywhere."""
 
 
 class PseudoLabels(Frozen):

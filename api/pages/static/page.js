@@ -127,7 +127,7 @@ function stageBlock(stage, now) {
 function jobLink(attempt) {
   return el("span", {},
     attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
-    /^https?:\/\//.test(attempt.dashboard_url ?? "")
+    /^(https?:\/\/|\/ray\/)/.test(attempt.dashboard_url ?? "")
       ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
       : el("span", { class: "mono" }, attempt.submission_id));
 }
@@ -274,6 +274,7 @@ async function get(path) {
 }
 
 async function answer(response) {
+  if (response.status === 401) location.reload(); // the session has ended: the server answers with its login form
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.detail ?? `the API answered ${response.status}`);
   return body;
@@ -293,6 +294,11 @@ function offer(id, offered, path) {
     }
     button.disabled = false;
   };
+}
+
+async function offerLogout() {
+  const caller = await get("/me");
+  byId("logout").hidden = caller.kind !== "session";
 }
 
 function complain(message) {
@@ -328,4 +334,5 @@ function fill(node, attributes, children) {
   return node;
 }
 
+offerLogout().catch((error) => complain(error.message));
 poll(document.body.dataset.page === "run" ? pollRun : pollRuns);

@@ -261,7 +261,7 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
 def test_a_scheme_that_is_not_known() -> None:
     field, message = refusal("ftp://host/folder")
     assert field == "uri"
-    assert "ftp://host/folder: cannot be opened" in message
+    assert "ftp://host/folder: ftp:// is no kind of place" in message
 
 
 def test_a_folder_without_any_dataset_files(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Who a request is from, and whether they may make it. Raises what the middleware turns into an answer."""
+
+from starlette.requests import Request
+
+from api.access.login_page import SESSION_COOKIE
+from api.access.request_origin import foreign_page, wrong_host
+from api.access.route_scopes import OPEN, POLICY
+from service.access.audit import AuditedRequest
+from service.access.gatekeeper import Gatekeeper
+from service.access.principal import Principal
+from service.errors import Forbidden
+from service.settings import Settings, is_loopback
+
+UNKNOWN_ADDRESS = "unknown"
+
+
+def is_open(request: Request) -> bool:
+    """Whether the route needs no credential."""
+    return (request.method, request.url.path) in OPEN
+
+
+def identify(request: Request, settings: Settings, gatekeeper: Gatekeeper) -> Principal:
+    """The caller. Raises Unauthenticated, Forbidden, TooManyRequests. Reads the database: call it in a thread."""
+    _check_where_from(request, settings)
+    return gatekeeper.identify(
+        request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE), address_of(request)
+    )
+
+
+def check_allowed(request: Request, principal: Principal) -> None:
+    """Raises Undeclared for a route that nobody may use, Forbidden where the caller's scope is too small."""
+    needed = POLICY.needed_scope(request.method, request.url.path)
+    if needed is not None and not principal.scope.includes(needed):
+        raise Forbidden(f"this needs the scope {needed}; yours is {principal.scope}")
+
+
+def check_sender(request: Request, settings: Settings) -> None:
+    """Raises Forbidden for a change that a page of another site makes the browser send."""
+    if "authorization" in request.headers:
+        return  # no page can make a browser send it to another site
+    reason = foreign_page(request.method, request.headers, request.url.scheme, settings.allowed_hosts)
+    if reason is not None:
+        raise Forbidden(reason)
+
+
+def address_of(request: Request) -> str:
+    """The network address of the caller; of the last proxy that uvicorn does not trust, where there are any."""
+    return request.client.host if request.client else UNKNOWN_ADDRESS
+
+
+def audited_request(request: Request, principal: Principal) -> AuditedRequest:
+    """What the audit log says of it."""
+    projects = principal.projects or frozenset()
+    return AuditedRequest(
+        subject=principal.subject,
+        kind=principal.kind,
+        project=next(iter(projects)) if len(projects) == 1 else None,
+        address=address_of(request),
+        request_id=request.state.request_id,
+        method=request.method,
+        path=request.url.path,
+    )
+
+
+def _check_where_from(request: Request, settings: Settings) -> None:
+    reason = wrong_host(request.headers, settings.allowed_hosts, any_host=settings.authentication)
+    if reason is not None:
+        raise Forbidden(reason)
+    if not settings.authentication and _is_elsewhere(address_of(request)):
+        # However the server was started: `python -m api` refuses to start where others could reach it.
+        raise Forbidden("without authentication this service answers to its own machine only")
+
+
+def _is_elsewhere(address: str) -> bool:
+    """Whether it is another machine's address. A name is a local socket's, or a test's."""
+    return ("." in address or ":" in address) and not is_loopback(address)

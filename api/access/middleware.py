@@ -1,0 +1,140 @@
+"""ASGI middleware: nothing reaches a route before it has been let in, and no change goes unrecorded."""
+
+import re
+import secrets
+from contextlib import nullcontext
+from http import HTTPStatus
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access.admission import audited_request, check_allowed, check_sender, identify, is_open
+from api.access.body_limit import BodyTooLarge, limited
+from api.access.login_page import login_page, wants_page
+from api.access.request_origin import SAFE_METHODS
+from api.access.route_scopes import Undeclared
+from api.error_responses import problem, service_problem
+from service.access.audit import AuditedRequest, AuditLog
+from service.errors import ServiceError, Unauthenticated
+from service.store.visibility import only_projects
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    # An answer is data. Pages say themselves what they load.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class AccessMiddleware:
+    """Finds its services in `app.state.services`; gives routes `request.state.principal` and `.request_id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # this service has none
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            await self._answer(Request(scope, receive), receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+        services = request.app.state.services
+        request.state.request_id = _request_id(request)
+        send = _with_headers(send, request.state.request_id)
+        try:
+            principal = None
+            if not is_open(request):
+                principal = await run_sync(identify, request, services.settings, services.gatekeeper)
+        except ServiceError as refusal:
+            await _refusal(request, refusal)(request.scope, receive, send)
+            return
+        request.state.principal = principal
+        record = None
+        if principal is not None and request.method not in SAFE_METHODS:
+            record = await _Record.begin(services.audit, audited_request(request, principal), send)
+            send = record.send
+        try:
+            check_sender(request, services.settings)
+            if principal is not None:
+                check_allowed(request, principal)
+            receive = limited(receive, request, services.settings.max_body_bytes)
+        except (ServiceError, Undeclared, BodyTooLarge) as refusal:
+            await _refusal(request, refusal)(request.scope, receive, send)
+            return
+        try:
+            with nullcontext() if principal is None else only_projects(principal.projects):
+                await self._app(request.scope, receive, send)
+        except Exception:
+            if record is not None:
+                await record.finish(HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
+
+
+class _Record:
+    """One entry of the audit log: there before the change, complete before the caller gets an answer."""
+
+    def __init__(self, audit: AuditLog, entry_id: int, send: Send) -> None:
+        self._audit = audit
+        self._entry_id = entry_id
+        self._send = send
+        self._finished = False
+
+    @classmethod
+    async def begin(cls, audit: AuditLog, request: AuditedRequest, send: Send) -> "_Record":
+        return cls(audit, await run_sync(audit.begin, request), send)
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            location = MutableHeaders(raw=list(message.get("headers", ()))).get("location")
+            await self.finish(message["status"], location)
+        await self._send(message)
+
+    async def finish(self, status: int, location: str | None = None) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        with anyio.CancelScope(shield=True):  # a caller that hangs up does not leave the outcome open
+            await run_sync(self._audit.finish, self._entry_id, status, location)
+
+
+def _refusal(request: Request, refusal: ServiceError | Undeclared | BodyTooLarge) -> Response:
+    if isinstance(refusal, BodyTooLarge):
+        return problem(request, refusal.status_code, "content-too-large", refusal.detail)
+    if isinstance(refusal, Undeclared):
+        if not refusal.methods:
+            return problem(request, 404, "not-found", f"there is nothing at {request.url.path}")
+        detail = f"{request.method} does not work on {request.url.path}"
+        response = problem(request, 405, "method-not-allowed", detail)
+        response.headers["Allow"] = ", ".join(sorted(refusal.methods))
+        return response
+    if isinstance(refusal, Unauthenticated) and wants_page(request):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return login_page(f"{request.url.path}{query}")
+    return service_problem(request, refusal)
+
+
+def _request_id(request: Request) -> str:
+    """The caller's own, if it is a harmless one, so that its logs and ours can be laid beside each other."""
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _with_headers(send: Send, request_id: str) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = request_id
+            for name, value in _SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,101 @@
+"""Who may use which route. A route that is not listed here is refused to everybody.
+
+Kept beside each other, so that the whole policy can be read at once.
+"""
+
+import re
+from collections.abc import Mapping
+
+from starlette.routing import compile_path
+
+from service.access.principal import Scope
+
+_VIEWER, _OPERATOR, _ADMIN = Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN
+
+OPEN = frozenset({("GET", "/healthz"), ("POST", "/ui/login")})
+"""Without any credential: the process's liveness, and the form that takes one."""
+
+ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
+    ("POST", "/datasets"): _OPERATOR,
+    ("GET", "/datasets"): _VIEWER,
+    ("GET", "/datasets/{dataset_id}"): _VIEWER,
+    ("POST", "/runs"): _OPERATOR,
+    ("GET", "/runs"): _VIEWER,
+    ("GET", "/runs/{run_id}"): _VIEWER,
+    ("POST", "/runs/{run_id}/cancel"): _OPERATOR,
+    ("POST", "/runs/{run_id}/retry"): _OPERATOR,
+    ("POST", "/runs/{run_id}/pause"): _OPERATOR,
+    ("POST", "/runs/{run_id}/resume"): _OPERATOR,
+    ("PATCH", "/runs/{run_id}"): _OPERATOR,
+    ("GET", "/runs/{run_id}/events"): _VIEWER,
+    ("POST", "/runs/{run_id}/generations"): _OPERATOR,
+    ("GET", "/runs/{run_id}/generations"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}"): _VIEWER,
+    ("GET", "/runs/{run_id}/stages"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/attempts"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/attempts/{attempt}"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/metrics"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/search/trials"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/pictures/{name}"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/logs"): _VIEWER,
+    ("POST", "/searches"): _OPERATOR,
+    ("GET", "/searches"): _VIEWER,
+    ("GET", "/searches/{search_id}"): _VIEWER,
+    ("POST", "/runs/{run_id}/ablations"): _OPERATOR,
+    ("GET", "/runs/{run_id}/ablations"): _VIEWER,
+    ("GET", "/ablations/{ablation_id}"): _VIEWER,
+    ("POST", "/plans"): _OPERATOR,
+    ("GET", "/plans"): _VIEWER,
+    ("GET", "/plans/{plan_id}"): _VIEWER,
+    ("GET", "/models"): _VIEWER,
+    ("GET", "/models/{model_id}"): _VIEWER,
+    ("GET", "/queue"): _VIEWER,
+    ("GET", "/projects"): _VIEWER,
+    ("GET", "/projects/{name}"): _VIEWER,
+    ("PUT", "/projects/{name}/quota"): _ADMIN,
+    ("POST", "/keys"): _ADMIN,
+    ("GET", "/keys"): _ADMIN,
+    ("DELETE", "/keys/{key_id}"): _ADMIN,
+    ("GET", "/audit"): _ADMIN,
+    ("GET", "/me"): _VIEWER,
+    ("GET", "/readyz"): _VIEWER,
+    ("GET", "/"): _VIEWER,
+    ("GET", "/ui/runs/{run_id}"): _VIEWER,
+    ("GET", "/ui/static/{file:path}"): _VIEWER,
+    ("POST", "/ui/logout"): _VIEWER,
+    ("GET", "/docs"): _VIEWER,
+    ("GET", "/openapi.json"): _VIEWER,
+    ("GET", "/ray"): _VIEWER,
+    ("GET", "/ray/{path:path}"): _VIEWER,
+}
+
+
+class Undeclared(Exception):
+    """There is no such route, or nobody has said who may use it. `methods` are those declared for its path."""
+
+    def __init__(self, methods: frozenset[str]) -> None:
+        super().__init__()
+        self.methods = methods
+
+
+class RoutePolicy:
+    """Finds the scope that a request needs, by patterns of its own: it asks no router, and misses none."""
+
+    def __init__(self, scopes: Mapping[tuple[str, str], Scope], open_routes: frozenset[tuple[str, str]]) -> None:
+        self._declared: list[tuple[re.Pattern[str], str, Scope | None]] = [
+            (compile_path(path)[0], method, scopes.get((method, path))) for method, path in [*scopes, *open_routes]
+        ]
+
+    def needed_scope(self, method: str, path: str) -> Scope | None:
+        """The largest scope of all routes that fit; None for a route that is open. Raises Undeclared."""
+        fitting = [(declared, scope) for pattern, declared, scope in self._declared if pattern.match(path)]
+        asked = "GET" if method == "HEAD" else method
+        scopes = [scope for declared, scope in fitting if declared == asked]
+        if not scopes:
+            raise Undeclared(frozenset(declared for declared, _ in fitting))
+        needed = [scope for scope in scopes if scope is not None]
+        return max(needed, key=list(Scope).index) if needed else None
+
+
+POLICY = RoutePolicy(ROUTE_SCOPES, OPEN)

@@ -1,0 +1,89 @@
+"""/ray/...: Ray's dashboard, read-only, for who may see all projects. Ray itself stays behind its token.
+
+What is passed on is listed, not what is held back: some of Ray's GET routes profile processes or hand out packages,
+and a later version may add others.
+"""
+
+import re
+
+import httpx
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from starlette.background import BackgroundTask
+
+from api.dependencies import Caller, SettingsOf
+from service.errors import Forbidden, NotFound, RayUnavailable
+from service.settings import Settings
+
+router = APIRouter(prefix="/ray", include_in_schema=False)
+
+_PASSED_ON = re.compile(
+    r"""
+    | favicon\.ico | timezone | usage_stats_enabled | cluster_id | nodes(/[0-9a-f]+)? | events
+    | static/[\w./-]+ | speedscope-[\w./-]+
+    | logical/actors(/[0-9a-f]+)?
+    | api/(version | ray/version | gcs_healthz | profiling_enabled | cluster_status | component_activities
+          | grafana_health | prometheus_health | serve/applications/ | train/v2/runs(/v1)? | data/datasets/[\w-]+)
+    | api/jobs/([\w.-]+(/logs)?)?
+    | api/v0/(actors | jobs | nodes | placement_groups | workers | tasks | objects | cluster_events | platform_events
+             | cluster_metadata | runtime_env_redaction | logs | logs/file | (tasks|actors|objects)/summarize
+             | tasks/timeline)
+    """,
+    re.VERBOSE,
+)
+_REQUEST_HEADERS = ("accept", "accept-encoding", "accept-language", "if-modified-since", "if-none-match", "range")
+_ANSWER_HEADERS = frozenset(
+    {"content-type", "content-length", "content-encoding", "content-range", "content-disposition", "accept-ranges"}
+    | {"cache-control", "etag", "last-modified", "vary"}
+)
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]+")
+_TIMEOUT = httpx.Timeout(60.0, connect=3.0)
+
+
+def dashboard_client() -> httpx.AsyncClient:
+    """Connections to the head, which is inside the cluster's network: no redirect and no proxy leads elsewhere."""
+    return httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)
+
+
+@router.get("")
+async def to_dashboard() -> Response:
+    """The front end's paths are relative: they need the slash."""
+    return RedirectResponse("/ray/")
+
+
+@router.get("/{path:path}")
+async def read_dashboard(path: str, request: Request, caller: Caller, settings: SettingsOf) -> Response:
+    """Passes one GET on, with Ray's token and none of the caller's credentials, and streams the answer."""
+    if caller.projects is not None:
+        raise Forbidden("Ray's dashboard shows the jobs of all projects; yours are limited")
+    if path == "api/authentication_mode":
+        return JSONResponse({"authentication_mode": "disabled"})  # of the front end no token is asked: we have it
+    if not _PASSED_ON.fullmatch(path) or ".." in path:
+        raise NotFound("part of Ray's dashboard that is shown here", path[:200])
+    answer = await _ask(request.app.state.dashboard_client, settings, path, request)
+    headers = {name: value for name, value in answer.headers.items() if name in _ANSWER_HEADERS}
+    headers["Content-Security-Policy"] = _policy(request)
+    return StreamingResponse(
+        answer.aiter_raw(), answer.status_code, headers=headers, background=BackgroundTask(answer.aclose)
+    )
+
+
+async def _ask(client: httpx.AsyncClient, settings: Settings, path: str, request: Request) -> httpx.Response:
+    headers = {name: value for name in _REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
+    if settings.ray_auth_token is not None:
+        headers["Authorization"] = f"Bearer {settings.ray_auth_token.get_secret_value()}"
+    url = httpx.URL(f"{settings.ray_jobs_url}/{path}").copy_with(query=request.scope["query_string"])
+    try:
+        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+    except httpx.HTTPError as error:
+        raise RayUnavailable(f"Ray's dashboard does not answer: {type(error).__name__}") from error
+
+
+def _policy(request: Request) -> str:
+    """The dashboard's scripts run on this service's address: they may ask for its own part only, none of our routes."""
+    host = request.headers.get("host", "")
+    own = f"{request.url.scheme}://{host}/ray/" if _HOST.fullmatch(host) else "'none'"
+    return (
+        f"default-src 'none'; script-src {own}; connect-src {own}; style-src {own} 'unsafe-inline'; "
+        f"img-src {own} data:; font-src {own} data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

@@ -1,0 +1,90 @@
+"""The identity provider's signing keys, fetched when they are needed and kept for a while."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+
+from service.access.oidc_settings import OidcSettings
+
+log = logging.getLogger(__name__)
+MAX_BYTES = 1 << 20
+TIMEOUT = httpx.Timeout(5.0)
+
+
+class JwksCache:
+    """Thread-safe. `clock` gives seconds and never goes back.
+
+    An unknown key id fetches the keys again (the provider has changed them), but never more often than
+    `refetch_seconds` allows: tokens with made-up key ids cannot make us a flood. While the provider is away, the keys
+    that are there stay good.
+    """
+
+    def __init__(self, settings: OidcSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+        self._lock = threading.Lock()
+
+    def find(self, key_id: str | None) -> jwt.PyJWK | None:
+        """The key of that id; where the token names none, the only key there is."""
+        with self._lock:
+            if self._is_old() or self._pick(key_id) is None:
+                self._fetch_if_allowed()
+            return self._pick(key_id)
+
+    def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
+        if key_id is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(key_id)
+
+    def _is_old(self) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at >= self._settings.jwks_seconds
+
+    def _fetch_if_allowed(self) -> None:
+        now = self._clock()
+        if self._tried_at is not None and now - self._tried_at < self._settings.refetch_seconds:
+            return
+        self._tried_at = now
+        try:
+            self._keys = _signing_keys(_download(self._settings.jwks_url))
+            self._fetched_at = now
+        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+            log.warning("the signing keys at %s cannot be fetched: %s", self._settings.jwks_url, error)
+
+
+def _download(url: str) -> Any:
+    loopback = url.startswith("http://")  # settings allow it there only; a proxy leads away from this machine
+    with (
+        httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client,
+        client.stream("GET", url, headers={"Accept": "application/json"}) as response,
+    ):
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"the answer is {response.status_code}")
+        data = b""
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > MAX_BYTES:
+                raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
+    return httpx.Response(200, content=data).json()
+
+
+def _signing_keys(document: Any) -> dict[str | None, jwt.PyJWK]:
+    """The public signing keys by id; others (secrets, for encryption, of kinds unknown to us) are passed over."""
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("it is no JWK set")
+    keys: dict[str | None, jwt.PyJWK] = {}
+    for entry in entries:
+        if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
+            continue
+        try:
+            keys[entry.get("kid")] = jwt.PyJWK(entry)
+        except jwt.PyJWTError:
+            continue
+    return keys

@@ -1,0 +1,141 @@
+"""Creates, lists and revokes API keys."""
+
+import time
+from collections.abc import Callable
+
+from pydantic import AwareDatetime, Field
+from sqlalchemy.orm import Session
+
+from service.access.api_keys import NewKey, new_key
+from service.access.principal import Principal, Scope
+from service.access.views import CreatedKey, KeyView
+from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from service.names import Name, ProjectName
+from service.once_answers import OnceAnswers
+from service.store.database import Database
+from service.store.idempotency import request_hash
+from service.store.paging import read_page
+from service.store.tables import ApiKeyRow
+from service.view_builders import as_time, time_or_none
+from service.views import Page
+from workers.specs.frozen import Frozen
+
+
+class KeyRequest(Frozen):
+    """The body of POST /keys."""
+
+    name: Name = Field(description="Who or what will use it.")
+    scope: Scope = Field(
+        strict=False,
+        description="viewer reads; operator also registers datasets, starts and stops runs; admin also manages keys "
+        "and reads the audit log.",
+    )
+    project: ProjectName | None = Field(
+        description="The project whose runs and datasets it sees and changes; null: every project."
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="From when on it is refused; null: it stays good until it is revoked."
+    )
+
+
+class KeyCommands:
+    """Thread-safe. `clock` gives Unix seconds. A caller sees and revokes the keys of its own projects only."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+        self._answers = OnceAnswers(database, clock)
+
+    def create_key(
+        self,
+        request: KeyRequest,
+        created_by: str,
+        projects: frozenset[str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> CreatedKey:
+        """Makes a key. `projects` are the maker's: a key reaches no further. Raises Forbidden, InvalidRequest.
+
+        The key is in this answer only. The same request with the same idempotency key is a Conflict: what was shown
+        once is not kept to be shown again.
+        """
+        if projects is not None and request.project not in projects:
+            allowed = " or ".join(map(repr, sorted(projects))) or "none"
+            raise Forbidden(f"you may make keys for your own projects only: project must be {allowed}")
+        asked = request_hash("create_key", request)
+        first = self._answers.first(idempotency_key, asked, KeyView)
+        if first is not None:
+            raise Conflict(f"this request made {first.id} before; a key is shown once")
+        drawn = new_key()
+
+        def create(session: Session, now: float) -> KeyView:
+            expires_at = None if request.expires_at is None else request.expires_at.timestamp()
+            if expires_at is not None and expires_at <= now:
+                raise InvalidRequest("expires_at", "lies in the past")
+            return _insert(session, request, drawn, created_by, expires_at, now)
+
+        made = self._answers.once(idempotency_key, asked, KeyView, create)
+        if made.id != drawn.key_id:
+            raise Conflict(f"this request made {made.id} at the same time; a key is shown once")
+        return CreatedKey(**made.model_dump(), key=drawn.text)
+
+    def list_keys(self, limit: int = 50, cursor: str | None = None) -> Page[KeyView]:
+        """Newest first, revoked and expired ones too."""
+        with self._database.read() as session:
+            rows, following = read_page(session, ApiKeyRow, (ApiKeyRow.created_at, ApiKeyRow.id), limit, cursor)
+            return Page(items=[_view(row) for row in rows], next_cursor=following)
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        """From now on the key, and every session that was opened with it, is refused. Doing so again is no error."""
+        with self._database.write() as session:
+            row = session.get(ApiKeyRow, key_id)
+            if row is None:
+                raise NotFound("key", key_id)
+            if row.revoked_at is None:
+                row.revoked_at = self._clock()
+            return _view(row)
+
+
+def principal_of(row: ApiKeyRow, kind: str) -> Principal:
+    """The caller that a key stands for."""
+    return Principal(
+        subject=row.id,
+        kind="session" if kind == "session" else "key",
+        scope=Scope(row.scope),
+        projects=None if row.project is None else frozenset({row.project}),
+    )
+
+
+def is_good(row: ApiKeyRow, now: float) -> bool:
+    """Whether the key is neither revoked nor expired."""
+    return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
+
+
+def _insert(
+    session: Session, request: KeyRequest, drawn: NewKey, created_by: str, expires_at: float | None, now: float
+) -> KeyView:
+    row = ApiKeyRow(
+        id=drawn.key_id,
+        secret_hash=drawn.secret_hash,
+        name=request.name,
+        scope=request.scope,
+        project=request.project,
+        created_at=now,
+        created_by=created_by,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return _view(row)
+
+
+def _view(row: ApiKeyRow) -> KeyView:
+    return KeyView(
+        id=row.id,
+        name=row.name,
+        scope=Scope(row.scope),
+        project=row.project,
+        created_at=as_time(row.created_at),
+        created_by=row.created_by,
+        expires_at=time_or_none(row.expires_at),
+        revoked_at=time_or_none(row.revoked_at),
+    )

@@ -1,0 +1,78 @@
+"""Bearer tokens of an OpenID Connect provider: signature, issuer, audience, times; then scope and projects by claims.
+
+RFC 8725 (JSON Web Token Best Current Practices) is what the checks follow.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jwt
+
+from service.access.jwks import JwksCache
+from service.access.oidc_settings import OidcSettings
+from service.access.principal import Principal, Scope
+from service.errors import Forbidden, Unauthenticated
+
+MAX_TOKEN_LENGTH = 16_384
+
+
+class OidcTokens:
+    """Thread-safe. `monotonic` gives seconds and never goes back."""
+
+    def __init__(self, settings: OidcSettings, monotonic: Callable[[], float]) -> None:
+        self._settings = settings
+        self._keys = JwksCache(settings, monotonic)
+
+    def authenticate(self, token: str) -> Principal:
+        """Raises Unauthenticated for a token that is not good, Forbidden for one whose claims give no scope."""
+        claims = self._verify(token)
+        scopes = [
+            self._settings.scopes[value]
+            for value in _values(claims, self._settings.scope_claim)
+            if value in self._settings.scopes
+        ]
+        if not scopes:
+            raise Forbidden(f"no value of the token's claim {self._settings.scope_claim!r} gives a scope here")
+        named = {
+            self._settings.projects[value]
+            for value in _values(claims, self._settings.project_claim)
+            if value in self._settings.projects
+        }
+        return Principal(
+            subject=f"oidc:{claims['sub']}",
+            kind="oidc",
+            scope=max(scopes, key=list(Scope).index),
+            projects=None if "*" in named else frozenset(named),
+        )
+
+    def _verify(self, token: str) -> Mapping[str, Any]:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise Unauthenticated("the token is too long")
+        try:
+            header = jwt.get_unverified_header(token)
+            # Before any key is looked for: `none`, and secrets in the place of keys, end here.
+            if header.get("alg") not in self._settings.algorithms:
+                raise Unauthenticated("the token is signed by an algorithm that is not accepted")
+            key = self._keys.find(header.get("kid"))
+            if key is None:
+                raise Unauthenticated("the token is signed by a key that the issuer does not publish")
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=list(self._settings.algorithms),
+                issuer=self._settings.issuer,
+                audience=self._settings.audience,
+                leeway=self._settings.leeway_seconds,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(f"the token is refused: {error}") from error
+        return claims
+
+
+def _values(claims: Mapping[str, Any], name: str) -> list[str]:
+    """A claim's values: a list's items, or the words of a text, as OAuth's `scope` has them."""
+    value = claims.get(name)
+    if isinstance(value, str):
+        return value.split()
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

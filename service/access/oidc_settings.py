@@ -1,0 +1,44 @@
+"""Which identity provider's tokens are accepted, and what their claims mean."""
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.access.principal import Scope
+from service.names import ProjectName
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Signatures by a private key only: with a shared secret, the public key could be taken for it."""
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class OidcSettings(BaseModel):
+    """NOISY_STUDENT_OIDC__ISSUER and so on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(min_length=1, description="The token's `iss`, to the letter.")
+    audience: str = Field(min_length=1, description="What must be in the token's `aud`.")
+    jwks_url: str = Field(description="Where the provider publishes its signing keys: https, but on loopback.")
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    scope_claim: str = Field(default="roles", description="The claim that says what the caller may do: text or a list.")
+    scopes: dict[str, Scope] = Field(
+        default={}, description="The scope for each value of that claim; the largest counts, without one: none."
+    )
+    project_claim: str = Field(default="projects", description="The claim that says the projects: text or a list.")
+    projects: dict[str, ProjectName | Literal["*"]] = Field(
+        default={}, description="The project for each value of that claim; `*`: every project."
+    )
+    leeway_seconds: float = Field(default=30, ge=0, le=300, description="How far the clocks may differ.")
+    jwks_seconds: float = Field(default=3600, gt=0, description="How long fetched keys are good.")
+    refetch_seconds: float = Field(
+        default=30, gt=0, description="Keys are fetched at most so often, whatever tokens name as their key."
+    )
+
+    @model_validator(mode="after")
+    def _keys_come_by_a_safe_way(self) -> Self:
+        url = urlsplit(self.jwks_url)
+        if url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK):
+            return self
+        raise ValueError("jwks_url: must begin with https://")

@@ -1,0 +1,30 @@
+"""The project that a request puts something into."""
+
+from typing import Protocol, Self, TypeVar
+
+from service.errors import Forbidden
+from service.store.visibility import visible_projects
+
+
+class _InProject(Protocol):
+    @property
+    def project(self) -> str: ...
+    @property
+    def model_fields_set(self) -> set[str]: ...
+    def model_copy(self, *, update: dict[str, str]) -> Self: ...
+
+
+Request = TypeVar("Request", bound=_InProject)
+
+
+def in_own_project(request: Request) -> Request:
+    """The request in a project of the caller's: the only one it has, where the request names none. Raises Forbidden."""
+    projects = visible_projects()
+    if projects is None:
+        return request
+    if "project" not in request.model_fields_set and len(projects) == 1:
+        return request.model_copy(update={"project": next(iter(projects))})
+    if request.project not in projects:
+        yours = " or ".join(map(repr, sorted(projects))) or "none"
+        raise Forbidden(f"{request.project!r} is no project of yours: project must be {yours}")
+    return request

@@ -1,0 +1,49 @@
+"""Sessions of the web page: a random token in a cookie stands for the key that was given to the login form."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+
+from sqlalchemy import delete
+
+from service.access.key_commands import is_good, principal_of
+from service.access.principal import Principal
+from service.store.database import Database
+from service.store.tables import ApiKeyRow, WebSessionRow
+
+
+class WebSessions:
+    """Thread-safe. Kept in the database, so that every process of the API knows them. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, lifetime_seconds: float, clock: Callable[[], float] = time.time) -> None:
+        self.lifetime_seconds = lifetime_seconds
+        self._database = database
+        self._clock = clock
+
+    def open(self, key_id: str) -> str:
+        """A new session of the key: the token for the cookie, of which only a hash is stored."""
+        token, now = secrets.token_urlsafe(32), self._clock()
+        with self._database.write() as session:
+            session.execute(delete(WebSessionRow).where(WebSessionRow.expires_at <= now))
+            session.add(WebSessionRow(token_hash=_hash(token), key_id=key_id, expires_at=now + self.lifetime_seconds))
+        return token
+
+    def find(self, token: str) -> Principal | None:
+        """The caller, as long as the session and its key are good."""
+        now = self._clock()
+        with self._database.read() as session:
+            row = session.get(WebSessionRow, _hash(token))
+            key = None if row is None else session.get(ApiKeyRow, row.key_id)
+            if row is None or key is None or now >= row.expires_at or not is_good(key, now):
+                return None
+            return principal_of(key, "session")
+
+    def close(self, token: str) -> None:
+        """Ends the session, if there is one."""
+        with self._database.write() as session:
+            session.execute(delete(WebSessionRow).where(WebSessionRow.token_hash == _hash(token)))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

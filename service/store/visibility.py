@@ -1,0 +1,56 @@
+"""Row-level security: a session of a caller with projects sees and changes the rows of those projects only.
+
+Every query and command is narrowed here, so that none can forget to. A table belongs to a project by its column
+`project`, or by `run_id`; the few that do not are listed in tests/service/access/test_visibility.py.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from sqlalchemy import ColumnElement, exists
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+
+from service.store.tables import ProjectRow, RunRow, Table
+
+_PROJECTS: ContextVar[frozenset[str] | None] = ContextVar("visible_projects", default=None)
+
+
+@contextmanager
+def only_projects(projects: frozenset[str] | None) -> Iterator[None]:
+    """Within it, sessions see the rows of these projects; None: of all. Threads started by way of anyio inherit it."""
+    token = _PROJECTS.set(projects)
+    try:
+        yield
+    finally:
+        _PROJECTS.reset(token)
+
+
+def visible_projects() -> frozenset[str] | None:
+    """The projects of the caller; None: all, as for the reconciler."""
+    return _PROJECTS.get()
+
+
+def narrow_to_visible_rows(state: ORMExecuteState) -> None:
+    """Listens to `do_orm_execute`: adds the condition to each table of the statement, subqueries included."""
+    projects = _PROJECTS.get()
+    if projects is None or state.is_column_load or state.is_relationship_load:
+        return
+    for mapper in Table.registry.mappers:
+        condition = condition_of(mapper.class_, projects)
+        if condition is not None:
+            state.statement = state.statement.options(with_loader_criteria(mapper.class_, condition))
+
+
+def condition_of(table: type[Table], projects: frozenset[str]) -> ColumnElement[bool] | None:
+    """What a visible row of the table fulfils; None for a table that belongs to no project."""
+    columns = table.__table__.c
+    if table is ProjectRow:
+        return columns.name.in_(sorted(projects))
+    if "project" in columns:
+        return columns.project.in_(sorted(projects))
+    if "run_id" in columns:
+        runs = RunRow.__table__.alias("visible_runs")
+        # By primary key, a row at a time: a list of all visible runs would be made for every query.
+        return exists().where(runs.c.id == columns.run_id, runs.c.project.in_(sorted(projects)))
+    return None

@@ -1,0 +1,94 @@
+"""The application with authentication on, and keys for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.dependencies import open_services
+from service.access.key_commands import KeyRequest
+from service.settings import Settings
+
+MakeKey = Callable[..., str]
+
+
+@pytest.fixture
+def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
+    changes: dict[str, Any] = {"authentication": True, "dataset_roots": (str(tmp_path / "images"),)}
+    return Settings(**{**settings.model_dump(exclude={"dashboard_url"}), **changes})
+
+
+@pytest.fixture
+def secured(application: FastAPI, secured_settings: Settings, ray: Any) -> FastAPI:
+    application.state.services = open_services(secured_settings, ray)
+    return application
+
+
+@pytest.fixture
+def make_key(secured: FastAPI) -> MakeKey:
+    """Makes a key in the database, as the command line does; gives its text."""
+
+    def make(scope: str = "admin", project: str | None = None, **more: Any) -> str:
+        request = KeyRequest.model_validate({"name": scope, "scope": scope, "project": project, **more}, strict=False)
+        return secured.state.services.keys.create_key(request, "the test").key
+
+    return make
+
+
+@pytest.fixture
+def anonymous(secured: FastAPI) -> Iterator[TestClient]:
+    with TestClient(secured, raise_server_exceptions=False, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def as_key(anonymous: TestClient, make_key: MakeKey) -> Callable[..., TestClient]:
+    """A client with a key of the scope and the project. It shares the running application."""
+
+    def client(scope: str = "admin", project: str | None = None) -> TestClient:
+        headers = {"Authorization": f"Bearer {make_key(scope, project)}"}
+        return TestClient(anonymous.app, raise_server_exceptions=False, follow_redirects=False, headers=headers)
+
+    return client
+
+
+@pytest.fixture
+def run_body(write_images: Callable[..., Path]) -> Callable[[TestClient], dict[str, Any]]:
+    """Registers four datasets as the client, and gives a run with them."""
+
+    def body(client: TestClient) -> dict[str, Any]:
+        ids = {}
+        for part, role, color, classes in (
+            ("labeled", "labeled", 0, ("cat", "dog")),
+            ("unlabeled", "unlabeled", 100, ()),
+            ("validation", "evaluation", 200, ("cat", "dog")),
+            ("test", "evaluation", 300, ("cat", "dog")),
+        ):
+            file = write_images(part, color, classes=classes)
+            answer = client.post("/datasets", json={"name": part, "role": role, "uri": str(file)})
+            assert answer.status_code == 201, answer.text
+            ids[part] = answer.json()["id"]
+        return {
+            "name": "r",
+            "datasets": ids,
+            "teacher_model": "test_resnet",
+            "student_models": ["test_resnet"],
+            "generations": 1,
+        }
+
+    return body
+
+
+@pytest.fixture
+def run_of(anonymous: TestClient, run_body: Callable[[TestClient], dict[str, Any]]) -> Callable[[str], str]:
+    """Starts a run with a key, and gives its id."""
+
+    def start(key: str) -> str:
+        headers = {"Authorization": f"Bearer {key}"}
+        client = TestClient(anonymous.app, headers=headers)
+        return str(client.post("/runs", json=run_body(client)).json()["id"])
+
+    return start

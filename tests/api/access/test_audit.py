@@ -1,0 +1,80 @@
+"""The audit log: who changed what, when, from where, and how it ended."""
+
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from service.access.audit import AuditLog
+from service.settings import Settings
+
+AsKey = Callable[..., TestClient]
+
+
+def test_every_change_is_recorded_with_its_outcome_and_reading_is_not(as_key: AsKey) -> None:
+    admin, viewer = as_key("admin"), as_key("viewer", "pets")
+    made = admin.post("/keys", json={"name": "k", "scope": "viewer", "project": None}, headers={"X-Request-ID": "r-1"})
+    assert made.headers["X-Request-ID"] == "r-1"
+    admin.post("/runs", json={})
+    viewer.post("/runs/run-1/cancel")
+    admin.get("/runs")
+    newest, before, first = admin.get("/audit").json()["items"]
+    assert (first["method"], first["path"], first["status"]) == ("POST", "/keys", 201)
+    assert first["location"] == f"/keys/{made.json()['id']}"
+    assert (first["request_id"], first["kind"], first["address"]) == ("r-1", "key", "testclient")
+    assert first["subject"] == admin.get("/me").json()["subject"]
+    assert (before["path"], before["status"]) == ("/runs", 422)
+    assert (newest["path"], newest["status"], newest["project"]) == ("/runs/run-1/cancel", 403, "pets")
+
+
+def test_the_log_comes_in_pages_and_by_project(as_key: AsKey) -> None:
+    admin, pets = as_key("admin"), as_key("admin", "pets")
+    for client in (admin, pets, admin, pets, pets):
+        client.post("/runs/run-1/cancel")
+    page = admin.get("/audit?limit=2").json()
+    assert len(page["items"]) == 2
+    rest = admin.get(f"/audit?limit=10&cursor={page['next_cursor']}").json()
+    assert len(rest["items"]) == 3
+    assert rest["next_cursor"] is None
+    assert {entry["project"] for entry in pets.get("/audit").json()["items"]} == {"pets"}
+    assert len(pets.get("/audit").json()["items"]) == 3
+
+
+def test_a_change_that_blows_up_is_recorded_as_500(as_key: AsKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = as_key("admin")
+    monkeypatch.setattr("service.run_commands.RunCommands.cancel_run", _fail)
+    assert admin.post("/runs/run-1/cancel").status_code == 500
+    assert admin.get("/audit").json()["items"][0]["status"] == 500
+
+
+def test_without_a_record_nothing_is_changed(as_key: AsKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = as_key("admin")
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditLog, "begin", _fail)
+        assert admin.post("/keys", json={"name": "k", "scope": "viewer", "project": None}).status_code == 500
+    assert "k" not in [key["name"] for key in admin.get("/keys").json()["items"]]
+
+
+@pytest.mark.parametrize(
+    "forgery", ["delete from audit", "update audit set subject = 'x'", "update audit set status = 200"]
+)
+def test_the_database_refuses_to_change_the_log(
+    secured: FastAPI, as_key: AsKey, secured_settings: Settings, forgery: str
+) -> None:
+    as_key("admin").post("/runs/run-1/cancel")
+    database = sqlite3.connect(secured_settings.database_url.removeprefix("sqlite:///"))
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        database.execute(forgery)
+    database.close()
+
+
+def test_on_a_laptop_changes_are_recorded_too(client: TestClient) -> None:
+    client.post("/runs", json={})
+    [entry] = client.get("/audit").json()["items"]
+    assert (entry["subject"], entry["path"], entry["status"]) == ("local", "/runs", 422)
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError("broken")

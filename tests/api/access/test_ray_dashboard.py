@@ -1,0 +1,126 @@
+"""Ray's dashboard through the service: read-only, with Ray's token and none of the caller's credentials."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from api.dependencies import open_services
+from service.settings import Settings
+
+AsKey = Callable[..., TestClient]
+
+
+@pytest.fixture
+def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
+    """A head that asks for its token; its address, and what it was asked."""
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            allowed = self.headers.get("Authorization") == "Bearer ray-secret"
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Set-Cookie", "ray-authentication-token=ray-secret")
+            self.send_header("X-Secret", "inside")
+            self.end_headers()
+            self.wfile.write(json.dumps({"ray_version": "2.60.0", "path": self.path}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def behind(secured: FastAPI, secured_settings: Settings, head: Any) -> FastAPI:
+    changes = {"ray_jobs_url": head[0], "ray_auth_token": SecretStr("ray-secret")}
+    secured.state.services = open_services(secured_settings.model_copy(update=changes))
+    return secured
+
+
+def test_a_get_is_passed_on_with_rays_token_only(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+    client = as_key("viewer")
+    client.cookies.set("noisy_student_session", "mine")
+    answer = client.get("/ray/api/v0/tasks?limit=7&detail=1", headers={"X-Forwarded-For": "x"})
+    assert answer.json()["path"] == "/api/v0/tasks?limit=7&detail=1"
+    assert "Set-Cookie" not in answer.headers
+    assert "X-Secret" not in answer.headers
+    [(_, headers)] = head[1]
+    assert headers["authorization"] == "Bearer ray-secret"
+    assert not {"cookie", "x-forwarded-for", "origin"} & set(headers)
+
+
+def test_the_dashboards_scripts_may_ask_for_its_own_part_only(behind: FastAPI, as_key: AsKey) -> None:
+    policy = as_key("viewer").get("/ray/").headers["Content-Security-Policy"]
+    assert "connect-src http://testserver/ray/;" in policy
+    assert "form-action 'none'" in policy
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_changed(behind: FastAPI, as_key: AsKey, head: Any, method: str) -> None:
+    for path in ("/ray/api/jobs/", "/ray/api/jobs/x/stop", "/ray/api/serve/applications/"):
+        assert as_key("admin").request(method, path).status_code == 405, path
+    assert head[1] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "worker/traceback",
+        "worker/cpu_profile",
+        "task/cpu_profile",
+        "memory_profile",
+        "api/packages/gcs/x.zip",
+        "api/v0/delay/5",
+        "test/dump",
+        "static/../api/packages/x",
+        "static/%2e%2e/api/packages/x",
+        "api/authenticate",
+        "api/jobs/a/b/c",
+        "//evil.example/",
+    ],
+)
+def test_what_is_not_listed_is_not_there(behind: FastAPI, as_key: AsKey, head: Any, path: str) -> None:
+    assert as_key("admin").get(f"/ray/{path}").status_code == 404
+    assert head[1] == []
+
+
+def test_the_front_end_is_not_made_to_ask_for_rays_token(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+    answer = as_key("viewer").get("/ray/api/authentication_mode")
+    assert answer.json() == {"authentication_mode": "disabled"}
+    assert head[1] == []
+
+
+def test_who_is_limited_to_a_project_does_not_see_the_jobs_of_all(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+    assert as_key("admin", "pets").get("/ray/api/jobs/").status_code == 403
+    assert head[1] == []
+
+
+def test_a_head_that_is_away_is_503(secured: FastAPI, as_key: AsKey) -> None:
+    answer = as_key("viewer").get("/ray/")
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_ready_only_where_ray_asks_for_its_token(behind: FastAPI, as_key: AsKey, ray: Any) -> None:
+    client = as_key("viewer")
+    assert client.get("/readyz").status_code == 200
+    settings = behind.state.services.settings
+    behind.state.services = open_services(settings, ray)
+    ray.protected = False
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "RAY_AUTH_MODE=token" in answer.json()["checks"][1]["detail"]
+    assert client.get("/ray").headers["Location"] == "/ray/"

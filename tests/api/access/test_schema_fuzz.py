@@ -1,0 +1,62 @@
+"""Requests made from the OpenAPI document find no 5xx, and no answer that the document does not have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi import checks
+
+EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 8}
+"""An operation."""
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.unsupported_method,
+]
+
+
+def test_no_5xx_and_no_answer_outside_of_the_document(
+    secured: FastAPI, make_key: Callable[..., str], run_of: Callable[[str], str]
+) -> None:
+    key = make_key("admin")
+    known = {"run_id": run_of(key), "generation": 0, "stage": "train", "attempt": 1}
+    headers = {"Authorization": f"Bearer {key}"}
+    schema = schemathesis.openapi.from_asgi("/openapi.json", secured, headers=headers)
+    tried, failures = 0, []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        for mode, examples in EXAMPLES.items():
+
+            @given(case=operation.as_strategy(generation_mode=mode))
+            @settings(
+                max_examples=examples,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            def check(case: Any) -> None:
+                nonlocal tried
+                tried += 1
+                if tried % 2 and case.path_parameters:  # else nearly every id would be unknown
+                    case.path_parameters.update({k: v for k, v in known.items() if k in case.path_parameters})
+                case.call_and_validate(headers=headers, checks=CHECKS)
+
+            try:
+                check()
+            except Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE, operation.label  # nothing can be wrong where nothing is asked
+            except FailureGroup as group:
+                failures.append(f"{operation.label}: {[str(each) for each in group.exceptions]}")
+    assert failures == []
+    assert tried > 300

@@ -1,0 +1,71 @@
+"""A real Ray head that asks for a token, behind the service; and one that does not."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from api.cli.local_stack import LocalStack
+from service.access.key_commands import KeyRequest
+from service.settings import Settings
+from service.store.migrate import upgrade
+
+
+class GuardedHead(LocalStack):
+    """The stack's Ray head alone, with RAY_AUTH_MODE=token."""
+
+    token = secrets.token_hex(16)
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+
+    def start(self) -> None:
+        (self.home / "logs").mkdir(parents=True)
+        self.start_ray()
+        self._wait_for("Ray's dashboard", f"{self.dashboard_url}/api/healthz", "ray")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedHead]:
+    with GuardedHead(tmp_path_factory.mktemp("guarded"), num_cpus=1) as head:
+        yield head
+
+
+def service(home: Path, ray_jobs_url: str, token: str) -> TestClient:
+    """The service with authentication on, and a client with a viewer's key."""
+    settings = Settings(home=home, authentication=True, ray_jobs_url=ray_jobs_url, ray_auth_token=token)
+    upgrade(settings.database_url)
+    app = create_app(settings)
+    key = app.state.services.keys.create_key(KeyRequest(name="test", scope="viewer", project=None), "the test").key
+    return TestClient(app, headers={"Authorization": f"Bearer {key}"})
+
+
+def test_a_guarded_head_is_ready_and_its_dashboard_is_read_through_the_service(guarded: GuardedHead, tmp_path: Path):
+    with service(tmp_path, guarded.dashboard_url, guarded.token) as client:
+        ready = client.get("/readyz")
+        assert ready.status_code == 200, ready.text
+        page = client.get("/ray/")
+        assert "Ray Dashboard" in page.text
+        script = page.text.split('src="./', 1)[1].split('"', 1)[0]
+        assert "javascript" in client.get(f"/ray/{script}").headers["Content-Type"]
+        assert client.get("/ray/api/version").json()["ray_version"].startswith("2.")
+        assert client.get("/ray/api/jobs/").json() == []
+        assert client.get("/ray/nodes?view=summary").json()["result"] is True
+        assert client.post("/ray/api/jobs/", json={"entrypoint": "id"}).status_code == 405
+
+
+def test_a_wrong_token_is_not_ready(guarded: GuardedHead, tmp_path: Path):
+    with service(tmp_path, guarded.dashboard_url, "wrong") as client:
+        answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "NOISY_STUDENT_RAY_AUTH_TOKEN" in answer.text
+
+
+def test_a_head_that_asks_for_no_token_is_not_ready(stack: LocalStack, tmp_path: Path):
+    with service(tmp_path, stack.dashboard_url, "any") as client:
+        answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "answers without a token" in answer.text

@@ -1,0 +1,261 @@
+"""OIDC bearer tokens, with real RSA and EC keys and a real HTTP server that publishes them."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from pydantic import ValidationError
+
+from service.access.oidc import OidcTokens
+from service.access.oidc_settings import OidcSettings
+from service.access.principal import Scope
+from service.errors import Forbidden, Unauthenticated
+
+ISSUER, AUDIENCE = "https://id.example", "noisy-student"
+
+
+class Provider:
+    """An identity provider: signing keys by id, published over HTTP."""
+
+    def __init__(self) -> None:
+        self.private: dict[str, Any] = {}
+        self.fetches = 0
+        self.status = 200
+        self.extra: list[dict[str, Any]] = []
+        self.url = ""
+
+    def add_rsa(self, key_id: str) -> None:
+        self.private[key_id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def add_ec(self, key_id: str) -> None:
+        self.private[key_id] = ec.generate_private_key(ec.SECP256R1())
+
+    def document(self) -> str:
+        keys = list(self.extra)
+        for key_id, private in self.private.items():
+            kind = jwt.algorithms.RSAAlgorithm if isinstance(private, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+            keys.append({**kind.to_jwk(private.public_key(), as_dict=True), "kid": key_id, "use": "sig"})
+        return json.dumps({"keys": keys})
+
+    def token(self, key_id: str | None, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+        private = self.private[key_id or next(iter(self.private))]
+        algorithm = "RS256" if isinstance(private, rsa.RSAPrivateKey) else "ES256"
+        named = {} if key_id is None else {"kid": key_id}
+        return jwt.encode(self.claims(**claims), private, algorithm, headers={**named, **(headers or {})})
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 300, "roles": ["ml-ops"]}
+        return {name: value for name, value in {**claims, **changes}.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Provider]:
+    provider = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            provider.fetches += 1
+            self.send_response(provider.status)
+            self.end_headers()
+            self.wfile.write(provider.document().encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
+    provider.add_rsa("one")
+    provider.add_ec("two")
+    yield provider
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def provider(serving: Provider) -> Iterator[Provider]:
+    keys = dict(serving.private)
+    serving.fetches, serving.status, serving.extra = 0, 200, []
+    yield serving
+    serving.private = keys
+
+
+class Clock:
+    """Monotonic seconds that pass when told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tokens(provider: Provider, clock: Clock) -> OidcTokens:
+    return OidcTokens(settings_for(provider), clock)
+
+
+def settings_for(provider: Provider, **changes: Any) -> OidcSettings:
+    return OidcSettings(
+        **{
+            "issuer": ISSUER,
+            "audience": AUDIENCE,
+            "jwks_url": provider.url,
+            "scopes": {"ml-ops": "operator", "ml-admins": "admin"},
+            "projects": {"team-pets": "pets", "everything": "*"},
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize("key_id", ["one", "two"])
+def test_claims_become_scope_and_projects(provider: Provider, tokens: OidcTokens, key_id: str) -> None:
+    caller = tokens.authenticate(provider.token(key_id, projects=["team-pets", "unknown"]))
+    assert (caller.subject, caller.scope, caller.projects) == ("oidc:ada", Scope.OPERATOR, frozenset({"pets"}))
+
+
+def test_the_largest_scope_counts_and_a_star_means_all_projects(provider: Provider, tokens: OidcTokens) -> None:
+    caller = tokens.authenticate(provider.token("one", roles="ml-ops ml-admins", projects="everything"))
+    assert (caller.scope, caller.projects) == (Scope.ADMIN, None)
+
+
+def test_claims_that_map_to_nothing_give_nothing(provider: Provider, tokens: OidcTokens) -> None:
+    with pytest.raises(Forbidden, match="roles"):
+        tokens.authenticate(provider.token("one", roles=["guest"]))
+    # A claim is no project by itself: `*` and `pets` must be mapped to mean anything.
+    assert tokens.authenticate(provider.token("one", projects=["*", "pets"])).projects == frozenset()
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://evil.example"},
+        {"aud": "another service"},
+        {"exp": 1},
+        {"nbf": 9_999_999_999},
+        {"exp": None},
+        {"iss": None},
+        {"aud": None},
+        {"sub": None},
+    ],
+)
+def test_a_token_for_others_or_out_of_time_is_refused(
+    provider: Provider, tokens: OidcTokens, claims: dict[str, Any]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(provider.token("one", **claims))
+
+
+def test_clocks_may_differ_by_the_leeway(provider: Provider, tokens: OidcTokens) -> None:
+    now = int(time.time())
+    tokens.authenticate(provider.token("one", exp=now - 10, nbf=now - 60))
+    tokens.authenticate(provider.token("one", nbf=now + 10, iat=now + 10))
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(provider.token("one", exp=now - 40))
+
+
+def test_no_signature_and_a_secret_in_the_place_of_a_key_are_refused(provider: Provider, tokens: OidcTokens) -> None:
+    claims = provider.claims()
+    unsigned = jwt.encode(claims, None, "none", headers={"kid": "one"})
+    public = provider.private["one"].public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    # PyJWT itself refuses to sign with a PEM: an attacker's tool would not.
+    confused = _hs256(claims, pem)
+    for token in (unsigned, confused):
+        with pytest.raises(Unauthenticated, match="algorithm"):
+            tokens.authenticate(token)
+
+
+def test_a_secret_among_the_published_keys_is_no_key(provider: Provider, tokens: OidcTokens) -> None:
+    provider.extra = [{"kty": "oct", "kid": "shared", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ"}]
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(provider.token("one", headers={"kid": "shared"}))
+
+
+def test_the_algorithm_must_be_the_keys_own(provider: Provider, tokens: OidcTokens) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(provider.token("one", headers={"kid": "two"}))
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t[:-4] + "AAAA", lambda t: "x.y.z", lambda t: "", lambda t: "a" * 20_000])
+def test_what_is_no_good_token_is_refused(provider: Provider, tokens: OidcTokens, spoil: Callable[[str], str]) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(spoil(provider.token("one")))
+
+
+def test_keys_are_fetched_once_and_again_when_they_are_old(
+    provider: Provider, tokens: OidcTokens, clock: Clock
+) -> None:
+    for _ in range(3):
+        tokens.authenticate(provider.token("one"))
+    assert provider.fetches == 1
+    clock.now += 3600
+    tokens.authenticate(provider.token("one"))
+    assert provider.fetches == 2
+
+
+def test_a_new_key_is_found_and_made_up_ones_do_not_flood_the_provider(
+    provider: Provider, tokens: OidcTokens, clock: Clock
+) -> None:
+    tokens.authenticate(provider.token("one"))
+    provider.add_ec("three")
+    clock.now += 31
+    tokens.authenticate(provider.token("three"))
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            tokens.authenticate(provider.token("one", headers={"kid": f"made up {number}"}))
+    assert provider.fetches == 2
+
+
+def test_a_key_that_is_withdrawn_is_refused_after_the_cache_is_old(
+    provider: Provider, tokens: OidcTokens, clock: Clock
+) -> None:
+    token = provider.token("one")
+    tokens.authenticate(token)
+    del provider.private["one"]
+    clock.now += 3600
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(token)
+
+
+def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, tokens: OidcTokens, clock: Clock) -> None:
+    tokens.authenticate(provider.token("one"))
+    provider.status = 500
+    clock.now += 3600
+    tokens.authenticate(provider.token("one"))
+    assert provider.fetches == 2
+    with pytest.raises(Unauthenticated):
+        OidcTokens(settings_for(provider), clock).authenticate(provider.token("one"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"algorithms": ("HS256",)}, {"algorithms": ("none",)}, {"jwks_url": "http://id.example/jwks"}]
+)
+def test_unsafe_settings_are_refused(provider: Provider, changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        settings_for(provider, **changes)
+
+
+def _hs256(claims: dict[str, Any], secret: bytes) -> str:
+    import base64
+    import hmac
+
+    def encode(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    head = encode(json.dumps({"alg": "HS256", "kid": "one", "typ": "JWT"}).encode())
+    signed = f"{head}.{encode(json.dumps(claims).encode())}"
+    return f"{signed}.{encode(hmac.digest(secret, signed.encode(), 'sha256'))}"

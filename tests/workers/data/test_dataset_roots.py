@@ -1,0 +1,135 @@
+"""Datasets stay below their roots: at registration, and again where a stage reads them."""
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from service.dataset_inspection import DatasetRequest, inspect_dataset
+from service.errors import InvalidRequest
+from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
+from workers.data.shard_readers import read_shard
+from workers.entrypoint import reason_of
+from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.stages import FailureReason
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [
+        ("s3://pictures", "s3://pictures/web"),
+        ("s3://pictures/web", "s3://pictures/web"),
+        ("s3://pictures/web", "s3://pictures/web/a.parquet"),
+        ("s3://", "s3://any/thing"),
+        ("gs://pictures/a b", "gs://pictures/a%20b/c"),
+        ("s3://b/p?region=eu", "s3://b/p/x?region=eu"),
+    ],
+)
+def test_what_lies_below_a_root_is_allowed(root: str, uri: str) -> None:
+    DatasetRoots((root,)).check(uri)
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [
+        ("s3://pictures/web", "s3://pictures/website"),
+        ("s3://pictures/web", "s3://pictures"),
+        ("s3://pictures/web", "s3://other/web"),
+        ("s3://pictures", "gs://pictures/web"),
+        ("s3://pictures", "s3://user:secret@pictures/web"),
+        ("s3://", "s3://user:secret@pictures/web"),
+        ("s3://pictures", "s3://pictures/web?endpoint_override=evil.example&scheme=http"),
+        ("s3://", "s3://pictures/web?endpoint_override=evil.example"),
+        ("s3://pictures", "s3://pictures/../other"),
+        ("s3://pictures/web", "s3://pictures/web/%2e%2e/private"),
+        ("s3://pictures", "/etc"),
+        ("/", "s3://pictures"),
+        ("/", "hdfs://somewhere/etc"),
+        ("/data", "file://elsewhere/data"),
+    ],
+)
+def test_what_lies_elsewhere_is_refused(root: str, uri: str) -> None:
+    with pytest.raises(OutsideOfRoots):
+        DatasetRoots((root,)).check(uri)
+
+
+def test_without_roots_any_local_path_s3_and_gs_are_allowed_and_nothing_else(tmp_path: Path) -> None:
+    for uri in (str(tmp_path), f"file://{tmp_path}", "s3://a/b?endpoint_override=x", "gs://a"):
+        DatasetRoots().check(uri)
+    for uri in ("hdfs://a/b", "http://a/b", "mock://a", str(tmp_path / ".." / "x")):
+        with pytest.raises(OutsideOfRoots):
+            DatasetRoots().check(uri)
+    with pytest.raises(OutsideOfRoots, match="dataset_roots"):
+        DatasetRoots(()).check(str(tmp_path))
+
+
+def test_links_are_followed_before_a_path_is_judged(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "out").symlink_to(outside)
+    (tmp_path / "alias").symlink_to(inside)
+    roots = DatasetRoots((str(inside),))
+    roots.check(str(tmp_path / "alias" / "a"))
+    roots.check(f"file://{inside}/a")
+    for uri in (str(inside / "out"), str(inside / "out" / "a"), f"file://{inside}/out/a", str(inside) + "side"):
+        with pytest.raises(OutsideOfRoots):
+            roots.check(uri)
+
+
+@pytest.mark.parametrize("root", ["", "hdfs://a", "/data/../etc", "s3://a/../b"])
+def test_a_root_that_can_hold_nothing_is_refused(root: str) -> None:
+    with pytest.raises(ValueError, match="dataset_roots"):
+        check_root(root)
+
+
+def test_registration_refuses_a_folder_with_a_link_that_leads_out(tmp_path: Path) -> None:
+    folder, secret = tmp_path / "images", tmp_path / "secret.parquet"
+    folder.mkdir()
+    pq.write_table(pa.table({"image": pa.array([b"x"], pa.binary())}), secret)
+    (folder / "a.parquet").symlink_to(secret)
+    request = DatasetRequest(name="d", role="unlabeled", uri=str(folder))
+    with pytest.raises(InvalidRequest, match="outside") as refused:
+        inspect_dataset(request, "ds-1", roots=DatasetRoots((str(folder),)))
+    assert refused.value.field == "uri"
+    assert "a.parquet" in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "webdataset", "image_folder"])
+def test_a_stage_refuses_what_has_become_a_link_since_registration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folder, outside = tmp_path / "images", tmp_path / "outside"
+    folder.mkdir()
+    outside.write_bytes(b"secret")
+    link = folder / "a.png"
+    link.symlink_to(outside)
+    shard = (
+        Shard(uri=str(folder), rows=1, members=("a.png",)) if kind == "image_folder" else Shard(uri=str(link), rows=1)
+    )
+    manifest = DatasetManifest(dataset_id="d", role="unlabeled", format=kind, classes=(), rows=1, shards=(shard,))
+    for name, value in stage_environment([str(folder)]).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OutsideOfRoots) as refused:
+        read_shard(manifest, 0)
+    assert str(link) in str(refused.value)
+    assert reason_of(refused.value) is FailureReason.USER_ERROR
+
+
+def test_a_member_with_dots_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ROOTS_VARIABLE, json.dumps([str(tmp_path)]))
+    shard = Shard(uri=str(tmp_path / "images"), rows=1, members=("../secret.png",))
+    manifest = DatasetManifest(
+        dataset_id="d", role="unlabeled", format="image_folder", classes=(), rows=1, shards=(shard,)
+    )
+    with pytest.raises(OutsideOfRoots, match=r"`\.\.`"):
+        read_shard(manifest, 0)
+
+
+def test_a_stage_without_restrictions_needs_no_environment() -> None:
+    assert stage_environment(None) == {}
+    assert json.loads(stage_environment([])[ROOTS_VARIABLE]) == []
+    assert ROOTS_VARIABLE not in os.environ
