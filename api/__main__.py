@@ -8,6 +8,8 @@ from api.app import create_app
 from service.settings import Settings
 from service.store.migrate import upgrade
 
+_STOP_SECONDS = 3
+
 
 def main() -> None:
     """Serves until it is told to stop. Settings come from the environment."""
@@ -15,7 +17,15 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
     settings = Settings()
     upgrade(settings.database_url)
-    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, access_log=False, log_config=None)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        access_log=False,
+        log_config=None,
+        # Event streams never end by themselves; their clients come again.
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
 
 
 if __name__ == "__main__":

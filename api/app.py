@@ -10,7 +10,20 @@ from fastapi.openapi.utils import get_openapi
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
-from api.routes import ablations, datasets, generations, health, models, runs, searches, stages
+from api.routes import (
+    ablations,
+    datasets,
+    event_streams,
+    generations,
+    health,
+    lineage,
+    models,
+    retention,
+    runs,
+    searches,
+    stages,
+    webhooks,
+)
 from api.schemas.problem import Problem
 from service.settings import Settings
 
@@ -29,6 +42,9 @@ _TAGS = [
     {"name": "searches", "description": "Ray Tune over the noise and the student's size."},
     {"name": "ablations", "description": "What each part of the method is worth."},
     {"name": "models", "description": "What the runs gave."},
+    {"name": "retention", "description": "What goes of artifacts that have served, and what is kept."},
+    {"name": "events", "description": "Every change, as it happens."},
+    {"name": "webhooks", "description": "Every change, sent to receivers of yours."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 
@@ -45,7 +61,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = open_services(settings or Settings())
-    for routes in (datasets, runs, generations, stages, searches, ablations, models, health):
+    for routes in (
+        datasets,
+        runs,
+        generations,
+        stages,
+        searches,
+        ablations,
+        models,
+        lineage,
+        retention,
+        event_streams,
+        webhooks,
+        health,
+    ):
         app.include_router(routes.router)
     add_pages(app)
     add_error_responses(app)

@@ -7,11 +7,15 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
+from service.event_feed import EventFeed
+from service.lineage import LineageQueries
 from service.ray_jobs import RayJobs
+from service.retention_commands import RetentionCommands
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
 from service.settings import Settings
 from service.store.database import Database
+from service.webhooks.commands import WebhookCommands
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Services:
     queries: RunQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
+    lineage: LineageQueries
+    retention: RetentionCommands
+    webhooks: WebhookCommands
+    event_feed: EventFeed
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -34,9 +42,13 @@ class Services:
 
 def open_services(settings: Settings) -> Services:
     """Commands and queries on the settings' database and Ray head; connects to neither yet."""
-    database = Database(settings.database_url)
     token = settings.ray_auth_token
     ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    return services_on(settings, Database(settings.database_url), ray_jobs)
+
+
+def services_on(settings: Settings, database: Database, ray_jobs: RayJobs) -> Services:
+    """The same on a database and a Ray client that are there."""
     return Services(
         settings=settings,
         database=database,
@@ -45,6 +57,10 @@ def open_services(settings: Settings) -> Services:
         queries=RunQueries(database, settings, ray_jobs),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
+        lineage=LineageQueries(database, settings),
+        retention=RetentionCommands(database, settings),
+        webhooks=WebhookCommands(database, settings),
+        event_feed=EventFeed(database, settings.event_poll_seconds, settings.max_event_streams),
     )
 
 
@@ -69,6 +85,26 @@ async def _derived_queries(request: Request) -> DerivedQueries:
     return queries
 
 
+async def _lineage(request: Request) -> LineageQueries:
+    lineage: LineageQueries = request.app.state.services.lineage
+    return lineage
+
+
+async def _retention(request: Request) -> RetentionCommands:
+    retention: RetentionCommands = request.app.state.services.retention
+    return retention
+
+
+async def _webhooks(request: Request) -> WebhookCommands:
+    webhooks: WebhookCommands = request.app.state.services.webhooks
+    return webhooks
+
+
+async def _event_feed(request: Request) -> EventFeed:
+    feed: EventFeed = request.app.state.services.event_feed
+    return feed
+
+
 async def _ray_jobs(request: Request) -> RayJobs:
     ray_jobs: RayJobs = request.app.state.services.ray_jobs
     return ray_jobs
@@ -78,6 +114,10 @@ Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
+LineageOf = Annotated[LineageQueries, Depends(_lineage)]
+Retention = Annotated[RetentionCommands, Depends(_retention)]
+Webhooks = Annotated[WebhookCommands, Depends(_webhooks)]
+Feed = Annotated[EventFeed, Depends(_event_feed)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -95,6 +135,9 @@ SearchId = Annotated[
 ]
 AblationId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The ablation's id.", examples=["ablation-77b1f09c3e"])
+]
+WebhookId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The webhook's id.", examples=["hook-0f6be13a92"])
 ]
 GenerationNumber = Annotated[
     int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])

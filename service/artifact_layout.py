@@ -43,3 +43,7 @@ class ArtifactLayout:
 
     def metrics(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), metrics_name(attempt))
+
+    def inventory(self, run_id: str, generation: int, stage: StageName, artifact: str) -> str:
+        """What retention has taken away of a stage's folder: names, sizes and digests."""
+        return join_uri(self.stage_folder(run_id, generation, stage), f"collected-{artifact}.json")

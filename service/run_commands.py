@@ -89,7 +89,9 @@ class RunCommands:
         write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
-            return dataset_view(insert_dataset(session, request, inspected, now))
+            view = dataset_view(insert_dataset(session, request, inspected, now))
+            add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
+            return view
 
         return self._answers.once(idempotency_key, asked, DatasetView, register)
 
@@ -176,13 +178,7 @@ class RunCommands:
             raise Conflict(f"{run_id} has no unlabeled dataset: no student can be trained")
         if number > MAX_GENERATIONS:
             raise Conflict(f"{run_id} has {number} generations, and may not have more")
-        plan = GenerationPlan(
-            model=overrides.student_model or plans[number - 1].model,
-            recipe=overrides.recipe or config.student_recipe,
-            selection=overrides.selection or config.selection,
-            search=overrides.search or config.search,
-            seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
-        )
+        plan = _student_plan(config, number, plans[number - 1].model, overrides)
         self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
         return number, plan
 
@@ -207,16 +203,28 @@ class RunCommands:
 def _plans(config: RunConfig) -> list[GenerationPlan]:
     """The teacher's plan, then the students'."""
     models = config.student_models if len(config.student_models) > 1 else config.student_models * config.generations
-    return [
-        GenerationPlan(
-            model=model,
-            recipe=config.teacher_recipe if number == 0 else config.student_recipe,
-            selection=config.selection,
-            search=config.search if number > 0 else None,
-            seed=generation_seed(config.seed, number),
-        )
-        for number, model in enumerate([config.teacher_model, *models[: config.generations]])
+    teacher = GenerationPlan(
+        model=config.teacher_model,
+        recipe=config.teacher_recipe,
+        selection=config.selection,
+        seed=generation_seed(config.seed, 0),
+    )
+    students = [
+        _student_plan(config, number, model, config.generation_overrides.get(str(number), GenerationOverrides()))
+        for number, model in enumerate(models[: config.generations], start=1)
     ]
+    return [teacher, *students]
+
+
+def _student_plan(config: RunConfig, number: int, model: str, overrides: GenerationOverrides) -> GenerationPlan:
+    """What generation `number` trains; `model` where the overrides name none."""
+    return GenerationPlan(
+        model=overrides.student_model or model,
+        recipe=overrides.recipe or config.student_recipe,
+        selection=overrides.selection or config.selection,
+        search=overrides.search or config.search,
+        seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
+    )
 
 
 def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFacts]:

@@ -12,6 +12,7 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import join_uri, read_bytes, write_bytes  # noqa: E402
+from workers.environment import describe_environment  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
     RESULT_FILE,
@@ -43,7 +44,7 @@ def run(spec_uri: str, entered_at: float) -> int:
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
-        result = _run_stage(spec, reporter)
+        result = _run_stage(spec, reporter).model_copy(update={"environment": describe_environment()})
         reporter.check_still_ours()
     except Superseded as superseded:
         logger.warning("stopping: %s", superseded)

@@ -6,10 +6,15 @@ import threading
 import time
 
 from service.ray_jobs import RayJobs
+from service.reconcile.collector import Collector
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.webhooks.deliverer import WebhookDeliverer
+
+_STOP_SECONDS = 5.0
+"""How long deliveries and collections under way are waited for; both go on where they were left."""
 
 
 def main() -> None:
@@ -24,8 +29,16 @@ def main() -> None:
     database = Database(settings.database_url)
     token = settings.ray_auth_token
     ray_jobs = RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    beside = [
+        threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
+        for worker in (WebhookDeliverer(database, settings, time.time), Collector(database, settings, time.time))
+    ]
     try:
+        for thread in beside:
+            thread.start()
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
+        for thread in beside:
+            thread.join(_STOP_SECONDS)
     finally:
         ray_jobs.close()
         database.close()

@@ -16,14 +16,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from api.app import create_app
-from api.dependencies import Services
-from service.derived_commands import DerivedCommands
-from service.derived_queries import DerivedQueries
+from api.dependencies import services_on
 from service.errors import RayUnavailable
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
-from service.run_commands import RunCommands
-from service.run_queries import RunQueries
 from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.database import Database
@@ -203,15 +199,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
     """The application on this test's store, with the stand-in for Ray."""
     database = Database(settings.database_url)
-    application.state.services = Services(
-        settings,
-        database,
-        ray,
-        RunCommands(database, settings),
-        RunQueries(database, settings, ray),
-        DerivedCommands(database, settings),
-        DerivedQueries(database, settings),
-    )
+    application.state.services = services_on(settings, database, ray)
     return application
 
 

@@ -8,6 +8,8 @@ from workers.specs.frozen import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
 DatasetFormat = Literal["parquet", "image_folder", "webdataset"]
+DigestOf = Literal["images", "files"]
+"""What the digest of a dataset is made of."""
 
 
 class Shard(Frozen):

@@ -128,7 +128,8 @@ def _train_phase(
         log.progress(done, loss)
         if done % recipe.checkpoint_every_steps == 0 and done < log.total_steps:
             synchronize_buffers(learner.ema.model)
-            place.session.report_checkpoint(learner.state(done) if place.is_first else None, {"step": float(done)})
+            metrics = {"step": float(done), **log.values}
+            place.session.report_checkpoint(learner.state(done) if place.is_first else None, metrics)
     return _Trained(learner, loss, broken)
 
 
