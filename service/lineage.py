@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
@@ -81,7 +81,12 @@ class LineageQueries:
         result = None if stored is None else STAGE_RESULT.validate_json(stored)
         collected = session.scalars(
             select(CollectionRow)
-            .where(CollectionRow.run_id == run_id, CollectionRow.generation == generation, CollectionRow.stage == name)
+            .where(
+                CollectionRow.run_id == run_id,
+                CollectionRow.generation == generation,
+                CollectionRow.stage == name,
+                or_(CollectionRow.files.is_(None), CollectionRow.files > 0),
+            )
             .order_by(CollectionRow.artifact)
         )
         return StageLineage(
