@@ -159,7 +159,6 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Any, fin
     assert write_files_of_labeling.exists()
     assert names(bench, finished, 2, "label", "*.parquet") == []  # superseded, and nothing in flight reads it
     assert names(bench, finished, 2, "train", "model.safetensors") == ["model.safetensors"]
-    bench.ray.write_result(f"{finished}-g3-train-a1")
     bench.play_to_the_end(reconciler)
     assert bench.queries.get_run(finished).state == "succeeded"
 

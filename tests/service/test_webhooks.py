@@ -5,8 +5,6 @@ import hmac
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from typing import Any
 
@@ -20,75 +18,21 @@ from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.schedule import next_attempt_at
 from service.webhooks.sender import send
 from service.webhooks.views import NewWebhookView, WebhookRequest
+from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
 
 MakeConfig = Callable[..., RunConfig]
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
-@dataclass
-class Receiver:
-    """Answers what it is told to, and remembers what it was sent."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=list)
-    """Statuses of the next answers; then 204."""
-    failing_runs: set[str] = field(default_factory=set)
-    location: str = ""
-    dawdle: threading.Event | None = None
-    """Set: hold the connection, sending a byte now and then, until the event is set."""
-    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.received]
-
-
-class ReceiverServer(ThreadingHTTPServer):
-    daemon_threads = True
-    receiver = Receiver()
-
-
-class ReceiverHandler(BaseHTTPRequestHandler):
-    server: ReceiverServer
-
-    def do_POST(self) -> None:
-        receiver = self.server.receiver
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        receiver.received.append((dict(self.headers), body))
-        if receiver.dawdle is not None:
-            try:
-                while not receiver.dawdle.wait(0.02):
-                    self.wfile.write(b"H")
-            except OSError:
-                pass
-            return
-        status = receiver.answers.pop(0) if receiver.answers else 204
-        if json.loads(body)["run_id"] in receiver.failing_runs:
-            status = 500
-        self.send_response(status)
-        if receiver.location:
-            self.send_header("Location", receiver.location)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture(scope="module")
 def receiver_server() -> Iterator[ReceiverServer]:
-    server = ReceiverServer(("127.0.0.1", 0), ReceiverHandler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
 def receiver(receiver_server: ReceiverServer) -> Receiver:
-    receiver_server.receiver = Receiver(url=f"http://127.0.0.1:{receiver_server.server_address[1]}/hook?of=tests")
+    receiver_server.receiver = Receiver(url=receiver_server.receiver.url)
     return receiver_server.receiver
 
 
@@ -256,24 +200,17 @@ def test_private_addresses_are_refused_at_registration(bench: Any, receiver: Rec
 def test_a_receiver_that_is_away_gets_everything_later(
     bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
-    free = ReceiverServer(("127.0.0.1", 0), ReceiverHandler)
-    address = free.server_address
-    free.server_close()
-    webhooks.register(WebhookRequest(url=f"http://127.0.0.1:{address[1]}/"))
+    with serving() as away:
+        url = away.receiver.url
+    webhooks.register(WebhookRequest(url=url))
     run_id = start(bench, run_config)
     deliverer.tick()
 
-    free = ReceiverServer(("127.0.0.1", int(address[1])), ReceiverHandler)
-    free.receiver = Receiver()
-    thread = threading.Thread(target=free.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    bench.clock.advance(2)
-    deliverer.tick()
-    free.shutdown()
-    free.server_close()
-    thread.join()
+    with serving(away.server_address[1]) as back:
+        bench.clock.advance(2)
+        deliverer.tick()
 
-    assert [(event["run_id"], event["kind"]) for event in free.receiver.events] == [(run_id, "run_created")]
+    assert [(event["run_id"], event["kind"]) for event in back.receiver.events] == [(run_id, "run_created")]
 
 
 def test_only_the_kinds_that_were_asked_for_are_sent(
