@@ -104,6 +104,7 @@ def test_sigterm_stops_it_cleanly_and_gives_its_runs_back(
 def test_it_collects_artifacts_and_delivers_events_beside_reconciling(
     bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
+    bench.clock.now = time.time()
     run_id = bench.commands.create_run(run_config(generations=2)).id
     bench.play_to_the_end(bench.reconciler())
     label_file = Path(bench.settings.artifact_root) / "runs" / run_id / "gen-1" / "label" / "part-00000.parquet"
