@@ -69,3 +69,7 @@ class ArtifactLayout:
     def job_log(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
         """The end of what the attempt's driver printed, saved before its Ray job is deleted."""
         return join_uri(self.stage_folder(run_id, generation, stage), "logs", f"a{attempt}.log")
+
+    def inventory(self, run_id: str, generation: int, stage: StageName, artifact: str) -> str:
+        """What retention has taken away of a stage's folder: names, sizes and digests."""
+        return join_uri(self.stage_folder(run_id, generation, stage), f"collected-{artifact}.json")

@@ -9,7 +9,7 @@ from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import Conflict, artifact_store
-from service.generation_plans import generation_plans, generation_seed
+from service.generation_plans import generation_plans, student_plan
 from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
@@ -87,7 +87,9 @@ class RunCommands:
             write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
-            return dataset_view(insert_dataset(session, request, inspected, now))
+            view = dataset_view(insert_dataset(session, request, inspected, now))
+            add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
+            return view
 
         return self._answers.once(idempotency_key, asked, DatasetView, register)
 
@@ -213,13 +215,7 @@ class RunCommands:
             raise Conflict(f"{run_id} has no unlabeled dataset: no student can be trained")
         if number > MAX_GENERATIONS:
             raise Conflict(f"{run_id} has {number} generations, and may not have more")
-        plan = GenerationPlan(
-            model=overrides.student_model or plans[number - 1].model,
-            recipe=overrides.recipe or config.student_recipe,
-            selection=overrides.selection or config.selection,
-            search=overrides.search or config.search,
-            seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
-        )
+        plan = student_plan(config, number, plans[number - 1].model, overrides)
         self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
         return number, plan
 

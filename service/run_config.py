@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from service.gate import ROBUSTNESS_OF, Condition
 from service.names import DEFAULT_PROJECT, Name, ProjectName
 from service.plans.cluster_shape import ClusterShape
+from service.retention_policy import RetentionOverrides
 from service.retry_policy import RetrySettings
 from service.stage_timeouts import SCHEDULE_TIMEOUT_SECONDS, StallTimeouts
 from workers.specs.ablation import AblationSettings
@@ -81,6 +82,16 @@ class Gate(Frozen):
     )
 
 
+class GenerationOverrides(Frozen):
+    """What one generation does differently from its run; the body of POST /runs/{id}/generations."""
+
+    student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
+    recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
+    selection: SelectionSettings | None = None
+    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
 class RunConfig(Frozen):
     """The body of POST /runs."""
 
@@ -120,6 +131,22 @@ class RunConfig(Frozen):
     allow_smaller_student: bool = False
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
     seed: int = Field(default=0, ge=0, lt=2**31)
+    retention: RetentionOverrides = RetentionOverrides()
+    generation_overrides: dict[str, GenerationOverrides] = Field(
+        default_factory=dict,
+        description="By generation number: what single generations do differently. A model's lineage uses it to give "
+        "a run that trained its generations in several ways as one body.",
+    )
+
+    @model_validator(mode="after")
+    def _overrides_are_of_students_that_there_are(self) -> Self:
+        students = {str(number) for number in range(1, self.generations + 1)}
+        for key in self.generation_overrides:
+            if key not in students:
+                raise field_error(
+                    f"generation_overrides.{key}", f"there is no student {key}: generations is {self.generations}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_student_model_a_generation(self) -> Self:
@@ -159,16 +186,6 @@ class RunChanges(Frozen):
     """The body of PATCH /runs/{id}."""
 
     priority: Priority
-
-
-class GenerationOverrides(Frozen):
-    """The body of POST /runs/{id}/generations: what the new generation does differently from the run."""
-
-    student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
-    recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
-    selection: SelectionSettings | None = None
-    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 class PlanSettings(Frozen):

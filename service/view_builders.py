@@ -13,7 +13,7 @@ from service.queue_book import read_queue
 from service.run_config import GenerationPlan, RunConfig
 from service.settings import Settings
 from service.states import AttemptState, RunKind, RunState, StageState
-from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.views import (
@@ -161,6 +161,7 @@ def model_view(row: ModelRow) -> ModelView:
         validation_top1=row.validation_top1,
         test_top1=row.test_top1,
         created_at=as_time(row.created_at),
+        kept=row.kept,
     )
 
 
@@ -179,12 +180,15 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         sampled=row.sampled,
         sampled_bad=row.sampled_bad,
         created_at=as_time(row.created_at),
+        digest=row.digest,
+        digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
     )
 
 
 def event_view(row: EventRow) -> EventView:
     return EventView(
         id=row.id,
+        run_id=row.run_id,
         at=as_time(row.at),
         generation=row.generation,
         stage=None if row.stage is None else stage_name(row.stage),

@@ -10,7 +10,7 @@ from service.plans.bill import Bill
 from service.run_config import GenerationPlan, PlanSettings, RunConfig
 from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
-from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.measure import Measurement
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import Progress, StageName
@@ -46,6 +46,12 @@ class DatasetView(View):
     sampled: int = Field(description="Images that were decoded to check them.")
     sampled_bad: int = Field(description="Of those, unreadable ones.")
     created_at: datetime
+    digest: str | None = Field(default=None, description="blake2b in hex, of what digest_of says.")
+    digest_of: DigestOf | None = Field(
+        default=None,
+        description="images: content hashes and labels of all images in order, wherever they lie. files: names, sizes "
+        "and times of the files, where there are too many images to hash at registration.",
+    )
 
 
 class AttemptView(View):
@@ -100,6 +106,7 @@ class ModelView(View):
     validation_top1: float
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime
+    kept: bool = Field(default=False, description="Whether retention spares it and all that it came from.")
 
 
 class GenerationView(View):
@@ -215,9 +222,10 @@ class PlanView(PlanSummary):
 
 
 class EventView(View):
-    """One line of a run's history."""
+    """One line of a run's history, or of the service's."""
 
-    id: int
+    id: int = Field(description="Grows with time, over all runs.")
+    run_id: str | None = Field(description="Null where no run is concerned, as when a dataset is registered.")
     at: datetime
     generation: int | None
     stage: StageName | None

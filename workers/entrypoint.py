@@ -15,6 +15,7 @@ from collections.abc import Callable  # noqa: E402
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
+from workers.environment import describe_environment  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
@@ -61,7 +62,7 @@ def run(spec_uri: str, entered_at: float) -> int:
             logger.warning("stopping: attempt %d has ended before", spec.attempt)
             return 2
         reporter.pause_if_asked()
-        result = _run_stage(spec, reporter)
+        result = _run_stage(spec, reporter).model_copy(update={"environment": describe_environment()})
         reporter.check_still_ours()
     except Superseded as superseded:
         logger.warning("stopping: %s", superseded)

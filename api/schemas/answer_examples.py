@@ -125,6 +125,7 @@ RUN = RunView(
 RUN_SUMMARY = RunSummary(**RUN.model_dump(include=set(RunSummary.model_fields)))
 EVENT = EventView(
     id=7,
+    run_id=_RUN_ID,
     at=_after(82),
     generation=0,
     stage="train",

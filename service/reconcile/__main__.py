@@ -7,11 +7,16 @@ import threading
 import time
 
 from service.ray_jobs import RayJobs
+from service.reconcile.collector import Collector
 from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.webhooks.deliverer import WebhookDeliverer
+
+_STOP_SECONDS = 5.0
+"""How long deliveries and collections under way are waited for; both go on where they were left."""
 
 
 def main() -> None:
@@ -29,15 +34,23 @@ def main() -> None:
     ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds)
     # It holds nobody up, and so has time for long logs.
     patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text)
-    closer = JobCloser(database, settings, patient_ray_jobs, time.time)
-    # A daemon: what it leaves half done it does again, and Ray may keep it waiting.
-    closing = threading.Thread(target=closer.run_until, args=(stop,), name="job-closer", daemon=True)
-    closing.start()
+    # Daemons: what they leave half done they do again, and what is outside may keep them waiting.
+    beside = [
+        threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
+        for worker in (
+            JobCloser(database, settings, patient_ray_jobs, time.time),
+            WebhookDeliverer(database, settings, time.time),
+            Collector(database, settings, time.time),
+        )
+    ]
     try:
+        for thread in beside:
+            thread.start()
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
         stop.set()
-        closing.join(timeout=5)
+        for thread in beside:
+            thread.join(_STOP_SECONDS)
         ray_jobs.close()
         patient_ray_jobs.close()
         database.close()

@@ -16,6 +16,7 @@ from service.stage_order import stages_of
 from service.stage_spec_builder import SpecInputs, TrainedModel
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
+from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
@@ -122,7 +123,7 @@ def _insert_stages(
 
 def add_event(
     session: Session,
-    run_id: str,
+    run_id: str | None,
     now: float,
     kind: str,
     message: str,
@@ -130,7 +131,8 @@ def add_event(
     stage: StageName | None = None,
     attempt: int | None = None,
 ) -> None:
-    """Adds a line to the run's history."""
+    """Adds a line to the run's history, or to the service's where no run is concerned. Ids grow as commits come."""
+    keep_event_order(session)
     session.add(
         EventRow(run_id=run_id, at=now, kind=kind, message=message, generation=generation, stage=stage, attempt=attempt)
     )

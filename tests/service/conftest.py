@@ -17,6 +17,7 @@ from sqlalchemy import text, update
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
+from service.dataset_inspection.digest import DatasetDigest
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
@@ -408,6 +409,7 @@ class Workbench:
             content_hashes=content_hashes,
             sampled=1,
             sampled_bad=0,
+            digest=DatasetDigest(f"digest of {dataset_id}", "images"),
         )
         request = DatasetRequest(name=f"the {dataset_id}", role=role, uri="/data")
         with self.database.write() as session:

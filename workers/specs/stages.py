@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome, AblationSettings
+from workers.specs.environment import StageEnvironment
 from workers.specs.frozen import Frozen
 from workers.specs.hygiene import BrokenKind, EvaluationImages
 from workers.specs.measure import MeasuredStudent, Measurement
@@ -252,6 +253,8 @@ class StageResult(Frozen):
 
     attempt: int
     timing: StageTiming
+    environment: StageEnvironment | None = None
+    """What the stage ran with; None in results of versions that did not say."""
 
 
 class TrainResult(StageResult):

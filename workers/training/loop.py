@@ -97,7 +97,8 @@ def _train_phase(
         if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
             synchronize_buffers(learner.ema.model)
             whole = {**learner.state(done), "layout": [layout.workers, layout.processes]} if place.is_first else None
-            place.session.report_checkpoint(whole, {"step": float(done)})
+            metrics = {"step": float(done), **log.values}
+            place.session.report_checkpoint(whole, metrics)
         if paused:
             return _Trained(learner, loss, broken, paused=True)
     return _Trained(learner, loss, broken)
