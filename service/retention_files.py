@@ -26,7 +26,7 @@ _CHUNK_BYTES = 4 << 20
 _CHECKPOINT = re.compile(rf"{CHECKPOINTS_FOLDER}/(checkpoint_[^/]+)/.+")
 _PATTERNS: Mapping[Artifact, re.Pattern[str]] = {
     Artifact.LABELS: re.compile(rf"(?!{QUARANTINE_FOLDER}/).*\.parquet"),
-    Artifact.SELECTION: re.compile(r".*\.(parquet|tar)"),
+    Artifact.SELECTION: re.compile(r".*\.(parquet|tar)|materialized/index\.json"),
     Artifact.SCRATCH: re.compile(
         r"(.*/)?\.[^/]+\.tmp|tune/.*|(trials|trainings)/[^/]+/checkpoints/.*|selections/.*\.parquet"
     ),

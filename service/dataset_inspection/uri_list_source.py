@@ -66,8 +66,9 @@ def open_uri_list_source(
     shards: list[Shard] = []
     sample: list[str] = []
     while stretch := list(islice(entries, _STRETCH)):
-        for entry in stretch:
-            roots.check(entry.uri)
+        if roots.roots is not None:
+            for entry in stretch:
+                roots.check(entry.uri)
         sample = sample or [entry.uri for entry in stretch[:: ceil(len(stretch) / _SIZED)]]
         count = ceil(len(stretch) / FILES_PER_SHARD)
         for start in range(count):

@@ -76,7 +76,7 @@ def test_superseded_labels_and_surplus_checkpoints_go_and_all_else_stays(bench: 
         ]
         assert names(bench, finished, generation, "train", "model.safetensors") == ["model.safetensors"]
     assert names(bench, finished, 1, "label", "quarantine/*") == ["quarantine/part-00000.parquet"]
-    kept = ["collected-labels.json", "collected-scratch.json", "result.json", "spec.json"]
+    kept = ["collected-labels.json", "collected-scratch.json", "result.json"]
     assert names(bench, finished, 1, "label", "*.json") == kept
     assert names(bench, finished, 1, "label", ".*") == []
 
