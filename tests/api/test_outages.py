@@ -35,7 +35,7 @@ def assert_come_back_later(answer: Any, slug: str) -> None:
 
 def test_a_killed_database_is_a_503_until_it_is_back(postgres: PostgresServer, tmp_path: Path) -> None:
     upgrade(postgres.url())
-    settings = Settings(home=tmp_path, database_url=postgres.url())
+    settings = Settings(home=tmp_path, database_url=postgres.url(), allowed_hosts=("testserver",))
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         assert client.get("/runs").status_code == 200
 
