@@ -62,6 +62,7 @@ class LocalStack:
         self._ray_ports = dict(zip(_RAY_PORT_OPTIONS, ports[1:], strict=True))
         self.api_url = f"http://127.0.0.1:{api_port or ports[0]}"
         self.dashboard_url = f"http://127.0.0.1:{self._ray_ports['--dashboard-port']}"
+        self.ray_address = f"127.0.0.1:{self._ray_ports['--port']}"
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._announce = announce
         self.settings = dict(settings or {})

@@ -1,6 +1,9 @@
 """A real Ray head that asks for a token, behind the service; and one that does not."""
 
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from api.cli.local_stack import LocalStack
 from service.access.key_commands import KeyRequest
 from service.settings import Settings
 from service.store.migrate import upgrade
+from workers.data.dataset_roots import stage_environment
 
 
 class GuardedHead(LocalStack):
@@ -69,3 +73,35 @@ def test_a_head_that_asks_for_no_token_is_not_ready(stack: LocalStack, tmp_path:
         answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "answers without a token" in answer.text
+
+
+_READS_OUTSIDE = """
+import ray
+from workers.cluster import join_cluster
+from workers.data.dataset_roots import OutsideOfRoots, check_place
+
+join_cluster()
+
+@ray.remote(num_cpus=0.1)
+def read(uri):
+    try:
+        check_place(uri)
+    except OutsideOfRoots:
+        return "refused"
+    return "read"
+
+print(ray.get([read.remote("/data/a.parquet"), read.remote("/etc/passwd")]))
+"""
+
+
+def test_the_roots_of_a_stage_hold_in_its_ray_workers(stack: LocalStack):
+    environment = {
+        **os.environ,
+        **stack.environment(),
+        **stage_environment(["/data"]),
+        "RAY_ADDRESS": stack.ray_address,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _READS_OUTSIDE], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip().endswith("['read', 'refused']"), done.stderr
