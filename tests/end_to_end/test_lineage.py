@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from tests.end_to_end.conftest import has_ended, wait_until
+from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
 
 
 def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run):
@@ -18,6 +19,11 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run)
     for stage in [*lineage.stages, *lineage.teacher.stages]:
         assert stage.environment.packages["torch"] == torch.__version__.partition("+")[0]
         assert stage.environment.code == lineage.stages[0].environment.code
+    notes = [
+        CheckpointNote.model_validate_json(path.read_bytes())
+        for path in Path(lineage.teacher.uri).glob(f"{CHECKPOINTS_FOLDER}/*/{CHECKPOINT_NOTE_FILE}")
+    ]
+    assert {note.step: note.validation_top1 is not None for note in notes} == {20: False, 40: True}
 
     again = finish(client, lineage.run_config.model_dump(mode="json"))
 
