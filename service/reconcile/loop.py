@@ -12,6 +12,7 @@ from service.ray_jobs import RayJobs
 from service.reconcile.admission import Admission
 from service.reconcile.apply import Applier
 from service.reconcile.artifact_calls import ArtifactCalls
+from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.lease import ReconcilerLease
 from service.reconcile.observe import Look, Observer
 from service.reconcile.stage_files import files_of
@@ -47,7 +48,7 @@ class Reconciler:
         self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
         layout = ArtifactLayout(settings.artifact_root)
-        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), ray_jobs)
+        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), JobStatuses(ray_jobs))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
