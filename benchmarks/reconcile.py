@@ -1,7 +1,7 @@
 """The reconciler's tick over 1,000 running stages beside 100,000 finished runs, on SQLite and on PostgreSQL.
 
-Ray is an HTTP server that answers as a head with these jobs does, and takes as long; the artifacts are files. What is measured is the
-steady state: every job runs, and there is nothing to do. The rival asks for each job by its name.
+Ray is an HTTP server that answers as a head with these jobs does, and takes as long; the artifacts are files. What is
+measured is the steady state: every job runs, and there is nothing to do. The rival asks for each job by its name.
 """
 
 import json
