@@ -93,7 +93,7 @@ def test_registration_refuses_a_folder_with_a_link_that_leads_out(tmp_path: Path
     (folder / "a.parquet").symlink_to(secret)
     request = DatasetRequest(name="d", role="unlabeled", uri=str(folder))
     with pytest.raises(InvalidRequest, match="outside") as refused:
-        inspect_dataset(request, "ds-1", roots=DatasetRoots((str(folder),)))
+        inspect_dataset(request, "ds-1", str(tmp_path / "parts"), roots=DatasetRoots((str(folder),)))
     assert refused.value.field == "uri"
     assert "a.parquet" in str(refused.value)
 
