@@ -23,6 +23,8 @@ from workers.specs.stages import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0
 """A job that is still alive this long after it was asked to stop is asked again."""
+UNSTOPPABLE_SECONDS = 60.0
+"""A job that Ray has refused to stop for so long is given up: its node is gone, and Ray has not noticed."""
 SUBMIT_IN_FLIGHT_SECONDS = 30.0
 """A submit of a reconciler that died may still reach Ray this long after the attempt was put on record."""
 
@@ -126,8 +128,12 @@ def _follow_stopping(stage: StageSnapshot, attempt: AttemptSnapshot, observed: O
         return [end]
     if attempt.stop_requested_at is None:
         return [StopJob(*where)]
-    if now - attempt.stop_requested_at < STOP_AGAIN_SECONDS:
+    waited = now - attempt.stop_requested_at
+    if waited < STOP_AGAIN_SECONDS:
         return []
+    if waited >= UNSTOPPABLE_SECONDS:
+        # Should its driver live on somewhere, it finds that its attempt is over, and ends without writing anything.
+        return [end]
     # Ray cannot stop a job that has not begun. Should it ever begin, it finds that its attempt is over, and ends.
     return [end] if observed.job is JobStatus.PENDING else [StopJob(*where)]
 

@@ -1,5 +1,6 @@
 """Carries out what was decided. Every change on record is fenced by the lease; no network call is made in one."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from service.actions import (
     SubmitAttempt,
 )
 from service.artifact_layout import ArtifactLayout
+from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.lease import ReconcilerLease
@@ -43,6 +45,8 @@ from service.store.transitions import (
 )
 from workers.artifact_io import write_bytes
 from workers.specs.stages import EvaluateResult, FailureReason, StageControl, StageName, TrainResult
+
+logger = logging.getLogger("service.reconcile")
 
 
 class Applier:
@@ -169,9 +173,22 @@ class Applier:
             # A job that Ray cannot stop, as one that has not begun, finds this and ends by itself.
             self._tell_stage(*where, action.attempt, StageControl(command="stop"))
         finally:
-            self._ray_jobs.stop(job_id)
+            asked = self._ask_ray_to_stop(job_id)
         with self._fenced(run_id, token) as (session, now):
-            session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now))
+            statement = update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now)
+            # Of refusals the first stays on record: after a minute of them the job is given up.
+            session.execute(statement if asked else statement.where(AttemptRow.stop_requested_at.is_(None)))
+
+    def _ask_ray_to_stop(self, job_id: str) -> bool:
+        """Whether Ray took it. Raises RayDoesNotAnswer."""
+        try:
+            self._ray_jobs.stop(job_id)
+        except RayDoesNotAnswer:
+            raise
+        except RayUnavailable as error:
+            logger.warning("%s: Ray does not stop it: %s", job_id, error)
+            return False
+        return True
 
     def _end_attempt(self, run_id: str, token: int, action: EndAttempt) -> None:
         job_id = submission_id(run_id, action.generation, action.stage, action.attempt)

@@ -18,7 +18,7 @@ from service.actions import (
     StopJob,
     SubmitAttempt,
 )
-from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, decide
+from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS, decide
 from service.run_rules import RunRules
 from service.snapshots import (
     NOTHING_OBSERVED,
@@ -206,6 +206,13 @@ def test_attempts_before_a_retry_do_not_count() -> None:
     failures = [make_failed(number, FailureReason.USER_ERROR) for number in range(1, 5)]
 
     assert next_actions(make_run(*failures, attempts_before_retry=4)) == [CreateAttempt(0, "train", 5)]
+
+
+def test_a_job_that_ray_refuses_to_stop_is_given_up_after_a_minute() -> None:
+    stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.STAGE_ERROR, failure_message="died")
+    run = make_run(replace(stopping, stop_requested_at=NOW - UNSTOPPABLE_SECONDS))
+    given_up = EndAttempt(0, "train", 1, FailureReason.STAGE_ERROR, "died")
+    assert next_actions(run, Observed(JobStatus.RUNNING)) == [given_up]
 
 
 def test_cancelling_stops_the_running_job() -> None:
