@@ -59,10 +59,10 @@ class AccessMiddleware:
             return
         request.state.principal = principal
         record = None
-        if principal is not None and request.method not in SAFE_METHODS:
-            record = await _Record.begin(services.audit, audited_request(request, principal), send)
-            send = record.send
         try:
+            if principal is not None and request.method not in SAFE_METHODS:
+                record = await _Record.begin(services.audit, audited_request(request, principal), send)
+                send = record.send
             check_sender(request, services.settings)
             if principal is not None:
                 check_allowed(request, principal)
