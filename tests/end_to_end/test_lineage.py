@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import safetensors.torch
 import torch
 
 from tests.end_to_end.conftest import has_ended, wait_until
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
+
+pytestmark = pytest.mark.long
 
 
 def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run):

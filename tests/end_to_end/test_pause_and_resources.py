@@ -1,8 +1,11 @@
 """A training that pauses and goes on, and a stage that asks for what the cluster does not have; on a real Ray."""
 
 import httpx
+import pytest
 
 from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+
+pytestmark = pytest.mark.long
 
 
 def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stack, client, small_run):
