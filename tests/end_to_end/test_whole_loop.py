@@ -129,6 +129,7 @@ def test_one_more_generation_with_another_recipe(finished, client, small_run):
     assert run.generation_details[2].model.test_top1 is not None
 
 
+@pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(finished, client, small_run, stack):
     started = client.create_plan({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)
