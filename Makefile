@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
-.PHONY: demo test test-unit lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+.PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan label-faults fault-test model-catalog clean
 
@@ -16,7 +16,11 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 test-unit: $(READY)
-	$(BIN)/python -m pytest -m "not end_to_end"
+	$(BIN)/python -m pytest -m "not end_to_end and not long"
+
+# Kills, lost nodes, pauses, a run in a bucket, a run posted again from its lineage: some ten minutes more.
+test-long: $(READY)
+	$(BIN)/python -m pytest -m long
 
 lint: $(READY)
 	$(BIN)/ruff check .

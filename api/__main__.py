@@ -14,6 +14,7 @@ _EXPOSED = (
     "Set NOISY_STUDENT_AUTHENTICATION=true and make a key (noisy-student keys create), "
     "or bind to loopback: NOISY_STUDENT_API_HOST=127.0.0.1."
 )
+_STOP_SECONDS = 3
 
 
 def main() -> None:
@@ -24,7 +25,15 @@ def main() -> None:
     if not settings.on_loopback and not settings.authentication:
         sys.exit(_EXPOSED.format(host=settings.api_host))
     upgrade(settings.database_url)
-    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, access_log=False, log_config=None)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        access_log=False,
+        log_config=None,
+        # Event streams never end by themselves; their clients come again.
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
 
 
 if __name__ == "__main__":

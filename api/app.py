@@ -16,14 +16,19 @@ from api.routes import (
     ablations,
     access,
     datasets,
+    event_streams,
     generations,
     health,
+    lineage,
     models,
     plans,
+    projects,
     ray_dashboard,
+    retention,
     runs,
     searches,
     stages,
+    webhooks,
 )
 from api.routes.ray_dashboard import dashboard_client
 from api.schemas.problem import Problem, problem_responses
@@ -45,7 +50,11 @@ _TAGS = [
     {"name": "searches", "description": "Ray Tune over the noise and the student's size."},
     {"name": "ablations", "description": "What each part of the method is worth."},
     {"name": "models", "description": "What the runs gave."},
+    {"name": "projects", "description": "Quotas of device hours, and the queue of stages."},
     {"name": "access", "description": "API keys, the caller, and the audit log of changes."},
+    {"name": "retention", "description": "What goes of artifacts that have served, and what is kept."},
+    {"name": "events", "description": "Every change, as it happens."},
+    {"name": "webhooks", "description": "Every change, sent to receivers of yours."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 
@@ -66,7 +75,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = open_services(settings)
     app.add_middleware(AccessMiddleware)
-    for routes in (datasets, plans, runs, generations, stages, searches, ablations, models, access):
+    for routes in (
+        datasets,
+        plans,
+        runs,
+        generations,
+        stages,
+        searches,
+        ablations,
+        models,
+        lineage,
+        retention,
+        event_streams,
+        webhooks,
+        projects,
+        access,
+    ):
         app.include_router(routes.router, responses=problem_responses(503))
     app.include_router(health.router)
     app.include_router(ray_dashboard.router)

@@ -11,11 +11,16 @@ from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
+from service.event_feed import EventFeed
+from service.lineage import LineageQueries
+from service.projects import Projects
 from service.ray_jobs import RayJobs
+from service.retention_commands import RetentionCommands
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
 from service.settings import Settings
 from service.store.database import Database
+from service.webhooks.commands import WebhookCommands
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,14 @@ class Services:
     queries: RunQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
+    projects: Projects
     gatekeeper: Gatekeeper
     keys: KeyCommands
     audit: AuditLog
+    lineage: LineageQueries
+    retention: RetentionCommands
+    webhooks: WebhookCommands
+    event_feed: EventFeed
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -52,9 +62,14 @@ def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Servic
         queries=RunQueries(database, settings, ray_jobs),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
+        projects=Projects(database, settings),
         gatekeeper=Gatekeeper(database, settings),
         keys=KeyCommands(database),
         audit=AuditLog(database),
+        lineage=LineageQueries(database, settings),
+        retention=RetentionCommands(database, settings),
+        webhooks=WebhookCommands(database, settings),
+        event_feed=EventFeed(database, settings.event_poll_seconds, settings.max_event_streams),
     )
 
 
@@ -77,6 +92,31 @@ async def _derived_commands(request: Request) -> DerivedCommands:
 async def _derived_queries(request: Request) -> DerivedQueries:
     queries: DerivedQueries = request.app.state.services.derived_queries
     return queries
+
+
+async def _projects(request: Request) -> Projects:
+    projects: Projects = request.app.state.services.projects
+    return projects
+
+
+async def _lineage(request: Request) -> LineageQueries:
+    lineage: LineageQueries = request.app.state.services.lineage
+    return lineage
+
+
+async def _retention(request: Request) -> RetentionCommands:
+    retention: RetentionCommands = request.app.state.services.retention
+    return retention
+
+
+async def _webhooks(request: Request) -> WebhookCommands:
+    webhooks: WebhookCommands = request.app.state.services.webhooks
+    return webhooks
+
+
+async def _event_feed(request: Request) -> EventFeed:
+    feed: EventFeed = request.app.state.services.event_feed
+    return feed
 
 
 async def _ray_jobs(request: Request) -> RayJobs:
@@ -108,6 +148,11 @@ Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
+ProjectsOf = Annotated[Projects, Depends(_projects)]
+LineageOf = Annotated[LineageQueries, Depends(_lineage)]
+Retention = Annotated[RetentionCommands, Depends(_retention)]
+Webhooks = Annotated[WebhookCommands, Depends(_webhooks)]
+Feed = Annotated[EventFeed, Depends(_event_feed)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 Keys = Annotated[KeyCommands, Depends(_keys)]
 Audit = Annotated[AuditLog, Depends(_audit)]
@@ -131,6 +176,9 @@ AblationId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The ablation's id.", examples=["ablation-77b1f09c3e"])
 ]
 PlanId = Annotated[str, Path(pattern=_ID, max_length=100, description="The plan's id.", examples=["plan-c2870fe1b9"])]
+WebhookId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The webhook's id.", examples=["hook-0f6be13a92"])
+]
 GenerationNumber = Annotated[
     int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])
 ]

@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -178,6 +179,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--folder", type=Path, default=Path("build/label-faults"))
     given = parser.parse_args()
+    # So that the Ray nodes end with this process, whoever stops it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = given.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     write_pool(folder / "data", shards=12 + 4 * given.kills, rows=100)

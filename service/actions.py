@@ -34,6 +34,15 @@ class MarkSubmitted:
 
 
 @dataclass(frozen=True)
+class RequestPause:
+    """Asks the stage to end at its next unit."""
+
+    generation: int
+    stage: StageName
+    attempt: int
+
+
+@dataclass(frozen=True)
 class BeginStopping:
     """The attempt is over for this reason, but its Ray job may be alive."""
 
@@ -82,6 +91,11 @@ class FinishGeneration:
 
 
 @dataclass(frozen=True)
+class PauseRun:
+    """Nothing of the run is on the cluster any more."""
+
+
+@dataclass(frozen=True)
 class EndRun:
     """The run is over; `generation` and `stage` say where it stopped, unless all stages have succeeded."""
 
@@ -95,10 +109,12 @@ Action = (
     CreateAttempt
     | SubmitAttempt
     | MarkSubmitted
+    | RequestPause
     | BeginStopping
     | StopJob
     | EndAttempt
     | FinishStage
     | FinishGeneration
+    | PauseRun
     | EndRun
 )

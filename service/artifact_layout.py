@@ -1,7 +1,15 @@
 """Where every artifact lies below the artifact root: the only module that builds paths."""
 
 from workers.artifact_io import join_uri
-from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, StageName, metrics_name, spec_name
+from workers.specs.stages import (
+    FAILURE_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    StageName,
+    control_name,
+    metrics_name,
+    spec_name,
+)
 
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
@@ -54,3 +62,14 @@ class ArtifactLayout:
 
     def metrics(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
         return join_uri(self.stage_folder(run_id, generation, stage), metrics_name(attempt))
+
+    def control(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+        return join_uri(self.stage_folder(run_id, generation, stage), control_name(attempt))
+
+    def job_log(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+        """The end of what the attempt's driver printed, saved before its Ray job is deleted."""
+        return join_uri(self.stage_folder(run_id, generation, stage), "logs", f"a{attempt}.log")
+
+    def inventory(self, run_id: str, generation: int, stage: StageName, artifact: str) -> str:
+        """What retention has taken away of a stage's folder: names, sizes and digests."""
+        return join_uri(self.stage_folder(run_id, generation, stage), f"collected-{artifact}.json")

@@ -9,9 +9,13 @@ from service.actions import (
     FinishGeneration,
     FinishStage,
     MarkSubmitted,
+    PauseRun,
+    RequestPause,
     StopJob,
     SubmitAttempt,
 )
+from service.overdue import overdue
+from service.ray_messages import reason_of_ended_job
 from service.retry_policy import retry_delay_seconds
 from service.snapshots import ENDED_JOBS, AttemptSnapshot, JobStatus, Observed, RunSnapshot, StageSnapshot
 from service.states import AttemptState, GenerationState, RunState, StageState
@@ -19,14 +23,17 @@ from workers.specs.stages import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0
 """A job that is still alive this long after it was asked to stop is asked again."""
+UNSTOPPABLE_SECONDS = 60.0
+"""A job that Ray has refused to stop for so long is given up: its node is gone, and Ray has not noticed."""
 SUBMIT_IN_FLIGHT_SECONDS = 30.0
 """A submit of a reconciler that died may still reach Ray this long after the attempt was put on record."""
 
 
-def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int) -> list[Action]:
+def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int, may_start: bool = True) -> list[Action]:
     """What follows for an active run; empty when there is nothing to do but wait.
 
-    `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds.
+    `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds, `may_start`
+    says whether the queue lets the run start an attempt, and `max_attempts` is for runs that do not say themselves.
     """
     for generation in run.generations:
         if generation.state is not GenerationState.SUCCEEDED and all(
@@ -36,7 +43,7 @@ def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int) 
     cancelling = run.state is RunState.CANCELLING
     stage = run.current_stage
     refused = next((generation for generation in run.generations if generation.promoted is False), None)
-    if refused is not None and run.stops_at_gate and not cancelling:
+    if refused is not None and run.rules.stops_at_gate and not cancelling:
         reason = f"generation {refused.number} was not promoted: {refused.gate_reason}"
         if stage is None:
             return [EndRun(RunState.GATED, reason=reason)]
@@ -44,14 +51,16 @@ def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int) 
     if stage is None:
         return [EndRun(RunState.CANCELLED if cancelling else RunState.SUCCEEDED)]
     if stage.open_attempt is not None:
-        return _follow(stage, stage.open_attempt, observed, now, cancelling)
+        return _follow(run, stage, stage.open_attempt, observed, now)
     if cancelling:
         return [EndRun(RunState.CANCELLED, stage.generation, stage.name)]
-    return _start_or_give_up(stage, now, max_attempts)
+    if run.state is RunState.PAUSING:
+        return [PauseRun()]
+    return _start_or_give_up(run, stage, now, max_attempts, may_start)
 
 
 def _follow(
-    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, cancelling: bool
+    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
 ) -> list[Action]:
     if observed.result is not None:
         # The result is written last, so the stage's work is done: its Ray job need not have ended yet.
@@ -59,30 +68,33 @@ def _follow(
     if observed.job is JobStatus.UNAVAILABLE:
         return []
     if attempt.state is AttemptState.SUBMITTING:
-        return _follow_submitting(stage, attempt, observed, now, cancelling)
+        return _follow_submitting(run, stage, attempt, observed, now)
     if attempt.state is AttemptState.SUBMITTED:
-        return _follow_submitted(stage, attempt, observed, cancelling)
+        return _follow_submitted(run, stage, attempt, observed, now)
     return _follow_stopping(stage, attempt, observed, now)
 
 
 def _follow_submitting(
-    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, cancelling: bool
+    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
 ) -> list[Action]:
+    where = (stage.generation, stage.name, attempt.number)
     if observed.job is not JobStatus.UNKNOWN:
-        return [MarkSubmitted(stage.generation, stage.name, attempt.number)]
-    if not cancelling:
-        return [SubmitAttempt(stage.generation, stage.name, attempt.number)]
+        return [MarkSubmitted(*where)]
+    if run.state is RunState.RUNNING:
+        return [SubmitAttempt(*where)]
     if now - attempt.created_at < SUBMIT_IN_FLIGHT_SECONDS:
         return []
-    return [EndAttempt(stage.generation, stage.name, attempt.number, FailureReason.CANCELLED, "cancelled")]
+    if run.state is RunState.PAUSING:
+        return [EndAttempt(*where, FailureReason.PAUSED, "paused before it was submitted")]
+    return [EndAttempt(*where, FailureReason.CANCELLED, "cancelled")]
 
 
 def _follow_submitted(
-    stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, cancelling: bool
+    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
 ) -> list[Action]:
     where = (stage.generation, stage.name, attempt.number)
     over = observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS
-    if cancelling:
+    if run.state is RunState.CANCELLING:
         return [BeginStopping(*where, FailureReason.CANCELLED, "cancelled")]
     if observed.failure is not None:
         action = EndAttempt if over else BeginStopping
@@ -91,29 +103,52 @@ def _follow_submitted(
         return [EndAttempt(*where, FailureReason.JOB_LOST, "Ray no longer knows the job")]
     if over:
         message = f"the Ray job ended as {observed.job} without a result: {observed.job_message}".rstrip(": ")
-        return [EndAttempt(*where, FailureReason.JOB_FAILED, message)]
+        return [EndAttempt(*where, reason_of_ended_job(observed.job_message), message)]
+    late = overdue(stage.name, attempt, observed, run.rules.timeouts, now)
+    if late is not None:
+        return [BeginStopping(*where, *late)]
+    if run.state is RunState.PAUSING:
+        return _pause(stage, attempt, observed)
     return []
+
+
+def _pause(stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed) -> list[Action]:
+    where = (stage.generation, stage.name, attempt.number)
+    waits = observed.progress is not None and observed.progress.waiting is not None
+    if observed.job is JobStatus.PENDING or waits:
+        return [BeginStopping(*where, FailureReason.PAUSED, "paused before its work began")]
+    return [RequestPause(*where)] if attempt.pause_requested_at is None else []
 
 
 def _follow_stopping(stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float) -> list[Action]:
     where = (stage.generation, stage.name, attempt.number)
+    reason = attempt.failure_reason or FailureReason.CANCELLED
+    end = EndAttempt(*where, reason, attempt.failure_message or "")
     if observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS:
-        reason = attempt.failure_reason or FailureReason.CANCELLED
-        return [EndAttempt(*where, reason, attempt.failure_message or "")]
-    if attempt.stop_requested_at is None or now - attempt.stop_requested_at >= STOP_AGAIN_SECONDS:
+        return [end]
+    if attempt.stop_requested_at is None:
         return [StopJob(*where)]
-    return []
+    waited = now - attempt.stop_requested_at
+    if waited < STOP_AGAIN_SECONDS:
+        return []
+    if waited >= UNSTOPPABLE_SECONDS:
+        # Should its driver live on somewhere, it finds that its attempt is over, and ends without writing anything.
+        return [end]
+    # Ray cannot stop a job that has not begun. Should it ever begin, it finds that its attempt is over, and ends.
+    return [end] if observed.job is JobStatus.PENDING else [StopJob(*where)]
 
 
-def _start_or_give_up(stage: StageSnapshot, now: float, max_attempts: int) -> list[Action]:
+def _start_or_give_up(
+    run: RunSnapshot, stage: StageSnapshot, now: float, max_attempts: int, may_start: bool
+) -> list[Action]:
     counted = stage.attempts[stage.attempts_before_retry :]
     failures = [attempt.failure_reason for attempt in counted if attempt.failure_reason is not None]
     if failures:
         last = counted[-1]
-        delay = retry_delay_seconds(failures, max_attempts)
+        delay = retry_delay_seconds(failures, max_attempts, run.rules.retry)
         if delay is None:
             reason = f"generation {stage.generation}, {stage.name}: {last.failure_reason}: {last.failure_message}"
             return [EndRun(RunState.FAILED, stage.generation, stage.name, reason)]
         if last.finished_at is not None and now < last.finished_at + delay:
             return []
-    return [CreateAttempt(stage.generation, stage.name, len(stage.attempts) + 1)]
+    return [CreateAttempt(stage.generation, stage.name, len(stage.attempts) + 1)] if may_start else []

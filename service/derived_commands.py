@@ -30,12 +30,14 @@ from service.states import RunKind, StageState
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import request_hash
+from service.store.retention_store import labels_are_collected
 from service.store.run_store import (
     add_event,
     insert_derived_run,
     load_config,
     load_plans,
     load_spec_inputs,
+    lock_run,
     new_id,
     run_kind,
 )
@@ -70,7 +72,7 @@ class DerivedCommands:
         asked = request_hash("create_search", request)
 
         def create(session: Session, now: float) -> SearchView:
-            config, plan = _source(session, request.run_id, request.generation, "run_id", "generation")
+            config, plan = _source(session, request.run_id, request.generation, now)
             model, recipe = _student(session, request.run_id, request.generation)
             plan = plan.model_copy(
                 update={
@@ -98,7 +100,7 @@ class DerivedCommands:
 
         def create(session: Session, now: float) -> AblationView:
             generation = _last_student(session, run_id) if request.generation is None else request.generation
-            config, plan = _source(session, run_id, generation, "run_id", "generation")
+            config, plan = _source(session, run_id, generation, now)
             model, recipe = _student(session, run_id, generation)
             model, recipe = request.model or model, request.recipe or recipe
             check_model("model", model, self._models())
@@ -160,20 +162,19 @@ class DerivedCommands:
         return load_catalog() if self._catalog is None else self._catalog
 
 
-def _source(
-    session: Session, run_id: str, generation: int, run_field: str, generation_field: str
-) -> tuple[RunConfig, GenerationPlan]:
+def _source(session: Session, run_id: str, generation: int, now: float) -> tuple[RunConfig, GenerationPlan]:
     """The run's configuration and the generation's plan, once its images are labeled and selected."""
-    if session.get(RunRow, run_id) is None:
-        raise NotFound("run", run_id)
+    lock_run(session, run_id, now)  # retention decides under the same lock what nobody needs any more
     if run_kind(session, run_id) is not RunKind.RUN:
-        raise InvalidRequest(run_field, f"{run_id} is a {run_kind(session, run_id)}, not a run")
+        raise InvalidRequest("run_id", f"{run_id} is a {run_kind(session, run_id)}, not a run")
     plans = load_plans(session, run_id)
     if generation not in plans:
-        raise InvalidRequest(generation_field, f"{run_id} has no generation {generation}")
+        raise InvalidRequest("generation", f"{run_id} has no generation {generation}")
     select_stage = session.get(StageRow, (run_id, generation, "select"))
     if select_stage is not None and select_stage.state != StageState.SUCCEEDED:
         raise Conflict(f"the images of generation {generation} of {run_id} are not selected yet")
+    if labels_are_collected(session, run_id, generation):
+        raise Conflict(f"the label files of generation {generation} of {run_id} have been collected by retention")
     return load_config(session, run_id), plans[generation]
 
 

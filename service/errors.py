@@ -46,6 +46,15 @@ class ArtifactStoreUnavailable(ServiceError):
     """The artifact store does not answer in time, or refuses to be read or written."""
 
 
+@contextmanager
+def artifact_store() -> Iterator[None]:
+    """Turns what the artifact store's file system refuses (a full disk, lost rights) into ArtifactStoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error
+
+
 class Forbidden(ServiceError):
     """The caller may not do this."""
 
@@ -60,12 +69,3 @@ class TooManyRequests(ServiceError):
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__("too many requests; the header Retry-After says when to try again")
         self.retry_after_seconds = retry_after_seconds
-
-
-@contextmanager
-def artifact_store() -> Iterator[None]:
-    """Turns what the artifact store's file system refuses (a full disk, lost rights) into ArtifactStoreUnavailable."""
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error

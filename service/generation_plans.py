@@ -2,22 +2,34 @@
 
 import hashlib
 
-from service.run_config import GenerationPlan, RunConfig
+from service.run_config import GenerationOverrides, GenerationPlan, RunConfig
 
 
 def generation_plans(config: RunConfig) -> list[GenerationPlan]:
     """The teacher's plan, then the students'."""
     models = config.student_models if len(config.student_models) > 1 else config.student_models * config.generations
-    return [
-        GenerationPlan(
-            model=model,
-            recipe=config.teacher_recipe if number == 0 else config.student_recipe,
-            selection=config.selection,
-            search=config.search if number > 0 else None,
-            seed=generation_seed(config.seed, number),
-        )
-        for number, model in enumerate([config.teacher_model, *models[: config.generations]])
+    teacher = GenerationPlan(
+        model=config.teacher_model,
+        recipe=config.teacher_recipe,
+        selection=config.selection,
+        seed=generation_seed(config.seed, 0),
+    )
+    students = [
+        student_plan(config, number, model, config.generation_overrides.get(str(number), GenerationOverrides()))
+        for number, model in enumerate(models[: config.generations], start=1)
     ]
+    return [teacher, *students]
+
+
+def student_plan(config: RunConfig, number: int, model: str, overrides: GenerationOverrides) -> GenerationPlan:
+    """What generation `number` trains; `model` where the overrides name none."""
+    return GenerationPlan(
+        model=overrides.student_model or model,
+        recipe=overrides.recipe or config.student_recipe,
+        selection=overrides.selection or config.selection,
+        search=overrides.search or config.search,
+        seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
+    )
 
 
 def generation_seed(seed: int, generation: int) -> int:

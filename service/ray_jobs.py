@@ -1,4 +1,4 @@
-"""A thin client of Ray's jobs REST API: submit, status of one or all, stop, logs, version.
+"""A thin client of Ray's jobs REST API: submit, status of one or all, stop, logs, delete, version.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
 """
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.ray_log import end_of_log
 from service.snapshots import JobStatus
 
 TIMEOUT_SECONDS = 15.0
@@ -88,12 +89,31 @@ class RayJobs:
         if response.status_code != 404:
             self._json(response)
 
-    def logs(self, submission_id: str) -> str | None:
-        """All that the job's driver has printed; None where Ray has no such job."""
-        response = self._send("GET", f"/api/jobs/{submission_id}/logs")
-        if response.status_code == 404:
-            return None
-        return str(self._json(response).get("logs") or "")
+    def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
+        """The last whole lines of the job's log, at most `max_bytes` of them; None where Ray has no such job.
+
+        Streamed: however long the log, only so much is held.
+        """
+        path = f"/api/jobs/{submission_id}/logs"
+        try:
+            with self._client.stream("GET", path) as response:
+                if response.status_code == 404:
+                    return None
+                if response.status_code >= 400:
+                    response.read()
+                    self._raise_for_server_error(response)
+                    raise RayUnavailable(f"Ray's jobs API answered {response.status_code} when asked for a log")
+                return end_of_log(response.iter_bytes(), max_bytes)
+        except httpx.HTTPError as error:
+            raise self._silence(error) from error
+        except ValueError as error:
+            raise RayUnavailable(f"Ray's answer is not the log of {submission_id}: {error}") from error
+
+    def delete(self, submission_id: str) -> None:
+        """Makes Ray forget a job that has ended; one that it does not know is deleted."""
+        response = self._send("DELETE", f"/api/jobs/{submission_id}")
+        if response.status_code != 404:
+            self._json(response)
 
     def version(self) -> str:
         """Ray's version."""
@@ -102,18 +122,21 @@ class RayJobs:
     def answers_without_token(self) -> bool:
         """Whether Ray's API, which runs whatever it is sent, answers somebody who shows no token."""
         try:
-            response = httpx.get(f"{self._url}/api/version", timeout=self._client.timeout, trust_env=False)
+            response = httpx.get(f"{self._url}/api/version", timeout=CONNECT_TIMEOUT_SECONDS, trust_env=False)
         except httpx.HTTPError as error:
-            raise RayDoesNotAnswer(f"Ray's jobs API at {self._url} does not answer: {error}") from error
+            raise RayUnavailable(f"Ray's jobs API at {self._url} does not answer: {error}") from error
         return response.status_code not in (401, 403)
 
     def _send(self, method: str, path: str, json: Any = None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=json)
         except httpx.HTTPError as error:
-            raise RayDoesNotAnswer(
-                f"Ray's jobs API at {self._client.base_url} does not answer: {type(error).__name__}: {error}"
-            ) from error
+            raise self._silence(error) from error
+
+    def _silence(self, error: httpx.HTTPError) -> RayDoesNotAnswer:
+        return RayDoesNotAnswer(
+            f"Ray's jobs API at {self._client.base_url} does not answer: {type(error).__name__}: {error}"
+        )
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
         answer = self._json_value(response)

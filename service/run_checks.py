@@ -10,7 +10,7 @@ import numpy.typing as npt
 from service.artifact_layout import ArtifactLayout
 from service.errors import InvalidRequest, artifact_store
 from service.model_catalog import CatalogModel, parameters_with_head
-from service.run_config import EvaluationSettings, RunConfig, RunDatasets
+from service.run_config import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -99,12 +99,23 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     check_model("teacher_model", config.teacher_model, catalog)
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
     previous = config.teacher_model
-    for index, name in enumerate(config.student_models):
-        field = f"student_models.{index}"
+    several = len(config.student_models) > 1
+    names = config.student_models if several else config.student_models * max(1, config.generations)
+    for index, name in enumerate(names):
+        override = config.generation_overrides.get(str(index + 1), GenerationOverrides())
+        overridden = f"generation_overrides.{index + 1}"
+        field = f"student_models.{index if several else 0}"
+        if override.student_model is not None:
+            field, name = f"{overridden}.student_model", override.student_model
         check_model(field, name, catalog)
         if not config.allow_smaller_student:
             check_not_smaller(field, name, previous, catalog, num_classes)
-        check_noise("student_recipe", config.student_recipe, name, catalog)
+        recipe_field = "student_recipe" if override.recipe is None else f"{overridden}.recipe"
+        recipe = override.recipe or config.student_recipe
+        check_noise(recipe_field, recipe, name, catalog)
+        if override.search is not None:
+            teacher = None if config.allow_smaller_student else previous
+            check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
         previous = name
     if config.search is not None:
         teacher = None if config.allow_smaller_student else config.teacher_model

@@ -1,4 +1,4 @@
-"""What users may do: register a dataset; create, extend, cancel and retry a run."""
+"""What users may do: register a dataset; create, extend, pause, resume, cancel and retry a run."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import Conflict, artifact_store
-from service.generation_plans import generation_plans, generation_seed
+from service.generation_plans import generation_plans, student_plan
 from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
 from service.run_checks import check_model, check_noise, check_not_smaller, check_search
-from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunConfig
+from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.settings import Settings
-from service.states import GenerationState, RunKind, RunState, StageState
+from service.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset, load_classes
 from service.store.idempotency import request_hash
@@ -31,6 +31,8 @@ from service.store.run_store import (
     lock_run,
     new_id,
     run_kind,
+    set_priority,
+    set_ready,
 )
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
@@ -60,7 +62,7 @@ class RunCommands:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
         self._roots = settings.allowed_roots
-        self._views = ViewBuilder(self._layout, settings.dashboard_url)
+        self._views = ViewBuilder(self._layout, settings, clock)
         self._progress = ProgressReader(self._layout)
         self._clock = clock
         self._catalog = catalog
@@ -85,7 +87,9 @@ class RunCommands:
             write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
-            return dataset_view(insert_dataset(session, request, inspected, now))
+            view = dataset_view(insert_dataset(session, request, inspected, now))
+            add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
+            return view
 
         return self._answers.once(idempotency_key, asked, DatasetView, register)
 
@@ -135,13 +139,58 @@ class RunCommands:
             state = lock_run(session, run_id, now)
             if state in (RunState.SUCCEEDED, RunState.FAILED):
                 raise Conflict(f"{run_id} has {state} already")
-            if state is RunState.RUNNING:
+            if state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
                 set_run_state(session, run_id, RunState.CANCELLING)
                 add_event(session, run_id, now, "run_cancelling", "cancelled by the user")
             return self._run_view(session, run_id)
 
         asked = request_hash(f"cancel_run {run_id}")
         return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, cancel))
+
+    def pause_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Asks the stage in flight to end at its next unit; the run is PAUSED then. Asking again is no error."""
+
+        def pause(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                raise Conflict(f"{run_id} is {state}: only a run that is under way can be paused")
+            if state is RunState.RUNNING:
+                set_run_state(session, run_id, RunState.PAUSING)
+                add_event(session, run_id, now, "run_pausing", "paused by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"pause_run {run_id}")
+        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, pause))
+
+    def resume_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Goes on with a paused run, from what its stage has kept; it lines up anew. Asking again is no error."""
+
+        def resume(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                raise Conflict(f"{run_id} is {state}: only a paused run can be resumed")
+            if state is not RunState.RUNNING:
+                stage = load_snapshot(session, run_id).current_stage
+                if state is RunState.PAUSED and stage is not None:
+                    set_ready(session, run_id, stage.generation, stage.name, now)
+                set_run_state(session, run_id, RunState.RUNNING)
+                add_event(session, run_id, now, "run_resumed", "resumed by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"resume_run {run_id}")
+        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, resume))
+
+    def change_run(self, run_id: str, changes: RunChanges) -> RunView:
+        """Changes where the run stands in the queue."""
+        with self._database.write() as session:
+            now = self._clock()
+            state = lock_run(session, run_id, now)
+            if state not in UNFINISHED_RUNS:
+                raise Conflict(f"{run_id} has {state} already: its priority has no meaning any more")
+            set_priority(session, run_id, changes.priority)
+            add_event(session, run_id, now, "priority_changed", str(changes.priority))
+            view = self._run_view(session, run_id)
+        return self._progress.fill_run(view)
 
     def retry_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Goes on with a run that failed or was cancelled, where it stopped: stages that succeeded are kept."""
@@ -166,13 +215,7 @@ class RunCommands:
             raise Conflict(f"{run_id} has no unlabeled dataset: no student can be trained")
         if number > MAX_GENERATIONS:
             raise Conflict(f"{run_id} has {number} generations, and may not have more")
-        plan = GenerationPlan(
-            model=overrides.student_model or plans[number - 1].model,
-            recipe=overrides.recipe or config.student_recipe,
-            selection=overrides.selection or config.selection,
-            search=overrides.search or config.search,
-            seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
-        )
+        plan = student_plan(config, number, plans[number - 1].model, overrides)
         self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
         return number, plan
 

@@ -1,13 +1,15 @@
 """What a user asks for: a run's datasets, models, recipes, selection and resources."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from service.access.principal import DEFAULT_PROJECT, Project
 from service.gate import ROBUSTNESS_OF, Condition
-from service.names import Name
+from service.names import DEFAULT_PROJECT, Name, ProjectName
 from service.plans.cluster_shape import ClusterShape
+from service.retention_policy import RetentionOverrides
+from service.retry_policy import RetrySettings
+from service.stage_timeouts import SCHEDULE_TIMEOUT_SECONDS, StallTimeouts
 from workers.specs.ablation import AblationSettings
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
@@ -16,6 +18,7 @@ from workers.specs.search import SearchSettings
 from workers.specs.stages import ActorPool, WorkerGroup
 
 MAX_GENERATIONS = 50
+Priority = Annotated[int, Field(ge=-100, le=100)]
 
 
 class RunDatasets(Frozen):
@@ -79,12 +82,29 @@ class Gate(Frozen):
     )
 
 
+class GenerationOverrides(Frozen):
+    """What one generation does differently from its run; the body of POST /runs/{id}/generations."""
+
+    student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
+    recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
+    selection: SelectionSettings | None = None
+    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
 class RunConfig(Frozen):
     """The body of POST /runs."""
 
     name: Name
-    project: Project = Field(
-        default=DEFAULT_PROJECT, description="Whose run it is. Default: the project of the key that asks."
+    project: ProjectName = Field(
+        default=DEFAULT_PROJECT,
+        description="Whose run it is, and whose quota of device hours it spends. Default: the project of the key "
+        "that asks.",
+    )
+    priority: Priority = Field(
+        default=0,
+        description="-100 to 100. A stage lines up as if it had been ready an hour earlier for each step of it. "
+        "Can be changed later.",
     )
     datasets: RunDatasets
     teacher_model: str = Field(description="A timm model name.")
@@ -101,9 +121,32 @@ class RunConfig(Frozen):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: Gate | None = None
     resources: Resources = Resources()
+    retry: RetrySettings = RetrySettings()
+    schedule_timeout_seconds: float = Field(
+        default=SCHEDULE_TIMEOUT_SECONDS,
+        gt=0,
+        description="How long a stage may wait for what the cluster, even idle, does not have.",
+    )
+    stall_timeout_seconds: StallTimeouts = StallTimeouts()
     allow_smaller_student: bool = False
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
     seed: int = Field(default=0, ge=0, lt=2**31)
+    retention: RetentionOverrides = RetentionOverrides()
+    generation_overrides: dict[str, GenerationOverrides] = Field(
+        default_factory=dict,
+        description="By generation number: what single generations do differently. A model's lineage uses it to give "
+        "a run that trained its generations in several ways as one body.",
+    )
+
+    @model_validator(mode="after")
+    def _overrides_are_of_students_that_there_are(self) -> Self:
+        students = {str(number) for number in range(1, self.generations + 1)}
+        for key in self.generation_overrides:
+            if key not in students:
+                raise field_error(
+                    f"generation_overrides.{key}", f"there is no student {key}: generations is {self.generations}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_student_model_a_generation(self) -> Self:
@@ -139,14 +182,10 @@ class RunConfig(Frozen):
         return self
 
 
-class GenerationOverrides(Frozen):
-    """The body of POST /runs/{id}/generations: what the new generation does differently from the run."""
+class RunChanges(Frozen):
+    """The body of PATCH /runs/{id}."""
 
-    student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
-    recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
-    selection: SelectionSettings | None = None
-    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    priority: Priority
 
 
 class PlanSettings(Frozen):

@@ -1,5 +1,7 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
+import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -7,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.errors import InvalidRequest, NotFound
+from service.log_reader import LogReader
 from service.progress_reader import ProgressReader
 from service.ray_jobs import RayJobs
 from service.settings import Settings
@@ -46,12 +49,14 @@ Row = TypeVar("Row", bound=Table)
 class RunQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
 
-    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float] = time.time
+    ) -> None:
         layout = ArtifactLayout(settings.artifact_root)
         self._database = database
-        self._ray_jobs = ray_jobs
-        self._views = ViewBuilder(layout, settings.dashboard_url)
+        self._views = ViewBuilder(layout, settings, clock)
         self._progress = ProgressReader(layout)
+        self._logs = LogReader(layout, ray_jobs)
 
     def get_run(self, run_id: str) -> RunView:
         with self._database.read() as session:
@@ -69,7 +74,9 @@ class RunQueries:
                 .group_by(GenerationRow.run_id)
             )
             counts = {row.run_id: row.generations for row in session.execute(counted)}
-            return Page(items=[run_summary(row, counts.get(row.id, 0)) for row in rows], next_cursor=following)
+            places = self._views.places(session, rows)
+            items = [run_summary(row, counts.get(row.id, 0), places.get(row.id)) for row in rows]
+            return Page(items=items, next_cursor=following)
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:
         with self._database.read() as session:
@@ -118,19 +125,14 @@ class RunQueries:
     def log_tail(
         self, run_id: str, generation: int, stage: StageName, attempt: int | None = None, lines: int = 200
     ) -> LogTail:
-        """The last lines that an attempt's driver printed, of the latest attempt by default.
-
-        No lines where Ray does not know the job (any more). Raises RayUnavailable where Ray does not answer.
-        """
+        """The last lines that an attempt's driver printed, of the latest attempt by default; see `LogReader`."""
         if not 1 <= lines <= MAX_LOG_LINES:
             raise InvalidRequest("lines", f"lines is 1 to {MAX_LOG_LINES}, not {lines}")
         attempts = {view.number: view for view in self._stage(run_id, generation, stage).attempts}
         number = max(attempts, default=1) if attempt is None else attempt
         if number not in attempts:
             raise NotFound("attempt", f"{_stage_id(run_id, generation, stage)}-a{number}")
-        job_id = attempts[number].submission_id
-        log = self._ray_jobs.logs(job_id) or ""
-        return LogTail(attempt=number, submission_id=job_id, lines=log.splitlines()[-lines:])
+        return self._logs.tail(run_id, generation, stage, attempts[number], lines)
 
     def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
         with self._database.read() as session:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.access.oidc_settings import OidcSettings
+from service.retention_policy import RetentionPolicy
 from workers.data.dataset_roots import DatasetRoots, check_root
 
 
@@ -59,7 +60,39 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
     )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
+    max_concurrent_stages: int | None = Field(
+        default=None, ge=1, description="Stages on the cluster at once, of all runs; none: without a limit."
+    )
+    job_log_mib: float = Field(default=16.0, gt=0, description="Of each Ray job's log, how much of its end is kept.")
     python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
+    retention_keep_last_checkpoints: int = Field(
+        default=1, ge=0, description="Training checkpoints of a finished train stage that stay, beside the best."
+    )
+    retention_keep_label_generations: int = Field(
+        default=1, ge=0, description="The last so many generations of a run keep their label files and selections."
+    )
+    retention_min_age_seconds: float = Field(
+        default=86_400.0, ge=0, description="Nothing is collected before its generation has been over for so long."
+    )
+    retention_interval_seconds: float = Field(
+        default=600.0, gt=0, description="Pause between two looks for artifacts to collect."
+    )
+    webhook_private_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="As JSON: networks that webhooks may lie in although they are not public."
+    )
+    webhook_max_attempts: int = Field(default=12, ge=1, description="Of one event; then its delivery is dead.")
+    webhook_timeout_seconds: float = Field(default=10.0, gt=0, description="For one delivery, from resolving its host.")
+    max_event_streams: int = Field(default=200, ge=1, description="Clients of the event streams, an API process.")
+    event_poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
+
+    @property
+    def retention(self) -> RetentionPolicy:
+        """What runs keep that do not say otherwise."""
+        return RetentionPolicy(
+            keep_last_checkpoints=self.retention_keep_last_checkpoints,
+            keep_label_generations=self.retention_keep_label_generations,
+            min_age_seconds=self.retention_min_age_seconds,
+        )
 
     @property
     def outside_timeout_seconds(self) -> float:
@@ -97,6 +130,11 @@ class Settings(BaseSettings):
     def allowed_roots(self) -> DatasetRoots:
         """`dataset_roots` as the readers take it."""
         return DatasetRoots(self.dataset_roots)
+
+    @property
+    def stage_roots(self) -> tuple[str, ...] | None:
+        """Where a stage may read images: datasets, and what the service itself has laid among the artifacts."""
+        return None if self.dataset_roots is None else (*self.dataset_roots, self.artifact_root)
 
     def _dashboard(self) -> str:
         return self.dashboard_url or ("/ray" if self.authentication else self.ray_jobs_url)

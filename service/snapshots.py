@@ -1,10 +1,11 @@
 """A run as the store knows it, and what was seen of its current attempt: the values that `decide` decides on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from service.run_rules import RunRules
 from service.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
-from workers.specs.stages import AnyStageResult, FailureReason, StageFailure, StageName
+from workers.specs.stages import AnyStageResult, FailureReason, Progress, StageFailure, StageName
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class AttemptSnapshot:
     created_at: float
     failure_reason: FailureReason | None = None
     failure_message: str | None = None
+    submitted_at: float | None = None
+    pause_requested_at: float | None = None
     stop_requested_at: float | None = None
     finished_at: float | None = None
 
@@ -55,7 +58,7 @@ class RunSnapshot:
     run_id: str
     state: RunState
     generations: tuple[GenerationSnapshot, ...]
-    stops_at_gate: bool = False
+    rules: RunRules = field(default_factory=RunRules)
 
     @property
     def current_stage(self) -> StageSnapshot | None:
@@ -90,6 +93,10 @@ class Observed:
     """Ray's own account of the job; with UNAVAILABLE, why Ray did not answer."""
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
+    progress: Progress | None = None
+    """Of a running job: None before the stage has said anything."""
+    files_seen: bool = True
+    """Whether there was a look at its files: without one, nothing they lack says anything."""
 
 
 NOTHING_OBSERVED = Observed()

@@ -64,7 +64,11 @@ class SpecInputs:
 
     def teacher_of(self, generation: int) -> TrainedModel:
         """The last student before this generation that may teach."""
-        return self.models[max(g for g in self.models if g < generation and g not in self.not_promoted)]
+        return self.models[self.teacher_generation(generation)]
+
+    def teacher_generation(self, generation: int) -> int:
+        """Whose student that is."""
+        return max(g for g in self.models if g < generation and g not in self.not_promoted)
 
     def student_of(self, generation: int) -> tuple[str, Recipe]:
         """What the generation trains: its plan, or what its search found."""

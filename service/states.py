@@ -7,6 +7,10 @@ from typing import TypeVar
 
 class RunState(StrEnum):
     RUNNING = "running"
+    PAUSING = "pausing"
+    """Asked to pause; the stage in flight goes on to the end of its unit."""
+    PAUSED = "paused"
+    """Nothing of it is on the cluster, until it is resumed."""
     CANCELLING = "cancelling"
     """Asked to stop; a Ray job may still be alive."""
     SUCCEEDED = "succeeded"
@@ -49,18 +53,29 @@ class AttemptState(StrEnum):
     """Ray has taken the job."""
     STOPPING = "stopping"
     """Over, for the reason on record; its Ray job may still be alive."""
+    PAUSED = "paused"
+    """Ended at a unit of its work, for another attempt to go on from there."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-ACTIVE_RUNS = frozenset({RunState.RUNNING, RunState.CANCELLING})
+ACTIVE_RUNS = frozenset({RunState.RUNNING, RunState.PAUSING, RunState.CANCELLING})
 """Runs that the reconciler looks after."""
+UNFINISHED_RUNS = ACTIVE_RUNS | {RunState.PAUSED}
+"""Runs that have not ended."""
 OPEN_ATTEMPTS = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.STOPPING})
 """Attempts whose Ray job may be alive. A stage has at most one."""
 
 ALLOWED_RUN: Mapping[RunState, frozenset[RunState]] = {
-    RunState.RUNNING: frozenset({RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}),
+    RunState.RUNNING: frozenset(
+        {RunState.PAUSING, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}
+    ),
+    # What it was doing may end before it pauses.
+    RunState.PAUSING: frozenset(
+        {RunState.PAUSED, RunState.RUNNING, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}
+    ),
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLING}),
     RunState.CANCELLING: frozenset({RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset({RunState.RUNNING}),  # one more generation
     RunState.FAILED: frozenset({RunState.RUNNING}),  # retry
@@ -83,11 +98,22 @@ ALLOWED_STAGE: Mapping[StageState, frozenset[StageState]] = {
 }
 ALLOWED_ATTEMPT: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.SUBMITTING: frozenset(
-        {AttemptState.SUBMITTED, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED}
+        {
+            AttemptState.SUBMITTED,
+            AttemptState.SUCCEEDED,
+            AttemptState.FAILED,
+            AttemptState.CANCELLED,
+            AttemptState.PAUSED,
+        }
     ),
-    AttemptState.SUBMITTED: frozenset({AttemptState.STOPPING, AttemptState.SUCCEEDED, AttemptState.FAILED}),
+    AttemptState.SUBMITTED: frozenset(
+        {AttemptState.STOPPING, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.PAUSED}
+    ),
     # A result that was written while its job was being stopped is still the truth.
-    AttemptState.STOPPING: frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED}),
+    AttemptState.STOPPING: frozenset(
+        {AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED, AttemptState.PAUSED}
+    ),
+    AttemptState.PAUSED: frozenset(),
     AttemptState.SUCCEEDED: frozenset(),
     AttemptState.FAILED: frozenset(),
     AttemptState.CANCELLED: frozenset(),

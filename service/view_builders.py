@@ -1,7 +1,7 @@
 """Makes views of rows. Progress is not in the store: `service.progress_reader` adds it, outside of any session."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.errors import NotFound
+from service.queue_book import read_queue
 from service.run_config import GenerationPlan, RunConfig
-from service.states import AttemptState, RunKind, StageState
-from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE
+from service.settings import Settings
+from service.states import AttemptState, RunKind, RunState, StageState
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.views import (
@@ -20,6 +22,7 @@ from service.views import (
     EventView,
     GenerationView,
     ModelView,
+    QueuePlace,
     RunSummary,
     RunView,
     StageTimes,
@@ -29,11 +32,25 @@ from workers.specs.stages import STAGE_RESULT
 
 
 class ViewBuilder:
-    """Builds views of runs and their parts. `dashboard_url` is the prefix of links to Ray's dashboard."""
+    """Builds views of runs and their parts. `clock` gives Unix seconds."""
 
-    def __init__(self, layout: ArtifactLayout, dashboard_url: str) -> None:
+    def __init__(self, layout: ArtifactLayout, settings: Settings, clock: Callable[[], float]) -> None:
         self._layout = layout
-        self._dashboard_url = dashboard_url
+        self._dashboard_url = settings.dashboard_url
+        self._max_concurrent_stages = settings.max_concurrent_stages
+        self._clock = clock
+
+    def places(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
+        """Where those of the runs that have to wait stand in the queue, by id."""
+        under_way = {run.id for run in runs if run.state == RunState.RUNNING}
+        queue = read_queue(session, self._max_concurrent_stages, self._clock()) if under_way else None
+        if queue is None:
+            return {}
+        return {
+            place.claim.run_id: QueuePlace(position=place.position, reason=place.reason)
+            for place in queue.places
+            if place.claim.run_id in under_way
+        }
 
     def run(self, session: Session, run_id: str) -> RunView:
         """The run with all its parts. Raises NotFound."""
@@ -45,7 +62,7 @@ class ViewBuilder:
         )
         details = self.generations(session, run_id, list(generations))
         return RunView(
-            **run_summary(row, len(details)).model_dump(),
+            **run_summary(row, len(details), self.places(session, [row]).get(run_id)).model_dump(),
             config=RunConfig.model_validate_json(row.config),
             generation_details=details,
         )
@@ -88,7 +105,8 @@ class ViewBuilder:
             state=row.state,
             failure_reason=row.failure_reason,
             failure_message=row.failure_message,
-            dashboard_url=None if row.submitted_at is None else f"{self._dashboard_url}/#/jobs/{row.submission_id}",
+            dashboard_url=f"{self._dashboard_url}/#/jobs/{row.submission_id}" if _is_at_ray(row) else None,
+            log_saved=row.log_saved,
             created_at=as_time(row.created_at),
             submitted_at=time_or_none(row.submitted_at),
             finished_at=time_or_none(row.finished_at),
@@ -112,12 +130,18 @@ class ViewBuilder:
         )
 
 
-def run_summary(row: RunRow, generations: int) -> RunSummary:
+def _is_at_ray(row: AttemptRow) -> bool:
+    return row.submitted_at is not None and row.job_closed_at is None
+
+
+def run_summary(row: RunRow, generations: int, queue: QueuePlace | None) -> RunSummary:
     return RunSummary(
         id=row.id,
         kind=RunKind(row.kind),
         name=row.name,
         project=row.project,
+        priority=row.priority,
+        queue=queue,
         state=row.state,
         state_reason=row.state_reason,
         generations=generations,
@@ -137,6 +161,7 @@ def model_view(row: ModelRow) -> ModelView:
         validation_top1=row.validation_top1,
         test_top1=row.test_top1,
         created_at=as_time(row.created_at),
+        kept=row.kept,
     )
 
 
@@ -155,12 +180,15 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         sampled=row.sampled,
         sampled_bad=row.sampled_bad,
         created_at=as_time(row.created_at),
+        digest=row.digest,
+        digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
     )
 
 
 def event_view(row: EventRow) -> EventView:
     return EventView(
         id=row.id,
+        run_id=row.run_id,
         at=as_time(row.at),
         generation=row.generation,
         stage=None if row.stage is None else stage_name(row.stage),

@@ -1,16 +1,16 @@
 """What queries answer and the API returns: runs, generations, stages, attempts, models, datasets as values."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.access.principal import DEFAULT_PROJECT
+from service.names import DEFAULT_PROJECT
 from service.plans.bill import Bill
 from service.run_config import GenerationPlan, PlanSettings, RunConfig
 from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
-from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.measure import Measurement
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import Progress, StageName
@@ -46,6 +46,12 @@ class DatasetView(View):
     sampled: int = Field(description="Images that were decoded to check them.")
     sampled_bad: int = Field(description="Of those, unreadable ones.")
     created_at: datetime
+    digest: str | None = Field(default=None, description="blake2b in hex, of what digest_of says.")
+    digest_of: DigestOf | None = Field(
+        default=None,
+        description="images: content hashes and labels of all images in order, wherever they lie. files: names, sizes "
+        "and times of the files, where there are too many images to hash at registration.",
+    )
 
 
 class AttemptView(View):
@@ -54,7 +60,10 @@ class AttemptView(View):
     state: str
     failure_reason: str | None
     failure_message: str | None
-    dashboard_url: str | None = Field(description="The job's page in the Ray dashboard.")
+    dashboard_url: str | None = Field(
+        description="The job's page in the Ray dashboard; null before it is submitted and once Ray has let go of it."
+    )
+    log_saved: bool = Field(default=False, description="Whether its log is in the artifact root.")
     created_at: datetime
     submitted_at: datetime | None
     finished_at: datetime | None
@@ -97,6 +106,7 @@ class ModelView(View):
     validation_top1: float
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime
+    kept: bool = Field(default=False, description="Whether retention spares it and all that it came from.")
 
 
 class GenerationView(View):
@@ -111,12 +121,51 @@ class GenerationView(View):
     gate_reason: str | None = Field(default=None, description="Why it was not promoted.")
 
 
+class QueuePlace(View):
+    """Where a stage that has to wait stands in line."""
+
+    position: int = Field(description="From 1: how many stages start before it, and itself.")
+    reason: str = Field(description="What it waits for: a free place, or its project's quota.")
+
+
+class QueuedStage(QueuePlace):
+    run_id: str
+    run_name: str
+    project: str
+    priority: int
+    generation: int
+    stage: StageName
+    ready_at: datetime
+
+
+class QueueView(View):
+    """The queue of stages, of all runs."""
+
+    max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
+    running_stages: int = Field(description="Stages with an attempt on the cluster.")
+    waiting_stages: int
+    waiting: list[QueuedStage] = Field(description="The first of those that wait, in their order.")
+
+
+class ProjectView(View):
+    name: str
+    quota_device_hours: float | None = Field(description="Null: without a limit.")
+    spent_device_hours: float = Field(
+        description="Of all attempts, those under way included: hours times GPUs, or CPUs where a stage asks for none."
+    )
+    exhausted: bool = Field(description="Whether its stages have to wait for a larger quota.")
+
+
 class RunSummary(View):
     id: str
     kind: RunKind = RunKind.RUN
     name: str
     project: str = DEFAULT_PROJECT
+    priority: int = 0
     state: str
+    queue: QueuePlace | None = Field(
+        default=None, description="Where its stage stands in line; null where it does not have to wait."
+    )
     state_reason: str | None = Field(description="Why a failed run failed.")
     generations: int = Field(description="Generations so far, the teacher's included.")
     created_at: datetime
@@ -173,9 +222,10 @@ class PlanView(PlanSummary):
 
 
 class EventView(View):
-    """One line of a run's history."""
+    """One line of a run's history, or of the service's."""
 
-    id: int
+    id: int = Field(description="Grows with time, over all runs.")
+    run_id: str | None = Field(description="Null where no run is concerned, as when a dataset is registered.")
     at: datetime
     generation: int | None
     stage: StageName | None
@@ -197,3 +247,7 @@ class LogTail(View):
     attempt: int
     submission_id: str
     lines: list[str]
+    source: Literal["ray", "artifact_root"] | None = Field(
+        description="ray while the job is there, the artifact root afterwards; null where there is nothing to read."
+    )
+    note: str | None = Field(default=None, description="Why there are no lines.")

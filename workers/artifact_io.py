@@ -100,6 +100,14 @@ def list_files(folder_uri: str) -> dict[str, int]:
     return {info.base_name: info.size for info in infos if info.type == fs.FileType.File}
 
 
+def walk_files(folder_uri: str) -> dict[str, int]:
+    """Sizes in bytes of all files below a folder, by their names relative to it; empty where there is no folder."""
+    filesystem, path = open_filesystem(folder_uri)
+    infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    prefix = len(path.rstrip("/")) + 1
+    return {info.path[prefix:]: info.size for info in infos if info.type == fs.FileType.File}
+
+
 def read_bytes(uri: str) -> bytes:
     """The whole file. Raises FileNotFoundError where there is none."""
     filesystem, path = open_filesystem(uri)

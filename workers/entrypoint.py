@@ -15,6 +15,8 @@ from collections.abc import Callable  # noqa: E402
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
+from workers.environment import describe_environment  # noqa: E402
+from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.stages import (  # noqa: E402
     FAILURE_FILE,
     RESULT_FILE,
@@ -25,7 +27,7 @@ from workers.specs.stages import (  # noqa: E402
     StageName,
     StageResult,
 )
-from workers.stage_reporter import StageError, StageReporter, Superseded  # noqa: E402
+from workers.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")
 
@@ -41,13 +43,15 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "ablate": ("workers.ablation.stage", "run_ablate"),
     "measure": ("workers.measuring.stage", "run_measure"),
 }
+_NODE_DIED = "The actor died because its node has died"
+"""How ray.exceptions.ActorDiedError tells it: the exception has no field for it."""
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage: 0 if it wrote a result, 1 if it failed, 2 if there was nothing for it to do.
+    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused, 2 if there was nothing for it to do.
 
-    That is so where a later attempt owns the folder, and where this attempt has ended before: a submit that reaches
-    Ray late, when the job has come and gone, starts it once more.
+    That is so where a later attempt owns the folder, and where this attempt is over: a submit that reaches Ray late,
+    when the job has come and gone, starts it once more, and Ray cannot stop a job that has not begun.
     """
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
@@ -57,7 +61,8 @@ def run(spec_uri: str, entered_at: float) -> int:
         if _has_ended_before(spec):
             logger.warning("stopping: attempt %d has ended before", spec.attempt)
             return 2
-        result = _run_stage(spec, reporter)
+        reporter.pause_if_asked()
+        result = _run_stage(spec, reporter).model_copy(update={"environment": describe_environment()})
         reporter.check_still_ours()
     except Superseded as superseded:
         logger.warning("stopping: %s", superseded)
@@ -90,10 +95,17 @@ def _write_last(spec: AnyStageSpec, name: str, outcome: StageResult | StageFailu
 def reason_of(error: BaseException) -> FailureReason:
     """The failure reason of an exception, or of the one that caused it: Ray wraps what its workers raise."""
     for cause in _causes(error):
+        if isinstance(cause, Paused):
+            return FailureReason.PAUSED
         if isinstance(cause, StageError):
             return cause.reason
         if isinstance(cause, OutsideOfRoots):
             return FailureReason.USER_ERROR
+        # Ray's own word on why an actor died, and Ray Train's on why its worker group did.
+        if getattr(cause, "preempted", False) or type(cause).__name__ == "PreemptionError":
+            return FailureReason.PREEMPTED
+        if type(cause).__name__ == "NodeDiedError" or _NODE_DIED in str(cause):
+            return FailureReason.NODE_LOST
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
         if is_store_error(cause):
@@ -105,8 +117,8 @@ def message_of(error: BaseException) -> str:
     """One line for people: the innermost cause's type and text."""
     innermost = _causes(error)[-1]
     for cause in _causes(error):
-        if isinstance(cause, StageError):
-            return cause.message
+        if isinstance(cause, (StageError, Paused)):
+            return str(cause)
     text = str(innermost).strip().splitlines()
     return f"{type(innermost).__name__}: {text[-1] if text else ''}"[:2000]
 
@@ -126,6 +138,7 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     os.environ.update(stage_environment(spec.dataset_roots))
     if _needs_ray(spec):
         join_cluster()
+        watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
     return stage(spec, reporter)

@@ -4,16 +4,19 @@ import json
 import time
 from collections.abc import Callable
 
-from workers.artifact_io import join_uri, list_files, write_bytes
+from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
 from workers.specs.stages import (
     PROGRESS_FILE,
     SPECS_FOLDER,
     FailureReason,
     Progress,
     ProgressUnit,
+    StageControl,
     StageSpec,
     StageTiming,
+    Waiting,
     attempt_of_spec,
+    control_name,
     metrics_name,
 )
 
@@ -32,7 +35,11 @@ class StageError(Exception):
 
 
 class Superseded(Exception):
-    """A newer attempt owns the stage's folder: stop without writing anything."""
+    """The attempt is over, or a newer one owns the stage's folder: stop without writing anything."""
+
+
+class Paused(Exception):
+    """The service wants the stage to pause, and it has come to the end of a unit of its work."""
 
 
 class StageReporter:
@@ -55,8 +62,12 @@ class StageReporter:
         self._work_started_at: float | None = None
         self._work_ended_at: float | None = None
         self._written_at = 0.0
-        self._total = 0
+        self._advanced_at = clock()
+        self._control: StageControl | None = None
+        self._control_read_at = 0.0
         self._done = 0
+        self._waiting: Waiting | None = None
+        self._total = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
@@ -64,7 +75,8 @@ class StageReporter:
     def announce(self, total: int, unit: ProgressUnit) -> None:
         """Says what there is to do, before work begins."""
         self._total, self._unit = total, unit
-        self._write(done=0)
+        self._advance(0)
+        self._write()
 
     def begin_work(self, at: float | None = None) -> None:
         """Marks where setup ends. `at` is given where the work begins in another process."""
@@ -76,16 +88,36 @@ class StageReporter:
 
     def update(self, done: int, values: dict[str, float] | None = None) -> None:
         """Reports `done` of the total and the latest values; raises Superseded when the folder changed hands."""
+        if done != self._done or any(self._values.get(name) != value for name, value in (values or {}).items()):
+            self._advance(done)
         self._values.update(values or {})
         if done >= self._total or self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
-            self._write(done)
+            self._write()
+
+    def wait_for(self, waiting: Waiting | None) -> None:
+        """Reports why the work cannot begin, or that it can. A stage that waits is not taken for a hung one."""
+        self._waiting = waiting
+        self._advanced_at = self._clock()
+        self.check_still_ours()
+        self._write()
+
+    def pause_requested(self) -> bool:
+        """Whether the service wants the stage to end at its next unit. Looks at most every `interval_seconds`."""
+        control = self._read_control()
+        return control is not None and control.command == "pause"
+
+    def pause_if_asked(self) -> None:
+        """What a stage calls at the end of each unit of its work; raises Paused."""
+        if self.pause_requested():
+            raise Paused(f"paused at {self._done} of {self._total} {self._unit}")
 
     def still_alive(self) -> None:
-        """Says so where there is nothing to count: rewrites progress.json; raises Superseded as `update` does."""
+        """What work without a counter calls now and then, as it advances; raises Superseded as `update` does."""
+        self._advanced_at = self._clock()
         if self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
-            self._write(self._done)
+            self._write()
 
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
@@ -96,7 +128,7 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where a later attempt than this one has a spec.
+        """Raises Superseded where a later attempt than this one has a spec, or this one is over.
 
         Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
         """
@@ -104,6 +136,9 @@ class StageReporter:
         latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
         if latest > self._spec.attempt:
             raise Superseded(f"attempt {latest} owns {self._spec.folder_uri}, and no longer {self._spec.attempt}")
+        control = self._read_control()
+        if control is not None and control.command == "stop":
+            raise Superseded(f"attempt {self._spec.attempt} of {self._spec.folder_uri} is over")
 
     def timing(self) -> StageTiming:
         """When the process began and when its work did. Marks still missing are taken to be now."""
@@ -112,17 +147,30 @@ class StageReporter:
         ended = self._work_ended_at if self._work_ended_at is not None else now
         return StageTiming(entered_at=self._entered_at, work_started_at=started, work_ended_at=ended)
 
-    def _write(self, done: int) -> None:
+    def _advance(self, done: int) -> None:
         self._done = done
+        self._advanced_at = self._clock()
+        self._waiting = None
+
+    def _read_control(self) -> StageControl | None:
+        if self._clock() - self._control_read_at >= self._interval_seconds:
+            data = read_bytes_if_there(join_uri(self._spec.folder_uri, control_name(self._spec.attempt)))
+            self._control = None if data is None else StageControl.model_validate_json(data)
+            self._control_read_at = self._clock()
+        return self._control
+
+    def _write(self) -> None:
         progress = Progress(
             attempt=self._spec.attempt,
-            done=done,
+            done=self._done,
             total=self._total,
             unit=self._unit,
             entered_at=self._entered_at,
             work_started_at=self._work_started_at,
             updated_at=self._clock(),
+            advanced_at=self._advanced_at,
             values=self._values,
+            waiting=self._waiting,
         )
         write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
         self._written_at = self._clock()

@@ -1,6 +1,7 @@
 """A thin client of the REST API: paths in, views out, problems as exceptions."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ from pydantic import BaseModel
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
 from service.access.views import CreatedKey, KeyView
+from service.lineage_views import ModelLineage
+from service.retention_commands import Marked, PlannedArtifact
 from service.views import (
     AblationView,
     DatasetView,
@@ -21,14 +24,20 @@ from service.views import (
     Page,
     PlanSummary,
     PlanView,
+    ProjectView,
+    QueueView,
     RunSummary,
     RunView,
     SearchView,
 )
+from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
 """From the environment only: a command line is seen by every process of the machine."""
 _PAGE = 100
+_RECONNECT_SECONDS = 2.0
+_SILENCE_SECONDS = 45.0
+"""Event streams: three heartbeats."""
 _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 # Registering a dataset reads every row of it.
 _TIMEOUT = httpx.Timeout(600.0, connect=5.0)
@@ -90,6 +99,28 @@ class Client:
     def retry_run(self, run_id: str) -> RunView:
         return self._post(f"{_run(run_id)}/retry", RunView)
 
+    def pause_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/pause", RunView)
+
+    def resume_run(self, run_id: str) -> RunView:
+        return self._post(f"{_run(run_id)}/resume", RunView)
+
+    def change_run(self, run_id: str, changes: Mapping[str, Any]) -> RunView:
+        return RunView.model_validate_json(self._send("PATCH", _run(run_id), json=changes).content)
+
+    def get_queue(self, limit: int) -> QueueView:
+        return self._get("/queue", QueueView, {"limit": min(limit, _PAGE)})
+
+    def list_projects(self, limit: int) -> list[ProjectView]:
+        return self._list("/projects", ProjectView, limit)
+
+    def get_project(self, name: str) -> ProjectView:
+        return self._get(f"/projects/{_part(name)}", ProjectView)
+
+    def set_quota(self, name: str, device_hours: float | None) -> ProjectView:
+        body = {"device_hours": device_hours}
+        return ProjectView.model_validate_json(self._send("PUT", f"/projects/{_part(name)}/quota", json=body).content)
+
     def add_generation(self, run_id: str, overrides: Mapping[str, Any], idempotency_key: str | None = None) -> RunView:
         return self._post(f"{_run(run_id)}/generations", RunView, overrides, idempotency_key)
 
@@ -144,6 +175,68 @@ class Client:
 
     def revoke_key(self, key_id: str) -> KeyView:
         return KeyView.model_validate_json(self._send("DELETE", f"/keys/{_part(key_id)}").content)
+
+    def get_lineage(self, model_id: str) -> ModelLineage:
+        return self._get(f"/models/{_part(model_id)}/lineage", ModelLineage)
+
+    def set_kept(self, model_id: str, kept: bool) -> ModelView:
+        answer = self._send("PUT" if kept else "DELETE", f"/models/{_part(model_id)}/keep")
+        return ModelView.model_validate_json(answer.content)
+
+    def plan_retention(self, limit: int, run_id: str | None = None) -> list[PlannedArtifact]:
+        """`limit` counts runs."""
+        query: dict[str, Any] = {"run_id": run_id} if run_id else {}
+        items: list[PlannedArtifact] = []
+        cursor = None
+        for left in range(limit, 0, -_PAGE):
+            wanted = {**query, "limit": min(left, _PAGE), **({"cursor": cursor} if cursor else {})}
+            page = self._get("/retention/plan", Page[PlannedArtifact], wanted)
+            items, cursor = [*items, *page.items], page.next_cursor
+            if cursor is None:
+                break
+        return items
+
+    def apply_retention(self, run_id: str | None = None) -> Marked:
+        answer = self._send("POST", "/retention/apply", params={"run_id": run_id} if run_id else {})
+        return Marked.model_validate_json(answer.content)
+
+    def follow_events(self, run_id: str | None = None, after: int | None = None) -> Iterator[EventView]:
+        """Events as they happen, without end; connects again where the connection is lost."""
+        path = f"{_run(run_id)}/events/stream" if run_id else "/events/stream"
+        while True:
+            try:
+                for event in self._stream(path, {} if after is None else {"after": after}):
+                    yield event
+                    after = event.id
+            except httpx.TransportError:
+                if after is None:
+                    raise
+            time.sleep(_RECONNECT_SECONDS)
+
+    def register_webhook(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> NewWebhookView:
+        return self._post("/webhooks", NewWebhookView, request, idempotency_key)
+
+    def list_webhooks(self, limit: int) -> list[WebhookView]:
+        return self._list("/webhooks", WebhookView, limit)
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        self._send("DELETE", f"/webhooks/{_part(webhook_id)}")
+
+    def list_deliveries(self, webhook_id: str, limit: int) -> list[DeliveryView]:
+        return self._list(f"/webhooks/{_part(webhook_id)}/deliveries", DeliveryView, limit)
+
+    def retry_delivery(self, webhook_id: str, event_id: int) -> DeliveryView:
+        return self._post(f"/webhooks/{_part(webhook_id)}/deliveries/{event_id}/retry", DeliveryView)
+
+    def _stream(self, path: str, query: Mapping[str, Any]) -> Iterator[EventView]:
+        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=5.0)
+        with self._http.stream("GET", path, params=query, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                raise ApiError(_complaint(response))
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    yield EventView.model_validate_json(line.removeprefix("data: "))
 
     def _get(self, path: str, view: type[View], query: Mapping[str, Any] | None = None) -> View:
         return view.model_validate_json(self._send("GET", path, params=query).content)

@@ -15,14 +15,22 @@ from rich.text import Text
 
 from api.cli.client import ApiUnreachable, Client
 from api.error_reduction import error_reduction
-from service.states import ACTIVE_RUNS, StageState
+from service.states import UNFINISHED_RUNS, RunState, StageState
 from service.views import GenerationView, RunView, StageView
 from workers.specs.stages import StageName
 
 _POLL_SECONDS = 0.5
 _PATIENCE_POLLS = 120
 """Polls without an answer before the view gives up: an API that restarts is back in seconds."""
-_STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "cancelled": "yellow", "cancelling": "yellow"}
+_STYLES = {
+    "running": "cyan",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "cancelling": "yellow",
+    "pausing": "yellow",
+    "paused": "yellow",
+}
 
 
 def watch_run(client: Client, run_id: str, console: Console, wait: Callable[[float], None] = time.sleep) -> RunView:
@@ -57,6 +65,8 @@ def run_lines(run: RunView) -> RenderableType:
                 table.add_row(*_stage_line(stage))
     head = Text.assemble(run.name, "  ", (run.id, "dim"), "  ", (run.state, _STYLES.get(run.state, "")))
     reason = [Text(run.state_reason, style="red")] if run.state_reason else []
+    if run.queue:
+        reason.append(Text(f"place {run.queue.position} in the queue: {run.queue.reason}", style="yellow"))
     return Group(head, table, *reason)
 
 
@@ -99,7 +109,7 @@ def _follow(client: Client, run: RunView, wait: Callable[[float], None], show: C
     """Shows the run again and again, the last time as it ended."""
     unanswered = 0
     show(run)
-    while run.state in ACTIVE_RUNS:
+    while run.state in UNFINISHED_RUNS:
         wait(_POLL_SECONDS)
         try:
             run = client.get_run(run.id)
@@ -123,11 +133,17 @@ def _changes(run: RunView) -> Iterable[str]:
                 yield f"{where}: started{again}"
                 if attempt.failure_reason:
                     yield f"{where}: {attempt.failure_reason}{again}: {attempt.failure_message or ''}".rstrip(": ")
+            if stage.state == StageState.RUNNING and stage.progress and stage.progress.waiting:
+                yield f"{where}: {stage.progress.waiting.reason}"
             if stage.state == StageState.SUCCEEDED:
                 yield f"{where}: done in {_seconds(stage)} s"
         if generation.model and generation.model.test_top1 is not None:
             yield f"generation {generation.number}: test accuracy {_percent(generation.model.test_top1)}"
-    if run.state not in ACTIVE_RUNS:
+    if run.state == RunState.PAUSED:
+        yield f"{run.name}: paused"
+    if run.queue:
+        yield f"{run.name}: waiting: {run.queue.reason}"
+    if run.state not in UNFINISHED_RUNS:
         yield f"{run.name}: {run.state}"
 
 
@@ -148,6 +164,8 @@ def _stage_line(stage: StageView) -> tuple[RenderableType, ...]:
     counted = f"{done:,}/{total:,} {progress.unit}" if progress else stage.state
     failed = [attempt for attempt in stage.attempts if attempt.failure_reason]
     trouble = f"{failed[-1].failure_reason}: {failed[-1].failure_message or ''}" if failed else ""
+    if stage.state == StageState.RUNNING and progress and progress.waiting:
+        trouble = progress.waiting.reason
     return (
         Text(f"generation {stage.generation} {stage.name}", style=_STYLES.get(stage.state, "dim")),
         ProgressBar(total=max(total, 1), completed=done, width=24),

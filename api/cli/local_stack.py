@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -68,6 +69,9 @@ class LocalStack:
         self.settings = dict(settings or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._mark = uuid.uuid4().hex
+        # Of its own: in Ray's usual folder, the newest head's address takes the place of all others', and the jobs of
+        # this one would join that one. Short, because the paths of sockets must be.
+        self._ray_folder = Path(tempfile.gettempdir()) / f"ray-{self._mark[:8]}"
         self._ray_started_at = 0.0
         self._short_lives = 0
 
@@ -103,7 +107,7 @@ class LocalStack:
                 *(_executable("ray"), "start", "--head", "--block", "--node-ip-address", "127.0.0.1", *options),
                 *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
                 *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
-                *("--include-log-monitor", "false"),
+                *("--include-log-monitor", "false", "--temp-dir", str(self._ray_folder)),
             ],
             {_MARK: self._mark},
         )
@@ -149,6 +153,7 @@ class LocalStack:
             if child is not None:
                 stop_tree(child)
         kill_marked(_MARK, self._mark)
+        shutil.rmtree(self._ray_folder, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """What the children are told, on top of this process's environment."""

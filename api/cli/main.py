@@ -10,13 +10,17 @@ from api.cli.client import ApiError
 from api.cli.datasets import datasets
 from api.cli.demo import demo
 from api.cli.doctor import doctor
+from api.cli.events import events
 from api.cli.keys import keys
 from api.cli.models import models
 from api.cli.plans import plan, plans
+from api.cli.projects import projects, queue
+from api.cli.retention import retention
 from api.cli.runs import runs
 from api.cli.searches import searches
 from api.cli.up import up
 from api.cli.watch import logs, watch
+from api.cli.webhooks import webhooks
 
 
 class _Commands(TyperGroup):
@@ -45,10 +49,15 @@ app.add_typer(plans, name="plans")
 app.add_typer(runs, name="runs")
 app.add_typer(searches, name="searches")
 app.add_typer(ablations, name="ablations")
+app.command("queue")(queue)
+app.add_typer(projects, name="projects")
 app.command("watch")(watch)
 app.command("logs")(logs)
+app.command("events")(events)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(retention, name="retention")
+app.add_typer(webhooks, name="webhooks")
 
 if __name__ == "__main__":
     app()

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from service.lineage_views import Lineage, ModelLineage
 
 models = typer.Typer(no_args_is_help=True, help="Look at the models that the runs gave.")
 
@@ -53,6 +54,70 @@ def show(
     table.add_row("validation accuracy", _percent(model.validation_top1))
     table.add_row("test accuracy", _percent(model.test_top1))
     Console().print(table)
+
+
+@models.command("lineage")
+def lineage(
+    model_id: Annotated[str, typer.Argument(metavar="MODEL")],
+    run_config: Annotated[
+        bool, typer.Option("--run-config", help="Print only the run that trains it once more, for runs create.")
+    ] = False,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Show where a model comes from: teachers, datasets, recipes, label files, code and packages."""
+    with Client(api) as client:
+        found = client.get_lineage(model_id)
+    if run_config:
+        print_json(found.run_config)
+    elif as_json:
+        print_json(found)
+    else:
+        console = Console()
+        console.print(_ancestry(found))
+        console.print(_datasets(found))
+
+
+@models.command("keep")
+def keep(
+    model_id: Annotated[str, typer.Argument(metavar="MODEL")],
+    release: Annotated[bool, typer.Option("--release", help="Keep it no longer.")] = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Have retention spare a model and all that it came from."""
+    with Client(api) as client:
+        model = client.set_kept(model_id, not release)
+    typer.echo(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
+
+
+def _ancestry(found: ModelLineage) -> Table:
+    """One line a stage, from the model back to the first teacher."""
+    table = Table("model", "architecture", "seed", "stage", "attempt", "code", "torch", "collected", box=None)
+    current: Lineage | None = found
+    while current is not None:
+        for index, stage in enumerate(current.stages):
+            first = index == 0
+            environment = stage.environment
+            gone = ", ".join(f"{each.artifact} ({each.files} files)" for each in stage.collected)
+            table.add_row(
+                current.model_id if first else "",
+                current.model if first else "",
+                str(current.seed) if first else "",
+                stage.name,
+                "-" if stage.attempt is None else str(stage.attempt),
+                environment.code.source_digest[:10] if environment else "-",
+                environment.packages.get("torch", "-") if environment else "-",
+                gone,
+            )
+        current = current.teacher
+    return table
+
+
+def _datasets(found: ModelLineage) -> Table:
+    table = Table("part", "dataset", "name", "images", "digest", "of", box=None, header_style="bold")
+    for each in found.datasets:
+        table.add_row(each.part, each.id, each.name, f"{each.rows:,}", (each.digest or "-")[:16], each.digest_of or "-")
+    return table
 
 
 def _percent(share: float | None) -> str:

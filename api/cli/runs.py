@@ -1,4 +1,4 @@
-"""`noisy-student runs`: start runs, look at them, stop them, and start them again."""
+"""`noisy-student runs`: start runs, look at them, pause or stop them, and start them again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from api.cli.live_view import result_table, run_lines
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
 from service.views import RunView
 
-runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, stop them, and start them again.")
+runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, pause or stop them, and start them again.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -38,10 +38,11 @@ def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
     if as_json:
         print_json(found)
         return
-    table = Table("id", "name", "state", "generations", "started", box=None, header_style="bold")
+    table = Table("id", "name", "state", "generations", "started", "queue", box=None, header_style="bold")
     for run in found:
         started = run.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(run.id, run.name, run.state, str(run.generations), started)
+        queue = f"{run.queue.position}: {run.queue.reason}" if run.queue else ""
+        table.add_row(run.id, run.name, run.state, str(run.generations), started, queue)
     Console().print(table)
 
 
@@ -56,6 +57,32 @@ def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) 
     console = Console()
     console.print(run_lines(run))
     console.print(result_table(run))
+
+
+@runs.command("pause")
+def pause(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """Let a run's stage end at its next unit, and keep what is done."""
+    with Client(api) as client:
+        _tell("asked to pause", client.pause_run(run_id), as_json, api)
+
+
+@runs.command("resume")
+def resume(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """Go on with a paused run."""
+    with Client(api) as client:
+        _tell("under way again", client.resume_run(run_id), as_json, api)
+
+
+@runs.command("priority")
+def priority(
+    run_id: RunId,
+    value: Annotated[int, typer.Argument(metavar="PRIORITY", min=-100, max=100, help="Each step is worth an hour.")],
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Move a run in the queue; write a negative one after --, as in: runs priority RUN -- -5."""
+    with Client(api) as client:
+        _tell(f"has priority {value}", client.change_run(run_id, {"priority": value}), as_json, api)
 
 
 @runs.command("cancel")

@@ -42,6 +42,8 @@ def logs(
     typer.echo(f"{tail.submission_id}:", err=True)
     for line in tail.lines:
         typer.echo(line)
+    if tail.note:
+        typer.echo(tail.note, err=True)
 
 
 def _latest_stage(run: RunView, generation: int | None, stage: str | None) -> StageView:

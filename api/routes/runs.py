@@ -8,8 +8,9 @@ from api.dependencies import Commands, Cursor, IdempotencyKey, Limit, Queries, R
 from api.schemas.answer_examples import EVENT, RUN, RUN_SUMMARY, answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
+from api.schemas.queue_examples import RUN_CHANGES
 from api.schemas.request_examples import RUN_CONFIGS
-from service.run_config import RunConfig
+from service.run_config import RunChanges, RunConfig
 from service.views import EventView, Page, RunSummary, RunView
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -44,6 +45,48 @@ def list_runs(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Pag
 def get_run(run_id: RunId, queries: Queries) -> RunView:
     """One run with its generations, stages, attempts, progress and models."""
     return queries.get_run(run_id)
+
+
+@router.patch(
+    "/{run_id}",
+    summary="Change a run's priority",
+    responses=answers(200, RUN, "As it is now") | problem_responses(400, 404, 409, 415, 422),
+)
+def change_run(
+    run_id: RunId,
+    changes: Annotated[RunChanges, strict_json(RunChanges), Body(openapi_examples=RUN_CHANGES)],
+    commands: Commands,
+) -> RunView:
+    """Moves the run's stages in the queue. A stage that is running is not touched; a run that has ended is a
+    conflict."""
+    return commands.change_run(run_id, changes)
+
+
+@router.post(
+    "/{run_id}/pause",
+    status_code=202,
+    summary="Pause a run",
+    responses=answers(202, RUN, "Asked to pause") | problem_responses(404, 409, 422),
+)
+def pause_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
+    """Lets the stage in flight end at its next unit (a shard, a checkpoint, a trial) and keeps what is done: the state
+    goes from pausing to paused. A stage that waits for resources is stopped at once. Asking again is no error."""
+    response.headers["Location"] = f"/runs/{run_id}"
+    return commands.pause_run(run_id, idempotency_key)
+
+
+@router.post(
+    "/{run_id}/resume",
+    status_code=202,
+    summary="Resume a paused run",
+    responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
+)
+def resume_run(
+    run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
+) -> RunView:
+    """Goes on from where the run was paused; the pause counts as no failure. Asking again is no error."""
+    response.headers["Location"] = f"/runs/{run_id}"
+    return commands.resume_run(run_id, idempotency_key)
 
 
 @router.post(

@@ -115,5 +115,6 @@ def get_logs(
     attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="The latest one by default.")] = None,
     lines: Annotated[int, Query(ge=1, le=5000, description="How many lines from the end.")] = 200,
 ) -> LogTail:
-    """The last lines that the attempt's Ray job has printed."""
+    """The last lines that the attempt's Ray job has printed: from Ray while the job is there, from the artifact root
+    once it has ended. Where there is nothing, `note` says why."""
     return queries.log_tail(run_id, generation, stage, attempt, lines)

@@ -54,7 +54,8 @@ ATTEMPT = AttemptView(
     state="succeeded",
     failure_reason=None,
     failure_message=None,
-    dashboard_url=f"http://127.0.0.1:8265/#/jobs/{_RUN_ID}-g0-train-a1",
+    dashboard_url=None,
+    log_saved=True,
     created_at=_START,
     submitted_at=_after(0.1),
     finished_at=_after(82),
@@ -124,6 +125,7 @@ RUN = RunView(
 RUN_SUMMARY = RunSummary(**RUN.model_dump(include=set(RunSummary.model_fields)))
 EVENT = EventView(
     id=7,
+    run_id=_RUN_ID,
     at=_after(82),
     generation=0,
     stage="train",
@@ -141,7 +143,12 @@ METRICS = StageMetrics(
         )
     ]
 )
-LOG_TAIL = LogTail(attempt=1, submission_id=ATTEMPT.submission_id, lines=["step 1400 loss 0.62", "step 1500 loss 0.61"])
+LOG_TAIL = LogTail(
+    attempt=1,
+    submission_id=ATTEMPT.submission_id,
+    lines=["step 1400 loss 0.62", "step 1500 loss 0.61"],
+    source="artifact_root",
+)
 READY = Readiness(
     ready=True,
     checks=[

@@ -7,10 +7,10 @@ from pydantic import AwareDatetime, Field
 from sqlalchemy.orm import Session
 
 from service.access.api_keys import NewKey, new_key
-from service.access.principal import Principal, Project, Scope
+from service.access.principal import Principal, Scope
 from service.access.views import CreatedKey, KeyView
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
-from service.names import Name
+from service.names import Name, ProjectName
 from service.once_answers import OnceAnswers
 from service.store.database import Database
 from service.store.idempotency import request_hash
@@ -30,7 +30,7 @@ class KeyRequest(Frozen):
         description="viewer reads; operator also registers datasets, starts and stops runs; admin also manages keys "
         "and reads the audit log.",
     )
-    project: Project | None = Field(
+    project: ProjectName | None = Field(
         description="The project whose runs and datasets it sees and changes; null: every project."
     )
     expires_at: AwareDatetime | None = Field(

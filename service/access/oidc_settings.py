@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.access.principal import Project, Scope
+from service.access.principal import Scope
+from service.names import ProjectName
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures by a private key only: with a shared secret, the public key could be taken for it."""
@@ -26,7 +27,7 @@ class OidcSettings(BaseModel):
         default={}, description="The scope for each value of that claim; the largest counts, without one: none."
     )
     project_claim: str = Field(default="projects", description="The claim that says the projects: text or a list.")
-    projects: dict[str, Project | Literal["*"]] = Field(
+    projects: dict[str, ProjectName | Literal["*"]] = Field(
         default={}, description="The project for each value of that claim; `*`: every project."
     )
     leeway_seconds: float = Field(default=30, ge=0, le=300, description="How far the clocks may differ.")

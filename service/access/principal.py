@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
-
-from pydantic import StringConstraints
-
-Project = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-"""A project's name. Runs, datasets and keys belong to one."""
-
-DEFAULT_PROJECT = "default"
+from typing import Literal
 
 
 class Scope(StrEnum):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from service.dataset_inspection.classes import check_classes, count_classes
+from service.dataset_inspection.digest import DatasetDigest, digest_of_files, digest_of_images
 from service.dataset_inspection.image_folder_source import FOLDER_IMAGE_SUFFIXES, open_image_folder_source
 from service.dataset_inspection.list_files import LIST_SUFFIXES
 from service.dataset_inspection.location import FoundFile, Location, locate
@@ -44,6 +45,7 @@ class InspectedDataset:
     """`workers.data.images.content_hash` of every image that is not empty, repeats included; None over the limit."""
     sampled: int
     sampled_bad: int
+    digest: DatasetDigest
 
 
 def inspect_dataset(
@@ -77,12 +79,17 @@ def _inspect(
     class_counts = None if request.role == "unlabeled" else count_classes(source, request.classes)
     sample = decode_sample(source)
     within_limit = rows <= hash_limit.images and source.image_bytes <= hash_limit.bytes
+    manifest = _manifest(source, request, dataset_id, rows, tuple(class_counts or ()))
+    content_hashes = hash_images(source) if within_limit else None
     return InspectedDataset(
-        manifest=_manifest(source, request, dataset_id, rows, tuple(class_counts or ())),
+        manifest=manifest,
         class_counts=class_counts,
-        content_hashes=hash_images(source) if within_limit else None,
+        content_hashes=content_hashes,
         sampled=sample.images,
         sampled_bad=sample.bad,
+        digest=digest_of_files(manifest)
+        if content_hashes is None
+        else digest_of_images(source, manifest, content_hashes),
     )
 
 

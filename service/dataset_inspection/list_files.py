@@ -31,7 +31,7 @@ _TEXT_COLUMN = "uri"
 Row = Mapping[str, Any]
 
 
-def list_entries(request: DatasetRequest, uri: str, roots: DatasetRoots = ANYWHERE) -> Iterator[ListEntry]:
+def list_entries(request: DatasetRequest, uri: str, roots: DatasetRoots) -> Iterator[ListEntry]:
     """The entries of one list file, few in memory at a time.
 
     Raises InvalidRequest, naming file and row, for a column that is missing or not to be guessed, a row without a URI

@@ -2,8 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from service.access.principal import DEFAULT_PROJECT, Project
-from service.names import Name
+from service.names import DEFAULT_PROJECT, Name, ProjectName
 from workers.specs.datasets import DatasetFormat, DatasetRole
 from workers.specs.frozen import Frozen
 
@@ -29,7 +28,7 @@ class DatasetRequest(Frozen):
     )
 
     name: Name = Field(description="For people to read.")
-    project: Project = Field(
+    project: ProjectName = Field(
         default=DEFAULT_PROJECT, description="Whose dataset it is. Default: the project of the key that asks."
     )
     role: DatasetRole = Field(

@@ -56,7 +56,8 @@ class UriListSource:
 def open_uri_list_source(
     request: DatasetRequest, location: Location, files: Sequence[FoundFile], parts_uri: str, roots: DatasetRoots
 ) -> UriListSource:
-    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, or are empty.
+    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, are
+    empty, or have an entry outside of `roots`.
 
     Every n-th entry of a stretch goes to the same shard, not runs of neighbours: those may be of one class, and
     training shuffles over few shards at a time.

@@ -1,4 +1,4 @@
-"""`python -m service.reconcile`: upgrades the database, then reconciles until SIGTERM or SIGINT."""
+"""`python -m service.reconcile`: upgrades the database, then reconciles and closes jobs until SIGTERM or SIGINT."""
 
 import logging
 import os
@@ -7,10 +7,16 @@ import threading
 import time
 
 from service.ray_jobs import RayJobs
+from service.reconcile.collector import Collector
+from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.webhooks.deliverer import WebhookDeliverer
+
+_STOP_SECONDS = 5.0
+"""How long deliveries and collections under way are waited for; both go on where they were left."""
 
 
 def main() -> None:
@@ -24,13 +30,29 @@ def main() -> None:
     upgrade(settings.database_url)
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = RayJobs(
-        settings.ray_jobs_url, token.get_secret_value() if token else None, settings.outside_timeout_seconds
-    )
+    token_text = token.get_secret_value() if token else None
+    ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds)
+    # It holds nobody up, and so has time for long logs.
+    patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text)
+    # Daemons: what they leave half done they do again, and what is outside may keep them waiting.
+    beside = [
+        threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
+        for worker in (
+            JobCloser(database, settings, patient_ray_jobs, time.time),
+            WebhookDeliverer(database, settings, time.time),
+            Collector(database, settings, time.time),
+        )
+    ]
     try:
+        for thread in beside:
+            thread.start()
         Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
     finally:
+        stop.set()
+        for thread in beside:
+            thread.join(_STOP_SECONDS)
         ray_jobs.close()
+        patient_ray_jobs.close()
         database.close()
     logging.shutdown()
     # A thread that hangs in a dead file system would be waited for by any other way out.

@@ -1,5 +1,6 @@
 """Carries out what was decided. Every change on record is fenced by the lease; no network call is made in one."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,20 +17,25 @@ from service.actions import (
     FinishGeneration,
     FinishStage,
     MarkSubmitted,
+    PauseRun,
+    RequestPause,
     StopJob,
     SubmitAttempt,
 )
 from service.artifact_layout import ArtifactLayout
+from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.lease import ReconcilerLease
 from service.reconcile.promotion import judge_promotion
 from service.settings import Settings
+from service.stage_devices import devices_of
 from service.stage_spec_builder import build_stage_spec
 from service.states import AttemptState, GenerationState, RunState, StageState
 from service.store.database import Database
 from service.store.leases import fenced_write
-from service.store.run_store import add_event, load_spec_inputs, submission_id
+from service.store.project_store import charge_attempt
+from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs, submission_id
 from service.store.tables import AttemptRow, GenerationRow, ModelRow, StageRow
 from service.store.transitions import (
     set_attempt_state,
@@ -38,7 +44,9 @@ from service.store.transitions import (
     set_stage_state,
 )
 from workers.artifact_io import write_bytes
-from workers.specs.stages import EvaluateResult, FailureReason, StageName, TrainResult
+from workers.specs.stages import EvaluateResult, FailureReason, StageControl, StageName, TrainResult
+
+logger = logging.getLogger("service.reconcile")
 
 
 class Applier:
@@ -70,6 +78,8 @@ class Applier:
                 self._submit(run_id, token, action)
             case MarkSubmitted():
                 self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
+            case RequestPause():
+                self._request_pause(run_id, token, action)
             case BeginStopping():
                 self._begin_stopping(run_id, token, action)
             case StopJob():
@@ -80,6 +90,8 @@ class Applier:
                 self._finish_stage(run_id, token, action)
             case FinishGeneration():
                 self._finish_generation(run_id, token, action)
+            case PauseRun():
+                self._pause_run(run_id, token)
             case EndRun():
                 self._end_run(run_id, token, action)
 
@@ -92,6 +104,7 @@ class Applier:
     def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
         with self._fenced(run_id, token) as (session, now):
             _start(session, run_id, action.generation, action.stage)
+            resources, plan = load_config(session, run_id).resources, load_plans(session, run_id)[action.generation]
             session.add(
                 AttemptRow(
                     run_id=run_id,
@@ -101,6 +114,7 @@ class Applier:
                     submission_id=submission_id(run_id, action.generation, action.stage, action.attempt),
                     state=AttemptState.SUBMITTING,
                     created_at=now,
+                    devices=devices_of(action.stage, resources, plan),
                 )
             )
 
@@ -109,7 +123,7 @@ class Applier:
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
         spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
-        spec = spec.model_copy(update={"dataset_roots": self._settings.dataset_roots})
+        spec = spec.model_copy(update={"dataset_roots": self._settings.stage_roots})
         spec_uri = self._layout.spec(*where, action.attempt)
         # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
         # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.
@@ -131,6 +145,17 @@ class Applier:
             set_attempt_state(session, job_id, AttemptState.SUBMITTED, submitted_at=now)
             add_event(session, run_id, now, "attempt_submitted", f"Ray job {job_id}", generation, stage, attempt)
 
+    def _request_pause(self, run_id: str, token: int, action: RequestPause) -> None:
+        where = (run_id, action.generation, action.stage)
+        self._tell_stage(*where, action.attempt, StageControl(command="pause"))
+        with self._fenced(run_id, token) as (session, now):
+            job_id = submission_id(*where, action.attempt)
+            session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(pause_requested_at=now))
+
+    def _tell_stage(self, run_id: str, generation: int, stage: StageName, attempt: int, control: StageControl) -> None:
+        uri = self._layout.control(run_id, generation, stage, attempt)
+        self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
+
     def _begin_stopping(self, run_id: str, token: int, action: BeginStopping) -> None:
         with self._fenced(run_id, token) as (session, _):
             set_attempt_state(
@@ -142,25 +167,46 @@ class Applier:
             )
 
     def _stop_job(self, run_id: str, token: int, action: StopJob) -> None:
-        job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
-        self._ray_jobs.stop(job_id)
+        where = (run_id, action.generation, action.stage)
+        job_id = submission_id(*where, action.attempt)
+        try:
+            # A job that Ray cannot stop, as one that has not begun, finds this and ends by itself.
+            self._tell_stage(*where, action.attempt, StageControl(command="stop"))
+        finally:
+            asked = self._ask_ray_to_stop(job_id)
         with self._fenced(run_id, token) as (session, now):
-            session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now))
+            statement = update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now)
+            # Of refusals the first stays on record: after a minute of them the job is given up.
+            session.execute(statement if asked else statement.where(AttemptRow.stop_requested_at.is_(None)))
+
+    def _ask_ray_to_stop(self, job_id: str) -> bool:
+        """Whether Ray took it. Raises RayDoesNotAnswer."""
+        try:
+            self._ray_jobs.stop(job_id)
+        except RayDoesNotAnswer:
+            raise
+        except RayUnavailable as error:
+            logger.warning("%s: Ray does not stop it: %s", job_id, error)
+            return False
+        return True
 
     def _end_attempt(self, run_id: str, token: int, action: EndAttempt) -> None:
-        cancelled = action.reason is FailureReason.CANCELLED
+        job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
+        state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(
                 session,
-                submission_id(run_id, action.generation, action.stage, action.attempt),
-                AttemptState.CANCELLED if cancelled else AttemptState.FAILED,
+                job_id,
+                state,
                 failure_reason=action.reason,
                 failure_message=action.message,
                 finished_at=now,
             )
-            kind = "attempt_cancelled" if cancelled else "attempt_failed"
+            charge_attempt(session, job_id, now)
             message = f"{action.reason}: {action.message}"
-            add_event(session, run_id, now, kind, message, action.generation, action.stage, action.attempt)
+            add_event(
+                session, run_id, now, f"attempt_{state}", message, action.generation, action.stage, action.attempt
+            )
 
     def _finish_stage(self, run_id: str, token: int, action: FinishStage) -> None:
         where = (run_id, action.generation, action.stage)
@@ -174,6 +220,7 @@ class Applier:
                 failure_reason=None,
                 failure_message=None,
             )
+            charge_attempt(session, submission_id(*where, action.attempt), now)
             set_stage_state(
                 session, *where, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json()
             )
@@ -186,6 +233,11 @@ class Applier:
             set_generation_state(session, run_id, action.generation, GenerationState.SUCCEEDED)
             add_event(session, run_id, now, "generation_succeeded", "", action.generation)
             judge_promotion(session, run_id, action.generation, now)
+
+    def _pause_run(self, run_id: str, token: int) -> None:
+        with self._fenced(run_id, token) as (session, now):
+            set_run_state(session, run_id, RunState.PAUSED)
+            add_event(session, run_id, now, "run_paused", "nothing of it is on the cluster")
 
     def _end_run(self, run_id: str, token: int, action: EndRun) -> None:
         with self._fenced(run_id, token) as (session, now):
@@ -203,6 +255,7 @@ class Applier:
             add_event(session, run_id, now, f"run_{action.state}", action.reason or "", action.generation, action.stage)
 
 
+_ATTEMPT_ENDS = {FailureReason.CANCELLED: AttemptState.CANCELLED, FailureReason.PAUSED: AttemptState.PAUSED}
 _END_STATES = {
     RunState.FAILED: (StageState.FAILED, GenerationState.FAILED),
     RunState.CANCELLED: (StageState.CANCELLED, GenerationState.CANCELLED),

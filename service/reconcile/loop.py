@@ -9,8 +9,10 @@ from service.artifact_layout import ArtifactLayout
 from service.decide import decide
 from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import RayJobs
+from service.reconcile.admission import Admission
 from service.reconcile.apply import Applier
 from service.reconcile.artifact_calls import ArtifactCalls
+from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.lease import ReconcilerLease
 from service.reconcile.observe import Look, Observer
 from service.reconcile.stage_files import files_of
@@ -46,7 +48,8 @@ class Reconciler:
         self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
         layout = ArtifactLayout(settings.artifact_root)
-        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), ray_jobs)
+        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), JobStatuses(ray_jobs))
+        self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
         self._fault = ""
@@ -84,6 +87,7 @@ class Reconciler:
             self._lease.forget()
 
     def _tick(self, token: int) -> None:
+        self._admission.begin_tick()
         with self._database.read() as session:
             runs = load_active_runs(session)
         self._waits.forget_all_but({run.run_id for run in runs})
@@ -123,7 +127,8 @@ class Reconciler:
 
     def _act(self, run: RunSnapshot, look: Look, token: int, silence: RayDoesNotAnswer | None) -> bool:
         """Whether there was something to do. `silence`: Ray did not answer a moment ago, and is not asked again."""
-        actions = decide(run, look.observed, self._clock(), self._settings.max_attempts)
+        may_start = self._admission.may_start(run.run_id, run.current_stage)
+        actions = decide(run, look.observed, self._clock(), self._settings.max_attempts, may_start)
         for action in actions:
             if silence is not None and isinstance(action, _NEEDS_RAY):
                 raise silence

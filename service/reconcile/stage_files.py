@@ -1,4 +1,4 @@
-"""Reads result.json and failure.json of the open attempts: all where that is cheap, some at a time where it is not."""
+"""Reads what open attempts have left: result.json, failure.json, progress.json; in turns where that is not cheap."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from service.errors import ArtifactStoreUnavailable
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.snapshots import StageSnapshot
 from workers.artifact_io import is_local, read_bytes_if_there
-from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, StageFailure
+from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, Progress, StageFailure
 
 LOOKS_AT_ONCE = 100
 """Running stages whose files are looked for in one tick; of more, those that were not looked at for longest."""
@@ -35,10 +35,11 @@ class OpenAttempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the attempt has left; neither while it works."""
+    """What the attempt has left; while it works, neither of the first two, and how far it is."""
 
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
+    progress: Progress | None = None
 
 
 class StageFiles:
@@ -94,7 +95,9 @@ class StageFiles:
             except ValueError as error:
                 return Outcome(failure=_unreadable(attempt.number, f"{result_uri} cannot be read: {error}"))
         failure = _of_attempt(read_bytes_if_there(self._layout.failure(*where)), attempt.number)
-        return Outcome(failure=None if failure is None else _parse_failure(failure, attempt.number))
+        if failure is not None:
+            return Outcome(failure=_parse_failure(failure, attempt.number))
+        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(*where)), attempt.number))
 
 
 def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
@@ -127,6 +130,14 @@ def _parse_failure(data: bytes, attempt: int) -> StageFailure:
         return _unreadable(attempt, f"failure.json cannot be read: {error}")
     # PostgreSQL takes no zero characters in a text.
     return failure.model_copy(update={"message": failure.message.replace("\0", "")})
+
+
+def _parse_progress(data: bytes | None, attempt: int) -> Progress | None:
+    try:
+        progress = None if data is None else Progress.model_validate_json(data)
+    except ValidationError:
+        return None  # written by another version: as good as nothing said
+    return progress if progress is not None and progress.attempt == attempt else None
 
 
 def _unreadable(attempt: int, message: str) -> StageFailure:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.store.tables import DatasetRow
-from workers.specs.datasets import DatasetFormat, DatasetRole
+from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
 if TYPE_CHECKING:  # it decodes images, which the reconciler, who reads datasets too, need not import
     from service.dataset_inspection import DatasetRequest, InspectedDataset
@@ -19,6 +19,7 @@ CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 DATASET_ROLE: TypeAdapter[DatasetRole] = TypeAdapter(DatasetRole)
 DATASET_FORMAT: TypeAdapter[DatasetFormat] = TypeAdapter(DatasetFormat)
+DIGEST_OF: TypeAdapter[DigestOf] = TypeAdapter(DigestOf)
 
 
 def insert_dataset(session: Session, request: DatasetRequest, inspected: InspectedDataset, now: float) -> DatasetRow:
@@ -37,6 +38,8 @@ def insert_dataset(session: Session, request: DatasetRequest, inspected: Inspect
         sampled=inspected.sampled,
         sampled_bad=inspected.sampled_bad,
         hashed=inspected.content_hashes is not None,
+        digest=inspected.digest.value,
+        digest_of=inspected.digest.of,
         created_at=now,
         project=request.project,
     )

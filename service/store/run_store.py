@@ -10,11 +10,14 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
+from service.run_rules import rules_of
 from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
 from service.stage_order import stages_of
 from service.stage_spec_builder import SpecInputs, TrainedModel
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
+from service.store.event_store import keep_event_order
+from service.store.project_store import ensure_project
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.stages import (
@@ -34,18 +37,7 @@ def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) 
 
 def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float) -> None:
     """Adds a running run; its first stage is ready now."""
-    session.add(
-        RunRow(
-            id=run_id,
-            name=config.name,
-            config=config.model_dump_json(),
-            state=RunState.RUNNING,
-            created_at=now,
-            updated_at=now,
-            project=config.project,
-        )
-    )
-    session.flush()
+    _insert_run_row(session, run_id, config, now)
     for number, plan in enumerate(plans):
         insert_generation(session, run_id, number, plan, ready_at=now if number == 0 else None)
 
@@ -62,6 +54,26 @@ def insert_derived_run(
 ) -> None:
     """Adds a search, an ablation or a plan: a run with one stage, on what another run's generation has labeled or,
     for a plan, on the datasets alone."""
+    _insert_run_row(session, run_id, config, now, kind, source_run_id)
+    _insert_stages(session, run_id, generation, plan, [_ONLY_STAGE[kind]], now)
+
+
+_ONLY_STAGE: dict[RunKind, StageName] = {
+    RunKind.SEARCH: "search",
+    RunKind.ABLATION: "ablate",
+    RunKind.PLAN: "measure",
+}
+
+
+def _insert_run_row(
+    session: Session,
+    run_id: str,
+    config: RunConfig,
+    now: float,
+    kind: RunKind = RunKind.RUN,
+    source_run_id: str | None = None,
+) -> None:
+    ensure_project(session, config.project)
     session.add(
         RunRow(
             id=run_id,
@@ -73,17 +85,10 @@ def insert_derived_run(
             project=config.project,
             kind=kind,
             source_run_id=source_run_id,
+            priority=config.priority,
         )
     )
     session.flush()
-    _insert_stages(session, run_id, generation, plan, [_ONLY_STAGE[kind]], now)
-
-
-_ONLY_STAGE: dict[RunKind, StageName] = {
-    RunKind.SEARCH: "search",
-    RunKind.ABLATION: "ablate",
-    RunKind.PLAN: "measure",
-}
 
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
@@ -118,7 +123,7 @@ def _insert_stages(
 
 def add_event(
     session: Session,
-    run_id: str,
+    run_id: str | None,
     now: float,
     kind: str,
     message: str,
@@ -126,7 +131,8 @@ def add_event(
     stage: StageName | None = None,
     attempt: int | None = None,
 ) -> None:
-    """Adds a line to the run's history."""
+    """Adds a line to the run's history, or to the service's where no run is concerned. Ids grow as commits come."""
+    keep_event_order(session)
     session.add(
         EventRow(run_id=run_id, at=now, kind=kind, message=message, generation=generation, stage=stage, attempt=attempt)
     )
@@ -152,28 +158,16 @@ def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
 
 def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSnapshot]:
     generations = _generations_by_run(session, which)
-    refused = [run_id for run_id, each in generations.items() if any(one.promoted is False for one in each)]
-    gated = _stopping_at_gate(session, refused)
-    runs = session.execute(select(RunRow.id, RunRow.state).where(which).order_by(RunRow.created_at, RunRow.id))
+    statement = select(RunRow.id, RunRow.state, RunRow.config).where(which).order_by(RunRow.created_at, RunRow.id)
     return [
         RunSnapshot(
             run_id=run.id,
             state=RunState(run.state),
             generations=tuple(generations.get(run.id, ())),
-            stops_at_gate=run.id in gated,
+            rules=rules_of(run.config),
         )
-        for run in runs
+        for run in session.execute(statement)
     ]
-
-
-def _stopping_at_gate(session: Session, run_ids: Collection[str]) -> set[str]:
-    """Those of the runs that end when a student is not promoted. Configurations are long: few are ever read."""
-    rows = session.execute(select(RunRow.id, RunRow.config).where(RunRow.id.in_(run_ids))) if run_ids else ()
-    return {row.id for row in rows if _stops_at_gate(RunConfig.model_validate_json(row.config))}
-
-
-def _stops_at_gate(config: RunConfig) -> bool:
-    return config.gate is not None and config.gate.on_failure == "stop"
 
 
 def _generations_by_run(session: Session, which: ColumnElement[bool]) -> dict[str, list[GenerationSnapshot]]:
@@ -238,6 +232,8 @@ def _attempts_by_stage(
             AttemptRow.created_at,
             AttemptRow.failure_reason,
             AttemptRow.failure_message,
+            AttemptRow.submitted_at,
+            AttemptRow.pause_requested_at,
             AttemptRow.stop_requested_at,
             AttemptRow.finished_at,
         )
@@ -261,6 +257,8 @@ def _attempts_by_stage(
             created_at=row.created_at,
             failure_reason=FailureReason(row.failure_reason) if row.failure_reason else None,
             failure_message=row.failure_message,
+            submitted_at=row.submitted_at,
+            pause_requested_at=row.pause_requested_at,
             stop_requested_at=row.stop_requested_at,
             finished_at=row.finished_at,
         )
@@ -344,3 +342,16 @@ def lock_run(session: Session, run_id: str, now: float) -> RunState:
 def run_kind(session: Session, run_id: str) -> RunKind:
     """What kind of run it is. Raises NoResultFound for an unknown one."""
     return RunKind(session.execute(select(RunRow.kind).where(RunRow.id == run_id)).scalar_one())
+
+
+def set_priority(session: Session, run_id: str, priority: int) -> None:
+    """Of a run that is locked."""
+    session.execute(update(RunRow).where(RunRow.id == run_id).values(priority=priority))
+
+
+def set_ready(session: Session, run_id: str, generation: int, stage: StageName, now: float) -> None:
+    """Puts the stage at the end of the line of its priority."""
+    statement = update(StageRow).where(
+        StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
+    )
+    session.execute(statement.values(ready_at=now))

@@ -3,10 +3,11 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.access.principal import DEFAULT_PROJECT
+from service.names import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, RunKind
 
 _OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
+_JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
 class Table(DeclarativeBase):
@@ -43,6 +44,10 @@ class DatasetRow(Table):
     """Whether its images' content hashes are on file; not so for very large datasets."""
     created_at: Mapped[float]
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
+    digest: Mapped[str | None]
+    """Of what `digest_of` says; null for datasets registered before there were digests."""
+    digest_of: Mapped[str | None]
+    """images or files."""
 
     __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
 
@@ -63,6 +68,7 @@ class RunRow(Table):
     source_run_id: Mapped[str | None]
     """Searches and ablations: the run whose labels they use."""
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
+    priority: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -116,8 +122,14 @@ class AttemptRow(Table):
     failure_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float]
     submitted_at: Mapped[float | None]
+    pause_requested_at: Mapped[float | None]
     stop_requested_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    devices: Mapped[float] = mapped_column(default=0.0)
+    """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""
+    job_closed_at: Mapped[float | None]
+    """When nothing was left on Ray's side: the log saved if there was one, the job deleted."""
+    log_saved: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
@@ -131,6 +143,12 @@ class AttemptRow(Table):
             unique=True,
             sqlite_where=_OPEN_ATTEMPT,
             postgresql_where=_OPEN_ATTEMPT,
+        ),
+        Index(
+            "ix_attempts_job_not_closed",
+            "finished_at",
+            sqlite_where=_JOB_NOT_CLOSED,
+            postgresql_where=_JOB_NOT_CLOSED,
         ),
     )
 
@@ -147,6 +165,8 @@ class ModelRow(Table):
     validation_top1: Mapped[float]
     test_top1: Mapped[float | None]
     created_at: Mapped[float]
+    kept: Mapped[bool] = mapped_column(default=False)
+    """Whether retention spares it and all that it came from."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
@@ -159,7 +179,8 @@ class EventRow(Table):
     __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """Null where no run is concerned, as when a dataset is registered."""
     at: Mapped[float]
     generation: Mapped[int | None]
     stage: Mapped[str | None]
@@ -194,6 +215,16 @@ class IdempotencyKeyRow(Table):
     created_at: Mapped[float]
 
 
+class ProjectRow(Table):
+    __tablename__ = "projects"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    quota_device_hours: Mapped[float | None]
+    """Null: without a limit."""
+    spent_device_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of attempts that are over."""
+
+
 class ApiKeyRow(Table):
     __tablename__ = "api_keys"
 
@@ -208,6 +239,50 @@ class ApiKeyRow(Table):
     created_by: Mapped[str]
     expires_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class CollectionRow(Table):
+    """Artifacts of a stage that retention has marked, and then collected: never taken back."""
+
+    __tablename__ = "collections"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    artifact: Mapped[str] = mapped_column(primary_key=True)
+    keep_last: Mapped[int]
+    """Checkpoints: how many of the last ones the policy kept when they were marked."""
+    marked_at: Mapped[float]
+    claimed_until: Mapped[float | None]
+    """A process collects it, until then."""
+    collected_at: Mapped[float | None] = mapped_column(index=True)
+    """Null while files may still be there."""
+    files: Mapped[int | None]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None]
+    """Of the names and contents of what was collected."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
+    )
+
+
+class WebhookRow(Table):
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[str | None] = mapped_column(Text)
+    """JSON list of the kinds of events that are delivered; null: all."""
+    secret: Mapped[str]
+    created_at: Mapped[float]
+    queued_event_id: Mapped[int]
+    """All events up to this one are queued for it."""
+    lease_token: Mapped[str | None]
+    """Of the process that delivers to it: one at a time, so that the order holds."""
+    lease_expires_at: Mapped[float | None]
 
     __table_args__ = (Index(None, "created_at", "id"),)
 
@@ -240,3 +315,23 @@ class AuditRow(Table):
     location: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (Index(None, "project", "id"),)
+
+
+class WebhookDeliveryRow(Table):
+    """One event for one webhook: the outbox, and the log of what became of it."""
+
+    __tablename__ = "webhook_deliveries"
+
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"), primary_key=True)
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True)
+    run_id: Mapped[str | None]
+    """The event's: a run's events are delivered in their order."""
+    state: Mapped[str]
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[float]
+    last_attempt_at: Mapped[float | None]
+    last_status: Mapped[int | None]
+    """HTTP status that the receiver answered."""
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "webhook_id", "state", "event_id"),)

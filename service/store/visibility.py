@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from sqlalchemy import ColumnElement, exists
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
-from service.store.tables import RunRow, Table
+from service.store.tables import ProjectRow, RunRow, Table
 
 _PROJECTS: ContextVar[frozenset[str] | None] = ContextVar("visible_projects", default=None)
 
@@ -45,6 +45,8 @@ def narrow_to_visible_rows(state: ORMExecuteState) -> None:
 def condition_of(table: type[Table], projects: frozenset[str]) -> ColumnElement[bool] | None:
     """What a visible row of the table fulfils; None for a table that belongs to no project."""
     columns = table.__table__.c
+    if table is ProjectRow:
+        return columns.name.in_(sorted(projects))
     if "project" in columns:
         return columns.project.in_(sorted(projects))
     if "run_id" in columns:

@@ -78,7 +78,7 @@ class StubRay(RayJobs):
         """Jobs report progress and go on."""
         self.away = False
         self.protected = True
-        self.printed = "first line\nlast line\n"
+        self.printed: str | None = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
     def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
@@ -100,9 +100,9 @@ class StubRay(RayJobs):
     def stop(self, submission_id: str) -> None:
         self.holding = False
 
-    def logs(self, submission_id: str) -> str | None:
+    def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
         self.version()
-        return self.printed
+        return None if self.printed is None else self.printed.encode()
 
     def version(self) -> str:
         if self.away:

@@ -113,6 +113,29 @@ def test_a_run_is_cancelled_and_retried(cli: Cli, run_id: str, reconcile: Callab
     assert cli("runs", "retry", run_id).exit_code == 1
 
 
+def test_a_run_is_paused_moved_and_resumed(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
+    assert f"{run_id} asked to pause (pausing)" in _done(cli("runs", "pause", run_id))
+    assert f"{run_id} has priority -5" in _done(cli("runs", "priority", run_id, "--", "-5"))
+    reconcile()
+    assert f"{run_id} under way again (running)" in _done(cli("runs", "resume", run_id))
+
+
+def test_quotas_are_set_and_who_waits_for_one_is_listed(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
+    assert "0 stages running, 0 waiting" in _done(cli("queue"))
+    assert "exhausted" in _done(cli("projects", "quota", "default", "0"))
+    reconcile()
+    queue = _done(cli("queue"))
+    assert "0 stages running, 1 waiting" in queue
+    assert run_id in queue
+    assert "place 1 in the queue: project default has spent 0.00" in " ".join(
+        _done(cli("runs", "show", run_id)).split()
+    )
+    assert json.loads(_done(cli("queue", "--json")))["waiting"][0]["position"] == 1
+    assert "none" in _done(cli("projects", "quota", "default"))
+    assert "default" in _done(cli("projects", "list"))
+    assert json.loads(_done(cli("projects", "show", "default", "--json")))["exhausted"] is False
+
+
 def test_one_more_generation_with_overrides_of_a_file(cli: Cli, finished_run: str, tmp_path: Path) -> None:
     file = tmp_path / "overrides.json"
     file.write_text('{"selection": {"min_confidence": 0.9}}')

@@ -176,7 +176,13 @@ def test_a_log_tail_has_the_last_lines(client: TestClient, finished_run: str) ->
     path = f"/runs/{finished_run}/generations/0/stages/train/logs"
     assert client.get(path).json()["lines"] == ["first line", "last line"]
     tail = client.get(path, params={"lines": 1, "attempt": 1}).json()
-    assert tail == {"attempt": 1, "submission_id": f"{finished_run}-g0-train-a1", "lines": ["last line"]}
+    assert tail == {
+        "attempt": 1,
+        "submission_id": f"{finished_run}-g0-train-a1",
+        "lines": ["last line"],
+        "source": "ray",
+        "note": None,
+    }
 
 
 @pytest.mark.parametrize("name", ["", "nul\x00l", "bell\x07", "line\nbreak", "n" * 121])
@@ -184,3 +190,68 @@ def test_a_name_with_control_characters_is_refused(client: TestClient, run_confi
     answer = client.post("/runs", json={**run_config, "name": name})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "name"
+
+
+def test_a_run_is_paused_and_resumed(client: TestClient, run_id: str, reconcile: Callable[[], None]) -> None:
+    answer = client.post(f"/runs/{run_id}/pause")
+    assert (answer.status_code, answer.json()["state"]) == (202, "pausing")
+    assert client.post(f"/runs/{run_id}/pause").status_code == 202
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "paused"
+    assert client.post(f"/runs/{run_id}/resume").json()["state"] == "running"
+    reconcile()
+    assert client.get(f"/runs/{run_id}").json()["state"] == "succeeded"
+    assert client.post(f"/runs/{run_id}/pause").status_code == 409
+    assert client.post(f"/runs/{run_id}/resume").status_code == 409
+    assert client.post("/runs/run-none/pause").status_code == 404
+
+
+def test_a_priority_is_given_and_changed(client: TestClient, run_config: Config) -> None:
+    run = client.post("/runs", json={**run_config, "priority": 3, "project": "vision"}).json()
+    assert (run["priority"], run["project"], run["queue"]) == (3, "vision", None)
+    changed = client.patch(f"/runs/{run['id']}", json={"priority": -2}).json()
+    assert changed["priority"] == -2
+    for body in ({"priority": 101}, {"priority": "high"}, {"priority": 1, "name": "new"}, {}):
+        assert client.patch(f"/runs/{run['id']}", json=body).status_code == 422
+    refused = client.post("/runs", json={**run_config, "project": "a/b"}).json()
+    assert refused["errors"][0]["field"] == "project"
+
+
+def test_a_projects_quota_is_set_and_obeyed(
+    client: TestClient, run_config: Config, reconcile: Callable[[], None]
+) -> None:
+    assert client.get("/projects/vision").status_code == 404
+    project = client.put("/projects/vision/quota", json={"device_hours": 0}).json()
+    assert project == {
+        "name": "vision",
+        "quota_device_hours": 0.0,
+        "spent_device_hours": 0.0,
+        "exhausted": True,
+    }
+    run = client.post("/runs", json={**run_config, "project": "vision"}).json()["id"]
+    reconcile()
+    waiting = client.get(f"/runs/{run}").json()
+    assert waiting["queue"] == {
+        "position": 1,
+        "reason": "project vision has spent 0.00 of its quota of 0 device hours",
+    }
+    [queued] = client.get("/queue").json()["waiting"]
+    assert (queued["run_id"], queued["stage"], queued["project"]) == (run, "train", "vision")
+    client.put("/projects/vision/quota", json={"device_hours": None})
+    reconcile()
+    assert client.get(f"/runs/{run}").json()["state"] == "succeeded"
+    assert client.get("/queue").json()["waiting"] == []
+    assert {"vision", "default"} == {project["name"] for project in client.get("/projects").json()["items"]}
+    assert client.put("/projects/vision/quota", json={"device_hours": -1}).status_code == 422
+    assert client.put("/projects/vision/quota", json={}).status_code == 422
+
+
+def test_retries_and_deadlines_of_a_run_are_checked(client: TestClient, run_config: Config) -> None:
+    own = {"retry": {"out_of_memory": 3}, "schedule_timeout_seconds": 60, "stall_timeout_seconds": {"train": 120}}
+    config = client.post("/runs", json={**run_config, **own}).json()["config"]
+    assert config["retry"]["out_of_memory"] == 3
+    assert config["stall_timeout_seconds"]["label"] == 1800
+    error = client.post("/runs", json={**run_config, "retry": {"stage_error": -1}}).json()["errors"][0]
+    assert error["field"] == "retry.stage_error"
+    error = client.post("/runs", json={**run_config, "stall_timeout_seconds": {"train": 0}}).json()["errors"][0]
+    assert error["field"] == "stall_timeout_seconds.train"

@@ -29,7 +29,9 @@ def test_the_page_asks_only_for_paths_that_the_api_has(client: TestClient) -> No
     for needed in (
         "/runs",
         "/runs/{run_id}",
+        "/events/stream",
         "/runs/{run_id}/events",
+        "/runs/{run_id}/events/stream",
         "/runs/{run_id}/cancel",
         "/runs/{run_id}/retry",
         "/runs/{run_id}/generations/{generation}/stages/{stage}/metrics",

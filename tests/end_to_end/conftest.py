@@ -14,6 +14,7 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from api.demo.digits import load_digits
+from service.states import UNFINISHED_RUNS
 from service.views import RunView, StageView
 
 STAGE_TIMEOUT_SECONDS = 240
@@ -98,7 +99,7 @@ def stages_of(run: RunView) -> list[StageView]:
 
 
 def has_ended(run: RunView) -> bool:
-    return run.state not in ("running", "cancelling")
+    return run.state not in UNFINISHED_RUNS
 
 
 def is_at(stage_id_end: str, done: int = 0) -> Callable[[RunView], bool]:

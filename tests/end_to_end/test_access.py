@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.cli.local_stack import LocalStack
 from service.access.key_commands import KeyRequest
+from service.errors import RayUnavailable
+from service.ray_jobs import RayJobs
 from service.settings import Settings
 from service.store.migrate import upgrade
 from workers.data.dataset_roots import stage_environment
@@ -29,7 +32,15 @@ class GuardedHead(LocalStack):
     def start(self) -> None:
         (self.home / "logs").mkdir(parents=True)
         self.start_ray()
-        self._wait_for("Ray's dashboard", f"{self.dashboard_url}/api/authentication_mode", "ray")
+        jobs = RayJobs(self.dashboard_url, self.token)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                jobs.version()
+                return
+            except RayUnavailable:
+                assert time.monotonic() < deadline, "the guarded head did not start"
+                time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from workers.specs.recipe import Materialization, SelectionSettings
 from workers.specs.stages import ActorPool, SelectResult, SelectSpec
 from workers.stage_reporter import StageReporter
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[PrivateRay]:

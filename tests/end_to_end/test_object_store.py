@@ -12,6 +12,8 @@ from api.cli.local_stack import LocalStack
 from tests.end_to_end.conftest import has_ended, small_config, stages_of, wait_until
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
 
+pytestmark = pytest.mark.long
+
 
 class BucketStack(LocalStack):
     """A stack with its artifact root in a bucket; its processes get credentials from the environment."""

@@ -41,12 +41,22 @@ def test_every_stage_is_one_ray_job_with_its_times(finished, stack):
         (1, "train"),
         (1, "evaluate"),
     ]
-    jobs = {job["submission_id"] for job in httpx.get(f"{stack.dashboard_url}/api/jobs/").json()}
     for stage in stages_of(finished):
         assert len(stage.attempts) == 1
-        assert stage.attempts[0].submission_id in jobs
         assert stage.times is not None
         assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
+
+
+@pytest.mark.long
+def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack, client):
+    closed = wait_until(client, finished.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
+    wait_until(client, finished.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))
+    left = {job["submission_id"] for job in httpx.get(f"{stack.dashboard_url}/api/jobs/").json()}
+    for stage in stages_of(closed):
+        assert stage.attempts[0].submission_id not in left
+        tail = client.log_tail(finished.id, stage.generation, stage.name, None, 200)
+        assert tail.source == "artifact_root"
+        assert any(f"stage {stage.name} of generation {stage.generation}, attempt 1" in line for line in tail.lines)
 
 
 def test_label_files_keep_the_shards_row_order(finished, stack, digits):
@@ -120,6 +130,7 @@ def test_one_more_generation_with_another_recipe(finished, client, small_run):
     assert run.generation_details[2].model.test_top1 is not None
 
 
+@pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(finished, client, small_run, stack):
     started = client.create_plan({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)

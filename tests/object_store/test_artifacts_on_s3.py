@@ -49,7 +49,7 @@ def test_what_is_not_there_is_not_found(bucket: Address) -> None:
 def test_a_writer_that_is_killed_leaves_what_was_there(bucket: Address, s3_endpoint: str) -> None:
     uri = bucket("artifacts", "model.safetensors")
     write_bytes(uri, b"whole")
-    code = f"from workers.artifact_io import write_bytes; write_bytes({uri!r}, b'x' * (512 << 20))"
+    code = f"from workers.artifact_io import write_bytes; write_bytes({uri!r}, b'x' * (96 << 20))"
     writer = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
     deadline = time.monotonic() + 20
     while writer.poll() is None and time.monotonic() < deadline and not _is_uploading(uri, s3_endpoint):

@@ -17,6 +17,7 @@ from sqlalchemy import text, update
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
+from service.dataset_inspection.digest import DatasetDigest
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
@@ -120,7 +121,18 @@ class FakeRay:
         if (method, path) == ("POST", "/api/jobs/"):
             assert body is not None
             return self._submit(body)
+        if method == "DELETE":
+            return self._delete(path.removeprefix("/api/jobs/"))
         return self._about_job(path.removeprefix("/api/jobs/"))
+
+    def _delete(self, job_id: str) -> tuple[int, str]:
+        if job_id not in self.jobs:
+            return 404, f"Job {job_id} does not exist"
+        status = self.jobs[job_id]["status"]
+        if status in ("PENDING", "RUNNING"):
+            return 500, f"RuntimeError: Attempted to delete job '{job_id}', but it is in a non-terminal state {status}."
+        del self.jobs[job_id]
+        return 200, json.dumps({"deleted": True})
 
     def _submit(self, body: dict[str, Any]) -> tuple[int, str]:
         self.submits.append(body)
@@ -249,6 +261,9 @@ class FakeRayHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._serve("POST")
+
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
 
     def _serve(self, method: str) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -394,6 +409,7 @@ class Workbench:
             content_hashes=content_hashes,
             sampled=1,
             sampled_bad=0,
+            digest=DatasetDigest(f"digest of {dataset_id}", "images"),
         )
         request = DatasetRequest(name=f"the {dataset_id}", role=role, uri="/data")
         with self.database.write() as session:
@@ -454,7 +470,7 @@ def bench(
         ray_jobs=ray_jobs,
         clock=clock,
         commands=RunCommands(database, settings, clock, CATALOG),
-        queries=RunQueries(database, settings, ray_jobs),
+        queries=RunQueries(database, settings, ray_jobs, clock),
         derived_commands=DerivedCommands(database, settings, clock, CATALOG),
         derived_queries=DerivedQueries(database, settings),
     )

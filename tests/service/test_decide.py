@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from service.actions import (
     BeginStopping,
     CreateAttempt,
@@ -11,10 +13,13 @@ from service.actions import (
     FinishGeneration,
     FinishStage,
     MarkSubmitted,
+    PauseRun,
+    RequestPause,
     StopJob,
     SubmitAttempt,
 )
-from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, decide
+from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS, decide
+from service.run_rules import RunRules
 from service.snapshots import (
     NOTHING_OBSERVED,
     AttemptSnapshot,
@@ -24,8 +29,9 @@ from service.snapshots import (
     RunSnapshot,
     StageSnapshot,
 )
+from service.stage_timeouts import StageTimeouts, StallTimeouts
 from service.states import AttemptState, GenerationState, RunState, StageState
-from workers.specs.stages import FailureReason, StageFailure, StageTiming, TrainResult
+from workers.specs.stages import FailureReason, Progress, StageFailure, StageTiming, TrainResult, Waiting
 
 NOW = 1000.0
 RESULT = TrainResult(
@@ -202,6 +208,13 @@ def test_attempts_before_a_retry_do_not_count() -> None:
     assert next_actions(make_run(*failures, attempts_before_retry=4)) == [CreateAttempt(0, "train", 5)]
 
 
+def test_a_job_that_ray_refuses_to_stop_is_given_up_after_a_minute() -> None:
+    stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.STAGE_ERROR, failure_message="died")
+    run = make_run(replace(stopping, stop_requested_at=NOW - UNSTOPPABLE_SECONDS))
+    given_up = EndAttempt(0, "train", 1, FailureReason.STAGE_ERROR, "died")
+    assert next_actions(run, Observed(JobStatus.RUNNING)) == [given_up]
+
+
 def test_cancelling_stops_the_running_job() -> None:
     run = make_run(make_attempt(AttemptState.SUBMITTED), state=RunState.CANCELLING)
 
@@ -263,3 +276,126 @@ def make_generations(*states: tuple[GenerationState, StageState]) -> RunSnapshot
         for number, (generation, stage) in enumerate(states)
     )
     return RunSnapshot("run-1", RunState.RUNNING, generations)
+
+
+def progress(**changes: Any) -> Progress:
+    known: dict[str, Any] = {"attempt": 1, "done": 3, "total": 10, "unit": "steps", "entered_at": 0.0}
+    return Progress(**{**known, "work_started_at": None, "updated_at": NOW, "advanced_at": NOW, **changes})
+
+
+def with_timeouts(run: RunSnapshot, schedule: float, stall: float) -> RunSnapshot:
+    timeouts = StageTimeouts(schedule_timeout_seconds=schedule, stall_timeout_seconds=StallTimeouts(train=stall))
+    return replace(run, rules=RunRules(timeouts=timeouts))
+
+
+def test_a_stage_whose_work_does_not_advance_is_hung_however_lively_it_looks() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)
+    run = with_timeouts(make_run(attempt), schedule=900, stall=60)
+
+    assert next_actions(run, Observed(JobStatus.RUNNING, progress=progress(advanced_at=NOW - 59))) == []
+    [action] = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(advanced_at=NOW - 60)))
+    expected = "no progress for 60 s at 3 of 10 steps"
+    assert action == BeginStopping(0, "train", 1, FailureReason.HUNG, expected)
+
+
+def test_a_stage_that_never_says_anything_is_hung_too() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60)
+    run = with_timeouts(make_run(attempt), schedule=900, stall=60)
+
+    assert next_actions(run, Observed(JobStatus.RUNNING), NOW - 1) == []
+    [action] = next_actions(run, Observed(JobStatus.RUNNING))
+    assert action.reason is FailureReason.HUNG
+
+
+def test_a_stage_that_asks_for_more_than_the_cluster_has_is_unschedulable_at_its_deadline() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)
+    run = with_timeouts(make_run(attempt), schedule=60, stall=900)
+    for since, exceeds, ends in ((NOW - 60, True, True), (NOW - 59, True, False), (NOW - 80, False, False)):
+        waiting = Waiting(since=since, reason="waiting for resources: needs 1 GPU", exceeds_cluster=exceeds)
+        actions = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(waiting=waiting)))
+        assert bool(actions) is ends
+        if ends:
+            assert actions[0].reason is FailureReason.UNSCHEDULABLE
+            assert actions[0].message == "waiting for resources: needs 1 GPU; waited 60 s"
+
+
+def test_a_job_that_ray_never_starts_is_unschedulable_at_its_deadline() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60)
+    run = with_timeouts(make_run(attempt), schedule=60, stall=10)
+
+    assert next_actions(run, Observed(JobStatus.PENDING), NOW - 1) == []
+    [action] = next_actions(run, Observed(JobStatus.PENDING))
+    assert action.reason is FailureReason.UNSCHEDULABLE
+
+
+def test_a_job_that_has_not_begun_when_it_is_stopped_need_not_end_for_its_attempt_to() -> None:
+    """Ray cannot stop it; it finds out for itself should it ever begin."""
+    stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.CANCELLED, stop_requested_at=NOW - 5)
+    run = make_run(stopping, state=RunState.CANCELLING)
+
+    assert next_actions(run, Observed(JobStatus.PENDING), NOW - 1) == []
+    assert next_actions(run, Observed(JobStatus.PENDING)) == [EndAttempt(0, "train", 1, FailureReason.CANCELLED, "")]
+
+
+def test_pausing_asks_the_stage_once_and_waits_for_its_unit() -> None:
+    run = make_run(make_attempt(AttemptState.SUBMITTED), state=RunState.PAUSING)
+    seen = Observed(JobStatus.RUNNING, progress=progress())
+
+    assert next_actions(run, seen) == [RequestPause(0, "train", 1)]
+    asked = make_run(make_attempt(AttemptState.SUBMITTED, pause_requested_at=NOW), state=RunState.PAUSING)
+    assert next_actions(asked, seen) == []
+    paused = StageFailure(attempt=1, reason=FailureReason.PAUSED, message="at step 3")
+    expected = EndAttempt(0, "train", 1, FailureReason.PAUSED, "at step 3")
+    assert next_actions(asked, Observed(JobStatus.FAILED, failure=paused)) == [expected]
+
+
+def test_pausing_ends_what_has_not_begun_to_work() -> None:
+    run = make_run(make_attempt(AttemptState.SUBMITTED), state=RunState.PAUSING)
+    waiting = Waiting(since=NOW, reason="waiting", exceeds_cluster=False)
+
+    for seen in (Observed(JobStatus.PENDING), Observed(JobStatus.RUNNING, progress=progress(waiting=waiting))):
+        [action] = next_actions(run, seen)
+        assert (type(action), action.reason) == (BeginStopping, FailureReason.PAUSED)
+
+
+def test_a_run_is_paused_once_no_job_is_alive() -> None:
+    for attempts in ((), (make_failed(1, FailureReason.PAUSED),), (make_failed(1, FailureReason.USER_ERROR),)):
+        assert next_actions(make_run(*attempts, state=RunState.PAUSING)) == [PauseRun()]
+
+
+def test_a_resumed_run_goes_on_at_once_however_often_it_was_paused() -> None:
+    paused = [make_failed(number, FailureReason.PAUSED, finished_at=NOW) for number in range(1, 9)]
+
+    assert next_actions(make_run(*paused)) == [CreateAttempt(0, "train", 9)]
+
+
+def test_a_stage_that_the_queue_holds_back_is_not_started() -> None:
+    assert decide(make_run(), NOTHING_OBSERVED, NOW, max_attempts=4, may_start=False) == []
+
+
+def test_the_queue_does_not_hold_back_the_end_of_a_run() -> None:
+    run = make_run(make_failed(1, FailureReason.USER_ERROR))
+
+    [action] = decide(run, NOTHING_OBSERVED, NOW, max_attempts=4, may_start=False)
+    assert isinstance(action, EndRun)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Job supervisor actor died: The actor died.\n\tthe actor's node was preempted: spot", FailureReason.PREEMPTED),
+        ("Job supervisor actor died: The actor died because its node has died. Node Id: 7", FailureReason.NODE_LOST),
+        ("Job supervisor actor died: Task was killed due to the node running low on memory.", "out_of_memory"),
+        ("Job supervisor actor died: The actor died unexpectedly", FailureReason.JOB_FAILED),
+        ("Job supervisor actor failed to start within 900.0 seconds.", FailureReason.UNSCHEDULABLE),
+        # A line of the driver's log proves nothing.
+        (
+            "Job entrypoint command failed with exit code -9, last ...:\nthe node was preempted",
+            FailureReason.JOB_FAILED,
+        ),
+    ],
+)
+def test_rays_own_account_says_why_a_job_ended_without_a_word(message: str, reason: FailureReason) -> None:
+    [action] = next_actions(make_run(make_attempt(AttemptState.SUBMITTED)), Observed(JobStatus.FAILED, message))
+
+    assert action.reason == reason

@@ -11,8 +11,8 @@ from service.errors import ArtifactStoreUnavailable
 from service.ray_jobs import RayJobs
 from service.reconcile import apply, stage_files
 from service.reconcile.artifact_calls import ArtifactCalls
+from service.reconcile.job_statuses import COUNT_HOLDS_SECONDS, LIST_FROM, LIST_RESTS, JobStatuses
 from service.reconcile.loop import Reconciler
-from service.reconcile.observe import LIST_FROM
 from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
 from service.run_config import RunConfig
 from service.snapshots import StageSnapshot
@@ -166,6 +166,49 @@ def no_space(uri: str, data: bytes) -> None:
 def open_attempts(count: int) -> list[OpenAttempt]:
     stage = StageSnapshot(generation=0, name="train", state=StageState.RUNNING)
     return [OpenAttempt(f"run-{number}", stage, 1, f"job-{number}") for number in range(count)]
+
+
+def count_questions(ray: Any, clock: Any, seconds_a_list: float = 0.0) -> list[str]:
+    """The paths that are asked for from here on; a list takes as long as told."""
+    answer, paths = ray.answer, []
+
+    def listen(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+        paths.append(path)
+        clock.advance(seconds_a_list if path == "/api/jobs/" else 0)
+        return answer(method, path, body, authorization)
+
+    ray.answer = listen
+    return paths
+
+
+def test_few_jobs_among_very_many_that_ray_keeps_are_asked_for_by_name(ray: Any, ray_jobs: RayJobs, clock: Any) -> None:
+    attempts = open_attempts(LIST_FROM)
+    ray.jobs = {f"job-{number}": {"submission_id": f"job-{number}", "status": "RUNNING"} for number in range(100)}
+    asked = count_questions(ray, clock)
+    statuses = JobStatuses(ray_jobs, clock)
+
+    statuses.of(attempts)  # it does not know yet how many there are
+    assert asked == ["/api/jobs/"]
+    assert set(statuses.of(attempts)) == {attempt.job_id for attempt in attempts}
+    assert asked[1:] == [f"/api/jobs/{attempt.job_id}" for attempt in attempts]
+    clock.advance(COUNT_HOLDS_SECONDS)
+    statuses.of(attempts)
+    assert asked[-1] == "/api/jobs/"
+
+
+def test_a_slow_list_rests_for_a_while(ray: Any, ray_jobs: RayJobs, clock: Any) -> None:
+    attempts = open_attempts(LIST_FROM)
+    ray.jobs = {f"job-{number}": {"submission_id": f"job-{number}", "status": "RUNNING"} for number in range(LIST_FROM)}
+    asked = count_questions(ray, clock, seconds_a_list=1.0)
+    statuses = JobStatuses(ray_jobs, clock)
+
+    for _ in range(3):
+        statuses.of(attempts)
+        clock.advance(0.25)
+    assert asked == ["/api/jobs/"]
+    clock.advance(LIST_RESTS)
+    statuses.of(attempts)
+    assert asked == ["/api/jobs/"] * 2
 
 
 class Looks:

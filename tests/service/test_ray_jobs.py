@@ -1,12 +1,16 @@
 """The client of Ray's jobs API, against a real HTTP server that answers as Ray 2.60 does."""
 
+import json
 import shlex
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobRejected, RayJobs
+from service.ray_log import end_of_log
 from service.snapshots import JobStatus
 
 
@@ -111,14 +115,21 @@ def test_logs_are_those_of_the_driver_or_none(ray: Any, client: RayJobs) -> None
     submit(client)
     ray.jobs["job-1"]["logs"] = "one\ntwo\n"
 
-    assert client.logs("job-1") == "one\ntwo\n"
-    assert client.logs("job-9") is None
+    assert client.log_end("job-1", 1000) == b"one\ntwo\n"
+    assert client.log_end("job-9", 1000) is None
 
 
 def test_a_head_that_is_down_is_unavailable(ray: Any, client: RayJobs) -> None:
     ray.down = True
 
-    for call in (client.version, lambda: client.status("a"), lambda: client.stop("a"), lambda: client.logs("a")):
+    calls = (
+        client.version,
+        lambda: client.status("a"),
+        lambda: client.stop("a"),
+        lambda: client.log_end("a", 1),
+        lambda: client.delete("a"),
+    )
+    for call in calls:
         with pytest.raises(RayUnavailable):
             call()
 
@@ -148,6 +159,46 @@ def test_one_connection_serves_many_calls(ray: Any) -> None:
     client.close()
 
     assert ray.connections == 1
+
+
+@given(st.text(alphabet=st.sampled_from('abc\n\\"é😀\t{}'), max_size=400), st.integers(1, 60), st.integers(1, 50))
+def test_the_end_of_a_log_is_its_last_whole_lines(log: str, max_bytes: int, piece: int) -> None:
+    body = json.dumps({"logs": log}).encode()
+    whole = log.encode()
+
+    end = end_of_log((body[start : start + piece] for start in range(0, len(body), piece)), max_bytes)
+
+    assert len(end) <= max_bytes
+    if len(whole) <= max_bytes and len(body) < 64:
+        assert end == whole
+    assert whole.endswith(end)
+    assert end == whole or whole.endswith(b"\n" + end) or b"\n" not in whole[-max_bytes:]
+
+
+def test_a_long_log_is_cut_where_a_line_begins(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    ray.jobs["job-1"]["logs"] = 'a "quoted" \\ line\n' * 100_000
+
+    assert client.log_end("job-1", 50) == b'a "quoted" \\ line\n' * 2
+
+
+def test_an_answer_that_is_no_log_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+    for text in ("<html>", "[]"):
+        ray.answers.append((200, text))
+        with pytest.raises(RayUnavailable):
+            client.log_end("job-1", 100)
+
+
+def test_only_a_job_that_has_ended_is_deleted(ray: Any, client: RayJobs) -> None:
+    submit(client)
+    with pytest.raises(RayUnavailable, match="non-terminal"):
+        client.delete("job-1")
+    ray.end("job-1")
+
+    client.delete("job-1")
+    client.delete("job-1")
+
+    assert ray.jobs == {}
 
 
 def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray: Any) -> None:

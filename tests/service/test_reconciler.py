@@ -295,6 +295,25 @@ def test_an_outage_is_logged_once(bench: Any, run_id: str, caplog: pytest.LogCap
     assert sum("waiting" in record.message for record in caplog.records) == 1
 
 
+def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: Any, run_id: str) -> None:
+    """Ray goes on saying that it runs, and answers 500 to every stop: its agent is not there any more."""
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job_id = f"{run_id}-g0-train-a1"
+    bench.ray.write_failure(job_id, FailureReason.STAGE_ERROR)
+    answer = bench.ray.answer
+
+    def refuse_to_stop(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+        return (500, "no such agent") if path.endswith("/stop") else answer(method, path, body, authorization)
+
+    bench.ray.answer = refuse_to_stop
+    for _ in range(30):
+        bench.clock.advance(5)
+        reconciler.tick()
+    assert bench.queries.get_stage(run_id, 0, "train").attempts[0].state == "failed"
+    assert f"{run_id}-g0-train-a2" in bench.ray.jobs
+
+
 def test_a_run_that_cannot_be_reconciled_does_not_stop_the_others(
     bench: Any, run_id: str, run_config: MakeConfig
 ) -> None:

@@ -4,46 +4,78 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retry_policy import LONGEST_DELAY_SECONDS, RETRIES, retry_delay_seconds
+from service.retry_policy import LONGEST_DELAY_SECONDS, NOT_COUNTED, RetrySettings, retry_delay_seconds
 from workers.specs.stages import FailureReason
 
+DEFAULTS = RetrySettings()
 
-@pytest.mark.parametrize("reason", [FailureReason.USER_ERROR, FailureReason.BAD_DATA, FailureReason.CANCELLED])
+
+def delay(failures: list[FailureReason], max_attempts: int = 4, settings: RetrySettings = DEFAULTS) -> float | None:
+    return retry_delay_seconds(failures, max_attempts, settings)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [FailureReason.USER_ERROR, FailureReason.BAD_DATA, FailureReason.CANCELLED, FailureReason.UNSCHEDULABLE],
+)
 def test_what_would_fail_again_is_never_retried(reason: FailureReason) -> None:
-    assert retry_delay_seconds([reason], max_attempts=100) is None
+    assert delay([reason], max_attempts=100) is None
 
 
 def test_a_lost_job_is_retried_until_the_attempts_are_used_up() -> None:
     lost = FailureReason.JOB_LOST
 
-    assert retry_delay_seconds([lost] * 3, max_attempts=4) is not None
-    assert retry_delay_seconds([lost] * 4, max_attempts=4) is None
+    assert delay([lost] * 3) is not None
+    assert delay([lost] * 4) is None
 
 
 def test_a_stage_out_of_memory_gets_one_more_chance() -> None:
     memory = FailureReason.OUT_OF_MEMORY
 
-    assert retry_delay_seconds([memory], max_attempts=4) is not None
-    assert retry_delay_seconds([memory, memory], max_attempts=4) is None
+    assert delay([memory]) is not None
+    assert delay([memory, memory]) is None
 
 
 def test_failures_of_one_kind_do_not_use_up_the_retries_of_another() -> None:
-    failures = [FailureReason.JOB_LOST, FailureReason.JOB_LOST, FailureReason.OUT_OF_MEMORY]
+    assert delay([FailureReason.JOB_LOST, FailureReason.JOB_LOST, FailureReason.OUT_OF_MEMORY]) is not None
 
-    assert retry_delay_seconds(failures, max_attempts=4) is not None
+
+def test_preemptions_and_dead_nodes_use_up_no_attempts() -> None:
+    taken = [FailureReason.PREEMPTED] * 500 + [FailureReason.NODE_LOST] * 10
+
+    assert delay(taken) == LONGEST_DELAY_SECONDS
+    assert delay([*taken, FailureReason.JOB_LOST]) is not None
+    assert delay([FailureReason.NODE_LOST] * 21) is None
+
+
+def test_a_pause_is_gone_on_from_at_once_and_counts_for_nothing() -> None:
+    assert delay([FailureReason.PAUSED] * 50, max_attempts=1) == 0
+    assert delay([FailureReason.PAUSED, FailureReason.JOB_LOST]) == 1.0
+
+
+def test_a_run_may_have_limits_of_its_own() -> None:
+    patient = RetrySettings(out_of_memory=3, max_attempts=10, bad_data=1)
+
+    assert delay([FailureReason.OUT_OF_MEMORY] * 3, settings=patient) is not None
+    assert delay([FailureReason.OUT_OF_MEMORY] * 4, settings=patient) is None
+    assert delay([FailureReason.BAD_DATA], settings=patient) is not None
+    assert delay([FailureReason.JOB_LOST] * 9, settings=patient) is not None
+    assert delay([FailureReason.JOB_LOST], settings=RetrySettings(job_lost=0)) is None
 
 
 def test_the_delay_doubles_up_to_the_longest() -> None:
-    delays = [retry_delay_seconds([FailureReason.JOB_LOST] * count, max_attempts=100) for count in (1, 2, 3, 20)]
+    delays = [delay([FailureReason.JOB_LOST] * count, max_attempts=100) for count in (1, 2, 3, 20)]
 
     assert delays == [1.0, 2.0, 4.0, LONGEST_DELAY_SECONDS]
 
 
 def test_every_reason_has_its_rule() -> None:
-    assert set(RETRIES) == set(FailureReason)
+    for reason in FailureReason:
+        limit = DEFAULTS.retries(reason)
+        assert limit is None or limit >= 0
 
 
 @given(st.lists(st.sampled_from(FailureReason), min_size=1, max_size=12), st.integers(1, 8))
-def test_there_are_never_more_attempts_than_allowed(failures: list[FailureReason], max_attempts: int) -> None:
-    if retry_delay_seconds(failures, max_attempts) is not None:
-        assert len(failures) < max_attempts
+def test_there_are_never_more_counted_attempts_than_allowed(failures: list[FailureReason], max_attempts: int) -> None:
+    if failures[-1] not in NOT_COUNTED and delay(failures, max_attempts) is not None:
+        assert sum(reason not in NOT_COUNTED for reason in failures) < max_attempts

@@ -30,6 +30,8 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
     logger.info("%d of %d trainings have ended before", len(book.ended), len(book.planned))
     alone = spec.base.model_copy(update={"workers": spec.base.workers.model_copy(update={"num_workers": 1})})
     run_trials(book, spec.folder_uri, spec.attempt, alone, max_parallel=spec.settings.max_parallel)
+    if len(book.ended) < len(book.planned):
+        reporter.pause_if_asked()
     lines = ablation_lines(found, same, book.ended)
     if not lines:
         why = next((training.message for training in book.ended if training.message), "")

@@ -45,8 +45,8 @@ class TrainingBook:
         return [training for training in found if training is not None and training.state != "running"]
 
     def propose(self) -> Training | None:
-        """The next training; None where all have been given out."""
-        if not self._waiting:
+        """The next training; None where all have been given out, or the ablation is to pause."""
+        if not self._waiting or self._reporter.pause_requested():
             return None
         number = self._waiting.pop(0)
         variant, seed = self.planned[number]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError
 
 _LARGE_ROW_GROUP_BYTES = 256 << 20
@@ -45,6 +46,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
     of reads inside the `with` block become ShardReadErrors that name the file.
     """
+    check_place(uri)
     try:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source:

@@ -4,6 +4,7 @@ The signs, around their median, of the 64 lowest cosine waves that vary in both 
 "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -20,20 +21,29 @@ _LEAST_AMPLITUDE = 0.1
 """In grey levels of 255. Below it waves are what rounding and compression make of a flat picture."""
 
 
-def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
-    """The hash of an upright RGB picture, (height, width, 3); None where it is too flat to be told from others.
+def thumbnail(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What is looked at of an upright RGB picture, (height, width, 3): grey, (96, 96), whatever its own shape."""
+    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+    grey: npt.NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return grey
 
-    Hashes have 32 bits set, so two of them differ in an even number of bits: in 32 on average.
+
+def perceptual_hashes(thumbnails: Sequence[npt.NDArray[np.uint8]]) -> list[int | None]:
+    """The hash of each picture; None for one that is too flat to be told from others.
+
+    Many at a time: called for single pictures, numpy would take longer than `thumbnail`. Hashes have 32 bits set, so
+    two of them differ in an even number of bits: in 32 on average.
     """
-    height, width = min(_SIDE, pixels.shape[0]), min(_SIDE, pixels.shape[1])
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    amplitudes = (_waves(height) @ grey @ _waves(width).T).ravel()
-    if np.count_nonzero(np.abs(amplitudes) >= _LEAST_AMPLITUDE) < amplitudes.size / 2:
-        return None
-    half = amplitudes.size // 2
-    lower_middle = np.partition(amplitudes, half - 1)[half - 1]
-    return int.from_bytes(np.packbits(amplitudes > lower_middle).tobytes(), "big")
+    if not thumbnails:
+        return []
+    waves = _waves()
+    amplitudes = (waves @ np.stack(thumbnails).astype(np.float32) @ waves.T).reshape(len(thumbnails), -1)
+    half = amplitudes.shape[1] // 2
+    is_flat = np.count_nonzero(np.abs(amplitudes) >= _LEAST_AMPLITUDE, axis=1) < half
+    lower_middle = np.partition(amplitudes, half - 1, axis=1)[:, half - 1 : half]
+    bits = np.packbits(amplitudes > lower_middle, axis=1)
+    hashes = bits.view(">u8").ravel().tolist()
+    return [None if flat else value for value, flat in zip(hashes, is_flat.tolist(), strict=True)]
 
 
 def hash_encoded(data: bytes) -> int | None:
@@ -44,12 +54,12 @@ def hash_encoded(data: bytes) -> int | None:
     """
     size = plain_jpeg_size(data)
     pixels = None if size is None else decode_plain_jpeg(data, size, least=(_SIDE // 2, _SIDE // 2))
-    return perceptual_hash(np.asarray(decode_rgb(data)) if pixels is None else pixels)
+    return perceptual_hashes([thumbnail(np.asarray(decode_rgb(data)) if pixels is None else pixels)])[0]
 
 
-@lru_cache(_SIDE)
-def _waves(pixels: int) -> npt.NDArray[np.float32]:
+@lru_cache(1)
+def _waves() -> npt.NDArray[np.float32]:
     """The first cosine waves without the constant one, (waves, pixels): a picture's amplitudes in them, averaged."""
-    places = (np.arange(pixels) + 0.5) / pixels
-    waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), places)) / pixels
+    places = (np.arange(_SIDE) + 0.5) / _SIDE
+    waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), places)) / _SIDE
     return np.asarray(waves, dtype=np.float32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError
 
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp"})
@@ -39,6 +40,7 @@ def split_name(name: str) -> tuple[str, str]:
 @contextmanager
 def open_tar(uri: str) -> Iterator[IO[bytes]]:
     """The tar file as a buffered stream. Errors inside the `with` block become ShardReadErrors that name the file."""
+    check_place(uri)
     try:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source:

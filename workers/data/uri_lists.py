@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem, write_bytes
-from workers.data.dataset_roots import check_place
+from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage
 from workers.data.parquet_shards import open_parquet
 from workers.specs.hygiene import BrokenKind
@@ -77,7 +77,7 @@ class Fetched:
 
 
 def fetch(uris: Sequence[str]) -> Fetched:
-    """The files at `uris`, many at a time. Raises OutsideOfRoots."""
+    """The files at `uris`, many at a time."""
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
         found = list(readers.map(_fetched, uris))
     return Fetched(
@@ -89,14 +89,14 @@ def fetch(uris: Sequence[str]) -> Fetched:
 
 def _fetched(uri: str) -> bytes | BrokenImage | OSError:
     """An OSError is what a later try may not meet."""
-    check_place(uri)
     try:
+        check_place(uri)
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_stream(path, compression=None) as stream:
             data = bytes(stream.read(_MOST_BYTES + 1))
     except FileNotFoundError:
         return BrokenImage(BrokenKind.UNREADABLE, f"there is no such file: {uri}")
-    except (ValueError, PermissionError, IsADirectoryError) as error:
+    except (ValueError, PermissionError, IsADirectoryError, OutsideOfRoots) as error:
         return BrokenImage(BrokenKind.UNREADABLE, f"{uri}: {error}")
     except OSError as error:
         return error

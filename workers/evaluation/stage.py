@@ -68,6 +68,7 @@ def _work(spec: EvaluateSpec, reporter: StageReporter, items: list[WorkItem], su
         done += item.images
         clock.add(piece.started_at, piece.ended_at)
         reporter.update(done, {"images_per_second": clock.rate(done)})
+        reporter.pause_if_asked()
     return counts
 
 

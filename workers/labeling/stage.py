@@ -147,6 +147,7 @@ def _label(spec: LabelSpec, temperature: float, missing: list[int], totals: _Tot
         totals.add(LabelSummary.model_validate_json(shard.payload))
         clock.add(shard.started_at, shard.ended_at)
         reporter.update(totals.images, {"images_per_second": clock.rate(totals.images - done_before)})
+        reporter.pause_if_asked()
     return clock.rate(totals.images - done_before)
 
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from workers.artifact_io import join_uri, list_files, write_bytes
-from workers.labeling.label_files import label_table, write_label_file
+from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import SelectMeasurement
@@ -73,8 +73,8 @@ def _write_labels(labels_uri: str, rows: list[int], classes: int, top_k: int, se
         weights = generator.random((count, classes), dtype=np.float32) + np.float32(1e-3)
         probabilities = weights / weights.sum(axis=1, keepdims=True)
         hashes = [b"%016d" % row for row in range(count)]
-        table, _ = label_table([""] * count, hashes, [None] * count, probabilities, {}, top_k)
-        write_label_file(labels_uri, index, table, {})
+        table, _ = label_table([""] * count, Hygiene(hashes, [None] * count, {}, {}), probabilities, top_k)
+        write_label_file(labels_uri, index, table, {}, [])
 
 
 def _select(

@@ -1,4 +1,4 @@
-"""Runs the measure stage: a sample of each dataset, then selection, the pool of actors and the worker group on it."""
+"""Runs the measure stage: a sample of each dataset, then selection, the worker group and the pool of actors on it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from workers.cluster import join_cluster
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import make_labels, measure_select
+from workers.resource_watch import watch_for_resources
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,
@@ -27,6 +28,7 @@ from workers.stage_reporter import StageReporter
 _TRAINING_IMAGES = 4096
 _EVALUATION_IMAGES = 1000
 _FEW_IMAGES = 64
+_WAITS, _WAIT_SECONDS = 50, 0.1
 _TRAININGS_FILE = "trainings.json"
 
 
@@ -37,7 +39,9 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     """
     began_at = time.time()
     join_cluster()
+    watch_for_resources(spec, reporter)
     joined_at = time.time()
+    watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
     reporter.begin_work()
@@ -50,8 +54,11 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         reporter.update(1)
         select = measure_select(spec, join_uri(folder_uri, "made")) if "unlabeled" in samples else None
         reporter.update(2)
+        # Each as a stage finds the cluster: nothing of the one before is still ending.
+        group, trainings = _measure_group(run, cluster)
+        reporter.update(2 + len(trainings))
+        _wait_for_free_cpus(cluster)
         pool, clean = _measure_pool(run, cluster, looks, reporter)
-        group, trainings = _measure_group(run, cluster, reporter)
     finally:
         _delete_folder(folder_uri)
     reporter.end_work()
@@ -129,8 +136,11 @@ def _measure_pool(
     run: SampledRun, cluster: ClusterSeen, looks: Sequence[int], reporter: StageReporter
 ) -> tuple[PoolMeasurement, dict[int, CleanMeasurement]]:
     """Each distinct model in as many actors at once as the run asks for and the cluster has room for."""
-    from workers.models.shard_pool import map_shards
+    imported_at = time.time()
+    from workers.models.shard_pool import map_shards  # ray.data
 
+    import_seconds = time.time() - imported_at
+    _start_helpers_of_ray_data()
     pool, distinct = run.spec.pool, sorted(set(looks))
     fit = how_many_fit(cluster, pool.cpus_per_actor, pool.gpus_per_actor)
     actors = min(fit, pool.max_actors or fit)
@@ -147,11 +157,31 @@ def _measure_pool(
     for done in map_shards(partial(_make_probe, run, tuple(items)), range(len(items)), all_at_once):
         found[items[done.shard_index]].append(CleanMeasurement.model_validate_json(done.payload))
         first_at, last_at = min(first_at, done.started_at), max(last_at, done.ended_at)
-        reporter.update(2 + sum(len(each) == actors for each in found.values()))
+        measured_looks = sum(len(each) == actors for each in found.values())
+        reporter.update(2 + len(run.spec.students) + measured_looks)
     measured = PoolMeasurement(
-        actors=actors, setup_seconds=first_at - called_at, finish_seconds=max(0.0, time.time() - last_at)
+        actors=actors,
+        setup_seconds=import_seconds + first_at - called_at,
+        finish_seconds=max(0.0, time.time() - last_at),
     )
     return measured, {student: _mean(each) for student, each in found.items()}
+
+
+def _start_helpers_of_ray_data() -> None:
+    """The first job on a cluster that uses Ray Data starts actors that outlive it: no part of the jobs after it."""
+    import ray.data
+
+    ray.data.range(1).materialize()
+
+
+def _wait_for_free_cpus(cluster: ClusterSeen) -> None:
+    """Until the worker group's are free again, for a few seconds: others may use the cluster too."""
+    import ray
+
+    for _ in range(_WAITS):
+        if ray.available_resources().get("CPU", 0.0) >= cluster.cpus:
+            return
+        time.sleep(_WAIT_SECONDS)
 
 
 def _make_probe(run: SampledRun, items: tuple[int, ...]) -> Callable[[int], bytes]:
@@ -161,9 +191,7 @@ def _make_probe(run: SampledRun, items: tuple[int, ...]) -> Callable[[int], byte
     return lambda index: probe(items[index])
 
 
-def _measure_group(
-    run: SampledRun, cluster: ClusterSeen, reporter: StageReporter
-) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
+def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
     """All trainings in one worker group, of the run's size where the cluster has room for it."""
     from workers.training.stage import fit_in_actor
 
@@ -175,7 +203,6 @@ def _measure_group(
     fit_in_actor(group, partial(_measure_on_worker, run), called_at)
     ended_at = time.time()
     found = TrainingsMeasured.model_validate_json(read_bytes(join_uri(run.folder_uri, _TRAININGS_FILE)))
-    reporter.update(2 + len(run.spec.students) + len(set(_distinct_looks(run.spec))))
     measured = GroupMeasurement(
         workers=found.workers,
         setup_seconds=found.work_started_at - called_at,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
 from workers.data.images import decode_rgb
-from workers.data.perceptual_hash import perceptual_hash
+from workers.data.perceptual_hash import perceptual_hashes, thumbnail
 from workers.models.fast_jpeg import decode_fast, prepare_fast
 from workers.specs.stages import ModelCard
 
@@ -22,7 +22,7 @@ _BATCHES_AHEAD = 2
 @dataclass(frozen=True)
 class _Picture:
     pixels: npt.NDArray[np.uint8]
-    hash: int | None
+    thumbnail: npt.NDArray[np.uint8]
 
 
 _Decoded = _Picture | BrokenImage
@@ -76,9 +76,9 @@ def _decode(data: bytes, card: ModelCard) -> _Decoded:
     try:
         fast = decode_fast(data, card)
         if fast is not None:
-            return _Picture(prepare_fast(fast, card), perceptual_hash(fast.pixels))
+            return _Picture(prepare_fast(fast, card), thumbnail(fast.pixels))
         picture = decode_rgb(data)
-        return _Picture(prepare_clean(picture, card), perceptual_hash(np.asarray(picture)))
+        return _Picture(prepare_clean(picture, card), thumbnail(np.asarray(picture)))
     except BrokenImage as error:
         return error
 
@@ -92,5 +92,5 @@ def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     pixels = np.empty((len(good), *shape), dtype=np.uint8)
     for place, picture in enumerate(good.values()):
         pixels[place] = picture.pixels
-    hashes = {row: picture.hash for row, picture in good.items() if picture.hash is not None}
-    return CleanBatch(list(good), pixels, broken, hashes)
+    hashes = dict(zip(good, perceptual_hashes([picture.thumbnail for picture in good.values()]), strict=True))
+    return CleanBatch(list(good), pixels, broken, {row: h for row, h in hashes.items() if h is not None})

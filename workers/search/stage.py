@@ -44,6 +44,8 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
         scheduler(spec, metric, book.ended),
         settings.max_parallel,
     )
+    if len(book.ended) < settings.trials:
+        reporter.pause_if_asked()
     outcome = search_outcome(spec, book.ended, excluded)
     draw_pictures(spec, outcome)
     reporter.end_work()

@@ -53,7 +53,9 @@ class TrialBook:
         return [trial for _, trial in sorted(self._trials.items()) if trial.state != "running"]
 
     def propose(self) -> Training | None:
-        """The next training; None where all have been given out."""
+        """The next training; None where all have been given out, or the search is to pause."""
+        if self._reporter.pause_requested():
+            return None
         if self._interrupted:
             number = self._interrupted.pop(0)
             parameters = self._trials[number].parameters
@@ -140,7 +142,8 @@ class TrialBook:
         book = Trials(attempt=self._spec.attempt, trials=tuple(self._trials[n] for n in sorted(self._trials)))
         write_bytes(join_uri(self._spec.folder_uri, TRIALS_FILE), book.model_dump_json().encode())
         best = max((t.objective for t in self.ended if t.objective is not None), default=None)
-        self._reporter.update(len(self.ended), {} if best is None else {"best_objective": best})
+        values = {"steps": float(sum(each.steps for each in self._trials.values()))}
+        self._reporter.update(len(self.ended), values if best is None else {**values, "best_objective": best})
 
 
 def read_trials(spec: SearchSpec) -> dict[int, Trial]:

@@ -73,6 +73,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         for kept in passes.run(partial(_write, spec.folder_uri), choices):
             kept_per_shard += kept
             reporter.update(len(kept_per_shard))
+            reporter.pause_if_asked()
     written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
     return _result(spec, reporter, counts, plan, confident, written)

@@ -9,6 +9,8 @@ from workers.specs.frozen import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
 DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]
+DigestOf = Literal["images", "files"]
+"""What the digest of a dataset is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))

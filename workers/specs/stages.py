@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome, AblationSettings
+from workers.specs.environment import StageEnvironment
 from workers.specs.frozen import Frozen
 from workers.specs.hygiene import BrokenKind, EvaluationImages
 from workers.specs.measure import MeasuredStudent, Measurement
@@ -52,6 +53,11 @@ def attempt_of_spec(file_name: str) -> int | None:
 def metrics_name(attempt: int) -> str:
     """The JSON-lines file of metric rows of one attempt."""
     return f"metrics-a{attempt}.jsonl"
+
+
+def control_name(attempt: int) -> str:
+    """The `StageControl` of one attempt: there once the service wants it to stop."""
+    return f"control-a{attempt}.json"
 
 
 class ActorPool(Frozen):
@@ -247,6 +253,8 @@ class StageResult(Frozen):
 
     attempt: int
     timing: StageTiming
+    environment: StageEnvironment | None = None
+    """What the stage ran with; None in results of versions that did not say."""
 
 
 class TrainResult(StageResult):
@@ -392,7 +400,7 @@ STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)
 
 
 class FailureReason(StrEnum):
-    """Why an attempt ended without a result. The first five are a stage's own word, the others the reconciler's."""
+    """Why an attempt ended without a result: a stage's own word, or the reconciler's."""
 
     BAD_DATA = "bad_data"
     """More unreadable images than max_bad_fraction, or nothing left to train on."""
@@ -408,6 +416,16 @@ class FailureReason(StrEnum):
     JOB_LOST = "job_lost"
     """Ray no longer knows the job: its head died."""
     SUBMIT_FAILED = "submit_failed"
+    PREEMPTED = "preempted"
+    """Ray says that the node was taken back by its owner, as spot nodes are."""
+    NODE_LOST = "node_lost"
+    """The node died, and Ray does not say why."""
+    UNSCHEDULABLE = "unschedulable"
+    """It asks for what the cluster did not have by schedule_timeout_seconds."""
+    HUNG = "hung"
+    """Its work did not advance for stall_timeout_seconds."""
+    PAUSED = "paused"
+    """It stopped at the end of a unit because its run is to pause: no failure."""
     CANCELLED = "cancelled"
 
 
@@ -417,6 +435,23 @@ class StageFailure(Frozen):
     attempt: int
     reason: FailureReason
     message: str
+
+
+class StageControl(Frozen):
+    """What the service asks of a running attempt, in a file of its own: a stage never calls the API."""
+
+    command: Literal["pause", "stop"]
+    """pause: keep what is done and end at the next unit. stop: the attempt is over, whatever its job still does."""
+
+
+class Waiting(Frozen):
+    """Why a stage has not begun its work."""
+
+    since: float
+    """Unix seconds."""
+    reason: str
+    exceeds_cluster: bool
+    """Whether even the idle cluster has too little. More nodes may come; for other jobs to end does not help."""
 
 
 ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]
@@ -432,8 +467,13 @@ class Progress(Frozen):
     entered_at: float
     work_started_at: float | None
     updated_at: float
+    """When this was written: the stage is alive."""
+    advanced_at: float | None = None
+    """When the work last advanced, or while the stage waited for resources: what a hung stage is told by."""
     values: dict[str, float] = Field(default_factory=dict)
     """The latest metric values, for example loss and images_per_second."""
+    waiting: Waiting | None = None
+    """Why the work has not begun, where it is resources that it waits for."""
 
 
 class ModelCard(Frozen):

@@ -7,6 +7,8 @@ from typing import Any
 import ray.train
 import torch
 
+from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINT_SCORE, CheckpointNote
+
 _STATE_FILE = "training_state.pt"
 
 
@@ -27,4 +29,6 @@ def report_checkpoint(state: dict[str, Any] | None, metrics: dict[str, float]) -
         return
     with tempfile.TemporaryDirectory() as folder:
         torch.save(state, Path(folder) / _STATE_FILE)
+        note = CheckpointNote(step=int(metrics["step"]), validation_top1=metrics.get(CHECKPOINT_SCORE))
+        (Path(folder) / CHECKPOINT_NOTE_FILE).write_text(note.model_dump_json())
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))

@@ -33,7 +33,8 @@ def train(
 ) -> None:
     """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary.
 
-    `session` is this process's place in a Ray Train group by default.
+    Where the service wants it to pause it ends with a checkpoint, and writes neither. `session` is this process's
+    place in a Ray Train group by default.
     """
     put_off_dynamo()
     place = place_of(spec, session or WorkerSession())
@@ -49,6 +50,8 @@ def train(
             continue
         weights = trained.learner.ema.model.state_dict() if trained else None
         trained = _train_phase(phase, place, layout, state, weights, log, on_validation)
+        if trained.paused:
+            return
         broken += trained.broken
         state = None
     if place.is_first and trained is not None:
@@ -57,11 +60,13 @@ def train(
 
 @dataclass
 class _Trained:
-    """A phase that has come to its end."""
+    """A phase that has ended."""
 
     learner: Learner
     loss: torch.Tensor
     broken: int
+    paused: bool = False
+    """Whether it ended before its last step, because the service wants it to."""
 
 
 def _train_phase(
@@ -88,10 +93,14 @@ def _train_phase(
             if on_validation is not None:
                 on_validation(done, found)
         log.progress(done, loss)
-        if done % recipe.checkpoint_every_steps == 0 and done < log.total_steps:
+        paused = log.pause_agreed(done)
+        if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
             synchronize_buffers(learner.ema.model)
             whole = {**learner.state(done), "layout": [layout.workers, layout.processes]} if place.is_first else None
-            place.session.report_checkpoint(whole, {"step": float(done)})
+            metrics = {"step": float(done), **log.values}
+            place.session.report_checkpoint(whole, metrics)
+        if paused:
+            return _Trained(learner, loss, broken, paused=True)
     return _Trained(learner, loss, broken)
 
 
@@ -155,6 +164,12 @@ class _Log:
             self._row(done, loss)
         if done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps:
             self.reporter.update(done, {"loss": float(loss), **self._speed(done), **self.values})
+
+    def pause_agreed(self, done: int) -> bool:
+        """Whether all workers end after this step: the first one looks, now and then, whether it is wanted."""
+        if done % _PROGRESS_EVERY_STEPS or done >= self.total_steps:
+            return False
+        return self._place.session.agreed(self._place.is_first and self.reporter.pause_requested())
 
     def _row(self, done: int, loss: torch.Tensor) -> None:
         if self._place.is_first:

@@ -20,6 +20,10 @@ class Session(Protocol):
         """Stores the state of the one worker that passes one."""
         ...
 
+    def agreed(self, wish: bool) -> bool:
+        """What the first worker wishes. Every worker calls it at the same step."""
+        ...
+
 
 class WorkerSession:
     """A worker of a Ray Train group."""
@@ -43,6 +47,13 @@ class WorkerSession:
 
         report_checkpoint(state, metrics)
 
+    def agreed(self, wish: bool) -> bool:
+        if self.world_size == 1:
+            return wish
+        flag = torch.tensor([wish], dtype=torch.uint8, device=self.device)
+        torch.distributed.broadcast(flag, src=0)
+        return bool(flag.item())
+
 
 class LoneSession:
     """A process by itself, as a search's trial of one worker: without a group, and without checkpoints."""
@@ -58,3 +69,6 @@ class LoneSession:
 
     def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
         """Nothing: a trial that is interrupted begins again."""
+
+    def agreed(self, wish: bool) -> bool:
+        return wish

@@ -7,7 +7,7 @@ import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
 from workers.specs.stages import STAGE_SPEC, TrainResult, TrainSpec
-from workers.stage_reporter import StageReporter
+from workers.stage_reporter import Paused, StageReporter
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 
 _RAY_TRAIN_ENVIRONMENT = {
@@ -27,6 +27,8 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         fit_in_actor(spec, _train_on_worker, reporter.timing().entered_at)
         summary = _read_summary(spec)
     if summary is None:
+        if reporter.pause_requested():
+            raise Paused("paused at a checkpoint")
         raise RuntimeError("Ray Train ended without an error and without a summary")
     reporter.begin_work(summary.work_started_at)
     reporter.end_work(summary.work_ended_at)

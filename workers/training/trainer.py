@@ -12,6 +12,7 @@ from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.controller import TrainController
 
 from workers.artifact_io import ray_storage
+from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
 
 _CHECKPOINTS_KEPT = 2
@@ -36,10 +37,15 @@ def fit(
         train_loop_config={"spec": spec_json, "entered_at": entered_at},
         scaling_config=_scaling(spec.workers),
         run_config=RunConfig(
-            name="checkpoints",
+            name=CHECKPOINTS_FOLDER,
             **ray_storage(spec.folder_uri),
             failure_config=FailureConfig(max_failures=spec.workers.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            # With a score Ray Train keeps the best ones, and always the latest: that is the one to go on from.
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=_CHECKPOINTS_KEPT,
+                checkpoint_score_attribute=CHECKPOINT_SCORE,
+                checkpoint_score_order="max",
+            ),
             callbacks=list(callbacks),
         ),
     )

@@ -1,9 +1,11 @@
-// The web page: polls the REST API every second and draws runs, generations, stages, curves and events.
+// The web page: draws runs, generations, stages, curves and events. It looks again when the event stream tells of a
+// change, and every second while a stage makes progress, which is no event.
 // Data reach the document as text only (textContent, attributes), never as markup.
 
-const ACTIVE = ["running", "cancelling"];
+const ACTIVE = ["running", "pausing", "cancelling"];
 const POLL_MS = 1000;
-const POLL_FINISHED_MS = 5000;
+const POLL_QUIET_MS = 30000;
+const BURST_MS = 200;
 const SVG = "http://www.w3.org/2000/svg";
 
 // ---- the two pages ----
@@ -13,9 +15,9 @@ async function pollRuns() {
   const page = await get(`/runs?limit=${shown}`);
   const more = byId("more");
   more.hidden = page.next_cursor === null || shown >= 100;
-  more.onclick = () => { pollRuns.shown = 100; };
+  more.onclick = () => { pollRuns.shown = 100; wake(); };
   draw(byId("runs"), page.items.length ? page.items : ["none"], (run) => (run === "none" ? noRuns() : runLine(run)));
-  return POLL_MS;
+  return POLL_QUIET_MS;
 }
 
 async function pollRun() {
@@ -25,7 +27,9 @@ async function pollRun() {
   document.title = `${run.name} · ${run.state}`;
   const active = ACTIVE.includes(run.state);
   const now = active ? Math.floor(Date.now() / 1000) : 0;
-  offer("cancel", run.state === "running", `${path}/cancel`);
+  offer("pause", run.state === "running", `${path}/pause`);
+  offer("resume", ["pausing", "paused"].includes(run.state), `${path}/resume`);
+  offer("cancel", ["running", "pausing", "paused"].includes(run.state), `${path}/cancel`);
   offer("retry", ["failed", "cancelled"].includes(run.state), `${path}/retry`);
   const curves = await Promise.all(run.generation_details.map((generation) => validationCurve(path, generation)));
   draw(byId("summary"), [{ ...run, generation_details: null, now }], summary);
@@ -38,18 +42,39 @@ async function pollRun() {
   );
   draw(byId("results"), [run.generation_details], resultTable);
   draw(byId("events"), events.items, eventLine);
-  return active ? POLL_MS : POLL_FINISHED_MS;
+  return active ? POLL_MS : POLL_QUIET_MS;
+}
+
+let changed = false; // since the page began to look last
+let resume = () => {};
+
+function wake() {
+  changed = true;
+  resume();
+}
+
+// The browser connects again by itself, and goes on after the last event that it has seen.
+function listen(path) {
+  const events = new EventSource(path);
+  events.onmessage = () => wake();
+  events.onopen = () => wake(); // what happened before it was open
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) wake(); });
 }
 
 async function poll(step) {
   let pause = POLL_MS;
+  changed = false;
   try {
     if (!document.hidden) pause = await step();
     if (Date.now() > (byId("trouble").keepUntil ?? 0)) byId("trouble").hidden = true;
   } catch (error) {
     complain(error.message);
   }
-  setTimeout(poll, pause, step);
+  await new Promise((done) => {
+    resume = () => setTimeout(done, BURST_MS); // several events at once are one look
+    setTimeout(done, changed ? BURST_MS : pause);
+  });
+  poll(step);
 }
 
 // ---- what is drawn ----
@@ -64,6 +89,7 @@ function runLine(run) {
     el("span", { class: "name" }, run.name),
     el("span", { class: "soft mono" }, run.id),
     el("span", { class: "soft" }, `${run.generations} ${run.generations === 1 ? "generation" : "generations"}`),
+    run.queue ? el("span", { class: "soft" }, queuePlace(run.queue)) : null,
     el("span", { class: "soft when" }, when(run.created_at)));
 }
 
@@ -73,7 +99,12 @@ function summary(run) {
   return el("div", {},
     el("div", { class: "title" }, el("h1", {}, run.name), badge(run.state)),
     el("div", { class: "soft" }, el("span", { class: "mono" }, run.id), ` · started ${when(run.created_at)}${took}`),
+    run.queue ? el("p", { class: "soft" }, queuePlace(run.queue)) : null,
     run.state_reason ? el("p", { class: "failure" }, run.state_reason) : null);
+}
+
+function queuePlace(queue) {
+  return `place ${queue.position} in the queue: ${queue.reason}`;
 }
 
 function generationCard(generation) {
@@ -106,6 +137,7 @@ function stageBlock(stage, now) {
     el("div", { class: "row soft" },
       el("span", {}, progress ? `${count(progress.done)} / ${count(progress.total)} ${progress.unit}` : ""),
       attempt ? jobLink(attempt) : null),
+    stage.state === "running" && progress?.waiting ? el("div", { class: "soft" }, progress.waiting.reason) : null,
     numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
     ...hygiene(stage).map((line) => el("div", { class: "soft" }, line)),
     ...pictures(stage).map((name) => el("img", { class: "picture", alt: name.replaceAll("_", " ").replace(".svg", ""),
@@ -326,4 +358,6 @@ function fill(node, attributes, children) {
 }
 
 offerLogout().catch((error) => complain(error.message));
-poll(document.body.dataset.page === "run" ? pollRun : pollRuns);
+const onRunPage = document.body.dataset.page === "run";
+listen(onRunPage ? `/runs/${location.pathname.split("/").pop()}/events/stream` : "/events/stream");
+poll(onRunPage ? pollRun : pollRuns);

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.access.audit import AuditLog
+from service.errors import DatabaseUnavailable
 from service.settings import Settings
 
 AsKey = Callable[..., TestClient]
@@ -57,6 +58,18 @@ def test_without_a_record_nothing_is_changed(as_key: AsKey, monkeypatch: pytest.
     assert "k" not in [key["name"] for key in admin.get("/keys").json()["items"]]
 
 
+def test_a_change_that_is_made_is_answered_even_where_its_status_cannot_be_recorded(
+    as_key: AsKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = as_key("admin")
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditLog, "finish", _away)
+        made = admin.post("/keys", json={"name": "k", "scope": "viewer", "project": None})
+    assert made.status_code == 201
+    entry = admin.get("/audit").json()["items"][0]
+    assert (entry["path"], entry["status"]) == ("/keys", None)
+
+
 @pytest.mark.parametrize(
     "forgery", ["delete from audit", "update audit set subject = 'x'", "update audit set status = 200"]
 )
@@ -74,6 +87,10 @@ def test_on_a_laptop_changes_are_recorded_too(client: TestClient) -> None:
     client.post("/runs", json={})
     [entry] = client.get("/audit").json()["items"]
     assert (entry["subject"], entry["path"], entry["status"]) == ("local", "/runs", 422)
+
+
+def _away(*_: object, **__: object) -> None:
+    raise DatabaseUnavailable("away")
 
 
 def _fail(*_: object, **__: object) -> None:

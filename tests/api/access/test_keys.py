@@ -128,6 +128,11 @@ def test_a_key_of_one_project_sees_and_changes_nothing_of_another(
     assert "there is no dataset" in stolen.json()["detail"]
     assert pets.get(f"/runs/{run_id}").json()["state"] == "running"
     assert pets.post("/runs", json={**body, "project": "cars"}).status_code == 403
+    plan = pets.post("/plans", json={"run": body}).json()
+    assert pets.get(f"/plans/{plan['id']}").status_code == 200
+    assert cars.get(f"/plans/{plan['id']}").status_code == 404
+    assert cars.get("/plans").json()["items"] == []
+    assert pets.post("/plans", json={"run": {**body, "project": "cars"}}).status_code == 403
 
 
 def test_an_idempotency_key_of_another_project_is_no_way_to_its_answer(

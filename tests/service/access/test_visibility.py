@@ -14,9 +14,9 @@ from service.store.run_store import lock_run
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow, Table
 from service.store.visibility import condition_of, only_projects, visible_projects
 
-WITHOUT_PROJECT = {"idempotency_keys", "web_sessions", "leases"}
-"""Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease
-is the reconciler's."""
+WITHOUT_PROJECT = {"idempotency_keys", "leases", "web_sessions", "webhooks"}
+"""Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease is the
+reconciler's; webhooks are told of every project, and are for callers who see all of them."""
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Registration looks at real small datasets of every format, and says what cannot work."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -487,3 +488,27 @@ def test_unknown_keys_of_the_request_are_refused() -> None:
 def test_the_examples_of_the_request_are_valid() -> None:
     for example in DatasetRequest.model_json_schema()["examples"]:
         assert DatasetRequest.model_validate(example).name
+
+
+def test_a_dataset_that_is_not_hashed_has_a_digest_of_its_files(tmp_path: Path) -> None:
+    first, copy = (write_parquet(tmp_path / name / "a.parquet", image=pictures(5)) for name in ("one", "two"))
+    over = HashLimit(images=4)
+
+    assert inspect(first.parent, "unlabeled").digest == inspect(copy.parent, "unlabeled").digest
+    found = inspect(first.parent, "unlabeled", hash_limit=over).digest
+    assert found.of == "files"
+    assert found == inspect(first.parent, "unlabeled", hash_limit=over).digest
+    os.utime(first, ns=(1, 1))
+    assert found != inspect(first.parent, "unlabeled", hash_limit=over).digest
+
+
+def test_the_digest_of_images_tells_apart_order_and_labels(tmp_path: Path) -> None:
+    images = pictures(4)
+    variants = [(images, [0, 1, 0, 1]), (images[::-1], [1, 0, 1, 0]), (images, [1, 0, 1, 0])]
+    digests = set()
+    for number, (shown, labels) in enumerate(variants):
+        write_parquet(tmp_path / f"{number}.parquet", image=shown, label=pa.array(labels))
+        digests.add(inspect(tmp_path / f"{number}.parquet").digest)
+
+    assert {digest.of for digest in digests} == {"images"}
+    assert len(digests) == 3

@@ -12,7 +12,6 @@ from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
 from workers.data.shard_readers import read_shard
-from workers.data.uri_lists import ListEntry, write_part
 from workers.entrypoint import reason_of
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.stages import FailureReason
@@ -133,19 +132,6 @@ def test_a_list_with_an_entry_that_leads_out_is_refused_and_names_its_row(tmp_pa
     request = DatasetRequest(name="d", role="unlabeled", uri=str(folder / "list.txt"), format="uri_list")
     with pytest.raises(InvalidRequest, match=r"list\.txt row 2: .*outside"):
         inspect_dataset(request, "ds-1", str(tmp_path / "parts"), roots=DatasetRoots((str(folder),)))
-
-
-def test_a_stage_refuses_an_entry_of_a_list_that_leads_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, part = tmp_path / "images", tmp_path / "artifacts" / "part.parquet"
-    part.parent.mkdir()
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    write_part(str(part), [ListEntry("a", str(tmp_path / "secret.png"), None)])
-    shard = Shard(uri=str(part), rows=1)
-    manifest = DatasetManifest(dataset_id="d", role="unlabeled", format="uri_list", classes=(), rows=1, shards=(shard,))
-    assert read_shard(manifest, 0).images == [b"secret"]
-    monkeypatch.setenv(ROOTS_VARIABLE, json.dumps([str(folder)]))
-    with pytest.raises(OutsideOfRoots, match=r"secret\.png"):
-        read_shard(manifest, 0)
 
 
 def test_a_member_with_dots_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

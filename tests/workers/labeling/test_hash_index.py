@@ -34,7 +34,7 @@ def flipped(value: int, bits: list[int]) -> int:
     st.integers(1, 10),
     st.sampled_from([1, 7, 1 << 19]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_nearest_is_found_within_the_distance_and_nothing_beyond(hashes, changes, strangers, distance, at_once):
     queries = [flipped(hashes[place % len(hashes)], bits) for place, bits in changes if hashes] + strangers
     with pytest.MonkeyPatch.context() as patch:

@@ -34,7 +34,7 @@ from workers.specs.search import (
     Trial,
     TrialPoint,
 )
-from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, WorkerGroup, spec_name
+from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, WorkerGroup, control_name, spec_name
 from workers.stage_reporter import StageError, StageReporter, Superseded
 
 RECIPE = Recipe(
@@ -344,3 +344,11 @@ def test_pictures_of_the_space_are_drawn(tmp_path):
 def test_a_single_rung_needs_no_early_stopping(tmp_path):
     spec = search_spec(tmp_path, steps_fraction=0.001, early_stopping=EarlyStopping(first_rung=0.9))
     assert scheduler(spec, "validation_top1", []) is None
+
+
+def test_a_search_that_is_to_pause_begins_no_further_trial(tmp_path):
+    spec = search_spec(tmp_path)
+    (tmp_path / control_name(1)).write_text('{"command": "pause"}')
+
+    assert book_of(spec).propose() is None
+    assert book_of(search_spec(tmp_path, attempt=2)).propose() is not None

@@ -42,6 +42,9 @@ class MemorySession:
         buffer.seek(0)
         self.states.append(torch.load(buffer, weights_only=True))
 
+    def agreed(self, wish: bool) -> bool:
+        return wish
+
 
 @pytest.fixture(scope="session")
 def digits_manifest(tmp_path_factory: pytest.TempPathFactory) -> str:

@@ -8,7 +8,7 @@ import torch
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
 from workers.specs.recipe import Noise, ResolutionStep
-from workers.specs.stages import FailureReason, TrainSpec, WorkerGroup
+from workers.specs.stages import FailureReason, TrainSpec, WorkerGroup, control_name
 from workers.stage_reporter import StageError
 from workers.training.phases import images_seen, phases_of
 from workers.training.summary import TrainSummary
@@ -131,3 +131,19 @@ def test_a_model_is_worse_on_corrupted_images(train_here, small_recipe):
     train_here(recipe=recipe, validate_corrupted=True, on_validation=lambda _, values: told.update(values))
     assert told["validation_corrupted_top1"] < told["validation_top1"]
     assert told["validation_top1"] > 0.6
+
+
+def test_a_training_that_is_to_pause_ends_with_a_checkpoint_of_its_step(train_here, small_recipe, tmp_path):
+    recipe = small_recipe.model_copy(update={"steps": 12, "checkpoint_every_steps": 1000})
+
+    def ask_to_pause(step, values):
+        (tmp_path / "paused" / control_name(1)).write_text('{"command": "pause"}')
+
+    folder, session = train_here("paused", recipe, on_validation=ask_to_pause)
+    assert [state["step"] for state in session.states] == [5]
+    assert not (folder / "train_summary.json").exists()
+    assert not (folder / "model.safetensors").exists()
+
+    folder, _ = train_here("resumed", recipe, type(session)(session.states[-1]), attempt=2)
+    summary = TrainSummary.model_validate_json((folder / "train_summary.json").read_text())
+    assert summary.resumed_from_step == 5

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -18,6 +18,6 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
-    op.bulk_insert(leases, [{"name": "reconciler", "fencing_token": 0, "holder": "", "expires_at": 0.0}])
+    op.bulk_insert(leases, [{"name": "reconciler", "fencing_token": 0, "holder": "", "expires_at": 0.0}])  # nosec B105: a number, no password
     op.drop_column("runs", "lease_token")
     op.drop_column("runs", "lease_expires_at")

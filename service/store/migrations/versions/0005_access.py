@@ -10,7 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("runs", sa.Column("project", sa.String(), nullable=False, server_default="default"))
     op.create_index(
         op.f("ix_runs_project_kind_created_at_id"), "runs", ["project", "kind", "created_at", "id"], unique=False
     )

@@ -1,0 +1,91 @@
+"""/events/stream and /runs/{id}/events/stream: every change as a server-sent event."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi.responses import StreamingResponse
+
+from api.dependencies import Feed, Queries, RunId
+from api.schemas.lifecycle_examples import STREAM
+from api.schemas.problem import problem_responses
+from service.errors import Forbidden
+from service.event_feed import EventFeed
+from service.store.visibility import visible_projects
+from service.views import EventView
+
+router = APIRouter(tags=["events"])
+
+_LARGEST_ID = 2**53
+_RETRY_MILLISECONDS = 2000
+After = Annotated[
+    int | None,
+    Query(ge=0, le=_LARGEST_ID, description="Begin after the event with this id; 0: with the first.", examples=[41]),
+]
+LastEventId = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=_LARGEST_ID,
+        description="As browsers send it when they connect again; it goes before `after`.",
+        examples=[42],
+    ),
+]
+
+
+class EventStreamResponse(StreamingResponse):
+    """text/event-stream, of the WHATWG's HTML standard, section 9.2."""
+
+    media_type = "text/event-stream"
+
+
+_ANSWER = {
+    200: {
+        "description": "Events without end: `id` to go on from, and an event as JSON in `data`. Comments in between.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}},
+    }
+}
+
+
+@router.get(
+    "/events/stream",
+    summary="Follow all events",
+    response_class=EventStreamResponse,
+    responses={**_ANSWER, **problem_responses(422, 503)},
+)
+def follow_events(feed: Feed, after: After = None, last_event_id: LastEventId = None) -> EventStreamResponse:
+    """Every change of every run, and of datasets, in order, each once. Without `after` and `Last-Event-ID`: from now
+    on. For those who may see every project."""
+    if visible_projects() is not None:
+        raise Forbidden("this tells of every project: follow the runs of yours, /runs/{run_id}/events/stream")
+    return _stream(feed, after if last_event_id is None else last_event_id, None)
+
+
+@router.get(
+    "/runs/{run_id}/events/stream",
+    summary="Follow a run's events",
+    response_class=EventStreamResponse,
+    responses={**_ANSWER, **problem_responses(404, 422, 503)},
+)
+def follow_run_events(
+    run_id: RunId, queries: Queries, feed: Feed, after: After = None, last_event_id: LastEventId = None
+) -> EventStreamResponse:
+    """The same of one run. It does not end with the run, which may be retried or extended."""
+    queries.list_events(run_id, limit=1)  # 404 where there is no such run
+    return _stream(feed, after if last_event_id is None else last_event_id, run_id)
+
+
+def _stream(feed: EventFeed, after: int | None, run_id: str | None) -> EventStreamResponse:
+    if feed.is_full:
+        detail = "as many clients follow events as this process serves; try again later"
+        raise HTTPException(503, detail, headers={"Retry-After": "10"})
+    # Proxies would wait for more of a short answer before they pass it on.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStreamResponse(_lines(feed.follow(after, run_id)), headers=headers)
+
+
+async def _lines(events: AsyncIterator[EventView | None]) -> AsyncIterator[str]:
+    yield f"retry: {_RETRY_MILLISECONDS}\n\n"
+    async for event in events:
+        yield ": still here\n\n" if event is None else f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"

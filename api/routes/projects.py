@@ -1,0 +1,61 @@
+"""/projects and /queue: who may use how much of the cluster, and who waits for it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path
+
+from api.dependencies import Cursor, Limit, ProjectsOf
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.problem import problem_responses
+from api.schemas.queue_examples import PROJECT, QUEUE, QUOTAS
+from service.projects import Quota
+from service.views import Page, ProjectView, QueueView
+
+router = APIRouter(tags=["projects"])
+ProjectName = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="The project's name.", examples=["vision"]
+    ),
+]
+
+
+@router.get(
+    "/projects", summary="List projects", responses=answers(200, page_of(PROJECT), "One page") | problem_responses(422)
+)
+def list_projects(projects: ProjectsOf, limit: Limit = 50, cursor: Cursor = None) -> Page[ProjectView]:
+    """Projects by name, backwards, with their quotas and what they have spent."""
+    return projects.list_projects(limit, cursor)
+
+
+@router.get(
+    "/projects/{name}",
+    summary="Show a project",
+    responses=answers(200, PROJECT, "The project") | problem_responses(404, 422),
+)
+def get_project(name: ProjectName, projects: ProjectsOf) -> ProjectView:
+    """Quota and spent device hours, those of attempts under way included."""
+    return projects.get_project(name)
+
+
+@router.put(
+    "/projects/{name}/quota",
+    summary="Set a project's quota",
+    responses=answers(200, PROJECT, "As it is now") | problem_responses(400, 404, 409, 415, 422),
+)
+def set_quota(
+    name: ProjectName,
+    quota: Annotated[Quota, strict_json(Quota), Body(openapi_examples=QUOTAS)],
+    projects: ProjectsOf,
+) -> ProjectView:
+    """What runs goes on. New stages of a project whose quota is exhausted wait, and hold up no other project. A
+    project that is not there yet is made."""
+    return projects.set_quota(name, quota)
+
+
+@router.get("/queue", summary="Show the queue", responses=answers(200, QUEUE, "The queue") | problem_responses(422))
+def get_queue(projects: ProjectsOf, limit: Limit = 50) -> QueueView:
+    """The stages that have to wait, in the order in which they will start. A stage stands where its readiness puts it,
+    an hour further ahead for each step of its run's priority."""
+    return projects.queue(limit)

@@ -1,0 +1,38 @@
+"""/retention: what would be collected, and have it collected now."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import Cursor, Limit, Retention
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.lifecycle_examples import MARKED, PLANNED_ARTIFACT
+from api.schemas.problem import problem_responses
+from service.retention_commands import Marked, PlannedArtifact
+from service.views import Page
+
+router = APIRouter(prefix="/retention", tags=["retention"])
+OfRun = Annotated[str | None, Query(max_length=100, description="Only this run's.", examples=["run-3f9c2a71d0"])]
+
+
+@router.get(
+    "/plan",
+    summary="Show what retention would do",
+    responses=answers(200, page_of(PLANNED_ARTIFACT), "One page") | problem_responses(404, 422),
+)
+def get_plan(
+    retention: Retention, run_id: OfRun = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PlannedArtifact]:
+    """A dry run: for each artifact, whether it goes or stays, and why. A page is of `limit` runs, newest first."""
+    return retention.plan(limit, cursor, run_id)
+
+
+@router.post(
+    "/apply",
+    status_code=202,
+    summary="Collect now what may go",
+    responses=answers(202, MARKED, "Marked") | problem_responses(404, 422),
+)
+def apply(retention: Retention, run_id: OfRun = None) -> Marked:
+    """Marks what the plan says goes; the reconciler's process deletes it. It does so by itself from time to time."""
+    return retention.apply(run_id)

@@ -1,0 +1,85 @@
+"""/webhooks: receivers of events, and the log of what was delivered to them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Response
+
+from api.dependencies import Cursor, IdempotencyKey, Limit, WebhookId, Webhooks
+from api.schemas.answer_examples import answers, page_of
+from api.schemas.json_body import strict_json
+from api.schemas.lifecycle_examples import DELIVERY, NEW_WEBHOOK, WEBHOOK, WEBHOOK_REQUESTS
+from api.schemas.problem import problem_responses
+from service.views import Page
+from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView
+
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+EventId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The event's id.", examples=[42])]
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Register a webhook",
+    responses=answers(201, NEW_WEBHOOK, "Registered") | problem_responses(400, 409, 415, 422),
+)
+def register_webhook(
+    request: Annotated[WebhookRequest, strict_json(WebhookRequest), Body(openapi_examples=WEBHOOK_REQUESTS)],
+    response: Response,
+    webhooks: Webhooks,
+    idempotency_key: IdempotencyKey = None,
+) -> NewWebhookView:
+    """Events from now on are posted to the URL, signed with the secret of this answer, which is shown this once.
+    A run's events come in order; one that fails is tried again with growing pauses."""
+    webhook = webhooks.register(request, idempotency_key)
+    response.headers["Location"] = f"/webhooks/{webhook.id}"
+    return webhook
+
+
+@router.get("", summary="List webhooks", responses=answers(200, page_of(WEBHOOK), "One page") | problem_responses(422))
+def list_webhooks(webhooks: Webhooks, limit: Limit = 50, cursor: Cursor = None) -> Page[WebhookView]:
+    """All webhooks, newest first, with how many events wait for them or were given up."""
+    return webhooks.list(limit, cursor)
+
+
+@router.get(
+    "/{webhook_id}",
+    summary="Show a webhook",
+    responses=answers(200, WEBHOOK, "The webhook") | problem_responses(404, 422),
+)
+def get_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> WebhookView:
+    """One webhook, without its secret."""
+    return webhooks.get(webhook_id)
+
+
+@router.delete(
+    "/{webhook_id}",
+    status_code=204,
+    summary="Delete a webhook",
+    responses={204: {"description": "Deleted"}, **problem_responses(404, 422)},
+)
+def delete_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> None:
+    """Nothing more is sent to it; its log of deliveries goes with it."""
+    webhooks.delete(webhook_id)
+
+
+@router.get(
+    "/{webhook_id}/deliveries",
+    summary="List a webhook's deliveries",
+    responses=answers(200, page_of(DELIVERY), "One page") | problem_responses(404, 422),
+)
+def list_deliveries(
+    webhook_id: WebhookId, webhooks: Webhooks, limit: Limit = 50, cursor: Cursor = None
+) -> Page[DeliveryView]:
+    """What was sent, what waits and what was given up, newest event first. Deliveries stay listed for two weeks."""
+    return webhooks.list_deliveries(webhook_id, limit, cursor)
+
+
+@router.post(
+    "/{webhook_id}/deliveries/{event_id}/retry",
+    status_code=202,
+    summary="Retry a dead delivery",
+    responses=answers(202, DELIVERY, "To be sent again") | problem_responses(404, 409, 422),
+)
+def retry_delivery(webhook_id: WebhookId, event_id: EventId, webhooks: Webhooks) -> DeliveryView:
+    """Gives a delivery that was given up all its attempts again."""
+    return webhooks.retry_delivery(webhook_id, event_id)

@@ -1,0 +1,157 @@
+"""Where a model comes from: read from what runs have on record, so that it outlives the artifacts."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import NotFound
+from service.lineage_views import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
+from service.run_checks import dataset_ids
+from service.run_config import GenerationOverrides, RunConfig
+from service.settings import Settings
+from service.stage_order import stages_of
+from service.stage_spec_builder import SpecInputs
+from service.store.database import Database
+from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
+from service.store.run_store import load_spec_inputs
+from service.store.tables import CollectionRow, DatasetRow, ModelRow, StageRow
+from service.view_builders import time_or_none
+from workers.specs.stages import STAGE_RESULT, StageName
+
+
+class LineageQueries:
+    """Thread-safe."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+
+    def model_lineage(self, model_id: str) -> ModelLineage:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            row = session.get(ModelRow, model_id)
+            if row is None:
+                raise NotFound("model", model_id)
+            inputs = load_spec_inputs(session, row.run_id)
+            models = {
+                each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == row.run_id))
+            }
+            lineage = self._lineage(session, inputs, models, row.generation)
+            return ModelLineage(
+                **dict(lineage),
+                datasets=self._datasets(session, inputs.config),
+                run_config=reproducing_config(inputs, row.generation),
+            )
+
+    def _lineage(
+        self, session: Session, inputs: SpecInputs, models: Mapping[int, ModelRow], generation: int
+    ) -> Lineage:
+        row, plan = models[generation], inputs.plans[generation]
+        model, recipe = inputs.student_of(generation)
+        is_student = generation > 0
+        return Lineage(
+            model_id=row.id,
+            run_id=row.run_id,
+            generation=generation,
+            model=model,
+            uri=row.uri,
+            kept=row.kept,
+            seed=plan.seed,
+            recipe=recipe,
+            selection=plan.selection if is_student else None,
+            labels_uri=self._layout.stage_folder(row.run_id, generation, "label") if is_student else None,
+            selection_uri=self._layout.stage_folder(row.run_id, generation, "select") if is_student else None,
+            stages=[
+                self._stage(session, row.run_id, generation, name)
+                for name in stages_of(generation, searched=plan.search is not None)
+            ],
+            teacher=self._lineage(session, inputs, models, inputs.teacher_generation(generation))
+            if is_student
+            else None,
+        )
+
+    def _stage(self, session: Session, run_id: str, generation: int, name: StageName) -> StageLineage:
+        stored = session.execute(
+            select(StageRow.result).where(
+                StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == name
+            )
+        ).scalar_one_or_none()
+        result = None if stored is None else STAGE_RESULT.validate_json(stored)
+        collected = session.scalars(
+            select(CollectionRow)
+            .where(
+                CollectionRow.run_id == run_id,
+                CollectionRow.generation == generation,
+                CollectionRow.stage == name,
+                or_(CollectionRow.files.is_(None), CollectionRow.files > 0),
+            )
+            .order_by(CollectionRow.artifact)
+        )
+        return StageLineage(
+            name=name,
+            attempt=None if result is None else result.attempt,
+            folder_uri=self._layout.stage_folder(run_id, generation, name),
+            result_uri=self._layout.result(run_id, generation, name),
+            environment=None if result is None else result.environment,
+            collected=[
+                CollectedArtifact(
+                    artifact=each.artifact,
+                    files=each.files,
+                    bytes=each.bytes,
+                    digest=each.digest,
+                    collected_at=time_or_none(each.collected_at),
+                )
+                for each in collected
+            ],
+        )
+
+    def _datasets(self, session: Session, config: RunConfig) -> list[DatasetLineage]:
+        parts = dataset_ids(config.datasets) | {
+            f"external {external.name}": external.dataset for external in config.evaluation.external
+        }
+        rows = {
+            row.id: row for row in session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(parts.values()))))
+        }
+        return [self._dataset(part, rows[dataset]) for part, dataset in parts.items()]
+
+    def _dataset(self, part: str, row: DatasetRow) -> DatasetLineage:
+        return DatasetLineage(
+            part=part,
+            id=row.id,
+            name=row.name,
+            role=DATASET_ROLE.validate_python(row.role),
+            format=DATASET_FORMAT.validate_python(row.format),
+            uri=row.uri,
+            manifest_uri=self._layout.manifest(row.id),
+            rows=row.rows,
+            shards=row.shards,
+            digest=row.digest,
+            digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
+        )
+
+
+def reproducing_config(inputs: SpecInputs, generation: int) -> RunConfig:
+    """The run that ends with `generation`, each student as it was trained: the searches' winners in their place.
+
+    A search is not made again: which trials it stops early depends on which reports come first.
+    """
+    students = range(1, generation + 1)
+    models = [inputs.student_of(number)[0] for number in students]
+    overrides = {
+        str(number): GenerationOverrides(
+            recipe=inputs.student_of(number)[1],
+            selection=inputs.plans[number].selection,
+            seed=inputs.plans[number].seed,
+        )
+        for number in students
+    }
+    return inputs.config.model_copy(
+        update={
+            "student_models": tuple(models),
+            "generations": generation,
+            "search": None,
+            "generation_overrides": overrides,
+        }
+    )

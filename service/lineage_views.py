@@ -1,0 +1,80 @@
+"""What a model's lineage answers: where it comes from, with what is needed to train it once more."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from service.run_config import RunConfig
+from service.views import View
+from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
+from workers.specs.environment import StageEnvironment
+from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.stages import StageName
+
+
+class CollectedArtifact(View):
+    """What retention has taken away."""
+
+    artifact: str
+    files: int | None = Field(description="Null while it is being collected.")
+    bytes: int | None
+    digest: str | None = Field(
+        description="blake2b over names and contents of the files; collected-*.json in the stage's folder lists them."
+    )
+    collected_at: datetime | None
+
+
+class StageLineage(View):
+    """A stage that the model comes from."""
+
+    name: StageName
+    attempt: int | None = Field(description="The one that succeeded; null where the stage has not.")
+    folder_uri: str
+    result_uri: str
+    environment: StageEnvironment | None = Field(
+        description="Code version, Python and packages; null where the stage did not say."
+    )
+    collected: list[CollectedArtifact]
+
+
+class DatasetLineage(View):
+    """A dataset that the run was given."""
+
+    part: str = Field(description="labeled, unlabeled, validation, test, pseudo_label_truth or external NAME.")
+    id: str
+    name: str
+    role: DatasetRole
+    format: DatasetFormat
+    uri: str
+    manifest_uri: str
+    rows: int
+    shards: int
+    digest: str | None
+    digest_of: DigestOf | None
+
+
+class Lineage(View):
+    """A model, and recursively its teacher down to generation 0."""
+
+    model_id: str
+    run_id: str
+    generation: int
+    model: str = Field(description="timm name.")
+    uri: str
+    kept: bool
+    seed: int = Field(description="Of this generation: all its stages use it.")
+    recipe: Recipe = Field(description="As it was trained: the search's winner where there was a search.")
+    selection: SelectionSettings | None = Field(description="Null for the first teacher.")
+    labels_uri: str | None = Field(description="Folder of the label files that it learned from.")
+    selection_uri: str | None = Field(description="Folder of the selection that it learned from.")
+    stages: list[StageLineage]
+    teacher: "Lineage | None" = Field(description="Null for the first teacher.")
+
+
+class ModelLineage(Lineage):
+    """The answer of GET /models/{id}/lineage."""
+
+    datasets: list[DatasetLineage]
+    run_config: RunConfig = Field(
+        description="POST /runs with it trains this model, and those before it, once more: same seeds, same decisions."
+    )

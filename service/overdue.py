@@ -1,0 +1,29 @@
+"""Which attempts are over because they stand still: never scheduled, or hung. Pure."""
+
+from service.snapshots import AttemptSnapshot, JobStatus, Observed
+from service.stage_timeouts import StageTimeouts
+from workers.specs.stages import FailureReason, StageName
+
+
+def overdue(
+    stage: StageName, attempt: AttemptSnapshot, observed: Observed, timeouts: StageTimeouts, now: float
+) -> tuple[FailureReason, str] | None:
+    """Why a submitted attempt whose job is alive is to be ended, with a line for people; None while it may go on."""
+    submitted_at = attempt.created_at if attempt.submitted_at is None else attempt.submitted_at
+    patience = timeouts.schedule_timeout_seconds
+    if observed.job is JobStatus.PENDING:
+        if now - submitted_at < patience:
+            return None
+        return FailureReason.UNSCHEDULABLE, f"its Ray job could not be started within {patience:g} s"
+    if not observed.files_seen:
+        return None
+    progress = observed.progress
+    waiting = progress.waiting if progress is not None else None
+    if waiting is not None and waiting.exceeds_cluster and now - waiting.since >= patience:
+        return FailureReason.UNSCHEDULABLE, f"{waiting.reason}; waited {patience:g} s"
+    stall = timeouts.stall_timeout_seconds.of(stage)
+    advanced_at = progress.advanced_at if progress is not None else None
+    if now - max(submitted_at, advanced_at or 0.0) < stall:
+        return None
+    done = f" at {progress.done} of {progress.total} {progress.unit}" if progress is not None else " since it began"
+    return FailureReason.HUNG, f"no progress for {stall:g} s{done}"

@@ -1,0 +1,106 @@
+"""What users may see and change of projects and of the queue."""
+
+import time
+from collections.abc import Callable
+
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.queue_book import read_queue
+from service.settings import Settings
+from service.store.database import Database
+from service.store.paging import read_page
+from service.store.project_store import budgets_of, set_quota
+from service.store.queue_store import load_claims
+from service.store.tables import ProjectRow
+from service.store.visibility import visible_projects
+from service.view_builders import as_time
+from service.views import Page, ProjectView, QueuedStage, QueueView
+from workers.specs.frozen import Frozen
+
+
+class Quota(Frozen):
+    """The body of PUT /projects/{name}/quota."""
+
+    device_hours: float | None = Field(
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="Hours times GPUs, or CPUs where a stage asks for none; null: without a limit.",
+    )
+
+
+class Projects:
+    """Thread-safe. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._max_concurrent_stages = settings.max_concurrent_stages
+        self._clock = clock
+
+    def list_projects(self, limit: int = 50, cursor: str | None = None) -> Page[ProjectView]:
+        """By name, backwards."""
+        with self._database.read() as session:
+            rows, following = read_page(session, ProjectRow, (ProjectRow.name,), limit, cursor)
+            return Page(items=self._views(session, rows), next_cursor=following)
+
+    def get_project(self, name: str) -> ProjectView:
+        """Raises NotFound for a project that no run and no quota has ever named."""
+        with self._database.read() as session:
+            return self._view(session, name)
+
+    def set_quota(self, name: str, quota: Quota) -> ProjectView:
+        """What is running goes on; stages that have not begun wait where it is exhausted."""
+        with self._database.write() as session:
+            set_quota(session, name, quota.device_hours)
+            return self._view(session, name)
+
+    def queue(self, limit: int = 50) -> QueueView:
+        """The first `limit` stages that have to wait, and how many there are."""
+        with self._database.read() as session:
+            queue = read_queue(session, self._max_concurrent_stages, self._clock())
+            claims = load_claims(session) if queue is None else queue.claims
+        projects = visible_projects()
+        places = [
+            place
+            for place in (queue.places if queue is not None else ())
+            if projects is None or place.claim.project in projects
+        ]
+        return QueueView(
+            max_concurrent_stages=self._max_concurrent_stages,
+            running_stages=sum(claim.running for claim in claims),
+            waiting_stages=len(places),
+            waiting=[
+                QueuedStage(
+                    position=place.position,
+                    reason=place.reason,
+                    run_id=place.claim.run_id,
+                    run_name=place.claim.run_name,
+                    project=place.claim.project,
+                    priority=place.claim.priority,
+                    generation=place.claim.generation,
+                    stage=place.claim.stage,
+                    ready_at=as_time(place.claim.ready_at),
+                )
+                for place in places[:limit]
+            ],
+        )
+
+    def _view(self, session: Session, name: str) -> ProjectView:
+        row = session.get(ProjectRow, name)
+        if row is None:
+            raise NotFound("project", name)
+        return self._views(session, [row])[0]
+
+    def _views(self, session: Session, rows: list[ProjectRow]) -> list[ProjectView]:
+        budgets = budgets_of(session, rows, self._clock())
+        return [
+            ProjectView(
+                name=row.name,
+                quota_device_hours=row.quota_device_hours,
+                spent_device_hours=budgets[row.name].spent_device_hours,
+                exhausted=budgets[row.name].exhausted,
+            )
+            for row in rows
+        ]

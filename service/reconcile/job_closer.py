@@ -1,0 +1,105 @@
+"""Closes the Ray jobs of attempts that are over: ends those that linger, saves their logs, then deletes them.
+
+A Ray head keeps neither logs nor jobs when it dies, and each job costs it memory: the history is ours. This runs beside
+the reconciler and holds nothing up. Every step may be done twice, so that it needs no lease.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import RayUnavailable
+from service.ray_jobs import RayJobs
+from service.settings import Settings
+from service.snapshots import ENDED_JOBS, JobStatus
+from service.store.database import Database
+from service.store.job_store import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
+from workers.artifact_io import write_bytes
+
+logger = logging.getLogger("service.reconcile")
+
+LINGER_SECONDS = 30.0
+"""A job whose stage is over and that has not ended by itself after so long is stopped."""
+_STOP_AGAIN_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_AT_ONCE = 200
+"""Attempts looked at in one round."""
+_PAUSE_SECONDS = 1.0
+
+
+class JobCloser:
+    """`clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._max_log_bytes = int(settings.job_log_mib * 2**20)
+        self._ray_jobs = ray_jobs
+        self._clock = clock
+        self._look_again_at: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        self._fault = ""
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Rounds until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self.close_jobs()
+                self._fault = ""
+            except Exception as error:
+                # The database may be away for a while: one line, not one a second.
+                if str(error) != self._fault:
+                    logger.warning("closing jobs failed, and is tried again: %s", error)
+                self._fault = str(error)
+            stop.wait(_PAUSE_SECONDS)
+
+    def close_jobs(self) -> None:
+        """One round over all attempts that are due. What fails for one of them is tried again later."""
+        with self._database.read() as session:
+            ended = attempts_with_jobs(session, _AT_ONCE + len(self._look_again_at))
+        waiting = {attempt.submission_id for attempt in ended}
+        self._look_again_at = {job: at for job, at in self._look_again_at.items() if job in waiting}
+        self._pauses = {job: pause for job, pause in self._pauses.items() if job in waiting}
+        for attempt in ended:
+            if self._look_again_at.get(attempt.submission_id, 0.0) > self._clock():
+                continue
+            try:
+                self._close(attempt)
+            except RayUnavailable as error:
+                # The others would wait for the same answer.
+                self._put_off(attempt, str(error))
+                return
+            except Exception as error:
+                self._put_off(attempt, f"{type(error).__name__}: {error}")
+
+    def _close(self, attempt: EndedAttempt) -> None:
+        job = self._ray_jobs.status(attempt.submission_id)
+        if job.status is JobStatus.UNKNOWN:
+            self._mark_closed(attempt)
+        elif job.status in ENDED_JOBS:
+            self._save_log(attempt)
+            self._ray_jobs.delete(attempt.submission_id)
+            self._mark_closed(attempt)
+        elif self._clock() - attempt.finished_at >= LINGER_SECONDS:
+            logger.warning("%s: its stage is over, but not the job; stopping it", attempt.submission_id)
+            self._ray_jobs.stop(attempt.submission_id)
+            self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
+
+    def _save_log(self, attempt: EndedAttempt) -> None:
+        log = self._ray_jobs.log_end(attempt.submission_id, self._max_log_bytes)
+        if log is None:
+            return  # another reconciler has just saved it
+        write_bytes(self._layout.job_log(attempt.run_id, attempt.generation, attempt.stage, attempt.number), log)
+        with self._database.write() as session:
+            mark_log_saved(session, attempt.submission_id)
+
+    def _mark_closed(self, attempt: EndedAttempt) -> None:
+        with self._database.write() as session:
+            close_job(session, attempt.submission_id, self._clock())
+
+    def _put_off(self, attempt: EndedAttempt, why: str) -> None:
+        pause = min(_LONGEST_PAUSE_SECONDS, 2 * self._pauses.get(attempt.submission_id, _PAUSE_SECONDS / 2))
+        logger.info("%s: its job is not closed yet, %s", attempt.submission_id, why)
+        self._pauses[attempt.submission_id] = pause
+        self._look_again_at[attempt.submission_id] = self._clock() + pause

@@ -1,0 +1,144 @@
+"""Which artifacts may go: from what is on record of a run, a decision for each, with its reason. No I/O, no clock."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from service.retention_policy import RetentionPolicy
+from workers.specs.stages import StageName
+
+
+class Artifact(StrEnum):
+    """Kinds of files that a stage leaves and that are not needed for ever."""
+
+    CHECKPOINTS = "checkpoints"
+    """Of training, beyond the best and the last ones."""
+    LABELS = "labels"
+    """Label files."""
+    SELECTION = "selection"
+    """Which rows of the label files were learned from, and what was made of them."""
+    SCRATCH = "scratch"
+    """Unfinished files of processes that died, files of Ray Tune, checkpoints and selections of single trials."""
+
+
+ARTIFACTS_OF: Mapping[StageName, tuple[Artifact, ...]] = {
+    "train": (Artifact.CHECKPOINTS, Artifact.SCRATCH),
+    "label": (Artifact.LABELS, Artifact.SCRATCH),
+    "select": (Artifact.SELECTION, Artifact.SCRATCH),
+    "search": (Artifact.SCRATCH,),
+    "evaluate": (Artifact.SCRATCH,),
+    "ablate": (Artifact.SCRATCH,),
+}
+_OF_LABELING = frozenset({Artifact.LABELS, Artifact.SELECTION})
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    name: StageName
+    finished_at: float | None
+    """Unix seconds; None where it has not succeeded."""
+    marked: frozenset[Artifact] = frozenset()
+    """What retention has marked or collected before."""
+
+
+@dataclass(frozen=True)
+class GenerationFacts:
+    number: int
+    stages: tuple[StageFacts, ...]
+    kept_for: str | None = None
+    """The kept model that it made or that descends from it."""
+    read_by: tuple[str, ...] = ()
+    """Searches and ablations that read its labels and have not succeeded: they may run, or be retried."""
+
+    @property
+    def over_at(self) -> float | None:
+        """When its last stage succeeded; None before."""
+        times = [stage.finished_at for stage in self.stages]
+        return None if None in times else max((time for time in times if time is not None), default=None)
+
+    @property
+    def has_labels(self) -> bool:
+        return any(stage.name == "label" and stage.finished_at is not None for stage in self.stages)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    run_id: str
+    policy: RetentionPolicy
+    generations: tuple[GenerationFacts, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Of one artifact that has not been marked before."""
+
+    generation: int
+    stage: StageName
+    artifact: Artifact
+    collect: bool
+    reason: str
+
+
+def decide_retention(run: RunFacts, now: float) -> list[Decision]:
+    """What goes and what stays, in order of generations and stages. `now` is in Unix seconds."""
+    return [
+        _decide(run, generation, stage, artifact, now)
+        for generation in run.generations
+        for stage in generation.stages
+        for artifact in ARTIFACTS_OF[stage.name]
+        if artifact not in stage.marked
+    ]
+
+
+def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[int]) -> Iterator[int]:
+    """A generation and its teachers down to the first. `models` are the generations that have trained one."""
+    current: int | None = generation
+    while current is not None:
+        yield current
+        current = max((g for g in models if g < current and g not in not_promoted), default=None)
+
+
+def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float) -> Decision:
+    reason = _needed(run, generation, stage, artifact) or _too_young(run, generation, stage, artifact, now)
+    why = reason or _why_it_goes(run, artifact)
+    return Decision(generation.number, stage.name, artifact, collect=reason is None, reason=why)
+
+
+def _needed(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact) -> str | None:
+    """Why it must stay whatever its age; None where it need not."""
+    if stage.finished_at is None:
+        return f"{stage.name} has not succeeded"
+    if artifact is Artifact.SCRATCH:
+        return None
+    if generation.kept_for is not None:
+        return f"the model {generation.kept_for} is kept"
+    if artifact not in _OF_LABELING:
+        return None
+    if generation.over_at is None:
+        return f"generation {generation.number} is not over"
+    if generation.read_by:
+        return f"{generation.read_by[0]} reads it"
+    later = sum(other.has_labels for other in run.generations if other.number > generation.number)
+    if later < run.policy.keep_label_generations:
+        return f"it is among the last {run.policy.keep_label_generations} generation(s) with labels"
+    return None
+
+
+def _too_young(
+    run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float
+) -> str | None:
+    since = generation.over_at if artifact in _OF_LABELING else stage.finished_at
+    assert since is not None  # else it is needed
+    if now - since < run.policy.min_age_seconds:
+        return f"it has been over for less than {run.policy.min_age_seconds:g} s"
+    return None
+
+
+def _why_it_goes(run: RunFacts, artifact: Artifact) -> str:
+    match artifact:
+        case Artifact.CHECKPOINTS:
+            return f"training is over: all but the best and the last {run.policy.keep_last_checkpoints}"
+        case Artifact.LABELS | Artifact.SELECTION:
+            return "superseded by later generations' labels"
+        case Artifact.SCRATCH:
+            return "the stage has succeeded without it"

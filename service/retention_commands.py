@@ -1,0 +1,129 @@
+"""What users may do about retention: see what would go, have it go now, and keep a model."""
+
+import time
+from collections.abc import Callable
+
+from pydantic import Field
+from sqlalchemy import update
+
+from service.artifact_layout import ArtifactLayout
+from service.errors import NotFound
+from service.retention import Artifact, decide_retention
+from service.retention_files import files_to_collect
+from service.settings import Settings
+from service.store.database import Database
+from service.store.paging import read_page
+from service.store.retention_store import load_run_facts, mark, runs_to_look_at
+from service.store.run_store import add_event, lock_run
+from service.store.tables import ModelRow, RunRow
+from service.view_builders import model_view
+from service.views import ModelView, Page, View
+from workers.specs.stages import StageName
+
+_RUNS_AT_ONCE = 200
+
+
+class PlannedArtifact(View):
+    """An artifact that retention has not marked, and what it would do about it."""
+
+    run_id: str
+    generation: int
+    stage: StageName
+    artifact: Artifact
+    collect: bool = Field(description="Whether it goes the next time that retention looks.")
+    reason: str = Field(description="Why it goes, or why it stays.")
+    files: int | None = Field(description="How many would go; null for what stays.")
+    bytes: int | None
+
+
+class Marked(View):
+    """What POST /retention/apply has done."""
+
+    marked: int = Field(description="Artifacts marked: the reconciler's process deletes them within seconds.")
+
+
+class RetentionCommands:
+    """Thread-safe. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._policy = settings.retention
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._clock = clock
+
+    def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PlannedArtifact]:
+        """A dry run over `limit` runs, newest first, or over one. Raises NotFound."""
+        now = self._clock()
+        with self._database.read() as session:
+            if run_id is not None and session.get(RunRow, run_id) is None:
+                raise NotFound("run", run_id)
+            conditions = () if run_id is None else (RunRow.id == run_id,)
+            rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
+            facts = load_run_facts(session, [row.id for row in rows], self._policy)
+        items = []
+        for run in facts:
+            for decision in decide_retention(run, now):
+                sizes: dict[str, int] | None = None
+                if decision.collect:
+                    folder = self._layout.stage_folder(run.run_id, decision.generation, decision.stage)
+                    sizes = files_to_collect(folder, decision.artifact, run.policy.keep_last_checkpoints)
+                    if not sizes:
+                        continue  # there is nothing that could go
+                items.append(
+                    PlannedArtifact(
+                        run_id=run.run_id,
+                        generation=decision.generation,
+                        stage=decision.stage,
+                        artifact=decision.artifact,
+                        collect=decision.collect,
+                        reason=decision.reason,
+                        files=None if sizes is None else len(sizes),
+                        bytes=None if sizes is None else sum(sizes.values()),
+                    )
+                )
+        return Page(items=items, next_cursor=following)
+
+    def apply(self, run_id: str | None = None) -> Marked:
+        """Marks what may go, of one run or of all, to be deleted by the reconciler's process. Raises NotFound."""
+        if run_id is not None:
+            with self._database.read() as session:
+                if session.get(RunRow, run_id) is None:
+                    raise NotFound("run", run_id)
+            return Marked(marked=self._mark(run_id))
+        marked, after = 0, ""
+        while True:
+            with self._database.read() as session:
+                run_ids = runs_to_look_at(session, after, _RUNS_AT_ONCE)
+                facts = load_run_facts(session, run_ids, self._policy)
+            if not run_ids:
+                return Marked(marked=marked)
+            now = self._clock()
+            for run in facts:
+                if any(decision.collect for decision in decide_retention(run, now)):
+                    marked += self._mark(run.run_id)
+            after = run_ids[-1]
+
+    def set_kept(self, model_id: str, kept: bool) -> ModelView:
+        """Spares a model and all that it came from, or no longer. Raises NotFound. Asking again is no error."""
+        with self._database.write() as session:
+            row = session.get(ModelRow, model_id)
+            if row is None:
+                raise NotFound("model", model_id)
+            now = self._clock()
+            lock_run(session, row.run_id, now)
+            session.refresh(row)
+            if row.kept != kept:
+                session.execute(update(ModelRow).where(ModelRow.id == model_id).values(kept=kept))
+                add_event(
+                    session, row.run_id, now, "model_kept" if kept else "model_released", model_id, row.generation
+                )
+                session.refresh(row)
+            return model_view(row)
+
+    def _mark(self, run_id: str) -> int:
+        """Decides once more under the run's lock: whoever begins to need an artifact takes the same lock first."""
+        with self._database.write() as session:
+            now = self._clock()
+            lock_run(session, run_id, now)
+            [run] = load_run_facts(session, [run_id], self._policy)
+            return mark(session, run_id, decide_retention(run, now), run.policy, now)

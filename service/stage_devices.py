@@ -1,0 +1,34 @@
+"""How many devices an attempt of a stage is charged for: its GPUs, or its CPUs where it asks for no GPU. Pure."""
+
+from service.run_config import GenerationPlan, Resources
+from workers.specs.stages import ActorPool, StageName, WorkerGroup
+
+
+def devices_of(stage: StageName, resources: Resources, plan: GenerationPlan) -> float:
+    """What is charged for as long as the attempt's job is submitted, whether it waits, starts or works.
+
+    A pool counts as its `max_actors` where that is given, and else as its `min_actors`: how far it grows in between
+    is the cluster's affair. A search or an ablation counts as its `max_parallel` trainings at once, or as one.
+    """
+    match stage:
+        case "train" | "measure":
+            return resources.train.num_workers * _of_worker(resources.train)
+        case "label" | "evaluate":
+            return (resources.label.max_actors or resources.label.min_actors) * _of_actor(resources.label)
+        case "select":
+            return 1.0  # the driver alone
+        case "search":
+            workers = plan.search.workers_per_trial if plan.search is not None else 1
+            parallel = plan.search.max_parallel if plan.search is not None else None
+            return (parallel or 1) * workers * _of_worker(resources.train)
+        case "ablate":
+            parallel = plan.ablation.max_parallel if plan.ablation is not None else None
+            return (parallel or 1) * _of_worker(resources.train)
+
+
+def _of_worker(group: WorkerGroup) -> float:
+    return group.gpus_per_worker or group.cpus_per_worker
+
+
+def _of_actor(pool: ActorPool) -> float:
+    return pool.gpus_per_actor or pool.cpus_per_actor

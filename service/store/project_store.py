@@ -1,0 +1,76 @@
+"""Reads and writes projects: their quotas, and the device time that their attempts have taken."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from service.stage_queue import Budget
+from service.states import OPEN_ATTEMPTS
+from service.store.tables import AttemptRow, ProjectRow, RunRow
+
+SECONDS_AN_HOUR = 3600.0
+
+
+def ensure_project(session: Session, name: str) -> None:
+    """Adds the project without a quota, unless it is there; two requests at once are no error."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(ProjectRow).values(name=name, quota_device_hours=None, spent_device_seconds=0.0)
+    session.execute(statement.on_conflict_do_nothing())
+
+
+def set_quota(session: Session, name: str, device_hours: float | None) -> None:
+    """Adds the project where there is none."""
+    ensure_project(session, name)
+    session.execute(update(ProjectRow).where(ProjectRow.name == name).values(quota_device_hours=device_hours))
+
+
+def charge_attempt(session: Session, submission_id: str, now: float) -> None:
+    """Adds what an attempt that ends now has taken to what its project has spent."""
+    attempt = session.execute(
+        select(AttemptRow.submitted_at, AttemptRow.devices, RunRow.project)
+        .join(RunRow, RunRow.id == AttemptRow.run_id)
+        .where(AttemptRow.submission_id == submission_id)
+    ).one()
+    if attempt.submitted_at is None:
+        return
+    seconds = attempt.devices * max(0.0, now - attempt.submitted_at)
+    session.execute(
+        update(ProjectRow)
+        .where(ProjectRow.name == attempt.project)
+        .values(spent_device_seconds=ProjectRow.spent_device_seconds + seconds)
+    )
+
+
+def budgets_with_quota(session: Session, now: float) -> dict[str, Budget]:
+    """The budgets of all projects that have a quota, by name."""
+    return budgets_of(
+        session, session.scalars(select(ProjectRow).where(ProjectRow.quota_device_hours.is_not(None))), now
+    )
+
+
+def budgets_of(session: Session, projects: Iterable[ProjectRow], now: float) -> dict[str, Budget]:
+    """Their budgets by name: what they have spent, with what their open attempts have taken up to now."""
+    rows = list(projects)
+    if not rows:
+        return {}
+    taken = func.sum(AttemptRow.devices * (now - AttemptRow.submitted_at)).label("taken")
+    under_way = session.execute(
+        select(RunRow.project, taken)
+        .join(RunRow, RunRow.id == AttemptRow.run_id)
+        .where(
+            AttemptRow.state.in_([state.value for state in OPEN_ATTEMPTS]),
+            AttemptRow.submitted_at.is_not(None),
+            RunRow.project.in_([row.name for row in rows]),
+        )
+        .group_by(RunRow.project)
+    )
+    open_seconds = {row.project: row.taken for row in under_way}
+    return {
+        row.name: Budget(
+            quota_device_hours=row.quota_device_hours,
+            spent_device_hours=(row.spent_device_seconds + max(0.0, open_seconds.get(row.name, 0.0))) / SECONDS_AN_HOUR,
+        )
+        for row in rows
+    }

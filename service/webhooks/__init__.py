@@ -1,0 +1,1 @@
+"""Events to webhooks: registered receivers, an outbox in the database, and signed, checked deliveries from it."""

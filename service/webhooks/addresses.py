@@ -1,0 +1,93 @@
+"""Which addresses a webhook may lie at: public ones, and those of networks that the operator allows.
+
+A receiver is named by users, and the service stands inside the operator's network: without this it could be sent to
+the cloud's metadata service, to Ray's API, or to anything else that trusts its neighbours.
+"""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+
+Network = IPv4Network | IPv6Network
+
+_GLOBAL_UNICAST = ip_network("2000::/3")
+_CARRY_IPV4 = (ip_network("2002::/16"), ip_network("2001::/32"))
+"""6to4 and Teredo: what they lead to is an IPv4 address of the sender's choice."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class AddressRefused(Exception):
+    """A URL that nothing is sent to; the message says why."""
+
+
+def parse_url(url: str) -> SplitResult:
+    """An http or https URL with a host and without credentials or fragment. Raises AddressRefused."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise AddressRefused(f"is not a URL: {error}") from error
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise AddressRefused("must begin with https:// (or http:// within an allowed private network)")
+    if not parts.hostname:
+        raise AddressRefused("names no host")
+    if parts.username is not None or parts.password is not None:
+        raise AddressRefused("must not hold a user name or password: deliveries are signed")
+    if parts.fragment:
+        raise AddressRefused("must not have a fragment")
+    if port == 0 or any(character.isspace() or not character.isprintable() for character in url):
+        raise AddressRefused("is not a URL that can be sent to")
+    return parts
+
+
+def port_of(parts: SplitResult) -> int:
+    return parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def checked_addresses(parts: SplitResult, allowed: Sequence[Network]) -> list[str]:
+    """The addresses of the URL's host, each of which may be connected to. Raises AddressRefused.
+
+    Connect to one of these, never to the name: it may resolve to something else a moment later. One address that is
+    refused refuses the name.
+    """
+    assert parts.hostname is not None
+    try:
+        found = socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise AddressRefused(f"{parts.hostname} cannot be resolved: {error}") from error
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    for address in addresses:
+        reason = refusal(address, allowed)
+        if reason is not None:
+            raise AddressRefused(f"{parts.hostname} is at {address}, {reason}")
+        if parts.scheme == "http" and not _is_allowed(_plain(address), allowed):
+            raise AddressRefused("must begin with https://: http is for allowed private networks only")
+    return addresses
+
+
+def refusal(address: str, allowed: Sequence[Network]) -> str | None:
+    """Why nothing is sent to an address; None where it may be."""
+    plain = _plain(address)
+    if _is_allowed(plain, allowed):
+        return None
+    if not plain.is_global or plain.is_multicast or plain.is_reserved or plain.is_unspecified:
+        return "which is not a public address (setting webhook_private_networks allows networks)"
+    if isinstance(plain, IPv6Address):
+        if plain not in _GLOBAL_UNICAST:
+            return "which is not a global unicast address"
+        if any(plain in network for network in _CARRY_IPV4):
+            return "which leads to an IPv4 address"
+    return None
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """IPv4 addresses in IPv6's clothes are judged as what they are; a zone says nothing of where an address lies."""
+    parsed = ip_address(address.partition("%")[0])
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed
+
+
+def _is_allowed(address: IPv4Address | IPv6Address, allowed: Sequence[Network]) -> bool:
+    return any(address in network for network in allowed)

@@ -1,0 +1,144 @@
+"""What users may do with webhooks: register, list, delete, read the log of deliveries, and retry dead ones."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from service.once_answers import OnceAnswers
+from service.settings import Settings
+from service.store.database import Database
+from service.store.event_store import newest_event_id
+from service.store.idempotency import request_hash
+from service.store.paging import read_page
+from service.store.run_store import new_id
+from service.store.tables import EventRow, WebhookDeliveryRow, WebhookRow
+from service.store.visibility import visible_projects
+from service.store.webhook_store import delete_webhook, delivery_counts
+from service.view_builders import as_time, time_or_none
+from service.views import Page
+from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
+from service.webhooks.views import DeliveryState, DeliveryView, NewWebhookView, WebhookRequest, WebhookView
+
+_SECRET_BYTES = 32
+
+
+class WebhookCommands:
+    """Thread-safe. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._answers = OnceAnswers(database, clock)
+
+    def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
+        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to."""
+        if visible_projects() is not None:
+            raise Forbidden("a webhook is told of every project: that takes a key for all of them")
+        asked = request_hash("register_webhook", request)
+        if (answer := self._answers.first(idempotency_key, asked, NewWebhookView)) is not None:
+            return answer
+        try:
+            checked_addresses(parse_url(request.url), self._settings.webhook_private_networks)
+        except AddressRefused as error:
+            raise InvalidRequest("url", str(error)) from error
+
+        def register(session: Session, now: float) -> NewWebhookView:
+            row = WebhookRow(
+                id=new_id("hook"),
+                url=request.url,
+                kinds=None if request.kinds is None else json.dumps(request.kinds),
+                secret=secrets.token_hex(_SECRET_BYTES),
+                created_at=now,
+                queued_event_id=newest_event_id(session),
+            )
+            session.add(row)
+            session.flush()
+            return NewWebhookView(**dict(_view(row, {})), secret=row.secret)
+
+        return self._answers.once(idempotency_key, asked, NewWebhookView, register)
+
+    def get(self, webhook_id: str) -> WebhookView:
+        with self._database.read() as session:
+            [view] = _views(session, [_get(session, webhook_id)])
+            return view
+
+    def list(self, limit: int = 50, cursor: str | None = None) -> Page[WebhookView]:
+        with self._database.read() as session:
+            rows, following = read_page(session, WebhookRow, (WebhookRow.created_at, WebhookRow.id), limit, cursor)
+            return Page(items=_views(session, rows), next_cursor=following)
+
+    def delete(self, webhook_id: str) -> None:
+        """Nothing more is sent to it, and its log is gone. Raises NotFound."""
+        with self._database.write() as session:
+            if not delete_webhook(session, webhook_id):
+                raise NotFound("webhook", webhook_id)
+
+    def list_deliveries(self, webhook_id: str, limit: int = 50, cursor: str | None = None) -> Page[DeliveryView]:
+        with self._database.read() as session:
+            _get(session, webhook_id)
+            mine = WebhookDeliveryRow.webhook_id == webhook_id
+            rows, following = read_page(
+                session, WebhookDeliveryRow, (WebhookDeliveryRow.event_id,), limit, cursor, mine
+            )
+            return Page(items=_delivery_views(session, rows), next_cursor=following)
+
+    def retry_delivery(self, webhook_id: str, event_id: int) -> DeliveryView:
+        """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict where it is not dead."""
+        with self._database.write() as session:
+            row = session.get(WebhookDeliveryRow, (webhook_id, event_id))
+            if row is None:
+                raise NotFound("delivery", f"{webhook_id}-{event_id}")
+            if row.state != DeliveryState.DEAD:
+                raise Conflict(f"the delivery of event {event_id} is {row.state}: only a dead one can be retried")
+            row.state, row.attempts, row.next_attempt_at = DeliveryState.PENDING, 0, self._clock()
+            session.flush()
+            [view] = _delivery_views(session, [row])
+            return view
+
+
+def _get(session: Session, webhook_id: str) -> WebhookRow:
+    row = session.get(WebhookRow, webhook_id)
+    if row is None:
+        raise NotFound("webhook", webhook_id)
+    return row
+
+
+def _views(session: Session, rows: Sequence[WebhookRow]) -> "Sequence[WebhookView]":
+    counts = delivery_counts(session, [row.id for row in rows])
+    return [_view(row, counts) for row in rows]
+
+
+def _view(row: WebhookRow, counts: dict[tuple[str, str], int]) -> WebhookView:
+    return WebhookView(
+        id=row.id,
+        url=row.url,
+        kinds=None if row.kinds is None else json.loads(row.kinds),
+        created_at=as_time(row.created_at),
+        pending=counts.get((row.id, DeliveryState.PENDING), 0),
+        dead=counts.get((row.id, DeliveryState.DEAD), 0),
+    )
+
+
+def _delivery_views(session: Session, rows: Sequence[WebhookDeliveryRow]) -> "Sequence[DeliveryView]":
+    events = select(EventRow.id, EventRow.kind).where(EventRow.id.in_([row.event_id for row in rows]))
+    kinds = {event.id: event.kind for event in session.execute(events)}
+    return [
+        DeliveryView(
+            event_id=row.event_id,
+            run_id=row.run_id,
+            kind=kinds[row.event_id],
+            state=DeliveryState(row.state),
+            attempts=row.attempts,
+            next_attempt_at=as_time(row.next_attempt_at) if row.state == DeliveryState.PENDING else None,
+            last_attempt_at=time_or_none(row.last_attempt_at),
+            last_status=row.last_status,
+            last_error=row.last_error,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,142 @@
+"""Delivers events to webhooks from the outbox: at least once, in order for each run, without holding up anything."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import update
+
+from service.settings import Settings
+from service.store.database import Database
+from service.store.tables import WebhookDeliveryRow, WebhookRow
+from service.store.webhook_store import (
+    DueDelivery,
+    claim_webhook,
+    due_deliveries,
+    forget_delivered,
+    queue_new_events,
+    release_webhook,
+    webhooks_with_work,
+)
+from service.view_builders import event_view
+from service.webhooks.schedule import next_attempt_at
+from service.webhooks.sender import Outcome, send, signed_headers
+from service.webhooks.views import DeliveryState
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 1.0
+_THREADS = 8
+_TURN_SECONDS = 20.0
+"""How long one webhook is served before its lease is given back: the next turn goes on."""
+_LOG_SECONDS = 14 * 86_400.0
+"""Deliveries that were made stay in the log for two weeks."""
+_FORGET_EVERY_SECONDS = 3600.0
+
+
+class LostTurn(Exception):
+    """Another process delivers to the webhook now, or it has been deleted."""
+
+
+class WebhookDeliverer:
+    """Several processes may deliver at once: each webhook is served by the one that holds its lease.
+
+    A process that dies after a receiver has answered and before that is on record leaves the event to be sent again:
+    at least once, not exactly once. The delivery's id in its headers stays the same.
+    """
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._token = uuid.uuid4().hex
+        self._lease_seconds = _TURN_SECONDS + 3 * settings.webhook_timeout_seconds
+        self._forget_at = 0.0
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Delivers until `stop` is set; what is being sent then is waited for."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except Exception:
+                # The database may be away for a while; the deliverer outlives it.
+                logger.exception("delivering to webhooks failed; trying again")
+            stop.wait(_PAUSE_SECONDS)
+
+    def tick(self) -> None:
+        """Gives each webhook that has something to be sent a turn, several at a time."""
+        now = self._clock()
+        with self._database.read() as session:
+            webhook_ids = webhooks_with_work(session, now)
+        if webhook_ids:
+            with ThreadPoolExecutor(min(_THREADS, len(webhook_ids)), thread_name_prefix="webhook") as threads:
+                list(threads.map(self._turn, webhook_ids))
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_EVERY_SECONDS
+            with self._database.write() as session:
+                forget_delivered(session, now - _LOG_SECONDS)
+
+    def _turn(self, webhook_id: str) -> None:
+        try:
+            self._serve(webhook_id)
+        except LostTurn:
+            return
+        except Exception:
+            logger.exception("%s: delivering failed; trying again", webhook_id)
+
+    def _serve(self, webhook_id: str) -> None:
+        more = True
+        while more:
+            more = self._queue(webhook_id)
+        end = self._clock() + _TURN_SECONDS
+        while self._clock() < end:
+            with self._database.read() as session:
+                webhook = session.get(WebhookRow, webhook_id)
+                due = due_deliveries(session, webhook_id, self._clock())
+            if webhook is None or not due:
+                break
+            for delivery in due:
+                if self._clock() >= end:
+                    break
+                self._record(webhook_id, delivery, self._send(webhook, delivery))
+        with self._database.write() as session:
+            release_webhook(session, webhook_id, self._token)
+
+    def _queue(self, webhook_id: str) -> bool:
+        with self._database.write() as session:
+            now = self._clock()
+            if not claim_webhook(session, webhook_id, self._token, now, now + self._lease_seconds):
+                raise LostTurn(webhook_id)
+            return queue_new_events(session, webhook_id)
+
+    def _send(self, webhook: WebhookRow, delivery: DueDelivery) -> Outcome:
+        event = delivery.event
+        body = event_view(event).model_dump_json().encode()
+        headers = signed_headers(webhook.secret, f"{webhook.id}-{event.id}", event.kind, body, self._clock())
+        allowed = self._settings.webhook_private_networks
+        return send(webhook.url, headers, body, allowed, self._settings.webhook_timeout_seconds)
+
+    def _record(self, webhook_id: str, delivery: DueDelivery, outcome: Outcome) -> None:
+        attempts, event_id = delivery.attempts + 1, delivery.event.id
+        with self._database.write() as session:
+            now = self._clock()
+            if not claim_webhook(session, webhook_id, self._token, now, now + self._lease_seconds):
+                raise LostTurn(webhook_id)
+            following = next_attempt_at(attempts, now, self._settings.webhook_max_attempts)
+            state = DeliveryState.PENDING if following is not None else DeliveryState.DEAD
+            session.execute(
+                update(WebhookDeliveryRow)
+                .where(WebhookDeliveryRow.webhook_id == webhook_id, WebhookDeliveryRow.event_id == event_id)
+                .values(
+                    state=state if outcome.error else DeliveryState.DELIVERED,
+                    attempts=attempts,
+                    next_attempt_at=following or 0.0,
+                    last_attempt_at=now,
+                    last_status=outcome.status,
+                    last_error=outcome.error,
+                )
+            )
+        if outcome.error:
+            logger.info("%s: event %d, attempt %d: %s", webhook_id, event_id, attempts, outcome.error)

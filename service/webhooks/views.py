@@ -1,0 +1,57 @@
+"""Webhooks as they are asked for and answered."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from service.views import View
+from workers.specs.frozen import Frozen
+
+
+class WebhookRequest(Frozen):
+    """The body of POST /webhooks."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="https, of a host with public addresses only; http and private addresses where the setting "
+        "webhook_private_networks allows them.",
+    )
+    kinds: tuple[str, ...] | None = Field(
+        default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
+    )
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up after as many attempts as the setting allows; it can be retried by hand."""
+
+
+class WebhookView(View):
+    id: str
+    url: str
+    kinds: list[str] | None = Field(description="Null: all events.")
+    created_at: datetime
+    pending: int = Field(description="Events that wait to be delivered, those tried before included.")
+    dead: int = Field(description="Events that were given up.")
+
+
+class NewWebhookView(WebhookView):
+    secret: str = Field(description="Key of the signatures. It is shown this once.")
+
+
+class DeliveryView(View):
+    """One event for one webhook."""
+
+    event_id: int
+    run_id: str | None
+    kind: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime | None = Field(description="Null where none is to come.")
+    last_attempt_at: datetime | None
+    last_status: int | None = Field(description="HTTP status that the receiver answered; null where it did not.")
+    last_error: str | None

@@ -1,0 +1,59 @@
+"""A run posted again from a model's lineage gives the same decisions: on a real Ray, with real training."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+
+from tests.end_to_end.conftest import has_ended, wait_until
+from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
+
+pytestmark = pytest.mark.long
+
+
+def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run):
+    """With one training worker on the same kind of machine even the weights are equal, bit by bit."""
+    one_worker = {**small_run()["resources"], "train": {"num_workers": 1}}
+    first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker))
+    lineage = client.get_lineage(f"{first.id}-g1")
+    assert all(dataset.digest for dataset in lineage.datasets)
+    for stage in [*lineage.stages, *lineage.teacher.stages]:
+        assert stage.environment.packages["torch"] == torch.__version__.partition("+")[0]
+        assert stage.environment.code == lineage.stages[0].environment.code
+    notes = [
+        CheckpointNote.model_validate_json(path.read_bytes())
+        for path in Path(lineage.teacher.uri).glob(f"{CHECKPOINTS_FOLDER}/*/{CHECKPOINT_NOTE_FILE}")
+    ]
+    assert {note.step: note.validation_top1 is not None for note in notes} == {20: False, 40: True}
+
+    again = finish(client, lineage.run_config.model_dump(mode="json"))
+
+    repeated = client.get_lineage(f"{again.id}-g1")
+    assert [repeated.seed, repeated.teacher.seed] == [lineage.seed, lineage.teacher.seed]
+    assert [each.digest for each in repeated.datasets] == [each.digest for each in lineage.datasets]
+    labels, labels_again = parts(lineage.labels_uri), parts(repeated.labels_uri)
+    assert list(labels) == list(labels_again)
+    for name, path in labels.items():
+        columns = ["key", "content_hash", "label", "confidence"]
+        assert pq.read_table(path, columns=columns).equals(pq.read_table(labels_again[name], columns=columns)), name
+    selection = {name: path.read_bytes() for name, path in parts(lineage.selection_uri).items()}
+    assert selection == {name: path.read_bytes() for name, path in parts(repeated.selection_uri).items()}
+    for one, other in ((lineage.teacher, repeated.teacher), (lineage, repeated)):
+        weights, weights_again = weights_of(one.uri), weights_of(other.uri)
+        assert all(torch.equal(weights[name], weights_again[name]) for name in weights), one.model_id
+
+
+def finish(client, config):
+    run = wait_until(client, client.create_run(config).id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    return run
+
+
+def parts(folder: str) -> dict[str, Path]:
+    return {path.name: path for path in sorted(Path(folder).glob("part-*.parquet"))}
+
+
+def weights_of(folder: str) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(Path(folder) / "model.safetensors")

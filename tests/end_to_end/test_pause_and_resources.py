@@ -1,0 +1,48 @@
+"""A training that pauses and goes on, and a stage that asks for what the cluster does not have; on a real Ray."""
+
+import httpx
+import pytest
+
+from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+
+pytestmark = pytest.mark.long
+
+
+def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stack, client, small_run):
+    config = small_run(teacher_steps=300, generations=0, student_models=[])
+    config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
+    run = client.create_run(config)
+    wait_until(client, run.id, is_at("g0-train", done=40))
+    client.pause_run(run.id)
+    run = wait_until(client, run.id, lambda seen: seen.state == "paused")
+    [attempt] = stages_of(run)[0].attempts
+    assert (attempt.state, attempt.failure_reason) == ("paused", "paused")
+    job = httpx.get(f"{stack.dashboard_url}/api/jobs/{attempt.submission_id}")
+    assert job.status_code == 404 or job.json()["status"] in ("FAILED", "STOPPED")
+
+    client.resume_run(run.id)
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    train = stages_of(run)[0]
+    assert [each.state for each in train.attempts] == ["paused", "succeeded"]
+    assert train.result["resumed_from_step"] >= 40
+    assert train.result["steps"] == 300
+
+
+def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(client, small_run):
+    config = small_run(generations=0, student_models=[], schedule_timeout_seconds=6)
+    config["resources"] = {"train": {"num_workers": 2, "gpus_per_worker": 1}}
+    run = client.create_run(config)
+
+    def says_so(seen):
+        progress = stages_of(seen)[0].progress
+        return progress is not None and progress.waiting is not None
+
+    run = wait_until(client, run.id, says_so)
+    waiting = stages_of(run)[0].progress.waiting
+    assert waiting.exceeds_cluster
+    assert "needs 2 workers of 1 CPU and 1 GPU each; the cluster has" in waiting.reason
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "failed"
+    assert run.state_reason.startswith("generation 0, train: unschedulable: waiting for resources: needs 2 workers")
+    assert [each.failure_reason for each in stages_of(run)[0].attempts] == ["unschedulable"]

@@ -1,0 +1,64 @@
+"""Events are read in the order of their ids, and a reader that remembers the last id misses none."""
+
+import threading
+from typing import Any
+
+from service.store.database import Database
+from service.store.event_store import events_after
+from service.store.run_store import add_event
+
+WRITERS = 6
+EVENTS_A_WRITER = 15
+
+
+def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: Database) -> None:
+    """Writers that dawdle between their events and their commits, and a reader that goes on from the last id."""
+    stop = threading.Event()
+    seen: list[int] = []
+
+    def write(number: int) -> None:
+        for count in range(EVENTS_A_WRITER):
+            with database.write() as session:
+                add_event(session, None, 0.0, "tested", f"{number}/{count}")
+                session.flush()
+                stop.wait(0.001 * (number % 3))  # the later the writer, the sooner its commit
+
+    def read() -> None:
+        while True:
+            last_look = stop.is_set()
+            with database.read() as session:
+                seen.extend(row.id for row in events_after(session, seen[-1] if seen else 0, limit=7))
+            if last_look and len(seen) >= WRITERS * EVENTS_A_WRITER:
+                return
+            assert not (last_look and _is_through(database, seen)), f"{len(seen)} events were seen"
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    failures: list[BaseException] = []
+    reader = threading.Thread(target=_noting(read, failures))
+    reader.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    reader.join()
+
+    assert not failures
+    with database.read() as session:
+        assert seen == [row.id for row in events_after(session, 0, limit=10_000)]
+    assert len(seen) == WRITERS * EVENTS_A_WRITER
+
+
+def _is_through(database: Database, seen: list[int]) -> bool:
+    with database.read() as session:
+        return not events_after(session, seen[-1] if seen else 0, limit=1)
+
+
+def _noting(function: Any, failures: list[BaseException]) -> Any:
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+
+    return run

@@ -1,0 +1,140 @@
+"""Jobs of attempts that are over: their logs are saved, then they are deleted, and nothing waits for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.artifact_layout import ArtifactLayout
+from service.reconcile.job_closer import LINGER_SECONDS, JobCloser
+from service.run_config import RunConfig
+from workers.artifact_io import exists, write_bytes
+from workers.specs.stages import FailureReason
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def run_id(bench: Any, run_config: MakeConfig) -> str:
+    run_id: str = bench.commands.create_run(run_config(generations=0, student_models=[])).id
+    return run_id
+
+
+@pytest.fixture
+def closer(bench: Any) -> JobCloser:
+    return JobCloser(bench.database, bench.settings, bench.ray_jobs, bench.clock)
+
+
+def logs(bench: Any, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
+    return bench.queries.log_tail(run_id, 0, stage, attempt)
+
+
+def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job = f"{run_id}-g0-train-a1"
+    bench.ray.jobs[job]["logs"] = "one\ntwo\n"
+    assert logs(bench, run_id).source == "ray"
+    bench.ray.write_result(job)
+    bench.ray.end(job)
+    reconciler.tick()
+
+    closer.close_jobs()
+
+    assert job not in bench.ray.jobs
+    tail = logs(bench, run_id)
+    assert (tail.source, tail.lines, tail.note) == ("artifact_root", ["one", "two"], None)
+    [attempt] = bench.queries.get_stage(run_id, 0, "train").attempts
+    assert (attempt.log_saved, attempt.dashboard_url) == (True, None)
+    bench.ray.jobs.clear()  # the head dies
+    bench.ray.down = True
+    assert logs(bench, run_id).lines == ["one", "two"]
+
+
+def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job = f"{run_id}-g0-train-a1"
+    bench.ray.write_failure(job, FailureReason.USER_ERROR)
+    bench.ray.end(job, "FAILED")
+    reconciler.tick()
+    log_uri = ArtifactLayout(bench.settings.artifact_root).job_log(run_id, 0, "train", 1)
+    in_the_way = log_uri.rpartition("/")[0]
+    write_bytes(in_the_way, b"a file where a folder should be")
+
+    closer.close_jobs()
+    assert job in bench.ray.jobs
+    assert bench.queries.get_run(run_id).state == "failed"  # the run was not held up
+
+    Path(in_the_way).unlink()
+    closer.close_jobs()
+    assert job in bench.ray.jobs  # not yet: it was put off
+    bench.clock.advance(5)
+    closer.close_jobs()
+    assert job not in bench.ray.jobs
+    assert exists(log_uri)
+
+
+def test_a_job_that_hangs_after_its_result_is_stopped(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job = f"{run_id}-g0-train-a1"
+    bench.ray.write_result(job)
+    reconciler.tick()
+
+    closer.close_jobs()
+    assert bench.ray.stops == []
+    bench.clock.advance(LINGER_SECONDS)
+    closer.close_jobs()
+    assert bench.ray.stops == [job]
+    bench.clock.advance(LINGER_SECONDS)
+    closer.close_jobs()
+
+    assert job not in bench.ray.jobs
+    assert logs(bench, run_id).source == "artifact_root"
+
+
+def test_a_job_that_died_with_its_head_leaves_a_note(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    bench.ray.jobs.clear()
+    reconciler.tick()
+
+    closer.close_jobs()
+
+    tail = logs(bench, run_id)
+    assert (tail.source, tail.lines) == (None, [])
+    assert "head has died" in tail.note
+    [first, *_] = bench.queries.get_stage(run_id, 0, "train").attempts
+    assert not first.log_saved
+
+
+def test_an_outage_of_ray_only_puts_it_off(bench: Any, run_id: str, closer: JobCloser) -> None:
+    bench.play_to_the_end(bench.reconciler())
+    bench.ray.down = True
+    closer.close_jobs()
+    bench.ray.down = False
+    bench.clock.advance(60)
+
+    closer.close_jobs()
+
+    assert bench.ray.jobs == {}
+
+
+def test_only_the_end_of_a_long_log_is_kept(bench: Any, run_id: str) -> None:
+    small = bench.settings.model_copy(update={"job_log_mib": 0.001})
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job = f"{run_id}-g0-train-a1"
+    bench.ray.jobs[job]["logs"] = "".join(f"line {number}\n" for number in range(10_000))
+    bench.ray.write_result(job)
+    bench.ray.end(job)
+    reconciler.tick()
+
+    JobCloser(bench.database, small, bench.ray_jobs, bench.clock).close_jobs()
+
+    lines = logs(bench, run_id).lines
+    assert lines[-1] == "line 9999"
+    assert all(line.startswith("line 9") for line in lines)
+    assert sum(len(line) + 1 for line in lines) <= 1048

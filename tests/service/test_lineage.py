@@ -1,0 +1,99 @@
+"""Lineage: from a model back to all that it came from, and forward to the same run again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.errors import InvalidRequest, NotFound
+from service.lineage import LineageQueries
+from service.run_config import GenerationOverrides, RunConfig
+from service.store.run_store import load_plans
+from workers.specs.recipe import SelectionSettings
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def lineage(bench: Any) -> LineageQueries:
+    return LineageQueries(bench.database, bench.settings)
+
+
+def plans(bench: Any, run_id: str) -> Any:
+    with bench.database.read() as session:
+        return load_plans(session, run_id)
+
+
+def test_it_leads_to_generation_0(bench: Any, run_config: MakeConfig, lineage: LineageQueries) -> None:
+    run_id = bench.commands.create_run(run_config(generations=2)).id
+    bench.play_to_the_end(bench.reconciler())
+
+    found = lineage.model_lineage(f"{run_id}-g2")
+
+    teacher = found.teacher
+    assert teacher is not None
+    assert teacher.teacher is not None
+    assert [found.model_id, teacher.model_id, teacher.teacher.model_id] == [f"{run_id}-g{g}" for g in (2, 1, 0)]
+    assert teacher.teacher.teacher is None
+    assert teacher.teacher.labels_uri is None
+    assert found.labels_uri == f"{bench.settings.artifact_root}/runs/{run_id}/gen-2/label"
+    assert [stage.name for stage in found.stages] == ["label", "select", "train", "evaluate"]
+    assert {each.part: (each.id, each.digest) for each in found.datasets} == {
+        part: (f"ds-{part}", f"digest of ds-{part}") for part in ("labeled", "unlabeled", "validation", "test")
+    }
+
+
+def test_it_passes_over_a_student_that_the_gate_refused(
+    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+) -> None:
+    gate = {"conditions": ["top1 >= 0.65"], "on_failure": "go_on"}  # the stand-in's are 0.5, 0.6, 0.7
+    run_id = bench.commands.create_run(run_config(generations=2, gate=gate)).id
+    bench.play_to_the_end(bench.reconciler())
+
+    found = lineage.model_lineage(f"{run_id}-g2")
+
+    assert found.teacher is not None
+    assert found.teacher.model_id == f"{run_id}-g0"
+
+
+def test_the_run_posted_again_from_it_has_the_same_plans(
+    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+) -> None:
+    """Though its generations were trained in several ways, one with a search, one with settings of its own."""
+    run_id = bench.commands.create_run(run_config(generations=1, search={"trials": 2})).id
+    reconciler = bench.reconciler()
+    bench.play_to_the_end(reconciler)
+    selection = SelectionSettings(min_confidence=0.7)
+    bench.commands.add_generation(run_id, GenerationOverrides(selection=selection, seed=77))
+    bench.play_to_the_end(reconciler)
+    found = lineage.model_lineage(f"{run_id}-g2")
+    assert found.teacher is not None
+
+    again = bench.commands.create_run(RunConfig.model_validate_json(found.run_config.model_dump_json())).id
+
+    before, after = plans(bench, run_id), plans(bench, again)
+    assert {number: (plan.seed, plan.selection) for number, plan in before.items()} == {
+        number: (plan.seed, plan.selection) for number, plan in after.items()
+    }
+    assert after[2].seed == 77
+    assert [after[number].recipe for number in (1, 2)] == [found.teacher.recipe, found.recipe]
+    assert after[1].recipe.unlabeled_ratio == 7, "what the search found"
+    assert all(plan.search is None for plan in after.values())
+
+
+def test_overrides_are_checked_like_the_rest_of_a_run(bench: Any, run_config: MakeConfig) -> None:
+    recipe = {"noise": {"drop_path": 0.2, "dropout": 0.1}}
+    for overrides, field in (
+        ({"1": {"student_model": "unheard_of"}}, "generation_overrides.1.student_model"),
+        ({"1": {"student_model": "plain", "recipe": recipe}}, "generation_overrides.1.recipe.noise.drop_path"),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            bench.commands.create_run(run_config(generation_overrides=overrides))
+        assert refused.value.field == field
+    with pytest.raises(ValueError, match="there is no student 2"):
+        run_config(generation_overrides={"2": {}})
+
+
+def test_an_unknown_model_has_none(bench: Any, lineage: LineageQueries) -> None:
+    with pytest.raises(NotFound):
+        lineage.model_lineage("run-0-g0")

@@ -1,0 +1,128 @@
+"""Retention's decisions: what goes, what stays, and why. No database, no files."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.retention import Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors, decide_retention
+from service.retention_files import surplus_checkpoints
+from service.retention_policy import RetentionOverrides, RetentionPolicy
+from workers.specs.checkpoint import CheckpointNote
+
+POLICY = RetentionPolicy(keep_last_checkpoints=1, keep_label_generations=1, min_age_seconds=100)
+OVER_AT = 1000.0
+LONG_AFTER = OVER_AT + 1000
+
+
+def student(number: int, finished_at: float | None = OVER_AT) -> GenerationFacts:
+    stages = ("label", "select", "train", "evaluate")
+    return GenerationFacts(number, tuple(StageFacts(name, finished_at) for name in stages))  # type: ignore[arg-type]
+
+
+def run(*generations: GenerationFacts, policy: RetentionPolicy = POLICY) -> RunFacts:
+    return RunFacts("run-1", policy, generations)
+
+
+def decision(facts: RunFacts, generation: int, artifact: Artifact, now: float = LONG_AFTER) -> Decision:
+    [found] = [
+        each for each in decide_retention(facts, now) if (each.generation, each.artifact) == (generation, artifact)
+    ]
+    return found
+
+
+def test_labels_go_when_later_generations_have_labels_of_their_own() -> None:
+    facts = run(student(1), student(2))
+
+    assert decision(facts, 1, Artifact.LABELS).collect
+    assert decision(facts, 1, Artifact.SELECTION).collect
+    assert not decision(facts, 2, Artifact.LABELS).collect
+    assert "last 1 generation" in decision(facts, 2, Artifact.LABELS).reason
+
+
+def test_labels_stay_while_the_generation_that_supersedes_them_is_being_labeled() -> None:
+    labeling = replace(student(2, None))
+
+    assert not decision(run(student(1), labeling), 1, Artifact.LABELS).collect
+
+
+def test_labels_stay_until_their_own_student_is_evaluated() -> None:
+    half = student(1)
+    half = replace(half, stages=(*half.stages[:3], StageFacts("evaluate", None)))
+    policy = replace_policy(keep_label_generations=0)
+
+    found = decision(run(half, policy=policy), 1, Artifact.LABELS)
+
+    assert (found.collect, found.reason) == (False, "generation 1 is not over")
+
+
+def test_labels_stay_while_a_search_or_an_ablation_reads_them() -> None:
+    facts = run(replace(student(1), read_by=("ablation-1",)), student(2))
+
+    assert decision(facts, 1, Artifact.LABELS).reason == "ablation-1 reads it"
+    assert not decision(facts, 1, Artifact.SELECTION).collect
+    assert decision(facts, 1, Artifact.CHECKPOINTS).collect
+
+
+def test_a_kept_model_keeps_its_checkpoints_labels_and_selection() -> None:
+    facts = run(replace(student(1), kept_for="run-1-g1"), student(2))
+
+    for artifact in (Artifact.CHECKPOINTS, Artifact.LABELS, Artifact.SELECTION):
+        assert decision(facts, 1, artifact).reason == "the model run-1-g1 is kept"
+    assert decision(facts, 2, Artifact.CHECKPOINTS).collect
+
+
+def test_checkpoints_stay_until_the_train_stage_has_succeeded() -> None:
+    assert not decision(run(student(1, None)), 1, Artifact.CHECKPOINTS).collect
+    assert decision(run(student(1)), 1, Artifact.CHECKPOINTS).collect
+
+
+def test_nothing_goes_before_its_time() -> None:
+    facts = run(student(1), student(2))
+
+    assert not any(each.collect for each in decide_retention(facts, OVER_AT + 99))
+    assert any(each.collect for each in decide_retention(facts, OVER_AT + 100))
+
+
+def test_what_is_marked_is_not_decided_again() -> None:
+    generation = student(1)
+    stages = tuple(
+        replace(stage, marked=frozenset({Artifact.LABELS, Artifact.SCRATCH})) if stage.name == "label" else stage
+        for stage in generation.stages
+    )
+
+    assert all(each.stage != "label" for each in decide_retention(run(replace(generation, stages=stages)), LONG_AFTER))
+
+
+def test_a_runs_own_policy_goes_before_the_services() -> None:
+    own = RetentionOverrides(keep_label_generations=0)
+
+    assert own.over(POLICY) == replace_policy(keep_label_generations=0)
+    assert decision(run(student(1), policy=own.over(POLICY)), 1, Artifact.LABELS).collect
+
+
+def test_ancestors_pass_over_models_that_were_not_promoted() -> None:
+    assert list(ancestors(3, frozenset({0, 1, 2, 3}), frozenset({2}))) == [3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("keep_last", "going"),
+    [
+        (0, ["checkpoint_1", "checkpoint_3", "checkpoint_4"]),
+        (1, ["checkpoint_1", "checkpoint_3"]),
+        (2, ["checkpoint_1"]),
+        (9, []),
+    ],
+)
+def test_the_best_checkpoint_and_the_last_ones_stay(keep_last: int, going: list[str]) -> None:
+    notes = {
+        "checkpoint_4": CheckpointNote(step=4, validation_top1=0.7),
+        "checkpoint_1": CheckpointNote(step=1, validation_top1=None),
+        "checkpoint_2": CheckpointNote(step=2, validation_top1=0.9),
+        "checkpoint_3": None,
+    }
+
+    assert surplus_checkpoints(notes, keep_last) == going
+
+
+def replace_policy(**changes: int) -> RetentionPolicy:
+    return POLICY.model_copy(update=changes)

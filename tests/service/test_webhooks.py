@@ -1,0 +1,266 @@
+"""Webhooks on both kinds of database, with receivers that are real HTTP servers."""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.run_config import RunConfig
+from service.store.run_store import add_event
+from service.webhooks.commands import WebhookCommands
+from service.webhooks.deliverer import WebhookDeliverer
+from service.webhooks.schedule import next_attempt_at
+from service.webhooks.sender import send
+from service.webhooks.views import NewWebhookView, WebhookRequest
+from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
+
+MakeConfig = Callable[..., RunConfig]
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+@pytest.fixture(scope="module")
+def receiver_server() -> Iterator[ReceiverServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(receiver_server: ReceiverServer) -> Receiver:
+    receiver_server.receiver = Receiver(url=receiver_server.receiver.url)
+    return receiver_server.receiver
+
+
+@pytest.fixture
+def settings(bench: Any) -> Any:
+    return bench.settings.model_copy(
+        update={"webhook_private_networks": LOOPBACK, "webhook_max_attempts": 3, "webhook_timeout_seconds": 5.0}
+    )
+
+
+@pytest.fixture
+def webhooks(bench: Any, settings: Any) -> WebhookCommands:
+    return WebhookCommands(bench.database, settings, bench.clock)
+
+
+@pytest.fixture
+def hook(webhooks: WebhookCommands, receiver: Receiver) -> NewWebhookView:
+    return webhooks.register(WebhookRequest(url=receiver.url))
+
+
+@pytest.fixture
+def deliverer(bench: Any, settings: Any) -> WebhookDeliverer:
+    return WebhookDeliverer(bench.database, settings, bench.clock)
+
+
+def start(bench: Any, run_config: MakeConfig) -> str:
+    run_id: str = bench.commands.create_run(run_config(generations=0, student_models=[])).id
+    return run_id
+
+
+def tell(bench: Any, run_id: str, *kinds: str) -> None:
+    for kind in kinds:
+        with bench.database.write() as session:
+            add_event(session, run_id, bench.clock(), kind, "")
+
+
+def test_a_whole_run_is_told_in_order_and_once(
+    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    run_id = start(bench, run_config)
+    bench.play_to_the_end(bench.reconciler())
+
+    deliverer.tick()
+    deliverer.tick()
+
+    told = [event for event in receiver.events if event["run_id"] == run_id]
+    on_record = bench.queries.list_events(run_id, 200).items[::-1]
+    assert [event["id"] for event in told] == [event.id for event in on_record]
+    assert told[0]["kind"] == "run_created"
+    assert told[-1]["kind"] == "run_succeeded"
+
+
+def test_events_before_the_registration_are_not_sent(
+    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    start(bench, run_config)
+    webhooks.register(WebhookRequest(url=receiver.url))
+
+    deliverer.tick()
+
+    assert receiver.received == []
+
+
+def test_the_signature_is_of_timestamp_and_body(
+    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    start(bench, run_config)
+    deliverer.tick()
+
+    headers, body = receiver.received[0]
+    signed = f"{headers['Noisy-Student-Timestamp']}.".encode() + body
+    expected = hmac.new(hook.secret.encode(), signed, hashlib.sha256).hexdigest()
+    assert headers["Noisy-Student-Signature"] == f"sha256={expected}"
+    assert headers["Noisy-Student-Timestamp"] == str(int(bench.clock()))
+    assert headers["Noisy-Student-Event"] == "run_created"
+    assert headers["Noisy-Student-Delivery"] == f"{hook.id}-{json.loads(body)['id']}"
+
+
+def test_the_secret_is_shown_once(webhooks: WebhookCommands, hook: NewWebhookView) -> None:
+    assert len(hook.secret) == 64
+    assert "secret" not in webhooks.get(hook.id).model_dump()
+    assert "secret" not in webhooks.list().items[0].model_dump()
+
+
+def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
+    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    failing, other = start(bench, run_config), start(bench, run_config)
+    receiver.failing_runs.add(failing)
+    tell(bench, failing, "second")
+    tell(bench, other, "second")
+
+    deliverer.tick()
+    assert [(e["run_id"], e["kind"]) for e in receiver.events if e["run_id"] == failing] == [(failing, "run_created")]
+    assert [e["kind"] for e in receiver.events if e["run_id"] == other] == ["run_created", "second"]
+
+    receiver.failing_runs.clear()
+    receiver.received.clear()
+    deliverer.tick()
+    assert receiver.received == [], "it is not time to try again"
+    bench.clock.advance(1.0)
+    deliverer.tick()
+    assert [e["kind"] for e in receiver.events] == ["run_created", "second"]
+
+
+def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows(
+    bench: Any,
+    run_config: MakeConfig,
+    webhooks: WebhookCommands,
+    hook: NewWebhookView,
+    deliverer: WebhookDeliverer,
+    receiver: Receiver,
+) -> None:
+    run_id = start(bench, run_config)
+    tell(bench, run_id, "second")
+    receiver.answers = [500, 302, 500]
+    for _ in range(3):
+        deliverer.tick()
+        bench.clock.advance(10)
+
+    second, first = webhooks.list_deliveries(hook.id).items
+    assert (first.state, first.attempts, first.last_status, first.next_attempt_at) == ("dead", 3, 500, None)
+    assert first.last_error == "answered 500"
+    assert (second.kind, second.state, second.attempts) == ("second", "delivered", 1)
+    assert (webhooks.get(hook.id).dead, webhooks.get(hook.id).pending) == (1, 0)
+
+    webhooks.retry_delivery(hook.id, first.event_id)
+    deliverer.tick()
+    assert receiver.events[-1]["id"] == first.event_id
+    assert webhooks.list_deliveries(hook.id).items[1].state == "delivered"
+    with pytest.raises(Conflict, match="only a dead one"):
+        webhooks.retry_delivery(hook.id, first.event_id)
+
+
+def test_redirects_are_not_followed(receiver: Receiver) -> None:
+    receiver.answers, receiver.location = [307], receiver.url
+    outcome = send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0)
+    assert outcome.error == "answered 307: redirects are not followed"
+    assert len(receiver.received) == 1
+
+
+def test_a_receiver_that_dribbles_its_answer_is_left_in_time(receiver: Receiver) -> None:
+    receiver.dawdle = threading.Event()
+    outcome = send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 0.3)
+    receiver.dawdle.set()
+    assert outcome.error == "no answer within 0.3 s"
+
+
+def test_nothing_is_sent_to_a_private_address_whatever_was_registered(receiver: Receiver) -> None:
+    """A name may resolve to something else by now, and the setting may have changed."""
+    outcome = send(receiver.url, {}, b'{"run_id": null}', (), 5.0)
+    assert outcome.error is not None
+    assert outcome.error.startswith("not sent: 127.0.0.1 is at 127.0.0.1, which is not a public address")
+    assert receiver.received == []
+
+
+def test_private_addresses_are_refused_at_registration(bench: Any, receiver: Receiver) -> None:
+    strict = WebhookCommands(bench.database, bench.settings, bench.clock)
+    for url in (receiver.url, "https://localhost/", "https://169.254.169.254/latest/", "gopher://example.org/"):
+        with pytest.raises(InvalidRequest) as refused:
+            strict.register(WebhookRequest(url=url))
+        assert refused.value.field == "url"
+
+
+def test_a_receiver_that_is_away_gets_everything_later(
+    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    with serving() as away:
+        url = away.receiver.url
+    webhooks.register(WebhookRequest(url=url))
+    run_id = start(bench, run_config)
+    deliverer.tick()
+
+    with serving(away.server_address[1]) as back:
+        bench.clock.advance(2)
+        deliverer.tick()
+
+    assert [(event["run_id"], event["kind"]) for event in back.receiver.events] == [(run_id, "run_created")]
+
+
+def test_only_the_kinds_that_were_asked_for_are_sent(
+    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    webhooks.register(WebhookRequest(url=receiver.url, kinds=("run_succeeded",)))
+    start(bench, run_config)
+    bench.play_to_the_end(bench.reconciler())
+
+    deliverer.tick()
+
+    assert [event["kind"] for event in receiver.events] == ["run_succeeded"]
+
+
+def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
+    bench: Any, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
+) -> None:
+    start(bench, run_config)
+    first, second = (WebhookDeliverer(bench.database, settings, bench.clock) for _ in range(2))
+    first._queue(hook.id)  # and then it hangs, with the lease in its hands
+
+    second.tick()
+    assert receiver.received == []
+    bench.clock.advance(60)
+    second.tick()
+    assert len(receiver.received) == 1
+
+
+def test_a_deleted_webhook_gets_nothing_and_leaves_nothing(
+    bench: Any,
+    run_config: MakeConfig,
+    webhooks: WebhookCommands,
+    hook: NewWebhookView,
+    deliverer: WebhookDeliverer,
+    receiver: Receiver,
+) -> None:
+    receiver.answers = [500]
+    start(bench, run_config)
+    deliverer.tick()
+    webhooks.delete(hook.id)
+    bench.clock.advance(10)
+    deliverer.tick()
+
+    assert len(receiver.received) == 1
+    with pytest.raises(NotFound):
+        webhooks.list_deliveries(hook.id)
+    with pytest.raises(NotFound):
+        webhooks.delete(hook.id)
+
+
+def test_the_pauses_double_up_to_an_hour() -> None:
+    assert [next_attempt_at(attempts, 0.0, 20) for attempts in (1, 2, 3, 12, 13, 19)] == [1, 2, 4, 2048, 3600, 3600]
+    assert next_attempt_at(20, 0.0, 20) is None

@@ -1,0 +1,74 @@
+"""A receiver of webhooks: a real HTTP server on loopback that does what a test says."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Receiver:
+    """Answers what it is told to, and remembers what it was sent."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    """Statuses of the next answers; then 204."""
+    failing_runs: set[str] = field(default_factory=set)
+    location: str = ""
+    dawdle: threading.Event | None = None
+    """Set: hold the connection, sending a byte now and then, until the event is set."""
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, body in self.received]
+
+
+class ReceiverServer(ThreadingHTTPServer):
+    daemon_threads = True
+    receiver = Receiver()
+
+
+class ReceiverHandler(BaseHTTPRequestHandler):
+    server: ReceiverServer
+
+    def do_POST(self) -> None:
+        receiver = self.server.receiver
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        receiver.received.append((dict(self.headers), body))
+        if receiver.dawdle is not None:
+            try:
+                while not receiver.dawdle.wait(0.02):
+                    self.wfile.write(b"H")
+            except OSError:
+                pass
+            return
+        status = receiver.answers.pop(0) if receiver.answers else 204
+        if json.loads(body)["run_id"] in receiver.failing_runs:
+            status = 500
+        self.send_response(status)
+        if receiver.location:
+            self.send_header("Location", receiver.location)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[ReceiverServer]:
+    """A server in a thread of its own, stopped at the end."""
+    server = ReceiverServer(("127.0.0.1", port), ReceiverHandler)
+    server.receiver = Receiver(url=f"http://127.0.0.1:{server.server_address[1]}/hook?of=tests")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

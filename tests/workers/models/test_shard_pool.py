@@ -1,0 +1,20 @@
+"""What a pool of actors tells its stage when it fails; the actors themselves are in tests/end_to_end."""
+
+import pytest
+from ray.exceptions import ActorUnavailableError
+
+from workers.models import shard_pool
+from workers.models.shard_pool import map_shards
+from workers.specs.stages import ActorPool, FailureReason
+from workers.stage_reporter import StageError
+
+
+def test_actors_that_are_lost_over_and_over_end_the_stage_with_a_reason(monkeypatch: pytest.MonkeyPatch):
+    def rows(make_function, shard_indices, pool):
+        raise ActorUnavailableError("socket closed", actor_id=None)
+        yield
+
+    monkeypatch.setattr(shard_pool, "_rows", rows)
+    with pytest.raises(StageError, match="actors were lost over and over") as raised:
+        list(map_shards(lambda: bytes, range(3), ActorPool()))
+    assert raised.value.reason == FailureReason.STAGE_ERROR

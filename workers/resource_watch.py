@@ -1,0 +1,175 @@
+"""Says why a stage's work cannot begin: the cluster has too little for it, or others have taken it.
+
+A stage's Ray job runs while its actors and workers wait for resources, without a word. So its driver looks.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workers.specs.stages import ActorPool, AnyStageSpec, Waiting, WorkerGroup
+from workers.stage_reporter import StageReporter, Superseded
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_SECONDS = 2.0
+_TELL_AGAIN_SECONDS = 10.0
+"""A stage that waits says so again and again: should it fall silent, it is a hung one."""
+_TIME_TO_START_SECONDS = 15.0
+"""Processes take so long to start on an idle cluster."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The least that a stage needs at once: equal parts, each on one node."""
+
+    parts: int
+    cpus: float
+    gpus: float
+    name: str
+
+
+class Cluster(Protocol):
+    """What is to be known of it."""
+
+    def nodes(self) -> Sequence[Mapping[str, float]]:
+        """The resources of each node that is alive, taken or not."""
+        ...
+
+    def has_begun(self) -> bool:
+        """Whether this job has an actor, alive, that holds resources."""
+        ...
+
+
+def demand_of(spec: AnyStageSpec) -> Demand | None:
+    """None for a stage that asks for nothing."""
+    match spec.stage:
+        case "train" | "measure":
+            return _of_group(spec.workers, spec.workers.num_workers)
+        case "search":
+            return _of_group(spec.base.workers, spec.settings.workers_per_trial)
+        case "ablate":
+            return _of_group(spec.base.workers, 1)
+        case "label" | "evaluate":
+            return _of_pool(spec.pool)
+    return None
+
+
+def shortfall(demand: Demand, nodes: Sequence[Mapping[str, float]]) -> str | None:
+    """What even the idle cluster has too little of, for people; None where the demand fits on it."""
+    needs = {"CPU": demand.cpus, "GPU": demand.gpus}
+    fitting = sum(
+        int(min(node.get(name, 0.0) / needed for name, needed in needs.items() if needed) + 1e-9) for node in nodes
+    )
+    if fitting >= demand.parts:
+        return None
+    totals = {name: sum(node.get(name, 0.0) for node in nodes) for name in needs}
+    on = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return f"{_needs(demand)}; the cluster has {totals['CPU']:g} CPU and {totals['GPU']:g} GPU on {on}"
+
+
+def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
+    """Begins to watch, in a thread that ends with the process. ray.init() has been called."""
+    demand = demand_of(spec)
+    if demand is not None:
+        watch = ResourceWatch(demand, reporter, _RayCluster())
+        threading.Thread(target=watch.run, daemon=True, name="resource-watch").start()
+
+
+class ResourceWatch:
+    """Tells the reporter. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, demand: Demand, reporter: StageReporter, cluster: Cluster, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._demand = demand
+        self._reporter = reporter
+        self._cluster = cluster
+        self._clock = clock
+        self._entered_at = clock()
+        self._told: Waiting | None = None
+        self._told_at = 0.0
+        self._begun = False
+        self._trouble = ""
+
+    def run(self) -> None:
+        """Looks until the process ends."""
+        while True:
+            try:
+                self.look()
+            except Superseded as superseded:
+                # The driver waits for what may never come, and nobody else would tell it.
+                logger.warning("stopping: %s", superseded)
+                logging.shutdown()
+                os._exit(2)
+            except Exception as error:
+                # Ray or the artifact store may be away for a while: no reason to fill the log.
+                if str(error) != self._trouble:
+                    logger.warning("the cluster's resources could not be looked at: %s", error)
+                self._trouble = str(error)
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Once: reports that the stage waits, goes on waiting, or waits no longer."""
+        now = self._clock()
+        waiting = self._waiting(now)
+        if waiting is None and self._told is None:
+            return
+        if waiting != self._told or now - self._told_at >= _TELL_AGAIN_SECONDS:
+            self._reporter.wait_for(waiting)
+            self._told, self._told_at = waiting, now
+
+    def _waiting(self, now: float) -> Waiting | None:
+        short = shortfall(self._demand, self._cluster.nodes())
+        if short is not None:
+            return self._since(now, f"waiting for resources: {short}", exceeds_cluster=True)
+        if self._begun or now - self._entered_at < _TIME_TO_START_SECONDS:
+            return None
+        self._begun = self._cluster.has_begun()
+        if self._begun:
+            return None
+        reason = f"waiting for resources: {_needs(self._demand)}; the cluster has them, others use them"
+        return self._since(now, reason, exceeds_cluster=False)
+
+    def _since(self, now: float, reason: str, exceeds_cluster: bool) -> Waiting:
+        told = self._told
+        since = told.since if told is not None and told.exceeds_cluster == exceeds_cluster else now
+        return Waiting(since=since, reason=reason, exceeds_cluster=exceeds_cluster)
+
+
+class _RayCluster:
+    """The cluster that this process is connected to."""
+
+    def nodes(self) -> Sequence[Mapping[str, float]]:
+        import ray
+
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+    def has_begun(self) -> bool:
+        import ray
+        from ray.util.state import list_actors
+
+        job_id = ray.get_runtime_context().get_job_id()
+        actors: list[Any] = list_actors(filters=[("job_id", "=", job_id), ("state", "=", "ALIVE")], detail=True)
+        # Helpers of Ray's and our own, which only wait for others, hold nothing.
+        return any(sum((actor.required_resources or {}).values()) > 0 for actor in actors)
+
+
+def _of_group(group: WorkerGroup, workers: int) -> Demand:
+    return Demand(workers, group.cpus_per_worker, group.gpus_per_worker, "worker")
+
+
+def _of_pool(pool: ActorPool) -> Demand:
+    # One actor is enough to get on, however many it asks for.
+    return Demand(1, pool.cpus_per_actor, pool.gpus_per_actor, "actor")
+
+
+def _needs(demand: Demand) -> str:
+    parts = f"{demand.parts} {demand.name}{'' if demand.parts == 1 else 's'}"
+    gpus = f" and {demand.gpus:g} GPU" if demand.gpus else ""
+    each = " each" if demand.parts > 1 else ""
+    return f"needs {parts} of {demand.cpus:g} CPU{gpus}{each}"
