@@ -9,7 +9,8 @@ _LONGEST_ESCAPE = 12
 """Bytes of JSON for one byte of the log, at most: \\u0001 takes six, and a pair of them stands for four bytes."""
 _OPENING = re.compile(rb'\s*\{\s*"logs"\s*:\s*"')
 _CLOSING = re.compile(r'"\s*\}\s*\Z')
-_OPENING_BYTES = 64
+_OPENING_BYTES, _CLOSING_BYTES = 64, 64
+"""With room for white space."""
 
 
 def end_of_log(answer: Iterable[bytes], max_bytes: int) -> bytes:
@@ -23,7 +24,7 @@ def end_of_log(answer: Iterable[bytes], max_bytes: int) -> bytes:
     opening = _OPENING.match(begin)
     if opening is None:
         return _without_a_log(begin + b"".join(pieces))
-    held, cut = _last_pieces(begin[opening.end() :], pieces, max_bytes * _LONGEST_ESCAPE)
+    held, cut = _last_pieces(begin[opening.end() :], pieces, max_bytes * _LONGEST_ESCAPE + _CLOSING_BYTES)
     log = _decoded(held.decode(errors="replace"), cut).encode(errors="replace")
     if not cut and len(log) <= max_bytes:
         return log
