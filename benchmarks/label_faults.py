@@ -28,7 +28,9 @@ import pyarrow.parquet as pq
 from benchmarks.photographs import write_photograph_shards
 from benchmarks.private_ray import PrivateRay
 from benchmarks.stage_job import POLL_SECONDS, TIMEOUT_SECONDS, StageJob
-from workers.specs.stages import ActorPool, LabelResult, LabelSpec, ModelCard
+from workers.specs.model_card import ModelCard
+from workers.specs.results import LabelResult
+from workers.specs.stages import ActorPool, LabelSpec
 
 Victim = Literal["actor", "driver", "head"]
 VICTIMS: tuple[Victim, ...] = ("actor", "driver", "head")

@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 from benchmarks.photographs import write_photograph_shards
 from benchmarks.process_memory import peak_mib_while
 from benchmarks.results import row, save
-from workers.specs.stages import ActorPool, LabelSpec, ModelCard
+from workers.specs.model_card import ModelCard
+from workers.specs.stages import ActorPool, LabelSpec
 
 FOLDER = Path("build/benchmark-labeling")
 ROUNDS = 3

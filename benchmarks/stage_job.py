@@ -8,15 +8,8 @@ from pathlib import Path
 
 from benchmarks.private_ray import PrivateRay
 from workers.artifact_io import join_uri, write_bytes
-from workers.specs.stages import (
-    FAILURE_FILE,
-    RESULT_FILE,
-    STAGE_RESULT,
-    AnyStageResult,
-    LabelSpec,
-    SelectSpec,
-    spec_name,
-)
+from workers.specs.results import STAGE_RESULT, AnyStageResult
+from workers.specs.stages import FAILURE_FILE, RESULT_FILE, LabelSpec, SelectSpec, spec_name
 
 TIMEOUT_SECONDS = 240.0
 POLL_SECONDS = 0.02

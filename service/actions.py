@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from service.states import RunState
-from workers.specs.stages import AnyStageResult, FailureReason, StageName
+from workers.specs.reports import FailureReason
+from workers.specs.results import AnyStageResult
+from workers.specs.stages import StageName
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from service.ray_messages import reason_of_ended_job
 from service.retry_policy import retry_delay_seconds
 from service.snapshots import ENDED_JOBS, AttemptSnapshot, JobStatus, Observed, RunSnapshot, StageSnapshot
 from service.states import AttemptState, GenerationState, RunState, StageState
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0
 """A job that is still alive this long after it was asked to stop is asked again."""

@@ -16,8 +16,8 @@ from service.view_builders import as_time, time_or_none
 from service.views import AblationView, DerivedSummary, SearchView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.ablation import ABLATION_FILE, AblationSettings, AblationTrainings
+from workers.specs.results import AblateResult, SearchResult
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, TRIALS_FILE, SearchSettings, Trial, Trials
-from workers.specs.stages import AblateResult, SearchResult
 
 File = TypeVar("File", bound=BaseModel)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from workers.specs.stages import EvaluateResult
+from workers.specs.results import EvaluateResult
 
 GateMetric = Literal["top1", "top5", "calibration_error", "mce", "mfr"]
 GATE_METRICS: tuple[GateMetric, ...] = get_args(GateMetric)

@@ -18,7 +18,8 @@ from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.run_store import load_spec_inputs
 from service.store.tables import CollectionRow, DatasetRow, ModelRow, StageRow
 from service.view_builders import time_or_none
-from workers.specs.stages import STAGE_RESULT, StageName
+from workers.specs.results import STAGE_RESULT
+from workers.specs.stages import StageName
 
 
 class LineageQueries:

@@ -2,7 +2,8 @@
 
 from service.snapshots import AttemptSnapshot, JobStatus, Observed
 from service.stage_timeouts import StageTimeouts
-from workers.specs.stages import FailureReason, StageName
+from workers.specs.reports import FailureReason
+from workers.specs.stages import StageName
 
 
 def overdue(

@@ -15,7 +15,7 @@ from service.store.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, 
 from service.view_builders import as_time, stage_times, time_or_none
 from service.views import PlanSummary, PlanView
 from workers.specs.measure import Measurement
-from workers.specs.stages import MeasureResult
+from workers.specs.results import MeasureResult
 
 
 def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:

@@ -9,7 +9,7 @@ from service.errors import artifact_store
 from service.states import StageState
 from service.views import GenerationView, MetricRow, RunView, StageView
 from workers.artifact_io import read_bytes_if_there
-from workers.specs.stages import Progress
+from workers.specs.reports import Progress
 
 
 class ProgressReader:

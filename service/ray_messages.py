@@ -1,6 +1,6 @@
 """What Ray's own account of an ended job says about why it ended. Pure."""
 
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 _SUPERVISOR_DIED = "Job supervisor actor died"
 """The process that starts a driver and watches it. What follows is Ray's word, not a line of the driver's log."""

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from service.retention import Artifact
 from workers.artifact_io import (
     delete_if_there,
+    is_local,
     join_uri,
     open_filesystem,
     read_bytes_if_there,
@@ -109,7 +110,7 @@ def collect_files(
 
 def _delete_emptied_folders(folder_uri: str, deleted: Iterable[str]) -> None:
     """Folders below the stage's that hold no file any more; object stores have none."""
-    if "://" in folder_uri:
+    if not is_local(folder_uri):
         return
     left = walk_files(folder_uri)
     parents = {str(parent) for name in deleted for parent in PurePosixPath(name).parents} - {"."}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from workers.specs.frozen import Frozen
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0

@@ -27,13 +27,13 @@ from service.store.run_store import (
     insert_run,
     load_config,
     load_plans,
-    load_snapshot,
     lock_run,
     new_id,
     run_kind,
     set_priority,
     set_ready,
 )
+from service.store.snapshot_store import load_snapshot
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView

@@ -5,7 +5,9 @@ from enum import StrEnum
 
 from service.run_rules import RunRules
 from service.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
-from workers.specs.stages import AnyStageResult, FailureReason, Progress, StageFailure, StageName
+from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.results import AnyStageResult
+from workers.specs.stages import StageName
 
 
 @dataclass(frozen=True)

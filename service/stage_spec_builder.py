@@ -11,6 +11,7 @@ from service.run_config import GenerationPlan, RunConfig
 from service.search_space import searched_models
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.recipe import Recipe
+from workers.specs.results import SearchResult
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
@@ -21,7 +22,6 @@ from workers.specs.stages import (
     PseudoLabels,
     PseudoLabelTruth,
     RobustnessReference,
-    SearchResult,
     SearchSpec,
     SelectSpec,
     StageName,

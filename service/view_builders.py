@@ -28,7 +28,7 @@ from service.views import (
     StageTimes,
     StageView,
 )
-from workers.specs.stages import STAGE_RESULT
+from workers.specs.results import STAGE_RESULT
 
 
 class ViewBuilder:

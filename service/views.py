@@ -12,8 +12,9 @@ from service.states import RunKind
 from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.measure import Measurement
+from workers.specs.reports import Progress
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
-from workers.specs.stages import Progress, StageName
+from workers.specs.stages import StageName
 
 
 class View(BaseModel):

@@ -17,16 +17,9 @@ from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
 from workers.environment import describe_environment  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
-from workers.specs.stages import (  # noqa: E402
-    FAILURE_FILE,
-    RESULT_FILE,
-    STAGE_SPEC,
-    AnyStageSpec,
-    FailureReason,
-    StageFailure,
-    StageName,
-    StageResult,
-)
+from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
+from workers.specs.results import StageResult  # noqa: E402
+from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, StageName  # noqa: E402
 from workers.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")

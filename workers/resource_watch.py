@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workers.specs.stages import ActorPool, AnyStageSpec, Waiting, WorkerGroup
+from workers.specs.reports import Waiting
+from workers.specs.stages import ActorPool, AnyStageSpec, WorkerGroup
 from workers.stage_reporter import StageReporter, Superseded
 
 logger = logging.getLogger(__name__)

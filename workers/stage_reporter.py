@@ -5,20 +5,9 @@ import time
 from collections.abc import Callable
 
 from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
-from workers.specs.stages import (
-    PROGRESS_FILE,
-    SPECS_FOLDER,
-    FailureReason,
-    Progress,
-    ProgressUnit,
-    StageControl,
-    StageSpec,
-    StageTiming,
-    Waiting,
-    attempt_of_spec,
-    control_name,
-    metrics_name,
-)
+from workers.specs.reports import FailureReason, Progress, ProgressUnit, StageControl, Waiting
+from workers.specs.results import StageTiming
+from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt_of_spec, control_name, metrics_name
 
 
 class StageError(Exception):

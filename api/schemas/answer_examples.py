@@ -23,7 +23,7 @@ from service.views import (
     StageTimes,
     StageView,
 )
-from workers.specs.stages import Progress
+from workers.specs.reports import Progress
 
 _RUN_ID = "run-3f9c2a71d0"
 _START = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)

@@ -15,7 +15,8 @@ from benchmarks.faults.injections import drivers
 from benchmarks.faults.scene import Scene
 from service.views import RunView, StageView
 from workers.artifact_io import read_bytes_if_there
-from workers.specs.stages import PROGRESS_FILE, Progress
+from workers.specs.reports import Progress
+from workers.specs.stages import PROGRESS_FILE
 
 _LOOK_EVERY_SECONDS = 0.3
 FENCE_SECONDS = 6.0

@@ -44,7 +44,9 @@ from service.store.transitions import (
     set_stage_state,
 )
 from workers.artifact_io import write_bytes
-from workers.specs.stages import EvaluateResult, FailureReason, StageControl, StageName, TrainResult
+from workers.specs.reports import FailureReason, StageControl
+from workers.specs.results import EvaluateResult, TrainResult
+from workers.specs.stages import StageName
 
 logger = logging.getLogger("service.reconcile")
 

@@ -3,11 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from service.artifact_layout import ArtifactLayout
 from service.retention import Artifact
 from service.retention_commands import RetentionCommands
 from service.retention_files import collect_files
+from service.rounds import repeat
 from service.settings import Settings
 from service.store.database import Database
 from service.store.retention_store import claim, marked_rows, renew_claim, set_collected
@@ -43,13 +45,7 @@ class Collector:
 
     def run_until(self, stop: threading.Event) -> None:
         """Marks and collects until `stop` is set; an artifact that is being collected then is finished."""
-        while not stop.is_set():
-            try:
-                self.tick(stop)
-            except Exception:
-                # The database may be away for a while; the collector outlives it.
-                logger.exception("retention failed; trying again")
-            stop.wait(_PAUSE_SECONDS)
+        repeat(partial(self.tick, stop), "retention", stop, _PAUSE_SECONDS)
 
     def tick(self, stop: threading.Event | None = None) -> None:
         """Marks what may go, if it is time to look again; then collects what is marked."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from service.artifact_layout import ArtifactLayout
 from service.errors import RayUnavailable
 from service.ray_jobs import RayJobs
+from service.rounds import repeat
 from service.settings import Settings
 from service.snapshots import ENDED_JOBS, JobStatus
 from service.store.database import Database
@@ -39,20 +40,10 @@ class JobCloser:
         self._clock = clock
         self._look_again_at: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
-        self._fault = ""
 
     def run_until(self, stop: threading.Event) -> None:
         """Rounds until `stop` is set."""
-        while not stop.is_set():
-            try:
-                self.close_jobs()
-                self._fault = ""
-            except Exception as error:
-                # The database may be away for a while: one line, not one a second.
-                if str(error) != self._fault:
-                    logger.warning("closing jobs failed, and is tried again: %s", error)
-                self._fault = str(error)
-            stop.wait(_PAUSE_SECONDS)
+        repeat(self.close_jobs, "closing jobs", stop, _PAUSE_SECONDS)
 
     def close_jobs(self) -> None:
         """One round over all attempts that are due. What fails for one of them is tried again later."""

@@ -17,11 +17,13 @@ from service.reconcile.lease import ReconcilerLease
 from service.reconcile.observe import Look, Observer
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
+from service.rounds import repeat
 from service.settings import Settings
 from service.snapshots import RunSnapshot
 from service.store.database import Database
 from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock
-from service.store.run_store import add_event, load_active_runs
+from service.store.run_store import add_event
+from service.store.snapshot_store import load_active_runs
 from service.store.transitions import TransitionRefused
 
 logger = logging.getLogger("service.reconcile")
@@ -52,19 +54,10 @@ class Reconciler:
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
-        self._fault = ""
 
     def run_until(self, stop: threading.Event) -> None:
         """Ticks until `stop` is set, then gives the lease back."""
-        while not stop.is_set():
-            try:
-                self.tick()
-                self._fault = ""
-            except DatabaseUnavailable as error:
-                self._log_fault_once(error, "waiting, %s")
-            except Exception as error:
-                self._log_fault_once(error, "the tick failed, and is tried again: %s")
-            stop.wait(self._settings.tick_seconds)
+        repeat(self.tick, "reconciling", stop, self._settings.tick_seconds)
         self._artifact_calls.close()
         try:
             self._lease.release()
@@ -151,13 +144,6 @@ class Reconciler:
             for event in events:
                 add_event(session, event.run_id, now, event.kind, event.message)
         self._waits.forget_told()
-
-    def _log_fault_once(self, error: Exception, text: str) -> None:
-        """An outage is one line, not four a second; what nobody expected comes with its traceback."""
-        if str(error) != self._fault:
-            expected = isinstance(error, DatabaseUnavailable)
-            logger.warning(text, error, exc_info=None if expected else error)
-        self._fault = str(error)
 
 
 def _describe(action: Action) -> str:

@@ -14,7 +14,8 @@ from service.errors import ArtifactStoreUnavailable
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.snapshots import StageSnapshot
 from workers.artifact_io import is_local, read_bytes_if_there
-from workers.specs.stages import STAGE_RESULT, AnyStageResult, FailureReason, Progress, StageFailure
+from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.results import STAGE_RESULT, AnyStageResult
 
 LOOKS_AT_ONCE = 100
 """Running stages whose files are looked for in one tick; of more, those that were not looked at for longest."""

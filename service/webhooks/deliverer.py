@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import update
 
+from service.rounds import repeat
 from service.settings import Settings
 from service.store.database import Database
 from service.store.tables import WebhookDeliveryRow, WebhookRow
@@ -57,13 +58,7 @@ class WebhookDeliverer:
 
     def run_until(self, stop: threading.Event) -> None:
         """Delivers until `stop` is set; what is being sent then is waited for."""
-        while not stop.is_set():
-            try:
-                self.tick()
-            except Exception:
-                # The database may be away for a while; the deliverer outlives it.
-                logger.exception("delivering to webhooks failed; trying again")
-            stop.wait(_PAUSE_SECONDS)
+        repeat(self.tick, "delivering to webhooks", stop, _PAUSE_SECONDS)
 
     def tick(self) -> None:
         """Gives each webhook that has something to be sent a turn, several at a time."""

@@ -25,25 +25,18 @@ from service.snapshots import JobStatus
 from service.store.migrate import upgrade
 from tests.service.measurements import made_measurement
 from workers.artifact_io import read_bytes, write_bytes
-from workers.specs.stages import (
-    FAILURE_FILE,
-    PROGRESS_FILE,
-    RESULT_FILE,
-    STAGE_SPEC,
-    AnyStageSpec,
+from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.results import (
     EvaluateResult,
-    FailureReason,
     LabelResult,
     MeasureResult,
     Metrics,
-    Progress,
     SelectResult,
-    StageFailure,
     StageResult,
     StageTiming,
     TrainResult,
-    metrics_name,
 )
+from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, metrics_name
 
 Register = Callable[..., str]
 CLASSES = ("cat", "dog")

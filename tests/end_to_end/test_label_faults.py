@@ -18,7 +18,8 @@ from workers.models.shard_pool import ShardDone, map_shards
 from workers.selection import materialize
 from workers.selection.stage import run_select
 from workers.specs.recipe import Materialization, SelectionSettings
-from workers.specs.stages import ActorPool, SelectResult, SelectSpec
+from workers.specs.results import SelectResult
+from workers.specs.stages import ActorPool, SelectSpec
 from workers.stage_reporter import StageReporter
 
 pytestmark = pytest.mark.long

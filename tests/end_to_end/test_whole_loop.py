@@ -17,7 +17,8 @@ from tests.end_to_end.conftest import has_ended, stages_of, wait_until
 from workers.data.clean import prepare_clean
 from workers.data.images import content_hash, decode_rgb
 from workers.data.shard_readers import load_manifest, read_shard
-from workers.specs.stages import ModelCard, part_name
+from workers.specs.model_card import ModelCard
+from workers.specs.stages import part_name
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,9 @@ from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.shard_pool import ShardDone
 from workers.selection.stage import run_select
+from workers.specs.model_card import ModelCard
 from workers.specs.recipe import SelectionSettings
-from workers.specs.stages import ActorPool, LabelSpec, ModelCard, SelectSpec
+from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
 from workers.stage_reporter import StageReporter
 
 ROWS = 12

@@ -31,45 +31,29 @@ from service.store.database import Database
 from service.store.dataset_store import insert_dataset
 from service.store.migrate import upgrade
 from service.store.tables import LeaseRow, Table
+from tests.fake_clock import FakeClock
 from tests.service.measurements import made_measurement
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.search import SearchOutcome, Trial, TrialParameters
-from workers.specs.stages import (
-    FAILURE_FILE,
-    RESULT_FILE,
-    STAGE_SPEC,
+from workers.specs.reports import FailureReason, StageFailure
+from workers.specs.results import (
     AblateResult,
     AnyStageResult,
-    AnyStageSpec,
     EvaluateResult,
-    FailureReason,
     LabelResult,
     MeasureResult,
     Metrics,
     SearchResult,
     SelectResult,
-    StageFailure,
     StageTiming,
     TrainResult,
 )
+from workers.specs.search import SearchOutcome, Trial, TrialParameters
+from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec
 
 STARTED_AT = 1_800_000_000.0
-
-
-class FakeClock:
-    """Unix seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = STARTED_AT
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @dataclass
@@ -237,7 +221,7 @@ def make_result(spec: AnyStageSpec, timing: StageTiming | None = None) -> AnySta
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(STARTED_AT)
 
 
 class FakeRayServer(ThreadingHTTPServer):

@@ -31,7 +31,8 @@ from service.snapshots import (
 )
 from service.stage_timeouts import StageTimeouts, StallTimeouts
 from service.states import AttemptState, GenerationState, RunState, StageState
-from workers.specs.stages import FailureReason, Progress, StageFailure, StageTiming, TrainResult, Waiting
+from workers.specs.reports import FailureReason, Progress, StageFailure, Waiting
+from workers.specs.results import StageTiming, TrainResult
 
 NOW = 1000.0
 RESULT = TrainResult(

@@ -3,8 +3,8 @@
 import pytest
 
 from service.gate import Condition, gate_failure
+from workers.specs.results import EvaluateResult, Metrics, StageTiming
 from workers.specs.robustness import CorruptionResult, RobustnessResult
-from workers.specs.stages import EvaluateResult, Metrics, StageTiming
 
 
 def evaluation(top1: float, mce: float | None = None) -> EvaluateResult:

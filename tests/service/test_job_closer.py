@@ -10,7 +10,7 @@ from service.artifact_layout import ArtifactLayout
 from service.reconcile.job_closer import LINGER_SECONDS, JobCloser
 from service.run_config import RunConfig
 from workers.artifact_io import exists, write_bytes
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -8,7 +8,8 @@ import pytest
 from service.errors import InvalidRequest, NotFound
 from service.plans.cluster_shape import ClusterShape
 from service.run_config import PlanRequest, RunConfig, SearchRequest
-from workers.specs.stages import FailureReason, MeasureSpec
+from workers.specs.reports import FailureReason
+from workers.specs.stages import MeasureSpec
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -13,7 +13,7 @@ from service.run_config import RunChanges, RunConfig
 from service.run_queries import RunQueries
 from tests.service.conftest import CATALOG
 from workers.artifact_io import read_bytes
-from workers.specs.stages import FailureReason, StageControl
+from workers.specs.reports import FailureReason, StageControl
 
 MakeConfig = Callable[..., RunConfig]
 

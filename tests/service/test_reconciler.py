@@ -9,9 +9,10 @@ import pytest
 from service.artifact_layout import ArtifactLayout
 from service.reconcile.loop import Reconciler
 from service.run_config import RunConfig
-from service.store.run_store import load_snapshot
+from service.store.snapshot_store import load_snapshot
 from workers.artifact_io import exists, write_bytes
-from workers.specs.stages import FailureReason, StageTiming
+from workers.specs.reports import FailureReason
+from workers.specs.results import StageTiming
 
 MakeConfig = Callable[..., RunConfig]
 ALL_STAGES = ["g0-train", "g0-evaluate", "g1-label", "g1-select", "g1-train", "g1-evaluate"]

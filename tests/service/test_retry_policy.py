@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.retry_policy import LONGEST_DELAY_SECONDS, NOT_COUNTED, RetrySettings, retry_delay_seconds
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 DEFAULTS = RetrySettings()
 

@@ -20,7 +20,7 @@ from workers.artifact_io import read_bytes
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -8,7 +8,8 @@ import pytest
 from service.errors import InvalidRequest, NotFound, RayUnavailable
 from service.run_config import RunConfig
 from workers.artifact_io import write_bytes
-from workers.specs.stages import Progress, metrics_name
+from workers.specs.reports import Progress
+from workers.specs.stages import metrics_name
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.run_config import RunConfig
 from workers.artifact_io import write_bytes
-from workers.specs.stages import Progress, Waiting
+from workers.specs.reports import Progress, Waiting
 
 MakeConfig = Callable[..., RunConfig]
 

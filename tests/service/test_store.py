@@ -23,7 +23,8 @@ from service.store.leases import (
     renew_lease,
 )
 from service.store.paging import read_page
-from service.store.run_store import add_event, insert_run, load_active_runs, load_snapshot
+from service.store.run_store import add_event, insert_run
+from service.store.snapshot_store import load_active_runs, load_snapshot
 from service.store.tables import AttemptRow, EventRow, StageRow
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
 from workers.specs.recipe import Recipe, SelectionSettings

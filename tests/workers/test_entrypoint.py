@@ -8,7 +8,8 @@ import pytest
 
 from workers import entrypoint
 from workers.artifact_io import write_bytes
-from workers.specs.stages import FailureReason, SelectSpec, spec_name
+from workers.specs.reports import FailureReason
+from workers.specs.stages import SelectSpec, spec_name
 
 
 @pytest.fixture

@@ -6,34 +6,19 @@ from typing import Any
 
 import pytest
 
+from tests.fake_clock import FakeClock
 from workers import entrypoint
 from workers.artifact_io import write_bytes
 from workers.resource_watch import Demand, ResourceWatch, shortfall
 from workers.specs.recipe import SelectionSettings
-from workers.specs.stages import (
-    FailureReason,
-    Progress,
-    SelectSpec,
-    StageControl,
-    StageFailure,
-    Waiting,
-    control_name,
-    spec_name,
-)
+from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
+from workers.specs.stages import SelectSpec, control_name, spec_name
 from workers.stage_reporter import Paused, StageReporter, Superseded
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -54,7 +39,7 @@ def spec(tmp_path: Path) -> SelectSpec:
 
 
 @pytest.fixture
-def reporter(spec: SelectSpec, clock: Clock) -> StageReporter:
+def reporter(spec: SelectSpec, clock: FakeClock) -> StageReporter:
     return StageReporter(spec, entered_at=990.0, clock=clock)
 
 
@@ -68,7 +53,7 @@ def progress(spec: SelectSpec) -> Progress:
 
 
 def test_a_stage_pauses_at_its_next_unit_and_looks_once_a_second(
-    spec: SelectSpec, reporter: StageReporter, clock: Clock
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
 ) -> None:
     reporter.announce(10, "shards")
     reporter.pause_if_asked()
@@ -93,7 +78,9 @@ def test_a_stage_that_is_over_writes_nothing_more(spec: SelectSpec, reporter: St
         reporter.check_still_ours()
 
 
-def test_only_work_that_advances_counts_as_progress(spec: SelectSpec, reporter: StageReporter, clock: Clock) -> None:
+def test_only_work_that_advances_counts_as_progress(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
     reporter.announce(10, "shards")
     for _ in range(5):
         clock.now += 10
@@ -105,7 +92,7 @@ def test_only_work_that_advances_counts_as_progress(spec: SelectSpec, reporter: 
 
 
 def test_a_stage_that_waits_is_not_taken_for_a_hung_one(
-    spec: SelectSpec, reporter: StageReporter, clock: Clock
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
 ) -> None:
     reporter.announce(10, "shards")
     clock.now += 600
@@ -165,7 +152,7 @@ class Cluster:
 
 
 def test_a_stage_says_what_it_waits_for_until_it_is_there(
-    spec: SelectSpec, reporter: StageReporter, clock: Clock
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
 ) -> None:
     reporter.announce(10, "shards")
     cluster = Cluster()

@@ -10,7 +10,9 @@ from workers.artifact_io import join_uri, write_bytes
 from workers.search.tuning import run_trials
 from workers.selection.stage import run_select
 from workers.specs.ablation import AblationOutcome, Variant
-from workers.specs.stages import AblateResult, AblateSpec, FailureReason, spec_name
+from workers.specs.reports import FailureReason
+from workers.specs.results import AblateResult
+from workers.specs.stages import AblateSpec, spec_name
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 
 def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:

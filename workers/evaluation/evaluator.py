@@ -10,8 +10,9 @@ from workers.evaluation.metrics import judge
 from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import WorkItem, work_items
 from workers.models.predictor import Predictor
+from workers.specs.reports import FailureReason
 from workers.specs.robustness import RobustnessSettings
-from workers.specs.stages import EvaluateSpec, FailureReason
+from workers.specs.stages import EvaluateSpec
 from workers.stage_reporter import StageError
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from workers.specs.stages import ExternalSet, FailureReason
+from workers.specs.reports import FailureReason
+from workers.specs.stages import ExternalSet
 from workers.stage_reporter import StageError
 
 

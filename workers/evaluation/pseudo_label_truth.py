@@ -14,7 +14,9 @@ from workers.data.images import content_hash
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.evaluation.metrics import Judged, MetricSums
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import FailureReason, Metrics, PseudoLabelTruth, part_name
+from workers.specs.reports import FailureReason
+from workers.specs.results import Metrics
+from workers.specs.stages import PseudoLabelTruth, part_name
 from workers.stage_reporter import StageError
 
 _READERS = 4

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from workers.specs.reports import FailureReason
 from workers.specs.robustness import (
     AdversarialResult,
     AttackResult,
@@ -11,7 +12,6 @@ from workers.specs.robustness import (
     RobustnessSettings,
     StabilityResult,
 )
-from workers.specs.stages import FailureReason
 from workers.stage_reporter import StageError
 
 # Names of counts, as the actors write them.

@@ -15,8 +15,10 @@ from workers.models.bad_data import check_bad_images, require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
+from workers.specs.reports import FailureReason
+from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import RobustnessResult
-from workers.specs.stages import EvaluateResult, EvaluateSpec, FailureReason, Metrics
+from workers.specs.stages import EvaluateSpec
 from workers.stage_reporter import StageError, StageReporter
 
 

@@ -10,7 +10,9 @@ from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.labeling.temperature import fit_temperature
 from workers.models.bad_data import require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
-from workers.specs.stages import RELIABILITY_FILE, Calibration, FailureReason, LabelSpec, ReliabilityBin
+from workers.specs.reports import FailureReason
+from workers.specs.results import Calibration, ReliabilityBin
+from workers.specs.stages import RELIABILITY_FILE, LabelSpec
 from workers.stage_reporter import StageError
 
 CALIBRATION_FILE = "calibration.json"

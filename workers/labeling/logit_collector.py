@@ -4,7 +4,8 @@ import numpy as np
 
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.models.predictor import Predictor
-from workers.specs.stages import FailureReason, LabelSpec
+from workers.specs.reports import FailureReason
+from workers.specs.stages import LabelSpec
 from workers.stage_reporter import StageError
 
 

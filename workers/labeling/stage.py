@@ -18,15 +18,9 @@ from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
-from workers.specs.stages import (
-    DUPLICATES_FOLDER,
-    NEAR_DUPLICATES_FOLDER,
-    QUARANTINE_FOLDER,
-    FailureReason,
-    LabelResult,
-    LabelSpec,
-    part_name,
-)
+from workers.specs.reports import FailureReason
+from workers.specs.results import LabelResult
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)

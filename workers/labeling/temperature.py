@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from workers.data.confidence_bins import BINS, bin_of
-from workers.specs.stages import Calibration, ReliabilityBin
+from workers.specs.results import Calibration, ReliabilityBin
 
 _LOWEST, _HIGHEST = 0.05, 20.0
 

@@ -13,7 +13,8 @@ from workers.data.shard_readers import ShardImages, ShardReadError, read_shard
 from workers.models.bad_data import require_manifest
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import DataMeasurement
-from workers.specs.stages import FailureReason, part_name
+from workers.specs.reports import FailureReason
+from workers.specs.stages import part_name
 from workers.stage_reporter import StageError
 
 _MOST_BYTES = 64 << 20

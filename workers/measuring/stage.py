@@ -6,7 +6,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from workers.artifact_io import exists, join_uri, open_filesystem, read_bytes, write_bytes
+from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
 from workers.cluster import join_cluster
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
@@ -22,7 +22,8 @@ from workers.specs.measure import (
     TrainingMeasurement,
     TrainingsMeasured,
 )
-from workers.specs.stages import ActorPool, MeasureResult, MeasureSpec
+from workers.specs.results import MeasureResult
+from workers.specs.stages import ActorPool, MeasureSpec
 from workers.stage_reporter import StageReporter
 
 _TRAINING_IMAGES = 4096
@@ -46,7 +47,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
     reporter.begin_work()
     folder_uri = join_uri(spec.folder_uri, "sample")
-    _delete_folder(folder_uri)  # of an earlier attempt
+    delete_folder(folder_uri)  # of an earlier attempt
     try:
         cluster = _look_at_cluster()
         samples = _draw_samples(spec, folder_uri)
@@ -60,7 +61,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         _wait_for_free_cpus(cluster)
         pool, clean = _measure_pool(run, cluster, looks, reporter)
     finally:
-        _delete_folder(folder_uri)
+        delete_folder(folder_uri)
     reporter.end_work()
     measurement = Measurement(
         cluster=cluster,
@@ -232,9 +233,3 @@ def _mean(measured: Sequence[CleanMeasurement]) -> CleanMeasurement:
     values = [each.model_dump() for each in measured]
     means = {name: None if first is None else fmean(each[name] for each in values) for name, first in values[0].items()}
     return CleanMeasurement(**{**means, "images": sum(each["images"] for each in values)})
-
-
-def _delete_folder(uri: str) -> None:
-    if exists(uri):
-        filesystem, path = open_filesystem(uri)
-        filesystem.delete_dir(path)

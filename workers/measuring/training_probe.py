@@ -11,7 +11,8 @@ from workers.artifact_io import join_uri, list_files
 from workers.measuring.sampled_run import SampledRun
 from workers.models.files import write_model
 from workers.specs.measure import PhaseMeasurement, TrainingMeasurement, TrainingsMeasured
-from workers.specs.stages import WEIGHTS_FILE, TrainSpec
+from workers.specs.model_card import WEIGHTS_FILE
+from workers.specs.stages import TrainSpec
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, phases_of

@@ -3,7 +3,7 @@
 from workers.data.errors import ShardReadError
 from workers.data.shard_readers import load_manifest
 from workers.specs.datasets import DatasetManifest
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 
 

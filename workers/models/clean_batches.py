@@ -14,7 +14,7 @@ from workers.data.errors import BrokenImage
 from workers.data.images import decode_rgb
 from workers.data.perceptual_hash import perceptual_hashes, thumbnail
 from workers.models.fast_jpeg import decode_fast, prepare_fast
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 _BATCHES_AHEAD = 2
 

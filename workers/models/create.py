@@ -3,7 +3,7 @@
 from torch import nn
 
 from workers.models.lean_timm import load_zoo
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 
 

@@ -11,7 +11,7 @@ import torch
 
 from workers.data.clean import scaled_size
 from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 
 @dataclass(frozen=True)

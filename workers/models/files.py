@@ -9,7 +9,8 @@ from torch import nn
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.models.create import model_options
 from workers.models.lean_timm import load_zoo
-from workers.specs.stages import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard, TrainSpec
+from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard
+from workers.specs.stages import TrainSpec
 
 
 def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:

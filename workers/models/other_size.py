@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 
 

@@ -14,7 +14,7 @@ from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
 from workers.models.frozen import frozen
 from workers.models.normalize import normalized
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 
 _CACHED_PICTURES = 16

@@ -17,7 +17,8 @@ from ray.util.annotations import RayDeprecationWarning
 
 from workers.artifact_io import is_store_error
 from workers.data.errors import ShardReadError
-from workers.specs.stages import ActorPool, FailureReason
+from workers.specs.reports import FailureReason
+from workers.specs.stages import ActorPool
 from workers.stage_reporter import StageError
 
 ShardFunction = Callable[[int], bytes]

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from workers.search.space import full_recipe
+from workers.specs.reports import FailureReason
 from workers.specs.search import ExcludedModel, SearchOutcome, Trial, trial_steps
-from workers.specs.stages import FailureReason, SearchSpec
+from workers.specs.stages import SearchSpec
 from workers.stage_reporter import StageError
 
 

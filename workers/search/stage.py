@@ -8,7 +8,9 @@ from workers.search.outcome import search_outcome
 from workers.search.pictures import draw_pictures
 from workers.search.trial_book import TrialBook
 from workers.search.tuning import run_trials
-from workers.specs.stages import FailureReason, SearchResult, SearchSpec
+from workers.specs.reports import FailureReason
+from workers.specs.results import SearchResult
+from workers.specs.stages import SearchSpec
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)

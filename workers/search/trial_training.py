@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem
-from workers.specs.stages import MODEL_CARD_FILE, STAGE_SPEC, WEIGHTS_FILE, TrainSpec
+from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE
+from workers.specs.stages import STAGE_SPEC, TrainSpec
 
 
 def run_trial(config: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
-from workers.specs.stages import FailureReason, part_name, shard_of_part
+from workers.specs.reports import FailureReason
+from workers.specs.stages import part_name, shard_of_part
 from workers.stage_reporter import StageError
 
 NEVER = 2.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workers.artifact_io import is_local
 from workers.data.doubt import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
@@ -36,7 +37,7 @@ class Rules:
     @property
     def is_remote(self) -> bool:
         """Whether label files are read over a network."""
-        return "://" in self.labels_uri
+        return not is_local(self.labels_uri)
 
     def read(self, shard: int) -> LabelRows:
         """The rows of a shard, those that are dropped marked as not to be learned from."""

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import exists, join_uri, open_filesystem, writing
 from workers.data.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
+from workers.data.random_order import copy_keys
 from workers.data.shard_readers import iterate_shard, load_manifest
-from workers.selection.random_order import copy_keys
 from workers.selection.shuffle_plan import RunPart, ShufflePlan
 from workers.specs.stages import SelectSpec, part_name
 

@@ -24,15 +24,9 @@ from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
 from workers.selection.ranges import divided, read_ahead, start_executor
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
-from workers.specs.stages import (
-    DUPLICATES_FOLDER,
-    NEAR_DUPLICATES_FOLDER,
-    ClassSelection,
-    FailureReason,
-    SelectResult,
-    SelectSpec,
-    part_name,
-)
+from workers.specs.reports import FailureReason
+from workers.specs.results import ClassSelection, SelectResult
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
 from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from workers.data.errors import BrokenImage
 from workers.data.lanes import Layout, Stream, share_of
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 from workers.training.noise import Pixels
 from workers.training.pictures import Sample

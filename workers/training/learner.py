@@ -12,7 +12,7 @@ from workers.models.create import create_model
 from workers.models.files import load_state, model_card, read_card
 from workers.models.other_size import fitted_state
 from workers.specs.recipe import Optimizer
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 from workers.training.moving_average import MovingAverage
 from workers.training.phases import Phase

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.lanes import Layout
 from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
+from workers.data.random_order import mixed
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
-from workers.specs.stages import FailureReason, PseudoLabels, part_name
+from workers.specs.reports import FailureReason
+from workers.specs.stages import PseudoLabels, part_name
 from workers.stage_reporter import StageError
 from workers.training.loss import labeled_targets
 
@@ -206,20 +208,12 @@ def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float)
 def in_fraction(shard: int | np.ndarray, rows: np.ndarray, fraction: float) -> np.ndarray:
     """Which rows of a shard belong to the share `fraction` of all: bool (rows,), a larger share has all of a smaller's.
 
-    `shard` may be an array with the shard of each row. By a hash of shard and row (splitmix64, Steele et al. 2014).
+    `shard` may be an array with the shard of each row. By a hash of shard and row.
     """
     if fraction >= 1:
         return np.ones(len(rows), dtype=bool)
-    with np.errstate(over="ignore"):
-        mixed = (
-            (np.asarray(shard, dtype=np.uint64) << np.uint64(40))
-            + rows.astype(np.uint64)
-            + np.uint64(0x9E3779B97F4A7C15)
-        )
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-    return np.asarray(mixed < np.uint64(fraction * 2**64))
+    positions = (np.asarray(shard, dtype=np.uint64) << np.uint64(40)) + rows.astype(np.uint64)
+    return mixed(positions) < np.uint64(fraction * 2**64)
 
 
 Contents = TypeVar("Contents")

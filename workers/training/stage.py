@@ -6,7 +6,8 @@ from typing import Any
 import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
-from workers.specs.stages import STAGE_SPEC, TrainResult, TrainSpec
+from workers.specs.results import TrainResult
+from workers.specs.stages import STAGE_SPEC, TrainSpec
 from workers.stage_reporter import Paused, StageReporter
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 

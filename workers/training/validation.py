@@ -9,7 +9,8 @@ from workers.data.corruptions import corrupt_by_row
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
-from workers.specs.stages import ModelCard, TrainSpec
+from workers.specs.model_card import ModelCard
+from workers.specs.stages import TrainSpec
 
 _BATCH_SIZE = 250
 

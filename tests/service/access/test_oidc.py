@@ -17,6 +17,7 @@ from service.access.oidc import OidcTokens
 from service.access.oidc_settings import OidcSettings
 from service.access.principal import Scope
 from service.errors import Forbidden, Unauthenticated
+from tests.fake_clock import FakeClock
 
 ISSUER, AUDIENCE = "https://id.example", "noisy-student"
 
@@ -89,22 +90,13 @@ def provider(serving: Provider) -> Iterator[Provider]:
     serving.private = keys
 
 
-class Clock:
-    """Monotonic seconds that pass when told to."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def tokens(provider: Provider, clock: Clock) -> OidcTokens:
+def tokens(provider: Provider, clock: FakeClock) -> OidcTokens:
     return OidcTokens(settings_for(provider), clock)
 
 
@@ -197,7 +189,7 @@ def test_what_is_no_good_token_is_refused(provider: Provider, tokens: OidcTokens
 
 
 def test_keys_are_fetched_once_and_again_when_they_are_old(
-    provider: Provider, tokens: OidcTokens, clock: Clock
+    provider: Provider, tokens: OidcTokens, clock: FakeClock
 ) -> None:
     for _ in range(3):
         tokens.authenticate(provider.token("one"))
@@ -208,7 +200,7 @@ def test_keys_are_fetched_once_and_again_when_they_are_old(
 
 
 def test_a_new_key_is_found_and_made_up_ones_do_not_flood_the_provider(
-    provider: Provider, tokens: OidcTokens, clock: Clock
+    provider: Provider, tokens: OidcTokens, clock: FakeClock
 ) -> None:
     tokens.authenticate(provider.token("one"))
     provider.add_ec("three")
@@ -221,7 +213,7 @@ def test_a_new_key_is_found_and_made_up_ones_do_not_flood_the_provider(
 
 
 def test_a_key_that_is_withdrawn_is_refused_after_the_cache_is_old(
-    provider: Provider, tokens: OidcTokens, clock: Clock
+    provider: Provider, tokens: OidcTokens, clock: FakeClock
 ) -> None:
     token = provider.token("one")
     tokens.authenticate(token)
@@ -231,7 +223,9 @@ def test_a_key_that_is_withdrawn_is_refused_after_the_cache_is_old(
         tokens.authenticate(token)
 
 
-def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, tokens: OidcTokens, clock: Clock) -> None:
+def test_known_keys_stay_good_while_the_provider_is_away(
+    provider: Provider, tokens: OidcTokens, clock: FakeClock
+) -> None:
     tokens.authenticate(provider.token("one"))
     provider.status = 500
     clock.now += 3600

@@ -11,7 +11,8 @@ from PIL import Image
 from workers.specs.hygiene import BrokenKind
 
 SIZE = (48, 32)
-_UPRIGHT_STORED = {
+# How a camera of each EXIF orientation stores an upright scene: turned so that the viewer's turn undoes it.
+STORED_BY_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -72,7 +73,7 @@ def _inverted_cmyk_jpeg(transform: int) -> bytes:
 def _turned(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = _UPRIGHT_STORED[orientation]
+    stored = STORED_BY_ORIENTATION[orientation]
     return encoded(scene() if stored is None else scene().transpose(stored), "JPEG", quality=95, exif=exif)
 
 
@@ -124,7 +125,7 @@ ODD: dict[str, Odd] = {
     "a column": Odd(encoded(scene().resize((1, 4000))), (1, 4000), looks_like_the_scene=False),
     "adobe cmyk jpeg": Odd(_inverted_cmyk_jpeg(0), looks_like_the_scene=False),
     "adobe ycck jpeg": Odd(_inverted_cmyk_jpeg(2), looks_like_the_scene=False),
-    **{f"exif orientation {orientation}": Odd(_turned(orientation)) for orientation in _UPRIGHT_STORED},
+    **{f"exif orientation {orientation}": Odd(_turned(orientation)) for orientation in STORED_BY_ORIENTATION},
 }
 
 BROKEN: dict[str, tuple[bytes, BrokenKind]] = {

@@ -10,7 +10,7 @@ from workers.data.perceptual_hash import hash_encoded
 from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 from workers.models.clean_batches import clean_batches
 from workers.specs.hygiene import BrokenKind
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 
 def card(crop: str) -> ModelCard:

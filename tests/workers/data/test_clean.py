@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from workers.data.clean import prepare_clean
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 
 def card(crop: str, image_size: int = 28, crop_fraction: float = 0.875) -> ModelCard:

@@ -14,7 +14,7 @@ from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRo
 from workers.data.shard_readers import read_shard
 from workers.entrypoint import reason_of
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.stages import FailureReason
+from workers.specs.reports import FailureReason
 
 
 @pytest.mark.parametrize(

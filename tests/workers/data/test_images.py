@@ -10,21 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.workers.data.bad_images import STORED_BY_ORIENTATION
 from workers.data.images import BrokenImage, content_hash, decode_rgb
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-
-# How a camera of each EXIF orientation stores an upright scene: turned so that the viewer's turn undoes it.
-STORED_BY_ORIENTATION = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def encoded(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:

@@ -25,13 +25,16 @@ from workers.models.predictor import Predictor
 from workers.models.shard_pool import ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
+from workers.specs.model_card import ModelCard
+from workers.specs.reports import FailureReason
+from workers.specs.results import Metrics
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
     RobustnessSettings,
     StabilitySettings,
 )
-from workers.specs.stages import ActorPool, EvaluateSpec, FailureReason, Metrics, ModelCard, PseudoLabelTruth
+from workers.specs.stages import ActorPool, EvaluateSpec, PseudoLabelTruth
 from workers.stage_reporter import StageError, StageReporter
 
 

@@ -21,8 +21,11 @@ from workers.models.shard_pool import ShardDone
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import EvaluationImages
+from workers.specs.model_card import ModelCard
 from workers.specs.recipe import SelectionSettings
-from workers.specs.stages import ActorPool, FailureReason, LabelResult, LabelSpec, ModelCard, SelectResult, SelectSpec
+from workers.specs.reports import FailureReason
+from workers.specs.results import LabelResult, SelectResult
+from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
 from workers.stage_reporter import StageError, StageReporter
 
 PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))

@@ -32,7 +32,10 @@ from workers.models.predictor import Predictor
 from workers.models.shard_pool import ShardActor, ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
-from workers.specs.stages import ActorPool, FailureReason, LabelResult, LabelSpec, ModelCard
+from workers.specs.model_card import ModelCard
+from workers.specs.reports import FailureReason
+from workers.specs.results import LabelResult
+from workers.specs.stages import ActorPool, LabelSpec
 from workers.stage_reporter import StageError, StageReporter
 
 

@@ -23,8 +23,9 @@ from workers.models.predictor import Predictor
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import CleanMeasurement, ClusterSeen, MeasuredStudent
 from workers.specs.recipe import Noise, Recipe, ResolutionStep, Schedule
+from workers.specs.reports import FailureReason
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
-from workers.specs.stages import ActorPool, FailureReason, MeasureSpec, WorkerGroup
+from workers.specs.stages import ActorPool, MeasureSpec, WorkerGroup
 from workers.stage_reporter import StageError
 from workers.training.session import LoneSession
 

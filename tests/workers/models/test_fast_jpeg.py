@@ -13,7 +13,7 @@ from workers.data.clean import prepare_clean
 from workers.data.images import BrokenImage, decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.models.fast_jpeg import decode_fast, prepare_fast
-from workers.specs.stages import ModelCard
+from workers.specs.model_card import ModelCard
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
 

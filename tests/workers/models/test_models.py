@@ -18,7 +18,8 @@ from workers.models.files import load_model, write_model
 from workers.models.frozen import frozen
 from workers.models.normalize import normalized
 from workers.models.predictor import Predictor
-from workers.specs.stages import FailureReason, ModelCard
+from workers.specs.model_card import ModelCard
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 
 CLASSES = ("cat", "dog", "fox")

@@ -5,7 +5,8 @@ from ray.exceptions import ActorUnavailableError
 
 from workers.models import shard_pool
 from workers.models.shard_pool import map_shards
-from workers.specs.stages import ActorPool, FailureReason
+from workers.specs.reports import FailureReason
+from workers.specs.stages import ActorPool
 from workers.stage_reporter import StageError
 
 

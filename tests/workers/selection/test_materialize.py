@@ -15,16 +15,17 @@ from PIL import Image
 
 from workers.data import materialized_shards
 from workers.data.materialized_shards import read_index, training_shard_uri
+from workers.data.random_order import copy_keys
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.shard_pool import ShardDone
 from workers.selection import materialize as module
 from workers.selection import training_shards
-from workers.selection.random_order import copy_keys
 from workers.selection.shuffle_plan import RunPart, ShufflePlan
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Materialization, Recipe, SelectionSettings
-from workers.specs.stages import PseudoLabels, SelectResult, SelectSpec
+from workers.specs.results import SelectResult
+from workers.specs.stages import PseudoLabels, SelectSpec
 from workers.stage_reporter import StageReporter
 from workers.training import sources
 from workers.training.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source

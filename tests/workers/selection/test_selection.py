@@ -16,17 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.data.doubt import confidence_of, largest_doubt
+from workers.data.random_order import random_keys
 from workers.labeling import duplicates
 from workers.labeling.duplicates import write_duplicates
 from workers.selection import ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.copy_plan import plan_copies
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
-from workers.selection.random_order import random_keys
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import SelectionSettings
-from workers.specs.stages import FailureReason, SelectResult, SelectSpec
+from workers.specs.reports import FailureReason
+from workers.specs.results import SelectResult
+from workers.specs.stages import SelectSpec
 from workers.stage_reporter import StageError, StageReporter
 
 CLASSES = 3

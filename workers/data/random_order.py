@@ -13,8 +13,8 @@ def random_keys(seed: int, shard: int, rows: npt.NDArray[np.integer]) -> npt.NDA
     The order in which shards are processed, and by whom, makes no difference.
     """
     positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
-    start = _mixed(np.array([seed], dtype=np.uint64))
-    return _mixed(start + positions)
+    start = mixed(np.array([seed], dtype=np.uint64))
+    return mixed(start + positions)
 
 
 def copy_keys(
@@ -22,14 +22,14 @@ def copy_keys(
 ) -> npt.NDArray[np.uint64]:
     """One 64-bit key for each row and number of copy: every copy number has a sequence of its own, none is `seed`'s."""
     positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
-    starts = _mixed(_mixed(np.array([seed], dtype=np.uint64)) + copies.astype(np.uint64))
-    return _mixed(starts + positions)
+    starts = mixed(mixed(np.array([seed], dtype=np.uint64)) + copies.astype(np.uint64))
+    return mixed(starts + positions)
 
 
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """SplitMix64's finaliser, one to one on 64-bit numbers; arithmetic wraps around."""
-    mixed = values + _GOLDEN
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: npt.NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    bits = values + _GOLDEN
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: npt.NDArray[np.uint64] = bits ^ (bits >> np.uint64(31))
     return result

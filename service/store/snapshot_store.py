@@ -1,0 +1,142 @@
+"""Reads runs as the state machine looks at them: all active ones in a few queries."""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Session
+
+from service.run_rules import rules_of
+from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
+from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
+from service.store.stage_names import stage_name
+from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from workers.specs.reports import FailureReason
+
+
+def load_active_runs(session: Session, run_ids: Collection[str] | None = None) -> list[RunSnapshot]:
+    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries.
+
+    What is done is left out, or a thousand runs would take seconds: the stages of generations that have succeeded,
+    and the attempts of stages that have.
+    """
+    active = RunRow.state.in_([state.value for state in ACTIVE_RUNS])
+    return _load_snapshots(session, active if run_ids is None else and_(active, RunRow.id.in_(run_ids)))
+
+
+def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
+    """The run as `load_active_runs` gives it. Raises NoResultFound for an unknown run."""
+    found = _load_snapshots(session, RunRow.id == run_id)
+    if not found:
+        raise NoResultFound(run_id)
+    return found[0]
+
+
+def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSnapshot]:
+    generations = _generations_by_run(session, which)
+    statement = select(RunRow.id, RunRow.state, RunRow.config).where(which).order_by(RunRow.created_at, RunRow.id)
+    return [
+        RunSnapshot(
+            run_id=run.id,
+            state=RunState(run.state),
+            generations=tuple(generations.get(run.id, ())),
+            rules=rules_of(run.config),
+        )
+        for run in session.execute(statement)
+    ]
+
+
+def _generations_by_run(session: Session, which: ColumnElement[bool]) -> dict[str, list[GenerationSnapshot]]:
+    stages = _stages_by_generation(session, which)
+    rows = session.execute(
+        select(
+            GenerationRow.run_id,
+            GenerationRow.number,
+            GenerationRow.state,
+            GenerationRow.promoted,
+            GenerationRow.gate_reason,
+        )
+        .join(RunRow, RunRow.id == GenerationRow.run_id)
+        .where(which)
+        .order_by(GenerationRow.number)
+    )
+    generations: dict[str, list[GenerationSnapshot]] = {}
+    for row in rows:
+        snapshot = GenerationSnapshot(
+            number=row.number,
+            state=GenerationState(row.state),
+            stages=tuple(stages.get((row.run_id, row.number), ())),
+            promoted=row.promoted,
+            gate_reason=row.gate_reason,
+        )
+        generations.setdefault(row.run_id, []).append(snapshot)
+    return generations
+
+
+def _stages_by_generation(session: Session, which: ColumnElement[bool]) -> dict[tuple[str, int], list[StageSnapshot]]:
+    attempts = _attempts_by_stage(session, which)
+    rows = session.execute(
+        select(StageRow.run_id, StageRow.generation, StageRow.name, StageRow.state, StageRow.attempts_before_retry)
+        .join(RunRow, RunRow.id == StageRow.run_id)
+        .join(GenerationRow, and_(GenerationRow.run_id == StageRow.run_id, GenerationRow.number == StageRow.generation))
+        .where(which, GenerationRow.state != GenerationState.SUCCEEDED)
+        .order_by(StageRow.position)
+    )
+    stages: dict[tuple[str, int], list[StageSnapshot]] = {}
+    for row in rows:
+        snapshot = StageSnapshot(
+            generation=row.generation,
+            name=stage_name(row.name),
+            state=StageState(row.state),
+            attempts=tuple(attempts.get((row.run_id, row.generation, row.name), ())),
+            attempts_before_retry=row.attempts_before_retry,
+        )
+        stages.setdefault((row.run_id, row.generation), []).append(snapshot)
+    return stages
+
+
+def _attempts_by_stage(
+    session: Session, which: ColumnElement[bool]
+) -> dict[tuple[str, int, str], list[AttemptSnapshot]]:
+    rows = session.execute(
+        select(
+            AttemptRow.run_id,
+            AttemptRow.generation,
+            AttemptRow.stage,
+            AttemptRow.number,
+            AttemptRow.state,
+            AttemptRow.created_at,
+            AttemptRow.failure_reason,
+            AttemptRow.failure_message,
+            AttemptRow.submitted_at,
+            AttemptRow.pause_requested_at,
+            AttemptRow.stop_requested_at,
+            AttemptRow.finished_at,
+        )
+        .join(RunRow, RunRow.id == AttemptRow.run_id)
+        .join(
+            StageRow,
+            and_(
+                StageRow.run_id == AttemptRow.run_id,
+                StageRow.generation == AttemptRow.generation,
+                StageRow.name == AttemptRow.stage,
+            ),
+        )
+        .where(which, StageRow.state != StageState.SUCCEEDED)
+        .order_by(AttemptRow.number)
+    )
+    attempts: dict[tuple[str, int, str], list[AttemptSnapshot]] = {}
+    for row in rows:
+        snapshot = AttemptSnapshot(
+            number=row.number,
+            state=AttemptState(row.state),
+            created_at=row.created_at,
+            failure_reason=FailureReason(row.failure_reason) if row.failure_reason else None,
+            failure_message=row.failure_message,
+            submitted_at=row.submitted_at,
+            pause_requested_at=row.pause_requested_at,
+            stop_requested_at=row.stop_requested_at,
+            finished_at=row.finished_at,
+        )
+        attempts.setdefault((row.run_id, row.generation, row.stage), []).append(snapshot)
+    return attempts

@@ -1,0 +1,34 @@
+"""A trained model's own description, and the files of its folder."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+
+
+class ModelCard(Frozen):
+    """model.json: what a reader needs to load model.safetensors with plain timm."""
+
+    model: str
+    classes: tuple[str, ...]
+    image_size: int
+    """The size that the model is to be used at."""
+    train_image_size: int | None = None
+    """The size it was trained at before the resolution step; None where there was no such step."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop: Literal["center", "none"]
+    """How a clean picture is brought to image_size: resize the short side and crop the centre, or resize the whole."""
+    crop_fraction: float = 0.875
+    """`center` only: the share of the resized picture that is kept, torchvision's 224 of 256."""
+    model_options: dict[str, int] = Field(default_factory=dict)
+    """Further arguments of timm.create_model, for example img_size for vision transformers."""
+    parameters: int
+    run_id: str
+    generation: int
+    validation_top1: float
+
+
+WEIGHTS_FILE = "model.safetensors"
+MODEL_CARD_FILE = "model.json"
