@@ -7,18 +7,17 @@ measured is the steady state: every job runs, and there is nothing to do. The ri
 import json
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.postgres_server import PostgresServer
 from benchmarks.results import row, save
+from benchmarks.standin_ray import StandInRay
 from service.ray_jobs import RayJobs
 from service.reconcile import job_statuses
 from service.reconcile.loop import Reconciler
@@ -28,42 +27,25 @@ from service.states import AttemptState, GenerationState, RunState, StageState
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.run_store import insert_run
-from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow, Table
+from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.recipe import Recipe, SelectionSettings
 
 ACTIVE, FINISHED = 1_000, 100_000
 TICKS = 10
 TICKS_OF_THE_RIVAL = 2
-LIST_SECONDS, QUESTION_SECONDS = 1.1, 0.009
-"""What a head of Ray 2.60 took on two cores to list 1,000 jobs, and to answer for one."""
 _GENERATIONS = 4
 _COMMAND = "make benchmark-reconcile"
-_RAYS_ACCOUNT = {
-    "type": "SUBMISSION",
-    "entrypoint": "python -m workers.entrypoint /data/artifacts/runs/run-000001/gen-3/train/specs/a1.json",
-    "status": "RUNNING",
-    "message": "Job is currently running.",
-    "error_type": None,
-    "start_time": 1_800_000_000_000,
-    "end_time": None,
-    "metadata": {"run_id": "run-000001", "generation": "3", "stage": "train", "attempt": "1"},
-    "runtime_env": {},
-    "driver_info": {"id": "01000000", "node_ip_address": "127.0.0.1", "pid": "12345"},
-    "job_id": "01000000",
-    "driver_agent_http_address": "http://127.0.0.1:52365",
-    "driver_node_id": "f3a0d6f0ec7f1a0de10d2eb31ad0a0d6f0ec7f1a0de10d2eb31ad0a0",
-    "driver_exit_code": None,
-}
 
 
 def main() -> None:
     """Both databases, then the rows."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder, _ray() as ray_url:
+    with tempfile.TemporaryDirectory() as folder, StandInRay() as ray:
+        ray.add_running(f"{copy_id('active', number)}-g{_GENERATIONS - 1}-train-a1" for number in range(1, ACTIVE + 1))
         home = Path(folder)
-        rows += _rows("sqlite", f"sqlite:///{home / 'benchmark.db'}", home, ray_url)
+        rows += _rows("sqlite", f"sqlite:///{home / 'benchmark.db'}", home, ray.url)
         with PostgresServer() as server:
-            rows += _rows("postgresql", server.url(), home, ray_url)
+            rows += _rows("postgresql", server.url(), home, ray.url)
     save(rows)
 
 
@@ -109,20 +91,9 @@ def _fill(database: Database, artifacts: Path) -> None:
     with database.write() as session:
         _insert_template(session, "active", _GENERATIONS, until=(_GENERATIONS - 1, "train"))
         _insert_template(session, "finished", 2, until=None)
-    for template, count in (("active", ACTIVE), ("finished", FINISHED)):
-        with database.write() as session:
-            if database.engine.dialect.name == "postgresql":
-                # The copies refer to each other as the templates do: checking each row takes minutes.
-                session.execute(text("set local session_replication_role = replica"))
-            for table in (RunRow, GenerationRow, StageRow, AttemptRow):
-                _copy(session, table, template, count)
-            for table in (AttemptRow, StageRow, GenerationRow, RunRow):
-                column = "id" if table is RunRow else "run_id"
-                session.execute(text(f"delete from {table.__tablename__} where {column} = :run"), {"run": template})
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("analyze"))
+    put_copies_in_place_of(database, {"active": ACTIVE, "finished": FINISHED})
     for number in range(1, ACTIVE + 1):
-        (artifacts / "runs" / f"active-{number:06d}" / f"gen-{_GENERATIONS - 1}" / "train").mkdir(
+        (artifacts / "runs" / copy_id("active", number) / f"gen-{_GENERATIONS - 1}" / "train").mkdir(
             parents=True, exist_ok=True
         )
 
@@ -158,61 +129,6 @@ def _insert_template(session: Session, run_id: str, generations: int, until: tup
         generation.state = GenerationState.RUNNING if last else GenerationState.SUCCEEDED
     if until is None:
         session.query(RunRow).filter_by(id=run_id).update({"state": RunState.SUCCEEDED})
-
-
-def _copy(session: Session, table: type[Table], template: str, count: int) -> None:
-    """Many runs like the template, by one statement a table."""
-    session.flush()
-    names = [column.name for column in table.__table__.columns]
-    padded = "substr('00000' || i, length('00000' || i) - 5)"
-    renamed = {
-        "id": f"id || '-' || {padded}",
-        "run_id": f"run_id || '-' || {padded}",
-        "submission_id": f"replace(submission_id, '{template}', '{template}-' || {padded})",
-    }
-    values = ", ".join(renamed.get(name, name) for name in names)
-    key = "id" if table is RunRow else "run_id"
-    session.execute(
-        text(
-            "with recursive numbers(i) as (select 1 union all select i + 1 from numbers where i < :count) "
-            f"insert into {table.__tablename__} ({', '.join(names)}) "
-            f"select {values} from {table.__tablename__}, numbers where {key} = :template"
-        ),
-        {"count": count, "template": template},
-    )
-
-
-@contextmanager
-def _ray() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _RayHandler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-class _RayHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    jobs = tuple(
-        {**_RAYS_ACCOUNT, "submission_id": f"active-{number:06d}-g{_GENERATIONS - 1}-train-a1"}
-        for number in range(1, ACTIVE + 1)
-    )
-    listed = json.dumps(jobs).encode()
-    one = json.dumps(jobs[0]).encode()
-
-    def do_GET(self) -> None:
-        is_list = self.path == "/api/jobs/"
-        time.sleep(LIST_SECONDS if is_list else QUESTION_SECONDS)
-        content = self.listed if is_list else self.one
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
 
 if __name__ == "__main__":

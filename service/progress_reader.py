@@ -1,6 +1,7 @@
 """Reads what running stages say of themselves: progress.json and the metric rows. Outside of any session."""
 
 import json
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -11,13 +12,16 @@ from service.views import GenerationView, MetricRow, RunView, StageView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.reports import Progress
 
+_KEPT = 10_000
+"""About a kilobyte each."""
+
 
 class ProgressReader:
-    """Thread-safe. The progress of a stage that has succeeded is read once and kept: it does not change any more."""
+    """Thread-safe. The progress of stages that have succeeded does not change any more: the last ones read are kept."""
 
     def __init__(self, layout: ArtifactLayout) -> None:
         self._layout = layout
-        self._final: dict[str, Progress | None] = {}
+        self._read_final = lru_cache(maxsize=_KEPT)(_read)
 
     def fill_run(self, run: RunView) -> RunView:
         """The run with the progress of its stages."""
@@ -42,16 +46,15 @@ class ProgressReader:
         return sorted(rows, key=lambda row: (row.attempt, row.step))
 
     def _progress(self, stage: StageView) -> Progress | None:
-        if stage.id in self._final:
-            return self._final[stage.id]
+        read = self._read_final if stage.state == StageState.SUCCEEDED else _read
         try:
-            data = read_bytes_if_there(self._layout.progress(stage.run_id, stage.generation, stage.name))
+            return read(self._layout.progress(stage.run_id, stage.generation, stage.name))
         except OSError:
             return None  # the store is away: no reason to hide the rest of the run
-        progress = _parse(data)
-        if stage.state == StageState.SUCCEEDED:
-            self._final[stage.id] = progress
-        return progress
+
+
+def _read(uri: str) -> Progress | None:
+    return _parse(read_bytes_if_there(uri))
 
 
 def _parse(data: bytes | None) -> Progress | None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.errors import NotFound
 from service.queue_book import read_queue
 from service.settings import Settings
+from service.stage_queue import Claim
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
@@ -57,16 +58,15 @@ class Projects:
             return self._view(session, name)
 
     def queue(self, limit: int = 50) -> QueueView:
-        """The first `limit` stages that have to wait, and how many there are."""
+        """The first `limit` of the caller's stages that have to wait, and how many of theirs wait and run.
+
+        A place in the line counts everybody's.
+        """
         with self._database.read() as session:
             queue = read_queue(session, self._max_concurrent_stages, self._clock())
             claims = load_claims(session) if queue is None else queue.claims
-        projects = visible_projects()
-        places = [
-            place
-            for place in (queue.places if queue is not None else ())
-            if projects is None or place.claim.project in projects
-        ]
+        claims = [claim for claim in claims if _is_visible(claim)]
+        places = [place for place in (queue.places if queue is not None else ()) if _is_visible(place.claim)]
         return QueueView(
             max_concurrent_stages=self._max_concurrent_stages,
             running_stages=sum(claim.running for claim in claims),
@@ -104,3 +104,8 @@ class Projects:
             )
             for row in rows
         ]
+
+
+def _is_visible(claim: Claim) -> bool:
+    projects = visible_projects()
+    return projects is None or claim.project in projects

@@ -28,6 +28,7 @@ ARTIFACTS_OF: Mapping[StageName, tuple[Artifact, ...]] = {
     "search": (Artifact.SCRATCH,),
     "evaluate": (Artifact.SCRATCH,),
     "ablate": (Artifact.SCRATCH,),
+    "measure": (Artifact.SCRATCH,),
 }
 _OF_LABELING = frozenset({Artifact.LABELS, Artifact.SELECTION})
 

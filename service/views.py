@@ -140,10 +140,10 @@ class QueuedStage(QueuePlace):
 
 
 class QueueView(View):
-    """The queue of stages, of all runs."""
+    """The queue of stages, of the runs that the caller may see; a place in it counts all."""
 
     max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
-    running_stages: int = Field(description="Stages with an attempt on the cluster.")
+    running_stages: int = Field(description="Stages with an attempt on the cluster, of runs that the caller may see.")
     waiting_stages: int
     waiting: list[QueuedStage] = Field(description="The first of those that wait, in their order.")
 

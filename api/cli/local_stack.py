@@ -15,7 +15,7 @@ from types import TracebackType
 
 import httpx
 
-from api.cli.process_family import kill_marked, stop_tree
+from api.cli.process_family import has_living_child, kill_marked, stop_tree
 
 _START_TIMEOUT_SECONDS = 90.0
 _OBJECT_STORE_BYTES = 512 << 20
@@ -74,6 +74,7 @@ class LocalStack:
         self._ray_folder = Path(tempfile.gettempdir()) / f"ray-{self._mark[:8]}"
         self._ray_started_at = 0.0
         self._short_lives = 0
+        self._had_a_node = False
 
     def __enter__(self) -> "LocalStack":
         try:
@@ -100,6 +101,7 @@ class LocalStack:
     def start_ray(self) -> None:
         """Starts the Ray head on this stack's ports."""
         self._ray_started_at = time.monotonic()
+        self._had_a_node = False
         options = [str(item) for pair in self._ray_ports.items() for item in pair]
         self._spawn(
             "ray",
@@ -136,6 +138,21 @@ class LocalStack:
             if code is not None:
                 self._announce(f"the {name} ended with code {code}; starting it again (log: {self._log_path(name)})")
                 start()
+        if self._has_lost_its_node():
+            self._announce(f"the Ray head has lost its node; starting it again (log: {self._log_path('ray')})")
+            stop_tree(self._children["ray"])
+            self._restart_ray()
+
+    def _has_lost_its_node(self) -> bool:
+        """Whether the head lives on without its raylet, and would refuse every job for ever.
+
+        `ray start --block` ends with a raylet that was killed, but takes one that ended by SIGTERM for one that was
+        meant to.
+        """
+        has_node = has_living_child(self._children["ray"].pid, "raylet")
+        lost = self._had_a_node and not has_node
+        self._had_a_node = has_node
+        return lost
 
     def _restart_ray(self) -> None:
         short = time.monotonic() - self._ray_started_at < _SHORT_LIFE_SECONDS

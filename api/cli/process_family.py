@@ -23,6 +23,21 @@ def stop_tree(child: "subprocess.Popen[bytes]") -> None:
     child.wait(timeout=_KILL_TIMEOUT_SECONDS)
 
 
+def has_living_child(pid: int, name: str) -> bool:
+    """Whether the process has a direct child of that name that is more than a zombie."""
+    try:
+        children = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return False
+    for child in children:
+        try:
+            if child.name() == name and child.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
 def kill_marked(variable: str, value: str) -> None:
     """Kills every process whose environment has `variable` set to `value`: what a killed parent has left behind."""
     marked = []

@@ -22,6 +22,9 @@ logger = logging.getLogger("service.reconcile")
 
 LINGER_SECONDS = 30.0
 """A job whose stage is over and that has not ended by itself after so long is stopped."""
+SETTLE_SECONDS = 10.0
+"""So long after its end was first seen, a job is deleted. Ray's monitor of a job looks at it once a second, slower on a
+busy head, and writes a job that has just been deleted back as FAILED."""
 _STOP_AGAIN_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _AT_ONCE = 200
@@ -40,6 +43,7 @@ class JobCloser:
         self._clock = clock
         self._look_again_at: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
+        self._ended_at: dict[str, float] = {}
 
     def run_until(self, stop: threading.Event) -> None:
         """Rounds until `stop` is set."""
@@ -50,8 +54,9 @@ class JobCloser:
         with self._database.read() as session:
             ended = attempts_with_jobs(session, _AT_ONCE + len(self._look_again_at))
         waiting = {attempt.submission_id for attempt in ended}
-        self._look_again_at = {job: at for job, at in self._look_again_at.items() if job in waiting}
-        self._pauses = {job: pause for job, pause in self._pauses.items() if job in waiting}
+        for notes in (self._look_again_at, self._pauses, self._ended_at):
+            for job in notes.keys() - waiting:
+                del notes[job]
         for attempt in ended:
             if self._look_again_at.get(attempt.submission_id, 0.0) > self._clock():
                 continue
@@ -69,13 +74,24 @@ class JobCloser:
         if job.status is JobStatus.UNKNOWN:
             self._mark_closed(attempt)
         elif job.status in ENDED_JOBS:
-            self._save_log(attempt)
-            self._ray_jobs.delete(attempt.submission_id)
-            self._mark_closed(attempt)
+            self._close_ended(attempt)
         elif self._clock() - attempt.finished_at >= LINGER_SECONDS:
             logger.warning("%s: its stage is over, but not the job; stopping it", attempt.submission_id)
             self._ray_jobs.stop(attempt.submission_id)
             self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
+
+    def _close_ended(self, attempt: EndedAttempt) -> None:
+        job = attempt.submission_id
+        if job not in self._ended_at:
+            # At once: the head may die while the job settles.
+            self._save_log(attempt)
+            self._ended_at[job] = self._clock()
+        settled_at = self._ended_at[job] + SETTLE_SECONDS
+        if self._clock() < settled_at:
+            self._look_again_at[job] = settled_at
+            return
+        self._ray_jobs.delete(job)
+        self._mark_closed(attempt)
 
     def _save_log(self, attempt: EndedAttempt) -> None:
         log = self._ray_jobs.log_end(attempt.submission_id, self._max_log_bytes)

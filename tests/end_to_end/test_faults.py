@@ -34,6 +34,19 @@ def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client
     assert [len(stage.attempts) for stage in stages_of(run)] == [1] * 6
 
 
+def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
+    head = stack.pid_of("ray")
+    stack.supervise()  # sees the node
+    raylet = next(child for child in psutil.Process(head).children() if child.name() == "raylet")
+    raylet.terminate()
+    raylet.wait(timeout=30)
+    assert psutil.pid_exists(head)  # it lives on, and answers, and no job could begin
+    restart_killed(stack, client)
+    assert stack.pid_of("ray") != head
+    run = client.create_run(small_run(teacher_steps=20, generations=0, student_models=[]))
+    assert wait_until(client, run.id, has_ended).state == "succeeded"
+
+
 def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, client, small_run):
     run = client.create_run(small_run(teacher_steps=200, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=60))

@@ -48,7 +48,6 @@ def test_every_stage_is_one_ray_job_with_its_times(finished, stack):
         assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
 
 
-@pytest.mark.long
 def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack, client):
     closed = wait_until(client, finished.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
     wait_until(client, finished.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.artifact_layout import ArtifactLayout
-from service.reconcile.job_closer import LINGER_SECONDS, JobCloser
+from service.reconcile.job_closer import LINGER_SECONDS, SETTLE_SECONDS, JobCloser
 from service.run_config import RunConfig
 from workers.artifact_io import exists, write_bytes
 from workers.specs.reports import FailureReason
@@ -26,6 +26,13 @@ def closer(bench: Any) -> JobCloser:
     return JobCloser(bench.database, bench.settings, bench.ray_jobs, bench.clock)
 
 
+def close_settled_jobs(bench: Any, closer: JobCloser) -> None:
+    """Sees the ends, then deletes what has settled."""
+    closer.close_jobs()
+    bench.clock.advance(SETTLE_SECONDS)
+    closer.close_jobs()
+
+
 def logs(bench: Any, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
     return bench.queries.log_tail(run_id, 0, stage, attempt)
 
@@ -40,7 +47,7 @@ def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, close
     bench.ray.end(job)
     reconciler.tick()
 
-    closer.close_jobs()
+    close_settled_jobs(bench, closer)
 
     assert job not in bench.ray.jobs
     tail = logs(bench, run_id)
@@ -50,6 +57,27 @@ def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, close
     bench.ray.jobs.clear()  # the head dies
     bench.ray.down = True
     assert logs(bench, run_id).lines == ["one", "two"]
+
+
+def test_a_job_is_deleted_once_rays_monitor_has_seen_its_end(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    job = f"{run_id}-g0-train-a1"
+    bench.ray.jobs[job]["logs"] = "one\n"
+    bench.ray.write_result(job)
+    bench.ray.end(job)
+    reconciler.tick()
+
+    closer.close_jobs()
+    assert job in bench.ray.jobs  # Ray would write it back
+    assert logs(bench, run_id).source == "artifact_root"  # and the head may die meanwhile
+    bench.clock.advance(SETTLE_SECONDS - 1)
+    closer.close_jobs()
+    assert job in bench.ray.jobs
+
+    bench.clock.advance(1)
+    closer.close_jobs()
+    assert job not in bench.ray.jobs
 
 
 def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, closer: JobCloser) -> None:
@@ -71,7 +99,7 @@ def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, clo
     closer.close_jobs()
     assert job in bench.ray.jobs  # not yet: it was put off
     bench.clock.advance(5)
-    closer.close_jobs()
+    close_settled_jobs(bench, closer)
     assert job not in bench.ray.jobs
     assert exists(log_uri)
 
@@ -89,7 +117,7 @@ def test_a_job_that_hangs_after_its_result_is_stopped(bench: Any, run_id: str, c
     closer.close_jobs()
     assert bench.ray.stops == [job]
     bench.clock.advance(LINGER_SECONDS)
-    closer.close_jobs()
+    close_settled_jobs(bench, closer)
 
     assert job not in bench.ray.jobs
     assert logs(bench, run_id).source == "artifact_root"
@@ -117,7 +145,7 @@ def test_an_outage_of_ray_only_puts_it_off(bench: Any, run_id: str, closer: JobC
     bench.ray.down = False
     bench.clock.advance(60)
 
-    closer.close_jobs()
+    close_settled_jobs(bench, closer)
 
     assert bench.ray.jobs == {}
 

@@ -11,6 +11,7 @@ from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
 from service.run_queries import RunQueries
+from service.store.visibility import only_projects
 from tests.service.conftest import CATALOG
 from workers.artifact_io import read_bytes
 from workers.specs.reports import FailureReason, StageControl
@@ -72,6 +73,23 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
     queue = Projects(limited.database, limited.settings, limited.clock).queue()
     assert [(each.run_id, each.stage) for each in queue.waiting] == [(third, "train"), (first, "evaluate")]
     assert (queue.running_stages, queue.waiting_stages, queue.max_concurrent_stages) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("max_concurrent_stages", [1, None])
+def test_a_caller_with_projects_sees_their_share_of_the_queue(
+    bench: Any, run_config: MakeConfig, max_concurrent_stages: int | None
+) -> None:
+    bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": max_concurrent_stages})
+    create(bench, run_config, project="theirs")
+    create(bench, run_config, project="mine")
+    bench.reconciler().tick()
+
+    with only_projects(frozenset({"mine"})):
+        queue = Projects(bench.database, bench.settings, bench.clock).queue()
+
+    waiting = 0 if max_concurrent_stages is None else 1
+    assert (queue.running_stages, queue.waiting_stages) == (1 - waiting, waiting)
+    assert {each.project for each in queue.waiting} <= {"mine"}
 
 
 def test_never_more_stages_at_once_than_the_limit(limited: Any, run_config: MakeConfig) -> None:

@@ -1,13 +1,24 @@
 """Retention's decisions: what goes, what stays, and why. No database, no files."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
-from service.retention import Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors, decide_retention
+from service.retention import (
+    ARTIFACTS_OF,
+    Artifact,
+    Decision,
+    GenerationFacts,
+    RunFacts,
+    StageFacts,
+    ancestors,
+    decide_retention,
+)
 from service.retention_files import surplus_checkpoints
 from service.retention_policy import RetentionOverrides, RetentionPolicy
 from workers.specs.checkpoint import CheckpointNote
+from workers.specs.stages import StageName
 
 POLICY = RetentionPolicy(keep_last_checkpoints=1, keep_label_generations=1, min_age_seconds=100)
 OVER_AT = 1000.0
@@ -126,3 +137,7 @@ def test_the_best_checkpoint_and_the_last_ones_stay(keep_last: int, going: list[
 
 def replace_policy(**changes: int) -> RetentionPolicy:
     return POLICY.model_copy(update=changes)
+
+
+def test_every_kind_of_stage_has_artifacts_to_decide_on() -> None:
+    assert set(ARTIFACTS_OF) == set(get_args(StageName))

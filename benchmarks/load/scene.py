@@ -1,0 +1,189 @@
+"""What is under load: API and reconciler as processes, Ray's stand-in, 1,000 active and 100,000 finished runs.
+
+The runs are copies of two that the control plane itself has led through all their stages, in a moment each.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+from sqlalchemy import func, select
+
+from api.cli.client import API_KEY_VARIABLE, Client
+from api.cli.demo import demo_run_config, register_digits
+from api.cli.local_stack import free_ports
+from benchmarks.copied_runs import copy_id, put_copies_in_place_of
+from benchmarks.load.played_stages import write_progress, write_result
+from benchmarks.standin_ray import StandInRay
+from service.access.key_commands import KeyCommands, KeyRequest
+from service.access.principal import Scope
+from service.states import AttemptState
+from service.store.database import Database
+from service.store.migrate import upgrade
+from service.store.tables import AttemptRow
+from workers.artifact_io import read_bytes
+from workers.specs.stages import STAGE_SPEC
+
+GENERATIONS = 3
+WITH_ARTIFACTS = 50
+"""So many of each kind of copies have progress and result files; the others' are not there, as after retention."""
+_RAY_TOKEN = "what the stand-in asks for"  # noqa: S105: it guards nothing
+_TIMEOUT_SECONDS = 300.0
+
+
+class LoadScene:
+    """A context manager. `active` and `finished` are the ids of the runs copied; `key` is an administrator's."""
+
+    def __init__(self, home: Path, database_url: str, active: int, finished: int) -> None:
+        self._home = home
+        self._url = database_url
+        self._counts = {"active": active, "finished": finished}
+        self._open = ExitStack()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._plays: Callable[[Any], bool] = lambda _: True
+        [self._port] = free_ports(1)
+        self.api_url = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> "LoadScene":
+        try:
+            self._start()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of api and reconciler."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    def run_config(self) -> dict[str, Any]:
+        """A body of POST /runs."""
+        return {
+            **demo_run_config(),
+            "datasets": self.datasets,
+            "generations": GENERATIONS,
+            # The active runs' stages stand still for as long as the benchmark takes.
+            "stall_timeout_seconds": {"train": 1e6},
+        }
+
+    def _start(self) -> None:
+        self._home.mkdir(parents=True, exist_ok=True)
+        upgrade(self._url)
+        database = Database(self._url)
+        self._open.callback(database.close)
+        request = KeyRequest(name="benchmark", scope=Scope.ADMIN, project=None)
+        self.key = KeyCommands(database).create_key(request, "benchmark").key
+        self._ray = self._open.enter_context(StandInRay(self._play, _RAY_TOKEN))
+        self._open.callback(self._stop_processes)
+        self._spawn("api", "api")
+        self._wait(self._api_answers)
+        os.environ[API_KEY_VARIABLE] = self.key
+        with Client(self.api_url) as client:
+            self.datasets = {
+                part: dataset
+                for part, dataset in register_digits(client, self._home / "digits", seed=1).items()
+                if part in ("labeled", "unlabeled", "validation", "test")
+            }
+            self._spawn("reconciler", "service.reconcile")
+            templates = {kind: self._lead(client, database, kind) for kind in ("finished", "active")}
+        self._stop_reconciler()
+        print("copying", self._counts, flush=True)
+        put_copies_in_place_of(database, {run: self._counts[kind] for kind, run in templates.items()})
+        self.active, self.finished = (
+            [copy_id(templates[kind], number) for number in range(1, self._counts[kind] + 1)]
+            for kind in ("active", "finished")
+        )
+        self._copy_artifacts(templates)
+        with database.read() as session:
+            submitted = AttemptRow.state == AttemptState.SUBMITTED
+            self._ray.add_running(session.scalars(select(AttemptRow.submission_id).where(submitted)))
+        self._spawn("reconciler", "service.reconcile")
+
+    def _lead(self, client: Client, database: Database, kind: str) -> str:
+        """Takes a run to its end, or to its last train stage."""
+        held = kind == "active"
+        self._plays = lambda spec: not (held and spec.generation == GENERATIONS and spec.stage == "train")
+        run_id = client.create_run({**self.run_config(), "name": kind}).id
+        last = "train" if held else "evaluate"
+
+        def is_there() -> bool:
+            stages = client.get_run(run_id).generation_details[-1].stages
+            return any(stage.name == last and stage.state == ("running" if held else "succeeded") for stage in stages)
+
+        self._wait(is_there)
+        open_jobs = select(func.count()).where(AttemptRow.run_id == run_id, AttemptRow.job_closed_at.is_(None))
+
+        def are_closed() -> bool:
+            with database.read() as session:
+                return session.execute(open_jobs).scalar_one() == (1 if held else 0)
+
+        self._wait(are_closed)
+        self._plays = lambda _: False
+        return run_id
+
+    def _play(self, spec_uri: str) -> str:
+        spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
+        if self._plays(spec):
+            write_result(spec)
+            return "SUCCEEDED"
+        write_progress(spec, done=50)
+        return "RUNNING"
+
+    def _copy_artifacts(self, templates: dict[str, str]) -> None:
+        runs = self._home / "artifacts" / "runs"
+        for kind, template in templates.items():
+            for number in range(1, min(WITH_ARTIFACTS, self._counts[kind]) + 1):
+                shutil.copytree(runs / template, runs / copy_id(template, number))
+
+    def _spawn(self, name: str, module: str) -> None:
+        environment = {
+            "NOISY_STUDENT_HOME": str(self._home),
+            "NOISY_STUDENT_DATABASE_URL": self._url,
+            "NOISY_STUDENT_RAY_JOBS_URL": self._ray.url,
+            "NOISY_STUDENT_API_PORT": str(self._port),
+            "NOISY_STUDENT_AUTHENTICATION": "true",
+            "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home}"]',
+            # A webhook is looked at; nothing is delivered to it.
+            "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+            "NOISY_STUDENT_RAY_AUTH_TOKEN": _RAY_TOKEN,
+        }
+        with (self._home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", module], env={**os.environ, **environment}, stdout=log, stderr=log
+            )
+
+    def _api_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/healthz", trust_env=False).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the control plane is not where it should be; its logs are in {self._home}")
+            time.sleep(0.2)
+
+    def _stop_reconciler(self) -> None:
+        reconciler = self._processes.pop("reconciler")
+        reconciler.terminate()
+        reconciler.wait(timeout=60)
+
+    def _stop_processes(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+            process.wait(timeout=60)

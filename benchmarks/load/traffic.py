@@ -1,0 +1,165 @@
+"""Requests at a steady rate, whatever the answers take: each is timed from the moment that it was due."""
+
+import asyncio
+import itertools
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+
+from api.access.route_scopes import ROUTE_SCOPES
+from benchmarks.load.scene import WITH_ARTIFACTS, LoadScene
+
+LEFT_OUT = {
+    "/events/stream": "followed all the while",
+    "/runs/{run_id}/events/stream": "followed all the while",
+    "/ray": "Ray's own answer, passed on",
+    "/ray/{path:path}": "Ray's own answer, passed on",
+    "/runs/{run_id}/generations/{generation}/stages/{stage}/pictures/{name}": "a file, passed on",
+}
+POST, CANCEL = "POST /runs", "POST /runs/{run_id}/cancel"
+_EVERY = 10
+"""Of so many requests one starts a run, and one cancels an earlier one; the others are GETs of every route in turn."""
+_CANCEL_AFTER = 5
+"""So many runs that were started are under way."""
+_FOLLOWERS = 5
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass
+class Record:
+    """Seconds by route, and what went wrong."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Ids of what the requests ask for, beside runs."""
+
+    search: str
+    ablation: str
+    plan: str
+    webhook: str
+
+
+class Traffic:
+    """Of one scene. `rate` is requests a second."""
+
+    def __init__(self, scene: LoadScene, rate: float, seed: int) -> None:
+        self._scene = scene
+        self._rate = rate
+        self._random = random.Random(seed)
+        self._posted: list[str] = []
+        self._gets = itertools.cycle(get_routes())
+
+    async def run(self, windows: Sequence[float], each_minute: Callable[[], None] = lambda: None) -> list[Record]:
+        """Sends without a pause; a record for each of the windows (seconds), once all is answered."""
+        ends = list(itertools.accumulate(windows))
+        records = [Record() for _ in windows]
+        headers = {"Authorization": f"Bearer {self._scene.key}"}
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        async with httpx.AsyncClient(
+            base_url=self._scene.api_url, headers=headers, timeout=_TIMEOUT_SECONDS, limits=limits, trust_env=False
+        ) as client:
+            known = await self._prepare(client)
+            followers = [asyncio.create_task(_follow(client)) for _ in range(_FOLLOWERS)]
+            begun, minute, sent = time.perf_counter(), 1, set()
+            for number in range(int(ends[-1] * self._rate)):
+                due = begun + number / self._rate
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                record = next(record for record, end in zip(records, ends, strict=True) if due - begun < end)
+                task = asyncio.create_task(self._send(client, number, due, known, record))
+                sent.add(task)
+                task.add_done_callback(sent.discard)
+                if due - begun >= 60 * minute:
+                    minute += 1
+                    each_minute()
+            await asyncio.gather(*sent)
+            for follower in followers:
+                follower.cancel()
+                with suppress(asyncio.CancelledError):
+                    await follower
+            for run_id in self._posted:
+                await client.post(f"/runs/{run_id}/cancel")
+            self._posted.clear()
+        return records
+
+    async def _send(self, client: httpx.AsyncClient, number: int, due: float, known: Known, record: Record) -> None:
+        turn = number % _EVERY
+        if turn == 0:
+            route, path, body = POST, "/runs", self._scene.run_config()
+        elif turn == _EVERY // 2 and len(self._posted) > _CANCEL_AFTER:
+            route, path, body = CANCEL, f"/runs/{self._posted.pop(0)}/cancel", None
+        else:
+            template = next(self._gets)
+            route, path, body = f"GET {template}", self._path(template, known), None
+        try:
+            response = await client.request(route.partition(" ")[0], path, json=body)
+        except httpx.HTTPError as error:
+            record.failures.append(f"{path}: {type(error).__name__}")
+            return
+        record.seconds[route].append(time.perf_counter() - due)
+        if response.status_code >= 400:
+            record.failures.append(f"{path}: {response.status_code} {response.text[:200]}")
+        elif route == POST:
+            self._posted.append(response.json()["id"])
+
+    async def _prepare(self, client: httpx.AsyncClient) -> Known:
+        async def post(path: str, body: object) -> str:
+            response = await client.post(path, json=body)
+            if response.status_code >= 400:
+                raise RuntimeError(f"{path}: {response.text}")
+            return str(response.json()["id"])
+
+        run_id = self._scene.finished[0]
+        known = Known(
+            search=await post("/searches", {"run_id": run_id, "generation": 1}),
+            ablation=await post(f"/runs/{run_id}/ablations", {}),
+            plan=await post("/plans", {"run": self._scene.run_config(), "cluster": {"devices": 16}}),
+            webhook=await post("/webhooks", {"url": "https://127.0.0.1/hook", "kinds": ["model_kept"]}),
+        )
+        self._posted += [known.search, known.ablation, known.plan]
+        return known
+
+    def _path(self, template: str, known: Known) -> str:
+        runs = self._random.choice((self._scene.active, self._scene.finished))
+        run_id = self._random.choice(self._random.choice((runs, runs[:WITH_ARTIFACTS])))
+        if template.endswith("/search/trials"):
+            return f"/runs/{known.search}/generations/1/stages/search/trials"
+        values = {
+            "run_id": run_id,
+            "generation": self._random.choice((1, 2)),
+            "stage": self._random.choice(("label", "select", "train", "evaluate")),
+            "attempt": 1,
+            "dataset_id": self._random.choice(list(self._scene.datasets.values())),
+            "model_id": f"{run_id}-g2",
+            "search_id": known.search,
+            "ablation_id": known.ablation,
+            "plan_id": known.plan,
+            "webhook_id": known.webhook,
+            "name": "default",
+        }
+        return template.replace("{file:path}", "style.css").format(**values)
+
+
+def get_routes() -> list[str]:
+    """The templates of all GETs that are asked."""
+    return [path for method, path in ROUTE_SCOPES if method == "GET" and path not in LEFT_OUT]
+
+
+async def _follow(client: httpx.AsyncClient) -> None:
+    async with client.stream("GET", "/events/stream", timeout=None) as response:
+        async for _ in response.aiter_bytes():
+            pass
+
+
+def percentile(values: list[float], share: float) -> float:
+    """By nearest rank."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -1,0 +1,145 @@
+"""Ray's jobs API without a cluster behind it: it takes as long to answer as a head, and its jobs do as they are told.
+
+For what is measured of the control plane alone, with a thousand jobs on a machine that could not run ten.
+"""
+
+import json
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+LIST_SECONDS_A_JOB, QUESTION_SECONDS = 0.0011, 0.009
+"""What a head of Ray 2.60 took on two cores to list 1,000 jobs, and to answer for one."""
+_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+_ACCOUNT = {
+    "type": "SUBMISSION",
+    "entrypoint": "python -m workers.entrypoint /data/artifacts/runs/run-000001/gen-3/train/specs/a1.json",
+    "status": "RUNNING",
+    "message": "Job is currently running.",
+    "error_type": None,
+    "start_time": 1_800_000_000_000,
+    "end_time": None,
+    "metadata": {"run_id": "run-000001", "generation": "3", "stage": "train", "attempt": "1"},
+    "runtime_env": {},
+    "driver_info": {"id": "01000000", "node_ip_address": "127.0.0.1", "pid": "12345"},
+    "job_id": "01000000",
+    "driver_agent_http_address": "http://127.0.0.1:52365",
+    "driver_node_id": "f3a0d6f0ec7f1a0de10d2eb31ad0a0d6f0ec7f1a0de10d2eb31ad0a0",
+    "driver_exit_code": None,
+}
+
+
+class StandInRay:
+    """Listens on a free port of loopback while it is entered. Thread-safe.
+
+    `play` is called with the spec's URI of each job that is submitted, and returns the status it has from then on.
+    Who does not show the `token` is refused, where there is one.
+    """
+
+    def __init__(self, play: Callable[[str], str] = lambda _: "RUNNING", token: str | None = None) -> None:
+        self._play = play
+        self.token = token
+        self._lock = threading.Lock()
+        self._jobs: dict[str, dict[str, Any]] = {}
+        self._listed: bytes | None = None
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.ray = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "StandInRay":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add_running(self, submission_ids: Iterable[str]) -> None:
+        """Jobs that nobody has submitted here."""
+        for submission_id in submission_ids:
+            self._set(submission_id, status="RUNNING")
+
+    def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
+        """Status and content, as Ray gives them, after as long as it takes."""
+        if path == "/api/jobs/" and method == "GET":
+            return 200, self._list()
+        time.sleep(QUESTION_SECONDS)
+        if path == "/api/version":
+            return 200, json.dumps({"version": "4", "ray_version": "2.60.0"}).encode()
+        if path == "/api/jobs/" and method == "POST":
+            assert body is not None
+            name = body["submission_id"]
+            self._set(name, status=self._play(shlex.split(body["entrypoint"])[-1]), metadata=body["metadata"])
+            return 200, json.dumps({"submission_id": name}).encode()
+        return self._about_one(method, *path.removeprefix("/api/jobs/").partition("/")[::2])
+
+    def _about_one(self, method: str, name: str, what: str) -> tuple[int, bytes]:
+        with self._lock:
+            job = self._jobs.get(name)
+        if job is None:
+            return 404, b"Job does not exist"
+        if method == "DELETE":
+            with self._lock:
+                del self._jobs[name]
+                self._listed = None
+            return 200, b"{}"
+        if what == "stop":
+            if job["status"] not in _ENDED:
+                self._set(name, status="STOPPED")
+            return 200, b'{"stopped": true}'
+        if what == "logs":
+            return 200, json.dumps({"logs": "a line that a stage printed\n" * 500}).encode()
+        return 200, json.dumps(job).encode()
+
+    def _set(self, name: str, **changes: Any) -> None:
+        with self._lock:
+            self._jobs[name] = {**self._jobs.get(name, _ACCOUNT), "submission_id": name, **changes}
+            self._listed = None
+
+    def _list(self) -> bytes:
+        time.sleep(LIST_SECONDS_A_JOB * len(self._jobs))
+        with self._lock:
+            if self._listed is None:
+                self._listed = json.dumps(list(self._jobs.values())).encode()
+            return self._listed
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    ray: StandInRay
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        ray = self.server.ray
+        if ray.token is not None and self.headers.get("Authorization") != f"Bearer {ray.token}":
+            status, content = 401, b"Unauthorized"
+        else:
+            status, content = ray.answer(self.command, self.path, json.loads(data) if data else None)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
