@@ -50,11 +50,15 @@ class Database:
         # SQLite's "begin immediate" takes the write lock at once: a transaction that reads first and writes later
         # would fail when another has written between.
         self._write_engine = self.engine.execution_options(begin_immediate=True)
+        self._read_engine = _of_one_moment(self.engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session to read in; what is written in it is rolled back. Keep network calls out of it."""
-        with _unavailability(), VisibleRowsSession(self.engine) as session:
+        """A session to read in: all its queries see the same moment. What is written in it is rolled back.
+
+        Keep network calls out of it.
+        """
+        with _unavailability(), VisibleRowsSession(self._read_engine) as session:
             yield session
 
     @contextmanager
@@ -112,6 +116,12 @@ def _create_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine
+
+
+def _of_one_moment(engine: Engine) -> Engine:
+    """The engine for reading. SQLite's transactions see one moment anyway; PostgreSQL's see, with each query, what has
+    been committed meanwhile: a run that was created between two queries would be seen without its generations."""
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:

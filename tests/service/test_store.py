@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import InvalidRequest
@@ -299,3 +299,21 @@ def test_a_snapshot_carries_what_the_decision_needs(database: Database, run_id: 
     assert [attempt.number for attempt in stage.attempts] == [1, 2]
     assert (stage.attempts[0].failure_reason, stage.attempts[0].finished_at) == ("job_lost", NOW + 1)
     assert stage.open_attempt.number == 2
+
+
+def test_a_run_created_while_the_reconciler_reads_is_seen_whole_or_not_at_all(
+    bench: Any, run_config: Callable[..., RunConfig]
+) -> None:
+    late: list[str] = []
+
+    def create_a_run(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not late and "FROM runs" in statement and "config" in statement:  # the last of the snapshot's queries
+            late.append("")
+            late.append(bench.commands.create_run(run_config()).id)
+
+    with bench.database.read() as session:
+        event.listen(session.connection().engine, "before_cursor_execute", create_a_run)
+        found = load_active_runs(session)
+
+    assert len(late) == 2
+    assert [run.run_id for run in found if not run.generations] == []
