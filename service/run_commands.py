@@ -14,6 +14,7 @@ from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
+from service.queue_places import QueuePlaces
 from service.run_checks import check_model, check_noise, check_not_smaller, check_search
 from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.settings import Settings
@@ -62,7 +63,8 @@ class RunCommands:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
         self._roots = settings.allowed_roots
-        self._views = ViewBuilder(self._layout, settings, clock)
+        self._views = ViewBuilder(self._layout, settings)
+        self._places = QueuePlaces(settings.max_concurrent_stages, clock, seconds=0)
         self._progress = ProgressReader(self._layout)
         self._clock = clock
         self._catalog = catalog
@@ -98,7 +100,7 @@ class RunCommands:
         config = in_own_project(config)
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
-            return answer
+            return self._filled(answer)
         found = check_new_run(self._database, self._layout, config, self._models())
         run_id = new_id("run")
 
@@ -110,7 +112,7 @@ class RunCommands:
                     add_event(session, run_id, now, "images_not_compared", _NOT_COMPARED.format(dataset.name))
             return self._run_view(session, run_id)
 
-        return self._answers.once(idempotency_key, asked, RunView, create)
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, create))
 
     def add_generation(
         self, run_id: str, overrides: GenerationOverrides, idempotency_key: str | None = None
@@ -130,7 +132,7 @@ class RunCommands:
             add_event(session, run_id, now, "generation_added", plan.model, number)
             return self._run_view(session, run_id)
 
-        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, add))
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, add))
 
     def cancel_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Asks for the run to be stopped; it is CANCELLED once its Ray job has ended. Asking again is no error."""
@@ -145,7 +147,7 @@ class RunCommands:
             return self._run_view(session, run_id)
 
         asked = request_hash(f"cancel_run {run_id}")
-        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, cancel))
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, cancel))
 
     def pause_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Asks the stage in flight to end at its next unit; the run is PAUSED then. Asking again is no error."""
@@ -160,7 +162,7 @@ class RunCommands:
             return self._run_view(session, run_id)
 
         asked = request_hash(f"pause_run {run_id}")
-        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, pause))
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, pause))
 
     def resume_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Goes on with a paused run, from what its stage has kept; it lines up anew. Asking again is no error."""
@@ -178,7 +180,7 @@ class RunCommands:
             return self._run_view(session, run_id)
 
         asked = request_hash(f"resume_run {run_id}")
-        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, resume))
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, resume))
 
     def change_run(self, run_id: str, changes: RunChanges) -> RunView:
         """Changes where the run stands in the queue."""
@@ -190,7 +192,7 @@ class RunCommands:
             set_priority(session, run_id, changes.priority)
             add_event(session, run_id, now, "priority_changed", str(changes.priority))
             view = self._run_view(session, run_id)
-        return self._progress.fill_run(view)
+        return self._filled(view)
 
     def retry_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Goes on with a run that failed or was cancelled, where it stopped: stages that succeeded are kept."""
@@ -205,7 +207,7 @@ class RunCommands:
             return self._run_view(session, run_id)
 
         asked = request_hash(f"retry_run {run_id}")
-        return self._progress.fill_run(self._answers.once(idempotency_key, asked, RunView, retry))
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, retry))
 
     def _next_plan(self, session: Session, run_id: str, overrides: GenerationOverrides) -> tuple[int, GenerationPlan]:
         config = load_config(session, run_id)
@@ -235,6 +237,13 @@ class RunCommands:
         session.flush()
         session.expire_all()  # states are changed by statements of their own
         return self._views.run(session, run_id)
+
+    def _filled(self, view: RunView) -> RunView:
+        """With what is added once the command's transaction is over, for it holds up all others that write."""
+        if view.state == RunState.RUNNING:
+            with self._database.read() as session:
+                view = self._places.fill_run(session, view)
+        return self._progress.fill_run(view)
 
 
 def _set_running(session: Session, run_id: str) -> None:

@@ -11,6 +11,7 @@ from service.artifact_layout import ArtifactLayout
 from service.errors import InvalidRequest, NotFound
 from service.log_reader import LogReader
 from service.progress_reader import ProgressReader
+from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.ray_jobs import RayJobs
 from service.settings import Settings
 from service.states import RunKind
@@ -54,13 +55,14 @@ class RunQueries:
     ) -> None:
         layout = ArtifactLayout(settings.artifact_root)
         self._database = database
-        self._views = ViewBuilder(layout, settings, clock)
+        self._views = ViewBuilder(layout, settings)
+        self._places = QueuePlaces(settings.max_concurrent_stages, clock, SECONDS_BETWEEN_LOOKS)
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)
 
     def get_run(self, run_id: str) -> RunView:
         with self._database.read() as session:
-            view = self._views.run(session, run_id)
+            view = self._places.fill_run(session, self._views.run(session, run_id))
         return self._progress.fill_run(view)
 
     def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
@@ -74,7 +76,7 @@ class RunQueries:
                 .group_by(GenerationRow.run_id)
             )
             counts = {row.run_id: row.generations for row in session.execute(counted)}
-            places = self._views.places(session, rows)
+            places = self._places.of(session, rows)
             items = [run_summary(row, counts.get(row.id, 0), places.get(row.id)) for row in rows]
             return Page(items=items, next_cursor=following)
 

@@ -64,6 +64,8 @@ ACTIVE_RUNS = frozenset({RunState.RUNNING, RunState.PAUSING, RunState.CANCELLING
 """Runs that the reconciler looks after."""
 UNFINISHED_RUNS = ACTIVE_RUNS | {RunState.PAUSED}
 """Runs that have not ended."""
+UNFINISHED_STAGES = frozenset({StageState.PENDING, StageState.RUNNING})
+"""Stages that have not ended."""
 OPEN_ATTEMPTS = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.STOPPING})
 """Attempts whose Ray job may be alive. A stage has at most one."""
 

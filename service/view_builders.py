@@ -1,7 +1,8 @@
-"""Makes views of rows. Progress is not in the store: `service.progress_reader` adds it, outside of any session."""
+"""Makes views of rows. Two things are added to them elsewhere: the place in the queue by
+`service.queue_places`, and the progress, which is not in the store, by `service.progress_reader`."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -9,10 +10,9 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.errors import NotFound
-from service.queue_book import read_queue
 from service.run_config import GenerationPlan, RunConfig
 from service.settings import Settings
-from service.states import AttemptState, RunKind, RunState, StageState
+from service.states import AttemptState, RunKind, StageState
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
@@ -32,28 +32,14 @@ from workers.specs.results import STAGE_RESULT
 
 
 class ViewBuilder:
-    """Builds views of runs and their parts. `clock` gives Unix seconds."""
+    """Builds views of runs and their parts."""
 
-    def __init__(self, layout: ArtifactLayout, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, layout: ArtifactLayout, settings: Settings) -> None:
         self._layout = layout
         self._dashboard_url = settings.dashboard_url
-        self._max_concurrent_stages = settings.max_concurrent_stages
-        self._clock = clock
-
-    def places(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
-        """Where those of the runs that have to wait stand in the queue, by id."""
-        under_way = {run.id for run in runs if run.state == RunState.RUNNING}
-        queue = read_queue(session, self._max_concurrent_stages, self._clock()) if under_way else None
-        if queue is None:
-            return {}
-        return {
-            place.claim.run_id: QueuePlace(position=place.position, reason=place.reason)
-            for place in queue.places
-            if place.claim.run_id in under_way
-        }
 
     def run(self, session: Session, run_id: str) -> RunView:
-        """The run with all its parts. Raises NotFound."""
+        """The run with all its parts but its place in the queue. Raises NotFound."""
         row = session.get(RunRow, run_id)
         if row is None:
             raise NotFound("run", run_id)
@@ -62,7 +48,7 @@ class ViewBuilder:
         )
         details = self.generations(session, run_id, list(generations))
         return RunView(
-            **run_summary(row, len(details), self.places(session, [row]).get(run_id)).model_dump(),
+            **run_summary(row, len(details), None).model_dump(),
             config=RunConfig.model_validate_json(row.config),
             generation_details=details,
         )

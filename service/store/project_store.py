@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.stage_queue import Budget
 from service.states import OPEN_ATTEMPTS
+from service.store.index_conditions import one_of
 from service.store.tables import AttemptRow, ProjectRow, RunRow
 
 SECONDS_AN_HOUR = 3600.0
@@ -56,15 +57,12 @@ def budgets_of(session: Session, projects: Iterable[ProjectRow], now: float) -> 
     if not rows:
         return {}
     taken = func.sum(AttemptRow.devices * (now - AttemptRow.submitted_at)).label("taken")
+    # A look-up for each open attempt: as a join, all runs of the projects would be read.
+    project = select(RunRow.project).where(RunRow.id == AttemptRow.run_id).scalar_subquery().label("project")
     under_way = session.execute(
-        select(RunRow.project, taken)
-        .join(RunRow, RunRow.id == AttemptRow.run_id)
-        .where(
-            AttemptRow.state.in_([state.value for state in OPEN_ATTEMPTS]),
-            AttemptRow.submitted_at.is_not(None),
-            RunRow.project.in_([row.name for row in rows]),
-        )
-        .group_by(RunRow.project)
+        select(project, taken)
+        .where(one_of(AttemptRow.state, OPEN_ATTEMPTS), AttemptRow.submitted_at.is_not(None))
+        .group_by("project")
     )
     open_seconds = {row.project: row.taken for row in under_way}
     return {

@@ -1,12 +1,25 @@
 """The tables. Times are Unix seconds; columns that hold JSON are text, written and read by pydantic."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Text,
+    and_,
+    column,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.names import DEFAULT_PROJECT
-from service.states import OPEN_ATTEMPTS, RunKind
+from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
+from service.store.index_conditions import one_of
 
-_OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
+_OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
+_READY_STAGE = and_(column("ready_at").is_not(None), one_of(column("state"), UNFINISHED_STAGES))
 _JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
@@ -105,7 +118,18 @@ class StageRow(Table):
     ready_at: Mapped[float | None]
     finished_at: Mapped[float | None]
 
-    __table_args__ = (ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
+        # What the queue is read from: one of each active run's stages, none of a finished one's.
+        Index(
+            "ix_stages_ready",
+            "run_id",
+            "generation",
+            "name",
+            sqlite_where=_READY_STAGE,
+            postgresql_where=_READY_STAGE,
+        ),
+    )
 
 
 class AttemptRow(Table):

@@ -152,6 +152,7 @@ def test_an_exhausted_quota_lets_running_stages_end_and_new_ones_wait(
     projects.set_quota("vision", Quota(device_hours=None))
     reconciler.tick()
     assert f"{run}-g0-evaluate-a1" in alive(bench)
+    bench.clock.advance(1)
     assert bench.queries.get_run(run).queue is None
 
 

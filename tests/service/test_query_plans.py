@@ -1,0 +1,56 @@
+"""Queries that are made each second or with each request touch what is under way, however many runs have ended.
+
+Of both databases' plans: that the index is used which holds nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
+
+from service.store.database import Database
+from service.store.project_store import budgets_of
+from service.store.queue_store import load_claims
+from service.store.tables import ProjectRow
+
+
+def plan_of(database: Database, ask: Callable[[Session], object]) -> str:
+    """How the database answers what `ask` asks; PostgreSQL as if its tables were not empty."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    with database.read() as session:
+        sqlite = database.engine.dialect.name == "sqlite"
+        if not sqlite:
+            session.execute(text("set local enable_seqscan = off"))
+            session.execute(text("set local enable_bitmapscan = off"))
+        event.listen(database.engine, "before_cursor_execute", note)
+        ask(session)
+        event.remove(database.engine, "before_cursor_execute", note)
+        explain = "explain query plan " if sqlite else "explain "
+        connection = session.connection()
+        return "\n".join(
+            str(row[-1])
+            for statement, parameters in asked
+            for row in connection.exec_driver_sql(explain + statement, parameters)
+        )
+
+
+def test_the_queue_is_read_from_the_ready_stages(database: Database) -> None:
+    plan = plan_of(database, load_claims)
+
+    assert "ix_stages_ready" in plan
+    assert "ix_attempts_one_open" in plan
+
+
+def test_what_a_project_spends_now_is_read_from_the_open_attempts(database: Database) -> None:
+    with database.write() as session:
+        session.add(ProjectRow(name="vision", quota_device_hours=1.0))
+
+    plan = plan_of(database, lambda session: budgets_of(session, session.scalars(select(ProjectRow)), 1.0))
+
+    assert "ix_attempts_one_open" in plan
+    assert "ix_runs_project" not in plan

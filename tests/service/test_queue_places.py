@@ -1,0 +1,76 @@
+"""Where runs stand in the queue, when many look at once: it is read seldom, and never under the write lock."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from service.queue_places import QueuePlaces
+from service.run_commands import RunCommands
+from service.run_config import RunConfig
+from service.store.database import Database
+from tests.service.conftest import CATALOG
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+MakeConfig = Callable[..., RunConfig]
+
+
+@contextmanager
+def queue_reads(database: Database) -> Iterator[list[bool]]:
+    """For each time that the queue is read meanwhile, whether in a transaction that writes."""
+    reads: list[bool] = []
+
+    def note(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "stages.ready_at IS NOT NULL" in statement:
+            reads.append(connection.get_execution_options().get("begin_immediate", False))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield reads
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def position(bench: Any, places: QueuePlaces, run_id: str) -> int | None:
+    run = bench.queries.get_run(run_id)
+    with bench.database.read() as session:
+        place = places.fill_run(session, run).queue
+    return None if place is None else int(place.position)
+
+
+def test_one_look_serves_all_within_half_a_second(bench: Any, run_config: MakeConfig) -> None:
+    runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
+    places = QueuePlaces(1, bench.clock, seconds=0.5)
+
+    with queue_reads(bench.database) as reads:
+        assert {position(bench, places, run) for run in runs} == {None, 1, 2}
+        assert len(reads) == 1
+        bench.clock.advance(0.5)
+        assert {position(bench, places, run) for run in runs} == {None, 1, 2}
+        assert len(reads) == 2
+
+
+def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config: MakeConfig) -> None:
+    first = bench.commands.create_run(run_config()).id
+    places = QueuePlaces(1, bench.clock, seconds=0.5)
+    assert position(bench, places, first) is None
+
+    bench.clock.advance(0.1)
+    second = bench.commands.create_run(run_config()).id
+
+    assert position(bench, places, second) == 1
+
+
+def test_a_command_reads_the_queue_once_its_transaction_is_over(bench: Any, run_config: MakeConfig) -> None:
+    limited = bench.settings.model_copy(update={"max_concurrent_stages": 1})
+    commands = RunCommands(bench.database, limited, bench.clock, CATALOG)
+    commands.create_run(run_config())
+    bench.clock.advance(1)
+
+    with queue_reads(bench.database) as in_writing_transactions:
+        once, again = (commands.create_run(run_config(), "the same key") for _ in range(2))
+
+    assert once.queue is not None
+    assert once.queue.position == 1
+    assert again == once
+    assert in_writing_transactions == [False, False]
