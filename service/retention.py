@@ -1,6 +1,6 @@
 """Which artifacts may go: from what is on record of a run, a decision for each, with its reason. No I/O, no clock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -78,6 +78,8 @@ class Decision:
     artifact: Artifact
     collect: bool
     reason: str
+    due_at: float | None = None
+    """When to decide anew though nothing of the run has changed; None where time alone changes nothing."""
 
 
 def decide_retention(run: RunFacts, now: float) -> list[Decision]:
@@ -91,6 +93,11 @@ def decide_retention(run: RunFacts, now: float) -> list[Decision]:
     ]
 
 
+def next_look(decisions: Iterable[Decision]) -> float | None:
+    """When something of what stays may have to go; None: not before the run changes."""
+    return min((decision.due_at for decision in decisions if decision.due_at is not None), default=None)
+
+
 def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[int]) -> Iterator[int]:
     """A generation and its teachers down to the first. `models` are the generations that have trained one."""
     current: int | None = generation
@@ -100,9 +107,18 @@ def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[i
 
 
 def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float) -> Decision:
-    reason = _needed(run, generation, stage, artifact) or _too_young(run, generation, stage, artifact, now)
-    why = reason or _why_it_goes(run, artifact)
-    return Decision(generation.number, stage.name, artifact, collect=reason is None, reason=why)
+    needed = _needed(run, generation, stage, artifact)
+    if needed is not None:
+        # Those who read its labels are other runs: when they are done, this one does not change.
+        due_at = now if generation.read_by else None
+        return Decision(generation.number, stage.name, artifact, collect=False, reason=needed, due_at=due_at)
+    since = generation.over_at if artifact in _OF_LABELING else stage.finished_at
+    assert since is not None  # else it is needed
+    due_at = since + run.policy.min_age_seconds
+    if now < due_at:
+        why = f"it has been over for less than {run.policy.min_age_seconds:g} s"
+        return Decision(generation.number, stage.name, artifact, collect=False, reason=why, due_at=due_at)
+    return Decision(generation.number, stage.name, artifact, collect=True, reason=_why_it_goes(run, artifact))
 
 
 def _needed(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact) -> str | None:
@@ -122,16 +138,6 @@ def _needed(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artif
     later = sum(other.has_labels for other in run.generations if other.number > generation.number)
     if later < run.policy.keep_label_generations:
         return f"it is among the last {run.policy.keep_label_generations} generation(s) with labels"
-    return None
-
-
-def _too_young(
-    run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float
-) -> str | None:
-    since = generation.over_at if artifact in _OF_LABELING else stage.finished_at
-    assert since is not None  # else it is needed
-    if now - since < run.policy.min_age_seconds:
-        return f"it has been over for less than {run.policy.min_age_seconds:g} s"
     return None
 
 

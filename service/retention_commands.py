@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable
 
 from pydantic import Field
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from service.artifact_layout import ArtifactLayout
 from service.errors import NotFound
-from service.retention import Artifact, decide_retention
+from service.retention import Artifact, decide_retention, next_look
 from service.retention_files import files_to_collect
 from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import read_page
-from service.store.retention_store import load_run_facts, mark, runs_to_look_at
+from service.store.retention_looks import Look, look_again, note_looks, runs_to_look_at
+from service.store.retention_store import load_run_facts, mark
 from service.store.run_store import add_event, lock_run
 from service.store.tables import ModelRow, RunRow
 from service.view_builders import model_view
@@ -90,18 +91,22 @@ class RetentionCommands:
                 if session.get(RunRow, run_id) is None:
                     raise NotFound("run", run_id)
             return Marked(marked=self._mark(run_id))
-        marked, after = 0, ""
+        marked, began = 0, self._clock()
         while True:
             with self._database.read() as session:
-                run_ids = runs_to_look_at(session, after, _RUNS_AT_ONCE)
-                facts = load_run_facts(session, run_ids, self._policy)
-            if not run_ids:
+                due = runs_to_look_at(session, self._policy, began, _RUNS_AT_ONCE)
+                facts = load_run_facts(session, list(due), self._policy)
+            if not due:
                 return Marked(marked=marked)
-            now = self._clock()
+            looks = []
             for run in facts:
-                if any(decision.collect for decision in decide_retention(run, now)):
+                decisions = decide_retention(run, began)
+                if any(decision.collect for decision in decisions):
                     marked += self._mark(run.run_id)
-            after = run_ids[-1]
+                else:
+                    looks.append(Look(run.run_id, due[run.run_id], next_look(decisions)))
+            with self._database.write() as session:
+                note_looks(session, looks, self._policy)
 
     def set_kept(self, model_id: str, kept: bool) -> ModelView:
         """Spares a model and all that it came from, or no longer. Raises NotFound. Asking again is no error."""
@@ -118,6 +123,7 @@ class RetentionCommands:
                     session, row.run_id, now, "model_kept" if kept else "model_released", model_id, row.generation
                 )
                 session.refresh(row)
+                look_again(session, row.run_id, now)
             return model_view(row)
 
     def _mark(self, run_id: str) -> int:
@@ -125,5 +131,8 @@ class RetentionCommands:
         with self._database.write() as session:
             now = self._clock()
             lock_run(session, run_id, now)
+            due_at = session.execute(select(RunRow.retention_due_at).where(RunRow.id == run_id)).scalar_one()
             [run] = load_run_facts(session, [run_id], self._policy)
-            return mark(session, run_id, decide_retention(run, now), run.policy, now)
+            decisions = decide_retention(run, now)
+            note_looks(session, [Look(run_id, due_at, next_look(decisions))], self._policy)
+            return mark(session, run_id, decisions, run.policy, now)

@@ -2,46 +2,32 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, CursorResult, Update, case, func, or_, select, update
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import ColumnElement, CursorResult, Update, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.retention import ARTIFACTS_OF, Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors
-from service.retention_policy import RetentionPolicy
-from service.run_config import RunConfig
+from service.retention import Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors
+from service.retention_policy import RetentionOverrides, RetentionPolicy
 from service.states import RunState, StageState
 from service.store.stage_names import stage_name
 from service.store.tables import CollectionRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
-def runs_to_look_at(session: Session, after: str, limit: int) -> list[str]:
-    """The next ids, in order, of runs with a stage that has succeeded and whose artifacts are not all marked."""
-    marked = (
-        select(func.count())
-        .where(
-            CollectionRow.run_id == StageRow.run_id,
-            CollectionRow.generation == StageRow.generation,
-            CollectionRow.stage == StageRow.name,
-        )
-        .scalar_subquery()
-    )
-    all_of_them = case({name: len(artifacts) for name, artifacts in ARTIFACTS_OF.items()}, value=StageRow.name)
-    statement = (
-        select(StageRow.run_id)
-        .where(StageRow.state == StageState.SUCCEEDED, StageRow.run_id > after, marked < all_of_them)
-        .distinct()
-        .order_by(StageRow.run_id)
-        .limit(limit)
-    )
-    return list(session.scalars(statement))
+class _ConfigPart(BaseModel):
+    """What retention reads of a RunConfig: all of it takes several times as long."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    retention: RetentionOverrides = RetentionOverrides()
 
 
 def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionPolicy) -> list[RunFacts]:
     """What there is to know of the runs to decide on their artifacts, in the order of `run_ids`."""
     configs = {
-        row.id: RunConfig.model_validate_json(row.config)
+        row.id: _ConfigPart.model_validate_json(row.config)
         for row in session.execute(select(RunRow.id, RunRow.config).where(RunRow.id.in_(run_ids)))
     }
-    stages: dict[tuple[str, int], list[StageFacts]] = {}
+    generations: dict[str, dict[int, list[StageFacts]]] = {}
     marks = _marks(session, run_ids)
     rows = session.execute(
         select(StageRow.run_id, StageRow.generation, StageRow.name, StageRow.state, StageRow.finished_at)
@@ -54,7 +40,7 @@ def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionP
             finished_at=row.finished_at if row.state == StageState.SUCCEEDED else None,
             marked=marks.get((row.run_id, row.generation, row.name), frozenset()),
         )
-        stages.setdefault((row.run_id, row.generation), []).append(facts)
+        generations.setdefault(row.run_id, {}).setdefault(row.generation, []).append(facts)
     kept, readers = _kept_for(session, run_ids), _readers(session, run_ids)
     return [
         RunFacts(
@@ -64,11 +50,10 @@ def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionP
                 GenerationFacts(
                     number=number,
                     stages=tuple(of_generation),
-                    kept_for=kept.get((owner, number)),
-                    read_by=tuple(readers.get((owner, number), ())),
+                    kept_for=kept.get((run_id, number)),
+                    read_by=tuple(readers.get((run_id, number), ())),
                 )
-                for (owner, number), of_generation in stages.items()
-                if owner == run_id
+                for number, of_generation in generations.get(run_id, {}).items()
             ),
         )
         for run_id in run_ids
@@ -139,7 +124,8 @@ def labels_are_collected(session: Session, run_id: str, generation: int) -> bool
 
 def _marks(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int, str], frozenset[Artifact]]:
     marks: dict[tuple[str, int, str], frozenset[Artifact]] = {}
-    for row in session.scalars(select(CollectionRow).where(CollectionRow.run_id.in_(run_ids))):
+    columns = (CollectionRow.run_id, CollectionRow.generation, CollectionRow.stage, CollectionRow.artifact)
+    for row in session.execute(select(*columns).where(CollectionRow.run_id.in_(run_ids))):
         key = (row.run_id, row.generation, row.stage)
         marks[key] = marks.get(key, frozenset()) | {Artifact(row.artifact)}
     return marks
@@ -147,7 +133,8 @@ def _marks(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int, str
 
 def _kept_for(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int], str]:
     """The kept model that a generation made or that descends from it, by run and generation."""
-    models = session.scalars(select(ModelRow).where(ModelRow.run_id.in_(run_ids)).order_by(ModelRow.generation)).all()
+    columns = (ModelRow.id, ModelRow.run_id, ModelRow.generation, ModelRow.kept)
+    models = session.execute(select(*columns).where(ModelRow.run_id.in_(run_ids)).order_by(ModelRow.generation)).all()
     kept = [model for model in models if model.kept]
     refused = {
         (row.run_id, row.number)

@@ -82,10 +82,15 @@ class RunRow(Table):
     """Searches and ablations: the run whose labels they use."""
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
     priority: Mapped[int] = mapped_column(default=0)
+    retention_due_at: Mapped[float | None] = mapped_column(index=True)
+    """When retention is to look at it; null: not before it changes. Whatever changes it sets this to its own time."""
+    retention_policy: Mapped[str | None] = mapped_column(Text, index=True)
+    """RetentionPolicy as JSON: the service's at the last look. With another one it is looked at anew."""
 
     __table_args__ = (
         Index(None, "created_at", "id"),
         Index(None, "kind", "created_at", "id"),
+        Index(None, "source_run_id", "created_at", "id"),
         Index(None, "project", "kind", "created_at", "id"),
     )
 

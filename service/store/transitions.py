@@ -16,6 +16,7 @@ from service.states import (
     StageState,
     states_before,
 )
+from service.store.retention_looks import look_again
 from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.stages import StageName
 
@@ -56,6 +57,8 @@ def set_stage_state(
         .values(state=state, **values)
     )
     _change_one(session, statement, f"{name} of generation {generation} of {run_id} may not become {state}")
+    if state is StageState.SUCCEEDED:
+        look_again(session, run_id, values["finished_at"])  # it has left artifacts, and superseded others
 
 
 def set_attempt_state(session: Session, submission_id: str, state: AttemptState, **values: Any) -> None:

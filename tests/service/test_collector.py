@@ -153,6 +153,7 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Any, fin
     bench.play(reconciler, until=lambda job_id: job_id.endswith("g3-train-a1"))
     write_files_of_labeling = stage_folder(bench, finished, 3, "label") / "part-00000.parquet"
     write_files_of_labeling.write_bytes(b"labels in use")
+    bench.clock.advance(1)
 
     collector(bench).tick()
 

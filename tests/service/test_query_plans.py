@@ -9,9 +9,12 @@ from typing import Any
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
+from service.settings import Settings
 from service.store.database import Database
 from service.store.project_store import budgets_of
 from service.store.queue_store import load_claims
+from service.store.retention_looks import runs_to_look_at
+from service.store.retention_store import load_run_facts
 from service.store.tables import ProjectRow
 
 
@@ -54,3 +57,14 @@ def test_what_a_project_spends_now_is_read_from_the_open_attempts(database: Data
 
     assert "ix_attempts_one_open" in plan
     assert "ix_runs_project" not in plan
+
+
+def test_retention_finds_by_an_index_what_is_due_and_who_reads_labels(database: Database) -> None:
+    policy = Settings().retention
+
+    due = plan_of(database, lambda session: runs_to_look_at(session, policy, before=1.0, limit=10))
+    facts = plan_of(database, lambda session: load_run_facts(session, ["run-1"], policy))
+
+    assert "ix_runs_retention_due_at" in due
+    assert due.count("ix_runs_retention_policy") == 2
+    assert "ix_runs_source_run_id" in facts

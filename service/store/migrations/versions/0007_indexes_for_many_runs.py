@@ -18,3 +18,11 @@ def upgrade() -> None:
         sqlite_where=sa.text("ready_at is not null and state in ('pending', 'running')"),
         postgresql_where=sa.text("ready_at is not null and state in ('pending', 'running')"),
     )
+    op.add_column("runs", sa.Column("retention_due_at", sa.Double(), nullable=True))
+    op.add_column("runs", sa.Column("retention_policy", sa.Text(), nullable=True))
+    op.execute("update runs set retention_due_at = 0")  # retention has to look at each once
+    op.create_index(op.f("ix_runs_retention_due_at"), "runs", ["retention_due_at"], unique=False)
+    op.create_index(op.f("ix_runs_retention_policy"), "runs", ["retention_policy"], unique=False)
+    op.create_index(
+        op.f("ix_runs_source_run_id_created_at_id"), "runs", ["source_run_id", "created_at", "id"], unique=False
+    )
