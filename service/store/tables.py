@@ -17,9 +17,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from service.names import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
 from service.store.index_conditions import one_of
+from service.webhooks.views import DeliveryState
 
 _OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
 _READY_STAGE = and_(column("ready_at").is_not(None), one_of(column("state"), UNFINISHED_STAGES))
+_PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
+_DELIVERED = one_of(column("state"), [DeliveryState.DELIVERED])
 _JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
@@ -363,4 +366,19 @@ class WebhookDeliveryRow(Table):
     """HTTP status that the receiver answered."""
     last_error: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (Index(None, "webhook_id", "state", "event_id"),)
+    __table_args__ = (
+        Index(None, "webhook_id", "state", "event_id"),
+        Index(
+            "ix_webhook_deliveries_pending",
+            "webhook_id",
+            "next_attempt_at",
+            sqlite_where=_PENDING_DELIVERY,
+            postgresql_where=_PENDING_DELIVERY,
+        ),
+        Index(
+            "ix_webhook_deliveries_delivered",
+            "last_attempt_at",
+            sqlite_where=_DELIVERED,
+            postgresql_where=_DELIVERED,
+        ),
+    )

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.event_store import events_after
+from service.store.index_conditions import one_of
 from service.store.tables import EventRow, WebhookDeliveryRow, WebhookRow
 from service.webhooks.views import DeliveryState
 
@@ -26,10 +27,12 @@ class DueDelivery:
 def webhooks_with_work(session: Session, now: float) -> list[str]:
     """The ids of webhooks with events to queue or deliveries that are due."""
     newest = select(func.coalesce(func.max(EventRow.id), 0)).scalar_subquery()
-    due = select(WebhookDeliveryRow.webhook_id).where(
-        WebhookDeliveryRow.state == DeliveryState.PENDING, WebhookDeliveryRow.next_attempt_at <= now
+    due = exists().where(
+        WebhookDeliveryRow.webhook_id == WebhookRow.id,
+        one_of(WebhookDeliveryRow.state, [DeliveryState.PENDING]),
+        WebhookDeliveryRow.next_attempt_at <= now,
     )
-    statement = select(WebhookRow.id).where(or_(WebhookRow.queued_event_id < newest, WebhookRow.id.in_(due)))
+    statement = select(WebhookRow.id).where(or_(WebhookRow.queued_event_id < newest, due))
     return list(session.scalars(statement.order_by(WebhookRow.id)))
 
 
@@ -94,10 +97,11 @@ def due_deliveries(session: Session, webhook_id: str, now: float) -> list[DueDel
 
 
 def delivery_counts(session: Session, webhook_ids: Sequence[str]) -> dict[tuple[str, str], int]:
-    """Deliveries by webhook and state."""
+    """Deliveries by webhook and state, of those that are not made: the others are many."""
+    left = [DeliveryState.PENDING, DeliveryState.DEAD]
     statement = (
         select(WebhookDeliveryRow.webhook_id, WebhookDeliveryRow.state, func.count())
-        .where(WebhookDeliveryRow.webhook_id.in_(webhook_ids), WebhookDeliveryRow.state != DeliveryState.DELIVERED)
+        .where(WebhookDeliveryRow.webhook_id.in_(webhook_ids), WebhookDeliveryRow.state.in_(left))
         .group_by(WebhookDeliveryRow.webhook_id, WebhookDeliveryRow.state)
     )
     return {(webhook_id, state): count for webhook_id, state, count in session.execute(statement)}
@@ -107,7 +111,7 @@ def forget_delivered(session: Session, before: float) -> None:
     """Strikes deliveries from the log that were made before a time."""
     session.execute(
         delete(WebhookDeliveryRow).where(
-            WebhookDeliveryRow.state == DeliveryState.DELIVERED, WebhookDeliveryRow.last_attempt_at < before
+            one_of(WebhookDeliveryRow.state, [DeliveryState.DELIVERED]), WebhookDeliveryRow.last_attempt_at < before
         )
     )
 

@@ -3,6 +3,7 @@
 Of both databases' plans: that the index is used which holds nothing else.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from service.store.queue_store import load_claims
 from service.store.retention_looks import runs_to_look_at
 from service.store.retention_store import load_run_facts
 from service.store.tables import ProjectRow
+from service.store.webhook_store import delivery_counts, forget_delivered, webhooks_with_work
 
 
 def plan_of(database: Database, ask: Callable[[Session], object]) -> str:
@@ -68,3 +70,14 @@ def test_retention_finds_by_an_index_what_is_due_and_who_reads_labels(database: 
     assert "ix_runs_retention_due_at" in due
     assert due.count("ix_runs_retention_policy") == 2
     assert "ix_runs_source_run_id" in facts
+
+
+def test_deliveries_that_are_made_are_not_looked_through(database: Database) -> None:
+    work = plan_of(database, lambda session: webhooks_with_work(session, 1.0))
+    counts = plan_of(database, lambda session: delivery_counts(session, ["hook-1"]))
+    forgotten = plan_of(database, lambda session: forget_delivered(session, 1.0))
+
+    assert "ix_webhook_deliveries_pending" in work
+    assert "ix_webhook_deliveries_webhook_id_state" in counts
+    assert re.search(r"state ?= ?(\?|ANY)", counts), "by webhook alone it would walk all that are made"
+    assert "ix_webhook_deliveries_delivered" in forgotten

@@ -26,3 +26,19 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_runs_source_run_id_created_at_id"), "runs", ["source_run_id", "created_at", "id"], unique=False
     )
+    op.create_index(
+        "ix_webhook_deliveries_pending",
+        "webhook_deliveries",
+        ["webhook_id", "next_attempt_at"],
+        unique=False,
+        sqlite_where=sa.text("state in ('pending')"),
+        postgresql_where=sa.text("state in ('pending')"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_delivered",
+        "webhook_deliveries",
+        ["last_attempt_at"],
+        unique=False,
+        sqlite_where=sa.text("state in ('delivered')"),
+        postgresql_where=sa.text("state in ('delivered')"),
+    )
