@@ -294,7 +294,8 @@ def _record_model(session: Session, run_id: str, action: FinishStage, now: float
     model_id = f"{run_id}-g{action.generation}"
     match action.result:
         case TrainResult() as trained:
-            model, _ = load_spec_inputs(session, run_id).student_of(action.generation)
+            inputs = load_spec_inputs(session, run_id)
+            model, _ = inputs.student_of(action.generation)
             session.add(
                 ModelRow(
                     id=model_id,
@@ -305,6 +306,7 @@ def _record_model(session: Session, run_id: str, action: FinishStage, now: float
                     uri=trained.model_uri,
                     validation_top1=trained.validation_top1,
                     created_at=now,
+                    project=inputs.config.project,
                 )
             )
         case EvaluateResult() as evaluated:

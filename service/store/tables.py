@@ -199,11 +199,14 @@ class ModelRow(Table):
     created_at: Mapped[float]
     kept: Mapped[bool] = mapped_column(default=False)
     """Whether retention spares it and all that it came from."""
+    project: Mapped[str]
+    """Its run's: a listing for a caller with projects would ask the runs of all models."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
         Index(None, "run_id", "generation", unique=True),
         Index(None, "created_at", "id"),
+        Index(None, "project", "created_at", "id"),
     )
 
 

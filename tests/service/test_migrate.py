@@ -1,13 +1,17 @@
 """Migrations, on both kinds of database."""
 
 import threading
+from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
+from sqlalchemy.orm import Session
 
 from service.store.database import Database
-from service.store.migrate import upgrade
+from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.tables import Table
 
 
@@ -53,3 +57,39 @@ def test_several_processes_may_start_on_an_empty_database_at_once(empty_database
     with database.read() as session:
         assert session.execute(text("select count(*) from alembic_version")).scalar_one() == 1
     database.close()
+
+
+def test_models_get_their_runs_project(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    _migrate_to(database, "0006")
+    with database.write() as session:
+        for project in ("pets", "cars"):
+            _insert(session, "runs", id=project, project=project, name="", config="{}", state="succeeded", priority=0)
+            _insert(session, "generations", run_id=project, number=0, state="succeeded", plan="{}")
+            columns = {"run_id": project, "generation": 0, "model": "m", "parameters": 1, "uri": "", "kept": False}
+            _insert(session, "models", id=f"{project}-g0", validation_top1=0.5, **columns)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        models = session.execute(text("select id, project from models order by id")).all()
+        due = session.execute(text("select count(*) from runs where retention_due_at = 0")).scalar_one()
+    database.close()
+    assert [tuple(model) for model in models] == [("cars-g0", "cars"), ("pets-g0", "pets")]
+    assert due == 2, "retention has looked at none of them"
+
+
+def _migrate_to(database: Database, revision: str) -> None:
+    with database.write_connection() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS_FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _insert(session: Session, table: str, **values: Any) -> None:
+    """A row as the tables were: times are all 1."""
+    times = {"runs": ["created_at", "updated_at"], "models": ["created_at"]}.get(table, [])
+    values |= dict.fromkeys(times, 1.0) | ({"kind": "run"} if table == "runs" else {})
+    names = ", ".join(values)
+    session.execute(text(f"insert into {table} ({names}) values ({', '.join(f':{name}' for name in values)})"), values)

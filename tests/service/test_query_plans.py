@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from service.settings import Settings
 from service.store.database import Database
+from service.store.paging import read_page
 from service.store.project_store import budgets_of
 from service.store.queue_store import load_claims
 from service.store.retention_looks import runs_to_look_at
 from service.store.retention_store import load_run_facts
-from service.store.tables import ProjectRow
+from service.store.tables import ModelRow, ProjectRow
+from service.store.visibility import only_projects
 from service.store.webhook_store import delivery_counts, forget_delivered, webhooks_with_work
 
 
@@ -81,3 +83,14 @@ def test_deliveries_that_are_made_are_not_looked_through(database: Database) -> 
     assert "ix_webhook_deliveries_webhook_id_state" in counts
     assert re.search(r"state ?= ?(\?|ANY)", counts), "by webhook alone it would walk all that are made"
     assert "ix_webhook_deliveries_delivered" in forgotten
+
+
+def test_a_project_finds_its_models_by_an_index(database: Database) -> None:
+    keys = (ModelRow.created_at, ModelRow.id)
+
+    with only_projects(frozenset({"vision"})):
+        plan = plan_of(database, lambda session: read_page(session, ModelRow, keys, 50, None))
+
+    assert "ix_models_project_created_at_id" in plan
+    assert "sort" not in plan.lower()
+    assert "temp b-tree" not in plan.lower()

@@ -81,6 +81,12 @@ def test_models_and_attempts_belong_to_their_run(bench: Any, pets_run: str) -> N
                 assert bool(session.scalars(select(table)).all()) is seen, table
 
 
+def test_a_model_is_of_its_runs_project(bench: Any, pets_run: str) -> None:
+    bench.play_to_the_end(bench.reconciler())
+    with bench.database.read() as session:
+        assert set(session.scalars(select(ModelRow.project))) == {"pets"}
+
+
 def test_a_request_without_a_project_goes_to_the_callers_only_one(run_config: Callable[..., RunConfig]) -> None:
     with only_projects(frozenset({"pets"})):
         assert in_own_project(run_config()).project == "pets"

@@ -42,3 +42,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state in ('delivered')"),
         postgresql_where=sa.text("state in ('delivered')"),
     )
+    op.add_column("models", sa.Column("project", sa.String(), nullable=False, server_default="default"))
+    op.execute("update models set project = (select runs.project from runs where runs.id = models.run_id)")
+    op.create_index(op.f("ix_models_project_created_at_id"), "models", ["project", "created_at", "id"], unique=False)
