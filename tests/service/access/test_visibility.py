@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from service.access.own_project import in_own_project
 from service.errors import Forbidden, NotFound
 from service.run_config import RunConfig
+from service.store import visibility
 from service.store.database import Database
 from service.store.run_store import lock_run
 from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow, Table
@@ -85,6 +86,22 @@ def test_a_model_is_of_its_runs_project(bench: Any, pets_run: str) -> None:
     bench.play_to_the_end(bench.reconciler())
     with bench.database.read() as session:
         assert set(session.scalars(select(ModelRow.project))) == {"pets"}
+
+
+def test_the_conditions_of_a_caller_are_made_once(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[type[Table]] = []
+
+    def make(table: type[Table], projects: frozenset[str]) -> Any:
+        made.append(table)
+        return condition_of(table, projects)
+
+    monkeypatch.setattr(visibility, "condition_of", make)
+    new_here = frozenset({str(bench.settings.home)})
+    with only_projects(new_here), bench.database.read() as session:
+        for _ in range(3):
+            session.execute(select(RunRow.id))
+
+    assert made.count(RunRow) == 1
 
 
 def test_a_request_without_a_project_goes_to_the_callers_only_one(run_config: Callable[..., RunConfig]) -> None:
