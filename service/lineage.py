@@ -1,6 +1,7 @@
 """Where a model comes from: read from what runs have on record, so that it outlives the artifacts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -18,8 +19,16 @@ from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.run_store import load_spec_inputs
 from service.store.tables import CollectionRow, DatasetRow, ModelRow, StageRow
 from service.view_builders import time_or_none
-from workers.specs.results import STAGE_RESULT
+from workers.specs.results import STAGE_RESULT, AnyStageResult
 from workers.specs.stages import StageName
+
+
+@dataclass(frozen=True)
+class _StageRecord:
+    """What is on record of a stage's success, and of what became of its artifacts."""
+
+    result: AnyStageResult | None = None
+    collected: Sequence[CollectionRow] = ()
 
 
 class LineageQueries:
@@ -39,7 +48,7 @@ class LineageQueries:
             models = {
                 each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == row.run_id))
             }
-            lineage = self._lineage(session, inputs, models, row.generation)
+            lineage = self._lineage(inputs, models, _load_stages(session, row.run_id), row.generation)
             return ModelLineage(
                 **dict(lineage),
                 datasets=self._datasets(session, inputs.config),
@@ -47,7 +56,11 @@ class LineageQueries:
             )
 
     def _lineage(
-        self, session: Session, inputs: SpecInputs, models: Mapping[int, ModelRow], generation: int
+        self,
+        inputs: SpecInputs,
+        models: Mapping[int, ModelRow],
+        stages: Mapping[tuple[int, str], _StageRecord],
+        generation: int,
     ) -> Lineage:
         row, plan = models[generation], inputs.plans[generation]
         model, recipe = inputs.student_of(generation)
@@ -65,31 +78,16 @@ class LineageQueries:
             labels_uri=self._layout.stage_folder(row.run_id, generation, "label") if is_student else None,
             selection_uri=self._layout.stage_folder(row.run_id, generation, "select") if is_student else None,
             stages=[
-                self._stage(session, row.run_id, generation, name)
+                self._stage(row.run_id, generation, name, stages.get((generation, name), _StageRecord()))
                 for name in stages_of(generation, searched=plan.search is not None)
             ],
-            teacher=self._lineage(session, inputs, models, inputs.teacher_generation(generation))
+            teacher=self._lineage(inputs, models, stages, inputs.teacher_generation(generation))
             if is_student
             else None,
         )
 
-    def _stage(self, session: Session, run_id: str, generation: int, name: StageName) -> StageLineage:
-        stored = session.execute(
-            select(StageRow.result).where(
-                StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == name
-            )
-        ).scalar_one_or_none()
-        result = None if stored is None else STAGE_RESULT.validate_json(stored)
-        collected = session.scalars(
-            select(CollectionRow)
-            .where(
-                CollectionRow.run_id == run_id,
-                CollectionRow.generation == generation,
-                CollectionRow.stage == name,
-                or_(CollectionRow.files.is_(None), CollectionRow.files > 0),
-            )
-            .order_by(CollectionRow.artifact)
-        )
+    def _stage(self, run_id: str, generation: int, name: StageName, record: _StageRecord) -> StageLineage:
+        result = record.result
         return StageLineage(
             name=name,
             attempt=None if result is None else result.attempt,
@@ -104,7 +102,7 @@ class LineageQueries:
                     digest=each.digest,
                     collected_at=time_or_none(each.collected_at),
                 )
-                for each in collected
+                for each in record.collected
             ],
         )
 
@@ -131,6 +129,27 @@ class LineageQueries:
             digest=row.digest,
             digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
         )
+
+
+def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageRecord]:
+    """By generation and stage. All at once: a long line of teachers has hundreds of stages."""
+    collected: dict[tuple[int, str], list[CollectionRow]] = {}
+    rows = session.scalars(
+        select(CollectionRow)
+        .where(CollectionRow.run_id == run_id, or_(CollectionRow.files.is_(None), CollectionRow.files > 0))
+        .order_by(CollectionRow.artifact)
+    )
+    for row in rows:
+        collected.setdefault((row.generation, row.stage), []).append(row)
+    stages = session.execute(
+        select(StageRow.generation, StageRow.name, StageRow.result).where(StageRow.run_id == run_id)
+    )
+    return {
+        (generation, name): _StageRecord(
+            None if result is None else STAGE_RESULT.validate_json(result), collected.get((generation, name), ())
+        )
+        for generation, name, result in stages
+    }
 
 
 def reproducing_config(inputs: SpecInputs, generation: int) -> RunConfig:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from service.errors import InvalidRequest, NotFound
 from service.lineage import LineageQueries
@@ -41,6 +42,27 @@ def test_it_leads_to_generation_0(bench: Any, run_config: MakeConfig, lineage: L
     assert {each.part: (each.id, each.digest) for each in found.datasets} == {
         part: (f"ds-{part}", f"digest of ds-{part}") for part in ("labeled", "unlabeled", "validation", "test")
     }
+
+
+def test_a_longer_line_of_teachers_takes_no_more_queries(
+    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+) -> None:
+    run_id = bench.commands.create_run(run_config(generations=3)).id
+    bench.play_to_the_end(bench.reconciler())
+    queries: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        queries.append(statement)
+
+    event.listen(bench.database.engine, "before_cursor_execute", note)
+    counts = []
+    for generation in (1, 3):
+        queries.clear()
+        lineage.model_lineage(f"{run_id}-g{generation}")
+        counts.append(len(queries))
+    event.remove(bench.database.engine, "before_cursor_execute", note)
+
+    assert counts[0] == counts[1]
 
 
 def test_it_passes_over_a_student_that_the_gate_refused(
