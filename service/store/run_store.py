@@ -1,7 +1,7 @@
 """Reads and writes runs, generations, stages, attempts, models and events."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -28,8 +28,8 @@ def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) 
 def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float) -> None:
     """Adds a running run; its first stage is ready now."""
     _insert_run_row(session, run_id, config, now)
-    for number, plan in enumerate(plans):
-        insert_generation(session, run_id, number, plan, ready_at=now if number == 0 else None)
+    stages = [stages_of(number, searched=plan.search is not None) for number, plan in enumerate(plans)]
+    _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now)
 
 
 def insert_derived_run(
@@ -45,7 +45,7 @@ def insert_derived_run(
     """Adds a search, an ablation or a plan: a run with one stage, on what another run's generation has labeled or,
     for a plan, on the datasets alone."""
     _insert_run_row(session, run_id, config, now, kind, source_run_id)
-    _insert_stages(session, run_id, generation, plan, [_ONLY_STAGE[kind]], now)
+    _insert_generations(session, run_id, {generation: plan}, [[_ONLY_STAGE[kind]]], ready_at=now)
 
 
 _ONLY_STAGE: dict[RunKind, StageName] = {
@@ -83,31 +83,37 @@ def _insert_run_row(
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
     """Adds a pending generation and its stages; the first of them is ready at `ready_at`."""
-    _insert_stages(session, run_id, number, plan, stages_of(number, searched=plan.search is not None), ready_at)
+    stages = stages_of(number, searched=plan.search is not None)
+    _insert_generations(session, run_id, {number: plan}, [stages], ready_at)
 
 
-def _insert_stages(
+def _insert_generations(
     session: Session,
     run_id: str,
-    number: int,
-    plan: GenerationPlan,
-    stages: Sequence[StageName],
+    plans: Mapping[int, GenerationPlan],
+    stages: Sequence[Sequence[StageName]],
     ready_at: float | None,
 ) -> None:
-    session.add(GenerationRow(run_id=run_id, number=number, state=GenerationState.PENDING, plan=plan.model_dump_json()))
-    session.flush()
-    for position, name in enumerate(stages):
+    """Generations by number, each with its stages; only the very first stage is ready. Two statements in all: each
+    holds up whoever else writes."""
+    for number, plan in plans.items():
         session.add(
-            StageRow(
-                run_id=run_id,
-                generation=number,
-                name=name,
-                position=position,
-                state=StageState.PENDING,
-                attempts_before_retry=0,
-                ready_at=ready_at if position == 0 else None,
-            )
+            GenerationRow(run_id=run_id, number=number, state=GenerationState.PENDING, plan=plan.model_dump_json())
         )
+    session.flush()
+    for number, names in zip(plans, stages, strict=True):
+        for position, name in enumerate(names):
+            session.add(
+                StageRow(
+                    run_id=run_id,
+                    generation=number,
+                    name=name,
+                    position=position,
+                    state=StageState.PENDING,
+                    attempts_before_retry=0,
+                    ready_at=ready_at if position == 0 and number == min(plans) else None,
+                )
+            )
     session.flush()
 
 

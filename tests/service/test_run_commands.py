@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest
@@ -252,3 +252,21 @@ def test_answers_survive_json(bench: Any, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
 
     assert type(run).model_validate_json(json.dumps(run.model_dump(mode="json"))) == run
+
+
+def test_a_run_of_more_generations_is_written_with_no_more_statements(bench: Any, run_config: MakeConfig) -> None:
+    inserts: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT"):
+            inserts.append(statement)
+
+    counts = []
+    event.listen(bench.database.engine, "before_cursor_execute", note)
+    for generations in (1, 5):
+        inserts.clear()
+        bench.commands.create_run(run_config(generations=generations))
+        counts.append(len(inserts))
+    event.remove(bench.database.engine, "before_cursor_execute", note)
+
+    assert counts[0] == counts[1]
