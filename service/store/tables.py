@@ -124,6 +124,9 @@ class AttemptRow(Table):
     submitted_at: Mapped[float | None]
     pause_requested_at: Mapped[float | None]
     stop_requested_at: Mapped[float | None]
+    """When Ray was first asked to stop its job."""
+    stop_asked_at: Mapped[float | None]
+    """And when it was last."""
     finished_at: Mapped[float | None]
     devices: Mapped[float] = mapped_column(default=0.0)
     """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""

@@ -22,6 +22,7 @@ from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
 from service.ray_jobs import RayJobs
+from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
 from service.run_config import RunConfig
@@ -409,7 +410,12 @@ class Workbench:
     def new_reconciler(self) -> Reconciler:
         """One more reconciler, as a new process would have: it takes over when the lease has ended."""
         return Reconciler(
-            self.database, self.settings, self.ray_jobs, self.clock, lease_clock=lambda _session: self.clock()
+            self.database,
+            self.settings,
+            self.ray_jobs,
+            self.clock,
+            lease_clock=lambda _session: self.clock(),
+            monotonic=self.clock,
         )
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
@@ -424,6 +430,13 @@ class Workbench:
                 return
             self.ray.write_result(job_id)
             self.ray.end(job_id)
+
+    def lose_jobs(self, reconciler: Reconciler) -> None:
+        """The head dies and forgets, and stays forgetful for as long as it takes to be believed."""
+        self.ray.jobs.clear()
+        reconciler.tick()
+        self.clock.advance(LOST_AFTER_SECONDS)
+        reconciler.tick()
 
     def play_to_the_end(self, reconciler: Reconciler) -> None:
         self.play(reconciler, until=lambda _: False)
