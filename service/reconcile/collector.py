@@ -72,6 +72,8 @@ class Collector:
         def still_ours() -> None:
             nonlocal held_until
             until = self._clock() + _CLAIM_SECONDS
+            if until - held_until < _CLAIM_SECONDS / 2:
+                return  # nobody else can have claimed it yet
             with self._database.write() as session:
                 if not renew_claim(session, row, held_until, until):
                     raise ClaimLost
