@@ -1,5 +1,7 @@
 """What is under load: API and reconciler as processes, Ray's stand-in, 1,000 active and 100,000 finished runs.
 
+Keys are asked for, stages are limited, and the runs' project has a quota.
+
 The runs are copies of two that the control plane itself has led through all their stages, in a moment each.
 """
 
@@ -97,6 +99,7 @@ class LoadScene:
                 for part, dataset in register_digits(client, self._home / "digits", seed=1).items()
                 if part in ("labeled", "unlabeled", "validation", "test")
             }
+            client.set_quota("default", 1e6)
             self._spawn("reconciler", "service.reconcile")
             templates = {kind: self._lead(client, database, kind) for kind in ("finished", "active")}
         self._stop_reconciler()
@@ -158,6 +161,8 @@ class LoadScene:
             "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home}"]',
             # A webhook is looked at; nothing is delivered to it.
             "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+            # Nearly used up, so that the queue is looked at by all who look at runs.
+            "NOISY_STUDENT_MAX_CONCURRENT_STAGES": str(self._counts["active"] + 5),
             "NOISY_STUDENT_RAY_AUTH_TOKEN": _RAY_TOKEN,
         }
         with (self._home / f"{name}.log").open("ab") as log:
