@@ -62,6 +62,10 @@ def _sixteen_bit_png() -> bytes:
     return png_of(*SIZE, 16, 2, b"".join(b"\0" + row.tobytes() for row in pixels))
 
 
+def _grey_line(width: int, height: int) -> bytes:
+    return png_of(width, height, 8, 0, (b"\0" + bytes(width)) * height)
+
+
 def _inverted_cmyk_jpeg(transform: int) -> bytes:
     """As Adobe's programs write them: inks inverted, with an APP14 marker; transform 2 is YCCK, which Pillow reads."""
     inks = 255 - np.asarray(scene().convert("CMYK"))
@@ -123,6 +127,10 @@ ODD: dict[str, Odd] = {
     "one pixel": Odd(encoded(Image.new("RGB", (1, 1), "red"), "JPEG"), (1, 1), looks_like_the_scene=False),
     "a line": Odd(encoded(scene().resize((4000, 1)), "JPEG"), (4000, 1), looks_like_the_scene=False),
     "a column": Odd(encoded(scene().resize((1, 4000))), (1, 4000), looks_like_the_scene=False),
+    "a long line": Odd(encoded(Image.new("RGB", (40_000, 1)), "JPEG"), (40_000, 1), looks_like_the_scene=False),
+    "a long column": Odd(encoded(Image.new("RGB", (1, 40_000)), "JPEG"), (1, 40_000), looks_like_the_scene=False),
+    "a line of millions": Odd(_grey_line(5_000_000, 1), (5_000_000, 1), looks_like_the_scene=False),
+    "a column of millions": Odd(_grey_line(1, 2_000_000), (1, 2_000_000), looks_like_the_scene=False),
     "adobe cmyk jpeg": Odd(_inverted_cmyk_jpeg(0), looks_like_the_scene=False),
     "adobe ycck jpeg": Odd(_inverted_cmyk_jpeg(2), looks_like_the_scene=False),
     **{f"exif orientation {orientation}": Odd(_turned(orientation)) for orientation in STORED_BY_ORIENTATION},
