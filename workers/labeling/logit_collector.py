@@ -3,6 +3,7 @@
 import numpy as np
 
 from workers.data.shard_readers import load_manifest, read_shard
+from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
 from workers.specs.reports import FailureReason
 from workers.specs.stages import LabelSpec
@@ -16,7 +17,12 @@ class LogitCollector:
         assert spec.calibration_manifest_uri is not None
         self._manifest = load_manifest(spec.calibration_manifest_uri)
         self._share = min(1.0, spec.calibration_sample / max(1, self._manifest.rows))
-        self._predictor = Predictor(spec.model_uri, cpus=spec.pool.cpus_per_actor, batch_size=spec.batch_size)
+        self._predictor = Predictor(
+            spec.model_uri,
+            allotted_device(spec.pool.gpus_per_actor),
+            cpus=spec.pool.cpus_per_actor,
+            batch_size=spec.batch_size,
+        )
         if self._manifest.classes != self._predictor.card.classes:
             message = f"the classes of {spec.calibration_manifest_uri} are not those of {spec.model_uri}"
             raise StageError(FailureReason.USER_ERROR, message)

@@ -155,7 +155,7 @@ def test_steady_work_leaves_the_first_time_out_and_finds_the_seconds_of_an_image
 
 
 def test_trainings_are_measured_in_all_their_phases(run: SampledRun) -> None:
-    found = measure_trainings(run, LoneSession())
+    found = measure_trainings(run, LoneSession(gpus=0))
     assert found.workers == 1
     assert found.work_started_at < found.work_ended_at <= time.time()
     teacher, student = found.trainings
