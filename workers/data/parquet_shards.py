@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_error
 
 _LARGE_ROW_GROUP_BYTES = 256 << 20
 _STREAM_BYTES = 4 << 20
@@ -41,7 +41,8 @@ def is_string(column_type: pa.DataType) -> bool:
 
 @contextmanager
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
-    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged.
+    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged, StoreReadError
+    where the storage fails.
 
     A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
     of reads inside the `with` block become ShardReadErrors that name the file.
@@ -59,7 +60,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
     except (OSError, pa.ArrowException) as error:
-        raise ShardReadError(uri, f"not a readable Parquet file, perhaps truncated: {error}") from error
+        raise read_error(uri, "not a readable Parquet file, perhaps truncated", error) from error
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:

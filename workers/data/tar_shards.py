@@ -9,7 +9,7 @@ from typing import IO
 
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_error
 
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp"})
 LABEL_SUFFIX = "cls"
@@ -48,7 +48,7 @@ def open_tar(uri: str) -> Iterator[IO[bytes]]:
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
     except (OSError, tarfile.TarError) as error:
-        raise ShardReadError(uri, f"not a readable tar file: {error}") from error
+        raise read_error(uri, "not a readable tar file", error) from error
 
 
 def list_samples(stream: IO[bytes]) -> list[TarSample]:

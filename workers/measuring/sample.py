@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.data.errors import read_failure
 from workers.data.shard_readers import ShardImages, ShardReadError, read_shard
 from workers.models.bad_data import require_manifest
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import DataMeasurement
-from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
 from workers.stage_reporter import StageError
 
@@ -32,7 +32,7 @@ class Sample:
 def draw_sample(manifest_uri: str, folder_uri: str, most_images: int) -> Sample:
     """Takes whole shards, spread evenly over the dataset, up to `most_images` or 64 MiB; the last one only in part.
 
-    Raises StageError(BAD_DATA) where manifest or shards cannot be read.
+    Raises StageError(BAD_DATA, or ARTIFACT_STORE) where manifest or shards cannot be read.
     """
     manifest = require_manifest(manifest_uri)
     shards: list[Shard] = []
@@ -74,7 +74,7 @@ def _read(manifest: DatasetManifest, index: int) -> ShardImages:
     try:
         return read_shard(manifest, index)
     except ShardReadError as error:
-        raise StageError(FailureReason.BAD_DATA, str(error)) from error
+        raise StageError(read_failure(error), str(error)) from error
 
 
 def _stored_bytes(shard: Shard, contents: ShardImages) -> int:

@@ -1,5 +1,6 @@
 """One shard of every format gives keys, images and class indices in row order, or an error that names the file."""
 
+import errno
 import io
 import pickle
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from workers.data import parquet_shards, shard_readers, tar_shards
+from workers.data.errors import StoreReadError
 from workers.data.shard_readers import ShardReadError, load_manifest, read_shard
+from workers.entrypoint import reason_of
+from workers.models.shard_pool import as_stage_error
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.reports import FailureReason
 
 
 def picture(seed: int) -> bytes:
@@ -178,6 +185,56 @@ def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> N
     shard = Shard(uri=str(tmp_path / "gone"), rows=1)
     with pytest.raises(ShardReadError, match="gone: there is no such file"):
         read_shard(manifest(dataset_format, shard), 0)
+
+
+class FailingStore:
+    """A file system whose files can be opened or read no longer."""
+
+    type_name = "failing"
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def open_input_file(self, path: str) -> None:
+        raise self._error
+
+    def open_input_stream(self, path: str, compression: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ESTALE, "Stale file handle"),
+        OSError("When reading information for key: AWS Error NETWORK_CONNECTION during HeadObject operation"),
+        OSError("google::cloud::Status(UNAVAILABLE: try again)"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("module", "dataset_format"),
+    [(parquet_shards, "parquet"), (tar_shards, "webdataset"), (shard_readers, "image_folder")],
+)
+def test_an_error_of_the_storage_is_none_of_the_data(
+    module: ModuleType, dataset_format: str, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "open_filesystem", lambda uri: (FailingStore(error), uri))
+    members = ("cat/1.png",) if dataset_format == "image_folder" else ()
+    with pytest.raises(StoreReadError, match=r"/pictures.*: the storage does not give it: ") as raised:
+        read_shard(manifest(dataset_format, Shard(uri="/pictures", rows=1, members=members)), 0)
+    for sent in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert as_stage_error(sent).reason is FailureReason.ARTIFACT_STORE
+        assert reason_of(sent) is FailureReason.ARTIFACT_STORE
+
+
+def test_a_damaged_shard_is_bad_data_and_no_error_of_the_storage(tmp_path: Path) -> None:
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat"] * 3)
+    data = bytearray(Path(shard.uri).read_bytes())
+    data[10:70] = b"\xff" * 60
+    Path(shard.uri).write_bytes(data)
+    with pytest.raises(ShardReadError, match="not a readable Parquet file") as raised:
+        read_shard(manifest("parquet", shard), 0)
+    assert as_stage_error(raised.value).reason is FailureReason.BAD_DATA
 
 
 def test_a_shard_that_changed_since_registration_is_refused(tmp_path: Path) -> None:
