@@ -10,6 +10,7 @@ from typing import IO
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError, read_error
+from workers.data.names import UNREADABLE, readable
 
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp"})
 LABEL_SUFFIX = "cls"
@@ -59,11 +60,12 @@ def list_samples(stream: IO[bytes]) -> list[TarSample]:
 def iterate_samples(stream: IO[bytes], with_images: bool) -> Iterator[TarSample]:
     """Every sample with an image, in the order of the file, while it is read.
 
-    Members of one sample stand side by side, as WebDataset asks; of several images of a sample the first counts.
+    Members of one sample stand side by side, as WebDataset asks; of several images of a sample the first counts. A name
+    that is not UTF-8 comes as `readable` writes it.
     Raises tarfile.ReadError for a file that is truncated or damaged.
     """
     open_sample = _OpenSample("", with_images)
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
+    with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
             key, suffix = split_name(member.name)
@@ -97,7 +99,7 @@ class _OpenSample:
     def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> None:
         self.suffixes.add(suffix)
         if suffix == LABEL_SUFFIX:
-            self._label = _content(tar, member).decode("utf-8", errors="replace").strip() or None
+            self._label = readable(_content(tar, member)).strip() or None
         elif suffix in IMAGE_SUFFIXES and self._image is None:
             self._image = member
             self._content = _content(tar, member) if self._with_images else None

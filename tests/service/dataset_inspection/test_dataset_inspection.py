@@ -512,3 +512,12 @@ def test_the_digest_of_images_tells_apart_order_and_labels(tmp_path: Path) -> No
 
     assert {digest.of for digest in digests} == {"images"}
     assert len(digests) == 3
+
+
+def test_a_folder_with_a_name_that_is_not_utf8_is_refused_and_named(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "pictures", {"cat/1.png": picture(1)})
+    Path(os.fsdecode(os.fsencode(root) + b"/cat/caf\xe9.png")).write_bytes(picture(2))
+    field, message = refusal(root)
+    assert field == "uri"
+    assert message.startswith(f"{root}: cannot be listed")
+    assert "caf\\xe9.png" in message

@@ -247,6 +247,15 @@ def test_a_list_that_is_not_utf8_is_refused(folder: Path) -> None:
     assert "not UTF-8 text" in refusal(folder / "l.txt")[1]
 
 
+def test_a_parquet_list_that_is_not_utf8_is_refused(folder: Path) -> None:
+    raw = pa.array([b"a/caf\xe9.png"], pa.binary())
+    pq.write_table(pa.table({"uri": pa.Array.from_buffers(pa.string(), 1, raw.buffers())}), folder / "list.parquet")
+    field, message = refusal(folder / "list.parquet", format="uri_list")
+    assert field == "uri"
+    assert "list.parquet" in message
+    assert "not UTF-8" in message
+
+
 def test_a_parquet_file_without_images_hints_at_lists(folder: Path) -> None:
     listed = parquet_list(folder / "l.parquet", [{"uri": "a/0.png"}])
     assert "uri_list" in refusal(listed)[1]

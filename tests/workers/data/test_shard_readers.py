@@ -187,6 +187,34 @@ def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> N
         read_shard(manifest(dataset_format, shard), 0)
 
 
+LATIN = b"caf\xe9"
+
+
+def test_a_key_that_is_not_utf8_is_readable_and_can_be_written(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in (("caf\xe9.png", PICTURES[0]), ("caf\xe9.cls", LATIN)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    shard = Shard(uri=str(tmp_path / "s.tar"), rows=1)
+    read = read_shard(manifest("webdataset", shard, classes=("caf\\xe9",)), 0)
+    assert (read.keys, read.images, read.labels) == (["caf\\xe9"], PICTURES[:1], [0])
+    assert pa.array(read.keys).to_pylist() == read.keys
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_text_of_a_parquet_file_that_is_not_utf8_is_readable(tmp_path: Path, text: pa.DataType) -> None:
+    raw = pa.array([LATIN, b"tea", None], pa.binary())
+    is_large = text == pa.large_string()
+    parts = (raw.cast(pa.large_binary()) if is_large else raw).buffers()
+    keys = pa.Array.from_buffers(pa.large_string() if is_large else pa.string(), 3, parts)
+    if pa.types.is_dictionary(text):
+        keys = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], pa.int32()), keys.slice(0, 2))
+    shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, key=keys, label=["cat"] * 3)
+    read = read_shard(manifest("parquet", shard, key_column="key"), 0)
+    assert read.keys == ["caf\\xe9", "tea", "a.parquet:2"]
+
+
 class FailingStore:
     """A file system whose files can be opened or read no longer."""
 
