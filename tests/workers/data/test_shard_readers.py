@@ -144,6 +144,46 @@ def test_webdataset_groups_members_by_key(tmp_path: Path) -> None:
     assert (read.keys, read.images, read.labels) == (["a/0", "b/0", "b/1"], PICTURES, [1, 0, 0])
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "webp", "bmp", "gif", "tif", "TIFF"])
+def test_webdataset_takes_every_format_that_is_decoded(tmp_path: Path, suffix: str) -> None:
+    shard = write_tar(tmp_path / "s.tar", [(f"0.{suffix}", PICTURES[0])], rows=1)
+    assert read_shard(manifest("webdataset", shard, role="unlabeled", classes=()), 0).images == PICTURES[:1]
+
+
+def test_webdataset_images_with_a_dot_in_their_name_are_samples_unless_they_belong_to_one(tmp_path: Path) -> None:
+    members = [
+        ("photo.V1.jpg", PICTURES[0]),
+        ("photo.V1.cls", b"dog"),
+        ("photo.v2.jpg", PICTURES[1]),
+        ("photo.cls", b"cat"),
+        ("street.depth.png", b"no picture of the scene"),
+        ("street.jpg", PICTURES[2]),
+        ("street.mask.png", b"neither"),
+        ("street.cls", b"dog"),
+    ]
+    read = read_shard(manifest("webdataset", write_tar(tmp_path / "s.tar", members, rows=3)), 0)
+    assert (read.keys, read.images, read.labels) == (["photo.V1", "photo.v2", "street"], PICTURES, [1, 0, 1])
+
+
+def test_webdataset_links_are_the_files_that_they_lead_to(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name, kind, target in (
+            ("./a/0.png", tarfile.REGTYPE, ""),
+            ("./a/1.png", tarfile.LNKTYPE, "./a/0.png"),
+            ("b/2.png", tarfile.SYMTYPE, "../a/0.png"),
+            ("b/3.png", tarfile.LNKTYPE, "gone.png"),
+            ("b/4.png", tarfile.SYMTYPE, "/etc/passwd"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            info.size = len(PICTURES[0]) if kind == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(PICTURES[0]))
+    shard = Shard(uri=str(tmp_path / "s.tar"), rows=5)
+    read = read_shard(manifest("webdataset", shard, role="unlabeled", classes=()), 0)
+    assert read.keys == ["a/0", "a/1", "b/2", "b/3", "b/4"]
+    assert read.images == [PICTURES[0]] * 3 + [b""] * 2
+
+
 def test_webdataset_with_integer_labels(tmp_path: Path) -> None:
     members = [("0.png", PICTURES[0]), ("0.cls", b"11"), ("1.png", PICTURES[1]), ("1.cls", b"2")]
     shard = write_tar(tmp_path / "s.tar", members, rows=2)
@@ -306,7 +346,8 @@ def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     images = [np.random.default_rng(seed).bytes(1 << 18) for seed in range(256)]
     parquet = write_parquet_in_one_group(tmp_path / "a.parquet", images)
     tar = write_tar(tmp_path / "a.tar", [(f"{row:03d}.jpg", image) for row, image in enumerate(images)], rows=256)
-    for name, shard in (("parquet", parquet), ("webdataset", tar)):
+    frames = write_tar(tmp_path / "b.tar", [(f"f.{row:03d}.jpg", image) for row, image in enumerate(images)], rows=256)
+    for name, shard in (("parquet", parquet), ("webdataset", tar), ("webdataset", frames)):
         (tmp_path / name).write_text(manifest(name, shard, classes=(), label_column=None).model_dump_json())
         done = subprocess.run(
             [sys.executable, "-c", READ_AND_TELL_MEMORY, str(tmp_path / name)],
