@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from workers.data.sampled_rows import sampled_rows
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
@@ -16,7 +17,7 @@ class LogitCollector:
     def __init__(self, spec: LabelSpec) -> None:
         assert spec.calibration_manifest_uri is not None
         self._manifest = load_manifest(spec.calibration_manifest_uri)
-        self._share = min(1.0, spec.calibration_sample / max(1, self._manifest.rows))
+        self._rows = sampled_rows(self._manifest, spec.calibration_sample)
         self._predictor = Predictor(
             spec.model_uri,
             allotted_device(spec.pool.gpus_per_actor),
@@ -28,11 +29,12 @@ class LogitCollector:
             raise StageError(FailureReason.USER_ERROR, message)
 
     def __call__(self, shard_index: int) -> bytes:
-        """float32 (images, classes + 1): logits, then the label. Broken images are left out. Raises ShardReadError."""
+        """float32 (images, classes + 1): logits, then the label, of a shard that has sampled images.
+
+        Broken images are left out. Raises ShardReadError.
+        """
         shard = read_shard(self._manifest, shard_index)
-        generator = np.random.Generator(np.random.PCG64(shard_index))
-        count = round(self._share * len(shard.images))
-        chosen = np.sort(generator.choice(len(shard.images), count, replace=False))
+        chosen = self._rows[shard_index]
         logits, rows = self._predictor.logits([shard.images[row] for row in chosen])
         labels = np.array(shard.labels or [], dtype=np.float32)[chosen][rows]
         return np.column_stack([logits, labels]).astype(np.float32).tobytes()

@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from workers.labeling import calibration
 from workers.labeling.logit_collector import LogitCollector
 from workers.models.create import create_model
 from workers.models.files import write_model
+from workers.models.shard_pool import ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import ActorPool, LabelSpec
@@ -61,3 +63,22 @@ def test_the_collector_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(
     spec = spec_of(tmp_path, [3], sample=3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert collected(LogitCollector(spec), 0)[:, -1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("rows", "sample"), [([1] * 12, 5), ([2, 0, 3, 1], 4), ([2, 1], 10)])
+def test_as_many_images_are_sampled_as_were_asked_for_however_small_the_shards_are(
+    rows: list[int], sample: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def map_shards(make_function, shard_indices, pool):
+        collector = make_function()
+        for shard in shard_indices:
+            read.append(shard)
+            yield ShardDone(shard, 0.0, 1.0, collector(shard))
+
+    monkeypatch.setattr(calibration, "map_shards", map_shards)
+    fitted = calibration.calibrate(spec_of(tmp_path, rows, sample))
+    assert fitted is not None
+    assert fitted.images == min(sample, sum(rows))
+    assert all(rows[shard] for shard in read)
