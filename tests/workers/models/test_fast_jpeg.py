@@ -86,6 +86,8 @@ def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way():
     careful = [jpeg(picture, exif=exif), jpeg(picture.convert("CMYK")), png.getvalue(), b"", data[: len(data) // 2]]
     assert [decode_fast(each, card()) for each in careful] == [None] * 5
     assert decode_fast(jpeg(picture, exif=plain_exif), card()) is not None
+    assert decode_fast(jpeg(picture, xmp=b'<a tiff:Orientation="8"/>'), card()) is None
+    assert decode_fast(jpeg(picture, xmp=b'<a tiff:Orientation="1"/>'), card()) is not None
 
 
 @given(st.binary(max_size=40), st.integers(0, 3000))
