@@ -14,6 +14,9 @@ _START = b"\xff\xd8\xff"
 _EXIF = b"Exif\x00\x00"
 _EXIF_WITHIN = 1 << 16
 _ORIENTATION_TAG = 0x0112
+_XMP_ORIENTATION = b"tiff:Orientation"
+_XMP_WITHIN = 1 << 18
+"""Blocks of 64 KiB come before it: EXIF, and those of picture editors."""
 _COLORSPACES = ("YCbCr", "Gray")
 
 
@@ -54,10 +57,10 @@ def decode_plain_jpeg(
 
 
 def _is_turned(data: bytes) -> bool:
-    """Whether its EXIF block says so, or cannot be read by these few lines: Pillow's own reading decides then."""
+    """Whether its EXIF block, or else its XMP says so, or cannot be read by these few lines: Pillow decides then."""
     at = data.find(_EXIF, 0, _EXIF_WITHIN)
     if at < 0:
-        return False
+        return _is_turned_by_xmp(data)
     tiff = data[at + len(_EXIF) : at + len(_EXIF) + _EXIF_WITHIN]
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     try:
@@ -69,4 +72,12 @@ def _is_turned(data: bytes) -> bool:
                 return bool(value != 1)
     except struct.error:
         return True
-    return False
+    return _is_turned_by_xmp(data)
+
+
+def _is_turned_by_xmp(data: bytes) -> bool:
+    at = data.find(_XMP_ORIENTATION, 0, _XMP_WITHIN)
+    if at < 0:
+        return False
+    value = data[at + len(_XMP_ORIENTATION) :][:3].lstrip(b'=">')[:1]  # an attribute or an element
+    return value != b"1"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
 from workers.data import parquet_shards, tar_shards, uri_lists
 from workers.data.dataset_roots import check_place
-from workers.data.errors import BrokenImage, ShardReadError
+from workers.data.errors import BrokenImage, ShardReadError, read_error
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 
@@ -72,8 +72,8 @@ def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[Shard
     """The rows of one shard piece by piece, so that a large one is never in memory as a whole.
 
     Raises ShardReadError where the file is gone, damaged, or no longer what was registered (another number of rows,
-    a label that is missing or no class): what was given before is then not to be relied on either. Broken pictures
-    are no error here: `images.decode_rgb` finds them.
+    a label that is missing or no class), StoreReadError where the storage fails: what was given before is then not to
+    be relied on either. Broken pictures are no error here: `images.decode_rgb` finds them.
     """
     shard = manifest.shards[shard_index]
     seen = 0
@@ -130,7 +130,7 @@ def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ShardReadError(join_uri(shard.uri, member), str(error)) from error
+        raise read_error(join_uri(shard.uri, member), "cannot be read", error) from error
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
@@ -141,13 +141,8 @@ def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]
 
 
 def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
-    refused = 0
     for entries in _batched(uri_lists.read_part(shard.uri), _FETCHED_ROWS):
         fetched = uri_lists.fetch([entry.uri for entry in entries])
-        refused += fetched.refused
-        if refused == shard.rows:
-            reason = fetched.unreadable[0].reason
-            raise ShardReadError(shard.uri, f"the storage gives none of its {shard.rows} files: {reason}")
         names = [entry.label for entry in entries] if manifest.classes else []
         yield _Rows([entry.key for entry in entries], fetched.images, names, fetched.unreadable)
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
+from workers.data.errors import read_failure
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name, shard_of_part
 from workers.stage_reporter import StageError
@@ -89,7 +90,7 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
             # Reading columns ahead in one go helps a remote store, and costs a local one half its speed.
             yield pq.ParquetFile(source, pre_buffer=not isinstance(filesystem, fs.LocalFileSystem))
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise StageError(FailureReason.BAD_DATA, f"label file {uri} cannot be read: {error}") from error
+        raise StageError(read_failure(error), f"label file {uri} cannot be read: {error}") from error
 
 
 def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np.generic]:

@@ -125,6 +125,20 @@ def test_a_sample_keeps_labels_and_keys(spec: MeasureSpec, tmp_path: Path) -> No
     assert (kept.labels, kept.keys) == (whole.labels[:7], whole.keys[:7])
 
 
+def test_a_sample_is_drawn_of_shards_that_have_rows(spec: MeasureSpec, tmp_path: Path) -> None:
+    manifest = load_manifest(spec.labeled_manifest_uri)
+    pq.write_table(pq.read_table(manifest.shards[0].uri).slice(0, 0), tmp_path / "empty.parquet")
+    empty = Shard(uri=str(tmp_path / "empty.parquet"), rows=0)
+    for shards, rows in (((empty, *manifest.shards, empty), manifest.rows), ((empty,), 0)):
+        changed = manifest.model_copy(update={"shards": shards, "rows": rows})
+        (tmp_path / f"{rows}.json").write_text(changed.model_dump_json())
+    sample = draw_sample(str(tmp_path / f"{manifest.rows}.json"), str(tmp_path / "sample"), most_images=7)
+    assert [shard.rows for shard in sample.manifest.shards] == [7]
+    with pytest.raises(StageError, match="has no images") as raised:
+        draw_sample(str(tmp_path / "0.json"), str(tmp_path / "sample"), most_images=7)
+    assert raised.value.reason is FailureReason.BAD_DATA
+
+
 def test_shards_that_cannot_be_read_are_bad_data(spec: MeasureSpec, tmp_path: Path) -> None:
     manifest = load_manifest(spec.labeled_manifest_uri)
     gone = manifest.model_copy(update={"shards": (Shard(uri=str(tmp_path / "gone.parquet"), rows=3),)})
@@ -155,7 +169,7 @@ def test_steady_work_leaves_the_first_time_out_and_finds_the_seconds_of_an_image
 
 
 def test_trainings_are_measured_in_all_their_phases(run: SampledRun) -> None:
-    found = measure_trainings(run, LoneSession())
+    found = measure_trainings(run, LoneSession(gpus=0))
     assert found.workers == 1
     assert found.work_started_at < found.work_ended_at <= time.time()
     teacher, student = found.trainings
