@@ -135,10 +135,10 @@ def _choices(
     confident: npt.NDArray[np.int64],
 ) -> list[Choice]:
     before = np.zeros_like(confident)
+    by_shard = chosen.by_shard()
     choices = []
     for shards, one, here in zip(ranges, scans, sifted, strict=True):
-        in_range = (chosen.shards >= shards.start) & (chosen.shards < shards.stop)
-        choices.append(Choice(plan, here.sure, chosen.taken(in_range), confident, before))
+        choices.append(Choice(plan, here.sure, by_shard.of_shards(shards), confident, before))
         before = before + one.confident
     return choices
 
