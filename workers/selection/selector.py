@@ -69,12 +69,10 @@ class Scan:
     counts: FilterCounts
     confident: npt.NDArray[np.int64]
     """(classes,) rows that pass every filter."""
-    digits: npt.NDArray[np.int32]
-    """Of the confident rows."""
 
 
-def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
-    """Filters a range of shards."""
+def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, npt.NDArray[np.int32]]:
+    """Filters a range of shards, and counts the first digits of the rows that pass."""
     counts = FilterCounts.nothing(rules.classes)
     everything = np.ones(rules.classes, dtype=np.int64)
     digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything))
@@ -82,7 +80,7 @@ def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
         passing = rules.passing(rows)
         counts += filter_counts(rows, passing, rules.classes)
         digits.add(rows.labels, order_bits(rows.doubts), passing)
-    return Scan(counts, digits.by_class, digits.table)
+    return Scan(counts, digits.by_class), digits.table
 
 
 def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:

@@ -1,16 +1,22 @@
 """Selection's work grows with the shards, and not with their square: counted by what is looked at, not by the clock."""
 
+import os
+import weakref
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import Executor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from workers.selection import selector
+from workers.selection import ranges, selector, stage
 from workers.selection.best_rows import Candidates
 from workers.selection.copy_plan import plan_copies
+from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
-from workers.selection.selector import Choice, Rules, Selector, hashes_of
+from workers.selection.selector import Choice, Rules, Scan, Selector, hashes_of
 from workers.specs.recipe import SelectionSettings
 
 SHARDS, ROWS = 200, 20
@@ -80,3 +86,34 @@ def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range():
         kept, _ = writer.selected(shard, shard, np.zeros(ROWS, np.int32))
         assert kept.tolist() == list(range(ROWS))
     assert Seen.elements <= 4 * len(chosen)
+
+
+def test_a_table_of_digits_is_not_kept_for_each_range():
+    alive: list[weakref.ref[np.ndarray]] = []
+
+    def scanned(*_: object) -> Iterator[tuple[Scan, np.ndarray]]:
+        for number in range(8):
+            assert sum(table() is not None for table in alive) <= 2
+            table = np.array([number], np.int32)
+            alive.append(weakref.ref(table))
+            yield Scan(FilterCounts.nothing(1), np.array([number])), table
+            del table
+
+    passes = stage._Passes(cast(Executor, SimpleNamespace(map=scanned)), [range(1)] * 8, rules())
+    scans, digits = stage._scanned(passes)
+    assert [int(one.confident.sum()) for one in scans] == list(range(8))
+    assert digits.tolist() == [sum(range(8))]
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "processes"),
+    [(2, "max 100000", 2), (64, "max 100000", 4), (64, "250000 100000", 2), (64, "50000 100000", 1), (64, None, 4)],
+)
+def test_selection_uses_a_bounded_part_of_a_machine(
+    cores: int, quota: str | None, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr(ranges, "_CPU_QUOTA", tmp_path / "cpu.max")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert ranges.most_processes() == processes
