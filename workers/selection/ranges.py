@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 _ROWS_WORTH_A_PROCESS = 2_000_000
 """Below it, starting Python again takes longer than the work."""
 _MOST_PROCESSES = 4
-"""Each takes about 140 MiB, and all of selection is to stay within a GiB on a machine of any size."""
+"""Each takes more than 100 MiB, and all of selection is to stay within a GiB on a machine of any size."""
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _RANGES_A_PROCESS = 8
 _READERS = 3
