@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import load_manifest, read_rows
 from workers.models.predictor import Predictor
 from workers.specs.reports import FailureReason
 from workers.specs.stages import LabelSpec
@@ -23,10 +23,10 @@ class LogitCollector:
 
     def __call__(self, shard_index: int) -> bytes:
         """float32 (images, classes + 1): logits, then the label. Broken images are left out. Raises ShardReadError."""
-        shard = read_shard(self._manifest, shard_index)
         generator = np.random.Generator(np.random.PCG64(shard_index))
-        count = round(self._share * len(shard.images))
-        chosen = np.sort(generator.choice(len(shard.images), count, replace=False))
-        logits, rows = self._predictor.logits([shard.images[row] for row in chosen])
-        labels = np.array(shard.labels or [], dtype=np.float32)[chosen][rows]
+        images = self._manifest.shards[shard_index].rows
+        chosen = np.sort(generator.choice(images, round(self._share * images), replace=False))
+        sample = read_rows(self._manifest, shard_index, chosen)
+        logits, rows = self._predictor.logits(sample.images)
+        labels = np.array(sample.labels or [], dtype=np.float32)[rows]
         return np.column_stack([logits, labels]).astype(np.float32).tobytes()
