@@ -43,17 +43,28 @@ def decode_plain_jpeg(
     """RGB pixels, (height, width, 3), of a picture of that width and height; None where it is damaged in any way.
 
     Where a filter is to bring it down to a width and height of `least`, a picture of at least four times that is scaled
-    down by 2, 4 or 8 while it is decoded. `filter_room` times the size, twice as it comes, is left for the filter:
-    without that, details would differ.
+    down to 1 to 4 eighths while it is decoded, sizes rounded up. `filter_room` times the size, twice as it comes, is
+    left for the filter: without that, details would differ.
     """
-    width, height = (int(least[0] * filter_room), int(least[1] * filter_room)) if least else size
-    shrink = min(size[0] // width, size[1] // height) >= 2
-    asked = {"min_width": width, "min_height": height, "min_factor": 2} if shrink else {}
+    asked = {}
+    if least is not None and is_scaled_down(size, least, filter_room):
+        width, height = _with_room(least, filter_room)
+        asked = {"min_width": width, "min_height": height, "min_factor": 2}
     try:
         pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, **asked)
     except ValueError:
         return None
     return pixels
+
+
+def is_scaled_down(size: tuple[int, int], least: tuple[int, int], filter_room: float = _LEFT_FOR_A_FILTER) -> bool:
+    """Whether `decode_plain_jpeg` decodes such a picture at a reduced scale; a larger `least` only makes it less so."""
+    width, height = _with_room(least, filter_room)
+    return min(size[0] // width, size[1] // height) >= 2
+
+
+def _with_room(least: tuple[int, int], filter_room: float) -> tuple[int, int]:
+    return int(least[0] * filter_room), int(least[1] * filter_room)
 
 
 def _is_turned(data: bytes) -> bool:

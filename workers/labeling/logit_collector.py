@@ -3,7 +3,7 @@
 import numpy as np
 
 from workers.data.sampled_rows import sampled_rows
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import load_manifest, read_rows
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
 from workers.specs.reports import FailureReason
@@ -33,8 +33,7 @@ class LogitCollector:
 
         Broken images are left out. Raises ShardReadError.
         """
-        shard = read_shard(self._manifest, shard_index)
-        chosen = self._rows[shard_index]
-        logits, rows = self._predictor.logits([shard.images[row] for row in chosen])
-        labels = np.array(shard.labels or [], dtype=np.float32)[chosen][rows]
+        sample = read_rows(self._manifest, shard_index, np.array(self._rows[shard_index]))
+        logits, rows = self._predictor.logits(sample.images)
+        labels = np.array(sample.labels or [], dtype=np.float32)[rows]
         return np.column_stack([logits, labels]).astype(np.float32).tobytes()

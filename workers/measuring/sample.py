@@ -49,7 +49,7 @@ def draw_sample(manifest_uri: str, folder_uri: str, most_images: int) -> Sample:
         contents = _read(manifest, filled[place])
         seconds += time.perf_counter() - started_at
         images += len(contents.images)
-        stored_bytes += _stored_bytes(manifest.shards[filled[place]], contents)
+        stored_bytes += _stored_bytes(manifest, manifest.shards[filled[place]], contents)
         rows = _rows_within(contents.images, room, room_bytes)
         shards.append(_write(manifest, contents, rows, join_uri(folder_uri, part_name(len(shards)))))
         room -= rows
@@ -82,8 +82,9 @@ def _read(manifest: DatasetManifest, index: int) -> ShardImages:
         raise StageError(read_failure(error), str(error)) from error
 
 
-def _stored_bytes(shard: Shard, contents: ShardImages) -> int:
-    if shard.members:
+def _stored_bytes(manifest: DatasetManifest, shard: Shard, contents: ShardImages) -> int:
+    # Where each image is a file of its own, what lies at the shard's URI is a folder, or the list of the files.
+    if manifest.format in ("image_folder", "uri_list"):
         return sum(map(len, contents.images))
     filesystem, path = open_filesystem(shard.uri)
     return int(filesystem.get_file_info(path).size)

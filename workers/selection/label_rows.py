@@ -94,16 +94,28 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
 
 
 def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np.generic]:
-    return _values(column.fill_null(value) if column.null_count else column, dtype)
+    """A column as it lies in memory, `value` for nulls. Arrow's own fill_null() and to_numpy() would import pandas."""
+    array = _whole(column)
+    values = _values_of(array, dtype)
+    if not array.null_count:
+        return values
+    validity = np.frombuffer(array.buffers()[0], np.uint8)
+    is_valid = np.unpackbits(validity, count=array.offset + len(array), bitorder="little")[array.offset :]
+    filled = values.copy()
+    filled[is_valid == 0] = value
+    return filled
 
 
 def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[np.generic]:
-    """A column without nulls as it lies in memory. Arrow's own to_numpy() would import pandas, for half a second."""
-    array = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([*column.chunks, *_nothing(column)])
+    """A column without nulls as it lies in memory."""
+    return _values_of(_whole(column), dtype)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _values_of(array: pa.Array, dtype: str) -> npt.NDArray[np.generic]:
     data = array.buffers()[1]
     values = np.empty(0, dtype) if data is None else np.frombuffer(data, dtype)
     return values[array.offset : array.offset + len(array)]
-
-
-def _nothing(column: pa.ChunkedArray) -> list[pa.Array]:
-    return [] if column.num_chunks else [pa.array([], column.type)]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from workers.data import parquet_shards, shard_readers, tar_shards
 from workers.data.errors import StoreReadError
-from workers.data.shard_readers import ShardReadError, load_manifest, read_shard
+from workers.data.shard_readers import ShardReadError, iterate_batches, load_manifest, read_rows, read_shard
 from workers.entrypoint import reason_of
 from workers.models.shard_pool import as_stage_error
 from workers.specs.datasets import DatasetManifest, Shard
@@ -67,6 +67,40 @@ def test_parquet_with_binary_images_and_keys(tmp_path: Path) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["dog", "cat", "dog"], key=[7, 8, 9])
     read = read_shard(manifest("parquet", shard, key_column="key"), 0)
     assert (read.keys, read.images, read.labels) == (["7", "8", "9"], PICTURES, [1, 0, 1])
+
+
+MANY = 200
+
+
+def many(folder: Path) -> DatasetManifest:
+    """A shard of several pieces."""
+    images, labels = [b"%d" % row for row in range(MANY)], ["cat" if row % 3 else "dog" for row in range(MANY)]
+    pq.write_table(pa.table({"image": images, "label": labels}), folder / "many.parquet", row_group_size=MANY)
+    return manifest("parquet", Shard(uri=str(folder / "many.parquet"), rows=MANY))
+
+
+@pytest.mark.parametrize("rows", [[], [0], [63, 64], [5, 70, 71, 199], list(range(MANY))])
+def test_some_rows_of_a_shard_are_those_of_the_whole_shard(rows: list[int], tmp_path: Path) -> None:
+    whole, some = read_shard(many(tmp_path), 0), read_rows(many(tmp_path), 0, np.array(rows, dtype=np.int32))
+    assert whole.labels is not None
+    assert some.keys == [whole.keys[row] for row in rows]
+    assert some.images == [whole.images[row] for row in rows]
+    assert some.labels == [whole.labels[row] for row in rows]
+
+
+def test_why_a_file_cannot_be_read_stays_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(PICTURES[1])
+    listed = Shard(uri=str(tmp_path), rows=3, members=("cat/0.png", "cat/1.png", "cat/2.png"))
+    some = read_rows(manifest("image_folder", listed), 0, np.array([1, 2]))
+    assert some.images == [PICTURES[1], b""]
+    assert list(some.unreadable) == [1]
+
+
+def test_batches_of_a_shard_are_large_enough_and_together_the_shard(tmp_path: Path) -> None:
+    batches = list(iterate_batches(many(tmp_path), 0, 100))
+    assert [len(each.images) for each in batches] == [128, 72]
+    assert [image for each in batches for image in each.images] == read_shard(many(tmp_path), 0).images
 
 
 def test_parquet_with_struct_images_and_integer_labels(tmp_path: Path) -> None:

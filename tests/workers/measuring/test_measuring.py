@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.uri_lists import ListEntry, write_part
 from workers.measuring.clean_probe import CleanProbe, steady, write_fresh_model
 from workers.measuring.sample import draw_sample, spread
 from workers.measuring.sampled_run import SampledRun
@@ -117,6 +118,26 @@ def test_a_sample_is_a_dataset_of_whole_shards_and_a_part_of_the_last(spec: Meas
     size = Path(original.shards[0].uri).stat().st_size
     assert sample.seen.bytes_an_image == pytest.approx(size / SHARD_ROWS, rel=0.05)
     assert sample.seen.images == 2 * SHARD_ROWS
+
+
+def test_the_bytes_of_an_image_of_a_list_are_its_files_own(spec: MeasureSpec, tmp_path: Path) -> None:
+    images = read_shard(load_manifest(spec.labeled_manifest_uri), 0).images
+    entries = []
+    for row, image in enumerate(images):
+        (tmp_path / f"{row}.png").write_bytes(image)
+        entries.append(ListEntry(f"{row}", str(tmp_path / f"{row}.png"), None))
+    write_part(str(tmp_path / "part.parquet"), entries)
+    manifest = DatasetManifest(
+        dataset_id="listed",
+        role="unlabeled",
+        format="uri_list",
+        classes=(),
+        rows=len(images),
+        shards=(Shard(uri=str(tmp_path / "part.parquet"), rows=len(images)),),
+    )
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    sample = draw_sample(str(tmp_path / "manifest.json"), str(tmp_path / "sample"), most_images=5)
+    assert sample.seen.bytes_an_image == pytest.approx(sum(map(len, images)) / len(images))
 
 
 def test_a_sample_keeps_labels_and_keys(spec: MeasureSpec, tmp_path: Path) -> None:
