@@ -1,6 +1,7 @@
 """New events for the clients of one API process: one look at the database for all of them."""
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -67,7 +68,8 @@ class EventFeed:
         while self._newest is None:
             if self._poller is None or self._poller.done():
                 self._changed = asyncio.Event()
-                self._poller = asyncio.create_task(self._poll())
+                # In a context of its own: in the first client's it would see that caller's projects only.
+                self._poller = asyncio.create_task(self._poll(), context=contextvars.Context())
             assert self._changed is not None
             await self._changed.wait()
         return self._newest
