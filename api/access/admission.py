@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from api.access.login_page import SESSION_COOKIE
 from api.access.request_origin import foreign_page, wrong_host
-from api.access.route_scopes import OPEN, POLICY
+from api.access.route_scopes import OPEN, POLICY, Undeclared
 from service.access.audit import AuditedRequest
 from service.access.gatekeeper import Gatekeeper
 from service.access.principal import Principal
@@ -25,6 +25,13 @@ def identify(request: Request, settings: Settings, gatekeeper: Gatekeeper) -> Pr
     return gatekeeper.identify(
         request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE), address_of(request)
     )
+
+
+def check_path(request: Request) -> None:
+    """Raises Undeclared for a path with a NUL: there is nothing at it, and PostgreSQL could not even put on record
+    that it was asked for."""
+    if "\0" in request.scope["path"]:
+        raise Undeclared(frozenset())
 
 
 def check_allowed(request: Request, principal: Principal) -> None:

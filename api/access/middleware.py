@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.admission import audited_request, check_allowed, check_sender, identify, is_open
+from api.access.admission import audited_request, check_allowed, check_path, check_sender, identify, is_open
 from api.access.body_limit import BodyTooLarge, limited
 from api.access.login_page import login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
@@ -63,6 +63,7 @@ class AccessMiddleware:
         request.state.principal = principal
         record = None
         try:
+            check_path(request)
             if principal is not None and request.method not in SAFE_METHODS:
                 record = await _Record.begin(services.audit, audited_request(request, principal), send)
                 send = record.send

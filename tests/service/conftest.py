@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.dataset_inspection.digest import DatasetDigest
@@ -286,22 +285,6 @@ def ray(ray_server: FakeRayServer) -> FakeRay:
     """A Ray head without jobs."""
     ray_server.fake = FakeRay(url=f"http://127.0.0.1:{ray_server.server_address[1]}")
     return ray_server.fake
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
-    try:
-        server = PostgresServer()
-    except PostgresMissing as missing:
-        pytest.skip(f"{missing}: PostgreSQL's half of the tests is left out")
-    with server:
-        admin = Database(server.url("postgres"))
-        with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("create database migrated"))
-        admin.close()
-        upgrade(server.url("migrated"))
-        yield server.url("{name}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
