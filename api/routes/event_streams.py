@@ -9,9 +9,8 @@ from fastapi.responses import StreamingResponse
 from api.dependencies import Feed, Queries, RunId
 from api.schemas.lifecycle_examples import STREAM
 from api.schemas.problem import problem_responses
-from service.errors import Forbidden
+from service.access.own_project import for_all_projects
 from service.event_feed import EventFeed
-from service.store.visibility import visible_projects
 from service.views import EventView
 
 router = APIRouter(tags=["events"])
@@ -57,8 +56,7 @@ _ANSWER = {
 def follow_events(feed: Feed, after: After = None, last_event_id: LastEventId = None) -> EventStreamResponse:
     """Every change of every run, and of datasets, in order, each once. Without `after` and `Last-Event-ID`: from now
     on. For those who may see every project."""
-    if visible_projects() is not None:
-        raise Forbidden("this tells of every project: follow the runs of yours, /runs/{run_id}/events/stream")
+    for_all_projects("this stream tells of every project (that of a run of yours is /runs/{run_id}/events/stream)")
     return _stream(feed, after if last_event_id is None else last_event_id, None)
 
 

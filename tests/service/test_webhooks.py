@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from service.errors import Conflict, InvalidRequest, NotFound
+from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.run_config import RunConfig
 from service.store.run_store import add_event
+from service.store.visibility import only_projects
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.schedule import next_attempt_at
@@ -259,6 +260,30 @@ def test_a_deleted_webhook_gets_nothing_and_leaves_nothing(
         webhooks.list_deliveries(hook.id)
     with pytest.raises(NotFound):
         webhooks.delete(hook.id)
+
+
+def test_a_caller_limited_to_projects_neither_sees_nor_changes_a_webhook(
+    bench: Any,
+    run_config: MakeConfig,
+    webhooks: WebhookCommands,
+    hook: NewWebhookView,
+    deliverer: WebhookDeliverer,
+    receiver: Receiver,
+) -> None:
+    start(bench, run_config)
+    deliverer.tick()
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: webhooks.register(WebhookRequest(url=receiver.url)),
+        lambda: webhooks.get(hook.id),
+        webhooks.list,
+        lambda: webhooks.delete(hook.id),
+        lambda: webhooks.list_deliveries(hook.id),
+        lambda: webhooks.retry_delivery(hook.id, 1),
+    )
+    for attempt in attempts:
+        with only_projects(frozenset({"pets"})), pytest.raises(Forbidden, match="every project"):
+            attempt()
+    assert [kept.id for kept in webhooks.list().items] == [hook.id]
 
 
 def test_the_pauses_double_up_to_an_hour() -> None:
