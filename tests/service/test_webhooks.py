@@ -5,7 +5,9 @@ import hmac
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.schedule import next_attempt_at
 from service.webhooks.sender import send
 from service.webhooks.views import NewWebhookView, WebhookRequest
-from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
+from tests.service.webhook_receiver import Receiver, ReceiverServer, self_signed, serving
 
 MakeConfig = Callable[..., RunConfig]
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -64,6 +66,10 @@ def start(bench: Any, run_config: MakeConfig) -> str:
     return run_id
 
 
+def deliver(deliverer: WebhookDeliverer) -> None:
+    wait(deliverer.tick())
+
+
 def tell(bench: Any, run_id: str, *kinds: str) -> None:
     for kind in kinds:
         with bench.database.write() as session:
@@ -76,8 +82,8 @@ def test_a_whole_run_is_told_in_order_and_once(
     run_id = start(bench, run_config)
     bench.play_to_the_end(bench.reconciler())
 
-    deliverer.tick()
-    deliverer.tick()
+    deliver(deliverer)
+    deliver(deliverer)
 
     told = [event for event in receiver.events if event["run_id"] == run_id]
     on_record = bench.queries.list_events(run_id, 200).items[::-1]
@@ -92,7 +98,7 @@ def test_events_before_the_registration_are_not_sent(
     start(bench, run_config)
     webhooks.register(WebhookRequest(url=receiver.url))
 
-    deliverer.tick()
+    deliver(deliverer)
 
     assert receiver.received == []
 
@@ -101,7 +107,7 @@ def test_the_signature_is_of_timestamp_and_body(
     bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     start(bench, run_config)
-    deliverer.tick()
+    deliver(deliverer)
 
     headers, body = receiver.received[0]
     signed = f"{headers['Noisy-Student-Timestamp']}.".encode() + body
@@ -126,16 +132,16 @@ def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
     tell(bench, failing, "second")
     tell(bench, other, "second")
 
-    deliverer.tick()
+    deliver(deliverer)
     assert [(e["run_id"], e["kind"]) for e in receiver.events if e["run_id"] == failing] == [(failing, "run_created")]
     assert [e["kind"] for e in receiver.events if e["run_id"] == other] == ["run_created", "second"]
 
     receiver.failing_runs.clear()
     receiver.received.clear()
-    deliverer.tick()
+    deliver(deliverer)
     assert receiver.received == [], "it is not time to try again"
     bench.clock.advance(1.0)
-    deliverer.tick()
+    deliver(deliverer)
     assert [e["kind"] for e in receiver.events] == ["run_created", "second"]
 
 
@@ -151,7 +157,7 @@ def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows
     tell(bench, run_id, "second")
     receiver.answers = [500, 302, 500]
     for _ in range(3):
-        deliverer.tick()
+        deliver(deliverer)
         bench.clock.advance(10)
 
     second, first = webhooks.list_deliveries(hook.id).items
@@ -161,7 +167,7 @@ def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows
     assert (webhooks.get(hook.id).dead, webhooks.get(hook.id).pending) == (1, 0)
 
     webhooks.retry_delivery(hook.id, first.event_id)
-    deliverer.tick()
+    deliver(deliverer)
     assert receiver.events[-1]["id"] == first.event_id
     assert webhooks.list_deliveries(hook.id).items[1].state == "delivered"
     with pytest.raises(Conflict, match="only a dead one"):
@@ -180,6 +186,69 @@ def test_a_receiver_that_dribbles_its_answer_is_left_in_time(receiver: Receiver)
     outcome = send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 0.3)
     receiver.dawdle.set()
     assert outcome.error == "no answer within 0.3 s"
+
+
+@pytest.fixture
+def tls_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A receiver with a certificate that senders trust."""
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate=certificate) as server:
+        yield server.receiver
+
+
+def test_events_are_sent_over_tls(tls_receiver: Receiver) -> None:
+    outcome = send(tls_receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0)
+    assert (outcome.status, outcome.error) == (204, None)
+    assert tls_receiver.url.startswith("https://")
+    assert len(tls_receiver.received) == 1
+
+
+def test_a_receiver_that_dribbles_its_answer_over_tls_is_left_in_time(tls_receiver: Receiver) -> None:
+    tls_receiver.dawdle = threading.Event()
+    relief = threading.Timer(20.0, tls_receiver.dawdle.set)  # else a sender that is held would hold the test
+    relief.start()
+    outcome = send(tls_receiver.url, {}, b'{"run_id": null}', LOOPBACK, 0.5)
+    relief.cancel()
+    assert not tls_receiver.dawdle.is_set(), "it was held until the receiver had enough"
+    tls_receiver.dawdle.set()
+    assert outcome.error == "no answer within 0.5 s"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    tls_receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    outcome = send(tls_receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0)
+    assert outcome.error is not None
+    assert "CERTIFICATE_VERIFY_FAILED" in outcome.error
+    assert tls_receiver.received == []
+
+
+def test_the_next_address_is_tried_where_the_first_takes_no_connection(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.webhooks.sender.checked_addresses", lambda *_: ["127.0.0.2", "127.0.0.1"])
+    assert send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0).status == 204
+
+
+def test_a_slow_receiver_holds_up_no_other(
+    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+) -> None:
+    receiver.dawdle = threading.Event()
+    with serving() as server:
+        for url in (receiver.url, server.receiver.url):
+            webhooks.register(WebhookRequest(url=url))
+        run_id = start(bench, run_config)
+        held = deliverer.tick()
+        wait(held, timeout=10, return_when=FIRST_COMPLETED)
+        tell(bench, run_id, "second")
+
+        wait(deliverer.tick(), timeout=10)
+
+        receiver.dawdle.set()
+        wait(held)
+    assert [event["kind"] for event in server.receiver.events] == ["run_created", "second"]
 
 
 def test_nothing_is_sent_to_a_private_address_whatever_was_registered(receiver: Receiver) -> None:
@@ -205,11 +274,11 @@ def test_a_receiver_that_is_away_gets_everything_later(
         url = away.receiver.url
     webhooks.register(WebhookRequest(url=url))
     run_id = start(bench, run_config)
-    deliverer.tick()
+    deliver(deliverer)
 
     with serving(away.server_address[1]) as back:
         bench.clock.advance(2)
-        deliverer.tick()
+        deliver(deliverer)
 
     assert [(event["run_id"], event["kind"]) for event in back.receiver.events] == [(run_id, "run_created")]
 
@@ -221,7 +290,7 @@ def test_only_the_kinds_that_were_asked_for_are_sent(
     start(bench, run_config)
     bench.play_to_the_end(bench.reconciler())
 
-    deliverer.tick()
+    deliver(deliverer)
 
     assert [event["kind"] for event in receiver.events] == ["run_succeeded"]
 
@@ -233,10 +302,10 @@ def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
     first, second = (WebhookDeliverer(bench.database, settings, bench.clock) for _ in range(2))
     first._queue(hook.id)  # and then it hangs, with the lease in its hands
 
-    second.tick()
+    deliver(second)
     assert receiver.received == []
     bench.clock.advance(60)
-    second.tick()
+    deliver(second)
     assert len(receiver.received) == 1
 
 
@@ -250,10 +319,10 @@ def test_a_deleted_webhook_gets_nothing_and_leaves_nothing(
 ) -> None:
     receiver.answers = [500]
     start(bench, run_config)
-    deliverer.tick()
+    deliver(deliverer)
     webhooks.delete(hook.id)
     bench.clock.advance(10)
-    deliverer.tick()
+    deliver(deliverer)
 
     assert len(receiver.received) == 1
     with pytest.raises(NotFound):
@@ -271,7 +340,7 @@ def test_a_caller_limited_to_projects_neither_sees_nor_changes_a_webhook(
     receiver: Receiver,
 ) -> None:
     start(bench, run_config)
-    deliverer.tick()
+    deliver(deliverer)
     attempts: tuple[Callable[[], object], ...] = (
         lambda: webhooks.register(WebhookRequest(url=receiver.url)),
         lambda: webhooks.get(hook.id),
