@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from service.store.database import Database
@@ -43,7 +43,7 @@ class EventFeed:
     def is_full(self) -> bool:
         return self._clients >= self._max_clients
 
-    async def follow(self, after: int | None, run_id: str | None = None) -> AsyncIterator[EventView | None]:
+    async def follow(self, after: int | None, run_id: str | None = None) -> AsyncGenerator[EventView | None, None]:
         """Events after the one with this id (None: from now on), of all runs or of one; without end.
 
         None in between says, every HEARTBEAT_SECONDS, that there was nothing.
