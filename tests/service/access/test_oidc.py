@@ -269,9 +269,7 @@ def test_callers_with_a_known_key_do_not_wait_for_a_provider_that_hangs(
         assert fetching.result().subject == "oidc:ada"
 
 
-def test_callers_who_come_before_the_first_keys_wait_for_them(
-    provider: Provider, tokens: OidcTokens
-) -> None:
+def test_callers_who_come_before_the_first_keys_wait_for_them(provider: Provider, tokens: OidcTokens) -> None:
     with ThreadPoolExecutor(4) as threads:
         callers = list(threads.map(tokens.authenticate, [provider.token("one")] * 4))
     assert {caller.subject for caller in callers} == {"oidc:ada"}
