@@ -37,30 +37,39 @@ class WebhookCommands:
         self._answers = OnceAnswers(database, clock)
 
     def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
-        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to."""
+        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to.
+
+        The secret is in this answer only. The same request with the same idempotency key is a Conflict: what was shown
+        once is not kept to be shown again.
+        """
         _check_caller()
         asked = request_hash("register_webhook", request)
-        if (answer := self._answers.first(idempotency_key, asked, NewWebhookView)) is not None:
-            return answer
+        first = self._answers.first(idempotency_key, asked, WebhookView)
+        if first is not None:
+            raise Conflict(f"this request made {first.id} before; a secret is shown once")
         try:
             checked_addresses(parse_url(request.url), self._settings.webhook_private_networks)
         except AddressRefused as error:
             raise InvalidRequest("url", str(error)) from error
+        webhook_id, secret = new_id("hook"), secrets.token_hex(_SECRET_BYTES)
 
-        def register(session: Session, now: float) -> NewWebhookView:
+        def register(session: Session, now: float) -> WebhookView:
             row = WebhookRow(
-                id=new_id("hook"),
+                id=webhook_id,
                 url=request.url,
                 kinds=None if request.kinds is None else json.dumps(request.kinds),
-                secret=secrets.token_hex(_SECRET_BYTES),
+                secret=secret,
                 created_at=now,
                 queued_event_id=newest_event_id(session),
             )
             session.add(row)
             session.flush()
-            return NewWebhookView(**dict(_view(row, {})), secret=row.secret)
+            return _view(row, {})
 
-        return self._answers.once(idempotency_key, asked, NewWebhookView, register)
+        made = self._answers.once(idempotency_key, asked, WebhookView, register)
+        if made.id != webhook_id:
+            raise Conflict(f"this request made {made.id} at the same time; a secret is shown once")
+        return NewWebhookView(**dict(made), secret=secret)
 
     def get(self, webhook_id: str) -> WebhookView:
         _check_caller()

@@ -246,3 +246,13 @@ def test_apply_marks_and_the_next_tick_collects(bench: Any, finished: str) -> No
 
     assert marked > 0
     assert names(bench, other, 1, "label", "*.parquet") == []
+
+
+def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Any, run_config: MakeConfig) -> None:
+    first = bench.commands.create_run(run_config(), "monday").id
+    bench.clock.advance(7 * DAY_SECONDS)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id == first
+    bench.clock.advance(1)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id != first

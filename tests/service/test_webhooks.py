@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.run_config import RunConfig
 from service.store.run_store import add_event
+from service.store.tables import IdempotencyKeyRow
 from service.store.visibility import only_projects
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
@@ -122,6 +124,18 @@ def test_the_secret_is_shown_once(webhooks: WebhookCommands, hook: NewWebhookVie
     assert len(hook.secret) == 64
     assert "secret" not in webhooks.get(hook.id).model_dump()
     assert "secret" not in webhooks.list().items[0].model_dump()
+
+
+def test_a_repeated_registration_is_a_conflict_and_no_secret_is_kept_for_it(
+    bench: Any, webhooks: WebhookCommands, receiver: Receiver
+) -> None:
+    made = webhooks.register(WebhookRequest(url=receiver.url), "monday")
+    with pytest.raises(Conflict, match=made.id):
+        webhooks.register(WebhookRequest(url=receiver.url), "monday")
+    assert len(webhooks.list().items) == 1
+    with bench.database.read() as session:
+        [answer] = session.scalars(select(IdempotencyKeyRow.answer))
+    assert made.secret not in answer
 
 
 def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
