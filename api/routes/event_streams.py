@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.access.admission import watch_caller
+from api.access.threads import in_access_thread
 from api.dependencies import Feed, Queries, RunId
 from api.schemas.lifecycle_examples import STREAM
 from api.schemas.problem import problem_responses
@@ -108,7 +108,7 @@ async def _lines(events: AsyncGenerator[EventView | None, None], watch: Watch) -
 
 async def _may_have(event: EventView | None, watch: Watch) -> bool:
     try:
-        return await run_sync(watch.look)
+        return await in_access_thread(watch.look)
     except DatabaseUnavailable:
         # A heartbeat tells nothing, and keeps browsers from giving up: they would take a 503 for final.
         return event is None
