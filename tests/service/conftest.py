@@ -32,6 +32,7 @@ from service.store.migrate import upgrade
 from service.store.tables import LeaseRow, Table
 from tests.fake_clock import FakeClock
 from tests.service.measurements import made_measurement
+from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
@@ -469,3 +470,15 @@ def run_config() -> Callable[..., RunConfig]:
         return RunConfig.model_validate_json(json.dumps(body))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def receiver_server() -> Iterator[ReceiverServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(receiver_server: ReceiverServer) -> Receiver:
+    receiver_server.receiver = Receiver(url=receiver_server.receiver.url)
+    return receiver_server.receiver
