@@ -24,8 +24,9 @@ def strict_json(model: type[BaseModel]) -> WrapValidator:
             message = "send the body as JSON, with Content-Type: application/json"
             raise PydanticCustomError("unsupported_media_type", message)
         text = json.dumps(body, allow_nan=False)
+        parsed = model.model_validate_json(text)  # first: it may name the field
         if _NUL.search(text):
             raise PydanticCustomError("nul_character", "the body must hold no NUL character (U+0000)")
-        return model.model_validate_json(text)
+        return parsed
 
     return WrapValidator(parse)
