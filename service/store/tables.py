@@ -5,6 +5,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.names import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, RunKind
+from service.store.plain_text import PlainText
 
 _OPEN_ATTEMPT = text("state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_ATTEMPTS))))
 _JOB_NOT_CLOSED = text("job_closed_at is null")
@@ -60,7 +61,7 @@ class RunRow(Table):
     config: Mapped[str] = mapped_column(Text)
     """RunConfig as JSON."""
     state: Mapped[str] = mapped_column(index=True)
-    state_reason: Mapped[str | None] = mapped_column(Text)
+    state_reason: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[float]
     updated_at: Mapped[float]
     finished_at: Mapped[float | None]
@@ -87,7 +88,7 @@ class GenerationRow(Table):
     """GenerationPlan as JSON."""
     promoted: Mapped[bool | None]
     """Whether the gate lets its model teach; null where no gate has judged it."""
-    gate_reason: Mapped[str | None] = mapped_column(Text)
+    gate_reason: Mapped[str | None] = mapped_column(PlainText)
 
 
 class StageRow(Table):
@@ -119,7 +120,7 @@ class AttemptRow(Table):
     """The id of the Ray job."""
     state: Mapped[str]
     failure_reason: Mapped[str | None]
-    failure_message: Mapped[str | None] = mapped_column(Text)
+    failure_message: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[float]
     submitted_at: Mapped[float | None]
     pause_requested_at: Mapped[float | None]
@@ -189,7 +190,7 @@ class EventRow(Table):
     stage: Mapped[str | None]
     attempt: Mapped[int | None]
     kind: Mapped[str]
-    message: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(PlainText)
 
     __table_args__ = (Index(None, "run_id", "id"),)
 
@@ -335,6 +336,6 @@ class WebhookDeliveryRow(Table):
     last_attempt_at: Mapped[float | None]
     last_status: Mapped[int | None]
     """HTTP status that the receiver answered."""
-    last_error: Mapped[str | None] = mapped_column(Text)
+    last_error: Mapped[str | None] = mapped_column(PlainText)
 
     __table_args__ = (Index(None, "webhook_id", "state", "event_id"),)

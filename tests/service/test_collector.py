@@ -270,3 +270,13 @@ def test_a_collector_that_reads_for_hours_looks_whether_its_claim_still_holds(
 
     assert (tmp_path / "stage" / "part-00000.parquet").exists()
     assert not (tmp_path / "list.json").exists()
+
+
+def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Any, run_config: MakeConfig) -> None:
+    first = bench.commands.create_run(run_config(), "monday").id
+    bench.clock.advance(7 * DAY_SECONDS)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id == first
+    bench.clock.advance(1)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id != first
