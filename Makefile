@@ -7,7 +7,7 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan label-faults fault-test model-catalog clean
+	benchmark-plan benchmark-load soak label-faults fault-test model-catalog clean
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -38,8 +38,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The data plane beside its rivals: about half an hour.
-benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-train
+# The data plane beside its rivals, and a plan beside its run: about an hour. IMAGES=FOLDER takes JPEG files of yours.
+benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-plan
 
 # Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
 benchmark-labeling: $(READY)
@@ -67,6 +67,15 @@ benchmark-train: $(READY)
 # The reconciler's tick over 1,000 running stages, on SQLite and PostgreSQL: about two minutes.
 benchmark-reconcile: $(READY)
 	$(BIN)/python -m benchmarks.reconcile
+
+# 50 requests a second beside 100,000 finished and 1,000 active runs, on PostgreSQL and SQLite: a quarter of an hour.
+benchmark-load: $(READY)
+	$(BIN)/python -m benchmarks.load latency
+
+# The same load on PostgreSQL for an hour after five minutes of warm-up, and what memory API and reconciler gain.
+SOAK_SECONDS ?= 3600
+soak: $(READY)
+	$(BIN)/python -m benchmarks.load soak $(SOAK_SECONDS)
 
 # Small real runs on a real stack, hurt at random moments; some two minutes a round, and it stops by itself.
 SEED ?= 0

@@ -39,7 +39,7 @@ Noisy Student Training on a Ray cluster: register labeled and unlabeled images, 
 generations of students, watch it, and take the models away.
 
 Errors are problem documents (RFC 9457). Listings come in pages, newest first: pass `next_cursor` as `cursor`.
-A POST that makes something takes an `Idempotency-Key`: with one it may be sent again safely.
+A POST that makes something takes an `Idempotency-Key`: with one it may be sent again safely, for a week.
 """
 _TAGS = [
     {"name": "datasets", "description": "Registered, immutable sets of images."},

@@ -163,6 +163,9 @@ _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _LARGEST_NUMBER = 1_000_000
 
 RunId = Annotated[str, Path(pattern=_ID, max_length=100, description="The run's id.", examples=["run-3f9c2a71d0"])]
+OfRun = Annotated[
+    str | None, Query(pattern=_ID, max_length=100, description="Only this run's.", examples=["run-3f9c2a71d0"])
+]
 DatasetId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The dataset's id.", examples=["ds-8a41c0de55"])
 ]

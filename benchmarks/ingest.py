@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.photographs import CLASSES, write_photograph_shards
+from benchmarks.photographs import CLASSES, benchmark_folder, write_photograph_shards
 from benchmarks.results import row, save
+from benchmarks.two_cores import hold_to_two_cores
 from workers.specs.recipe import Noise, RandAugment, Recipe
 
-FOLDER = Path("build/benchmark-ingest")
+FOLDER = benchmark_folder("ingest")
 ROUNDS = 5
 _PROCESSES = 2
 _BATCH = 64
@@ -42,6 +42,7 @@ _CONTENDERS = ("ours", "dataloader", "timm")
 
 def main() -> None:
     """All rounds, then the rows."""
+    hold_to_two_cores()
     prepare()
     rounds = [{name: _run(name) for name in _CONTENDERS} for _ in range(ROUNDS)]
     ours = [each["ours"] for each in rounds]

@@ -3,7 +3,8 @@
 Photographs in JPEG, 224 pixels, a heavy model (ResNet-50) and a light one. Every contender starts in a new Python,
 in turns, on two cores, reads the same Parquet shards and writes labels to Parquet. The ceiling is 1 / (1 / forward +
 1 / decode): both take the same cores. Each of them is measured by itself, in two processes of one thread: timm's model
-as it is, and once more with its batch norms folded, as labeling does it.
+as it is, and once more with its batch norms folded, as labeling does it. Where there is a GPU it has rows of its own:
+beside it decoding has all cores, and the ceiling is the slower of the two.
 
 `of_ceiling` counts label files while all actors are at work, by the times at which they were written;
 `of_ceiling_whole_stage` counts everything, the starting of the actors too. The rivals are compared by whole time: from
@@ -26,26 +27,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.photographs import write_photograph_shards
+from benchmarks.photographs import benchmark_folder, write_photograph_shards
 from benchmarks.process_memory import peak_mib_while
 from benchmarks.results import row, save
+from benchmarks.two_cores import CORES, hold_to_two_cores
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import ActorPool, LabelSpec
 
-FOLDER = Path("build/benchmark-labeling")
+FOLDER = benchmark_folder("labeling")
 ROUNDS = 3
-_CORES = 2
 _SIZE = 224
-_MODELS = {"heavy": ("resnet50", 40, 16, 16), "light": ("mobilenetv3_small_050", 40, 225, 64)}
+_MODELS = {
+    "heavy": ("resnet50", 40, 16, 16),
+    "light": ("mobilenetv3_small_050", 40, 225, 64),
+    "gpu": ("resnet50", 160, 225, 256),
+}
 """timm model, shards, rows of a shard, pictures of a forward pass."""
 _CONTENDERS = ("forward", "frozen_forward", "decode", "ours", "ray_docs", "dataloader")
+_GPU_CONTENDERS = ("gpu_forward", "gpu_decode", "ours")
 _COMMAND = "make benchmark-labeling"
 
 
 def main() -> None:
     """All rounds of both models, and the memory of ten times the shards."""
+    import torch
+
     rows: list[dict[str, Any]] = []
-    for weight in _MODELS:
+    if torch.cuda.is_available():
+        _prepare("gpu")
+        rows += _gpu_rows([{name: _run(name, "gpu") for name in _GPU_CONTENDERS} for _ in range(ROUNDS)])
+    hold_to_two_cores()
+    for weight in ("heavy", "light"):
         _prepare(weight)
         rounds = [{name: _run(name, weight) for name in _CONTENDERS} for _ in range(ROUNDS)]
         rows += _rows(weight, rounds)
@@ -103,6 +115,17 @@ def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[dict[s
     ]
 
 
+def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """Beside a GPU decoding has cores of its own: the ceiling is the slower of the two."""
+    ours, forward, decode = ([each[name]["rate"] for each in rounds] for name in ("ours", "gpu_forward", "gpu_decode"))
+    bound = f"bounded by {'decoding' if sum(decode) < sum(forward) else 'the model'}"
+    of_ceiling = [rate / min(bounds) for rate, *bounds in zip(ours, forward, decode, strict=True)]
+    return [
+        row("labeling.gpu.images_per_second", ours, f"images/s, resnet50, {bound}", "", _COMMAND),
+        row("labeling.gpu.of_ceiling", of_ceiling, f"ratio, {bound}", "ceiling", _COMMAND),
+    ]
+
+
 def _memory_row() -> dict[str, Any]:
     """Peak memory of labeling 10 x the shards over that of 1 x, light model, three times."""
     growth = []
@@ -130,13 +153,16 @@ def _prepare(weight: str) -> None:
 
 def _run(contender: str, weight: str) -> dict[str, float]:
     shutil.rmtree(FOLDER / "out", ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.labeling", contender, weight],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"},
-    )
+    with (FOLDER / "log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.labeling", contender, weight],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"},
+        )
+    if done.returncode:
+        raise SystemExit(f"{weight} {contender} failed:\n{(FOLDER / 'log').read_text(errors='replace')[-3000:]}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(weight, contender, {name: round(value, 1) for name, value in figures.items()}, flush=True)
     return figures
@@ -148,10 +174,10 @@ def _images(weight: str, most: int) -> list[bytes]:
     return images[:most]
 
 
-def _in_two_processes(function: Callable[[str], float], weight: str) -> dict[str, float]:
-    with ProcessPoolExecutor(_CORES, get_context("spawn")) as processes:
-        list(processes.map(_warm, range(_CORES)))
-        return {"rate": sum(processes.map(function, [weight] * _CORES))}
+def _in_processes(function: Callable[[str], float], weight: str, count: int) -> dict[str, float]:
+    with ProcessPoolExecutor(count, get_context("spawn")) as processes:
+        list(processes.map(_warm, range(count)))
+        return {"rate": sum(processes.map(function, [weight] * count))}
 
 
 def _warm(number: int) -> None:
@@ -174,6 +200,23 @@ def _frozen_forward(weight: str) -> float:
     return _forward_rate(weight, frozen(model, _SIZE), 16)
 
 
+def _gpu_forward(weight: str) -> float:
+    import torch
+
+    from workers.models.predictor import Predictor
+
+    model, batch = Predictor(str(FOLDER / f"model-{weight}")).model, _MODELS[weight][3]
+    pixels = torch.rand(batch, 3, _SIZE, _SIZE, device="cuda").to(memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = True
+    with torch.inference_mode(), torch.autocast("cuda", dtype=torch.bfloat16):
+        for timed in (False, True):
+            started_at = time.perf_counter()
+            for _ in range(100 if timed else 10):
+                model(pixels)
+            torch.cuda.synchronize()
+    return 100 * batch / (time.perf_counter() - started_at)
+
+
 def _forward_rate(weight: str, model: Any, batch: int) -> float:
     import torch
 
@@ -190,16 +233,21 @@ def _forward_rate(weight: str, model: Any, batch: int) -> float:
 def _bare_decode(weight: str) -> float:
     import torch
 
-    from workers.models.clean_batches import clean_batches
+    from workers.data.clean import prepare_clean
+    from workers.data.images import decode_rgb
+    from workers.models.fast_jpeg import decode_fast, prepare_fast
     from workers.models.files import load_model
 
     torch.set_num_threads(1)
     card = load_model(str(FOLDER / f"model-{weight}"))[1]
     images = _images(weight, 200) * (2 if weight == "heavy" else 8)
-    list(clean_batches(images[:20], card, 20, None))
     started_at = time.perf_counter()
-    for _ in clean_batches(images, card, _MODELS[weight][3], None):
-        pass
+    for image in images:
+        picture = decode_fast(image, card)
+        if picture is None:
+            prepare_clean(decode_rgb(image), card)
+        else:
+            prepare_fast(picture, card)
     return len(images) / (time.perf_counter() - started_at)
 
 
@@ -209,7 +257,8 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
     from workers.labeling.stage import run_label
     from workers.stage_reporter import StageReporter
 
-    ray.init("local", num_cpus=2 * _CORES, include_dashboard=False, logging_level="ERROR")
+    cpus = len(os.sched_getaffinity(0))
+    ray.init("local", num_cpus=2 * cpus, include_dashboard=False, logging_level="ERROR")
     manifest = json.loads((FOLDER / weight / "manifest.json").read_text(encoding="utf-8"))
     if shards is not None:
         manifest["shards"] = manifest["shards"][:shards]
@@ -227,7 +276,9 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
         model_uri=str((FOLDER / f"model-{weight}").resolve()),
         manifest_uri=str(folder / "manifest.json"),
         batch_size=_MODELS[weight][3],
-        pool=ActorPool(min_actors=_CORES, max_actors=_CORES, cpus_per_actor=1.0),
+        pool=ActorPool(min_actors=1, max_actors=1, cpus_per_actor=float(cpus), gpus_per_actor=1.0)
+        if weight == "gpu"
+        else ActorPool(min_actors=CORES, max_actors=CORES, cpus_per_actor=1.0),
     )
     started_at = time.perf_counter()
     result = run_label(spec, StageReporter(spec, entered_at=time.time()))
@@ -238,10 +289,10 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
 def _steady_rate(folder: Path, rows_per_shard: float) -> float:
     """Images a second from the last actor's first label file to the first one's last, or nearly so."""
     written_at = sorted(path.stat().st_mtime for path in folder.glob("part-*.parquet"))
-    if len(written_at) <= 4 * _CORES:
+    if len(written_at) <= 4 * CORES:
         return float("nan")  # the memory rows look at no rate
-    first, last = written_at[2 * _CORES - 1], written_at[-_CORES - 1]
-    return (len(written_at) - 3 * _CORES) * rows_per_shard / (last - first)
+    first, last = written_at[2 * CORES - 1], written_at[-CORES - 1]
+    return (len(written_at) - 3 * CORES) * rows_per_shard / (last - first)
 
 
 class _DocsModel:
@@ -268,7 +319,7 @@ def _ray_docs(weight: str) -> dict[str, float]:
     """read_parquet, map, map_batches, write_parquet (docs.ray.io, "End-to-end: Offline Batch Inference")."""
     import ray
 
-    ray.init("local", num_cpus=2 * _CORES, include_dashboard=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2 * CORES, include_dashboard=False, logging_level="ERROR")
     transform = _timm_transform()
 
     def decoded(each: dict[str, Any]) -> dict[str, Any]:
@@ -281,7 +332,7 @@ def _ray_docs(weight: str) -> dict[str, float]:
         fn_constructor_args=(weight,),
         batch_size=_MODELS[weight][3],
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=_CORES),
+        compute=ray.data.ActorPoolStrategy(size=CORES),
     ).write_parquet(str((FOLDER / "out").resolve()))
     return {"rate": _number_of_images(weight) / (time.perf_counter() - started_at)}
 
@@ -305,12 +356,12 @@ def _dataloader(weight: str) -> dict[str, float]:
         def __getitem__(self, index: int) -> Any:
             return self._transform(self._images[index])
 
-    torch.set_num_threads(_CORES)
+    torch.set_num_threads(CORES)
     model = load_model(str(FOLDER / f"model-{weight}"))[0].eval().to(memory_format=torch.channels_last)
     started_at = time.perf_counter()
     labels, confidences = [], []
     with torch.inference_mode():
-        for batch in DataLoader(Photographs(), batch_size=_MODELS[weight][3], num_workers=_CORES):
+        for batch in DataLoader(Photographs(), batch_size=_MODELS[weight][3], num_workers=CORES):
             confidence, label = model(batch.to(memory_format=torch.channels_last)).softmax(1).max(1)
             labels.append(label.numpy())
             confidences.append(confidence.numpy())
@@ -341,9 +392,12 @@ def _one(contender: str, weight: str, shards: int | None) -> dict[str, float]:
         return _ray_docs(weight)
     if contender == "dataloader":
         return _dataloader(weight)
-    return _in_two_processes(
-        {"forward": _bare_forward, "frozen_forward": _frozen_forward, "decode": _bare_decode}[contender], weight
-    )
+    if contender == "gpu_forward":
+        return {"rate": _gpu_forward(weight)}
+    if contender == "gpu_decode":
+        return _in_processes(_bare_decode, weight, len(os.sched_getaffinity(0)))
+    bare = {"forward": _bare_forward, "frozen_forward": _frozen_forward, "decode": _bare_decode}[contender]
+    return _in_processes(bare, weight, CORES)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""JPEG photographs of many shapes, made from scikit-learn's two: 500 x 375 pixels as ImageNet's are on average."""
+"""JPEG photographs: parts of scikit-learn's two, 500 x 375 pixels as ImageNet's are on average, or a folder's of yours.
 
+IMAGES=FOLDER takes the first JPEG files of a folder as they are.
+"""
+
+import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +17,7 @@ from sklearn.datasets import load_sample_images
 from workers.specs.datasets import DatasetManifest, Shard
 
 _DISTINCT = 200
-
-
+_IMAGES = os.environ.get("IMAGES")
 CLASSES = tuple(f"class {number}" for number in range(10))
 
 
@@ -24,7 +28,8 @@ def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool 
         return manifest_path
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    distinct = [_photograph(rng) for _ in range(min(_DISTINCT, shards * rows))]
+    most = min(_DISTINCT, shards * rows)
+    distinct = _files(Path(_IMAGES), most) if _IMAGES else [_photograph(rng) for _ in range(most)]
     for shard in range(shards):
         chosen = [distinct[number] for number in rng.integers(0, len(distinct), rows)]
         labels = [CLASSES[number] for number in rng.integers(0, len(CLASSES), rows)]
@@ -41,6 +46,19 @@ def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool 
     )
     manifest_path.write_text(manifest.model_dump_json(), encoding="utf-8")
     return manifest_path
+
+
+def benchmark_folder(name: str) -> Path:
+    """Where a benchmark keeps what it has made; other images have a folder of their own."""
+    other = f"-{hashlib.sha256(_IMAGES.encode()).hexdigest()[:8]}" if _IMAGES else ""
+    return Path("build") / f"benchmark-{name}{other}"
+
+
+def _files(folder: Path, most: int) -> list[bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not paths:
+        raise SystemExit(f"IMAGES: there are no JPEG files in {folder}")
+    return [path.read_bytes() for path in paths[:most]]
 
 
 def _photograph(rng: np.random.Generator) -> bytes:

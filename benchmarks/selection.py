@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.process_memory import peak_mib_while
 from benchmarks.results import row, save
+from benchmarks.two_cores import hold_to_two_cores
 from workers.labeling.label_files import PARQUET_OPTIONS
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import SelectionSettings
@@ -36,6 +37,7 @@ _CAP = 130_000
 
 def main() -> None:
     """Makes the label files where they are not there, runs the stage, and writes the rows."""
+    hold_to_two_cores()
     shards = MILLIONS * 1_000_000 // _ROWS
     _make_label_files(shards)
     seconds, mib = [], []

@@ -66,13 +66,15 @@ class StopJob:
 
 @dataclass(frozen=True)
 class EndAttempt:
-    """The attempt ended without a result, and its Ray job is not alive."""
+    """The attempt ended without a result, and its Ray job is not alive as far as Ray knows."""
 
     generation: int
     stage: StageName
     attempt: int
     reason: FailureReason
     message: str
+    maybe_alive: bool = False
+    """Whether Ray may only have forgotten its job, or be about to begin it."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from workers.specs.reports import FailureReason
 STOP_AGAIN_SECONDS = 5.0
 """A job that is still alive this long after it was asked to stop is asked again."""
 UNSTOPPABLE_SECONDS = 60.0
-"""A job that Ray has refused to stop for so long is given up: its node is gone, and Ray has not noticed."""
+"""A job that is alive so long after it was first asked to stop is given up, whether Ray refuses or only promises: its
+node is gone, and Ray has not noticed. The job closer goes on asking."""
 SUBMIT_IN_FLIGHT_SECONDS = 30.0
 """A submit of a reconciler that died may still reach Ray this long after the attempt was put on record."""
 
@@ -85,8 +86,8 @@ def _follow_submitting(
     if now - attempt.created_at < SUBMIT_IN_FLIGHT_SECONDS:
         return []
     if run.state is RunState.PAUSING:
-        return [EndAttempt(*where, FailureReason.PAUSED, "paused before it was submitted")]
-    return [EndAttempt(*where, FailureReason.CANCELLED, "cancelled")]
+        return [EndAttempt(*where, FailureReason.PAUSED, "paused before it was submitted", maybe_alive=True)]
+    return [EndAttempt(*where, FailureReason.CANCELLED, "cancelled", maybe_alive=True)]
 
 
 def _follow_submitted(
@@ -100,7 +101,7 @@ def _follow_submitted(
         action = EndAttempt if over else BeginStopping
         return [action(*where, observed.failure.reason, observed.failure.message)]
     if observed.job is JobStatus.UNKNOWN:
-        return [EndAttempt(*where, FailureReason.JOB_LOST, "Ray no longer knows the job")]
+        return [EndAttempt(*where, FailureReason.JOB_LOST, "Ray no longer knows the job", maybe_alive=True)]
     if over:
         message = f"the Ray job ended as {observed.job} without a result: {observed.job_message}".rstrip(": ")
         return [EndAttempt(*where, reason_of_ended_job(observed.job_message), message)]
@@ -123,15 +124,15 @@ def _pause(stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed) -
 def _follow_stopping(stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float) -> list[Action]:
     where = (stage.generation, stage.name, attempt.number)
     reason = attempt.failure_reason or FailureReason.CANCELLED
-    end = EndAttempt(*where, reason, attempt.failure_message or "")
-    if observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS:
+    forgotten = observed.job is JobStatus.UNKNOWN
+    end = EndAttempt(*where, reason, attempt.failure_message or "", maybe_alive=forgotten)
+    if forgotten or observed.job in ENDED_JOBS:
         return [end]
-    if attempt.stop_requested_at is None:
+    if attempt.stop_requested_at is None or attempt.stop_asked_at is None:
         return [StopJob(*where)]
-    waited = now - attempt.stop_requested_at
-    if waited < STOP_AGAIN_SECONDS:
+    if now - attempt.stop_asked_at < STOP_AGAIN_SECONDS:
         return []
-    if waited >= UNSTOPPABLE_SECONDS:
+    if now - attempt.stop_requested_at >= UNSTOPPABLE_SECONDS:
         # Should its driver live on somewhere, it finds that its attempt is over, and ends without writing anything.
         return [end]
     # Ray cannot stop a job that has not begun. Should it ever begin, it finds that its attempt is over, and ends.

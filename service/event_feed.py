@@ -1,9 +1,10 @@
 """New events for the clients of one API process: one look at the database for all of them."""
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from service.store.database import Database
@@ -42,7 +43,7 @@ class EventFeed:
     def is_full(self) -> bool:
         return self._clients >= self._max_clients
 
-    async def follow(self, after: int | None, run_id: str | None = None) -> AsyncIterator[EventView | None]:
+    async def follow(self, after: int | None, run_id: str | None = None) -> AsyncGenerator[EventView | None, None]:
         """Events after the one with this id (None: from now on), of all runs or of one; without end.
 
         None in between says, every HEARTBEAT_SECONDS, that there was nothing.
@@ -67,7 +68,8 @@ class EventFeed:
         while self._newest is None:
             if self._poller is None or self._poller.done():
                 self._changed = asyncio.Event()
-                self._poller = asyncio.create_task(self._poll())
+                # In a context of its own: in the first client's it would see that caller's projects only.
+                self._poller = asyncio.create_task(self._poll(), context=contextvars.Context())
             assert self._changed is not None
             await self._changed.wait()
         return self._newest

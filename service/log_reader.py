@@ -1,6 +1,7 @@
 """The end of an attempt's log: from Ray while its job is there, from the artifact root afterwards."""
 
 from service.artifact_layout import ArtifactLayout
+from service.errors import artifact_store
 from service.ray_jobs import RayJobs
 from service.views import AttemptView, LogTail
 from workers.artifact_io import read_bytes_if_there
@@ -18,14 +19,15 @@ class LogReader:
 
     def tail(self, run_id: str, generation: int, stage: StageName, attempt: AttemptView, lines: int) -> LogTail:
         """The last `lines`, of the last few megabytes. Raises RayUnavailable where only Ray could have them and does
-        not answer."""
+        not answer, and ArtifactStoreUnavailable."""
         answer = LogTail(attempt=attempt.number, submission_id=attempt.submission_id, lines=[], source=None)
         if not attempt.log_saved:
             log = self._of_ray(attempt)
             if log is not None:
                 return answer.model_copy(update={"source": "ray", "lines": _last(log, lines)})
         # Also where the record says nothing of it: it may have been saved a moment ago.
-        saved = read_bytes_if_there(self._layout.job_log(run_id, generation, stage, attempt.number))
+        with artifact_store():
+            saved = read_bytes_if_there(self._layout.job_log(run_id, generation, stage, attempt.number))
         if saved is not None:
             return answer.model_copy(update={"source": "artifact_root", "lines": _last(saved, lines)})
         return answer.model_copy(update={"note": _nothing(attempt)})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from service.access.own_project import for_all_projects
 from service.errors import NotFound
 from service.queue_book import read_queue
 from service.settings import Settings
@@ -52,7 +53,8 @@ class Projects:
             return self._view(session, name)
 
     def set_quota(self, name: str, quota: Quota) -> ProjectView:
-        """What is running goes on; stages that have not begun wait where it is exhausted."""
+        """What is running goes on; stages that have not begun wait where it is exhausted. Raises Forbidden."""
+        for_all_projects("a project does not set its own quota")
         with self._database.write() as session:
             set_quota(session, name, quota.device_hours)
             return self._view(session, name)

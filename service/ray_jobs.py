@@ -69,9 +69,9 @@ class RayJobs:
             raise JobRejected(_last_line(response))
 
     def status(self, submission_id: str) -> JobInfo:
-        """The job's status; UNKNOWN where Ray has no such job."""
+        """The job's status; UNKNOWN where Ray says that it has no such job, which a proxy's 404 does not."""
         response = self._send("GET", f"/api/jobs/{submission_id}")
-        if response.status_code == 404:
+        if _has_no_such_job(response):
             return JobInfo(JobStatus.UNKNOWN)
         return _job_info(submission_id, self._json(response))
 
@@ -86,7 +86,7 @@ class RayJobs:
     def stop(self, submission_id: str) -> None:
         """Asks Ray to stop the job and returns at once; a job that Ray does not know is stopped."""
         response = self._send("POST", f"/api/jobs/{submission_id}/stop")
-        if response.status_code != 404:
+        if not _has_no_such_job(response):
             self._json(response)
 
     def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
@@ -97,10 +97,10 @@ class RayJobs:
         path = f"/api/jobs/{submission_id}/logs"
         try:
             with self._client.stream("GET", path) as response:
-                if response.status_code == 404:
-                    return None
                 if response.status_code >= 400:
                     response.read()
+                    if _has_no_such_job(response):
+                        return None
                     self._raise_for_server_error(response)
                     raise RayUnavailable(f"Ray's jobs API answered {response.status_code} when asked for a log")
                 return end_of_log(response.iter_bytes(), max_bytes)
@@ -112,7 +112,7 @@ class RayJobs:
     def delete(self, submission_id: str) -> None:
         """Makes Ray forget a job that has ended; one that it does not know is deleted."""
         response = self._send("DELETE", f"/api/jobs/{submission_id}")
-        if response.status_code != 404:
+        if not _has_no_such_job(response):
             self._json(response)
 
     def version(self) -> str:
@@ -166,6 +166,11 @@ def _job_info(submission_id: str, answer: dict[str, Any]) -> JobInfo:
         return JobInfo(JobStatus(answer["status"]), str(answer.get("message") or ""))
     except (KeyError, ValueError) as error:
         raise RayUnavailable(f"Ray's answer on job {submission_id} has no known status: {error}") from error
+
+
+def _has_no_such_job(response: httpx.Response) -> bool:
+    """In Ray's own words: the 404 of a proxy on the way says nothing of the job."""
+    return response.status_code == 404 and "does not exist" in response.text
 
 
 def _last_line(response: httpx.Response) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import select, update
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import NotFound
+from service.errors import NotFound, artifact_store
 from service.retention import Artifact, decide_retention, next_look
 from service.retention_files import files_to_collect
 from service.settings import Settings
@@ -53,7 +53,7 @@ class RetentionCommands:
         self._clock = clock
 
     def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PlannedArtifact]:
-        """A dry run over `limit` runs, newest first, or over one. Raises NotFound."""
+        """A dry run over `limit` runs, newest first, or over one. Raises NotFound, ArtifactStoreUnavailable."""
         now = self._clock()
         with self._database.read() as session:
             if run_id is not None and session.get(RunRow, run_id) is None:
@@ -67,7 +67,8 @@ class RetentionCommands:
                 sizes: dict[str, int] | None = None
                 if decision.collect:
                     folder = self._layout.stage_folder(run.run_id, decision.generation, decision.stage)
-                    sizes = files_to_collect(folder, decision.artifact, run.policy.keep_last_checkpoints)
+                    with artifact_store():
+                        sizes = files_to_collect(folder, decision.artifact, run.policy.keep_last_checkpoints)
                     if not sizes:
                         continue  # there is nothing that could go
                 items.append(

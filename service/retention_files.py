@@ -88,21 +88,22 @@ def collect_files(
 ) -> Inventory:
     """Deletes an artifact's files, once a list of them is on file. Goes on where an earlier call was interrupted.
 
-    `still_ours` is called before the list is written and before files are deleted, and may raise.
+    `still_ours` may raise. It is called again and again, so that nothing is begun once they are another's: reading
+    a selection of terabytes takes hours.
     """
     inventory = _read_inventory(inventory_uri)
     if inventory is None:
         sizes = files_to_collect(folder_uri, artifact, keep_last)
         files = tuple(
-            CollectedFile(name=name, bytes=sizes[name], digest=_digest(join_uri(folder_uri, name)))
+            CollectedFile(name=name, bytes=sizes[name], digest=_digest(join_uri(folder_uri, name), still_ours))
             for name in sorted(sizes)
         )
         inventory = Inventory(artifact=artifact, files=files)
         still_ours()
         if files:
             write_bytes(inventory_uri, inventory.model_dump_json().encode())
-    still_ours()
     for file in inventory.files:
+        still_ours()
         delete_if_there(*open_filesystem(join_uri(folder_uri, file.name)))
     _delete_emptied_folders(folder_uri, [file.name for file in inventory.files])
     return inventory
@@ -134,10 +135,11 @@ def _note(folder_uri: str, checkpoint: str) -> CheckpointNote | None:
         return None  # damaged: it is not the best one that can be gone on from
 
 
-def _digest(uri: str) -> str:
+def _digest(uri: str, still_ours: Callable[[], None]) -> str:
     filesystem, path = open_filesystem(uri)
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with filesystem.open_input_stream(path, compression=None) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
+            still_ours()
     return digest.hexdigest()

@@ -9,7 +9,9 @@ from workers.specs.reports import FailureReason
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0
-NOT_COUNTED = frozenset({FailureReason.PREEMPTED, FailureReason.NODE_LOST, FailureReason.PAUSED})
+NOT_COUNTED = frozenset(
+    {FailureReason.PREEMPTED, FailureReason.NODE_LOST, FailureReason.JOB_LOST, FailureReason.PAUSED}
+)
 """They say nothing of the stage: they use up none of max_attempts, only a limit of their own."""
 
 
@@ -20,7 +22,7 @@ class RetrySettings(Frozen):
         default=None,
         ge=1,
         le=1000,
-        description="Attempts of one stage, those lost to preemption or a dead node not counted. "
+        description="Attempts of one stage, those lost to preemption or a dead node or head not counted. "
         "Default: the service's setting.",
     )
     bad_data: int | None = Field(default=0, ge=0, description="The same input gives the same failure.")
@@ -33,10 +35,12 @@ class RetrySettings(Frozen):
     hung: int | None = Field(default=2, ge=0, description="No progress for stall_timeout_seconds.")
     artifact_store: int | None = Field(default=None, ge=0, description="A full disk, a read-only file system.")
     job_failed: int | None = Field(default=None, ge=0, description="The Ray job ended without a word.")
-    job_lost: int | None = Field(default=None, ge=0, description="Ray no longer knows the job: its head died.")
+    job_lost: int | None = Field(
+        default=20, ge=0, description="Ray no longer knows the job: its head died. Not counted either."
+    )
     submit_failed: int | None = Field(default=None, ge=0, description="Ray refused the job.")
     node_lost: int | None = Field(default=20, ge=0, description="The node died. Not counted in max_attempts.")
-    preempted: int | None = Field(default=1000, ge=0, description="The node was taken back. Not counted either.")
+    preempted: int | None = Field(default=1000, ge=0, description="The node was taken back. Nor is this.")
 
     def retries(self, reason: FailureReason) -> int | None:
         """How many attempts may fail for this reason and be followed by another; None: max_attempts says."""

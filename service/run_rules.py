@@ -7,7 +7,8 @@ from service.retry_policy import RetrySettings
 from service.run_config import RunConfig
 from service.stage_timeouts import StageTimeouts
 
-_RUNS_REMEMBERED = 20_000
+_RUNS_REMEMBERED = 2_000
+"""Twice the active runs that the reconciler is measured with. Each is held with its configuration, of some 6 KB."""
 
 
 @dataclass(frozen=True)

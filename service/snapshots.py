@@ -22,6 +22,9 @@ class AttemptSnapshot:
     submitted_at: float | None = None
     pause_requested_at: float | None = None
     stop_requested_at: float | None = None
+    """When Ray was first asked to stop its job."""
+    stop_asked_at: float | None = None
+    """And when it was last."""
     finished_at: float | None = None
 
     @property

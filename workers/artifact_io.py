@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,22 @@ from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+import pyarrow as pa
 from pyarrow import fs
 
 _TEMPORARY_SUFFIX = ".tmp"
-_STORE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+_STORE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
+)
+# Arrow gives the errors of object stores no number, only these words.
+_OBJECT_STORES_WORD = re.compile(r"AWS Error (\w+)|google::cloud::Status\((\w+)")
+_OF_ONE_OBJECT = frozenset(
+    {
+        *("ACCESS_DENIED", "NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND", "OBJECT_NOT_IN_ACTIVE_TIER"),
+        *("PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"),
+    }
+)
+"""What S3 and Google say of an object that another attempt will not get either."""
 _OBJECT_STORES = ("s3", "gs", "gcs")
 _GOOGLE_RETRIES = "retry_limit_seconds"
 _GOOGLE_RETRY_SECONDS = 20
@@ -20,8 +33,15 @@ _GOOGLE_RETRY_SECONDS = 20
 
 
 def is_store_error(error: BaseException) -> bool:
-    """Whether the store is to blame, and not what was asked of it: a full disk, a read-only or broken file system."""
-    return isinstance(error, OSError) and error.errno in _STORE_ERRORS
+    """Whether the store is to blame, and not what was asked of it.
+
+    A full disk, a read-only or broken file system, an object store that cannot be reached, is overloaded or refuses
+    everyone: another attempt may meet none of it.
+    """
+    if isinstance(error, OSError) and error.errno in _STORE_ERRORS:
+        return True
+    said = _OBJECT_STORES_WORD.search(str(error)) if isinstance(error, (OSError, pa.ArrowException)) else None
+    return said is not None and (said[1] or said[2]) not in _OF_ONE_OBJECT and not isinstance(error, FileNotFoundError)
 
 
 def join_uri(folder_uri: str, *names: str) -> str:

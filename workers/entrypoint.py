@@ -15,6 +15,7 @@ from collections.abc import Callable  # noqa: E402
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
+from workers.data.errors import StoreReadError  # noqa: E402
 from workers.environment import describe_environment  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
@@ -101,7 +102,7 @@ def reason_of(error: BaseException) -> FailureReason:
             return FailureReason.NODE_LOST
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
-        if is_store_error(cause):
+        if isinstance(cause, StoreReadError) or is_store_error(cause):
             return FailureReason.ARTIFACT_STORE
     return FailureReason.STAGE_ERROR
 

@@ -4,10 +4,11 @@ from starlette.requests import Request
 
 from api.access.login_page import SESSION_COOKIE
 from api.access.request_origin import foreign_page, wrong_host
-from api.access.route_scopes import OPEN, POLICY
+from api.access.route_scopes import OPEN, POLICY, Undeclared
 from service.access.audit import AuditedRequest
 from service.access.gatekeeper import Gatekeeper
 from service.access.principal import Principal
+from service.access.watch import Watch
 from service.errors import Forbidden
 from service.settings import Settings, is_loopback
 
@@ -22,9 +23,19 @@ def is_open(request: Request) -> bool:
 def identify(request: Request, settings: Settings, gatekeeper: Gatekeeper) -> Principal:
     """The caller. Raises Unauthenticated, Forbidden, TooManyRequests. Reads the database: call it in a thread."""
     _check_where_from(request, settings)
-    return gatekeeper.identify(
-        request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE), address_of(request)
-    )
+    return gatekeeper.identify(*_credentials(request), address_of(request))
+
+
+def watch_caller(request: Request, gatekeeper: Gatekeeper) -> Watch:
+    """For an answer without end: whether its caller, who was let in, may still have it."""
+    return gatekeeper.watch(request.state.principal, *_credentials(request))
+
+
+def check_path(request: Request) -> None:
+    """Raises Undeclared for a path with a NUL: there is nothing at it, and PostgreSQL could not even put on record
+    that it was asked for."""
+    if "\0" in request.scope["path"]:
+        raise Undeclared(frozenset())
 
 
 def check_allowed(request: Request, principal: Principal) -> None:
@@ -60,6 +71,10 @@ def audited_request(request: Request, principal: Principal) -> AuditedRequest:
         method=request.method,
         path=request.url.path,
     )
+
+
+def _credentials(request: Request) -> tuple[str | None, str | None]:
+    return request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE)
 
 
 def _check_where_from(request: Request, settings: Settings) -> None:

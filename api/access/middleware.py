@@ -7,17 +7,17 @@ from contextlib import nullcontext
 from http import HTTPStatus
 
 import anyio
-from anyio.to_thread import run_sync
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.admission import audited_request, check_allowed, check_sender, identify, is_open
+from api.access.admission import audited_request, check_allowed, check_path, check_sender, identify, is_open
 from api.access.body_limit import BodyTooLarge, limited
 from api.access.login_page import login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
+from api.access.threads import in_access_thread
 from api.error_responses import problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
@@ -56,13 +56,14 @@ class AccessMiddleware:
         try:
             principal = None
             if not is_open(request):
-                principal = await run_sync(identify, request, services.settings, services.gatekeeper)
+                principal = await in_access_thread(identify, request, services.settings, services.gatekeeper)
         except ServiceError as refusal:
             await _refusal(request, refusal)(request.scope, receive, send)
             return
         request.state.principal = principal
         record = None
         try:
+            check_path(request)
             if principal is not None and request.method not in SAFE_METHODS:
                 record = await _Record.begin(services.audit, audited_request(request, principal), send)
                 send = record.send
@@ -93,7 +94,7 @@ class _Record:
 
     @classmethod
     async def begin(cls, audit: AuditLog, request: AuditedRequest, send: Send) -> "_Record":
-        return cls(audit, await run_sync(audit.begin, request), send)
+        return cls(audit, await in_access_thread(audit.begin, request), send)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -107,7 +108,7 @@ class _Record:
         self._finished = True
         try:
             with anyio.CancelScope(shield=True):  # a caller that hangs up does not leave the outcome open
-                await run_sync(self._audit.finish, self._entry_id, status, location)
+                await in_access_thread(self._audit.finish, self._entry_id, status, location)
         except DatabaseUnavailable as error:
             # What was asked for is done, or not: its answer is worth more to the caller than this column.
             log.error("audit entry %d stays without its status, %d: %s", self._entry_id, status, error)

@@ -2,12 +2,12 @@
 
 from urllib.parse import parse_qs
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.access.admission import address_of, audited_request
 from api.access.login_page import SESSION_COOKIE, login_page, own_path
+from api.access.threads import in_access_thread
 from service.errors import Unauthenticated
 
 router = APIRouter(include_in_schema=False)
@@ -20,11 +20,11 @@ async def log_in(request: Request) -> Response:
     target = own_path(form.get("next", ["/"])[0])
     services, address = request.app.state.services, address_of(request)
     try:
-        principal, token = await run_sync(services.gatekeeper.log_in, form.get("key", [""])[0].strip(), address)
+        principal, token = await in_access_thread(services.gatekeeper.log_in, form.get("key", [""])[0].strip(), address)
     except Unauthenticated as refusal:
         return login_page(target, str(refusal))
-    entry = await run_sync(services.audit.begin, audited_request(request, principal))
-    await run_sync(services.audit.finish, entry, 303)
+    entry = await in_access_thread(services.audit.begin, audited_request(request, principal))
+    await in_access_thread(services.audit.finish, entry, 303)
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         SESSION_COOKIE,
@@ -42,7 +42,7 @@ async def log_out(request: Request) -> Response:
     """Ends the session, here and in the browser."""
     token = request.cookies.get(SESSION_COOKIE)
     if token is not None:
-        await run_sync(request.app.state.services.gatekeeper.sessions.close, token)
+        await in_access_thread(request.app.state.services.gatekeeper.sessions.close, token)
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
     return response

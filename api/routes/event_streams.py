@@ -1,17 +1,21 @@
 """/events/stream and /runs/{id}/events/stream: every change as a server-sent event."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 
+from api.access.admission import watch_caller
+from api.access.threads import in_access_thread
 from api.dependencies import Feed, Queries, RunId
 from api.schemas.lifecycle_examples import STREAM
 from api.schemas.problem import problem_responses
-from service.errors import Forbidden
+from service.access.own_project import for_all_projects
+from service.access.watch import Watch
+from service.errors import DatabaseUnavailable
 from service.event_feed import EventFeed
-from service.store.visibility import visible_projects
 from service.views import EventView
 
 router = APIRouter(tags=["events"])
@@ -34,6 +38,13 @@ LastEventId = Annotated[
 ]
 
 
+async def _watch(request: Request) -> Watch:
+    return watch_caller(request, request.app.state.services.gatekeeper)
+
+
+OfCaller = Annotated[Watch, Depends(_watch)]
+
+
 class EventStreamResponse(StreamingResponse):
     """text/event-stream, of the WHATWG's HTML standard, section 9.2."""
 
@@ -54,12 +65,13 @@ _ANSWER = {
     response_class=EventStreamResponse,
     responses={**_ANSWER, **problem_responses(422, 503)},
 )
-def follow_events(feed: Feed, after: After = None, last_event_id: LastEventId = None) -> EventStreamResponse:
+def follow_events(
+    feed: Feed, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
+) -> EventStreamResponse:
     """Every change of every run, and of datasets, in order, each once. Without `after` and `Last-Event-ID`: from now
     on. For those who may see every project."""
-    if visible_projects() is not None:
-        raise Forbidden("this tells of every project: follow the runs of yours, /runs/{run_id}/events/stream")
-    return _stream(feed, after if last_event_id is None else last_event_id, None)
+    for_all_projects("this stream tells of every project (that of a run of yours is /runs/{run_id}/events/stream)")
+    return _stream(feed, watch, after if last_event_id is None else last_event_id, None)
 
 
 @router.get(
@@ -69,23 +81,34 @@ def follow_events(feed: Feed, after: After = None, last_event_id: LastEventId = 
     responses={**_ANSWER, **problem_responses(404, 422, 503)},
 )
 def follow_run_events(
-    run_id: RunId, queries: Queries, feed: Feed, after: After = None, last_event_id: LastEventId = None
+    run_id: RunId, queries: Queries, feed: Feed, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
 ) -> EventStreamResponse:
     """The same of one run. It does not end with the run, which may be retried or extended."""
     queries.list_events(run_id, limit=1)  # 404 where there is no such run
-    return _stream(feed, after if last_event_id is None else last_event_id, run_id)
+    return _stream(feed, watch, after if last_event_id is None else last_event_id, run_id)
 
 
-def _stream(feed: EventFeed, after: int | None, run_id: str | None) -> EventStreamResponse:
+def _stream(feed: EventFeed, watch: Watch, after: int | None, run_id: str | None) -> EventStreamResponse:
     if feed.is_full:
         detail = "as many clients follow events as this process serves; try again later"
         raise HTTPException(503, detail, headers={"Retry-After": "10"})
     # Proxies would wait for more of a short answer before they pass it on.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStreamResponse(_lines(feed.follow(after, run_id)), headers=headers)
+    return EventStreamResponse(_lines(feed.follow(after, run_id), watch), headers=headers)
 
 
-async def _lines(events: AsyncIterator[EventView | None]) -> AsyncIterator[str]:
+async def _lines(events: AsyncGenerator[EventView | None, None], watch: Watch) -> AsyncIterator[str]:
     yield f"retry: {_RETRY_MILLISECONDS}\n\n"
-    async for event in events:
-        yield ": still here\n\n" if event is None else f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"
+    async with aclosing(events):
+        async for event in events:
+            if watch.is_due and not await _may_have(event, watch):
+                return
+            yield ": still here\n\n" if event is None else f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"
+
+
+async def _may_have(event: EventView | None, watch: Watch) -> bool:
+    try:
+        return await in_access_thread(watch.look)
+    except DatabaseUnavailable:
+        # A heartbeat tells nothing, and keeps browsers from giving up: they would take a 503 for final.
+        return event is None

@@ -50,7 +50,7 @@ def set_quota(
     projects: ProjectsOf,
 ) -> ProjectView:
     """What runs goes on. New stages of a project whose quota is exhausted wait, and hold up no other project. A
-    project that is not there yet is made."""
+    project that is not there yet is made. For those who may see every project."""
     return projects.set_quota(name, quota)
 
 

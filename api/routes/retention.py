@@ -1,10 +1,8 @@
 """/retention: what would be collected, and have it collected now."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Query
-
-from api.dependencies import Cursor, Limit, Retention
+from api.dependencies import Cursor, Limit, OfRun, Retention
 from api.schemas.answer_examples import answers, page_of
 from api.schemas.lifecycle_examples import MARKED, PLANNED_ARTIFACT
 from api.schemas.problem import problem_responses
@@ -12,7 +10,6 @@ from service.retention_commands import Marked, PlannedArtifact
 from service.views import Page
 
 router = APIRouter(prefix="/retention", tags=["retention"])
-OfRun = Annotated[str | None, Query(max_length=100, description="Only this run's.", examples=["run-3f9c2a71d0"])]
 
 
 @router.get(

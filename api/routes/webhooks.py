@@ -28,8 +28,9 @@ def register_webhook(
     webhooks: Webhooks,
     idempotency_key: IdempotencyKey = None,
 ) -> NewWebhookView:
-    """Events from now on are posted to the URL, signed with the secret of this answer, which is shown this once.
-    A run's events come in order; one that fails is tried again with growing pauses."""
+    """Events from now on are posted to the URL, signed with the secret of this answer, which is shown this once:
+    the same request with the same idempotency key is a conflict. A run's events come in order; one that fails is tried
+    again with growing pauses."""
     webhook = webhooks.register(request, idempotency_key)
     response.headers["Location"] = f"/webhooks/{webhook.id}"
     return webhook

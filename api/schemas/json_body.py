@@ -6,10 +6,14 @@ Errors keep their paths, and OpenAPI shows the model as it is.
 """
 
 import json
+import re
 from typing import Any
 
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""As json.dumps writes it; a backslash before it is a text's own only where there are two."""
 
 
 def strict_json(model: type[BaseModel]) -> WrapValidator:
@@ -19,6 +23,10 @@ def strict_json(model: type[BaseModel]) -> WrapValidator:
         if isinstance(body, bytes):  # what FastAPI hands over where the content type is not JSON
             message = "send the body as JSON, with Content-Type: application/json"
             raise PydanticCustomError("unsupported_media_type", message)
-        return model.model_validate_json(json.dumps(body, allow_nan=False))
+        text = json.dumps(body, allow_nan=False)
+        parsed = model.model_validate_json(text)  # first: it may name the field
+        if _NUL.search(text):
+            raise PydanticCustomError("nul_character", "the body must hold no NUL character (U+0000)")
+        return parsed
 
     return WrapValidator(parse)

@@ -11,11 +11,15 @@ from contextlib import contextmanager, suppress
 import httpx
 import psutil
 
+from api.cli.client import ApiError
 from benchmarks.faults.ray_proxy import Mood
 from benchmarks.faults.scene import LEASE_SECONDS, Scene, mount
 
 _MIB = 1 << 20
 _REMOUNT_TRIES = 200
+HUNG_AFTER_SECONDS = 45.0
+"""The runs' stall timeout."""
+_SLACK_SECONDS = 60.0
 
 
 class FaultNotSeen(Exception):
@@ -73,6 +77,44 @@ def hang_stage(scene: Scene, dice: random.Random) -> str:
     with _stopped(victim.pid):
         time.sleep(dice.uniform(2, 8))
     return f"stopped {name} for a while"
+
+
+def hang_for_good(scene: Scene, dice: random.Random) -> str:
+    """SIGSTOP of the driver or a worker until the service has ended the attempt for it; then it wakes up, too late."""
+    victims = [*drivers(scene), *_actors(scene)]
+    if not victims:
+        return "nothing to hang"
+    victim = dice.choice(victims)
+    name, before = victim.name(), _attempts_ended(scene)
+    with _stopped(victim.pid):
+        deadline = time.monotonic() + HUNG_AFTER_SECONDS + _SLACK_SECONDS
+        while victim.is_running() and _attempts_ended(scene) == before:
+            if time.monotonic() > deadline:
+                raise FaultNotSeen(f"{name} was stopped, and its attempt goes on {HUNG_AFTER_SECONDS:.0f} s later")
+            time.sleep(0.5)
+    return f"hung {name}"
+
+
+def pause_and_resume(scene: Scene, dice: random.Random) -> str:
+    """What a user does, not a fault: the stage stops at its next unit, and goes on from there."""
+    if not _ask(scene.client.pause_run, scene.run_id):
+        return "too late to pause"
+    _wait_for_state(scene, "paused")
+    time.sleep(dice.uniform(0, 2))
+    return "paused and resumed" if _ask(scene.client.resume_run, scene.run_id) else "paused, and ended"
+
+
+def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
+    """Nor is this: a cancelled run leaves no work on the cluster, and goes on when it is retried."""
+    if not _ask(scene.client.cancel_run, scene.run_id):
+        return "too late to cancel"
+    _wait_for_state(scene, "cancelled")
+    deadline = time.monotonic() + _SLACK_SECONDS
+    while any(process.status() != psutil.STATUS_ZOMBIE for process in drivers(scene)):
+        if time.monotonic() > deadline:
+            raise FaultNotSeen(f"the run is cancelled, and its driver is alive {_SLACK_SECONDS:.0f} s later")
+        time.sleep(0.5)
+    return "cancelled and retried" if _ask(scene.client.retry_run, scene.run_id) else "cancelled, and could not retry"
 
 
 def kill_ray_head(scene: Scene, dice: random.Random) -> str:
@@ -155,6 +197,9 @@ FAULTS: Mapping[str, Fault] = {
         kill_driver,
         kill_worker,
         hang_stage,
+        hang_for_good,
+        pause_and_resume,
+        cancel_and_retry,
         kill_ray_head,
         kill_database,
         fill_disk,
@@ -192,6 +237,29 @@ def _actors(scene: Scene) -> list[psutil.Process]:
         if title.startswith("ray::") and not title.startswith("ray::IDLE"):
             found.append(process)
     return found
+
+
+def _attempts_ended(scene: Scene) -> int:
+    stages = [stage for generation in scene.get_run(scene.run_id).generation_details for stage in generation.stages]
+    return sum(attempt.finished_at is not None for stage in stages for attempt in stage.attempts)
+
+
+def _ask(command: Callable[[str], object], run_id: str) -> bool:
+    """Whether the API took it: a run that has just ended takes nothing."""
+    try:
+        command(run_id)
+    except ApiError:
+        return False
+    return True
+
+
+def _wait_for_state(scene: Scene, state: str) -> None:
+    """Until the run is in it, or has ended."""
+    deadline = time.monotonic() + _SLACK_SECONDS
+    while (now := scene.get_run(scene.run_id).state) not in (state, "succeeded", "failed"):
+        if time.monotonic() > deadline:
+            raise FaultNotSeen(f"the run is {now} and not {state} after {_SLACK_SECONDS:.0f} s")
+        time.sleep(0.5)
 
 
 def _kill_one_of(victims: list[psutil.Process], dice: random.Random, what: str) -> str:

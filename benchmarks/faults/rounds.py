@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.cli.demo import demo_run_config, register_digits
-from benchmarks.faults.injections import FAULTS, NEED_A_MOUNT, FaultNotSeen
+from benchmarks.faults.injections import FAULTS, HUNG_AFTER_SECONDS, NEED_A_MOUNT, FaultNotSeen
 from benchmarks.faults.scene import Scene
 from benchmarks.faults.watch import Watch, complaints
 from service.views import EventView, RunView, StageView
@@ -54,7 +54,10 @@ def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
         }
     if generations == 0:
         run["student_models"] = []
-    return {**run, "selection": {"min_confidence": 0.3}}
+    hung = {"train": HUNG_AFTER_SECONDS, "label": HUNG_AFTER_SECONDS, "evaluate": HUNG_AFTER_SECONDS}
+    # More than the default: several faults may hit one stage.
+    retry = {"max_attempts": 12, "hung": 12, "stage_error": 12, "out_of_memory": 12}
+    return {**run, "selection": {"min_confidence": 0.3}, "stall_timeout_seconds": hung, "retry": retry}
 
 
 def play_round(
@@ -62,7 +65,7 @@ def play_round(
 ) -> Round:
     """Posts the run and hurts it: each fault comes a random time, between `pause` seconds, after the one before."""
     began = time.monotonic()
-    run_id = scene.client.create_run(config).id
+    run_id = scene.run_id = scene.client.create_run(config).id
     told: list[str] = []
     found: list[str] = []
     with Watch(scene) as watch:
@@ -90,7 +93,7 @@ def play_round(
 
 def has_ended(run: RunView) -> bool:
     """Whether nothing more will happen to it."""
-    return run.state not in ("running", "cancelling")
+    return run.state in ("succeeded", "failed", "gated", "cancelled")
 
 
 def _wait_for_the_end(scene: Scene, run_id: str) -> RunView:

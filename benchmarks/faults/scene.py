@@ -38,6 +38,8 @@ class Scene:
         self.artifacts = self.folder / "artifacts"
         self.postgres = PostgresServer(durable=True)
         self.mounted = False
+        self.run_id = ""
+        """The run that is being hurt."""
         self._open = ExitStack()
         self._stopping = threading.Event()
         self._second: subprocess.Popen[bytes] | None = None

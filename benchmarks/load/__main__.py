@@ -17,7 +17,7 @@ RATE = 50.0
 ROUNDS, ROUND_SECONDS, WARM_UP_SECONDS = 3, 120.0, 20.0
 SOAK_WARM_UP_SECONDS = 300.0
 """Until connections, caches and the interpreters' arenas have filled."""
-_LATENCY, _SOAK = "make benchmark-load", "make soak"
+_LATENCY = "make benchmark-load"
 
 
 def latency() -> None:
@@ -108,7 +108,17 @@ def soak(seconds: float) -> None:
     first, last = settled[: max(1, len(settled) // 10)], settled[-max(1, len(settled) // 10) :]
     growth = sum(last) / len(last) - sum(first) / len(first)
     unit = f"MiB in {seconds:.0f} s at {RATE:.0f} requests/s, API and reconciler, PostgreSQL; {first[0]:.0f} MiB in all"
-    save([row("soak.memory_growth_mib", [growth], unit, "the first tenth after a warm-up", _SOAK)])
+    save(
+        [
+            row(
+                "soak.memory_growth_mib",
+                [growth],
+                unit,
+                "the first tenth after a warm-up",
+                f"make soak SOAK_SECONDS={seconds:.0f}",
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

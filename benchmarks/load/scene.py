@@ -1,5 +1,7 @@
 """What is under load: API and reconciler as processes, Ray's stand-in, 1,000 active and 100,000 finished runs.
 
+Keys are asked for, stages are limited, and the runs' project has a quota.
+
 The runs are copies of two that the control plane itself has led through all their stages, in a moment each.
 """
 
@@ -35,7 +37,7 @@ from workers.specs.stages import STAGE_SPEC
 GENERATIONS = 3
 WITH_ARTIFACTS = 50
 """So many of each kind of copies have progress and result files; the others' are not there, as after retention."""
-_RAY_TOKEN = "what the stand-in asks for"  # noqa: S105: it guards nothing
+_RAY_TOKEN = "what the stand-in asks for"
 _TIMEOUT_SECONDS = 300.0
 
 
@@ -97,6 +99,7 @@ class LoadScene:
                 for part, dataset in register_digits(client, self._home / "digits", seed=1).items()
                 if part in ("labeled", "unlabeled", "validation", "test")
             }
+            client.set_quota("default", 1e6)
             self._spawn("reconciler", "service.reconcile")
             templates = {kind: self._lead(client, database, kind) for kind in ("finished", "active")}
         self._stop_reconciler()
@@ -158,6 +161,8 @@ class LoadScene:
             "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home}"]',
             # A webhook is looked at; nothing is delivered to it.
             "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+            # Nearly used up, so that the queue is looked at by all who look at runs.
+            "NOISY_STUDENT_MAX_CONCURRENT_STAGES": str(self._counts["active"] + 5),
             "NOISY_STUDENT_RAY_AUTH_TOKEN": _RAY_TOKEN,
         }
         with (self._home / f"{name}.log").open("ab") as log:

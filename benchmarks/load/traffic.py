@@ -94,7 +94,7 @@ class Traffic:
     async def _send(self, client: httpx.AsyncClient, number: int, due: float, known: Known, record: Record) -> None:
         turn = number % _EVERY
         if turn == 0:
-            route, path, body = POST, "/runs", self._scene.run_config()
+            route, path, body = POST, "/runs", {**self._scene.run_config(), "name": f"run {number}"}
         elif turn == _EVERY // 2 and len(self._posted) > _CANCEL_AFTER:
             route, path, body = CANCEL, f"/runs/{self._posted.pop(0)}/cancel", None
         else:

@@ -8,8 +8,9 @@ from service.access.key_commands import is_good, principal_of
 from service.access.oidc import OidcTokens
 from service.access.principal import LOCAL, Principal
 from service.access.rate_limit import RateLimit
+from service.access.watch import Watch
 from service.access.web_sessions import WebSessions
-from service.errors import TooManyRequests, Unauthenticated
+from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
 from service.store.database import Database
 from service.store.tables import ApiKeyRow
@@ -50,6 +51,17 @@ class Gatekeeper:
             raise
         self._count(principal.subject)
         return principal
+
+    def watch(self, principal: Principal, authorization: str | None, session_token: str | None) -> Watch:
+        """Tells whether the credential that `identify` has taken is still this caller's; counts for no limit."""
+
+        def is_good() -> bool:
+            try:
+                return not self._required or self._authenticate(authorization, session_token) == principal
+            except (Unauthenticated, Forbidden):
+                return False
+
+        return Watch(is_good, self._monotonic)
 
     def log_in(self, key: str, address: str) -> tuple[Principal, str]:
         """Opens a session for whoever has the key: who that is, and its token. Raises Unauthenticated,

@@ -1,5 +1,6 @@
 """The identity provider's signing keys, fetched when they are needed and kept for a while."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -12,15 +13,17 @@ from service.access.oidc_settings import OidcSettings
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 20
-TIMEOUT = httpx.Timeout(5.0)
+DOWNLOAD_SECONDS = 5.0
+"""For the whole of it, however many bytes at a time it comes in."""
 
 
 class JwksCache:
-    """Thread-safe. `clock` gives seconds and never goes back.
+    """Thread-safe; not for a thread with an event loop. `clock` gives seconds and never goes back.
 
     An unknown key id fetches the keys again (the provider has changed them), but never more often than
     `refetch_seconds` allows: tokens with made-up key ids cannot make us a flood. While the provider is away, the keys
-    that are there stay good.
+    that are there stay good. Whoever finds them old fetches, and nobody waits for that but who came before there were
+    any keys.
     """
 
     def __init__(self, settings: OidcSettings, clock: Callable[[], float]) -> None:
@@ -30,12 +33,16 @@ class JwksCache:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._lock = threading.Lock()
+        """Of what is above; not held during a download."""
+        self._first_fetch_over = threading.Event()
 
     def find(self, key_id: str | None) -> jwt.PyJWK | None:
         """The key of that id; where the token names none, the only key there is."""
+        if self._is_mine_to_fetch(key_id):
+            self._fetch()
+        else:
+            self._first_fetch_over.wait(DOWNLOAD_SECONDS)
         with self._lock:
-            if self._is_old() or self._pick(key_id) is None:
-                self._fetch_if_allowed()
             return self._pick(key_id)
 
     def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
@@ -46,28 +53,42 @@ class JwksCache:
     def _is_old(self) -> bool:
         return self._fetched_at is None or self._clock() - self._fetched_at >= self._settings.jwks_seconds
 
-    def _fetch_if_allowed(self) -> None:
-        now = self._clock()
-        if self._tried_at is not None and now - self._tried_at < self._settings.refetch_seconds:
-            return
-        self._tried_at = now
+    def _is_mine_to_fetch(self, key_id: str | None) -> bool:
+        with self._lock:
+            if not self._is_old() and self._pick(key_id) is not None:
+                return False
+            now = self._clock()
+            if self._tried_at is not None and now - self._tried_at < self._settings.refetch_seconds:
+                return False
+            self._tried_at = now
+            return True
+
+    def _fetch(self) -> None:
+        began_at = self._clock()
         try:
-            self._keys = _signing_keys(_download(self._settings.jwks_url))
-            self._fetched_at = now
-        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
-            log.warning("the signing keys at %s cannot be fetched: %s", self._settings.jwks_url, error)
+            keys = _signing_keys(asyncio.run(_download(self._settings.jwks_url)))
+        except (httpx.HTTPError, TimeoutError, ValueError, jwt.PyJWTError) as error:
+            cause = str(error) or type(error).__name__
+            log.warning("the signing keys at %s cannot be fetched: %s", self._settings.jwks_url, cause)
+        else:
+            with self._lock:
+                self._keys, self._fetched_at = keys, began_at
+        finally:
+            self._first_fetch_over.set()
 
 
-def _download(url: str) -> Any:
+async def _download(url: str) -> Any:
     loopback = url.startswith("http://")  # settings allow it there only; a proxy leads away from this machine
-    with (
-        httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client,
+    async with (
+        # httpx's own timeout is for each read: it alone would not end a download that dribbles.
+        asyncio.timeout(DOWNLOAD_SECONDS),
+        httpx.AsyncClient(timeout=DOWNLOAD_SECONDS, trust_env=not loopback) as client,
         client.stream("GET", url, headers={"Accept": "application/json"}) as response,
     ):
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"the answer is {response.status_code}")
         data = b""
-        for chunk in response.iter_bytes():
+        async for chunk in response.aiter_bytes():
             data += chunk
             if len(data) > MAX_BYTES:
                 raise ValueError(f"the answer has more than {MAX_BYTES} bytes")

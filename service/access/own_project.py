@@ -1,4 +1,4 @@
-"""The project that a request puts something into."""
+"""What callers who are limited to projects may do: put things into a project of theirs, and nothing that is of all."""
 
 from typing import Protocol, Self, TypeVar
 
@@ -28,3 +28,9 @@ def in_own_project(request: Request) -> Request:
         yours = " or ".join(map(repr, sorted(projects))) or "none"
         raise Forbidden(f"{request.project!r} is no project of yours: project must be {yours}")
     return request
+
+
+def for_all_projects(what: str) -> None:
+    """Raises Forbidden, with `what` as the reason, for a caller who is limited to projects."""
+    if visible_projects() is not None:
+        raise Forbidden(f"{what}: that takes a caller who may see every project")

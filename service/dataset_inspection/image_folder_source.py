@@ -10,7 +10,6 @@ from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import ShardReadError
 from workers.specs.datasets import DatasetFormat, DatasetRole, Shard
 
-FOLDER_IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"})
 FILES_PER_SHARD = 1000
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from service.dataset_inspection.classes import check_classes, count_classes
 from service.dataset_inspection.digest import DatasetDigest, digest_of_files, digest_of_images
-from service.dataset_inspection.image_folder_source import FOLDER_IMAGE_SUFFIXES, open_image_folder_source
+from service.dataset_inspection.image_folder_source import open_image_folder_source
 from service.dataset_inspection.list_files import LIST_SUFFIXES
 from service.dataset_inspection.location import FoundFile, Location, locate
 from service.dataset_inspection.parquet_source import PARQUET_SUFFIXES, ParquetSource, open_parquet_source
@@ -16,12 +16,13 @@ from service.dataset_inspection.webdataset_source import TAR_SUFFIXES, open_webd
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
+from workers.data.names import IMAGE_SUFFIXES
 from workers.specs.datasets import DatasetFormat, DatasetManifest
 
 _SUFFIXES: dict[DatasetFormat, frozenset[str]] = {
     "parquet": PARQUET_SUFFIXES,
     "webdataset": TAR_SUFFIXES,
-    "image_folder": FOLDER_IMAGE_SUFFIXES,
+    "image_folder": IMAGE_SUFFIXES,
     "uri_list": LIST_SUFFIXES,
 }
 

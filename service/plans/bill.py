@@ -17,7 +17,7 @@ class StageBill(Line):
     generation: int
     stage: StageName
     images: int = Field(description="That go through the model; of select, the rows it decides on.")
-    processes: int = Field(description="Actors that label or evaluate, or workers that train.")
+    processes: int = Field(description="Actors that label, evaluate or materialise, or workers that train.")
     devices: float = Field(description="That they keep busy; 0 where only the job's driver works.")
     images_per_second_per_device: float | None
     work_seconds: float = Field(description="From the first image to the last.")

@@ -63,6 +63,8 @@ def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
         found.append(
             "All pseudo-labeled images are selected, which sets the size of the selection, not the number of steps."
         )
+    if run.config.generations and any(plan.selection.materialize for plan in run.plans):
+        found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
     if settings.unlabeled_images is not None:
         found.append(
             f"The unlabeled images are {settings.unlabeled_images:,}, in shards of "

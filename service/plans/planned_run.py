@@ -67,8 +67,15 @@ class PlannedRun:
 
     def actors(self, pieces: int) -> int:
         """Of the pool, for work that is cut into so many pieces."""
+        return self._actors(pieces, self.config.resources.label.gpus_per_actor)
+
+    def actors_without_gpus(self, pieces: int) -> int:
+        """Of the pool where it only copies (service/stage_spec_builder.py)."""
+        return self._actors(pieces, 0.0)
+
+    def _actors(self, pieces: int, gpus_per_actor: float) -> int:
         pool = self.config.resources.label
-        room = self.shape.room_for(pool.cpus_per_actor, pool.gpus_per_actor)
+        room = self.shape.room_for(pool.cpus_per_actor, gpus_per_actor)
         most = room if self.whole or pool.max_actors is None else min(room, pool.max_actors)
         return max(1, min(most, pieces))
 

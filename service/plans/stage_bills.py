@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.plans.bill import StageBill
+from service.plans.demand import Demand, job_overhead
 from service.plans.planned_run import DatasetSize, PlannedRun
+from service.plans.selection_demand import selection_demand
 from workers.specs.measure import CleanMeasurement, PhaseMeasurement
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings, look_every_steps, trial_steps
@@ -16,26 +18,6 @@ SHARDS_KEPT = 20
 CHECKPOINTS_KEPT = 2
 CALIBRATION_SAMPLE = 10_000
 """Validation images at most that a teacher's temperature is fitted on."""
-ROWS_WORTH_A_PROCESS = 2_000_000
-"""Selection uses another core for each so many (workers/selection/ranges.py)."""
-SELECTION_BYTES_READ_A_ROW = 3 * 8
-"""Label and doubt, in each of its passes."""
-
-
-@dataclass(frozen=True)
-class _Demand:
-    """What a stage needs, before it is put into a line of the bill."""
-
-    images: int
-    processes: int
-    devices: float
-    work_seconds: float
-    overhead_seconds: float
-    bytes_read: float
-    bytes_written: float
-    bytes_kept: float
-    speed_seconds: float | None
-    """Of one image on one device."""
 
 
 def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
@@ -61,7 +43,7 @@ def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
     )
 
 
-def _label(run: PlannedRun, generation: int) -> _Demand:
+def _label(run: PlannedRun, generation: int) -> Demand:
     size, teacher = run.sizes["unlabeled"], run.student(generation - 1)
     data = run.measured.datasets["unlabeled"]
     actors = run.actors(size.shards)
@@ -72,7 +54,7 @@ def _label(run: PlannedRun, generation: int) -> _Demand:
     written = size.rows * teacher.clean.label_bytes
     calibration_seconds, calibration_bytes = _calibration(run, generation, teacher.clean)
     overhead_seconds = _pool_overhead(run, teacher.clean) + calibration_seconds
-    return _Demand(
+    return Demand(
         images=size.rows,
         processes=actors,
         devices=actors * run.devices_an_actor,
@@ -99,26 +81,7 @@ def _calibration(run: PlannedRun, generation: int, clean: CleanMeasurement) -> t
     return seconds / run.actors(size.shards) + pool, size.rows * data.bytes_an_image
 
 
-def _select(run: PlannedRun, generation: int) -> _Demand:
-    measured, size = run.measured.select, run.sizes["unlabeled"]
-    assert measured is not None  # measured wherever there is an unlabeled dataset
-    processes = max(1, min(measured.cores, size.rows // ROWS_WORTH_A_PROCESS))
-    seconds = size.rows / 1e6 * measured.seconds_a_million_rows + size.shards * measured.seconds_a_shard
-    written = size.rows * measured.bytes_a_row
-    return _Demand(
-        images=size.rows,
-        processes=processes,
-        devices=0.0,
-        work_seconds=seconds / processes,
-        overhead_seconds=_job_overhead(run, joins_cluster=False),
-        bytes_read=size.rows * SELECTION_BYTES_READ_A_ROW,
-        bytes_written=written,
-        bytes_kept=written,
-        speed_seconds=None,
-    )
-
-
-def _search(run: PlannedRun, generation: int) -> _Demand:
+def _search(run: PlannedRun, generation: int) -> Demand:
     plan, training = run.plans[generation], run.student(generation).training
     assert plan.search is not None
     settings, group, phase = plan.search, run.config.resources.train, training.phases[0]
@@ -136,14 +99,14 @@ def _search(run: PlannedRun, generation: int) -> _Demand:
     starts = settings.trials if settings.workers_per_trial > 1 else at_once
     start_seconds = run.measured.group.setup_seconds
     lost_seconds = trials_seconds / settings.trials / 2 + start_seconds
-    return _Demand(
+    return Demand(
         images=all_steps * phase.images_a_step,
         processes=at_once * settings.workers_per_trial,
         devices=at_once * devices_a_trial,
         work_seconds=run.interrupted(
             (trials_seconds + (starts - at_once) * start_seconds) / at_once, devices_a_trial, lost_seconds
         ),
-        overhead_seconds=_job_overhead(run) + start_seconds,
+        overhead_seconds=job_overhead(run) + start_seconds,
         bytes_read=_bytes_of_batches(run, generation, all_steps, at_once * group.num_workers)
         + looks * validation.rows * run.measured.datasets["validation"].bytes_an_image,
         bytes_written=settings.trials * training.model_bytes,
@@ -161,7 +124,7 @@ def steps_of_search(settings: SearchSettings, steps: int) -> int:
     return min(trials * steps, max(round(stopping.max_steps_share * trials * steps), always))
 
 
-def _train(run: PlannedRun, generation: int) -> _Demand:
+def _train(run: PlannedRun, generation: int) -> Demand:
     recipe, training = run.plans[generation].recipe, run.student(generation).training
     workers = run.workers(recipe.batch_size)
     devices, slowdown = workers * run.devices_a_worker, run.slowdown(workers)
@@ -181,7 +144,7 @@ def _train(run: PlannedRun, generation: int) -> _Demand:
     lost_steps = min(recipe.checkpoint_every_steps, recipe.total_steps)
     lost_seconds = lost_steps * slowdown * first.step_seconds / 2 + run.measured.group.setup_seconds
     validation = run.sizes["validation"].rows * run.measured.datasets["validation"].bytes_an_image
-    return _Demand(
+    return Demand(
         images=sum(
             phase.images_a_step * (end - start)
             for phase, start, end in zip(training.phases, starts, ends, strict=False)
@@ -189,7 +152,7 @@ def _train(run: PlannedRun, generation: int) -> _Demand:
         processes=workers,
         devices=devices,
         work_seconds=run.interrupted(work_seconds, devices, lost_seconds),
-        overhead_seconds=_job_overhead(run) + run.measured.group.setup_seconds + run.measured.group.finish_seconds,
+        overhead_seconds=job_overhead(run) + run.measured.group.setup_seconds + run.measured.group.finish_seconds,
         bytes_read=_bytes_of_batches(run, generation, recipe.steps, workers) + sum(validations) * workers * validation,
         bytes_written=training.model_bytes + checkpoints * training.checkpoint_bytes,
         bytes_kept=training.model_bytes + min(CHECKPOINTS_KEPT, checkpoints) * training.checkpoint_bytes,
@@ -244,7 +207,7 @@ def _reading_seconds(run: PlannedRun, generation: int, workers: int) -> float:
     )
 
 
-def _evaluate(run: PlannedRun, generation: int) -> _Demand:
+def _evaluate(run: PlannedRun, generation: int) -> Demand:
     student = run.student(generation)
     parts = ["test", *(f"external.{external.name}" for external in run.config.evaluation.external)]
     images = sum(run.sizes[part].rows for part in parts)
@@ -255,7 +218,7 @@ def _evaluate(run: PlannedRun, generation: int) -> _Demand:
     )
     seconds += _robustness_seconds(run.config.evaluation.robustness, student.clean, run.sizes["test"].rows)
     read = sum(run.sizes[part].rows * run.measured.datasets[part].bytes_an_image for part in parts)
-    return _Demand(
+    return Demand(
         images=images,
         processes=actors,
         devices=actors * run.devices_an_actor,
@@ -281,23 +244,17 @@ def _robustness_seconds(settings: RobustnessSettings | None, clean: CleanMeasure
     )
 
 
-def _job_overhead(run: PlannedRun, joins_cluster: bool = True) -> float:
-    job, measured = run.job, run.measured
-    joining = measured.connect_seconds if joins_cluster else 0.0
-    return job.waiting_seconds + job.start_seconds + measured.driver_seconds + joining + job.finish_seconds
-
-
 def _actor_start(run: PlannedRun, clean: CleanMeasurement) -> float:
     return run.measured.pool.setup_seconds + clean.load_seconds
 
 
 def _pool_overhead(run: PlannedRun, clean: CleanMeasurement) -> float:
-    return _job_overhead(run) + _actor_start(run, clean) + run.measured.pool.finish_seconds
+    return job_overhead(run) + _actor_start(run, clean) + run.measured.pool.finish_seconds
 
 
-_STAGES: dict[StageName, Callable[[PlannedRun, int], _Demand]] = {
+_STAGES: dict[StageName, Callable[[PlannedRun, int], Demand]] = {
     "label": _label,
-    "select": _select,
+    "select": selection_demand,
     "search": _search,
     "train": _train,
     "evaluate": _evaluate,

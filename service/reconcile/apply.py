@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.actions import (
@@ -23,7 +23,7 @@ from service.actions import (
     SubmitAttempt,
 )
 from service.artifact_layout import ArtifactLayout
-from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.lease import ReconcilerLease
@@ -174,26 +174,31 @@ class Applier:
         try:
             # A job that Ray cannot stop, as one that has not begun, finds this and ends by itself.
             self._tell_stage(*where, action.attempt, StageControl(command="stop"))
-        finally:
-            asked = self._ask_ray_to_stop(job_id)
+        except ArtifactStoreUnavailable as error:
+            logger.warning("%s: cannot be told to stop by a file: %s", job_id, error)
+        self._ask_ray_to_stop(job_id)
         with self._fenced(run_id, token) as (session, now):
-            statement = update(AttemptRow).where(AttemptRow.submission_id == job_id).values(stop_requested_at=now)
-            # Of refusals the first stays on record: after a minute of them the job is given up.
-            session.execute(statement if asked else statement.where(AttemptRow.stop_requested_at.is_(None)))
+            first = func.coalesce(AttemptRow.stop_requested_at, now)
+            session.execute(
+                update(AttemptRow)
+                .where(AttemptRow.submission_id == job_id)
+                .values(stop_requested_at=first, stop_asked_at=now)
+            )
 
-    def _ask_ray_to_stop(self, job_id: str) -> bool:
-        """Whether Ray took it. Raises RayDoesNotAnswer."""
+    def _ask_ray_to_stop(self, job_id: str) -> None:
+        """Raises RayDoesNotAnswer."""
         try:
             self._ray_jobs.stop(job_id)
         except RayDoesNotAnswer:
             raise
         except RayUnavailable as error:
             logger.warning("%s: Ray does not stop it: %s", job_id, error)
-            return False
-        return True
 
     def _end_attempt(self, run_id: str, token: int, action: EndAttempt) -> None:
         job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
+        if action.maybe_alive:
+            # Should the job begin after all, or live on, it finds this and ends without writing anything.
+            self._tell_stage(run_id, action.generation, action.stage, action.attempt, StageControl(command="stop"))
         state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(

@@ -12,6 +12,7 @@ from service.retention_files import collect_files
 from service.rounds import repeat
 from service.settings import Settings
 from service.store.database import Database
+from service.store.idempotency import ANSWERS_KEPT_SECONDS, forget_answers
 from service.store.retention_store import claim, marked_rows, renew_claim, set_collected
 from service.store.run_store import add_event
 from service.store.stage_names import stage_name
@@ -48,10 +49,12 @@ class Collector:
         repeat(partial(self.tick, stop), "retention", stop, _PAUSE_SECONDS)
 
     def tick(self, stop: threading.Event | None = None) -> None:
-        """Marks what may go, if it is time to look again; then collects what is marked."""
+        """Marks what may go, if it is time to look again, and forgets old answers; then collects what is marked."""
         now = self._clock()
         if now >= self._mark_at:
             self._mark_at = now + self._interval_seconds
+            with self._database.write() as session:
+                forget_answers(session, now - ANSWERS_KEPT_SECONDS)
             self._retention.apply()
         with self._database.read() as session:
             rows = marked_rows(session, now, _ROWS_AT_ONCE)
@@ -72,6 +75,8 @@ class Collector:
         def still_ours() -> None:
             nonlocal held_until
             until = self._clock() + _CLAIM_SECONDS
+            if until - held_until < _CLAIM_SECONDS / 2:
+                return  # nobody else can have claimed it yet
             with self._database.write() as session:
                 if not renew_claim(session, row, held_until, until):
                     raise ClaimLost

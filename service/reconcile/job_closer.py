@@ -25,6 +25,9 @@ LINGER_SECONDS = 30.0
 SETTLE_SECONDS = 10.0
 """So long after its end was first seen, a job is deleted. Ray's monitor of a job looks at it once a second, slower on a
 busy head, and writes a job that has just been deleted back as FAILED."""
+LATE_SECONDS = 120.0
+"""So long after the end of its stage, a job that Ray does not know is believed to be gone: before, Ray may have
+forgotten it for a moment, or a reconciler that was held up may still submit it."""
 _STOP_AGAIN_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _AT_ONCE = 200
@@ -71,7 +74,9 @@ class JobCloser:
 
     def _close(self, attempt: EndedAttempt) -> None:
         job = self._ray_jobs.status(attempt.submission_id)
-        if job.status is JobStatus.UNKNOWN:
+        if job.status is JobStatus.UNKNOWN and self._clock() - attempt.finished_at < LATE_SECONDS:
+            self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
+        elif job.status is JobStatus.UNKNOWN:
             self._mark_closed(attempt)
         elif job.status in ENDED_JOBS:
             self._close_ended(attempt)

@@ -18,12 +18,17 @@ COUNT_HOLDS_SECONDS = 60.0
 SLOW_LIST_SECONDS = 0.2
 LIST_RESTS = 3
 """A slow list is used for so many times as long as it took: Ray's dashboard has other things to do as well."""
+LOST_AFTER_SECONDS = 10.0
+"""Ray has to say for so long that it does not know a job: one that is taken for lost, and is not, runs twice."""
 CONFIRMED_AT_ONCE = 50
 """Jobs missing from the list that are asked for by name in one tick, before they are taken for lost."""
 
 
 class JobStatuses:
-    """Remembers the last list for as long as it rests. `monotonic` is in seconds. Changes nothing in Ray."""
+    """Remembers the last list for as long as it rests, and since when jobs are missing. Changes nothing in Ray.
+
+    `monotonic` is in seconds.
+    """
 
     def __init__(self, ray_jobs: RayJobs, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._ray_jobs = ray_jobs
@@ -31,9 +36,19 @@ class JobStatuses:
         self._listed: dict[str, JobInfo] = {}
         self._listed_at = float("-inf")
         self._rests_until = float("-inf")
+        self._missing_since: dict[str, float] = {}
 
     def of(self, attempts: Sequence[OpenAttempt]) -> dict[str, JobInfo]:
-        """By job id. UNAVAILABLE with a message where Ray does not answer, without one where it was not asked yet."""
+        """By job id. UNAVAILABLE with a message where Ray does not answer; without one where it was not asked yet, or
+        says since a moment ago that it does not know a job that was submitted."""
+        now, found = self._monotonic(), self._ask(attempts)
+        submitted = {attempt.job_id for attempt in attempts if not _is_submitting(attempt)}
+        missing = {job_id for job_id in submitted if found[job_id].status is JobStatus.UNKNOWN}
+        self._missing_since = {job_id: self._missing_since.get(job_id, now) for job_id in missing}
+        recent = {job_id for job_id, since in self._missing_since.items() if now - since < LOST_AFTER_SECONDS}
+        return {**found, **dict.fromkeys(recent, JobInfo(JobStatus.UNAVAILABLE))}
+
+    def _ask(self, attempts: Sequence[OpenAttempt]) -> dict[str, JobInfo]:
         if len(attempts) < LIST_FROM or self._is_list_too_long_for(len(attempts)):
             return self._one_by_one([attempt.job_id for attempt in attempts])
         try:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from service.actions import Action, FinishStage, StopJob, SubmitAttempt
@@ -34,7 +35,10 @@ _NEEDS_RAY = (SubmitAttempt, StopJob)
 
 
 class Reconciler:
-    """Several may stand by one database: the one that holds the lease works. `clock` gives Unix seconds."""
+    """Several may stand by one database: the one that holds the lease works. `clock` gives Unix seconds.
+
+    `monotonic` gives seconds too, and never goes back.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Reconciler:
         ray_jobs: RayJobs,
         clock: Callable[[], float],
         lease_clock: DatabaseClock = database_clock,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -50,7 +55,9 @@ class Reconciler:
         self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
         layout = ArtifactLayout(settings.artifact_root)
-        self._observer = Observer(files_of(settings.artifact_root, layout, self._artifact_calls), JobStatuses(ray_jobs))
+        self._observer = Observer(
+            files_of(settings.artifact_root, layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic)
+        )
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)

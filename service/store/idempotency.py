@@ -3,6 +3,7 @@
 import hashlib
 
 from pydantic import BaseModel
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, InvalidRequest
@@ -10,6 +11,8 @@ from service.store.tables import IdempotencyKeyRow
 from service.store.visibility import visible_projects
 
 MAX_KEY_LENGTH = 200
+ANSWERS_KEPT_SECONDS = 7 * 86_400.0
+"""How long a repeated request gets its first answer."""
 
 
 def request_hash(kind: str, body: BaseModel | None = None) -> str:
@@ -38,6 +41,11 @@ def remember_answer(session: Session, key: str, request: str, answer: str, now: 
     """Keeps the first answer, in the transaction that it tells of."""
     session.add(IdempotencyKeyRow(key=_own(key), request_hash=request, answer=answer, created_at=now))
     session.flush()
+
+
+def forget_answers(session: Session, before: float) -> None:
+    """Strikes out the answers given before a time, in Unix seconds: nobody repeats a request that late."""
+    session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < before))
 
 
 def _own(key: str) -> str:

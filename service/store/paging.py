@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import InvalidRequest
+from service.store.plain_text import plain
 from service.store.tables import Table
 
 MAX_LIMIT = 200
@@ -55,5 +56,7 @@ def _decode(cursor: str, keys: Sequence[InstrumentedAttribute[Any]]) -> list[Any
         raise refusal
     for value, key in zip(values, keys, strict=True):
         if type(value) is not key.type.python_type or (isinstance(value, int) and abs(value) > _LARGEST_INTEGER):
+            raise refusal
+        if isinstance(value, str) and plain(value) != value:
             raise refusal
     return values

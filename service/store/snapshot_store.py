@@ -111,6 +111,7 @@ def _attempts_by_stage(
             AttemptRow.submitted_at,
             AttemptRow.pause_requested_at,
             AttemptRow.stop_requested_at,
+            AttemptRow.stop_asked_at,
             AttemptRow.finished_at,
         )
         .join(RunRow, RunRow.id == AttemptRow.run_id)
@@ -136,6 +137,7 @@ def _attempts_by_stage(
             submitted_at=row.submitted_at,
             pause_requested_at=row.pause_requested_at,
             stop_requested_at=row.stop_requested_at,
+            stop_asked_at=row.stop_asked_at,
             finished_at=row.finished_at,
         )
         attempts.setdefault((row.run_id, row.generation, row.stage), []).append(snapshot)

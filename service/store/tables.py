@@ -17,6 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from service.names import DEFAULT_PROJECT
 from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
 from service.store.index_conditions import one_of
+from service.store.plain_text import PlainText
 from service.webhooks.views import DeliveryState
 
 _OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
@@ -76,7 +77,7 @@ class RunRow(Table):
     config: Mapped[str] = mapped_column(Text)
     """RunConfig as JSON."""
     state: Mapped[str] = mapped_column(index=True)
-    state_reason: Mapped[str | None] = mapped_column(Text)
+    state_reason: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[float]
     updated_at: Mapped[float]
     finished_at: Mapped[float | None]
@@ -108,7 +109,7 @@ class GenerationRow(Table):
     """GenerationPlan as JSON."""
     promoted: Mapped[bool | None]
     """Whether the gate lets its model teach; null where no gate has judged it."""
-    gate_reason: Mapped[str | None] = mapped_column(Text)
+    gate_reason: Mapped[str | None] = mapped_column(PlainText)
 
 
 class StageRow(Table):
@@ -151,11 +152,14 @@ class AttemptRow(Table):
     """The id of the Ray job."""
     state: Mapped[str]
     failure_reason: Mapped[str | None]
-    failure_message: Mapped[str | None] = mapped_column(Text)
+    failure_message: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[float]
     submitted_at: Mapped[float | None]
     pause_requested_at: Mapped[float | None]
     stop_requested_at: Mapped[float | None]
+    """When Ray was first asked to stop its job."""
+    stop_asked_at: Mapped[float | None]
+    """And when it was last."""
     finished_at: Mapped[float | None]
     devices: Mapped[float] = mapped_column(default=0.0)
     """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""
@@ -221,7 +225,7 @@ class EventRow(Table):
     stage: Mapped[str | None]
     attempt: Mapped[int | None]
     kind: Mapped[str]
-    message: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(PlainText)
 
     __table_args__ = (Index(None, "run_id", "id"),)
 
@@ -367,7 +371,7 @@ class WebhookDeliveryRow(Table):
     last_attempt_at: Mapped[float | None]
     last_status: Mapped[int | None]
     """HTTP status that the receiver answered."""
-    last_error: Mapped[str | None] = mapped_column(Text)
+    last_error: Mapped[str | None] = mapped_column(PlainText)
 
     __table_args__ = (
         Index(None, "webhook_id", "state", "event_id"),

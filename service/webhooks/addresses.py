@@ -38,6 +38,8 @@ def parse_url(url: str) -> SplitResult:
         raise AddressRefused("must not have a fragment")
     if port == 0 or any(character.isspace() or not character.isprintable() for character in url):
         raise AddressRefused("is not a URL that can be sent to")
+    if not url.isascii():
+        raise AddressRefused("must be ASCII: write other characters of the host as xn--..., of the path as %...")
     return parts
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from service.access.own_project import for_all_projects
+from service.errors import Conflict, InvalidRequest, NotFound
 from service.once_answers import OnceAnswers
 from service.settings import Settings
 from service.store.database import Database
@@ -17,7 +18,6 @@ from service.store.idempotency import request_hash
 from service.store.paging import read_page
 from service.store.run_store import new_id
 from service.store.tables import EventRow, WebhookDeliveryRow, WebhookRow
-from service.store.visibility import visible_projects
 from service.store.webhook_store import delete_webhook, delivery_counts
 from service.view_builders import as_time, time_or_none
 from service.views import Page
@@ -28,7 +28,7 @@ _SECRET_BYTES = 32
 
 
 class WebhookCommands:
-    """Thread-safe. `clock` gives Unix seconds."""
+    """For callers who may see every project; raises Forbidden for others. Thread-safe. `clock` gives Unix seconds."""
 
     def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -37,49 +37,61 @@ class WebhookCommands:
         self._answers = OnceAnswers(database, clock)
 
     def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
-        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to."""
-        if visible_projects() is not None:
-            raise Forbidden("a webhook is told of every project: that takes a key for all of them")
+        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to.
+
+        The secret is in this answer only. The same request with the same idempotency key is a Conflict: what was shown
+        once is not kept to be shown again.
+        """
+        _check_caller()
         asked = request_hash("register_webhook", request)
-        if (answer := self._answers.first(idempotency_key, asked, NewWebhookView)) is not None:
-            return answer
+        first = self._answers.first(idempotency_key, asked, WebhookView)
+        if first is not None:
+            raise Conflict(f"this request made {first.id} before; a secret is shown once")
         try:
             checked_addresses(parse_url(request.url), self._settings.webhook_private_networks)
         except AddressRefused as error:
             raise InvalidRequest("url", str(error)) from error
+        webhook_id, secret = new_id("hook"), secrets.token_hex(_SECRET_BYTES)
 
-        def register(session: Session, now: float) -> NewWebhookView:
+        def register(session: Session, now: float) -> WebhookView:
             row = WebhookRow(
-                id=new_id("hook"),
+                id=webhook_id,
                 url=request.url,
                 kinds=None if request.kinds is None else json.dumps(request.kinds),
-                secret=secrets.token_hex(_SECRET_BYTES),
+                secret=secret,
                 created_at=now,
                 queued_event_id=newest_event_id(session),
             )
             session.add(row)
             session.flush()
-            return NewWebhookView(**dict(_view(row, {})), secret=row.secret)
+            return _view(row, {})
 
-        return self._answers.once(idempotency_key, asked, NewWebhookView, register)
+        made = self._answers.once(idempotency_key, asked, WebhookView, register)
+        if made.id != webhook_id:
+            raise Conflict(f"this request made {made.id} at the same time; a secret is shown once")
+        return NewWebhookView(**dict(made), secret=secret)
 
     def get(self, webhook_id: str) -> WebhookView:
+        _check_caller()
         with self._database.read() as session:
             [view] = _views(session, [_get(session, webhook_id)])
             return view
 
     def list(self, limit: int = 50, cursor: str | None = None) -> Page[WebhookView]:
+        _check_caller()
         with self._database.read() as session:
             rows, following = read_page(session, WebhookRow, (WebhookRow.created_at, WebhookRow.id), limit, cursor)
             return Page(items=_views(session, rows), next_cursor=following)
 
     def delete(self, webhook_id: str) -> None:
         """Nothing more is sent to it, and its log is gone. Raises NotFound."""
+        _check_caller()
         with self._database.write() as session:
             if not delete_webhook(session, webhook_id):
                 raise NotFound("webhook", webhook_id)
 
     def list_deliveries(self, webhook_id: str, limit: int = 50, cursor: str | None = None) -> Page[DeliveryView]:
+        _check_caller()
         with self._database.read() as session:
             _get(session, webhook_id)
             mine = WebhookDeliveryRow.webhook_id == webhook_id
@@ -90,6 +102,7 @@ class WebhookCommands:
 
     def retry_delivery(self, webhook_id: str, event_id: int) -> DeliveryView:
         """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict where it is not dead."""
+        _check_caller()
         with self._database.write() as session:
             row = session.get(WebhookDeliveryRow, (webhook_id, event_id))
             if row is None:
@@ -100,6 +113,10 @@ class WebhookCommands:
             session.flush()
             [view] = _delivery_views(session, [row])
             return view
+
+
+def _check_caller() -> None:
+    for_all_projects("a webhook is told of every project")
 
 
 def _get(session: Session, webhook_id: str) -> WebhookRow:

@@ -3,8 +3,8 @@
 import logging
 import threading
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import update
 
@@ -55,23 +55,36 @@ class WebhookDeliverer:
         self._token = uuid.uuid4().hex
         self._lease_seconds = _TURN_SECONDS + 3 * settings.webhook_timeout_seconds
         self._forget_at = 0.0
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
+        self._served: set[str] = set()
+        """The webhooks whose turn has begun, or waits for a thread; changed by whoever has `_lock`."""
+        self._lock = threading.Lock()
 
     def run_until(self, stop: threading.Event) -> None:
-        """Delivers until `stop` is set; what is being sent then is waited for."""
+        """Delivers until `stop` is set; the turns that have begun then are waited for."""
         repeat(self.tick, "delivering to webhooks", stop, _PAUSE_SECONDS)
+        self._threads.shutdown(cancel_futures=True)
 
-    def tick(self) -> None:
-        """Gives each webhook that has something to be sent a turn, several at a time."""
+    def tick(self) -> Sequence[Future[None]]:
+        """Begins a turn of each webhook that has something to be sent and whose last turn is over.
+
+        They are not waited for: a receiver that takes its time holds up its own events only.
+        """
         now = self._clock()
         with self._database.read() as session:
             webhook_ids = webhooks_with_work(session, now)
-        if webhook_ids:
-            with ThreadPoolExecutor(min(_THREADS, len(webhook_ids)), thread_name_prefix="webhook") as threads:
-                list(threads.map(self._turn, webhook_ids))
+        turns = [self._threads.submit(self._turn, webhook_id) for webhook_id in self._free(webhook_ids)]
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_EVERY_SECONDS
             with self._database.write() as session:
                 forget_delivered(session, now - _LOG_SECONDS)
+        return turns
+
+    def _free(self, webhook_ids: Sequence[str]) -> Sequence[str]:
+        with self._lock:
+            free = [webhook_id for webhook_id in webhook_ids if webhook_id not in self._served]
+            self._served.update(free)
+        return free
 
     def _turn(self, webhook_id: str) -> None:
         try:
@@ -80,6 +93,9 @@ class WebhookDeliverer:
             return
         except Exception:
             logger.exception("%s: delivering failed; trying again", webhook_id)
+        finally:
+            with self._lock:
+                self._served.discard(webhook_id)
 
     def _serve(self, webhook_id: str) -> None:
         more = True

@@ -7,8 +7,10 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import SplitResult
 
 from service.webhooks.addresses import AddressRefused, Network, checked_addresses, parse_url, port_of
@@ -19,6 +21,8 @@ TIMESTAMP_HEADER = "Noisy-Student-Timestamp"
 SIGNATURE_HEADER = "Noisy-Student-Signature"
 DELIVERY_HEADER = "Noisy-Student-Delivery"
 EVENT_HEADER = "Noisy-Student-Event"
+_SHORTEST_SECONDS = 0.001
+"""Zero as a socket's timeout would mean not to wait at all."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def send(
     except AddressRefused as error:
         return Outcome(error=f"not sent: {error}")
     try:
-        status = _post(parts, addresses[0], headers, body, timeout_seconds)
+        status = _post(parts, addresses, headers, body, timeout_seconds)
     except TimeoutError:
         return Outcome(error=f"no answer within {timeout_seconds:g} s")
     except (OSError, http.client.HTTPException) as error:
@@ -72,39 +76,68 @@ def send(
     return Outcome(status=status, error=f"answered {status}")
 
 
-def _post(parts: SplitResult, address: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> int:
+def _post(
+    parts: SplitResult, addresses: Sequence[str], headers: Mapping[str, str], body: bytes, timeout_seconds: float
+) -> int:
     assert parts.hostname is not None
-    raw = socket.create_connection((address, port_of(parts)), timeout_seconds)
-    late = threading.Event()
-    # The socket's own timeout is for each read: an answer that comes a byte at a time would hold us for hours.
-    watchdog = threading.Timer(timeout_seconds, _hang_up, (raw, late))
-    watchdog.daemon = True
-    watchdog.start()
-    try:
+    end = time.monotonic() + timeout_seconds
+    with _Line(_connected(addresses, port_of(parts), end), end) as line:
+        if parts.scheme == "https":
+            line.secure(parts.hostname)
         connection = http.client.HTTPConnection(parts.hostname, port_of(parts), timeout=timeout_seconds)
-        connection.sock = _secured(raw, parts)
+        connection.sock = line.socket
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, {"Host": parts.netloc, "Connection": "close", **headers})
         return connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        if late.is_set():
+
+
+def _connected(addresses: Sequence[str], port: int, end: float) -> socket.socket:
+    """A connection to the first address that takes one; each gets its share of the time that is left."""
+    for number, address in enumerate(addresses):
+        share = (end - time.monotonic()) / (len(addresses) - number)
+        try:
+            return socket.create_connection((address, port), max(share, _SHORTEST_SECONDS))
+        except OSError:
+            if number == len(addresses) - 1:
+                raise
+    raise AssertionError("a name that resolves has an address")
+
+
+class _Line:
+    """A connection that is cut at a time of the monotonic clock; its block then ends with TimeoutError.
+
+    A socket's own timeout is for each read: an answer that comes a byte at a time would hold us for hours.
+    """
+
+    def __init__(self, raw: socket.socket, end: float) -> None:
+        self.socket = raw
+        self._late = threading.Event()
+        self._watchdog = threading.Timer(end - time.monotonic(), self._cut)
+        self._watchdog.daemon = True
+
+    def __enter__(self) -> Self:
+        self._watchdog.start()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        self._watchdog.cancel()
+        self.socket.close()
+        if self._late.is_set() and isinstance(error, (OSError, http.client.HTTPException)):
             raise TimeoutError from error
-        raise
-    finally:
-        watchdog.cancel()
-        raw.close()
 
+    def secure(self, hostname: str) -> None:
+        """Goes on with TLS; the certificate is checked against the URL's host."""
+        context = ssl.create_default_context()
+        # This empties the raw socket, so that the handshake must wait until the watchdog can reach its successor.
+        self.socket = context.wrap_socket(self.socket, server_hostname=hostname, do_handshake_on_connect=False)
+        if self._late.is_set():
+            raise TimeoutError
+        self.socket.do_handshake()
 
-def _secured(raw: socket.socket, parts: SplitResult) -> socket.socket:
-    """With TLS where the URL says https; the certificate is checked against the URL's host."""
-    if parts.scheme == "http":
-        return raw
-    return ssl.create_default_context().wrap_socket(raw, server_hostname=parts.hostname)
-
-
-def _hang_up(raw: socket.socket, late: threading.Event) -> None:
-    late.set()
-    try:
-        raw.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        logger.debug("the receiver had hung up itself")
+    def _cut(self) -> None:
+        self._late.set()
+        try:
+            # Not SSLSocket's own: that one takes the TLS away from under the thread that reads.
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+        except OSError:
+            logger.debug("the receiver had hung up itself")

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.schemas.problem import PROBLEM_MEDIA_TYPE
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
-from service import progress_reader, run_commands
+from service import log_reader, progress_reader, retention_files, run_commands
 from service.settings import Settings
 from service.store.migrate import upgrade
 
@@ -79,6 +79,27 @@ def test_a_run_is_shown_without_progress_while_the_artifact_store_is_away(
     assert run["generation_details"][0]["stages"][0]["progress"] is None
     metrics = client.get(f"/runs/{run_id}/generations/0/stages/train/metrics")
     assert_come_back_later(metrics, "artifact-store-unavailable")
+
+
+def test_saved_logs_and_the_retention_plan_are_a_503_while_the_artifact_store_is_away(
+    client: TestClient,
+    run_config: dict[str, Any],
+    reconcile: Callable[[], None],
+    ray: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stale(*_: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    run_id = client.post("/runs", json={**run_config, "retention": {"min_age_seconds": 0}}).json()["id"]
+    reconcile()
+    ray.printed = None
+    monkeypatch.setattr(log_reader, "read_bytes_if_there", stale)
+    logs = client.get(f"/runs/{run_id}/generations/0/stages/train/logs")
+    assert_come_back_later(logs, "artifact-store-unavailable")
+
+    monkeypatch.setattr(retention_files, "walk_files", stale)
+    assert_come_back_later(client.get("/retention/plan"), "artifact-store-unavailable")
 
 
 def test_every_route_but_the_health_ones_documents_it(client: TestClient) -> None:

@@ -54,6 +54,8 @@ def test_a_limit_outside_1_to_100_is_refused(client: TestClient, limit: str) -> 
         base64.urlsafe_b64encode(b'["a", "b"]').decode(),
         base64.urlsafe_b64encode(b"[1]").decode(),
         base64.urlsafe_b64encode(b"{}").decode(),
+        base64.urlsafe_b64encode(rb'[1.5, "\u0000"]').decode(),
+        base64.urlsafe_b64encode(rb'[1.5, "\ud800"]').decode(),
         "a" * 600,
     ],
 )

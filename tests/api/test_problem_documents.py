@@ -93,6 +93,7 @@ def test_another_content_type_is_a_415_problem(client: TestClient) -> None:
         ({"datasets": {"labeled": "a", "unlabeled": "d", "validation": "b"}}, "datasets.test"),
         ({"selection": {"min_confidence": -0.1}}, "selection.min_confidence"),
         ({"max_bad_fraction": float("1e999")}, None),
+        ({"datasets": {"labeled": "a\0", "unlabeled": "d", "validation": "b", "test": "c"}}, None),
     ],
 )
 def test_an_invalid_body_names_the_dotted_field(client: TestClient, change: dict[str, Any], field: str | None) -> None:
@@ -130,7 +131,9 @@ def test_a_body_that_is_no_object_is_refused_as_a_whole(client: TestClient, body
         ("/runs/run-1/generations/0/stages/train/attempts/0", "attempt"),
         ("/runs/run-1/generations/0/stages/train/logs?lines=0", "lines"),
         ("/runs/run-1/generations/0/stages/train/logs?attempt=a", "attempt"),
-        ("/runs/a%00b", "run_id"),
+        ("/runs/a%20b", "run_id"),
+        ("/models?run_id=a%00b", "run_id"),
+        ("/retention/plan?run_id=a%00b", "run_id"),
     ],
 )
 def test_an_invalid_parameter_is_named(client: TestClient, path: str, field: str) -> None:

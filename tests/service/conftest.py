@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.dataset_inspection.digest import DatasetDigest
@@ -22,6 +21,7 @@ from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
 from service.ray_jobs import RayJobs
+from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
 from service.run_config import RunConfig
@@ -33,6 +33,7 @@ from service.store.migrate import upgrade
 from service.store.tables import LeaseRow, Table
 from tests.fake_clock import FakeClock
 from tests.service.measurements import made_measurement
+from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.data.hashes import write_hashes
 from workers.specs.ablation import AblationOutcome
@@ -288,22 +289,6 @@ def ray(ray_server: FakeRayServer) -> FakeRay:
     return ray_server.fake
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
-    try:
-        server = PostgresServer()
-    except PostgresMissing as missing:
-        pytest.skip(f"{missing}: PostgreSQL's half of the tests is left out")
-    with server:
-        admin = Database(server.url("postgres"))
-        with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("create database migrated"))
-        admin.close()
-        upgrade(server.url("migrated"))
-        yield server.url("{name}")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without tables."""
@@ -409,7 +394,12 @@ class Workbench:
     def new_reconciler(self) -> Reconciler:
         """One more reconciler, as a new process would have: it takes over when the lease has ended."""
         return Reconciler(
-            self.database, self.settings, self.ray_jobs, self.clock, lease_clock=lambda _session: self.clock()
+            self.database,
+            self.settings,
+            self.ray_jobs,
+            self.clock,
+            lease_clock=lambda _session: self.clock(),
+            monotonic=self.clock,
         )
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
@@ -424,6 +414,13 @@ class Workbench:
                 return
             self.ray.write_result(job_id)
             self.ray.end(job_id)
+
+    def lose_jobs(self, reconciler: Reconciler) -> None:
+        """The head dies and forgets, and stays forgetful for as long as it takes to be believed."""
+        self.ray.jobs.clear()
+        reconciler.tick()
+        self.clock.advance(LOST_AFTER_SECONDS)
+        reconciler.tick()
 
     def play_to_the_end(self, reconciler: Reconciler) -> None:
         self.play(reconciler, until=lambda _: False)
@@ -486,3 +483,15 @@ def run_config() -> Callable[..., RunConfig]:
         return RunConfig.model_validate_json(json.dumps(body))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def receiver_server() -> Iterator[ReceiverServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(receiver_server: ReceiverServer) -> Receiver:
+    receiver_server.receiver = Receiver(url=receiver_server.receiver.url)
+    return receiver_server.receiver

@@ -9,8 +9,10 @@ import pytest
 
 from service.errors import Conflict, NotFound
 from service.lineage import LineageQueries
-from service.reconcile.collector import Collector
+from service.reconcile.collector import ClaimLost, Collector
+from service.retention import Artifact
 from service.retention_commands import RetentionCommands
+from service.retention_files import collect_files
 from service.run_config import AblationRequest, GenerationOverrides, RunConfig
 from workers.specs.checkpoint import CheckpointNote
 
@@ -247,3 +249,35 @@ def test_apply_marks_and_the_next_tick_collects(bench: Any, finished: str) -> No
 
     assert marked > 0
     assert names(bench, other, 1, "label", "*.parquet") == []
+
+
+def test_a_collector_that_reads_for_hours_looks_whether_its_claim_still_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.retention_files._CHUNK_BYTES", 1)
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "part-00000.parquet").write_bytes(b"four")
+    looks: list[bool] = []
+
+    def lost_in_the_middle() -> None:
+        looks.append(True)
+        if len(looks) == 3:
+            raise ClaimLost
+
+    with pytest.raises(ClaimLost):
+        collect_files(
+            str(tmp_path / "stage"), str(tmp_path / "list.json"), Artifact.SELECTION, 1, still_ours=lost_in_the_middle
+        )
+
+    assert (tmp_path / "stage" / "part-00000.parquet").exists()
+    assert not (tmp_path / "list.json").exists()
+
+
+def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Any, run_config: MakeConfig) -> None:
+    first = bench.commands.create_run(run_config(), "monday").id
+    bench.clock.advance(7 * DAY_SECONDS)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id == first
+    bench.clock.advance(1)
+    collector(bench).tick()
+    assert bench.commands.create_run(run_config(), "monday").id != first

@@ -163,12 +163,14 @@ def test_no_attempt_begins_before_the_job_of_the_last_one_has_ended() -> None:
         failure_reason=FailureReason.STAGE_ERROR,
         failure_message="boom",
         stop_requested_at=NOW - 1,
+        stop_asked_at=NOW - 1,
     )
 
     assert next_actions(make_run(stopping), Observed(JobStatus.RUNNING)) == []
     expected = EndAttempt(0, "train", 1, FailureReason.STAGE_ERROR, "boom")
     assert next_actions(make_run(stopping), Observed(JobStatus.STOPPED)) == [expected]
-    assert next_actions(make_run(stopping), Observed(JobStatus.UNKNOWN)) == [expected]
+    forgotten = replace(expected, maybe_alive=True)
+    assert next_actions(make_run(stopping), Observed(JobStatus.UNKNOWN)) == [forgotten]
 
 
 def test_a_job_that_does_not_stop_is_asked_again() -> None:
@@ -176,7 +178,7 @@ def test_a_job_that_does_not_stop_is_asked_again() -> None:
     observed = Observed(JobStatus.RUNNING)
 
     assert next_actions(make_run(stopping), observed) == [StopJob(0, "train", 1)]
-    asked = replace(stopping, stop_requested_at=NOW)
+    asked = replace(stopping, stop_requested_at=NOW - 1, stop_asked_at=NOW)
     assert next_actions(make_run(asked), observed, NOW + STOP_AGAIN_SECONDS - 0.1) == []
     assert next_actions(make_run(asked), observed, NOW + STOP_AGAIN_SECONDS) == [StopJob(0, "train", 1)]
 
@@ -195,7 +197,7 @@ def test_a_users_mistake_fails_the_run_at_once_and_says_why() -> None:
 
 
 def test_the_run_fails_when_the_attempts_are_used_up() -> None:
-    failures = [make_failed(number, FailureReason.JOB_LOST) for number in range(1, 5)]
+    failures = [make_failed(number, FailureReason.JOB_FAILED) for number in range(1, 5)]
 
     [action] = next_actions(make_run(*failures))
 
@@ -209,9 +211,11 @@ def test_attempts_before_a_retry_do_not_count() -> None:
     assert next_actions(make_run(*failures, attempts_before_retry=4)) == [CreateAttempt(0, "train", 5)]
 
 
-def test_a_job_that_ray_refuses_to_stop_is_given_up_after_a_minute() -> None:
+def test_a_job_that_does_not_stop_is_given_up_after_a_minute() -> None:
     stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.STAGE_ERROR, failure_message="died")
-    run = make_run(replace(stopping, stop_requested_at=NOW - UNSTOPPABLE_SECONDS))
+    run = make_run(
+        replace(stopping, stop_requested_at=NOW - UNSTOPPABLE_SECONDS, stop_asked_at=NOW - STOP_AGAIN_SECONDS)
+    )
     given_up = EndAttempt(0, "train", 1, FailureReason.STAGE_ERROR, "died")
     assert next_actions(run, Observed(JobStatus.RUNNING)) == [given_up]
 
@@ -238,7 +242,7 @@ def test_a_cancelled_submit_is_given_time_to_show_up() -> None:
     assert next_actions(run, Observed(JobStatus.UNKNOWN), NOW + 1) == []
     assert next_actions(run, Observed(JobStatus.RUNNING), NOW + 1) == [MarkSubmitted(0, "train", 1)]
     [action] = next_actions(run, Observed(JobStatus.UNKNOWN), NOW + SUBMIT_IN_FLIGHT_SECONDS)
-    assert action == EndAttempt(0, "train", 1, FailureReason.CANCELLED, "cancelled")
+    assert action == EndAttempt(0, "train", 1, FailureReason.CANCELLED, "cancelled", maybe_alive=True)
 
 
 def test_a_generation_whose_stages_have_succeeded_is_finished() -> None:
@@ -331,7 +335,12 @@ def test_a_job_that_ray_never_starts_is_unschedulable_at_its_deadline() -> None:
 
 def test_a_job_that_has_not_begun_when_it_is_stopped_need_not_end_for_its_attempt_to() -> None:
     """Ray cannot stop it; it finds out for itself should it ever begin."""
-    stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.CANCELLED, stop_requested_at=NOW - 5)
+    stopping = make_attempt(
+        AttemptState.STOPPING,
+        failure_reason=FailureReason.CANCELLED,
+        stop_requested_at=NOW - 5,
+        stop_asked_at=NOW - 5,
+    )
     run = make_run(stopping, state=RunState.CANCELLING)
 
     assert next_actions(run, Observed(JobStatus.PENDING), NOW - 1) == []

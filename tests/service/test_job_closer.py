@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from service.artifact_layout import ArtifactLayout
-from service.reconcile.job_closer import LINGER_SECONDS, SETTLE_SECONDS, JobCloser
+from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
 from service.run_config import RunConfig
+from service.store.job_store import attempts_with_jobs
 from workers.artifact_io import exists, write_bytes
 from workers.specs.reports import FailureReason
 
@@ -126,8 +127,7 @@ def test_a_job_that_hangs_after_its_result_is_stopped(bench: Any, run_id: str, c
 def test_a_job_that_died_with_its_head_leaves_a_note(bench: Any, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
-    bench.ray.jobs.clear()
-    reconciler.tick()
+    bench.lose_jobs(reconciler)
 
     closer.close_jobs()
 
@@ -166,3 +166,36 @@ def test_only_the_end_of_a_long_log_is_kept(bench: Any, run_id: str) -> None:
     assert lines[-1] == "line 9999"
     assert all(line.startswith("line 9") for line in lines)
     assert sum(len(line) + 1 for line in lines) <= 1048
+
+
+def test_a_job_that_appears_after_its_attempt_was_over_is_stopped(bench: Any, run_id: str, closer: JobCloser) -> None:
+    """Ray had forgotten it for a moment, or a reconciler that was held up submitted it late."""
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    jobs = dict(bench.ray.jobs)
+    bench.lose_jobs(reconciler)
+    closer.close_jobs()
+
+    bench.ray.jobs.update(jobs)
+    bench.clock.advance(LINGER_SECONDS)
+    closer.close_jobs()
+
+    assert bench.ray.stops == list(jobs)
+
+
+def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Any, run_id: str, closer: JobCloser) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    bench.lose_jobs(reconciler)
+    closer.close_jobs()
+    assert attempts_left(bench) == 1
+
+    bench.clock.advance(LATE_SECONDS)
+    closer.close_jobs()
+
+    assert attempts_left(bench) == 0
+
+
+def attempts_left(bench: Any) -> int:
+    with bench.database.read() as session:
+        return len(attempts_with_jobs(session, 10))

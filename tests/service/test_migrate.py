@@ -61,7 +61,7 @@ def test_several_processes_may_start_on_an_empty_database_at_once(empty_database
 
 def test_models_get_their_runs_project(empty_database_url: str) -> None:
     database = Database(empty_database_url)
-    _migrate_to(database, "0006")
+    _migrate_to(database, "0007")
     with database.write() as session:
         for project in ("pets", "cars"):
             _insert(session, "runs", id=project, project=project, name="", config="{}", state="succeeded", priority=0)

@@ -11,7 +11,13 @@ from service.errors import ArtifactStoreUnavailable
 from service.ray_jobs import RayJobs
 from service.reconcile import apply, stage_files
 from service.reconcile.artifact_calls import ArtifactCalls
-from service.reconcile.job_statuses import COUNT_HOLDS_SECONDS, LIST_FROM, LIST_RESTS, JobStatuses
+from service.reconcile.job_statuses import (
+    COUNT_HOLDS_SECONDS,
+    LIST_FROM,
+    LIST_RESTS,
+    LOST_AFTER_SECONDS,
+    JobStatuses,
+)
 from service.reconcile.loop import Reconciler
 from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
 from service.run_config import RunConfig
@@ -67,6 +73,8 @@ def test_a_job_that_is_missing_from_the_list_is_asked_for_before_it_counts_as_lo
     del bench.ray.jobs[forgotten]
     bench.ray.answers.append((200, "[]"))
 
+    bench.reconciler().tick()
+    bench.clock.advance(LOST_AFTER_SECONDS)
     bench.reconciler().tick()
 
     assert f"/api/jobs/{kept}" in asked

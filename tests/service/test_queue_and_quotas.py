@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, Forbidden, NotFound
 from service.projects import Projects, Quota
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
@@ -167,6 +167,13 @@ def test_failed_attempts_are_paid_for_too(bench: Any, run_config: MakeConfig, pr
     bench.clock.advance(99_999)
 
     assert projects.get_project("default").spent_device_hours == pytest.approx(1.0)
+
+
+def test_a_caller_limited_to_projects_does_not_lift_their_quotas(projects: Projects) -> None:
+    projects.set_quota("vision", Quota(device_hours=1.0))
+    with only_projects(frozenset({"vision"})), pytest.raises(Forbidden, match="every project"):
+        projects.set_quota("vision", Quota(device_hours=None))
+    assert projects.get_project("vision").quota_device_hours == 1.0
 
 
 def test_a_project_is_there_once_a_run_or_a_quota_names_it(

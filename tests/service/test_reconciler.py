@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from service.artifact_layout import ArtifactLayout
+from service.decide import STOP_AGAIN_SECONDS, UNSTOPPABLE_SECONDS
+from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from service.reconcile.loop import Reconciler
 from service.run_config import RunConfig
 from service.store.snapshot_store import load_snapshot
-from workers.artifact_io import exists, write_bytes
-from workers.specs.reports import FailureReason
+from workers.artifact_io import exists, read_bytes, write_bytes
+from workers.specs.reports import FailureReason, StageControl
 from workers.specs.results import StageTiming
 
 MakeConfig = Callable[..., RunConfig]
@@ -123,8 +125,7 @@ def test_a_lost_job_starts_a_new_attempt(bench: Any, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
 
-    bench.ray.jobs.clear()  # the head died and forgot
-    reconciler.tick()
+    bench.lose_jobs(reconciler)
     bench.clock.advance(1)
     reconciler.tick()
 
@@ -138,8 +139,7 @@ def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Any, r
     reconciler = bench.new_reconciler()
     reconciler.tick()
     old = bench.ray.spec_of(f"{run_id}-g0-train-a1")
-    bench.ray.jobs.clear()
-    reconciler.tick()
+    bench.lose_jobs(reconciler)
     bench.clock.advance(1)
     reconciler.tick()
 
@@ -219,8 +219,82 @@ def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Any, run_i
     assert attempts(bench, run_id) == [("failed", "stage_error"), ("submitted", None)]
 
 
+def test_a_job_that_ray_forgets_for_a_moment_is_not_lost(bench: Any, run_id: str) -> None:
+    reconciler = bench.new_reconciler()
+    reconciler.tick()
+    jobs = dict(bench.ray.jobs)
+
+    bench.ray.jobs.clear()
+    reconciler.tick()
+    bench.clock.advance(LOST_AFTER_SECONDS - 1)
+    reconciler.tick()
+    bench.ray.jobs.update(jobs)
+    reconciler.tick()
+    bench.ray.jobs.clear()
+    bench.clock.advance(LOST_AFTER_SECONDS - 1)
+    reconciler.tick()
+
+    assert attempts(bench, run_id) == [("submitted", None)]
+
+
+def test_a_proxys_404_is_not_rays_word_that_there_is_no_job(bench: Any, run_id: str) -> None:
+    reconciler = bench.new_reconciler()
+    reconciler.tick()
+    bench.ray.answers += [(404, "<html>Not Found</html>")] * 5
+    for _ in range(5):
+        bench.clock.advance(LOST_AFTER_SECONDS)
+        reconciler.tick()
+
+    assert attempts(bench, run_id) == [("submitted", None)]
+    assert "ray_unavailable" in [event.kind for event in bench.queries.list_events(run_id).items]
+
+
+def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(bench: Any, run_id: str) -> None:
+    """The job may be alive, or be submitted late by a reconciler that was held up: it reads this before its work."""
+    reconciler = bench.new_reconciler()
+    reconciler.tick()
+
+    bench.commands.cancel_run(run_id)
+    bench.lose_jobs(reconciler)
+    reconciler.tick()
+
+    assert bench.queries.get_run(run_id).state == "cancelled"
+    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    assert StageControl.model_validate_json(read_bytes(control)).command == "stop"
+
+
+def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: Any, run_id: str) -> None:
+    reconciler = bench.new_reconciler()
+    reconciler.tick()
+    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    write_bytes(f"{control}/in_the_way", b"")  # a folder where the file should be
+
+    bench.commands.cancel_run(run_id)
+    for _ in range(4):
+        reconciler.tick()
+        bench.clock.advance(STOP_AGAIN_SECONDS)
+
+    assert bench.ray.stops == [f"{run_id}-g0-train-a1"]
+    assert bench.queries.get_run(run_id).state == "cancelled"
+
+
+def test_a_job_that_promises_to_stop_and_does_not_is_given_up(bench: Any, run_id: str) -> None:
+    reconciler = bench.new_reconciler()
+    reconciler.tick()
+    bench.ray.stop_ends_jobs = False
+
+    bench.commands.cancel_run(run_id)
+    for _ in range(30):
+        reconciler.tick()
+        bench.clock.advance(UNSTOPPABLE_SECONDS / 20)
+    reconciler.tick()
+
+    assert bench.queries.get_run(run_id).state == "cancelled"
+    assert 2 < len(bench.ray.stops) < 20
+
+
 def test_a_refused_submit_fails_the_attempt(bench: Any, run_id: str) -> None:
-    bench.ray.answers += [(404, "no such job"), (400, "TypeError: metadata")]
+    bench.ray.answers += [(404, "Job does not exist"), (400, "TypeError: metadata")]
 
     bench.new_reconciler().tick()
 
@@ -376,11 +450,10 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, ru
             overtaken = True
             bench.clock.advance(bench.settings.lease_seconds)
             second.tick()  # submits attempt 1 itself
-            bench.ray.jobs.clear()
-            second.tick()  # lost
+            bench.lose_jobs(second)
             bench.clock.advance(1)
             second.tick()  # attempt 2
-            return (404, "no such job") if method == "GET" else (502, "too late")
+            return (404, "Job does not exist") if method == "GET" else (502, "too late")
         return answer(method, path, body, authorization)
 
     bench.ray.answer = overtake
@@ -437,8 +510,7 @@ def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
 def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
-    bench.ray.jobs.clear()
-    reconciler.tick()
+    bench.lose_jobs(reconciler)
     bench.clock.advance(1)
     bench.play_to_the_end(reconciler)
 

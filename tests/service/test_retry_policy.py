@@ -22,11 +22,17 @@ def test_what_would_fail_again_is_never_retried(reason: FailureReason) -> None:
     assert delay([reason], max_attempts=100) is None
 
 
-def test_a_lost_job_is_retried_until_the_attempts_are_used_up() -> None:
-    lost = FailureReason.JOB_LOST
+def test_a_job_that_failed_without_a_word_is_retried_until_the_attempts_are_used_up() -> None:
+    failed = FailureReason.JOB_FAILED
 
-    assert delay([lost] * 3) is not None
-    assert delay([lost] * 4) is None
+    assert delay([failed] * 3) is not None
+    assert delay([failed] * 4) is None
+
+
+def test_a_head_that_dies_now_and_then_uses_up_no_attempts() -> None:
+    """A training of weeks goes on from its checkpoint each time."""
+    assert delay([FailureReason.JOB_LOST] * 20) is not None
+    assert delay([FailureReason.JOB_LOST] * 21) is None
 
 
 def test_a_stage_out_of_memory_gets_one_more_chance() -> None:

@@ -60,10 +60,9 @@ def test_a_stage_that_logged_nothing_has_no_metrics(bench: Any, run_id: str) -> 
 
 
 def test_the_log_tail_is_of_the_latest_attempt(bench: Any, run_id: str) -> None:
-    bench.ray.jobs.clear()
     reconciler = bench.reconciler()
     bench.clock.advance(20)
-    reconciler.tick()
+    bench.lose_jobs(reconciler)
     bench.clock.advance(1)
     reconciler.tick()
     bench.ray.jobs[f"{run_id}-g0-train-a2"]["logs"] = "one\ntwo\nthree\n"

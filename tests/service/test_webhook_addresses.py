@@ -70,6 +70,8 @@ def test_an_allowed_network_allows_itself_only() -> None:
         ("https://example.org/a b", "is not a URL that can be sent to"),
         ("https://example.org/a\r\nHost: other", "is not a URL that can be sent to"),
         ("https://[::1", "is not a URL"),
+        ("https://example.org/café", "must be ASCII"),
+        ("https://café.example/", "must be ASCII"),
     ],
 )
 def test_urls_that_cannot_be_receivers_are_refused(url: str, why: str) -> None:

@@ -1,12 +1,24 @@
 """A receiver of webhooks: a real HTTP server on loopback that does what a test says."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+"""The setting webhook_private_networks that lets events be sent here."""
 
 
 @dataclass
@@ -60,10 +72,16 @@ class ReceiverHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[ReceiverServer]:
-    """A server in a thread of its own, stopped at the end."""
+def serving(port: int = 0, certificate: Path | None = None) -> Iterator[ReceiverServer]:
+    """A server in a thread of its own, stopped at the end; with TLS where it has a certificate."""
     server = ReceiverServer(("127.0.0.1", port), ReceiverHandler)
-    server.receiver = Receiver(url=f"http://127.0.0.1:{server.server_address[1]}/hook?of=tests")
+    scheme = "http"
+    if certificate is not None:
+        scheme = "https"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.receiver = Receiver(url=f"{scheme}://127.0.0.1:{server.server_address[1]}/hook?of=tests")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -72,3 +90,22 @@ def serving(port: int = 0) -> Iterator[ReceiverServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def self_signed(folder: Path) -> Path:
+    """A file with a certificate of 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(private + certificate.public_bytes(pem))
+    return file

@@ -1,6 +1,8 @@
 """What goes wrong when images and shards are read."""
 
+from workers.artifact_io import is_store_error
 from workers.specs.hygiene import BrokenKind
+from workers.specs.reports import FailureReason
 
 
 class BrokenImage(Exception):
@@ -27,3 +29,20 @@ class ShardReadError(Exception):
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.message}"
+
+
+class StoreReadError(ShardReadError):
+    """The storage does not give a file that may well be whole: another attempt may read it."""
+
+
+def read_error(uri: str, problem: str, error: Exception) -> ShardReadError:
+    """What `error` means for the file that was read: `problem`, unless the storage is to blame."""
+    if is_store_error(error):
+        return StoreReadError(uri, f"the storage does not give it: {error}")
+    return ShardReadError(uri, f"{problem}: {error}")
+
+
+def read_failure(error: Exception) -> FailureReason:
+    """What it means for a stage that it cannot read its data for `error`: only the storage is worth another attempt."""
+    store_is_to_blame = isinstance(error, StoreReadError) or is_store_error(error)
+    return FailureReason.ARTIFACT_STORE if store_is_to_blame else FailureReason.BAD_DATA

@@ -13,7 +13,7 @@ from workers.data.errors import BrokenImage
 from workers.data.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
 from workers.specs.hygiene import BrokenKind
 
-__all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb"]
+__all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb", "short_reason"]
 
 # Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -50,20 +50,26 @@ def _decode_any(data: bytes) -> Image.Image:
     except (BrokenImage, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise BrokenImage(BrokenKind.TOO_LARGE, _short_reason(error)) from error
+        raise BrokenImage(BrokenKind.TOO_LARGE, short_reason(error)) from error
     except UnidentifiedImageError:
         kind = kind_of_damage(data, "")
         known = kind is not BrokenKind.UNKNOWN_FORMAT
         raise BrokenImage(kind, "its header is damaged" if known else "not a picture of a known format") from None
     except Exception as error:
         # Hostile or damaged bytes make Pillow's plugins raise nearly anything (struct.error, KeyError, ...).
-        reason = _short_reason(error)
+        reason = short_reason(error)
         raise BrokenImage(kind_of_damage(data, reason), reason) from error
 
 
 def content_hash(data: bytes) -> bytes:
     """BLAKE2b of the encoded bytes, 16 bytes long: equal for equal files, whatever their names."""
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def short_reason(error: Exception) -> str:
+    """What a quarantine file says of an error: its text on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:160]
 
 
 def _decode(data: bytes) -> Image.Image:
@@ -104,8 +110,3 @@ def _ignore_pillow_warnings() -> None:
     # for on every call because others (pytest, for one) restore the list of filters behind our back.
     if _PILLOW_IGNORED not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-def _short_reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:160]

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_error
+from workers.data.names import readable
 
 _LARGE_ROW_GROUP_BYTES = 256 << 20
 _STREAM_BYTES = 4 << 20
@@ -41,7 +42,8 @@ def is_string(column_type: pa.DataType) -> bool:
 
 @contextmanager
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
-    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged.
+    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged, StoreReadError
+    where the storage fails.
 
     A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
     of reads inside the `with` block become ShardReadErrors that name the file.
@@ -58,18 +60,23 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
             )
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise ShardReadError(uri, f"text in it is not UTF-8: {readable(error.object)[:160]}") from error
     except (OSError, pa.ArrowException) as error:
-        raise ShardReadError(uri, f"not a readable Parquet file, perhaps truncated: {error}") from error
+        raise read_error(uri, "not a readable Parquet file, perhaps truncated", error) from error
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """The named columns as Python values, whole; a struct of images gives its bytes. Only these columns are read."""
+    """The named columns as Python values, whole; a struct of images gives its bytes. Only these columns are read.
+
+    Text that is not UTF-8 comes as `readable` writes it.
+    """
     table = file.read(columns=sorted({_leaf(file.schema_arrow, name) for name in columns}))
     return {name: _values(table.column(name)) for name in columns}
 
 
 def iterate_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
-    """At most `rows` rows at a time of the named columns, as Python values; a struct of images gives its bytes.
+    """At most `rows` rows at a time of the named columns, as `read_columns` gives them.
 
     Only these columns are read, one row group after the other; of a large one (`open_parquet`) not even that is in
     memory as a whole.
@@ -116,7 +123,11 @@ def _leaf(schema: pa.Schema, column: str) -> str:
 def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:  # a writer of Parquet may call any bytes text
+        flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        values = [None if text is None else readable(text) for text in flat.cast(pa.large_binary()).to_pylist()]
     return values
 
 

@@ -14,6 +14,9 @@ _START = b"\xff\xd8\xff"
 _EXIF = b"Exif\x00\x00"
 _EXIF_WITHIN = 1 << 16
 _ORIENTATION_TAG = 0x0112
+_XMP_ORIENTATION = b"tiff:Orientation"
+_XMP_WITHIN = 1 << 18
+"""Blocks of 64 KiB come before it: EXIF, and those of picture editors."""
 _COLORSPACES = ("YCbCr", "Gray")
 
 
@@ -40,12 +43,13 @@ def decode_plain_jpeg(
     """RGB pixels, (height, width, 3), of a picture of that width and height; None where it is damaged in any way.
 
     Where a filter is to bring it down to a width and height of `least`, a picture of at least four times that is scaled
-    down by 2, 4 or 8 while it is decoded. `filter_room` times the size, twice as it comes, is left for the filter:
-    without that, details would differ.
+    down to 1 to 4 eighths while it is decoded, sizes rounded up. `filter_room` times the size, twice as it comes, is
+    left for the filter: without that, details would differ.
     """
-    width, height = (int(least[0] * filter_room), int(least[1] * filter_room)) if least else size
-    shrink = min(size[0] // width, size[1] // height) >= 2
-    asked = {"min_width": width, "min_height": height, "min_factor": 2} if shrink else {}
+    asked = {}
+    if least is not None and is_scaled_down(size, least, filter_room):
+        width, height = _with_room(least, filter_room)
+        asked = {"min_width": width, "min_height": height, "min_factor": 2}
     try:
         pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, **asked)
     except ValueError:
@@ -53,11 +57,21 @@ def decode_plain_jpeg(
     return pixels
 
 
+def is_scaled_down(size: tuple[int, int], least: tuple[int, int], filter_room: float = _LEFT_FOR_A_FILTER) -> bool:
+    """Whether `decode_plain_jpeg` decodes such a picture at a reduced scale; a larger `least` only makes it less so."""
+    width, height = _with_room(least, filter_room)
+    return min(size[0] // width, size[1] // height) >= 2
+
+
+def _with_room(least: tuple[int, int], filter_room: float) -> tuple[int, int]:
+    return int(least[0] * filter_room), int(least[1] * filter_room)
+
+
 def _is_turned(data: bytes) -> bool:
-    """Whether its EXIF block says so, or cannot be read by these few lines: Pillow's own reading decides then."""
+    """Whether its EXIF block, or else its XMP says so, or cannot be read by these few lines: Pillow decides then."""
     at = data.find(_EXIF, 0, _EXIF_WITHIN)
     if at < 0:
-        return False
+        return _is_turned_by_xmp(data)
     tiff = data[at + len(_EXIF) : at + len(_EXIF) + _EXIF_WITHIN]
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     try:
@@ -69,4 +83,12 @@ def _is_turned(data: bytes) -> bool:
                 return bool(value != 1)
     except struct.error:
         return True
-    return False
+    return _is_turned_by_xmp(data)
+
+
+def _is_turned_by_xmp(data: bytes) -> bool:
+    at = data.find(_XMP_ORIENTATION, 0, _XMP_WITHIN)
+    if at < 0:
+        return False
+    value = data[at + len(_XMP_ORIENTATION) :][:3].lstrip(b'=">')[:1]  # an attribute or an element
+    return value != b"1"

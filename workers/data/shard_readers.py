@@ -7,17 +7,27 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pyarrow import fs
 from pydantic import ValidationError
 
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
 from workers.data import parquet_shards, tar_shards, uri_lists
 from workers.data.dataset_roots import check_place
-from workers.data.errors import BrokenImage, ShardReadError
+from workers.data.errors import BrokenImage, ShardReadError, read_error
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 
-__all__ = ["ShardImages", "ShardReadError", "iterate_shard", "load_manifest", "read_shard"]
+__all__ = [
+    "ShardImages",
+    "ShardReadError",
+    "iterate_batches",
+    "iterate_shard",
+    "load_manifest",
+    "read_rows",
+    "read_shard",
+]
 
 _PIECE_ROWS = 64
 """Of a shard that is read piece by piece."""
@@ -56,24 +66,35 @@ def load_manifest(uri: str) -> DatasetManifest:
 
 def read_shard(manifest: DatasetManifest, shard_index: int) -> ShardImages:
     """All rows of one shard, in the order that every stage counts them in. Raises as `iterate_shard` does."""
-    keys: list[str] = []
-    images: list[bytes] = []
-    labels: list[int] = []
-    unreadable: dict[int, BrokenImage] = {}
+    return _joined(manifest, iterate_shard(manifest, shard_index))
+
+
+def read_rows(manifest: DatasetManifest, shard_index: int, rows: npt.NDArray[np.integer]) -> ShardImages:
+    """Some rows of one shard, ascending, and nothing of the others; no further than the last is read.
+
+    Raises as `iterate_shard` does, but for what lies behind the last row.
+    """
+    return _joined(manifest, _pieces_with(manifest, shard_index, rows))
+
+
+def iterate_batches(manifest: DatasetManifest, shard_index: int, least_rows: int) -> Iterator[ShardImages]:
+    """The rows of one shard as `iterate_shard` gives them, in pieces of at least so many rows, but for the last."""
+    waiting: list[ShardImages] = []
     for piece in iterate_shard(manifest, shard_index):
-        unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
-        keys += piece.keys
-        images += piece.images
-        labels += piece.labels or []
-    return ShardImages(keys, images, labels if manifest.classes else None, unreadable)
+        waiting.append(piece)
+        if sum(len(each.images) for each in waiting) >= least_rows:
+            yield _joined(manifest, waiting)
+            waiting = []
+    if waiting:
+        yield _joined(manifest, waiting)
 
 
 def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[ShardImages]:
     """The rows of one shard piece by piece, so that a large one is never in memory as a whole.
 
     Raises ShardReadError where the file is gone, damaged, or no longer what was registered (another number of rows,
-    a label that is missing or no class): what was given before is then not to be relied on either. Broken pictures
-    are no error here: `images.decode_rgb` finds them.
+    a label that is missing or no class), StoreReadError where the storage fails: what was given before is then not to
+    be relied on either. Broken pictures are no error here: `images.decode_rgb` finds them.
     """
     shard = manifest.shards[shard_index]
     seen = 0
@@ -83,6 +104,36 @@ def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[Shard
         seen += len(rows.images)
     if seen != shard.rows:
         raise ShardReadError(shard.uri, f"{seen} images where {shard.rows} were registered")
+
+
+def _pieces_with(manifest: DatasetManifest, shard_index: int, rows: npt.NDArray[np.integer]) -> Iterator[ShardImages]:
+    start, taken = 0, 0
+    pieces = iterate_shard(manifest, shard_index) if len(rows) else iter(())
+    for piece in pieces:
+        end = int(np.searchsorted(rows, start + len(piece.images)))
+        places = (rows[taken:end] - start).tolist()
+        yield ShardImages(
+            [piece.keys[place] for place in places],
+            [piece.images[place] for place in places],
+            None if piece.labels is None else [piece.labels[place] for place in places],
+            {row: piece.unreadable[place] for row, place in enumerate(places) if place in piece.unreadable},
+        )
+        start, taken = start + len(piece.images), end
+        if taken == len(rows):
+            return
+
+
+def _joined(manifest: DatasetManifest, pieces: Iterable[ShardImages]) -> ShardImages:
+    keys: list[str] = []
+    images: list[bytes] = []
+    labels: list[int] = []
+    unreadable: dict[int, BrokenImage] = {}
+    for piece in pieces:
+        unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
+        keys += piece.keys
+        images += piece.images
+        labels += piece.labels or []
+    return ShardImages(keys, images, labels if manifest.classes else None, unreadable)
 
 
 def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
@@ -130,7 +181,7 @@ def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ShardReadError(join_uri(shard.uri, member), str(error)) from error
+        raise read_error(join_uri(shard.uri, member), "cannot be read", error) from error
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
@@ -141,13 +192,8 @@ def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]
 
 
 def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
-    refused = 0
     for entries in _batched(uri_lists.read_part(shard.uri), _FETCHED_ROWS):
         fetched = uri_lists.fetch([entry.uri for entry in entries])
-        refused += fetched.refused
-        if refused == shard.rows:
-            reason = fetched.unreadable[0].reason
-            raise ShardReadError(shard.uri, f"the storage gives none of its {shard.rows} files: {reason}")
         names = [entry.label for entry in entries] if manifest.classes else []
         yield _Rows([entry.key for entry in entries], fetched.images, names, fetched.unreadable)
 

@@ -2,7 +2,8 @@
 
 import os
 import posixpath
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -12,12 +13,14 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem, write_bytes
 from workers.data.dataset_roots import OutsideOfRoots, check_place
-from workers.data.errors import BrokenImage
+from workers.data.errors import BrokenImage, StoreReadError, read_error
 from workers.data.parquet_shards import open_parquet
 from workers.specs.hygiene import BrokenKind
 
 FETCHING_THREADS = 32
 """Small objects of a remote store: each takes long to answer, and little to send."""
+_WAITS_SECONDS = (0.5, 2.0, 8.0)
+"""Before a storage that failed is asked again: enough for a server that is overloaded, not for one that is away."""
 _MOST_BYTES = 256 << 20
 """No picture of MAX_PIXELS is as large; an entry that is (an archive, a film) would fill the memory."""
 
@@ -72,23 +75,32 @@ class Fetched:
     """b"" for one that cannot be read."""
     unreadable: dict[int, BrokenImage]
     """By place, the reason."""
-    refused: int
-    """How many of them the storage may give another time: where it is all, the storage fails, and not the images."""
 
 
-def fetch(uris: Sequence[str]) -> Fetched:
-    """The files at `uris`, many at a time."""
+def fetch(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> Fetched:
+    """The files at `uris`, many at a time.
+
+    Where the storage fails, it is asked again after a while, a few times. Raises StoreReadError for a file that it does
+    not give then: as a broken image it would be lost for good, though there is nothing wrong with it.
+    """
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
-        found = list(readers.map(_fetched, uris))
+        found = dict(enumerate(readers.map(_fetched, uris)))
+        for seconds in _WAITS_SECONDS:
+            refused = [place for place, each in found.items() if isinstance(each, StoreReadError)]
+            if not refused:
+                break
+            sleep(seconds)
+            found.update(zip(refused, readers.map(_fetched, [uris[place] for place in refused]), strict=True))
+    for each in found.values():
+        if isinstance(each, StoreReadError):
+            raise each
     return Fetched(
-        images=[each if isinstance(each, bytes) else b"" for each in found],
-        unreadable={place: _broken(each) for place, each in enumerate(found) if not isinstance(each, bytes)},
-        refused=sum(isinstance(each, OSError) for each in found),
+        images=[each if isinstance(each, bytes) else b"" for each in found.values()],
+        unreadable={place: each for place, each in found.items() if isinstance(each, BrokenImage)},
     )
 
 
-def _fetched(uri: str) -> bytes | BrokenImage | OSError:
-    """An OSError is what a later try may not meet."""
+def _fetched(uri: str) -> bytes | BrokenImage | StoreReadError:
     try:
         check_place(uri)
         filesystem, path = open_filesystem(uri)
@@ -96,14 +108,11 @@ def _fetched(uri: str) -> bytes | BrokenImage | OSError:
             data = bytes(stream.read(_MOST_BYTES + 1))
     except FileNotFoundError:
         return BrokenImage(BrokenKind.UNREADABLE, f"there is no such file: {uri}")
-    except (ValueError, PermissionError, IsADirectoryError, OutsideOfRoots) as error:
-        return BrokenImage(BrokenKind.UNREADABLE, f"{uri}: {error}")
-    except OSError as error:
-        return error
+    except OutsideOfRoots as error:
+        return BrokenImage(BrokenKind.UNREADABLE, str(error))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        problem = read_error(uri, "cannot be read", error)
+        return problem if isinstance(problem, StoreReadError) else BrokenImage(BrokenKind.UNREADABLE, str(problem))
     if len(data) > _MOST_BYTES:
         return BrokenImage(BrokenKind.TOO_LARGE, f"more than {_MOST_BYTES} bytes")
     return data
-
-
-def _broken(failure: BrokenImage | OSError) -> BrokenImage:
-    return failure if isinstance(failure, BrokenImage) else BrokenImage(BrokenKind.UNREADABLE, str(failure))

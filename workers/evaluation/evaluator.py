@@ -9,6 +9,7 @@ from workers.evaluation.external_classes import class_indices
 from workers.evaluation.metrics import judge
 from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import WorkItem, work_items
+from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import RobustnessSettings
@@ -26,7 +27,12 @@ class Evaluator:
         uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
         self._manifests = [load_manifest(uri) for uri in uris]
         self._items = work_items(self._manifests, spec.robustness)
-        self._predictor = Predictor(spec.model_uri, cpus=spec.pool.cpus_per_actor, batch_size=spec.batch_size)
+        self._predictor = Predictor(
+            spec.model_uri,
+            allotted_device(spec.pool.gpus_per_actor),
+            cpus=spec.pool.cpus_per_actor,
+            batch_size=spec.batch_size,
+        )
         classes = self._predictor.card.classes
         if self._manifests[0].classes != classes:
             raise StageError(

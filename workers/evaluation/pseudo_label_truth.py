@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_failure
 from workers.data.images import content_hash
 from workers.data.shard_readers import load_manifest, read_shard
 from workers.evaluation.metrics import Judged, MetricSums
@@ -43,7 +43,7 @@ def judge_pseudo_labels(where: PseudoLabelTruth, classes: tuple[str, ...]) -> Me
         for shard in shards:
             sums.add(_judge_label_file(join_uri(where.labels_uri, part_name(shard)), truth))
     except (ShardReadError, OSError) as error:
-        raise StageError(FailureReason.BAD_DATA, f"pseudo labels and their truth: {error}") from error
+        raise StageError(read_failure(error), f"pseudo labels and their truth: {error}") from error
     if not sums.images:
         message = f"no image of {where.labels_manifest_uri} is in {where.truth_manifest_uri}"
         raise StageError(FailureReason.BAD_DATA, message)

@@ -1,12 +1,10 @@
 """The evaluate stage's work, cut into pieces for the pool: the same list in the driver and in every actor. Pure."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from workers.data.sampled_rows import sampled_rows
 from workers.specs.datasets import DatasetManifest
 from workers.specs.robustness import RobustnessSettings
 
@@ -39,16 +37,6 @@ def work_items(manifests: Sequence[DatasetManifest], robustness: RobustnessSetti
     return items
 
 
-def sampled_rows(manifest: DatasetManifest, sample: int) -> list[tuple[int, list[int]]]:
-    """Shards and rows of at most `sample` images, drawn by the dataset's id: the same for every model."""
-    digest = hashlib.blake2b(manifest.dataset_id.encode(), digest_size=8).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
-    starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
-    chosen = np.sort(generator.choice(manifest.rows, min(sample, manifest.rows), replace=False))
-    shards = np.searchsorted(starts, chosen, side="right") - 1
-    return [(int(shard), (chosen[shards == shard] - starts[shard]).tolist()) for shard in np.unique(shards)]
-
-
 def _robustness_items(manifest: DatasetManifest, settings: RobustnessSettings) -> Iterator[WorkItem]:
     corruptions, stability, adversarial = settings.corruptions, settings.stability, settings.adversarial
     if corruptions is not None:
@@ -63,7 +51,7 @@ def _robustness_items(manifest: DatasetManifest, settings: RobustnessSettings) -
 
 
 def _pieces(kind: Kind, manifest: DatasetManifest, sample: int, looks: int) -> Iterator[WorkItem]:
-    for shard, rows in sampled_rows(manifest, sample):
+    for shard, rows in sampled_rows(manifest, sample).items():
         for start in range(0, len(rows), _ROWS_A_PIECE):
             piece = tuple(rows[start : start + _ROWS_A_PIECE])
             yield WorkItem(kind, 0, shard, piece, images=looks * len(piece))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.data.sampled_rows import sampled_rows
 from workers.labeling.temperature import fit_temperature
 from workers.models.bad_data import require_manifest
 from workers.models.shard_pool import ShardFunction, map_shards
@@ -31,9 +32,10 @@ def calibrate(spec: LabelSpec) -> Calibration | None:
         return Calibration.model_validate_json(data)
     manifest = require_manifest(spec.calibration_manifest_uri)
     classes = len(manifest.classes)
+    shards = list(sampled_rows(manifest, spec.calibration_sample))
     parts = [
         np.frombuffer(shard.payload, dtype=np.float32).reshape(-1, classes + 1)
-        for shard in map_shards(partial(_make_collector, spec), range(len(manifest.shards)), spec.pool)
+        for shard in map_shards(partial(_make_collector, spec), shards, spec.pool)
     ]
     table = np.concatenate([np.empty((0, classes + 1), dtype=np.float32), *parts])
     if not len(table):

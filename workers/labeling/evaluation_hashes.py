@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import exists, open_filesystem, write_bytes
 from workers.data.errors import BrokenImage
 from workers.data.perceptual_hash import hash_encoded
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import iterate_shard, load_manifest
 from workers.labeling.hash_index import HashIndex
 from workers.labeling.label_files import NearDuplicate
 from workers.specs.datasets import DatasetManifest
@@ -72,11 +72,11 @@ def _hashed(manifest: DatasetManifest, alive: Callable[[], None]) -> bytes:
     hashes: list[npt.NDArray[np.uint64]] = []
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as decoders:
         for index in range(len(manifest.shards)):
-            shard = read_shard(manifest, index)
-            found = list(decoders.map(_hash_or_none, shard.images))
-            known = [row for row, value in enumerate(found) if value is not None]
-            keys += [shard.keys[row] for row in known]
-            hashes.append(np.array([found[row] for row in known], dtype=np.uint64))
+            for piece in iterate_shard(manifest, index):
+                found = list(decoders.map(_hash_or_none, piece.images))
+                known = [row for row, value in enumerate(found) if value is not None]
+                keys += [piece.keys[row] for row in known]
+                hashes.append(np.array([found[row] for row in known], dtype=np.uint64))
             alive()
     flat = np.concatenate([np.empty(0, np.uint64), *hashes])
     table = pa.table([pa.array([manifest.dataset_id] * len(keys)), pa.array(keys), pa.array(flat)], schema=_SCHEMA)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.sampled_rows import sampled_rows
+from workers.data.shard_readers import load_manifest, read_rows
+from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
 from workers.specs.reports import FailureReason
 from workers.specs.stages import LabelSpec
@@ -15,18 +17,23 @@ class LogitCollector:
     def __init__(self, spec: LabelSpec) -> None:
         assert spec.calibration_manifest_uri is not None
         self._manifest = load_manifest(spec.calibration_manifest_uri)
-        self._share = min(1.0, spec.calibration_sample / max(1, self._manifest.rows))
-        self._predictor = Predictor(spec.model_uri, cpus=spec.pool.cpus_per_actor, batch_size=spec.batch_size)
+        self._rows = sampled_rows(self._manifest, spec.calibration_sample)
+        self._predictor = Predictor(
+            spec.model_uri,
+            allotted_device(spec.pool.gpus_per_actor),
+            cpus=spec.pool.cpus_per_actor,
+            batch_size=spec.batch_size,
+        )
         if self._manifest.classes != self._predictor.card.classes:
             message = f"the classes of {spec.calibration_manifest_uri} are not those of {spec.model_uri}"
             raise StageError(FailureReason.USER_ERROR, message)
 
     def __call__(self, shard_index: int) -> bytes:
-        """float32 (images, classes + 1): logits, then the label. Broken images are left out. Raises ShardReadError."""
-        shard = read_shard(self._manifest, shard_index)
-        generator = np.random.Generator(np.random.PCG64(shard_index))
-        count = round(self._share * len(shard.images))
-        chosen = np.sort(generator.choice(len(shard.images), count, replace=False))
-        logits, rows = self._predictor.logits([shard.images[row] for row in chosen])
-        labels = np.array(shard.labels or [], dtype=np.float32)[chosen][rows]
+        """float32 (images, classes + 1): logits, then the label, of a shard that has sampled images.
+
+        Broken images are left out. Raises ShardReadError.
+        """
+        sample = read_rows(self._manifest, shard_index, np.array(self._rows[shard_index]))
+        logits, rows = self._predictor.logits(sample.images)
+        labels = np.array(sample.labels or [], dtype=np.float32)[rows]
         return np.column_stack([logits, labels]).astype(np.float32).tobytes()

@@ -20,6 +20,7 @@ from workers.labeling.label_files import (
     read_summary,
     write_label_file,
 )
+from workers.models.device import allotted_device
 from workers.models.predictor import Predictions, Predictor
 from workers.specs.stages import LabelSpec
 
@@ -32,6 +33,7 @@ class ShardLabeler:
         self._manifest = load_manifest(spec.manifest_uri)
         self.predictor = Predictor(
             spec.model_uri,
+            allotted_device(spec.pool.gpus_per_actor),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
             temperature=temperature,

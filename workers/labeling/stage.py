@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from workers.artifact_io import delete_temporaries, join_uri, list_files
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_failure
 from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
 from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
@@ -18,7 +18,6 @@ from workers.models.shard_pool import ShardFunction, map_shards
 from workers.models.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
-from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
 from workers.stage_reporter import StageError, StageReporter
@@ -78,7 +77,7 @@ def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tupl
     try:
         unchecked = prepare_evaluation_hashes(spec.evaluation_images, alive=reporter.still_alive)
     except (ShardReadError, FileNotFoundError) as error:
-        raise StageError(FailureReason.BAD_DATA, f"an evaluation dataset cannot be read: {error}") from error
+        raise StageError(read_failure(error), f"an evaluation dataset cannot be read: {error}") from error
     for dataset in unchecked:
         logger.warning("%s has over %d images: no near duplicates of them are looked for", dataset, MOST_IMAGES)
     return unchecked

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
+from workers.data.errors import read_failure
 from workers.data.shard_readers import ShardImages, ShardReadError, read_shard
 from workers.models.bad_data import require_manifest
 from workers.specs.datasets import DatasetManifest, Shard
@@ -32,27 +33,31 @@ class Sample:
 def draw_sample(manifest_uri: str, folder_uri: str, most_images: int) -> Sample:
     """Takes whole shards, spread evenly over the dataset, up to `most_images` or 64 MiB; the last one only in part.
 
-    Raises StageError(BAD_DATA) where manifest or shards cannot be read.
+    Shards without a row are passed over: nothing could be timed with them. Raises StageError(BAD_DATA, or
+    ARTIFACT_STORE) where manifest or shards cannot be read, or no shard has a row.
     """
     manifest = require_manifest(manifest_uri)
+    filled = [index for index, shard in enumerate(manifest.shards) if shard.rows]
+    if not filled:
+        raise StageError(FailureReason.BAD_DATA, f"{manifest_uri} has no images")
     shards: list[Shard] = []
     images, stored_bytes, seconds, room, room_bytes = 0, 0.0, 0.0, most_images, float(_MOST_BYTES)
-    for index in spread(len(manifest.shards), math.ceil(most_images * len(manifest.shards) / max(1, manifest.rows))):
+    for place in spread(len(filled), math.ceil(most_images * len(filled) / manifest.rows)):
         if room <= 0 or room_bytes <= 0:
             break
         started_at = time.perf_counter()
-        contents = _read(manifest, index)
+        contents = _read(manifest, filled[place])
         seconds += time.perf_counter() - started_at
         images += len(contents.images)
-        stored_bytes += _stored_bytes(manifest.shards[index], contents)
+        stored_bytes += _stored_bytes(manifest, manifest.shards[filled[place]], contents)
         rows = _rows_within(contents.images, room, room_bytes)
         shards.append(_write(manifest, contents, rows, join_uri(folder_uri, part_name(len(shards)))))
         room -= rows
         room_bytes -= sum(map(len, contents.images[:rows]))
     seen = DataMeasurement(
         images=images,
-        bytes_an_image=stored_bytes / max(1, images),
-        read_seconds_an_image=seconds / max(1, images),
+        bytes_an_image=stored_bytes / images,
+        read_seconds_an_image=seconds / images,
     )
     return _as_dataset(manifest, shards, folder_uri, seen)
 
@@ -74,11 +79,12 @@ def _read(manifest: DatasetManifest, index: int) -> ShardImages:
     try:
         return read_shard(manifest, index)
     except ShardReadError as error:
-        raise StageError(FailureReason.BAD_DATA, str(error)) from error
+        raise StageError(read_failure(error), str(error)) from error
 
 
-def _stored_bytes(shard: Shard, contents: ShardImages) -> int:
-    if shard.members:
+def _stored_bytes(manifest: DatasetManifest, shard: Shard, contents: ShardImages) -> int:
+    # Where each image is a file of its own, what lies at the shard's URI is a folder, or the list of the files.
+    if manifest.format in ("image_folder", "uri_list"):
         return sum(map(len, contents.images))
     filesystem, path = open_filesystem(shard.uri)
     return int(filesystem.get_file_info(path).size)

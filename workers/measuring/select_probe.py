@@ -3,13 +3,13 @@
 Real ones would need the teacher, who does not exist yet.
 """
 
-import os
 import time
 
 import numpy as np
 
 from workers.artifact_io import join_uri, list_files, write_bytes
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
+from workers.selection.ranges import most_processes
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import SelectMeasurement
@@ -41,7 +41,7 @@ def measure_select(spec: MeasureSpec, folder_uri: str) -> SelectMeasurement:
         seconds_a_shard=a_shard,
         seconds_a_million_rows=max(0.0, many - a_shard) * 1e6 / _MANY_ROWS,
         bytes_a_row=stored_bytes / _MANY_ROWS,
-        cores=len(os.sched_getaffinity(0)),
+        cores=most_processes(),
     )
 
 

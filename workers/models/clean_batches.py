@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
-from workers.data.images import decode_rgb
+from workers.data.images import decode_rgb, short_reason
 from workers.data.perceptual_hash import perceptual_hashes, thumbnail
 from workers.models.fast_jpeg import decode_fast, prepare_fast
+from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 
 _BATCHES_AHEAD = 2
@@ -81,6 +82,10 @@ def _decode(data: bytes, card: ModelCard) -> _Decoded:
         return _Picture(prepare_clean(picture, card), thumbnail(np.asarray(picture)))
     except BrokenImage as error:
         return error
+    except MemoryError:  # of the process, which others may share: a later attempt may have the memory
+        raise
+    except Exception as error:  # one picture among millions must not end a stage
+        return BrokenImage(BrokenKind.DAMAGED, short_reason(error))
 
 
 def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:

@@ -36,15 +36,14 @@ class Predictions:
 class Predictor:
     """A model in eval mode on one device, with the threads it may use.
 
-    `device` is "cpu", "cuda" or None: the first GPU that this process may see, or else the CPU. `cpus` is what the
-    scheduler gave this process: the model's threads on a CPU, the decoding threads beside a GPU. `batch_size` is the
-    number of pictures in a forward pass. Logits are divided by `temperature`.
+    `cpus` is what the scheduler gave this process: the model's threads on a CPU, the decoding threads beside a GPU.
+    `batch_size` is the number of pictures in a forward pass. Logits are divided by `temperature`.
     """
 
     def __init__(
         self,
         folder_uri: str,
-        device: str | None = None,
+        device: torch.device | str = "cpu",
         cpus: float = 1.0,
         batch_size: int = 256,
         temperature: float = 1.0,
@@ -53,7 +52,7 @@ class Predictor:
         # Left alone, torch takes a thread for every core of the machine, whatever share of it is ours.
         torch.set_num_threads(threads)
         self._folder_uri = folder_uri
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device)
         self._on_gpu = self.device.type == "cuda"
         model, self.card = load_model(folder_uri)
         self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
 from workers.artifact_io import is_store_error
-from workers.data.errors import ShardReadError
+from workers.data.errors import ShardReadError, read_failure
 from workers.specs.reports import FailureReason
 from workers.specs.stages import ActorPool
 from workers.stage_reporter import StageError
@@ -131,7 +131,7 @@ def as_stage_error(error: Exception) -> StageError:
     if isinstance(error, StageError):
         return error
     if isinstance(error, ShardReadError):
-        return StageError(FailureReason.BAD_DATA, str(error))
+        return StageError(read_failure(error), str(error))
     text = f"{type(error).__name__}: {error}"
     if is_store_error(error):
         return StageError(FailureReason.ARTIFACT_STORE, text)

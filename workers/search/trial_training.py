@@ -27,7 +27,7 @@ def _train_alone(spec: TrainSpec) -> None:
     from workers.training.loop import train
     from workers.training.session import LoneSession
 
-    train(spec, time.time(), LoneSession(), _reports_to(tune.report))
+    train(spec, time.time(), LoneSession(spec.workers.gpus_per_worker), _reports_to(tune.report))
 
 
 def _train_in_group(spec: TrainSpec) -> None:

@@ -149,9 +149,20 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def taken(self, which: npt.NDArray[np.generic]) -> "Candidates":
+    def taken(self, which: npt.NDArray[np.generic] | slice) -> "Candidates":
         """Some of them, by mask or index."""
         return Candidates(self.shards[which], self.rows[which], self.classes[which], self.order[which])
+
+    def by_shard(self) -> "Candidates":
+        """All of them, ordered by shard."""
+        return self.taken(np.argsort(self.shards, kind="stable"))
+
+    def of_shards(self, shards: range) -> "Candidates":
+        """Those of consecutive shards, of candidates that are ordered `by_shard`."""
+        # Of the same type as the shards: numpy would convert all of them to compare them with another.
+        ends = np.array([shards.start, shards.stop], dtype=self.shards.dtype)
+        start, end = np.searchsorted(self.shards, ends)
+        return self.taken(slice(start, end))
 
 
 def joined(parts: Sequence[Candidates]) -> Candidates:

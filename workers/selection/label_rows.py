@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
+from workers.data.errors import read_failure
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name, shard_of_part
 from workers.stage_reporter import StageError
@@ -89,20 +90,32 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
             # Reading columns ahead in one go helps a remote store, and costs a local one half its speed.
             yield pq.ParquetFile(source, pre_buffer=not isinstance(filesystem, fs.LocalFileSystem))
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise StageError(FailureReason.BAD_DATA, f"label file {uri} cannot be read: {error}") from error
+        raise StageError(read_failure(error), f"label file {uri} cannot be read: {error}") from error
 
 
 def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np.generic]:
-    return _values(column.fill_null(value) if column.null_count else column, dtype)
+    """A column as it lies in memory, `value` for nulls. Arrow's own fill_null() and to_numpy() would import pandas."""
+    array = _whole(column)
+    values = _values_of(array, dtype)
+    if not array.null_count:
+        return values
+    validity = np.frombuffer(array.buffers()[0], np.uint8)
+    is_valid = np.unpackbits(validity, count=array.offset + len(array), bitorder="little")[array.offset :]
+    filled = values.copy()
+    filled[is_valid == 0] = value
+    return filled
 
 
 def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[np.generic]:
-    """A column without nulls as it lies in memory. Arrow's own to_numpy() would import pandas, for half a second."""
-    array = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([*column.chunks, *_nothing(column)])
+    """A column without nulls as it lies in memory."""
+    return _values_of(_whole(column), dtype)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _values_of(array: pa.Array, dtype: str) -> npt.NDArray[np.generic]:
     data = array.buffers()[1]
     values = np.empty(0, dtype) if data is None else np.frombuffer(data, dtype)
     return values[array.offset : array.offset + len(array)]
-
-
-def _nothing(column: pa.ChunkedArray) -> list[pa.Array]:
-    return [] if column.num_chunks else [pa.array([], column.type)]

@@ -6,22 +6,30 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 _ROWS_WORTH_A_PROCESS = 2_000_000
 """Below it, starting Python again takes longer than the work."""
-_MOST_PROCESSES = 32
+_MOST_PROCESSES = 4
+"""Each takes more than 100 MiB, and all of selection is to stay within a GiB on a machine of any size."""
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _RANGES_A_PROCESS = 8
 _READERS = 3
 """Shards that are being read while one is worked on: a remote store answers late, and a local one
 would only take the processor from the work."""
 
 
+def most_processes() -> int:
+    """How many processes selection uses at most on this machine."""
+    return max(1, min(len(os.sched_getaffinity(0)), _quota_cores(), _MOST_PROCESSES))
+
+
 def start_executor(rows: int) -> tuple[Executor, int]:
     """An executor for datasets of so many rows, and into how many ranges its shards are to be divided."""
-    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, rows // _ROWS_WORTH_A_PROCESS)
+    processes = min(most_processes(), rows // _ROWS_WORTH_A_PROCESS)
     if processes <= 1:
         return ThreadPoolExecutor(1), 1
     context = multiprocessing.get_context("spawn")
@@ -46,6 +54,15 @@ def read_ahead(read: Callable[[int], Item], shards: Sequence[int], is_remote: bo
             done = pending.pop(0).result()
             pending += [readers.submit(read, shard) for shard in islice(waiting, 1)]
             yield done
+
+
+def _quota_cores() -> int:
+    """What a container may use of its machine's processors (docs.kernel.org, cgroup-v2: cpu.max)."""
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        return int(quota) // int(period)
+    except (OSError, ValueError):  # no cgroups of version 2, or "max" instead of a number
+        return _MOST_PROCESSES
 
 
 def _die_with_parent() -> None:

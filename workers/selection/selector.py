@@ -42,11 +42,12 @@ class Rules:
     def read(self, shard: int) -> LabelRows:
         """The rows of a shard, those that are dropped marked as not to be learned from."""
         rows = read_label_rows(self.labels_uri, shard, self.classes)
-        if shard not in self.with_near_duplicates | self.with_duplicates:
+        has_near, has_equal = shard in self.with_near_duplicates, shard in self.with_duplicates
+        if not has_near and not has_equal:
             return rows
         doubts = rows.doubts.copy()
-        near = self._drop(doubts, shard, NEAR_DUPLICATES_FOLDER) if shard in self.with_near_duplicates else 0
-        equal = self._drop(doubts, shard, DUPLICATES_FOLDER) if shard in self.with_duplicates else 0
+        near = self._drop(doubts, shard, NEAR_DUPLICATES_FOLDER) if has_near else 0
+        equal = self._drop(doubts, shard, DUPLICATES_FOLDER) if has_equal else 0
         return LabelRows(rows.shard, rows.labels, doubts, near, equal)
 
     def _drop(self, doubts: npt.NDArray[np.float32], shard: int, folder: str) -> int:
@@ -68,12 +69,10 @@ class Scan:
     counts: FilterCounts
     confident: npt.NDArray[np.int64]
     """(classes,) rows that pass every filter."""
-    digits: npt.NDArray[np.int32]
-    """Of the confident rows."""
 
 
-def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
-    """Filters a range of shards."""
+def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, npt.NDArray[np.int32]]:
+    """Filters a range of shards, and counts the first digits of the rows that pass."""
     counts = FilterCounts.nothing(rules.classes)
     everything = np.ones(rules.classes, dtype=np.int64)
     digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything))
@@ -81,7 +80,7 @@ def scan(shards: Iterable[LabelRows], rules: Rules) -> Scan:
         passing = rules.passing(rows)
         counts += filter_counts(rows, passing, rules.classes)
         digits.add(rows.labels, order_bits(rows.doubts), passing)
-    return Scan(counts, digits.by_class, digits.table)
+    return Scan(counts, digits.by_class), digits.table
 
 
 def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:
@@ -121,8 +120,9 @@ def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
 def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
     """The content hash of each row, dtype S16. Only the shards they are in are read."""
     hashes = np.empty(len(tied), dtype="S16")
-    for shard in np.unique(tied.shards).tolist():
-        here = np.flatnonzero(tied.shards == shard)
+    by_shard = np.argsort(tied.shards, kind="stable")
+    shards, starts = np.unique(tied.shards[by_shard], return_index=True)
+    for shard, here in zip(shards.tolist(), np.split(by_shard, starts[1:]), strict=True):
         hashes[here] = read_hashes(rules.labels_uri, shard)[tied.rows[here]]
     return hashes
 
@@ -135,7 +135,7 @@ class Choice:
     sure: list[npt.NDArray[np.uint8]]
     """As in Sifted."""
     chosen: Candidates
-    """The rows of the range that were undecided, and are in."""
+    """The rows of the range that were undecided, and are in, by shard."""
     confident: npt.NDArray[np.int64]
     """(classes,) of all shards."""
     before: npt.NDArray[np.int64]
@@ -159,7 +159,7 @@ class Selector:
         """
         choice = self._choice
         inside = np.unpackbits(choice.sure[number], count=len(labels)).view(bool)
-        inside[choice.chosen.rows[choice.chosen.shards == shard]] = True
+        inside[choice.chosen.of_shards(range(shard, shard + 1)).rows] = True
         kept = np.flatnonzero(inside)
         kept_labels = labels[kept]
         copies = choice.plan.copies_each[kept_labels] + self._once_more(shard, kept, kept_labels)

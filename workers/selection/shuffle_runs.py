@@ -3,8 +3,6 @@
 A run is an Arrow IPC file with a record batch for each training shard that gets rows of it, which can be read alone.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,7 +11,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import exists, join_uri, open_filesystem, writing
 from workers.data.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
 from workers.data.random_order import copy_keys
-from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.data.shard_readers import load_manifest, read_rows
 from workers.selection.shuffle_plan import RunPart, ShufflePlan
 from workers.specs.stages import SelectSpec, part_name
 
@@ -64,28 +62,17 @@ class RunWriter:
         filesystem, path = open_filesystem(join_uri(self._spec.labels_uri, part_name(shard)))
         labels = pq.read_table(path, columns=_LABEL_COLUMNS, filesystem=filesystem).take(pa.array(chosen))
         schema = training_shard_schema(labels.schema.field("top_classes").type.list_size)
-        keys, images = _keys_and_images(self._chosen(shard, chosen))
+        rows = read_rows(self._manifest, shard, chosen)
         return pa.table(
             {
-                "key": keys,
-                "image": images,
+                "key": pa.array(rows.keys, pa.string()),
+                "image": pa.array(rows.images, pa.large_binary()),
                 **{name: labels[name] for name in _LABEL_COLUMNS},
                 "pool_shard": np.full(len(chosen), shard, dtype=np.int32),
                 "pool_row": chosen,
             },
             schema=schema,
         )
-
-    def _chosen(self, shard: int, chosen: npt.NDArray[np.int32]) -> Iterator[tuple[str, bytes]]:
-        """Key and image of the chosen rows, which ascend. Reads no further than the last of them."""
-        start = 0
-        for piece in iterate_shard(self._manifest, shard):
-            end = start + len(piece.images)
-            for row in chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)].tolist():
-                yield piece.keys[row - start], piece.images[row - start]
-            start = end
-            if start > chosen[-1]:
-                return
 
     def _write(self, uri: str, table: pa.Table, index: npt.NDArray[np.int64], order: npt.NDArray[np.uint64]) -> None:
         by_order = np.argsort(order, kind="stable")
@@ -115,11 +102,3 @@ def _selection(folder_uri: str, part: RunPart) -> tuple[npt.NDArray[np.int32], n
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(part.shard)))
     table = pq.read_table(path, filesystem=filesystem).slice(part.first, part.end - part.first)
     return table["row"].to_numpy(), table["copies"].to_numpy()
-
-
-def _keys_and_images(rows: Iterator[tuple[str, bytes]]) -> tuple[pa.Array, pa.ChunkedArray]:
-    keys, images = [], []
-    for key, image in rows:
-        keys.append(key)
-        images.append(image)
-    return pa.array(keys, pa.string()), pa.array(images, pa.large_binary())

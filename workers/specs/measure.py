@@ -113,7 +113,7 @@ class SelectMeasurement(Frozen):
     bytes_a_row: float
     """Of the selection files, with all rows selected."""
     cores: int
-    """Of the machine that the driver runs on."""
+    """Of the machine that the driver runs on, as many as selection uses."""
 
 
 class ClusterSeen(Frozen):

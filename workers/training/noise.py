@@ -40,13 +40,14 @@ class Box:
     width: int
     height: int
 
-    def scaled(self, size: tuple[int, int], to: tuple[int, int]) -> "Box":
-        """The same part of a picture of width and height `size` once it is `to`."""
-        across, down = to[0] / size[0], to[1] / size[1]
-        left, top = int(self.left * across), int(self.top * down)
-        return Box(
-            left, top, min(round(self.width * across), to[0] - left), min(round(self.height * down), to[1] - top)
-        )
+    def decoded(self, size: tuple[int, int], to: tuple[int, int]) -> "Box":
+        """The same part of a picture of width and height `size` once it is decoded as `to`: to the nearest pixels.
+
+        A JPEG's decoder scales by eighths, and rounds the size up: the last pixels stand for less than the others.
+        """
+        left, right = _decoded_edges(self.left, self.width, size[0], to[0])
+        top, bottom = _decoded_edges(self.top, self.height, size[1], to[1])
+        return Box(left, top, right - left, bottom - top)
 
 
 class TrainingTransform:
@@ -77,6 +78,11 @@ class TrainingTransform:
         if self._rand_augment is None:
             return shown
         return np.asarray(self._rand_augment(Image.fromarray(shown), draws))
+
+
+def _decoded_edges(start: int, length: int, size: int, to: int) -> tuple[int, int]:
+    scale = 8 * to // size / 8
+    return round(start * scale), min(to, round((start + length) * scale))
 
 
 def random_resized_box(width: int, height: int, draws: random.Random) -> Box:

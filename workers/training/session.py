@@ -4,6 +4,8 @@ from typing import Any, Protocol
 
 import torch
 
+from workers.models.device import allotted_device
+
 
 class Session(Protocol):
     """Rank, device and checkpoints of one worker. `report_checkpoint` is called by every worker at the same step."""
@@ -56,13 +58,16 @@ class WorkerSession:
 
 
 class LoneSession:
-    """A process by itself, as a search's trial of one worker: without a group, and without checkpoints."""
+    """A process by itself, as a search's trial of one worker: without a group, and without checkpoints.
+
+    `gpus` is what it asked Ray for.
+    """
 
     rank = 0
     world_size = 1
 
-    def __init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, gpus: float) -> None:
+        self.device = allotted_device(gpus)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         return None

@@ -13,7 +13,7 @@ from workers.artifact_io import join_uri, open_filesystem
 from workers.data.lanes import Layout
 from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.random_order import mixed
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import load_manifest, read_rows, read_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
@@ -60,13 +60,15 @@ class LabeledSource:
 
 @dataclass(frozen=True)
 class _PseudoShard:
+    """The images that are learned from, and perhaps some others."""
+
     images: list[bytes]
     rows: np.ndarray
-    """Row of the shard for each selected copy, (copies,)."""
+    """Which of the images each selected copy is of, (copies,)."""
     classes: np.ndarray
-    """(rows, k) class indices, most probable first."""
+    """(images, k) class indices, most probable first."""
     targets: np.ndarray
-    """(rows, k) float32: what the student is to answer for those classes."""
+    """(images, k) float32: what the student is to answer for those classes."""
 
 
 class PseudoLabeledSource:
@@ -102,10 +104,11 @@ class PseudoLabeledSource:
             join_uri(self._pseudo_labels.labels_uri, part_name(shard)), ["top_classes", "top_probabilities"]
         ).combine_chunks()
         return _PseudoShard(
-            images=read_shard(self._manifest, shard).images,
-            rows=np.repeat(rows, copies),
-            classes=_rows_by_k(table["top_classes"]),
-            targets=_recipe_targets(table, self._recipe),
+            # Many shards are kept, of which few images may be selected.
+            images=read_rows(self._manifest, shard, rows).images,
+            rows=np.repeat(np.arange(len(rows)), copies),
+            classes=_rows_by_k(table["top_classes"])[rows],
+            targets=_recipe_targets(_rows_by_k(table["top_probabilities"])[rows], self._recipe),
         )
 
 
@@ -159,7 +162,7 @@ class MaterializedSource:
             images=table["image"].to_pylist(),
             rows=self._rows(table),
             classes=_rows_by_k(table["top_classes"]),
-            targets=_recipe_targets(table, self._recipe),
+            targets=_recipe_targets(_rows_by_k(table["top_probabilities"]), self._recipe),
         )
 
 
@@ -174,15 +177,15 @@ def pseudo_labeled_source(
 
 
 def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, np.ndarray]:
-    image_row = int(shard.rows[row])
+    image = int(shard.rows[row])
     target = np.zeros(num_classes, dtype=np.float32)
-    target[shard.classes[image_row]] = shard.targets[image_row]
-    return shard.images[image_row], target
+    target[shard.classes[image]] = shard.targets[image]
+    return shard.images[image], target
 
 
-def _recipe_targets(table, recipe: Recipe) -> np.ndarray:
+def _recipe_targets(probabilities: np.ndarray, recipe: Recipe) -> np.ndarray:
     return pseudo_targets(
-        _rows_by_k(table["top_probabilities"]),
+        probabilities,
         hard=recipe.targets == "hard",
         # A fitted temperature is in the label files already.
         temperature=1.0 if recipe.temperature == "fit" else recipe.temperature,

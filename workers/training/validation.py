@@ -1,18 +1,21 @@
 """Top-1 accuracy of the kept weights on the validation set, shared among the workers."""
 
+from itertools import chain
+
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from workers.data.corruptions import corrupt_by_row
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import iterate_batches, load_manifest
 from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import TrainSpec
 
-_BATCH_SIZE = 250
+_BATCH_SIZE = 256
+"""Shards are read in pieces of which it is a multiple."""
 
 
 def validate(
@@ -25,9 +28,9 @@ def validate(
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     manifest = load_manifest(spec.validation_manifest_uri)
     start = 0
-    for shard_index in range(len(manifest.shards)):
-        shard = read_shard(manifest, shard_index)
-        images, labels = shard.images[rank::world_size], torch.tensor((shard.labels or [])[rank::world_size])
+    pieces = (iterate_batches(manifest, shard, _BATCH_SIZE * world_size) for shard in range(len(manifest.shards)))
+    for piece in chain.from_iterable(pieces):
+        images, labels = piece.images[rank::world_size], torch.tensor((piece.labels or [])[rank::world_size])
         for batch in clean_batches(images, card, _BATCH_SIZE, decoders=None):
             if not batch.rows:
                 continue
@@ -37,7 +40,7 @@ def validate(
                 corrupted = np.stack([corrupt_by_row(*pair) for pair in zip(batch.pixels, rows, strict=True)])
                 sums[1] += _count_correct(model, corrupted, labels[batch.rows], card, device)
             sums[2] += len(batch.rows)
-        start += len(shard.images)
+        start += len(piece.images)
     if world_size > 1:
         dist.all_reduce(sums)
     clean, corrupted_correct, seen = sums.tolist()

@@ -30,6 +30,13 @@ def test_every_change_is_recorded_with_its_outcome_and_reading_is_not(as_key: As
     assert (newest["path"], newest["status"], newest["project"]) == ("/runs/run-1/cancel", 403, "pets")
 
 
+def test_a_path_with_a_nul_is_nothing_and_leaves_nothing(as_key: AsKey) -> None:
+    admin = as_key("admin")
+    for path in ("/nowhere%00", "/runs/a%00b/cancel"):
+        assert admin.post(path).status_code == 404
+    assert admin.get("/audit").json()["items"] == []
+
+
 def test_the_log_comes_in_pages_and_by_project(as_key: AsKey) -> None:
     admin, pets = as_key("admin"), as_key("admin", "pets")
     for client in (admin, pets, admin, pets, pets):

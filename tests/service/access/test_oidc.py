@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import ValidationError
 
+from service.access import jwks
 from service.access.oidc import OidcTokens
 from service.access.oidc_settings import OidcSettings
 from service.access.principal import Scope
@@ -30,6 +32,9 @@ class Provider:
         self.fetches = 0
         self.status = 200
         self.extra: list[dict[str, Any]] = []
+        self.asked = threading.Event()
+        self.dribble: threading.Event | None = None
+        """Set: send a byte now and then, until the event is set."""
         self.url = ""
 
     def add_rsa(self, key_id: str) -> None:
@@ -64,6 +69,14 @@ def serving() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.fetches += 1
+            provider.asked.set()
+            if provider.dribble is not None:
+                try:
+                    while not provider.dribble.wait(0.02):
+                        self.wfile.write(b"H")
+                except OSError:
+                    return
+                return
             self.send_response(provider.status)
             self.end_headers()
             self.wfile.write(provider.document().encode())
@@ -85,8 +98,11 @@ def serving() -> Iterator[Provider]:
 @pytest.fixture
 def provider(serving: Provider) -> Iterator[Provider]:
     keys = dict(serving.private)
-    serving.fetches, serving.status, serving.extra = 0, 200, []
+    serving.fetches, serving.status, serving.extra, serving.dribble = 0, 200, [], None
+    serving.asked.clear()
     yield serving
+    if serving.dribble is not None:
+        serving.dribble.set()
     serving.private = keys
 
 
@@ -233,6 +249,44 @@ def test_known_keys_stay_good_while_the_provider_is_away(
     assert provider.fetches == 2
     with pytest.raises(Unauthenticated):
         OidcTokens(settings_for(provider), clock).authenticate(provider.token("one"))
+
+
+def test_callers_with_a_known_key_do_not_wait_for_a_provider_that_hangs(
+    provider: Provider, tokens: OidcTokens, clock: FakeClock
+) -> None:
+    tokens.authenticate(provider.token("one"))
+    provider.asked.clear()
+    provider.dribble = threading.Event()
+    clock.now += 3600
+    with ThreadPoolExecutor(2) as threads:
+        fetching = threads.submit(tokens.authenticate, provider.token("one"))
+        try:
+            assert provider.asked.wait(10)
+            assert threads.submit(tokens.authenticate, provider.token("one")).result(2).subject == "oidc:ada"
+            assert not fetching.done()
+        finally:
+            provider.dribble.set()
+        assert fetching.result().subject == "oidc:ada"
+
+
+def test_callers_who_come_before_the_first_keys_wait_for_them(provider: Provider, tokens: OidcTokens) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        callers = list(threads.map(tokens.authenticate, [provider.token("one")] * 4))
+    assert {caller.subject for caller in callers} == {"oidc:ada"}
+    assert provider.fetches == 1
+
+
+def test_a_provider_that_dribbles_its_keys_is_left_in_time(
+    provider: Provider, tokens: OidcTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "DOWNLOAD_SECONDS", 0.3)
+    provider.dribble = threading.Event()
+    relief = threading.Timer(20.0, provider.dribble.set)
+    relief.start()
+    with pytest.raises(Unauthenticated, match="does not publish"):
+        tokens.authenticate(provider.token("one"))
+    relief.cancel()
+    assert not provider.dribble.is_set(), "it was waited for until it had enough"
 
 
 @pytest.mark.parametrize(

@@ -512,3 +512,23 @@ def test_the_digest_of_images_tells_apart_order_and_labels(tmp_path: Path) -> No
 
     assert {digest.of for digest in digests} == {"images"}
     assert len(digests) == 3
+
+
+def test_a_folder_with_a_name_that_is_not_utf8_is_refused_and_named(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "pictures", {"cat/1.png": picture(1)})
+    Path(os.fsdecode(os.fsencode(root) + b"/cat/caf\xe9.png")).write_bytes(picture(2))
+    field, message = refusal(root)
+    assert field == "uri"
+    assert message.startswith(f"{root}: cannot be listed")
+    assert "caf\\xe9.png" in message
+
+
+def test_an_image_of_a_tar_file_that_has_two_names_is_two_rows(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name, kind in (("0.png", tarfile.REGTYPE), ("1.png", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "0.png" if kind == tarfile.LNKTYPE else ""
+            info.size = len(picture(0)) if kind == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(picture(0)))
+    found = inspect(tmp_path / "s.tar", role="unlabeled")
+    assert found.content_hashes == [content_hash(picture(0))] * 2

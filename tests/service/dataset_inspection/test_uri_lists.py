@@ -1,7 +1,9 @@
 """Lists of URIs as datasets: what is read of them, how they are cut into shards, and what is refused."""
 
+import errno
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ from PIL import Image
 
 from service.dataset_inspection import DatasetRequest, InspectedDataset, inspect_dataset, uri_list_source
 from service.errors import InvalidRequest
+from workers.artifact_io import open_filesystem
 from workers.data import uri_lists
-from workers.data.errors import ShardReadError
+from workers.data.errors import StoreReadError
 from workers.data.images import content_hash
 from workers.data.shard_readers import read_shard
 from workers.data.uri_lists import fetch, resolved
@@ -134,16 +137,64 @@ def test_files_that_cannot_be_read_are_broken_images_and_no_failure(folder: Path
     assert "ftp" in shard.unreadable[2].reason
 
 
-def test_a_storage_that_gives_nothing_at_all_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(uri: str) -> None:
-        raise OSError("the storage does not answer")
+AWAY = "AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 28, Timeout was reached"
+
+
+def test_a_storage_that_goes_on_failing_is_a_failure_of_the_store(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_is_refused(uri: str) -> tuple[object, str]:
+        if uri.endswith("1.png"):
+            raise OSError(AWAY)
+        return open_filesystem(uri)
 
     listed = write(folder / "list.txt", "a/0.png\na/1.png\n")
     found = inspect(listed)
-    monkeypatch.setattr(uri_lists, "open_filesystem", refuse)
-    with pytest.raises(ShardReadError, match="the storage gives none of its 2 files: the storage does not answer"):
+    monkeypatch.setattr(uri_lists, "open_filesystem", one_is_refused)
+    monkeypatch.setattr(uri_lists, "_WAITS_SECONDS", ())
+    with pytest.raises(StoreReadError, match=r"a/1\.png: the storage does not give it: AWS Error NETWORK"):
         read_shard(found.manifest, 0)
-    assert refusal(listed)[1].endswith("the storage does not answer")
+    assert refusal(listed)[1].endswith(AWAY)
+
+
+def test_what_the_storage_refuses_once_is_asked_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[str] = Counter()
+
+    def every_other_first_time(uri: str) -> tuple[object, str]:
+        asked[uri] += 1
+        if int(uri[-5]) % 2 and asked[uri] == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return open_filesystem(uri)
+
+    monkeypatch.setattr(uri_lists, "open_filesystem", every_other_first_time)
+    waited: list[float] = []
+    fetched = fetch([str(folder / "a" / f"{number}.png") for number in range(6)], sleep=waited.append)
+    assert fetched.images == [picture(number) for number in range(6)]
+    assert fetched.unreadable == {}
+    assert waited == [0.5]
+    assert sorted(asked.values()) == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.ENAMETOOLONG, "File name too long"),
+        OSError("AWS Error ACCESS_DENIED during HeadObject operation: No response body."),
+        OSError("google::cloud::Status(PERMISSION_DENIED: no access)"),
+    ],
+)
+def test_what_another_try_will_not_get_either_is_a_broken_image_at_once(
+    error: OSError, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(uri: str) -> None:
+        raise error
+
+    monkeypatch.setattr(uri_lists, "open_filesystem", refuse)
+    waited: list[float] = []
+    fetched = fetch(["1.png"], sleep=waited.append)
+    assert fetched.unreadable[0].kind is BrokenKind.UNREADABLE
+    assert waited == []
 
 
 def test_an_entry_that_is_far_too_large_is_not_read_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +245,15 @@ def test_what_cannot_work_is_refused_by_file_and_row(
 def test_a_list_that_is_not_utf8_is_refused(folder: Path) -> None:
     (folder / "l.txt").write_bytes(b"a/0.png\n\xff\xfe\n")
     assert "not UTF-8 text" in refusal(folder / "l.txt")[1]
+
+
+def test_a_parquet_list_that_is_not_utf8_is_refused(folder: Path) -> None:
+    raw = pa.array([b"a/caf\xe9.png"], pa.binary())
+    pq.write_table(pa.table({"uri": pa.Array.from_buffers(pa.string(), 1, raw.buffers())}), folder / "list.parquet")
+    field, message = refusal(folder / "list.parquet", format="uri_list")
+    assert field == "uri"
+    assert "list.parquet" in message
+    assert "not UTF-8" in message
 
 
 def test_a_parquet_file_without_images_hints_at_lists(folder: Path) -> None:

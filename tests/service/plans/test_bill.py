@@ -16,7 +16,7 @@ from service.plans.planned_run import DatasetSize, JobTimes
 from service.plans.stage_bills import steps_of_search
 from service.run_config import PlanSettings, RunConfig
 from tests.service.measurements import PARTS, made_measurement
-from workers.specs.measure import GroupMeasurement
+from workers.specs.measure import DataMeasurement, GroupMeasurement
 from workers.specs.search import SearchSettings
 
 JOB = JobTimes(waiting_seconds=0.0, start_seconds=2.0, finish_seconds=1.0)
@@ -85,6 +85,33 @@ def test_labeling_is_rows_by_seconds_an_image_and_the_start_of_an_actor() -> Non
     assert labeling.device_hours == pytest.approx(labeling.wall_seconds / 3600)
     assert labeling.bytes_read == 10_000 * 1000 + 4000
     assert labeling.bytes_written == labeling.bytes_kept == 10_000 * 50
+
+
+def test_a_materialised_selection_moves_its_images_twice_by_the_pool_and_keeps_them_once() -> None:
+    read = DataMeasurement(images=10, bytes_an_image=1000.0, read_seconds_an_image=0.01)
+    measured = {"datasets": dict.fromkeys(PARTS, read)}
+    resources = {"label": {"max_actors": 1}}
+    plain = line(billed(made_config(resources=resources), measured=measured).as_configured, 1, "select")
+    config = made_config(resources=resources, selection={"materialize": {"rows_per_shard": 1000}})
+    bill = billed(config, measured=measured)
+    copying = line(bill.as_configured, 1, "select")
+    assert (plain.devices, copying.devices, copying.processes) == (0, 1, 1)
+    image_and_labels = 10_000 * (1000 + 50)
+    assert copying.bytes_read - plain.bytes_read == 2 * image_and_labels
+    assert copying.bytes_written - plain.bytes_written == 2 * image_and_labels
+    assert copying.bytes_kept - plain.bytes_kept == image_and_labels
+    assert copying.work_seconds - plain.work_seconds == pytest.approx(4 * 10_000 * 0.01)
+    assert copying.overhead_seconds - plain.overhead_seconds == pytest.approx(0.5 + 2 * 5.0)
+    assert any("materialis" in each.lower() for each in bill.assumptions)
+
+
+def test_materialising_takes_no_gpus_and_no_more_actors_than_runs() -> None:
+    resources = {"label": {"gpus_per_actor": 1.0, "cpus_per_actor": 2.0}}
+    config = made_config(resources=resources, selection={"materialize": {"rows_per_shard": 1000}})
+    cluster = ClusterShape(devices=8, cpus_per_device=4, gpus_per_device=1)
+    copying = line(billed(config, cluster=cluster).as_configured, 1, "select")
+    assert copying.processes == 3  # 10,000 images in runs of 4,000
+    assert copying.devices == 3 * 0.5
 
 
 def test_training_is_steps_validations_checkpoints_and_the_start_of_the_group() -> None:

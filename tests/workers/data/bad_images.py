@@ -62,6 +62,10 @@ def _sixteen_bit_png() -> bytes:
     return png_of(*SIZE, 16, 2, b"".join(b"\0" + row.tobytes() for row in pixels))
 
 
+def _grey_line(width: int, height: int) -> bytes:
+    return png_of(width, height, 8, 0, (b"\0" + bytes(width)) * height)
+
+
 def _inverted_cmyk_jpeg(transform: int) -> bytes:
     """As Adobe's programs write them: inks inverted, with an APP14 marker; transform 2 is YCCK, which Pillow reads."""
     inks = 255 - np.asarray(scene().convert("CMYK"))
@@ -77,6 +81,16 @@ def _turned(orientation: int) -> bytes:
     return encoded(scene() if stored is None else scene().transpose(stored), "JPEG", quality=95, exif=exif)
 
 
+def _turned_by_xmp(orientation: int, written: str) -> bytes:
+    """As editors write it that leave EXIF alone, or leave it out."""
+    stored = STORED_BY_ORIENTATION[orientation]
+    picture = scene() if stored is None else scene().transpose(stored)
+    camera = Image.Exif()
+    camera[0x0110] = "camera"
+    xmp = f"<x:xmpmeta><rdf:Description {written.format(orientation)}</rdf:Description></x:xmpmeta>"
+    return encoded(picture, "JPEG", quality=95, xmp=xmp.encode(), **({"exif": camera} if orientation == 6 else {}))
+
+
 def _animation(image_format: str) -> bytes:
     others = [Image.new("RGB", SIZE, colour) for colour in ("red", "blue")]
     return encoded(scene(), image_format, save_all=True, append_images=others, duration=50)
@@ -90,6 +104,10 @@ def _jpeg_of_size(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+_XMP_FORMS = {
+    "attribute": 'tiff:Orientation="{}">',
+    "element": "><tiff:Orientation>{}</tiff:Orientation>",
+}
 _JPEG = encoded(scene(), "JPEG", quality=95)
 _PNG = encoded(scene())
 
@@ -123,8 +141,17 @@ ODD: dict[str, Odd] = {
     "one pixel": Odd(encoded(Image.new("RGB", (1, 1), "red"), "JPEG"), (1, 1), looks_like_the_scene=False),
     "a line": Odd(encoded(scene().resize((4000, 1)), "JPEG"), (4000, 1), looks_like_the_scene=False),
     "a column": Odd(encoded(scene().resize((1, 4000))), (1, 4000), looks_like_the_scene=False),
+    "a long line": Odd(encoded(Image.new("RGB", (40_000, 1)), "JPEG"), (40_000, 1), looks_like_the_scene=False),
+    "a long column": Odd(encoded(Image.new("RGB", (1, 40_000)), "JPEG"), (1, 40_000), looks_like_the_scene=False),
+    "a line of millions": Odd(_grey_line(5_000_000, 1), (5_000_000, 1), looks_like_the_scene=False),
+    "a column of millions": Odd(_grey_line(1, 2_000_000), (1, 2_000_000), looks_like_the_scene=False),
     "adobe cmyk jpeg": Odd(_inverted_cmyk_jpeg(0), looks_like_the_scene=False),
     "adobe ycck jpeg": Odd(_inverted_cmyk_jpeg(2), looks_like_the_scene=False),
+    **{
+        f"xmp orientation {orientation} as an {form}": Odd(_turned_by_xmp(orientation, written))
+        for orientation in (1, 3, 6)
+        for form, written in _XMP_FORMS.items()
+    },
     **{f"exif orientation {orientation}": Odd(_turned(orientation)) for orientation in STORED_BY_ORIENTATION},
 }
 

@@ -52,3 +52,23 @@ def test_crop_center_is_what_torchvision_does(size: tuple[int, int]) -> None:
     picture = noise(*size)
     expected = CenterCrop(56)(Resize(64, InterpolationMode.BICUBIC)(picture))
     assert np.array_equal(prepare_clean(picture, card("center", image_size=56)), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(500, 64), (64, 512), (33, 300), (300, 33)])
+def test_crop_center_of_a_long_picture_is_what_torchvision_makes_of_the_whole_but_for_rounding(size) -> None:
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    waves = np.stack([127 + 120 * np.sin(x / 9), 127 + 120 * np.cos(y / 7), (x + y) % 256 // 2], axis=2)
+    picture = Image.fromarray(waves.astype(np.uint8))
+    expected = CenterCrop(56)(Resize(64, InterpolationMode.BICUBIC)(picture))
+    assert np.abs(prepare_clean(picture, card("center", image_size=56)).astype(int) - np.asarray(expected)).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])
+def test_crop_center_resizes_no_more_of_a_line_than_it_can_see(size, monkeypatch: pytest.MonkeyPatch) -> None:
+    resized, resize = [], Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, size, *rest: (resized.append(size), resize(self, size, *rest))[1]
+    )
+    assert prepare_clean(Image.new("RGB", size, "red"), card("center")).shape == (28, 28, 3)
+    ((width, height),) = resized
+    assert max(width, height) <= 8 * min(width, height)

@@ -197,6 +197,11 @@ def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World):
     assert caught.value.reason is FailureReason.USER_ERROR
 
 
+def test_the_evaluator_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Evaluator(world.spec())(0)
+
+
 SMALL = RobustnessSettings(
     corruptions=CorruptionSettings(kinds=("fog", "contrast"), severities=(1, 5), sample=12),
     stability=StabilitySettings(kinds=("rotate", "gaussian_noise"), frames=3, sample=4),

@@ -4,15 +4,13 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from torch import nn
 
 from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.external_classes import class_indices
-from workers.evaluation.work_items import sampled_rows, work_items
+from workers.evaluation.work_items import work_items
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.robustness import (
     AdversarialSettings,
@@ -40,19 +38,6 @@ def manifest(*rows: int, dataset_id: str = "ds-1") -> DatasetManifest:
         rows=sum(rows),
         shards=tuple(Shard(uri=f"/{n}.parquet", rows=count) for n, count in enumerate(rows)),
     )
-
-
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(lambda rows: sum(rows) > 0), st.integers(1, 100))
-def test_the_sample_is_of_distinct_rows_that_are_there(rows, sample):
-    drawn = sampled_rows(manifest(*rows), sample)
-    flat = [(shard, row) for shard, members in drawn for row in members]
-    assert len(flat) == len(set(flat)) == min(sample, sum(rows))
-    assert all(0 <= row < rows[shard] for shard, row in flat)
-
-
-def test_every_model_sees_the_same_sample_and_another_set_has_another():
-    assert sampled_rows(manifest(500), 50) == sampled_rows(manifest(500), 50)
-    assert sampled_rows(manifest(500), 50) != sampled_rows(manifest(500, dataset_id="ds-2"), 50)
 
 
 def test_the_work_is_all_shards_of_all_sets_and_the_sampled_rows_of_the_test_set():

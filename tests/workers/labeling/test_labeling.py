@@ -249,6 +249,13 @@ def test_a_shard_that_cannot_be_read_is_bad_data_and_named(dataset: Dataset):
     assert outcome["payload"] is None
 
 
+def test_the_labeler_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert ShardLabeler(dataset.spec()).predictor.device.type == "cpu"
+
+
 def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset):
     made = []
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.uri_lists import ListEntry, write_part
 from workers.measuring.clean_probe import CleanProbe, steady, write_fresh_model
 from workers.measuring.sample import draw_sample, spread
 from workers.measuring.sampled_run import SampledRun
@@ -119,10 +120,44 @@ def test_a_sample_is_a_dataset_of_whole_shards_and_a_part_of_the_last(spec: Meas
     assert sample.seen.images == 2 * SHARD_ROWS
 
 
+def test_the_bytes_of_an_image_of_a_list_are_its_files_own(spec: MeasureSpec, tmp_path: Path) -> None:
+    images = read_shard(load_manifest(spec.labeled_manifest_uri), 0).images
+    entries = []
+    for row, image in enumerate(images):
+        (tmp_path / f"{row}.png").write_bytes(image)
+        entries.append(ListEntry(f"{row}", str(tmp_path / f"{row}.png"), None))
+    write_part(str(tmp_path / "part.parquet"), entries)
+    manifest = DatasetManifest(
+        dataset_id="listed",
+        role="unlabeled",
+        format="uri_list",
+        classes=(),
+        rows=len(images),
+        shards=(Shard(uri=str(tmp_path / "part.parquet"), rows=len(images)),),
+    )
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    sample = draw_sample(str(tmp_path / "manifest.json"), str(tmp_path / "sample"), most_images=5)
+    assert sample.seen.bytes_an_image == pytest.approx(sum(map(len, images)) / len(images))
+
+
 def test_a_sample_keeps_labels_and_keys(spec: MeasureSpec, tmp_path: Path) -> None:
     sample = draw_sample(spec.labeled_manifest_uri, str(tmp_path), most_images=7)
     kept, whole = read_shard(sample.manifest, 0), read_shard(load_manifest(spec.labeled_manifest_uri), 0)
     assert (kept.labels, kept.keys) == (whole.labels[:7], whole.keys[:7])
+
+
+def test_a_sample_is_drawn_of_shards_that_have_rows(spec: MeasureSpec, tmp_path: Path) -> None:
+    manifest = load_manifest(spec.labeled_manifest_uri)
+    pq.write_table(pq.read_table(manifest.shards[0].uri).slice(0, 0), tmp_path / "empty.parquet")
+    empty = Shard(uri=str(tmp_path / "empty.parquet"), rows=0)
+    for shards, rows in (((empty, *manifest.shards, empty), manifest.rows), ((empty,), 0)):
+        changed = manifest.model_copy(update={"shards": shards, "rows": rows})
+        (tmp_path / f"{rows}.json").write_text(changed.model_dump_json())
+    sample = draw_sample(str(tmp_path / f"{manifest.rows}.json"), str(tmp_path / "sample"), most_images=7)
+    assert [shard.rows for shard in sample.manifest.shards] == [7]
+    with pytest.raises(StageError, match="has no images") as raised:
+        draw_sample(str(tmp_path / "0.json"), str(tmp_path / "sample"), most_images=7)
+    assert raised.value.reason is FailureReason.BAD_DATA
 
 
 def test_shards_that_cannot_be_read_are_bad_data(spec: MeasureSpec, tmp_path: Path) -> None:
@@ -155,7 +190,7 @@ def test_steady_work_leaves_the_first_time_out_and_finds_the_seconds_of_an_image
 
 
 def test_trainings_are_measured_in_all_their_phases(run: SampledRun) -> None:
-    found = measure_trainings(run, LoneSession())
+    found = measure_trainings(run, LoneSession(gpus=0))
     assert found.workers == 1
     assert found.work_started_at < found.work_ended_at <= time.time()
     teacher, student = found.trainings

@@ -13,6 +13,7 @@ from workers.data.clean import prepare_clean
 from workers.data.images import BrokenImage, decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.models.fast_jpeg import decode_fast, prepare_fast
+from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
@@ -85,6 +86,8 @@ def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way():
     careful = [jpeg(picture, exif=exif), jpeg(picture.convert("CMYK")), png.getvalue(), b"", data[: len(data) // 2]]
     assert [decode_fast(each, card()) for each in careful] == [None] * 5
     assert decode_fast(jpeg(picture, exif=plain_exif), card()) is not None
+    assert decode_fast(jpeg(picture, xmp=b'<a tiff:Orientation="8"/>'), card()) is None
+    assert decode_fast(jpeg(picture, xmp=b'<a tiff:Orientation="1"/>'), card()) is not None
 
 
 @given(st.binary(max_size=40), st.integers(0, 3000))
@@ -98,3 +101,27 @@ def test_damaged_bytes_are_broken_or_decoded_as_pillow_decodes_them(noise, at):
     except BrokenImage:
         return
     assert batch.rows == [0]
+
+
+@pytest.mark.parametrize("size", [(40, 900), (901, 40), (1, 60_000)])
+def test_a_long_picture_is_cut_before_it_is_resized_and_looks_the_same(size):
+    data = jpeg(PHOTOGRAPHS[0].resize(size), subsampling=0)
+    pixels, expected = fast_pixels(data, card()), prepare_clean(decode_rgb(data), card())
+    assert np.abs(pixels.astype(int) - expected).mean() < 0.5
+
+
+def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch):
+    def fails_on_a_line(picture, card):
+        if 1 in picture.size:
+            raise OverflowError("too long\nfor an int")
+        return prepare_clean(picture, card)
+
+    monkeypatch.setattr("workers.models.clean_batches.prepare_clean", fails_on_a_line)
+    line, photograph = (io.BytesIO() for _ in range(2))
+    Image.new("RGB", (1, 9)).save(line, "PNG")
+    PHOTOGRAPHS[0].save(photograph, "PNG")
+    (batch,) = clean_batches([line.getvalue(), photograph.getvalue()], card(32), 2, None)
+    assert batch.rows == [1]
+    assert {row: (error.kind, error.reason) for row, error in batch.broken.items()} == {
+        0: (BrokenKind.DAMAGED, "too long for an int")
+    }

@@ -347,10 +347,21 @@ def test_labels_beyond_the_classes_are_refused(tmp_path: Path):
         folder.run(classes=("a",))
 
 
-def test_the_stage_needs_neither_ray_nor_torch():
+def test_the_stage_needs_neither_ray_nor_torch_nor_pandas_to_read_and_to_write(tmp_path: Path):
     import subprocess
     import sys
 
-    code = "import sys, workers.selection.stage; print([m for m in ('ray', 'torch', 'pandas') if m in sys.modules])"
+    folder = Folder(tmp_path)
+    folder.write_labels([*SHARDS, [Row(0, 0.1, digest(1))]])
+    code = f"""
+import sys
+import numpy as np
+from workers.selection import label_rows, stage
+for shard in range({len(SHARDS) + 1}):
+    rows = label_rows.read_label_rows({str(tmp_path / "labels")!r}, shard, {CLASSES})
+    label_rows.read_hashes({str(tmp_path / "labels")!r}, shard)
+    stage._parquet(rows.labels, rows.labels)
+print([name for name in ("ray", "torch", "pandas") if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -65,6 +65,24 @@ def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
     assert source.sample(0, 0)[1].tolist() == pytest.approx([0.4, 0.0, 0.6], abs=1e-3)
 
 
+def test_images_that_are_not_selected_are_not_kept(tmp_path):
+    manifest_uri = write_dataset(tmp_path / "pool", None, 150)
+    labels, selection = tmp_path / "label", tmp_path / "select"
+    labels.mkdir()
+    selection.mkdir()
+    top = pa.FixedSizeListArray.from_arrays(pa.array([row % 3 for row in range(150)], pa.int32()), 1)
+    sure = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(150, np.float16)), 1)
+    pq.write_table(pa.table({"top_classes": top, "top_probabilities": sure}), labels / part_name(0))
+    chosen = {"row": pa.array([2, 100, 121], pa.int32()), "copies": pa.array([1, 2, 1], pa.int32())}
+    pq.write_table(pa.table(chosen), selection / part_name(0))
+    pseudo = PseudoLabels(manifest_uri=manifest_uri, labels_uri=str(labels), selection_uri=str(selection))
+    source = PseudoLabeledSource(pseudo, num_classes=3, recipe=Recipe())
+    samples = [source.sample(0, row) for row in range(4)]
+    assert [image for image, _ in samples] == [png(2), png(100), png(100), png(121)]
+    assert [int(target.argmax()) for _, target in samples] == [2, 1, 1, 1]
+    assert len(source._shards.get(0).images) == len(source._shards.get(0).targets) == 3
+
+
 def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path):
     """From files: 5 uneven shards, fewer than workers, some rows not selected and some up to four times."""
     rng, rows = np.random.default_rng(2), [31, 1, 60, 7, 18]

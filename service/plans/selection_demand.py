@@ -1,0 +1,62 @@
+"""What selection takes: the decision in the job's driver, and training shards by the pool where they are asked for."""
+
+import math
+from dataclasses import replace
+
+from service.plans.demand import Demand, job_overhead
+from service.plans.planned_run import PlannedRun
+from workers.specs.recipe import Materialization
+
+ROWS_WORTH_A_PROCESS = 2_000_000
+"""Selection uses another core for each so many (workers/selection/ranges.py)."""
+BYTES_READ_A_ROW = 3 * 8
+"""Label and doubt, in each of its passes."""
+RUN_TRAINING_SHARDS = 4
+"""A run has the rows of so many training shards (workers/selection/shuffle_plan.py)."""
+MOVES_AN_IMAGE = 4
+"""To materialise it: out of the pool, into a run, out of the run, into a training shard."""
+
+
+def selection_demand(run: PlannedRun, generation: int) -> Demand:
+    """All rows are decided on, and taken to be selected once each."""
+    measured, size = run.measured.select, run.sizes["unlabeled"]
+    assert measured is not None  # measured wherever there is an unlabeled dataset
+    processes = max(1, min(measured.cores, size.rows // ROWS_WORTH_A_PROCESS))
+    seconds = size.rows / 1e6 * measured.seconds_a_million_rows + size.shards * measured.seconds_a_shard
+    written = size.rows * measured.bytes_a_row
+    materialization = run.plans[generation].selection.materialize
+    deciding = Demand(
+        images=size.rows,
+        processes=processes,
+        devices=0.0,
+        work_seconds=seconds / processes,
+        overhead_seconds=job_overhead(run, joins_cluster=materialization is not None),
+        bytes_read=size.rows * BYTES_READ_A_ROW,
+        bytes_written=written,
+        bytes_kept=written,
+        speed_seconds=None,
+    )
+    return deciding if materialization is None else _materialized(run, generation, materialization, deciding)
+
+
+def _materialized(run: PlannedRun, generation: int, materialization: Materialization, deciding: Demand) -> Demand:
+    """With two passes of the pool: selected images with their labels to runs, which go again, and to training shards.
+
+    How long a write takes is not measured; it is taken to be as long as the read.
+    """
+    size, data, pool = run.sizes["unlabeled"], run.measured.datasets["unlabeled"], run.measured.pool
+    actors = run.actors_without_gpus(math.ceil(size.rows / (RUN_TRAINING_SHARDS * materialization.rows_per_shard)))
+    devices = actors * run.shape.devices_of(run.config.resources.label.cpus_per_actor, 0.0)
+    with_labels = size.rows * (data.bytes_an_image + run.student(generation - 1).clean.label_bytes)
+    copy_seconds = MOVES_AN_IMAGE * size.rows * data.read_seconds_an_image / actors
+    lost_seconds = copy_seconds * actors / max(1, size.rows) * materialization.rows_per_shard + pool.setup_seconds
+    return replace(
+        deciding,
+        processes=max(deciding.processes, actors),
+        devices=devices,
+        work_seconds=deciding.work_seconds + run.interrupted(copy_seconds, devices / actors, lost_seconds),
+        overhead_seconds=deciding.overhead_seconds + 2 * (pool.setup_seconds + pool.finish_seconds),
+        bytes_read=deciding.bytes_read + 2 * with_labels,
+        bytes_written=deciding.bytes_written + 2 * with_labels,
+        bytes_kept=deciding.bytes_kept + with_labels,
+    )

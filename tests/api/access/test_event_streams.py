@@ -1,0 +1,109 @@
+"""A stream of events outlives the request's check: it ends when its caller is no longer good."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.access.gatekeeper import Gatekeeper
+from service.access.watch import LOOK_EVERY_SECONDS
+from service.errors import DatabaseUnavailable
+from service.settings import Settings
+from service.store.run_store import add_event
+from tests.fake_clock import FakeClock
+
+MakeKey = Callable[..., str]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    # One request a key: looking again must count for none.
+    return settings.model_copy(update={"event_poll_seconds": 0.02, "requests_per_second": 0.001, "request_burst": 1})
+
+
+@pytest.fixture
+def monotonic() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(secured: FastAPI, secured_settings: Settings, monotonic: FakeClock) -> FastAPI:
+    """What `server` serves."""
+    services = secured.state.services
+    gatekeeper = Gatekeeper(services.database, secured_settings, time.time, monotonic)
+    secured.state.services = replace(services, gatekeeper=gatekeeper)
+    return secured
+
+
+@contextmanager
+def follow(server: str, key: str) -> Iterator[Iterator[str]]:
+    """The lines of all events from the first, without the empty ones."""
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.stream("GET", f"{server}/events/stream?after=0", headers=headers, timeout=10) as response:
+        assert response.status_code == 200
+        yield (line for line in response.iter_lines() if line)
+
+
+def tell(app: FastAPI, kind: str) -> None:
+    with app.state.services.database.write() as session:
+        add_event(session, None, time.time(), kind, "")
+
+
+def wait_for(kind: str, lines: Iterator[str]) -> None:
+    assert any(f'"kind":"{kind}"' in line for line in lines)
+
+
+def test_a_good_key_keeps_its_stream(app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock) -> None:
+    with follow(server, make_key("admin")) as lines:
+        for kind in ("first", "second", "third"):
+            tell(app, kind)
+            wait_for(kind, lines)
+            monotonic.advance(LOOK_EVERY_SECONDS)
+
+
+def test_a_revoked_key_is_told_nothing_more(app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock) -> None:
+    key = make_key("admin")
+    with follow(server, key) as lines:
+        tell(app, "before")
+        wait_for("before", lines)
+        app.state.services.keys.revoke_key(f"key-{key.split('_')[1]}")
+        monotonic.advance(LOOK_EVERY_SECONDS)
+        tell(app, "after")
+        assert list(lines) == []
+
+
+def test_a_silent_stream_of_a_revoked_key_ends(
+    app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.event_feed.HEARTBEAT_SECONDS", 0.02)
+    key = make_key("admin")
+    with follow(server, key) as lines:
+        wait_for_heartbeat(lines)
+        app.state.services.keys.revoke_key(f"key-{key.split('_')[1]}")
+        monotonic.advance(LOOK_EVERY_SECONDS)
+        assert set(lines) <= {": still here"}
+
+
+def test_heartbeats_go_on_while_the_database_is_away(
+    app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.event_feed.HEARTBEAT_SECONDS", 0.02)
+
+    def away(*_: Any) -> None:
+        raise DatabaseUnavailable("away")
+
+    with follow(server, make_key("admin")) as lines:
+        wait_for_heartbeat(lines)
+        monkeypatch.setattr(Gatekeeper, "_authenticate", away)
+        monotonic.advance(LOOK_EVERY_SECONDS)
+        for _ in range(3):
+            wait_for_heartbeat(lines)
+
+
+def wait_for_heartbeat(lines: Iterator[str]) -> None:
+    assert any(line == ": still here" for line in lines)

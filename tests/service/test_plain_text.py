@@ -1,0 +1,49 @@
+"""What others write about a failure goes on record, whatever is in it: on both kinds of database."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.run_config import RunConfig
+from service.store.plain_text import plain
+
+NOT_STORABLE = "killed\0 by \ud800 the node"
+
+
+@pytest.fixture
+def run_id(bench: Any, run_config: Callable[..., RunConfig]) -> str:
+    run_id: str = bench.commands.create_run(run_config()).id
+    return run_id
+
+
+def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    bench.ray.end(f"{run_id}-g0-train-a1", "FAILED", NOT_STORABLE)
+
+    reconciler.tick()
+
+    [attempt] = bench.queries.list_attempts(run_id, 0, "train").items
+    assert attempt.state == "failed"
+    assert attempt.failure_message.endswith(": killed by ? the node")
+    assert "killed by ? the node" in bench.queries.list_events(run_id).items[0].message
+
+
+def test_a_nul_in_rays_refusal_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:
+    bench.ray.answers += [(404, "no such job"), (400, "Traceback...\nTypeError: not \0 metadata")]
+
+    bench.reconciler().tick()
+
+    [attempt] = bench.queries.list_attempts(run_id, 0, "train").items
+    assert attempt.failure_reason == "submit_failed"
+    assert attempt.failure_message.endswith(": TypeError: not  metadata")
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_plain_text_can_be_stored_and_is_plain_already(text: str) -> None:
+    stored = plain(text)
+    assert b"\0" not in stored.encode()
+    assert plain(stored) == stored

@@ -1,0 +1,22 @@
+"""Draws images of a registered dataset, over all of its shards."""
+
+import hashlib
+
+import numpy as np
+
+from workers.specs.datasets import DatasetManifest
+
+
+def sampled_rows(manifest: DatasetManifest, sample: int) -> dict[int, list[int]]:
+    """By shard, the rows of `sample` images, or of all where there are fewer; shards without one are left out.
+
+    Drawn by the dataset's id, so that every model sees the same. Shards may be as small as one likes: a share of each
+    would be rounded to nothing.
+    """
+    digest = hashlib.blake2b(manifest.dataset_id.encode(), digest_size=8).digest()
+    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
+    starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+    chosen = np.sort(generator.choice(manifest.rows, min(sample, manifest.rows), replace=False))
+    shards, first = np.unique(np.searchsorted(starts, chosen, side="right") - 1, return_index=True)
+    rows = np.split(chosen, first[1:])
+    return {int(shard): (some - starts[shard]).tolist() for shard, some in zip(shards, rows, strict=False)}
