@@ -33,7 +33,7 @@ def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run
 
 
 def test_a_nul_in_rays_refusal_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:
-    bench.ray.answers += [(404, "no such job"), (400, "Traceback...\nTypeError: not \0 metadata")]
+    bench.ray.answers += [(404, "Job does not exist"), (400, "Traceback...\nTypeError: not \0 metadata")]
 
     bench.reconciler().tick()
 
