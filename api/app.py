@@ -1,10 +1,12 @@
 """The FastAPI application: routes, problem documents, the web page, and OpenAPI."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
 from api.access.document import document_access
@@ -72,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
     )
     app.state.services = open_services(settings)
     app.add_middleware(AccessMiddleware)
@@ -128,3 +131,12 @@ def _document_problems(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def get_openapi_document() -> Response:
+        return Response(document_bytes(), media_type="application/json")
+
+    @cache
+    def document_bytes() -> bytes:
+        """400 kB, which would be written anew for each request."""
+        return json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode()

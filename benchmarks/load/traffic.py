@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import math
 import random
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 
 from api.access.route_scopes import ROUTE_SCOPES
 from benchmarks.load.scene import WITH_ARTIFACTS, LoadScene
@@ -64,9 +65,11 @@ class Traffic:
         ends = list(itertools.accumulate(windows))
         records = [Record() for _ in windows]
         headers = {"Authorization": f"Bearer {self._scene.key}"}
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx.AsyncClient(
-            base_url=self._scene.api_url, headers=headers, timeout=_TIMEOUT_SECONDS, limits=limits, trust_env=False
+        async with aiohttp.ClientSession(
+            self._scene.api_url,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(_TIMEOUT_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0),
         ) as client:
             known = await self._prepare(client)
             followers = [asyncio.create_task(_follow(client)) for _ in range(_FOLLOWERS)]
@@ -87,11 +90,12 @@ class Traffic:
                 with suppress(asyncio.CancelledError):
                     await follower
             for run_id in self._posted:
-                await client.post(f"/runs/{run_id}/cancel")
+                async with client.post(f"/runs/{run_id}/cancel"):
+                    pass
             self._posted.clear()
         return records
 
-    async def _send(self, client: httpx.AsyncClient, number: int, due: float, known: Known, record: Record) -> None:
+    async def _send(self, client: aiohttp.ClientSession, number: int, due: float, known: Known, record: Record) -> None:
         turn = number % _EVERY
         if turn == 0:
             route, path, body = POST, "/runs", {**self._scene.run_config(), "name": f"run {number}"}
@@ -101,22 +105,23 @@ class Traffic:
             template = next(self._gets)
             route, path, body = f"GET {template}", self._path(template, known), None
         try:
-            response = await client.request(route.partition(" ")[0], path, json=body)
-        except httpx.HTTPError as error:
+            async with client.request(route.partition(" ")[0], path, json=body) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             record.failures.append(f"{path}: {type(error).__name__}")
             return
         record.seconds[route].append(time.perf_counter() - due)
-        if response.status_code >= 400:
-            record.failures.append(f"{path}: {response.status_code} {response.text[:200]}")
+        if response.status >= 400:
+            record.failures.append(f"{path}: {response.status} {answer[:200]!r}")
         elif route == POST:
-            self._posted.append(response.json()["id"])
+            self._posted.append(json.loads(answer)["id"])
 
-    async def _prepare(self, client: httpx.AsyncClient) -> Known:
+    async def _prepare(self, client: aiohttp.ClientSession) -> Known:
         async def post(path: str, body: object) -> str:
-            response = await client.post(path, json=body)
-            if response.status_code >= 400:
-                raise RuntimeError(f"{path}: {response.text}")
-            return str(response.json()["id"])
+            async with client.post(path, json=body) as response:
+                if response.status >= 400:
+                    raise RuntimeError(f"{path}: {await response.text()}")
+                return str((await response.json())["id"])
 
         run_id = self._scene.finished[0]
         known = Known(
@@ -154,9 +159,9 @@ def get_routes() -> list[str]:
     return [path for method, path in ROUTE_SCOPES if method == "GET" and path not in LEFT_OUT]
 
 
-async def _follow(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", "/events/stream", timeout=None) as response:
-        async for _ in response.aiter_bytes():
+async def _follow(client: aiohttp.ClientSession) -> None:
+    async with client.get("/events/stream", timeout=aiohttp.ClientTimeout(None)) as response:
+        async for _ in response.content.iter_any():
             pass
 
 
