@@ -18,9 +18,10 @@ router = APIRouter(prefix="/retention", tags=["retention"])
     responses=answers(200, page_of(PLANNED_ARTIFACT), "One page") | problem_responses(404, 422),
 )
 def get_plan(
-    retention: Retention, run_id: OfRun = None, limit: Limit = 50, cursor: Cursor = None
+    retention: Retention, run_id: OfRun = None, limit: Limit = 10, cursor: Cursor = None
 ) -> Page[PlannedArtifact]:
-    """A dry run: for each artifact, whether it goes or stays, and why. A page is of `limit` runs, newest first."""
+    """A dry run: for each artifact, whether it goes or stays, and why. A page is of `limit` runs, newest first, with a
+    dozen artifacts or more each."""
     return retention.plan(limit, cursor, run_id)
 
 

@@ -39,7 +39,7 @@ class AuditLog:
 
     def begin(self, request: AuditedRequest) -> int:
         """Writes the entry, its outcome still open: without it, nothing may be changed."""
-        with self._database.write() as session:
+        with self._database.write_once() as session:
             row = AuditRow(
                 at=self._clock(),
                 subject=request.subject[:_LONGEST],
@@ -56,7 +56,7 @@ class AuditLog:
 
     def finish(self, entry_id: int, status: int, location: str | None = None) -> None:
         """Adds how it ended. `status` is HTTP's."""
-        with self._database.write() as session:
+        with self._database.write_once() as session:
             session.execute(
                 update(AuditRow).where(AuditRow.id == entry_id).values(status=status, location=location),
                 execution_options={"synchronize_session": False},

@@ -98,7 +98,7 @@ class Gatekeeper:
         if parts is None:
             raise refusal
         key_id, secret = parts
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             row = session.get(ApiKeyRow, key_id)
             fits = secret_fits(secret, None if row is None else row.secret_hash)
             if row is None or not fits or not is_good(row, self._clock()):

@@ -1,13 +1,15 @@
 """One database, SQLite or PostgreSQL: its engine, and the two kinds of session on it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 
@@ -27,6 +29,7 @@ _POSTGRES_OPTIONS = {
     "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s",
 }
 POOL_WAIT_SECONDS = 10.0
+_PING_AFTER_SECONDS = 1.0
 _POSTGRES_CONNECTIONS = 15
 """Kept open once they were needed: those that SQLAlchemy opens beyond its pool's size it closes after each use, and a
 burst of requests would be spent on connecting."""
@@ -50,7 +53,8 @@ class Database:
         # SQLite's "begin immediate" takes the write lock at once: a transaction that reads first and writes later
         # would fail when another has written between.
         self._write_engine = self.engine.execution_options(begin_immediate=True)
-        self._read_engine = _of_one_moment(self.engine)
+        self._read_engine = _with_isolation(self.engine, "REPEATABLE READ")
+        self._single_engine = _with_isolation(self.engine, "AUTOCOMMIT")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -62,6 +66,12 @@ class Database:
             yield session
 
     @contextmanager
+    def read_once(self) -> Iterator[Session]:
+        """A session for one query: without a transaction, which takes PostgreSQL two more round trips."""
+        with _unavailability(), VisibleRowsSession(self._single_engine) as session:
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
         with (
@@ -69,6 +79,16 @@ class Database:
             VisibleRowsSession(self._write_engine, expire_on_commit=False) as session,
             session.begin(),
         ):
+            yield session
+
+    @contextmanager
+    def write_once(self) -> Iterator[Session]:
+        """The same for one statement: PostgreSQL makes a transaction of it by itself, in one round trip for three."""
+        if self.engine.dialect.name == "sqlite":
+            with self.write() as session:
+                yield session
+            return
+        with _unavailability(), VisibleRowsSession(self._single_engine) as session, session.begin():
             yield session
 
     @contextmanager
@@ -100,16 +120,17 @@ def _with_driver(url: URL) -> URL:
 
 def _create_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        # pool_pre_ping: a restarted server costs one more round trip, not a failed request.
         options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in url.query}
-        return create_engine(
+        engine = create_engine(
             url,
-            pool_pre_ping=True,
             pool_size=_POSTGRES_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             connect_args=options,
         )
+        event.listen(engine, "checkin", _note_return)
+        event.listen(engine, "checkout", partial(_ping_if_idle, engine))
+        return engine
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
@@ -118,10 +139,28 @@ def _create_engine(url: URL) -> Engine:
     return engine
 
 
-def _of_one_moment(engine: Engine) -> Engine:
+def _with_isolation(engine: Engine, level: str) -> Engine:
     """The engine for reading. SQLite's transactions see one moment anyway; PostgreSQL's see, with each query, what has
-    been committed meanwhile: a run that was created between two queries would be seen without its generations."""
-    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
+    been committed meanwhile, if they are not REPEATABLE READ: a run that was created between two queries would be seen
+    without its generations."""
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level=level)
+
+
+def _note_return(_connection: Any, record: Any) -> None:
+    record.info["returned_at"] = time.monotonic()
+
+
+def _ping_if_idle(engine: Engine, connection: Any, record: Any, _proxy: Any) -> None:
+    """A server that was restarted costs a round trip, not a failed request; one that has just answered is not asked.
+
+    As SQLAlchemy's pool_pre_ping, which asks each time.
+    """
+    if time.monotonic() - record.info.get("returned_at", 0.0) < _PING_AFTER_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except Exception as error:  # whatever the driver raises, another connection is tried
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
