@@ -92,22 +92,28 @@ class RetentionCommands:
                 if session.get(RunRow, run_id) is None:
                     raise NotFound("run", run_id)
             return Marked(marked=self._mark(run_id))
-        marked, began = 0, self._clock()
-        while True:
-            with self._database.read() as session:
-                due = runs_to_look_at(session, self._policy, began, _RUNS_AT_ONCE)
-                facts = load_run_facts(session, list(due), self._policy)
-            if not due:
-                return Marked(marked=marked)
-            looks = []
-            for run in facts:
-                decisions = decide_retention(run, began)
-                if any(decision.collect for decision in decisions):
-                    marked += self._mark(run.run_id)
-                else:
-                    looks.append(Look(run.run_id, due[run.run_id], next_look(decisions)))
-            with self._database.write() as session:
-                note_looks(session, looks, self._policy)
+        total, now = 0, self._clock()
+        while (marked := self.mark_next(now)) is not None:
+            total += marked
+        return Marked(marked=total)
+
+    def mark_next(self, now: float) -> int | None:
+        """Looks at the next 200 runs that are due by `now`: how much was marked of theirs. None where no run is due."""
+        with self._database.read() as session:
+            due = runs_to_look_at(session, self._policy, now, _RUNS_AT_ONCE)
+            facts = load_run_facts(session, list(due), self._policy)
+        if not due:
+            return None
+        marked, looks = 0, []
+        for run in facts:
+            decisions = decide_retention(run, now)
+            if any(decision.collect for decision in decisions):
+                marked += self._mark(run.run_id)
+            else:
+                looks.append(Look(run.run_id, due[run.run_id], next_look(decisions)))
+        with self._database.write() as session:
+            note_looks(session, looks, self._policy)
+        return marked
 
     def set_kept(self, model_id: str, kept: bool) -> ModelView:
         """Spares a model and all that it came from, or no longer. Raises NotFound. Asking again is no error."""

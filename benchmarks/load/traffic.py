@@ -108,6 +108,7 @@ class Traffic:
             async with client.request(route.partition(" ")[0], path, json=body) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
+            record.seconds[route].append(time.perf_counter() - due)
             record.failures.append(f"{path}: {type(error).__name__}")
             return
         record.seconds[route].append(time.perf_counter() - due)

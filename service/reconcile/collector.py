@@ -49,13 +49,15 @@ class Collector:
         repeat(partial(self.tick, stop), "retention", stop, _PAUSE_SECONDS)
 
     def tick(self, stop: threading.Event | None = None) -> None:
-        """Marks what may go, if it is time to look again, and forgets old answers; then collects what is marked."""
+        """Marks what may go of the next runs that are due, if it is time to look again; then collects what is marked.
+
+        Some runs a tick: with a hundred thousand all at once, after an update, the looks would take a core for minutes.
+        """
         now = self._clock()
-        if now >= self._mark_at:
+        if now >= self._mark_at and self._retention.mark_next(now) is None:
             self._mark_at = now + self._interval_seconds
             with self._database.write() as session:
                 forget_answers(session, now - ANSWERS_KEPT_SECONDS)
-            self._retention.apply()
         with self._database.read() as session:
             rows = marked_rows(session, now, _ROWS_AT_ONCE)
         for row in rows:
