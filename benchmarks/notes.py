@@ -18,16 +18,12 @@ NOTES: dict[str, str] = {
         "28.3) and 44 % of its mean flip rate (27.8 to 12.2), after 300 million images."
     ),
     "make benchmark-labeling": (
-        "Met: 0.95 of the ceiling, with both models, while all actors are at work; twice Ray's documented pipeline and "
-        "1.2 of a DataLoader with the light model; memory. Missed: the whole stage against the ceiling (starting two "
-        "actors takes some 12 s of these runs of 45 to 60 s, and as much of one of a week), and with the heavy model "
-        "1.88 of Ray's pipeline for 2, and 0.73 of a DataLoader (0.94 without the start) for 1.2. A DataLoader loop "
-        "with the heavy model is at the ceiling itself: the model is all of its time, and one process of two threads "
-        "shares caches that two processes do not. A single actor of two threads was slower here, 10.9 images/s "
-        "against 13.0."
+        "Of the goals are missed: the whole stage against the ceiling, for starting the actors is a quarter of these "
+        "short runs, and as much of one of a week; and with the heavy model both rivals. A DataLoader loop with that "
+        "model is at the ceiling itself: the model is all of its time."
     ),
     "make benchmark-selection": (
-        "Missed by some 3 s, with a spread of 2 s: single runs took 15.4 to 19.3 s on a machine whose speed changes "
-        "by a quarter. What is left is a scan of each label file (some 3 ms) and the writing of selections (3 ms)."
+        "The goal of 15 s is missed, on a machine whose speed changes by a quarter. What is left is the scan of each "
+        "label file and the writing of the selections."
     ),
 }
