@@ -8,9 +8,11 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+
+from benchmarks.loopback_handler import LoopbackHandler
 
 LIST_SECONDS_A_JOB, QUESTION_SECONDS = 0.0011, 0.009
 """What a head of Ray 2.60 took on two cores to list 1,000 jobs, and to answer for one."""
@@ -115,31 +117,12 @@ class _Server(ThreadingHTTPServer):
     ray: StandInRay
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def _serve(self) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def serve(self, body: bytes) -> None:
         ray = self.server.ray
         if ray.token is not None and self.headers.get("Authorization") != f"Bearer {ray.token}":
-            status, content = 401, b"Unauthorized"
+            self.reply(401, b"Unauthorized")
         else:
-            status, content = ray.answer(self.command, self.path, json.loads(data) if data else None)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+            self.reply(*ray.answer(self.command, self.path, json.loads(body) if body else None))

@@ -3,10 +3,12 @@
 import json
 import threading
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 
 import httpx
+
+from benchmarks.loopback_handler import LoopbackHandler
 
 
 class Mood(StrEnum):
@@ -50,22 +52,10 @@ class _Server(ThreadingHTTPServer):
     proxy: RayProxy
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def serve(self, body: bytes) -> None:
         mood = self.server.proxy.mood
         if mood is Mood.HANG:
             while self.server.proxy.mood is Mood.HANG:
@@ -73,10 +63,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if mood is Mood.ERROR:
-            self._answer(500, b"Internal Server Error")
+            self.reply(500, b"Internal Server Error")
         elif mood is Mood.FORGET and self.path.startswith("/api/jobs/") and not self._is_submit():
             missing = self.path != "/api/jobs/"
-            self._answer(404 if missing else 200, b"Job does not exist" if missing else json.dumps([]).encode())
+            self.reply(404 if missing else 200, b"Job does not exist" if missing else json.dumps([]).encode())
         else:
             self._pass_on(body)
 
@@ -88,18 +78,6 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self.server.proxy.ray.request(self.command, self.path, content=body, headers=headers)
         except httpx.HTTPError as error:
-            self._answer(502, f"Ray does not answer: {type(error).__name__}".encode())
+            self.reply(502, f"Ray does not answer: {type(error).__name__}".encode())
             return
-        self._answer(answer.status_code, answer.content)
-
-    def _answer(self, status: int, content: bytes) -> None:
-        try:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-        except OSError:
-            self.close_connection = True  # the client has given up
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+        self.reply(answer.status_code, answer.content)

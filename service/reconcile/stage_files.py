@@ -126,11 +126,9 @@ def _parse_result(data: bytes, stage: StageSnapshot) -> AnyStageResult:
 
 def _parse_failure(data: bytes, attempt: int) -> StageFailure:
     try:
-        failure = StageFailure.model_validate_json(data)
+        return StageFailure.model_validate_json(data)
     except ValidationError as error:
         return _unreadable(attempt, f"failure.json cannot be read: {error}")
-    # PostgreSQL takes no zero characters in a text.
-    return failure.model_copy(update={"message": failure.message.replace("\0", "")})
 
 
 def _parse_progress(data: bytes | None, attempt: int) -> Progress | None:

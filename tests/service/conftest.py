@@ -7,13 +7,14 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text, update
 
+from benchmarks.loopback_handler import LoopbackHandler
 from service.artifact_layout import ArtifactLayout
 from service.dataset_inspection import DatasetRequest, InspectedDataset
 from service.dataset_inspection.digest import DatasetDigest
@@ -232,35 +233,17 @@ class FakeRayServer(ThreadingHTTPServer):
     fake = FakeRay()
 
 
-class FakeRayHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class FakeRayHandler(LoopbackHandler):
     server: FakeRayServer
 
     def setup(self) -> None:
         self.server.fake.connections += 1
         super().setup()
 
-    def do_GET(self) -> None:
-        self._serve("GET")
-
-    def do_POST(self) -> None:
-        self._serve("POST")
-
-    def do_DELETE(self) -> None:
-        self._serve("DELETE")
-
-    def _serve(self, method: str) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = json.loads(data) if data else None
-        status, answer = self.server.fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer.encode())))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+    def serve(self, body: bytes) -> None:
+        asked = json.loads(body) if body else None
+        status, answer = self.server.fake.answer(self.command, self.path, asked, self.headers.get("Authorization", ""))
+        self.reply(status, answer.encode())
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.workers.data.made_manifests import manifest
 from workers.data.sampled_rows import sampled_rows
-from workers.specs.datasets import DatasetManifest, Shard
-
-
-def manifest(*rows: int, dataset_id: str = "ds-1") -> DatasetManifest:
-    return DatasetManifest(
-        dataset_id=dataset_id,
-        role="evaluation",
-        format="parquet",
-        classes=("a", "b"),
-        label_column="label",
-        rows=sum(rows),
-        shards=tuple(Shard(uri=f"/{n}.parquet", rows=count) for n, count in enumerate(rows)),
-    )
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(lambda rows: sum(rows) > 0), st.integers(1, 100))

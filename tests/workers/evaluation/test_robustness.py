@@ -7,11 +7,11 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from tests.workers.data.made_manifests import manifest
 from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.work_items import work_items
-from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
@@ -26,18 +26,6 @@ SETTINGS = RobustnessSettings(
     stability=StabilitySettings(kinds=("rotate",), frames=5, sample=20),
     adversarial=AdversarialSettings(epsilons=(8.0,), sample=10),
 )
-
-
-def manifest(*rows: int, dataset_id: str = "ds-1") -> DatasetManifest:
-    return DatasetManifest(
-        dataset_id=dataset_id,
-        role="evaluation",
-        format="parquet",
-        classes=("a", "b"),
-        label_column="label",
-        rows=sum(rows),
-        shards=tuple(Shard(uri=f"/{n}.parquet", rows=count) for n, count in enumerate(rows)),
-    )
 
 
 def test_the_work_is_all_shards_of_all_sets_and_the_sampled_rows_of_the_test_set():
