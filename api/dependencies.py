@@ -1,5 +1,6 @@
 """What routes take: the service's commands and queries, and the parameters that many of them share."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from service.derived_queries import DerivedQueries
 from service.event_feed import EventFeed
 from service.lineage import LineageQueries
 from service.projects import Projects
+from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
 from service.retention_commands import RetentionCommands
 from service.run_commands import RunCommands
@@ -54,15 +56,16 @@ def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Servic
     database = Database(settings.database_url)
     token = settings.ray_auth_token
     ray_jobs = ray_jobs or RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    places = QueuePlaces(settings.max_concurrent_stages, time.time)
     return Services(
         settings=settings,
         database=database,
         ray_jobs=ray_jobs,
-        commands=RunCommands(database, settings),
-        queries=RunQueries(database, settings, ray_jobs),
+        commands=RunCommands(database, settings, places),
+        queries=RunQueries(database, settings, ray_jobs, places),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
-        projects=Projects(database, settings),
+        projects=Projects(database, settings, places),
         gatekeeper=Gatekeeper(database, settings),
         keys=KeyCommands(database),
         audit=AuditLog(database),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
 from service.errors import NotFound
-from service.queue_book import read_queue
+from service.queue_places import QueuePlaces
 from service.settings import Settings
 from service.stage_queue import Claim
 from service.store.database import Database
@@ -36,9 +36,12 @@ class Quota(Frozen):
 class Projects:
     """Thread-safe. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, places: QueuePlaces, clock: Callable[[], float] = time.time
+    ) -> None:
         self._database = database
         self._max_concurrent_stages = settings.max_concurrent_stages
+        self._places = places
         self._clock = clock
 
     def list_projects(self, limit: int = 50, cursor: str | None = None) -> Page[ProjectView]:
@@ -57,18 +60,19 @@ class Projects:
         for_all_projects("a project does not set its own quota")
         with self._database.write() as session:
             set_quota(session, name, quota.device_hours)
-            return self._view(session, name)
+            view = self._view(session, name)
+        self._places.forget()
+        return view
 
     def queue(self, limit: int = 50) -> QueueView:
-        """The first `limit` of the caller's stages that have to wait, and how many of theirs wait and run.
-
-        A place in the line counts everybody's.
+        """The first `limit` of the caller's stages that have to wait, and how many of theirs wait and run, as it was a
+        moment ago. A place in the line counts everybody's.
         """
         with self._database.read() as session:
-            queue = read_queue(session, self._max_concurrent_stages, self._clock())
-            claims = load_claims(session) if queue is None else queue.claims
-        claims = [claim for claim in claims if _is_visible(claim)]
-        places = [place for place in (queue.places if queue is not None else ()) if _is_visible(place.claim)]
+            queue = self._places.queue(session)
+            everybodys = load_claims(session) if queue is None else list(queue.claims.values())
+        claims = [claim for claim in everybodys if _is_visible(claim)]
+        places = [place for place in ({} if queue is None else queue.places).values() if _is_visible(place.claim)]
         return QueueView(
             max_concurrent_stages=self._max_concurrent_stages,
             running_stages=sum(claim.running for claim in claims),

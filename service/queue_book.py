@@ -1,21 +1,42 @@
 """The queue as it is now, read from the store: for the reconciler, which obeys it, and for those who look at it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlalchemy.orm import Session
 
-from service.stage_queue import Claim, Place, places_in_line
+from service.stage_queue import Budget, Claim, Place, places_in_line
 from service.store.project_store import budgets_with_quota
 from service.store.queue_store import load_claims
 from service.store.visibility import only_projects
 
+_SAME_TIME_SECONDS = 1e-3
+"""What a time may lose on its way through a view, and more."""
+
 
 @dataclass(frozen=True)
 class Queue:
-    """The stages under way or ready, and of those the ones that have to wait, in their order."""
+    """The stages under way or ready, by run, and what limits them."""
 
-    claims: list[Claim]
-    places: list[Place]
+    claims: Mapping[str, Claim]
+    max_concurrent_stages: int | None
+    budgets: Mapping[str, Budget]
+
+    @cached_property
+    def places(self) -> Mapping[str, Place]:
+        """The stages that have to wait, by run, in their order."""
+        places = places_in_line(self.claims.values(), self.max_concurrent_stages, self.budgets)
+        return {place.claim.run_id: place for place in places}
+
+    def with_claim(self, claim: Claim) -> "Queue":
+        """The same with this claim in place of the one that its run had."""
+        known = self.claims.get(claim.run_id)
+        if known is not None and abs(known.ready_at - claim.ready_at) < _SAME_TIME_SECONDS:
+            claim = replace(claim, ready_at=known.ready_at)
+        if claim == known:
+            return self
+        return replace(self, claims={**self.claims, claim.run_id: claim})
 
 
 def read_queue(session: Session, max_concurrent_stages: int | None, now: float) -> Queue | None:
@@ -24,5 +45,5 @@ def read_queue(session: Session, max_concurrent_stages: int | None, now: float) 
         budgets = budgets_with_quota(session, now)
         if max_concurrent_stages is None and not any(budget.exhausted for budget in budgets.values()):
             return None
-        claims = load_claims(session)
-    return Queue(claims, places_in_line(claims, max_concurrent_stages, budgets))
+        claims = {claim.run_id: claim for claim in load_claims(session)}
+    return Queue(claims, max_concurrent_stages, budgets)

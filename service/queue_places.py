@@ -1,14 +1,14 @@
 """Where runs stand in the queue, for those who look at them."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from service.queue_book import Queue, read_queue
-from service.states import RunState
+from service.stage_queue import Claim, Place
+from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.store.tables import RunRow
 from service.views import QueuePlace, RunView
 
@@ -22,54 +22,91 @@ class _Look:
     at: float
     queue: Queue | None
 
-    @cached_property
-    def run_ids(self) -> frozenset[str]:
-        return frozenset(claim.run_id for claim in self.queue.claims) if self.queue is not None else frozenset()
-
-    @cached_property
-    def places(self) -> Mapping[str, QueuePlace]:
-        return {
-            place.claim.run_id: QueuePlace(position=place.position, reason=place.reason)
-            for place in (self.queue.places if self.queue is not None else ())
-        }
-
 
 class QueuePlaces:
     """Thread-safe. With a thousand stages under way reading the queue takes ten milliseconds: what was seen serves all
     who look within `seconds`, and one thread looks at a time. `clock` gives Unix seconds.
 
-    The reconciler obeys the queue as it is, and not what is kept here.
+    Not for sessions that have written: what they see may never come to be. The reconciler obeys the queue as it is,
+    and not what is kept here.
     """
 
-    def __init__(self, max_concurrent_stages: int | None, clock: Callable[[], float], seconds: float) -> None:
+    def __init__(
+        self,
+        max_concurrent_stages: int | None,
+        clock: Callable[[], float],
+        seconds: float = SECONDS_BETWEEN_LOOKS,
+    ) -> None:
         self._max_concurrent_stages = max_concurrent_stages
         self._clock = clock
         self._seconds = seconds
         self._lock = threading.Lock()
         self._last: _Look | None = None
 
-    def of(self, session: Session, runs: Iterable[RunRow | RunView]) -> dict[str, QueuePlace]:
-        """Where those of the runs that have to wait stand, by id. Not for sessions that have written: what they see
-        may never come to be."""
+    def queue(self, session: Session) -> Queue | None:
+        """The queue as it was a moment ago; None where nothing limits anybody."""
+        with self._lock:
+            return self._look(session)
+
+    def forget(self) -> None:
+        """What limits the queue has changed: whoever looks next looks anew."""
+        with self._lock:
+            self._last = None
+
+    def of(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
+        """Where those of the runs that have to wait stand, by id."""
         under_way = {run.id for run in runs if run.state == RunState.RUNNING}
         if not under_way:
             return {}
-        places = self._look(session, under_way).places
-        return {run_id: places[run_id] for run_id in under_way & places.keys()}
+        with self._lock:
+            queue = self._look(session)
+            if queue is not None and not under_way <= queue.claims.keys():
+                queue = self._look_anew(session)  # one that was created since has a place all the same
+        return {} if queue is None else {run: _view(queue.places[run]) for run in under_way & queue.places.keys()}
 
     def fill_run(self, session: Session, run: RunView) -> RunView:
-        """The run with its place in the queue."""
-        return run.model_copy(update={"queue": self.of(session, [run]).get(run.id)})
-
-    def _look(self, session: Session, run_ids: set[str]) -> _Look:
+        """The run with its place in the queue: as the run is in this view, which may be newer than the last look."""
+        claim = _claim(run)
+        if claim is None:
+            return run.model_copy(update={"queue": None})
         with self._lock:
-            now = self._clock()
-            last = self._last
-            if last is None or now - last.at >= self._seconds or not _knows(last, run_ids):
-                last = self._last = _Look(now, read_queue(session, self._max_concurrent_stages, now))
-            return last
+            queue = self._look(session)
+            if queue is not None and self._last is not None:
+                queue = queue.with_claim(claim)
+                self._last = replace(self._last, queue=queue)
+        place = None if queue is None else queue.places.get(run.id)
+        return run.model_copy(update={"queue": None if place is None else _view(place)})
+
+    def _look(self, session: Session) -> Queue | None:
+        if self._last is None or self._clock() - self._last.at >= self._seconds:
+            return self._look_anew(session)
+        return self._last.queue
+
+    def _look_anew(self, session: Session) -> Queue | None:
+        now = self._clock()
+        self._last = _Look(now, read_queue(session, self._max_concurrent_stages, now))
+        return self._last.queue
 
 
-def _knows(look: _Look, run_ids: set[str]) -> bool:
-    """Whether runs that are under way were so then: one that was created since has a place all the same."""
-    return look.queue is None or run_ids <= look.run_ids
+def _claim(run: RunView) -> Claim | None:
+    """What the store would say of the run: the current stage, if it is ready."""
+    if run.state != RunState.RUNNING:
+        return None
+    for generation in run.generation_details:
+        for stage in generation.stages:
+            if stage.ready_at is not None and stage.state in UNFINISHED_STAGES:
+                return Claim(
+                    run_id=run.id,
+                    run_name=run.name,
+                    project=run.project,
+                    priority=run.priority,
+                    generation=stage.generation,
+                    stage=stage.name,
+                    ready_at=stage.ready_at.timestamp(),
+                    running=any(attempt.state in OPEN_ATTEMPTS for attempt in stage.attempts),
+                )
+    return None
+
+
+def _view(place: Place) -> QueuePlace:
+    return QueuePlace(position=place.position, reason=place.reason)

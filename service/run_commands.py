@@ -22,6 +22,7 @@ from service.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, 
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset, load_classes
 from service.store.idempotency import request_hash
+from service.store.run_rows import load_run_rows
 from service.store.run_store import (
     add_event,
     insert_generation,
@@ -57,6 +58,7 @@ class RunCommands:
         self,
         database: Database,
         settings: Settings,
+        places: QueuePlaces,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
@@ -64,7 +66,7 @@ class RunCommands:
         self._layout = ArtifactLayout(settings.artifact_root)
         self._roots = settings.allowed_roots
         self._views = ViewBuilder(self._layout, settings)
-        self._places = QueuePlaces(settings.max_concurrent_stages, clock, seconds=0)
+        self._places = places
         self._progress = ProgressReader(self._layout)
         self._clock = clock
         self._catalog = catalog
@@ -105,12 +107,12 @@ class RunCommands:
         run_id = new_id("run")
 
         def create(session: Session, now: float) -> RunView:
-            insert_run(session, run_id, config, generation_plans(config), now)
+            rows = insert_run(session, run_id, config, generation_plans(config), now)
             add_event(session, run_id, now, "run_created", config.name)
             for dataset in found.values():
                 if not dataset.hashed:
                     add_event(session, run_id, now, "images_not_compared", _NOT_COMPARED.format(dataset.name))
-            return self._run_view(session, run_id)
+            return self._views.run(rows)
 
         return self._filled(self._answers.once(idempotency_key, asked, RunView, create))
 
@@ -236,7 +238,7 @@ class RunCommands:
     def _run_view(self, session: Session, run_id: str) -> RunView:
         session.flush()
         session.expire_all()  # states are changed by statements of their own
-        return self._views.run(session, run_id)
+        return self._views.run(load_run_rows(session, run_id))
 
     def _filled(self, view: RunView) -> RunView:
         """With what is added once the command's transaction is over, for it holds up all others that write."""

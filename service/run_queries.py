@@ -1,7 +1,5 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
-import time
-from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -11,12 +9,13 @@ from service.artifact_layout import ArtifactLayout
 from service.errors import InvalidRequest, NotFound
 from service.log_reader import LogReader
 from service.progress_reader import ProgressReader
-from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
+from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
 from service.settings import Settings
 from service.states import RunKind
 from service.store.database import Database
 from service.store.paging import read_page
+from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
 from service.store.tables import (
     AttemptRow,
     DatasetRow,
@@ -50,19 +49,17 @@ Row = TypeVar("Row", bound=Table)
 class RunQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
 
-    def __init__(
-        self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, places: QueuePlaces) -> None:
         layout = ArtifactLayout(settings.artifact_root)
         self._database = database
         self._views = ViewBuilder(layout, settings)
-        self._places = QueuePlaces(settings.max_concurrent_stages, clock, SECONDS_BETWEEN_LOOKS)
+        self._places = places
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)
 
     def get_run(self, run_id: str) -> RunView:
         with self._database.read() as session:
-            view = self._places.fill_run(session, self._views.run(session, run_id))
+            view = self._places.fill_run(session, self._views.run(load_run_rows(session, run_id)))
         return self._progress.fill_run(view)
 
     def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
@@ -83,7 +80,7 @@ class RunQueries:
     def get_generation(self, run_id: str, generation: int) -> GenerationView:
         with self._database.read() as session:
             row = _get(session, GenerationRow, (run_id, generation), "generation", f"{run_id}-g{generation}")
-            [view] = self._views.generations(session, run_id, [row])
+            [view] = self._views.generations(load_generation_rows(session, run_id, [row]))
         return self._progress.fill_generation(view)
 
     def list_generations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[GenerationView]:
@@ -91,7 +88,7 @@ class RunQueries:
             _get(session, RunRow, run_id, "run", run_id)
             mine = GenerationRow.run_id == run_id
             rows, following = read_page(session, GenerationRow, (GenerationRow.number,), limit, cursor, mine)
-            views = self._views.generations(session, run_id, rows)
+            views = self._views.generations(load_generation_rows(session, run_id, rows))
         return Page(items=[self._progress.fill_generation(view) for view in views], next_cursor=following)
 
     def get_stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
@@ -102,7 +99,7 @@ class RunQueries:
             _get(session, RunRow, run_id, "run", run_id)
             keys = (StageRow.generation, StageRow.position)
             rows, following = read_page(session, StageRow, keys, limit, cursor, StageRow.run_id == run_id)
-            views = self._views.stages(session, run_id, rows)
+            views = self._views.stages(rows, load_attempts(session, run_id, rows))
         return Page(items=[self._progress.fill_stage(view) for view in views], next_cursor=following)
 
     def get_attempt(self, run_id: str, generation: int, stage: StageName, attempt: int) -> AttemptView:
@@ -169,7 +166,7 @@ class RunQueries:
         with self._database.read() as session:
             identity = _stage_id(run_id, generation, stage)
             row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
-            [view] = self._views.stages(session, run_id, [row])
+            [view] = self._views.stages([row], load_attempts(session, run_id, [row]))
         return view
 
 

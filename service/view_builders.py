@@ -5,17 +5,14 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from service.artifact_layout import ArtifactLayout
-from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
 from service.settings import Settings
 from service.states import AttemptState, RunKind, StageState
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
+from service.store.run_rows import GenerationRows, RunRows
 from service.store.stage_names import stage_name
-from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow
+from service.store.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow, StageRow
 from service.views import (
     AttemptView,
     DatasetView,
@@ -38,31 +35,21 @@ class ViewBuilder:
         self._layout = layout
         self._dashboard_url = settings.dashboard_url
 
-    def run(self, session: Session, run_id: str) -> RunView:
-        """The run with all its parts but its place in the queue. Raises NotFound."""
-        row = session.get(RunRow, run_id)
-        if row is None:
-            raise NotFound("run", run_id)
-        generations = session.scalars(
-            select(GenerationRow).where(GenerationRow.run_id == run_id).order_by(GenerationRow.number)
-        )
-        details = self.generations(session, run_id, list(generations))
+    def run(self, rows: RunRows) -> RunView:
+        """The run with all its parts but its place in the queue."""
+        details = self.generations(rows.parts)
         return RunView(
-            **run_summary(row, len(details), None).model_dump(),
-            config=RunConfig.model_validate_json(row.config),
+            **dict(run_summary(rows.run, len(details), None)),
+            config=RunConfig.model_validate_json(rows.run.config),
             generation_details=details,
         )
 
-    def generations(self, session: Session, run_id: str, rows: Iterable[GenerationRow]) -> list[GenerationView]:
-        """Generations of one run with their stages and models, in the order of `rows`."""
-        stages = session.scalars(
-            select(StageRow).where(StageRow.run_id == run_id).order_by(StageRow.generation, StageRow.position)
-        )
+    def generations(self, rows: GenerationRows) -> list[GenerationView]:
+        """Generations with their stages and models, in the order of the rows."""
         stages_of: dict[int, list[StageView]] = {}
-        for stage in self.stages(session, run_id, stages):
+        for stage in self.stages(rows.stages, rows.attempts):
             stages_of.setdefault(stage.generation, []).append(stage)
-        models = session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))
-        model_of = {model.generation: model_view(model) for model in models}
+        model_of = {model.generation: model_view(model) for model in rows.models}
         return [
             GenerationView(
                 number=row.number,
@@ -73,12 +60,11 @@ class ViewBuilder:
                 promoted=row.promoted,
                 gate_reason=row.gate_reason,
             )
-            for row in rows
+            for row in rows.generations
         ]
 
-    def stages(self, session: Session, run_id: str, rows: Iterable[StageRow]) -> list[StageView]:
-        """Stages of one run with their attempts, in the order of `rows`."""
-        attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number))
+    def stages(self, rows: Iterable[StageRow], attempts: Iterable[AttemptRow]) -> list[StageView]:
+        """Stages of one run with their attempts, in the order of the rows."""
         attempts_of: dict[tuple[int, str], list[AttemptRow]] = {}
         for attempt in attempts:
             attempts_of.setdefault((attempt.generation, attempt.stage), []).append(attempt)

@@ -27,9 +27,9 @@ class Admission:
         if queue is None:
             self._may_start = None
             return
-        waiting = {place.claim for place in queue.places}
         self._may_start = {
-            (claim.run_id, claim.generation, claim.stage): claim not in waiting for claim in queue.claims
+            (claim.run_id, claim.generation, claim.stage): claim.run_id not in queue.places
+            for claim in queue.claims.values()
         }
 
     def may_start(self, run_id: str, stage: StageSnapshot | None) -> bool:

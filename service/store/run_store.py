@@ -15,6 +15,7 @@ from service.states import GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
 from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project
+from service.store.run_rows import GenerationRows, RunRows
 from service.store.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.results import STAGE_RESULT, AnyStageResult, EvaluateResult, SearchResult
 from workers.specs.stages import StageName
@@ -25,11 +26,13 @@ def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) 
     return f"{run_id}-g{generation}-{stage}-a{attempt}"
 
 
-def insert_run(session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float) -> None:
-    """Adds a running run; its first stage is ready now."""
-    _insert_run_row(session, run_id, config, now)
+def insert_run(
+    session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float
+) -> RunRows:
+    """Adds a running run, whose first stage is ready now: the rows that are added."""
+    run = _insert_run_row(session, run_id, config, now)
     stages = [stages_of(number, searched=plan.search is not None) for number, plan in enumerate(plans)]
-    _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now)
+    return RunRows(run, _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now))
 
 
 def insert_derived_run(
@@ -62,23 +65,23 @@ def _insert_run_row(
     now: float,
     kind: RunKind = RunKind.RUN,
     source_run_id: str | None = None,
-) -> None:
+) -> RunRow:
     ensure_project(session, config.project)
-    session.add(
-        RunRow(
-            id=run_id,
-            name=config.name,
-            config=config.model_dump_json(),
-            state=RunState.RUNNING,
-            created_at=now,
-            updated_at=now,
-            project=config.project,
-            kind=kind,
-            source_run_id=source_run_id,
-            priority=config.priority,
-        )
+    row = RunRow(
+        id=run_id,
+        name=config.name,
+        config=config.model_dump_json(),
+        state=RunState.RUNNING,
+        created_at=now,
+        updated_at=now,
+        project=config.project,
+        kind=kind,
+        source_run_id=source_run_id,
+        priority=config.priority,
     )
+    session.add(row)
     session.flush()
+    return row
 
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
@@ -93,28 +96,31 @@ def _insert_generations(
     plans: Mapping[int, GenerationPlan],
     stages: Sequence[Sequence[StageName]],
     ready_at: float | None,
-) -> None:
+) -> GenerationRows:
     """Generations by number, each with its stages; only the very first stage is ready. Two statements in all: each
     holds up whoever else writes."""
-    for number, plan in plans.items():
-        session.add(
-            GenerationRow(run_id=run_id, number=number, state=GenerationState.PENDING, plan=plan.model_dump_json())
+    generations = [
+        GenerationRow(run_id=run_id, number=number, state=GenerationState.PENDING, plan=plan.model_dump_json())
+        for number, plan in plans.items()
+    ]
+    session.add_all(generations)
+    session.flush()
+    rows = [
+        StageRow(
+            run_id=run_id,
+            generation=number,
+            name=name,
+            position=position,
+            state=StageState.PENDING,
+            attempts_before_retry=0,
+            ready_at=ready_at if position == 0 and number == min(plans) else None,
         )
+        for number, names in zip(plans, stages, strict=True)
+        for position, name in enumerate(names)
+    ]
+    session.add_all(rows)
     session.flush()
-    for number, names in zip(plans, stages, strict=True):
-        for position, name in enumerate(names):
-            session.add(
-                StageRow(
-                    run_id=run_id,
-                    generation=number,
-                    name=name,
-                    position=position,
-                    state=StageState.PENDING,
-                    attempts_before_retry=0,
-                    ready_at=ready_at if position == 0 and number == min(plans) else None,
-                )
-            )
-    session.flush()
+    return GenerationRows(generations, rows)
 
 
 def add_event(

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from service.dataset_inspection import DatasetRequest
 from service.errors import InvalidRequest
+from service.queue_places import QueuePlaces
 from service.run_commands import RunCommands
 from service.settings import Settings
 from service.store.database import Database
@@ -84,7 +86,7 @@ class Bucket:
         settings = Settings(home=folder, artifact_root=join_uri(root, "artifacts"))
         upgrade(settings.database_url)
         database = Database(settings.database_url)
-        self.commands = RunCommands(database, settings)
+        self.commands = RunCommands(database, settings, QueuePlaces(None, time.time))
         self.labeled: list[int] = []
         monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
 

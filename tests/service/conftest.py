@@ -21,6 +21,7 @@ from service.dataset_inspection.digest import DatasetDigest
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
+from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from service.reconcile.loop import Reconciler
@@ -427,14 +428,15 @@ def bench(
         dashboard_url="https://ray.example",
         python_executable="my python",
     )
+    places = QueuePlaces(settings.max_concurrent_stages, clock, seconds=0)
     bench = Workbench(
         database=database,
         settings=settings,
         ray=ray,
         ray_jobs=ray_jobs,
         clock=clock,
-        commands=RunCommands(database, settings, clock, CATALOG),
-        queries=RunQueries(database, settings, ray_jobs, clock),
+        commands=RunCommands(database, settings, places, clock, CATALOG),
+        queries=RunQueries(database, settings, ray_jobs, places),
         derived_commands=DerivedCommands(database, settings, clock, CATALOG),
         derived_queries=DerivedQueries(database, settings),
     )

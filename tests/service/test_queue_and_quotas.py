@@ -7,6 +7,7 @@ import pytest
 
 from service.errors import Conflict, Forbidden, NotFound
 from service.projects import Projects, Quota
+from service.queue_places import QueuePlaces
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
@@ -24,14 +25,19 @@ def limited(bench: Any) -> Any:
     """The bench with at most one stage at a time."""
     settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
     bench.settings = settings
-    bench.commands = RunCommands(bench.database, settings, bench.clock, CATALOG)
-    bench.queries = RunQueries(bench.database, settings, bench.ray_jobs, bench.clock)
+    places = places_of(bench)
+    bench.commands = RunCommands(bench.database, settings, places, bench.clock, CATALOG)
+    bench.queries = RunQueries(bench.database, settings, bench.ray_jobs, places)
     return bench
+
+
+def places_of(bench: Any) -> QueuePlaces:
+    return QueuePlaces(bench.settings.max_concurrent_stages, bench.clock, seconds=0)
 
 
 @pytest.fixture
 def projects(bench: Any) -> Projects:
-    return Projects(bench.database, bench.settings, bench.clock)
+    return Projects(bench.database, bench.settings, places_of(bench), bench.clock)
 
 
 def create(bench: Any, run_config: MakeConfig, **changes: Any) -> str:
@@ -70,7 +76,7 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
     # The first run's next stage has lined up behind the others.
     assert alive(limited) == [f"{second}-g0-train-a1"]
     assert limited.queries.get_run(first).queue.position == 2
-    queue = Projects(limited.database, limited.settings, limited.clock).queue()
+    queue = Projects(limited.database, limited.settings, places_of(limited), limited.clock).queue()
     assert [(each.run_id, each.stage) for each in queue.waiting] == [(third, "train"), (first, "evaluate")]
     assert (queue.running_stages, queue.waiting_stages, queue.max_concurrent_stages) == (1, 2, 1)
 
@@ -85,7 +91,7 @@ def test_a_caller_with_projects_sees_their_share_of_the_queue(
     bench.reconciler().tick()
 
     with only_projects(frozenset({"mine"})):
-        queue = Projects(bench.database, bench.settings, bench.clock).queue()
+        queue = Projects(bench.database, bench.settings, places_of(bench), bench.clock).queue()
 
     waiting = 0 if max_concurrent_stages is None else 1
     assert (queue.running_stages, queue.waiting_stages) == (1 - waiting, waiting)

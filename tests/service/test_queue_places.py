@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from service.queue_places import QueuePlaces
 from service.run_commands import RunCommands
-from service.run_config import RunConfig
+from service.run_config import RunChanges, RunConfig
 from service.store.database import Database
 from tests.service.conftest import CATALOG
 
@@ -61,16 +61,34 @@ def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config:
     assert position(bench, places, second) == 1
 
 
-def test_a_command_reads_the_queue_once_its_transaction_is_over(bench: Any, run_config: MakeConfig) -> None:
-    limited = bench.settings.model_copy(update={"max_concurrent_stages": 1})
-    commands = RunCommands(bench.database, limited, bench.clock, CATALOG)
-    commands.create_run(run_config())
-    bench.clock.advance(1)
+def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(bench: Any, run_config: MakeConfig) -> None:
+    places = QueuePlaces(1, bench.clock)
+    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    runs = []
+    for _ in range(3):
+        bench.clock.advance(0.1)
+        runs.append(commands.create_run(run_config()).id)
+    assert [position(bench, places, run) for run in runs] == [None, 1, 2]
 
-    with queue_reads(bench.database) as in_writing_transactions:
+    moved = commands.change_run(runs[2], RunChanges(priority=10))
+
+    assert moved.queue is None  # it is the first in line: it may start
+    assert [position(bench, places, run) for run in runs] == [1, 2, None]
+
+
+def test_a_new_run_is_given_its_place_without_another_look(bench: Any, run_config: MakeConfig) -> None:
+    places = QueuePlaces(1, bench.clock)
+    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    commands.create_run(run_config())
+
+    with queue_reads(bench.database) as reads:
+        bench.clock.advance(0.1)
         once, again = (commands.create_run(run_config(), "the same key") for _ in range(2))
+        assert reads == []
+        bench.clock.advance(0.5)
+        commands.create_run(run_config())
+        assert reads == [False]
 
     assert once.queue is not None
     assert once.queue.position == 1
     assert again == once
-    assert in_writing_transactions == [False, False]

@@ -1,0 +1,61 @@
+"""A run with all its parts, as rows: what views of it are built from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.store.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
+
+
+@dataclass(frozen=True)
+class GenerationRows:
+    """Generations of one run, with all that belongs to them, in order."""
+
+    generations: Sequence[GenerationRow]
+    stages: Sequence[StageRow]
+    attempts: Sequence[AttemptRow] = ()
+    models: Sequence[ModelRow] = ()
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """A run, with all its generations."""
+
+    run: RunRow
+    parts: GenerationRows
+
+
+def load_run_rows(session: Session, run_id: str) -> RunRows:
+    """Raises NotFound."""
+    run = session.get(RunRow, run_id)
+    if run is None:
+        raise NotFound("run", run_id)
+    generations = session.scalars(
+        select(GenerationRow).where(GenerationRow.run_id == run_id).order_by(GenerationRow.number)
+    )
+    return RunRows(run, load_generation_rows(session, run_id, generations.all()))
+
+
+def load_generation_rows(session: Session, run_id: str, generations: Sequence[GenerationRow]) -> GenerationRows:
+    """What belongs to these generations of the run."""
+    numbers = [generation.number for generation in generations]
+    stages = session.scalars(
+        select(StageRow)
+        .where(StageRow.run_id == run_id, StageRow.generation.in_(numbers))
+        .order_by(StageRow.generation, StageRow.position)
+    ).all()
+    models = session.scalars(select(ModelRow).where(ModelRow.run_id == run_id, ModelRow.generation.in_(numbers)))
+    return GenerationRows(generations, stages, load_attempts(session, run_id, stages), models.all())
+
+
+def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> Sequence[AttemptRow]:
+    """The attempts at these stages of the run, each stage's in their order; and maybe at others of it."""
+    numbers = {stage.generation for stage in stages}
+    return session.scalars(
+        select(AttemptRow)
+        .where(AttemptRow.run_id == run_id, AttemptRow.generation.in_(numbers))
+        .order_by(AttemptRow.number)
+    ).all()
