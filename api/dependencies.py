@@ -132,6 +132,11 @@ async def _keys(request: Request) -> KeyCommands:
     return keys
 
 
+async def _gatekeeper(request: Request) -> Gatekeeper:
+    gatekeeper: Gatekeeper = request.app.state.services.gatekeeper
+    return gatekeeper
+
+
 async def _audit(request: Request) -> AuditLog:
     audit: AuditLog = request.app.state.services.audit
     return audit
@@ -158,6 +163,7 @@ Webhooks = Annotated[WebhookCommands, Depends(_webhooks)]
 Feed = Annotated[EventFeed, Depends(_event_feed)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 Keys = Annotated[KeyCommands, Depends(_keys)]
+GatekeeperOf = Annotated[Gatekeeper, Depends(_gatekeeper)]
 Audit = Annotated[AuditLog, Depends(_audit)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 Caller = Annotated[Principal, Depends(_caller)]

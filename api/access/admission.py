@@ -20,9 +20,23 @@ def is_open(request: Request) -> bool:
     return (request.method, request.url.path) in OPEN
 
 
-def identify(request: Request, settings: Settings, gatekeeper: Gatekeeper) -> Principal:
+def check_where_from(request: Request, settings: Settings) -> None:
+    """Raises Forbidden for a host name that is not ours, and for another machine where anybody may do anything."""
+    reason = wrong_host(request.headers, settings.allowed_hosts, any_host=settings.authentication)
+    if reason is not None:
+        raise Forbidden(reason)
+    if not settings.authentication and _is_elsewhere(address_of(request)):
+        # However the server was started: `python -m api` refuses to start where others could reach it.
+        raise Forbidden("without authentication this service answers to its own machine only")
+
+
+def recall(request: Request, gatekeeper: Gatekeeper) -> Principal | None:
+    """The caller, if that needs no look at the database. Raises TooManyRequests."""
+    return gatekeeper.recall(request.headers.get("authorization"), address_of(request))
+
+
+def identify(request: Request, gatekeeper: Gatekeeper) -> Principal:
     """The caller. Raises Unauthenticated, Forbidden, TooManyRequests. Reads the database: call it in a thread."""
-    _check_where_from(request, settings)
     return gatekeeper.identify(*_credentials(request), address_of(request))
 
 
@@ -75,15 +89,6 @@ def audited_request(request: Request, principal: Principal) -> AuditedRequest:
 
 def _credentials(request: Request) -> tuple[str | None, str | None]:
     return request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE)
-
-
-def _check_where_from(request: Request, settings: Settings) -> None:
-    reason = wrong_host(request.headers, settings.allowed_hosts, any_host=settings.authentication)
-    if reason is not None:
-        raise Forbidden(reason)
-    if not settings.authentication and _is_elsewhere(address_of(request)):
-        # However the server was started: `python -m api` refuses to start where others could reach it.
-        raise Forbidden("without authentication this service answers to its own machine only")
 
 
 def _is_elsewhere(address: str) -> bool:

@@ -12,7 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.admission import audited_request, check_allowed, check_path, check_sender, identify, is_open
+from api.access.admission import (
+    audited_request,
+    check_allowed,
+    check_path,
+    check_sender,
+    check_where_from,
+    identify,
+    is_open,
+    recall,
+)
 from api.access.body_limit import BodyTooLarge, limited
 from api.access.login_page import login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
@@ -56,7 +65,10 @@ class AccessMiddleware:
         try:
             principal = None
             if not is_open(request):
-                principal = await in_access_thread(identify, request, services.settings, services.gatekeeper)
+                check_where_from(request, services.settings)
+                principal = recall(request, services.gatekeeper)
+                if principal is None:
+                    principal = await in_access_thread(identify, request, services.gatekeeper)
         except ServiceError as refusal:
             await _refusal(request, refusal)(request.scope, receive, send)
             return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Response
 
-from api.dependencies import Audit, Caller, Cursor, IdempotencyKey, Keys, Limit
+from api.dependencies import Audit, Caller, Cursor, GatekeeperOf, IdempotencyKey, Keys, Limit
 from api.schemas.access_examples import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS
 from api.schemas.answer_examples import answers, page_of
 from api.schemas.json_body import strict_json
@@ -51,9 +51,12 @@ def list_keys(keys: Keys, limit: Limit = 50, cursor: Cursor = None) -> Page[KeyV
     summary="Revoke an API key",
     responses=answers(200, KEY, "Revoked") | problem_responses(404, 422),
 )
-def revoke_key(key_id: KeyId, keys: Keys) -> KeyView:
-    """From now on the key and all logins with it are refused. Doing so again is no error."""
-    return keys.revoke_key(key_id)
+def revoke_key(key_id: KeyId, keys: Keys, gatekeeper: GatekeeperOf) -> KeyView:
+    """From now on the key and all logins with it are refused; by other processes of this service from the next second
+    on. Doing so again is no error."""
+    revoked = keys.revoke_key(key_id)
+    gatekeeper.forget(key_id)
+    return revoked
 
 
 @router.get(

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from service.access.api_keys import secret_fits, split_key
-from service.access.key_commands import is_good, principal_of
+from service.access.api_keys import split_key
+from service.access.known_keys import KnownKeys
 from service.access.oidc import OidcTokens
 from service.access.principal import LOCAL, Principal
 from service.access.rate_limit import RateLimit
@@ -13,7 +13,6 @@ from service.access.web_sessions import WebSessions
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
 from service.store.database import Database
-from service.store.tables import ApiKeyRow
 
 
 class Gatekeeper:
@@ -27,22 +26,33 @@ class Gatekeeper:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sessions = WebSessions(database, settings.session_hours * 3600, clock)
-        self._database = database
+        self._keys = KnownKeys(database, clock, monotonic)
         self._required = settings.authentication
         self._oidc = None if settings.oidc is None else OidcTokens(settings.oidc, monotonic)
         self._limit = RateLimit(settings.requests_per_second, settings.request_burst)
-        self._clock = clock
         self._monotonic = monotonic
 
+    def recall(self, authorization: str | None, address: str) -> Principal | None:
+        """The caller, if that needs no look at the database; counts as `identify` does, and raises the same."""
+        if not self._required:
+            self._count(f"local {address}")
+            return LOCAL
+        self._refuse_a_guesser(address)
+        principal = None if authorization is None else self._keys.recall(_credential(authorization))
+        if principal is not None:
+            self._count(principal.subject)
+        return principal
+
+    def forget(self, key_id: str) -> None:
+        """The key was revoked: it is refused from now on."""
+        self._keys.forget(key_id)
+
     def identify(self, authorization: str | None, session_token: str | None, address: str) -> Principal:
-        """The caller. Raises Unauthenticated, Forbidden (OIDC), TooManyRequests.
+        """The caller, whom `recall` does not know. Raises Unauthenticated, Forbidden (OIDC), TooManyRequests.
 
         Requests count for the caller; those with a bad credential for the address, which is then refused before any
         further one is looked at.
         """
-        if not self._required:
-            self._count(f"local {address}")
-            return LOCAL
         self._refuse_a_guesser(address)
         try:
             principal = self._authenticate(authorization, session_token)
@@ -68,7 +78,7 @@ class Gatekeeper:
         TooManyRequests."""
         self._refuse_a_guesser(address)
         try:
-            principal = self._of_key(key)
+            principal = self._keys.find(key)
         except Unauthenticated:
             self._limit.take(_guesser(address), self._monotonic())
             raise
@@ -76,10 +86,10 @@ class Gatekeeper:
 
     def _authenticate(self, authorization: str | None, session_token: str | None) -> Principal:
         if authorization is not None:
-            scheme, _, credential = authorization.partition(" ")
-            if scheme.lower() != "bearer" or not credential.strip():
+            credential = _credential(authorization)
+            if not credential:
                 raise Unauthenticated("the header Authorization must be: Bearer, and an API key or a token")
-            return self._of_bearer(credential.strip())
+            return self._of_bearer(credential)
         if session_token is not None:
             principal = self.sessions.find(session_token)
             if principal is None:
@@ -89,21 +99,8 @@ class Gatekeeper:
 
     def _of_bearer(self, credential: str) -> Principal:
         if self._oidc is None or split_key(credential) is not None:
-            return self._of_key(credential)
+            return self._keys.find(credential)
         return self._oidc.authenticate(credential)
-
-    def _of_key(self, text: str) -> Principal:
-        refusal = Unauthenticated("the API key is unknown, expired or revoked")
-        parts = split_key(text)
-        if parts is None:
-            raise refusal
-        key_id, secret = parts
-        with self._database.read_once() as session:
-            row = session.get(ApiKeyRow, key_id)
-            fits = secret_fits(secret, None if row is None else row.secret_hash)
-            if row is None or not fits or not is_good(row, self._clock()):
-                raise refusal
-            return principal_of(row, "key")
 
     def _refuse_a_guesser(self, address: str) -> None:
         wait = self._limit.wait(_guesser(address), self._monotonic())
@@ -114,6 +111,12 @@ class Gatekeeper:
         wait = self._limit.take(caller, self._monotonic())
         if wait > 0:
             raise TooManyRequests(wait)
+
+
+def _credential(authorization: str) -> str:
+    """What comes after `Bearer`; empty for any other header."""
+    scheme, _, credential = authorization.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
 
 
 def _guesser(address: str) -> str:
