@@ -49,21 +49,21 @@ class DerivedQueries:
             return plan_view(session, plan_id, self._tick_seconds)
 
     def list_plans(self, limit: int = 50, cursor: str | None = None) -> Page[PlanSummary]:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             keys = (RunRow.created_at, RunRow.id)
             rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PLAN)
             return Page(items=[plan_summary(row) for row in rows], next_cursor=following)
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """The trials of a search stage, as they are now."""
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             if session.get(StageRow, (run_id, generation, "search")) is None:
                 raise NotFound("stage", f"{run_id}-g{generation}-search")
         return self._views.trials(run_id, generation)
 
     def picture(self, run_id: str, generation: int, stage: StageName, name: str) -> bytes:
         """An SVG document that the stage has drawn."""
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             known = session.get(StageRow, (run_id, generation, stage)) is not None and name in PICTURES
         with artifact_store():
             data = read_bytes_if_there(self._layout.stage_file(run_id, generation, stage, name)) if known else None
@@ -75,10 +75,10 @@ class DerivedQueries:
         with self._database.read() as session:
             conditions = [RunRow.kind == kind]
             if source is not None:
-                if session.get(RunRow, source) is None:
-                    raise NotFound("run", source)
                 conditions.append(RunRow.source_run_id == source)
             rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
+            if source is not None and not rows and session.get(RunRow, source) is None:
+                raise NotFound("run", source)
             found = select(GenerationRow.run_id, GenerationRow.number).where(
                 GenerationRow.run_id.in_([row.id for row in rows])
             )

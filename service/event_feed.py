@@ -122,11 +122,11 @@ class EventFeed:
         changed.set()
 
     def _read(self, after: int, run_id: str | None) -> list[EventView]:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             return [event_view(row) for row in events_after(session, after, _PAGE, run_id)]
 
     def _read_newest(self) -> int:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             return newest_event_id(session)
 
 

@@ -26,7 +26,7 @@ def check_new_run(
     database: Database, layout: ArtifactLayout, config: RunConfig, catalog: Mapping[str, CatalogModel]
 ) -> dict[str, DatasetFacts]:
     """The run's datasets by id, once nothing is found to be impossible. Raises InvalidRequest."""
-    with database.read() as session:
+    with database.read_once() as session:  # what is read does not change
         external = [each.dataset for each in config.evaluation.external]
         found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
         check_reference(session, config)

@@ -25,7 +25,7 @@ class OnceAnswers:
         if key is None:
             return None
         check_key(key)
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             answer = first_answer(session, key, asked)
         return None if answer is None else kind.model_validate_json(answer)
 

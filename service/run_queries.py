@@ -1,5 +1,6 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -85,9 +86,9 @@ class RunQueries:
 
     def list_generations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[GenerationView]:
         with self._database.read() as session:
-            _get(session, RunRow, run_id, "run", run_id)
             mine = GenerationRow.run_id == run_id
             rows, following = read_page(session, GenerationRow, (GenerationRow.number,), limit, cursor, mine)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.generations(load_generation_rows(session, run_id, rows))
         return Page(items=[self._progress.fill_generation(view) for view in views], next_cursor=following)
 
@@ -96,14 +97,14 @@ class RunQueries:
 
     def list_stages(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StageView]:
         with self._database.read() as session:
-            _get(session, RunRow, run_id, "run", run_id)
             keys = (StageRow.generation, StageRow.position)
             rows, following = read_page(session, StageRow, keys, limit, cursor, StageRow.run_id == run_id)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.stages(rows, load_attempts(session, run_id, rows))
         return Page(items=[self._progress.fill_stage(view) for view in views], next_cursor=following)
 
     def get_attempt(self, run_id: str, generation: int, stage: StageName, attempt: int) -> AttemptView:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             identity = f"{_stage_id(run_id, generation, stage)}-a{attempt}"
             row = _get(session, AttemptRow, (run_id, generation, stage, attempt), "attempt", identity)
             return self._views.attempt(row)
@@ -111,10 +112,11 @@ class RunQueries:
     def list_attempts(
         self, run_id: str, generation: int, stage: StageName, limit: int = 50, cursor: str | None = None
     ) -> Page[AttemptView]:
-        with self._database.read() as session:
-            _get(session, StageRow, (run_id, generation, stage), "stage", _stage_id(run_id, generation, stage))
+        key, name = (run_id, generation, stage), _stage_id(run_id, generation, stage)
+        with self._database.read_once() as session:
             mine = (AttemptRow.run_id == run_id, AttemptRow.generation == generation, AttemptRow.stage == stage)
             rows, following = read_page(session, AttemptRow, (AttemptRow.number,), limit, cursor, *mine)
+            _check_there(session, rows, StageRow, key, "stage", name)
             return Page(items=[self._views.attempt(row) for row in rows], next_cursor=following)
 
     def stage_metrics(self, run_id: str, generation: int, stage: StageName) -> list[MetricRow]:
@@ -134,31 +136,31 @@ class RunQueries:
         return self._logs.tail(run_id, generation, stage, attempts[number], lines)
 
     def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
-        with self._database.read() as session:
-            _get(session, RunRow, run_id, "run", run_id)
+        with self._database.read_once() as session:
             rows, following = read_page(session, EventRow, (EventRow.id,), limit, cursor, EventRow.run_id == run_id)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
             return Page(items=[event_view(row) for row in rows], next_cursor=following)
 
     def get_model(self, model_id: str) -> ModelView:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             return model_view(_get(session, ModelRow, model_id, "model", model_id))
 
     def list_models(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[ModelView]:
         """Of all runs, or of one."""
-        with self._database.read() as session:
-            if run_id is not None:
-                _get(session, RunRow, run_id, "run", run_id)
+        with self._database.read_once() as session:
             conditions = () if run_id is None else (ModelRow.run_id == run_id,)
             keys = (ModelRow.created_at, ModelRow.id)
             rows, following = read_page(session, ModelRow, keys, limit, cursor, *conditions)
+            if run_id is not None:
+                _check_there(session, rows, RunRow, run_id, "run", run_id)
             return Page(items=[model_view(row) for row in rows], next_cursor=following)
 
     def get_dataset(self, dataset_id: str) -> DatasetView:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             return dataset_view(_get(session, DatasetRow, dataset_id, "dataset", dataset_id))
 
     def list_datasets(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
             return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
@@ -172,6 +174,14 @@ class RunQueries:
 
 def _stage_id(run_id: str, generation: int, stage: StageName) -> str:
     return f"{run_id}-g{generation}-{stage}"
+
+
+def _check_there(
+    session: Session, found: Sequence[Table], owner: type[Table], key: object, kind: str, identity: str
+) -> None:
+    """Raises NotFound where nothing was found because there is nothing that it would belong to."""
+    if not found:
+        _get(session, owner, key, kind, identity)
 
 
 def _get(session: Session, table: type[Row], key: object, kind: str, identity: str) -> Row:

@@ -64,7 +64,7 @@ class AuditLog:
 
     def list_entries(self, limit: int = 50, cursor: str | None = None) -> Page[AuditEntryView]:
         """Newest first."""
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             rows, following = read_page(session, AuditRow, (AuditRow.id,), limit, cursor)
             return Page(items=[_view(row) for row in rows], next_cursor=following)
 

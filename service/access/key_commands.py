@@ -80,7 +80,7 @@ class KeyCommands:
 
     def list_keys(self, limit: int = 50, cursor: str | None = None) -> Page[KeyView]:
         """Newest first, revoked and expired ones too."""
-        with self._database.read() as session:
+        with self._database.read_once() as session:
             rows, following = read_page(session, ApiKeyRow, (ApiKeyRow.created_at, ApiKeyRow.id), limit, cursor)
             return Page(items=[_view(row) for row in rows], next_cursor=following)
 

@@ -67,7 +67,8 @@ class Database:
 
     @contextmanager
     def read_once(self) -> Iterator[Session]:
-        """A session for one query: without a transaction, which takes PostgreSQL two more round trips."""
+        """A session for queries that need not see the same moment: without a transaction, which takes PostgreSQL two
+        more round trips."""
         with _unavailability(), VisibleRowsSession(self._single_engine) as session:
             yield session
 

@@ -93,11 +93,12 @@ class WebhookCommands:
     def list_deliveries(self, webhook_id: str, limit: int = 50, cursor: str | None = None) -> Page[DeliveryView]:
         _check_caller()
         with self._database.read() as session:
-            _get(session, webhook_id)
             mine = WebhookDeliveryRow.webhook_id == webhook_id
             rows, following = read_page(
                 session, WebhookDeliveryRow, (WebhookDeliveryRow.event_id,), limit, cursor, mine
             )
+            if not rows:
+                _get(session, webhook_id)
             return Page(items=_delivery_views(session, rows), next_cursor=following)
 
     def retry_delivery(self, webhook_id: str, event_id: int) -> DeliveryView:
