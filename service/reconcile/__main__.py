@@ -1,5 +1,6 @@
 """`python -m service.reconcile`: upgrades the database, then reconciles and closes jobs until SIGTERM or SIGINT."""
 
+import gc
 import logging
 import os
 import signal
@@ -43,6 +44,8 @@ def main() -> None:
             Collector(database, settings, time.time),
         )
     ]
+    gc.collect()
+    gc.freeze()  # what is there now stays: to look through it for garbage takes half a second each time
     try:
         for thread in beside:
             thread.start()

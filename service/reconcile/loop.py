@@ -21,6 +21,7 @@ from service.reconcile.waits import WaitReason, Waits
 from service.rounds import repeat
 from service.settings import Settings
 from service.snapshots import RunSnapshot
+from service.states import RunState
 from service.store.database import Database
 from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock
 from service.store.run_store import add_event
@@ -127,7 +128,8 @@ class Reconciler:
 
     def _act(self, run: RunSnapshot, look: Look, token: int, silence: RayDoesNotAnswer | None) -> bool:
         """Whether there was something to do. `silence`: Ray did not answer a moment ago, and is not asked again."""
-        may_start = self._admission.may_start(run.run_id, run.current_stage)
+        # The queue knows running runs only, and is read anew for any other: a cancelled one starts nothing anyway.
+        may_start = run.state is not RunState.RUNNING or self._admission.may_start(run.run_id, run.current_stage)
         actions = decide(run, look.observed, self._clock(), self._settings.max_attempts, may_start)
         for action in actions:
             if silence is not None and isinstance(action, _NEEDS_RAY):

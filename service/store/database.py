@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: its engine, and the two kinds of session on it."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,13 @@ _POSTGRES_OPTIONS = {
 }
 POOL_WAIT_SECONDS = 10.0
 _PING_AFTER_SECONDS = 1.0
-_POSTGRES_CONNECTIONS = 15
-"""Kept open once they were needed: those that SQLAlchemy opens beyond its pool's size it closes after each use, and a
-burst of requests would be spent on connecting."""
+_CONNECTIONS = 5
+"""So many threads work at once, and the others wait for a connection. With more of them a burst of requests takes
+longer, not shorter: what they compute they compute in turns, and hand the interpreter back and forth. Kept open once
+they were needed: those that SQLAlchemy opens beyond its pool's size it closes after each use."""
+_WRITERS = 2
+"""Of those: transactions wait for each other's locks, and nobody who only reads is to wait for that."""
+_POOL: dict[str, Any] = {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_WAIT_SECONDS}
 
 
 class VisibleRowsSession(Session):
@@ -55,6 +60,7 @@ class Database:
         self._write_engine = self.engine.execution_options(begin_immediate=True)
         self._read_engine = _with_isolation(self.engine, "REPEATABLE READ")
         self._single_engine = _with_isolation(self.engine, "AUTOCOMMIT")
+        self._writers = threading.BoundedSemaphore(_WRITERS)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -76,6 +82,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
         with (
+            self._as_a_writer(),
             _unavailability(),
             VisibleRowsSession(self._write_engine, expire_on_commit=False) as session,
             session.begin(),
@@ -97,6 +104,15 @@ class Database:
         """The same without the ORM, for migrations."""
         with self._write_engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _as_a_writer(self) -> Iterator[None]:
+        if not self._writers.acquire(timeout=POOL_WAIT_SECONDS):
+            raise DatabaseUnavailable("the database is too slow: too many changes wait for it")
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     def close(self) -> None:
         """Closes the pooled connections."""
@@ -124,9 +140,7 @@ def _create_engine(url: URL) -> Engine:
         options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in url.query}
         engine = create_engine(
             url,
-            pool_size=_POSTGRES_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=POOL_WAIT_SECONDS,
+            **_POOL,
             connect_args=options,
         )
         event.listen(engine, "checkin", _note_return)
@@ -134,7 +148,7 @@ def _create_engine(url: URL) -> Engine:
         return engine
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = create_engine(url, **_POOL, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine

@@ -40,22 +40,29 @@ def load_run_rows(session: Session, run_id: str) -> RunRows:
 
 
 def load_generation_rows(session: Session, run_id: str, generations: Sequence[GenerationRow]) -> GenerationRows:
-    """What belongs to these generations of the run."""
+    """What belongs to these generations of the run, which follow each other."""
     numbers = [generation.number for generation in generations]
+    if not numbers:
+        return GenerationRows([], [])
+    first, last = min(numbers), max(numbers)
     stages = session.scalars(
         select(StageRow)
-        .where(StageRow.run_id == run_id, StageRow.generation.in_(numbers))
+        .where(StageRow.run_id == run_id, StageRow.generation.between(first, last))
         .order_by(StageRow.generation, StageRow.position)
     ).all()
-    models = session.scalars(select(ModelRow).where(ModelRow.run_id == run_id, ModelRow.generation.in_(numbers)))
+    models = session.scalars(
+        select(ModelRow).where(ModelRow.run_id == run_id, ModelRow.generation.between(first, last))
+    )
     return GenerationRows(generations, stages, load_attempts(session, run_id, stages), models.all())
 
 
 def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> Sequence[AttemptRow]:
     """The attempts at these stages of the run, each stage's in their order; and maybe at others of it."""
-    numbers = {stage.generation for stage in stages}
+    numbers = [stage.generation for stage in stages]
+    if not numbers:
+        return []
     return session.scalars(
         select(AttemptRow)
-        .where(AttemptRow.run_id == run_id, AttemptRow.generation.in_(numbers))
+        .where(AttemptRow.run_id == run_id, AttemptRow.generation.between(min(numbers), max(numbers)))
         .order_by(AttemptRow.number)
     ).all()

@@ -92,3 +92,16 @@ def test_a_new_run_is_given_its_place_without_another_look(bench: Any, run_confi
     assert once.queue is not None
     assert once.queue.position == 1
     assert again == once
+
+
+def test_a_tick_reads_the_queue_once_however_many_runs_are_cancelled(bench: Any, run_config: MakeConfig) -> None:
+    bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
+    runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
+    reconciler = bench.reconciler()
+    for run in runs:
+        bench.commands.cancel_run(run)
+
+    with queue_reads(bench.database) as reads:
+        reconciler.tick()
+
+    assert reads == [False]
