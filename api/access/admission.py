@@ -17,7 +17,7 @@ UNKNOWN_ADDRESS = "unknown"
 
 def is_open(request: Request) -> bool:
     """Whether the route needs no credential."""
-    return (request.method, request.url.path) in OPEN
+    return (request.method, request.scope["path"]) in OPEN
 
 
 def check_where_from(request: Request, settings: Settings) -> None:
@@ -54,7 +54,7 @@ def check_path(request: Request) -> None:
 
 def check_allowed(request: Request, principal: Principal) -> None:
     """Raises Undeclared for a route that nobody may use, Forbidden where the caller's scope is too small."""
-    needed = POLICY.needed_scope(request.method, request.url.path)
+    needed = POLICY.needed_scope(request.method, request.scope["path"])
     if needed is not None and not principal.scope.includes(needed):
         raise Forbidden(f"this needs the scope {needed}; yours is {principal.scope}")
 
@@ -83,7 +83,7 @@ def audited_request(request: Request, principal: Principal) -> AuditedRequest:
         address=address_of(request),
         request_id=request.state.request_id,
         method=request.method,
-        path=request.url.path,
+        path=request.scope["path"],
     )
 
 
