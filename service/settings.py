@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.access.oidc_settings import OidcSettings
 from service.retention_policy import RetentionPolicy
 from workers.data.dataset_roots import DatasetRoots, check_root
+from workers.specs.stages import StageName
 
 
 class Settings(BaseSettings):
@@ -131,10 +132,11 @@ class Settings(BaseSettings):
         """`dataset_roots` as the readers take it."""
         return DatasetRoots(self.dataset_roots)
 
-    @property
-    def stage_roots(self) -> tuple[str, ...] | None:
-        """Where a stage may read images: datasets, and what the service itself has laid among the artifacts."""
-        return None if self.dataset_roots is None else (*self.dataset_roots, self.artifact_root)
+    def stage_roots(self, stage: StageName, folder_uri: str) -> tuple[str, ...] | None:
+        """Where a stage may read images: datasets; a plan also the sample of them that it lays into its own folder."""
+        if self.dataset_roots is None:
+            return None
+        return (*self.dataset_roots, folder_uri) if stage == "measure" else self.dataset_roots
 
     def _dashboard(self) -> str:
         return self.dashboard_url or ("/ray" if self.authentication else self.ray_jobs_url)

@@ -15,7 +15,7 @@ from collections.abc import Callable  # noqa: E402
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
-from workers.data.errors import StoreReadError  # noqa: E402
+from workers.data.errors import ShardReadError, read_failure  # noqa: E402
 from workers.environment import describe_environment  # noqa: E402
 from workers.resource_watch import watch_for_resources  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
@@ -102,16 +102,18 @@ def reason_of(error: BaseException) -> FailureReason:
             return FailureReason.NODE_LOST
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return FailureReason.OUT_OF_MEMORY
-        if isinstance(cause, StoreReadError) or is_store_error(cause):
+        if isinstance(cause, ShardReadError):
+            return read_failure(cause)
+        if is_store_error(cause):
             return FailureReason.ARTIFACT_STORE
     return FailureReason.STAGE_ERROR
 
 
 def message_of(error: BaseException) -> str:
-    """One line for people: the innermost cause's type and text."""
+    """One line for people: the innermost cause's type and text, or what a stage itself says of it."""
     innermost = _causes(error)[-1]
     for cause in _causes(error):
-        if isinstance(cause, (StageError, Paused)):
+        if isinstance(cause, (StageError, Paused, ShardReadError)):
             return str(cause)
     text = str(innermost).strip().splitlines()
     return f"{type(innermost).__name__}: {text[-1] if text else ''}"[:2000]

@@ -12,6 +12,7 @@ from service.access.jwks import JwksCache
 from service.access.oidc_settings import OidcSettings
 from service.access.principal import Principal, Scope
 from service.errors import Forbidden, Unauthenticated
+from service.store.plain_text import plain
 
 MAX_TOKEN_LENGTH = 16_384
 
@@ -67,6 +68,9 @@ class OidcTokens:
             )
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the token is refused: {error}") from error
+        # Scopes and projects are the settings' own words; this one claim is stored as it came, in the audit log first.
+        if plain(claims["sub"]) != claims["sub"]:
+            raise Unauthenticated("the token's sub holds a character that cannot be stored")
         return claims
 
 

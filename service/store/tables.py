@@ -23,6 +23,7 @@ from service.webhooks.views import DeliveryState
 _OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
 _READY_STAGE = and_(column("ready_at").is_not(None), one_of(column("state"), UNFINISHED_STAGES))
 _PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
+_TIMED_DELIVERY = column("next_attempt_at").is_not(None)
 _DELIVERED = one_of(column("state"), [DeliveryState.DELIVERED])
 _JOB_NOT_CLOSED = text("job_closed_at is null")
 
@@ -367,7 +368,8 @@ class WebhookDeliveryRow(Table):
     """The event's: a run's events are delivered in their order."""
     state: Mapped[str]
     attempts: Mapped[int]
-    next_attempt_at: Mapped[float]
+    next_attempt_at: Mapped[float | None]
+    """Null once it is delivered or dead, and while an earlier event of its run is pending."""
     last_attempt_at: Mapped[float | None]
     last_status: Mapped[int | None]
     """HTTP status that the receiver answered."""
@@ -376,9 +378,18 @@ class WebhookDeliveryRow(Table):
     __table_args__ = (
         Index(None, "webhook_id", "state", "event_id"),
         Index(
-            "ix_webhook_deliveries_pending",
+            "ix_webhook_deliveries_due",
             "webhook_id",
             "next_attempt_at",
+            "event_id",
+            sqlite_where=_TIMED_DELIVERY,
+            postgresql_where=_TIMED_DELIVERY,
+        ),
+        Index(
+            "ix_webhook_deliveries_run_pending",
+            "webhook_id",
+            "run_id",
+            "event_id",
             sqlite_where=_PENDING_DELIVERY,
             postgresql_where=_PENDING_DELIVERY,
         ),

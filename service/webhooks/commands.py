@@ -18,7 +18,7 @@ from service.store.idempotency import request_hash
 from service.store.paging import read_page
 from service.store.run_store import new_id
 from service.store.tables import EventRow, WebhookDeliveryRow, WebhookRow
-from service.store.webhook_store import delete_webhook, delivery_counts
+from service.store.webhook_store import delete_webhook, delivery_counts, try_again
 from service.view_builders import as_time, time_or_none
 from service.views import Page
 from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
@@ -105,13 +105,13 @@ class WebhookCommands:
         """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict where it is not dead."""
         _check_caller()
         with self._database.write() as session:
+            session.get(WebhookRow, webhook_id, with_for_update=True)  # whoever delivers to it changes its row first
             row = session.get(WebhookDeliveryRow, (webhook_id, event_id))
             if row is None:
                 raise NotFound("delivery", f"{webhook_id}-{event_id}")
             if row.state != DeliveryState.DEAD:
                 raise Conflict(f"the delivery of event {event_id} is {row.state}: only a dead one can be retried")
-            row.state, row.attempts, row.next_attempt_at = DeliveryState.PENDING, 0, self._clock()
-            session.flush()
+            try_again(session, row, self._clock())
             [view] = _delivery_views(session, [row])
             return view
 
@@ -153,7 +153,7 @@ def _delivery_views(session: Session, rows: Sequence[WebhookDeliveryRow]) -> "Se
             kind=kinds[row.event_id],
             state=DeliveryState(row.state),
             attempts=row.attempts,
-            next_attempt_at=as_time(row.next_attempt_at) if row.state == DeliveryState.PENDING else None,
+            next_attempt_at=time_or_none(row.next_attempt_at),
             last_attempt_at=time_or_none(row.last_attempt_at),
             last_status=row.last_status,
             last_error=row.last_error,

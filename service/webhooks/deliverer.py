@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from sqlalchemy import update
+from sqlalchemy import case, update
 
 from service.rounds import repeat
 from service.settings import Settings
@@ -17,6 +17,7 @@ from service.store.webhook_store import (
     claim_webhook,
     due_deliveries,
     forget_delivered,
+    let_next_be_tried,
     queue_new_events,
     release_webhook,
     webhooks_with_work,
@@ -120,7 +121,7 @@ class WebhookDeliverer:
             now = self._clock()
             if not claim_webhook(session, webhook_id, self._token, now, now + self._lease_seconds):
                 raise LostTurn(webhook_id)
-            return queue_new_events(session, webhook_id)
+            return queue_new_events(session, webhook_id, now)
 
     def _send(self, webhook: WebhookRow, delivery: DueDelivery) -> Outcome:
         event = delivery.event
@@ -135,19 +136,22 @@ class WebhookDeliverer:
             now = self._clock()
             if not claim_webhook(session, webhook_id, self._token, now, now + self._lease_seconds):
                 raise LostTurn(webhook_id)
-            following = next_attempt_at(attempts, now, self._settings.webhook_max_attempts)
-            state = DeliveryState.PENDING if following is not None else DeliveryState.DEAD
+            following = next_attempt_at(attempts, now, self._settings.webhook_max_attempts) if outcome.error else None
+            left = DeliveryState.PENDING if following is not None else DeliveryState.DEAD
+            is_next = WebhookDeliveryRow.next_attempt_at.is_not(None)  # unless an earlier event was retried meanwhile
             session.execute(
                 update(WebhookDeliveryRow)
                 .where(WebhookDeliveryRow.webhook_id == webhook_id, WebhookDeliveryRow.event_id == event_id)
                 .values(
-                    state=state if outcome.error else DeliveryState.DELIVERED,
+                    state=left if outcome.error else DeliveryState.DELIVERED,
                     attempts=attempts,
-                    next_attempt_at=following or 0.0,
+                    next_attempt_at=None if following is None else case((is_next, following)),
                     last_attempt_at=now,
                     last_status=outcome.status,
                     last_error=outcome.error,
                 )
             )
+            if following is None:
+                let_next_be_tried(session, webhook_id, delivery.event.run_id, now)
         if outcome.error:
             logger.info("%s: event %d, attempt %d: %s", webhook_id, event_id, attempts, outcome.error)

@@ -51,7 +51,9 @@ class DeliveryView(View):
     kind: str
     state: DeliveryState
     attempts: int
-    next_attempt_at: datetime | None = Field(description="Null where none is to come.")
+    next_attempt_at: datetime | None = Field(
+        description="Null where none is to come, and while an earlier event of the run is pending."
+    )
     last_attempt_at: datetime | None
     last_status: int | None = Field(description="HTTP status that the receiver answered; null where it did not.")
     last_error: str | None

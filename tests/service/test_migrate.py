@@ -79,6 +79,36 @@ def test_models_get_their_runs_project(empty_database_url: str) -> None:
     assert due == 2, "retention has looked at none of them"
 
 
+def test_of_the_deliveries_that_wait_the_oldest_of_each_run_keeps_its_time(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    _migrate_to(database, "0008")
+    deliveries = [
+        ("a", 1, "delivered"), ("a", 2, "pending"), ("a", 3, "pending"),
+        ("b", 4, "dead"), ("b", 5, "pending"),
+        (None, 6, "pending"), (None, 7, "pending"),
+    ]  # fmt: skip
+    with database.write() as session:
+        for hook in ("hook-1", "hook-2"):
+            _insert(session, "webhooks", id=hook, url="", secret="", created_at=1.0, queued_event_id=0)
+        for run in ("a", "b"):
+            _insert(session, "runs", id=run, project="p", name="", config="{}", state="succeeded", priority=0)
+        for run, number, state in deliveries:
+            _insert(session, "events", id=number, run_id=run, at=1.0, kind="k", message="")
+            row = {"event_id": number, "run_id": run, "state": state, "attempts": 0, "next_attempt_at": 9.0}
+            _insert(session, "webhook_deliveries", webhook_id="hook-1", **row)
+        # Of another webhook, which has delivered the older ones.
+        row = {"event_id": 3, "run_id": "a", "state": "pending", "attempts": 0, "next_attempt_at": 9.0}
+        _insert(session, "webhook_deliveries", webhook_id="hook-2", **row)
+
+    upgrade(empty_database_url)
+
+    timed = text("select webhook_id, event_id from webhook_deliveries where next_attempt_at is not null order by 1, 2")
+    with database.read() as session:
+        found = [tuple(row) for row in session.execute(timed)]
+    database.close()
+    assert found == [("hook-1", 2), ("hook-1", 5), ("hook-1", 6), ("hook-2", 3)]
+
+
 def _migrate_to(database: Database, revision: str) -> None:
     with database.write_connection() as connection:
         config = Config()

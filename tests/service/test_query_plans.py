@@ -19,7 +19,13 @@ from service.store.retention_looks import runs_to_look_at
 from service.store.retention_store import load_run_facts
 from service.store.tables import ModelRow, ProjectRow
 from service.store.visibility import only_projects
-from service.store.webhook_store import delivery_counts, forget_delivered, webhooks_with_work
+from service.store.webhook_store import (
+    delivery_counts,
+    due_deliveries,
+    forget_delivered,
+    let_next_be_tried,
+    webhooks_with_work,
+)
 
 
 def plan_of(database: Database, ask: Callable[[Session], object]) -> str:
@@ -79,10 +85,25 @@ def test_deliveries_that_are_made_are_not_looked_through(database: Database) -> 
     counts = plan_of(database, lambda session: delivery_counts(session, ["hook-1"]))
     forgotten = plan_of(database, lambda session: forget_delivered(session, 1.0))
 
-    assert "ix_webhook_deliveries_pending" in work
+    assert "ix_webhook_deliveries_due" in work
     assert "ix_webhook_deliveries_webhook_id_state" in counts
     assert re.search(r"state ?= ?(\?|ANY)", counts), "by webhook alone it would walk all that are made"
     assert "ix_webhook_deliveries_delivered" in forgotten
+
+
+def test_a_backlog_of_deliveries_is_neither_looked_through_nor_sorted(database: Database) -> None:
+    due = plan_of(database, lambda session: due_deliveries(session, "hook-1", 1.0))
+    following = [
+        plan_of(database, lambda session, run_id=run_id: let_next_be_tried(session, "hook-1", run_id, 1.0))  # type: ignore[misc]
+        for run_id in ("run-1", None)
+    ]
+
+    assert "ix_webhook_deliveries_due" in due
+    for plan in following:
+        assert "ix_webhook_deliveries_run_pending" in plan
+    for plan in (due, *following):
+        assert "sort" not in plan.lower()
+        assert "temp b-tree" not in plan.lower()
 
 
 def test_a_project_finds_its_models_by_an_index(database: Database) -> None:

@@ -1,14 +1,18 @@
 """What a running stage is told by files: to pause, to stop; and what it tells of waiting and of its progress."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
+from ray.train.v2.api.exceptions import WorkerGroupError
 
 from tests.fake_clock import FakeClock
 from workers import entrypoint
 from workers.artifact_io import write_bytes
+from workers.data.errors import ShardReadError, StoreReadError
 from workers.resource_watch import Demand, ResourceWatch, shortfall
 from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
@@ -201,3 +205,28 @@ def test_rays_word_on_why_an_actor_died_is_the_reason(error: Exception, reason: 
     wrapped.__cause__ = error
 
     assert entrypoint.reason_of(wrapped) is reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ShardReadError("s3://pictures/7.tar", "there is no such file"), FailureReason.BAD_DATA),
+        (StoreReadError("s3://pictures/7.tar", "the storage does not give it"), FailureReason.ARTIFACT_STORE),
+    ],
+)
+def test_a_shard_that_a_training_worker_cannot_read_is_named_through_all_that_ray_wraps_it_in(
+    error: ShardReadError, reason: FailureReason
+) -> None:
+    of_the_group = WorkerGroupError("Traceback of rank 1", {1: error})
+    of_the_trainer = RayTaskError("fit", "Traceback of the actor", of_the_group, "fit", 1, "10.0.0.1")
+    raised = pickle.loads(pickle.dumps(of_the_trainer)).as_instanceof_cause()
+
+    assert entrypoint.reason_of(raised) is reason
+    assert entrypoint.message_of(raised) == str(error)
+
+
+def test_a_shard_is_named_where_the_file_system_only_names_an_error() -> None:
+    error = ShardReadError("/pictures/7.parquet", "not a readable Parquet file")
+    error.__cause__ = OSError("Corrupt snappy compressed data")
+
+    assert entrypoint.message_of(error) == "/pictures/7.parquet: not a readable Parquet file"

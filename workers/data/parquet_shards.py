@@ -49,6 +49,13 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     of reads inside the `with` block become ShardReadErrors that name the file.
     """
     check_place(uri)
+    with open_own_parquet(uri) as file:
+        yield file
+
+
+@contextmanager
+def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
+    """The same for a file that the service wrote, which lies among the artifacts, where no dataset may."""
     try:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import open_filesystem, write_bytes
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError, read_error
-from workers.data.parquet_shards import open_parquet
+from workers.data.parquet_shards import open_own_parquet
 from workers.specs.hygiene import BrokenKind
 
 FETCHING_THREADS = 32
@@ -62,7 +62,7 @@ def write_part(uri: str, entries: Sequence[ListEntry]) -> None:
 
 def read_part(uri: str) -> list[ListEntry]:
     """A shard's entries, in row order. Raises ShardReadError."""
-    with open_parquet(uri) as file:
+    with open_own_parquet(uri) as file:
         rows = file.read().to_pylist()
     return [ListEntry(row["key"], row["uri"], row["label"]) for row in rows]
 

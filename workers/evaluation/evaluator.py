@@ -1,10 +1,12 @@
 """Works through the pieces of an evaluation with one model. Lives in an actor of the pool."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from workers.data.shard_readers import ShardImages, load_manifest, read_shard
+from workers.data.shard_readers import iterate_shard, load_manifest, read_rows
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.metrics import judge
 from workers.evaluation.robustness_probe import RobustnessProbe
@@ -44,29 +46,40 @@ class Evaluator:
         ]
         settings = spec.robustness or RobustnessSettings()
         self._probe = RobustnessProbe(self._predictor, settings, self._manifests[0].dataset_id)
-        self._last: tuple[int, int, ShardImages] | None = None
 
     def __call__(self, index: int) -> bytes:
         """Of piece `index`: `Judged` as bytes, without the broken images; or counts as JSON. Raises ShardReadError."""
         item = self._items[index]
-        shard = self._shard(item.dataset, item.shard)
         if item.kind == "judge":
-            return self._judge(item, shard)
-        return json.dumps(self._probe.probe(item, shard)).encode()
+            return self._judge(item)
+        # Read for each piece anew, up to its last row: that costs little beside what is done to each of its pictures.
+        sample = read_rows(self._manifests[item.dataset], item.shard, np.array(item.rows))
+        return json.dumps(self._probe.probe(item, sample)).encode()
 
-    def _judge(self, item: WorkItem, shard: ShardImages) -> bytes:
-        predicted = self._predictor.predict(shard.images)
-        readable = np.setdiff1d(np.arange(len(shard.images)), list(predicted.broken))
-        truth = np.array(shard.labels or [], dtype=np.int32)[readable]
-        probabilities = predicted.probabilities[readable]
-        among = self._classes[item.dataset]
-        if among is not None:
-            # As ImageNet-A is judged: the answer is sought among the set's own classes.
-            probabilities = probabilities[:, among]
-            probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return judge(probabilities, truth).to_bytes()
+    def _judge(self, item: WorkItem) -> bytes:
+        """The shard streams through, so that a large one takes no more memory than a small one."""
+        judged: list[bytes] = []
+        labels: list[int] = []
+        start = 0
+        for predicted in self._predictor.predictions(self._images(item, labels)):
+            end = start + len(predicted.probabilities)
+            readable = np.setdiff1d(np.arange(end - start), list(predicted.broken))
+            truth = np.array(labels[start:end], dtype=np.int32)[readable]
+            judged.append(judge(self._among(item.dataset, predicted.probabilities[readable]), truth).to_bytes())
+            start = end
+        return b"".join(judged)
 
-    def _shard(self, dataset: int, shard: int) -> ShardImages:
-        if self._last is None or self._last[:2] != (dataset, shard):
-            self._last = (dataset, shard, read_shard(self._manifests[dataset], shard))
-        return self._last[2]
+    def _images(self, item: WorkItem, labels: list[int]) -> Iterator[bytes]:
+        """The shard's images, as the predictor asks for them; their labels are added to `labels`."""
+        for piece in iterate_shard(self._manifests[item.dataset], item.shard):
+            labels += piece.labels or []
+            yield from piece.images
+
+    def _among(self, dataset: int, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """As ImageNet-A is judged: an external set's answer is sought among the set's own classes."""
+        among = self._classes[dataset]
+        if among is None:
+            return probabilities
+        chosen = probabilities[:, among]
+        chosen /= np.maximum(chosen.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return chosen

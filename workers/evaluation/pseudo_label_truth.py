@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import ShardReadError, read_failure
 from workers.data.images import content_hash
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shard_readers import iterate_shard, load_manifest
 from workers.evaluation.metrics import Judged, MetricSums
 from workers.specs.datasets import DatasetManifest
 from workers.specs.reports import FailureReason
@@ -55,9 +55,11 @@ def _read_truth(manifest: DatasetManifest, uri: str, classes: tuple[str, ...]) -
         raise StageError(FailureReason.USER_ERROR, f"the classes of {uri} are not those of the evaluation set")
 
     def shard_truth(shard: int) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int32]]:
-        rows = read_shard(manifest, shard)
-        hashes = b"".join(content_hash(image) for image in rows.images)
-        return np.frombuffer(hashes, dtype="S16"), np.array(rows.labels or [], dtype=np.int32)
+        hashes, labels = bytearray(), list[int]()
+        for piece in iterate_shard(manifest, shard):
+            hashes += b"".join(content_hash(image) for image in piece.images)
+            labels += piece.labels or []
+        return np.frombuffer(hashes, dtype="S16"), np.array(labels, dtype=np.int32)
 
     with ThreadPoolExecutor(_READERS) as readers:
         parts = list(readers.map(shard_truth, range(len(manifest.shards))))

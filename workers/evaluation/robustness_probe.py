@@ -1,7 +1,7 @@
 """Corrupts, perturbs and attacks sampled pictures, and counts what the model makes of them. Lives in an actor."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +30,13 @@ class RobustnessProbe:
         self._settings = settings
         self._dataset_id = dataset_id
 
-    def probe(self, item: WorkItem, shard: ShardImages) -> Counter[str]:
-        """Counts of one piece. Broken pictures are left out."""
-        rows, pictures = self._pictures(item.rows, shard)
-        if not rows:
+    def probe(self, item: WorkItem, sample: ShardImages) -> Counter[str]:
+        """Counts of one piece; `sample` is its rows, in their order. Broken pictures are left out."""
+        places, pictures = self._pictures(sample)
+        if not places:
             return Counter()
-        labels = np.array([(shard.labels or [])[row] for row in rows])
-        keys = [f"{self._dataset_id}/{item.shard}/{row}" for row in rows]
+        labels = np.array(sample.labels or [])[places]
+        keys = [f"{self._dataset_id}/{item.shard}/{item.rows[place]}" for place in places]
         match item.kind:
             case "corruptions":
                 return self._corruptions(pictures, labels, keys, self._settings.corruptions or CorruptionSettings())
@@ -48,15 +48,16 @@ class RobustnessProbe:
             case "judge":
                 raise ValueError("judging is not the probe's")
 
-    def _pictures(self, rows: Sequence[int], shard: ShardImages) -> tuple[list[int], list[Pixels]]:
-        readable, pictures = [], []
-        for row in rows:
+    def _pictures(self, sample: ShardImages) -> tuple[list[int], list[Pixels]]:
+        """The pictures that can be decoded, and their places in the sample."""
+        places, pictures = [], []
+        for place, image in enumerate(sample.images):
             try:
-                pictures.append(prepare_clean(decode_rgb(shard.images[row]), self._predictor.card))
-                readable.append(row)
+                pictures.append(prepare_clean(decode_rgb(image), self._predictor.card))
+                places.append(place)
             except BrokenImage:
                 continue
-        return readable, pictures
+        return places, pictures
 
     def _corruptions(
         self, pictures: list[Pixels], labels: npt.NDArray[np.int64], keys: list[str], asked: CorruptionSettings

@@ -70,7 +70,7 @@ class CleanProbe:
         probe, shard = RobustnessProbe(predictor, settings, "sample"), self._test_shard
 
         def probed(images: int) -> None:
-            probe.probe(WorkItem(kind, 0, 0, tuple(range(images))), shard)
+            probe.probe(WorkItem(kind, 0, 0, tuple(range(images))), _first(shard, images))
 
         return steady(probed, len(shard.images), self._run.spec.sample_seconds / 2, first_images=1).seconds_an_image
 
@@ -131,4 +131,5 @@ def write_fresh_model(spec: TrainSpec, folder_uri: str) -> None:
 
 
 def _first(shard: ShardImages, images: int) -> ShardImages:
-    return replace(shard, keys=shard.keys[:images], images=shard.images[:images])
+    labels = None if shard.labels is None else shard.labels[:images]
+    return replace(shard, keys=shard.keys[:images], images=shard.images[:images], labels=labels)

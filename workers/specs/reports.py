@@ -12,7 +12,7 @@ class FailureReason(StrEnum):
     """Why an attempt ended without a result: a stage's own word, or the reconciler's."""
 
     BAD_DATA = "bad_data"
-    """More unreadable images than max_bad_fraction, or nothing left to train on."""
+    """A shard that is gone or damaged, more unreadable images than max_bad_fraction, or nothing left to train on."""
     OUT_OF_MEMORY = "out_of_memory"
     USER_ERROR = "user_error"
     """The spec asks for what cannot work, for example an image size the model refuses."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from workers.data.errors import BrokenImage
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.lanes import Layout, Stream, share_of
 from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
@@ -103,16 +103,41 @@ class BatchStream(IterableDataset[Batch]):
 
 
 def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -> Iterator[Batch]:
-    """The stream's batches, made in this process or in `loader_processes` others."""
-    return iter(
-        DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=loader_processes,
-            pin_memory=pin_memory,
-            prefetch_factor=_BATCHES_AHEAD if loader_processes else None,
-        )
+    """The stream's batches, made in this process or in `loader_processes` others.
+
+    Raises ShardReadError and StageError as the stream does.
+    """
+    loader = DataLoader(
+        _ToldStream(stream),
+        batch_size=None,
+        num_workers=loader_processes,
+        pin_memory=pin_memory,
+        prefetch_factor=_BATCHES_AHEAD if loader_processes else None,
     )
+    return map(_batch_of, iter(loader))
+
+
+_Told = Batch | ShardReadError | StageError
+
+
+class _ToldStream(IterableDataset[_Told]):
+    """A stream whose failure is its last item: DataLoader makes a RuntimeError of what a loader process raises, if it
+    is not made of one text, and the reason would be lost."""
+
+    def __init__(self, stream: BatchStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[_Told]:
+        try:
+            yield from self._stream
+        except (ShardReadError, StageError) as error:
+            yield error
+
+
+def _batch_of(told: _Told) -> Batch:
+    if isinstance(told, Batch):
+        return told
+    raise told
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """Where a training sample comes from: encoded image and target distribution of one row of one shard."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
+from workers.data.errors import read_error
 from workers.data.lanes import Layout
 from workers.data.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.random_order import mixed
-from workers.data.shard_readers import load_manifest, read_rows, read_shard
+from workers.data.shard_readers import read_rows, read_shard
+from workers.models.bad_data import require_manifest
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
@@ -46,7 +50,7 @@ class LabeledSource:
     """Labeled images; targets are one-hot with label smoothing."""
 
     def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
-        self._manifest = load_manifest(manifest_uri)
+        self._manifest = require_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
         self._shards = _ShardCache(lambda index: read_shard(self._manifest, index), shards_kept)
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
@@ -80,7 +84,7 @@ class PseudoLabeledSource:
         self._pseudo_labels = pseudo_labels
         self._num_classes = num_classes
         self._recipe = recipe
-        self._manifest = load_manifest(pseudo_labels.manifest_uri)
+        self._manifest = require_manifest(pseudo_labels.manifest_uri)
         self._shards = _ShardCache(self._read, shards_kept)
         self.rows_per_shard = self._count_copies(self._manifest)
 
@@ -155,8 +159,7 @@ class MaterializedSource:
     def _read(self, number: int) -> _PseudoShard:
         group = self._groups[number]
         columns = ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"]
-        filesystem, path = open_filesystem(training_shard_uri(self._selection_uri, group.training_shard))
-        with filesystem.open_input_file(path) as source:
+        with _opened(training_shard_uri(self._selection_uri, group.training_shard)) as source:
             table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
         return _PseudoShard(
             images=table["image"].to_pylist(),
@@ -239,9 +242,20 @@ class _ShardCache(Generic[Contents]):
         return self._contents[shard]
 
 
-def _read_parquet(uri: str, columns: list[str]):
-    filesystem, path = open_filesystem(uri)
-    return pq.read_table(path, columns=columns, filesystem=filesystem)
+def _read_parquet(uri: str, columns: list[str]) -> pa.Table:
+    with _opened(uri) as source:
+        return pq.read_table(source, columns=columns)
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[pa.NativeFile]:
+    """A file that an earlier stage wrote. Errors inside the `with` block become ShardReadErrors that name it."""
+    try:
+        filesystem, path = open_filesystem(uri)
+        with filesystem.open_input_file(path) as source:
+            yield source
+    except (OSError, pa.ArrowException) as error:
+        raise read_error(uri, "cannot be read", error) from error
 
 
 def _rows_by_k(column) -> np.ndarray:

@@ -8,7 +8,8 @@ import torch.distributed as dist
 from torch import nn
 
 from workers.data.corruptions import corrupt_by_row
-from workers.data.shard_readers import iterate_batches, load_manifest
+from workers.data.shard_readers import iterate_batches
+from workers.models.bad_data import require_manifest
 from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
 from workers.specs.model_card import ModelCard
@@ -26,7 +27,7 @@ def validate(
     synchronize_buffers(model)
     # Correct, correct under corruption, seen.
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    manifest = load_manifest(spec.validation_manifest_uri)
+    manifest = require_manifest(spec.validation_manifest_uri)
     start = 0
     pieces = (iterate_batches(manifest, shard, _BATCH_SIZE * world_size) for shard in range(len(manifest.shards)))
     for piece in chain.from_iterable(pieces):

@@ -167,6 +167,12 @@ def test_a_token_for_others_or_out_of_time_is_refused(
         tokens.authenticate(provider.token("one", **claims))
 
 
+@pytest.mark.parametrize("subject", ["ada\0", "\0", "ada\ud800"])
+def test_a_subject_that_no_database_stores_is_refused(provider: Provider, tokens: OidcTokens, subject: str) -> None:
+    with pytest.raises(Unauthenticated, match="sub"):
+        tokens.authenticate(provider.token("one", sub=subject))
+
+
 def test_clocks_may_differ_by_the_leeway(provider: Provider, tokens: OidcTokens) -> None:
     now = int(time.time())
     tokens.authenticate(provider.token("one", exp=now - 10, nbf=now - 60))

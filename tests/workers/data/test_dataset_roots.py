@@ -7,14 +7,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from service.dataset_inspection import DatasetRequest, inspect_dataset
 from service.errors import InvalidRequest
+from service.settings import Settings
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
 from workers.data.shard_readers import read_shard
 from workers.entrypoint import reason_of
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.reports import FailureReason
+from workers.specs.stages import StageName
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,70 @@ def test_a_member_with_dots_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     )
     with pytest.raises(OutsideOfRoots, match=r"`\.\.`"):
         read_shard(manifest, 0)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Settings:
+    """With images in one folder and artifacts in another."""
+    (tmp_path / "images").mkdir()
+    roots = (str(tmp_path / "images"),)
+    return Settings(authentication=True, artifact_root=str(tmp_path / "artifacts"), dataset_roots=roots)
+
+
+def enter_stage(guarded: Settings, stage: StageName, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As the stage's processes are told; its folder."""
+    folder = Path(guarded.artifact_root, "runs", "run-1", "gen-1", stage)
+    folder.mkdir(parents=True)
+    for name, value in stage_environment(guarded.stage_roots(stage, str(folder))).items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+@pytest.mark.parametrize("stage", ["label", "measure"])
+def test_a_stage_refuses_an_image_that_has_become_a_link_to_an_artifact(
+    guarded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: StageName
+) -> None:
+    enter_stage(guarded, stage, monkeypatch)
+    others = tmp_path / "artifacts" / "runs" / "run-2"
+    others.mkdir(parents=True)
+    (others / "part-00000.parquet").write_bytes(b"of another project")
+    (tmp_path / "images" / "a.png").symlink_to(others / "part-00000.parquet")
+    shard = Shard(uri=str(tmp_path / "images"), rows=1, members=("a.png",))
+    manifest = DatasetManifest(
+        dataset_id="d", role="unlabeled", format="image_folder", classes=(), rows=1, shards=(shard,)
+    )
+    with pytest.raises(OutsideOfRoots, match=r"a\.png"):
+        read_shard(manifest, 0)
+
+
+def test_a_list_whose_parts_are_artifacts_is_read_and_its_images_are_checked(
+    guarded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "images"
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4)).save(images / name)
+    (images / "list.txt").write_text("a.png\nb.png\n")
+    request = DatasetRequest(name="d", role="unlabeled", uri=str(images / "list.txt"), format="uri_list")
+    parts_uri = str(tmp_path / "artifacts" / "datasets" / "ds-1" / "list")
+    manifest = inspect_dataset(request, "ds-1", parts_uri, roots=guarded.allowed_roots).manifest
+    (images / "b.png").unlink()
+    (images / "b.png").symlink_to(tmp_path / "artifacts" / "datasets" / "ds-1" / "list")
+
+    enter_stage(guarded, "label", monkeypatch)
+    read = read_shard(manifest, 0)
+    assert read.images == [(images / "a.png").read_bytes(), b""]
+    assert "outside" in str(read.unreadable[1])
+
+
+def test_a_plan_reads_the_sample_that_it_lays_into_its_own_folder(
+    guarded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = enter_stage(guarded, "measure", monkeypatch) / "part-00000.parquet"
+    pq.write_table(pa.table({"image": pa.array([b"x"], pa.binary())}), sample)
+    manifest = DatasetManifest(
+        dataset_id="d", role="unlabeled", format="parquet", classes=(), rows=1, shards=(Shard(uri=str(sample), rows=1),)
+    )
+    assert read_shard(manifest, 0).images == [b"x"]
 
 
 def test_a_stage_without_restrictions_needs_no_environment() -> None:

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.data import shard_readers
 from workers.data.errors import BrokenImage
 from workers.data.images import content_hash
-from workers.evaluation import stage
+from workers.evaluation import evaluator, pseudo_label_truth, stage
 from workers.evaluation.evaluator import Evaluator
 from workers.evaluation.metrics import Judged, MetricSums, judge
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
+from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -184,6 +186,51 @@ def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: 
     assert result.timing.work_started_at == 5.0
 
 
+@pytest.fixture
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each piece had that was read; shards come a row at a time."""
+    reader, read = shard_readers._READERS["parquet"], list[int]()
+
+    def counting(manifest, shard):
+        for rows in reader(manifest, shard):
+            read.append(len(rows.images))
+            yield rows
+
+    monkeypatch.setattr(shard_readers, "_PIECE_ROWS", 1)
+    monkeypatch.setitem(shard_readers._READERS, "parquet", counting)
+    return read
+
+
+def test_a_shard_is_judged_while_it_is_read(world: World, rows_read: list[int], monkeypatch: pytest.MonkeyPatch):
+    read_when_judged = []
+
+    def judging(probabilities, truth):
+        read_when_judged.append(sum(rows_read))
+        return judge(probabilities, truth)
+
+    monkeypatch.setattr(evaluator, "judge", judging)
+    evaluate = Evaluator(world.spec(batch_size=2))
+    assert len(Judged.from_bytes(evaluate(0)).truth) == 6
+    assert read_when_judged == [2, 4, 6]
+    assert Judged.from_bytes(evaluate(1)).truth.tolist() == [0, 1, 1, 2, 2]  # of the broken picture no label is left
+
+
+def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, monkeypatch: pytest.MonkeyPatch):
+    kept, probe = [], RobustnessProbe.probe
+
+    def probing(self, item, sample):
+        kept.append((item.rows, sample.images))
+        return probe(self, item, sample)
+
+    monkeypatch.setattr(RobustnessProbe, "probe", probing)
+    corruptions = CorruptionSettings(kinds=("fog",), severities=(1,), sample=5)
+    run(world.spec(robustness=RobustnessSettings(corruptions=corruptions, stability=None, adversarial=None)))
+    assert [images for _, images in kept] == [
+        [world.images[shard][row] for row in rows] for shard, (rows, _) in enumerate(kept)
+    ]
+    assert sum(len(images) for _, images in kept) == 5
+
+
 def test_too_many_broken_images_fail_the_stage(world: World):
     with pytest.raises(StageError, match="1 of 12 images") as caught:
         run(world.spec(max_bad_fraction=0.05))
@@ -274,6 +321,21 @@ def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabe
     assert metrics.confusion == ((1, 1, 0), (1, 0, 0), (0, 0, 1))
     assert (metrics.top1, metrics.top5) == (0.5, 1.0)
     assert metrics.per_class == {"a": 0.5, "b": 0.0, "c": 1.0}
+
+
+def test_the_truth_is_hashed_while_it_is_read(
+    world: World, pseudo: PseudoLabelTruth, rows_read: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    read_when_hashed = []
+
+    def hashing(image):
+        read_when_hashed.append(sum(rows_read))
+        return content_hash(image)
+
+    monkeypatch.setattr(pseudo_label_truth, "content_hash", hashing)
+    monkeypatch.setattr(pseudo_label_truth, "_READERS", 1)
+    assert judge_pseudo_labels(pseudo, CLASSES).images == 4
+    assert read_when_hashed == [1, 2, 3, 4, 5]
 
 
 def test_the_stage_reports_the_pseudo_labels_too(world: World, pseudo: PseudoLabelTruth):

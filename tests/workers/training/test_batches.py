@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from workers.data.errors import ShardReadError, StoreReadError
 from workers.data.images import decode_rgb
 from workers.data.lanes import Layout
+from workers.specs.reports import FailureReason
 from workers.stage_reporter import StageError
 from workers.training.batches import BatchStream, StreamPart, Worker, batch_loader
 
@@ -138,6 +140,36 @@ def test_loader_processes_read_an_epoch_without_overlap(layout):
     source = NumberedSource([48])
     batches = batch_loader(stream([StreamPart(source, 6)], layout=layout), loader_processes=2, pin_memory=False)
     assert sorted(numbers(islice(batches, 8))) == list(range(48))
+
+
+class EndingSource(NumberedSource):
+    """Its second shard cannot be read."""
+
+    def __init__(self, error: Exception):
+        super().__init__([6, 6])
+        self._error = error
+
+    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
+        if shard == 1:
+            raise self._error
+        return super().sample(shard, row)
+
+
+@pytest.mark.parametrize("loader_processes", [0, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ShardReadError("s3://pictures/7.tar", "truncated"),
+        StoreReadError("s3://pictures/7.tar", "the storage does not give it"),
+        StageError(FailureReason.BAD_DATA, "no labels"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_a_loader_process_as_it_was_raised(error: Exception, loader_processes: int):
+    batches = batch_loader(stream([StreamPart(EndingSource(error), 2)]), loader_processes, pin_memory=False)
+    with pytest.raises(type(error)) as raised:
+        list(islice(batches, 6))
+    assert type(raised.value) is type(error)
+    assert raised.value.args == error.args
 
 
 def test_a_picture_that_is_flipped_in_memory_is_laid_out_in_rows_in_the_batch():

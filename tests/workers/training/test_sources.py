@@ -8,11 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from workers.data.errors import ShardReadError, StoreReadError
 from workers.data.lanes import Layout, Stream, share_of
+from workers.data.materialized_shards import MaterializedIndex, training_shard_uri, write_index
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Recipe
+from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
-from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_targets
+from workers.stage_reporter import StageError
+from workers.training import sources
+from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_labeled_source, pseudo_targets
 
 
 def png(value: int) -> bytes:
@@ -124,6 +129,53 @@ def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path):
                     image, _ = source.sample(*stream.at(place))
                     seen[place // samples][Image.open(io.BytesIO(image)).getpixel((0, 0))[0]] += 1
     assert seen == [expected, expected]
+
+
+def test_a_labeled_shard_that_is_gone_is_named(tmp_path):
+    source = LabeledSource(write_dataset(tmp_path / "labeled", [2, 0], 2), num_classes=3, smoothing=0.0)
+    (tmp_path / "labeled" / "0.parquet").unlink()
+    with pytest.raises(ShardReadError, match=r"labeled/0\.parquet: there is no such file"):
+        source.sample(0, 0)
+
+
+def test_a_manifest_that_is_gone_is_bad_data(tmp_path):
+    with pytest.raises(StageError, match=r"gone\.json") as raised:
+        LabeledSource(str(tmp_path / "gone.json"), num_classes=3, smoothing=0.0)
+    assert raised.value.reason is FailureReason.BAD_DATA
+
+
+@pytest.mark.parametrize("content", [None, b"half of a file"])
+def test_a_selection_that_cannot_be_read_is_named(tmp_path, content):
+    manifest_uri = write_dataset(tmp_path / "pool", None, 4)
+    if content is not None:
+        (tmp_path / part_name(0)).write_bytes(content)
+    pseudo = PseudoLabels(manifest_uri=manifest_uri, labels_uri=str(tmp_path), selection_uri=str(tmp_path))
+    with pytest.raises(ShardReadError, match=part_name(0)):
+        PseudoLabeledSource(pseudo, num_classes=3, recipe=Recipe())
+
+
+@pytest.mark.parametrize("content", [None, b"half of a file"])
+def test_a_training_shard_that_cannot_be_read_is_named(tmp_path, content):
+    write_index(str(tmp_path), MaterializedIndex(rows_per_shard=(3,), bytes=10))
+    uri = training_shard_uri(str(tmp_path), 0)
+    if content is not None:
+        (tmp_path / "materialized" / "train-00000.parquet").write_bytes(content)
+    pseudo = PseudoLabels(manifest_uri="/none", labels_uri="/none", selection_uri=str(tmp_path))
+    source = pseudo_labeled_source(pseudo, num_classes=3, recipe=Recipe())
+    with pytest.raises(ShardReadError, match=uri):
+        source.sample(0, 0)
+
+
+def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(tmp_path, monkeypatch):
+    def away(uri):
+        raise OSError("When reading information for key: AWS Error NETWORK_CONNECTION during HeadObject operation")
+
+    write_index(str(tmp_path), MaterializedIndex(rows_per_shard=(3,), bytes=10))
+    pseudo = PseudoLabels(manifest_uri="/none", labels_uri="/none", selection_uri=str(tmp_path))
+    source = pseudo_labeled_source(pseudo, num_classes=3, recipe=Recipe())
+    monkeypatch.setattr(sources, "open_filesystem", away)
+    with pytest.raises(StoreReadError, match="the storage does not give it"):
+        source.sample(0, 0)
 
 
 def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():
