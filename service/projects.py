@@ -10,11 +10,10 @@ from service.access.own_project import for_all_projects
 from service.errors import NotFound
 from service.queue_places import QueuePlaces
 from service.settings import Settings
-from service.stage_queue import Claim
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
-from service.store.queue_store import load_claims
+from service.store.queue_store import count_running
 from service.store.tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.view_builders import as_time
@@ -70,12 +69,13 @@ class Projects:
         """
         with self._database.read() as session:
             queue = self._places.queue(session)
-            everybodys = load_claims(session) if queue is None else list(queue.claims.values())
-        claims = [claim for claim in everybodys if _is_visible(claim)]
-        places = [place for place in ({} if queue is None else queue.places).values() if _is_visible(place.claim)]
+            running = count_running(session) if queue is None else queue.running
+        places = [
+            place for place in ({} if queue is None else queue.places).values() if _is_visible(place.claim.project)
+        ]
         return QueueView(
             max_concurrent_stages=self._max_concurrent_stages,
-            running_stages=sum(claim.running for claim in claims),
+            running_stages=sum(count for project, count in running.items() if _is_visible(project)),
             waiting_stages=len(places),
             waiting=[
                 QueuedStage(
@@ -112,6 +112,6 @@ class Projects:
         ]
 
 
-def _is_visible(claim: Claim) -> bool:
+def _is_visible(project: str) -> bool:
     projects = visible_projects()
-    return projects is None or claim.project in projects
+    return projects is None or project in projects

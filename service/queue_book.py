@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.stage_queue import Budget, Claim, Place, places_in_line
 from service.store.project_store import budgets_with_quota
-from service.store.queue_store import load_claims
+from service.store.queue_store import count_running, load_claims
 from service.store.visibility import only_projects
 
 _SAME_TIME_SECONDS = 1e-3
@@ -17,16 +17,18 @@ _SAME_TIME_SECONDS = 1e-3
 
 @dataclass(frozen=True)
 class Queue:
-    """The stages under way or ready, by run, and what limits them."""
+    """The stages that are ready, by run; how many are on the cluster, by project; and what limits them."""
 
     claims: Mapping[str, Claim]
+    running: Mapping[str, int]
     max_concurrent_stages: int | None
     budgets: Mapping[str, Budget]
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
         """The stages that have to wait, by run, in their order."""
-        places = places_in_line(self.claims.values(), self.max_concurrent_stages, self.budgets)
+        running = sum(self.running.values())
+        places = places_in_line(self.claims.values(), running, self.max_concurrent_stages, self.budgets)
         return {place.claim.run_id: place for place in places}
 
     def with_claim(self, claim: Claim) -> "Queue":
@@ -46,4 +48,4 @@ def read_queue(session: Session, max_concurrent_stages: int | None, now: float) 
         if max_concurrent_stages is None and not any(budget.exhausted for budget in budgets.values()):
             return None
         claims = {claim.run_id: claim for claim in load_claims(session)}
-    return Queue(claims, max_concurrent_stages, budgets)
+        return Queue(claims, count_running(session), max_concurrent_stages, budgets)

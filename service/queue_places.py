@@ -1,7 +1,7 @@
 """Where runs stand in the queue, for those who look at them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -55,14 +55,16 @@ class QueuePlaces:
 
     def of(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
         """Where those of the runs that have to wait stand, by id."""
-        under_way = {run.id for run in runs if run.state == RunState.RUNNING}
+        under_way = {run.id: run.created_at for run in runs if run.state == RunState.RUNNING}
         if not under_way:
             return {}
         with self._lock:
             queue = self._look(session)
-            if queue is not None and not under_way <= queue.claims.keys():
-                queue = self._look_anew(session)  # one that was created since has a place all the same
-        return {} if queue is None else {run: _view(queue.places[run]) for run in under_way & queue.places.keys()}
+            if queue is not None and self._is_new(under_way.keys() - queue.claims.keys(), under_way):
+                queue = self._look_anew(session)  # it has a place all the same
+        return (
+            {} if queue is None else {run: _view(queue.places[run]) for run in under_way.keys() & queue.places.keys()}
+        )
 
     def fill_run(self, session: Session, run: RunView) -> RunView:
         """The run with its place in the queue: as the run is in this view, which may be newer than the last look."""
@@ -77,6 +79,10 @@ class QueuePlaces:
         place = None if queue is None else queue.places.get(run.id)
         return run.model_copy(update={"queue": None if place is None else _view(place)})
 
+    def _is_new(self, run_ids: Collection[str], created_at: Mapping[str, float]) -> bool:
+        """Whether one of the runs was created since the last look."""
+        return self._last is not None and any(created_at[run] >= self._last.at for run in run_ids)
+
     def _look(self, session: Session) -> Queue | None:
         if self._last is None or self._clock() - self._last.at >= self._seconds:
             return self._look_anew(session)
@@ -89,12 +95,14 @@ class QueuePlaces:
 
 
 def _claim(run: RunView) -> Claim | None:
-    """What the store would say of the run: the current stage, if it is ready."""
+    """What the store would say of the run: the current stage, if it is ready and not on the cluster."""
     if run.state != RunState.RUNNING:
         return None
     for generation in run.generation_details:
         for stage in generation.stages:
             if stage.ready_at is not None and stage.state in UNFINISHED_STAGES:
+                if any(attempt.state in OPEN_ATTEMPTS for attempt in stage.attempts):
+                    return None
                 return Claim(
                     run_id=run.id,
                     run_name=run.name,
@@ -103,7 +111,6 @@ def _claim(run: RunView) -> Claim | None:
                     generation=stage.generation,
                     stage=stage.name,
                     ready_at=stage.ready_at.timestamp(),
-                    running=any(attempt.state in OPEN_ATTEMPTS for attempt in stage.attempts),
                 )
     return None
 

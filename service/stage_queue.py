@@ -12,7 +12,7 @@ first among stages that became ready together, and no stage is overtaken for eve
 
 @dataclass(frozen=True)
 class Claim:
-    """The current stage of a run under way."""
+    """The current stage of a running run, which is ready and has no attempt on the cluster."""
 
     run_id: str
     run_name: str
@@ -22,8 +22,6 @@ class Claim:
     stage: StageName
     ready_at: float
     """Unix seconds: when the stage before it had ended."""
-    running: bool
-    """Whether it has an attempt on the cluster, or one that is on its way there or back."""
 
     @property
     def order(self) -> tuple[float, str]:
@@ -53,17 +51,15 @@ class Place:
 
 
 def places_in_line(
-    claims: Iterable[Claim], max_concurrent_stages: int | None, budgets: Mapping[str, Budget]
+    claims: Iterable[Claim], running: int, max_concurrent_stages: int | None, budgets: Mapping[str, Budget]
 ) -> list[Place]:
-    """The stages that have to wait, in their order; those of `claims` that are neither running nor here may start.
+    """The stages that have to wait, in their order; those of `claims` that are not here may start.
 
-    Running stages always go on. A stage that waits for its project's quota holds up nobody else.
+    The `running` stages always go on. A stage that waits for its project's quota holds up nobody else.
     """
-    claims = list(claims)
-    running = sum(claim.running for claim in claims)
     free = None if max_concurrent_stages is None else max_concurrent_stages - running
     places: list[Place] = []
-    for claim in sorted((claim for claim in claims if not claim.running), key=lambda claim: claim.order):
+    for claim in sorted(claims, key=lambda claim: claim.order):
         reason = _quota_reason(claim.project, budgets)
         if reason is None and free is not None:
             if free <= 0:

@@ -1,17 +1,18 @@
-"""Reads the queue: the current stage of every run under way."""
+"""Reads the queue: the stages that are ready, and how many are on the cluster."""
 
-from sqlalchemy import and_, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from service.stage_queue import Claim
-from service.states import ACTIVE_RUNS, OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
+from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.store.index_conditions import one_of
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, RunRow, StageRow
 
 
 def load_claims(session: Session) -> list[Claim]:
-    """The stages that are on the cluster, and those of running runs that could be, in no order."""
+    """The stages of running runs that could be on the cluster and are not, in no order."""
+    has_attempt = exists().where(AttemptRow.run_id == StageRow.run_id, one_of(AttemptRow.state, OPEN_ATTEMPTS))
     rows = session.execute(
         select(
             RunRow.id,
@@ -21,28 +22,26 @@ def load_claims(session: Session) -> list[Claim]:
             StageRow.generation,
             StageRow.name,
             StageRow.ready_at,
-            AttemptRow.run_id.is_not(None),
-            RunRow.state,
         )
         .join(RunRow, RunRow.id == StageRow.run_id)
-        .outerjoin(
-            AttemptRow,
-            and_(
-                AttemptRow.run_id == StageRow.run_id,
-                AttemptRow.generation == StageRow.generation,
-                AttemptRow.stage == StageRow.name,
-                one_of(AttemptRow.state, OPEN_ATTEMPTS),  # at most one
-            ),
-        )
         .where(
             # Of the stages that have not succeeded only a run's current one is ready.
             StageRow.ready_at.is_not(None),
             one_of(StageRow.state, UNFINISHED_STAGES),
-            RunRow.state.in_([state.value for state in ACTIVE_RUNS]),
+            RunRow.state == RunState.RUNNING,
+            ~has_attempt,
         )
     )
     return [
-        Claim(run_id, run_name, project, priority, generation, stage_name(stage), ready_at, bool(running))
-        for run_id, run_name, project, priority, generation, stage, ready_at, running, state in rows
-        if ready_at is not None and (running or state == RunState.RUNNING)
+        Claim(run_id, run_name, project, priority, generation, stage_name(stage), ready_at)
+        for run_id, run_name, project, priority, generation, stage, ready_at in rows
+        if ready_at is not None
     ]
+
+
+def count_running(session: Session) -> dict[str, int]:
+    """How many stages have an attempt on the cluster, or one that is on its way there or back, by project."""
+    # A look-up for each open attempt: as a join, all runs of the projects would be read.
+    project = select(RunRow.project).where(RunRow.id == AttemptRow.run_id).scalar_subquery().label("project")
+    counts = select(project, func.count()).where(one_of(AttemptRow.state, OPEN_ATTEMPTS)).group_by("project")
+    return {row[0]: row[1] for row in session.execute(counts)}

@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of
-from service.store.queue_store import load_claims
+from service.store.queue_store import count_running, load_claims
 from service.store.retention_looks import runs_to_look_at
 from service.store.retention_store import load_run_facts
 from service.store.tables import ModelRow, ProjectRow
@@ -57,6 +57,7 @@ def test_the_queue_is_read_from_the_ready_stages(database: Database) -> None:
 
     assert "ix_stages_ready" in plan
     assert "ix_attempts_one_open" in plan
+    assert "ix_attempts_one_open" in plan_of(database, count_running)
 
 
 def test_what_a_project_spends_now_is_read_from_the_open_attempts(database: Database) -> None:
