@@ -3,8 +3,9 @@
 from sqlalchemy import select
 
 from service.artifact_layout import ArtifactLayout
+from service.artifact_store import artifact_store
 from service.derived_views import DerivedViews, derived_summary
-from service.errors import NotFound, artifact_store
+from service.errors import NotFound
 from service.plan_views import plan_summary, plan_view
 from service.settings import Settings
 from service.states import RunKind

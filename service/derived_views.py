@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import NotFound, artifact_store
+from service.artifact_store import artifact_store
+from service.errors import NotFound
 from service.run_config import GenerationPlan
 from service.states import RunKind
 from service.store.run_store import load_results

@@ -1,8 +1,5 @@
 """The errors that commands and queries raise; the API turns each into a problem document."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class ServiceError(Exception):
     """Base of all of them."""
@@ -44,15 +41,6 @@ class DatabaseUnavailable(ServiceError):
 
 class ArtifactStoreUnavailable(ServiceError):
     """The artifact store does not answer in time, or refuses to be read or written."""
-
-
-@contextmanager
-def artifact_store() -> Iterator[None]:
-    """Turns what the artifact store's file system refuses (a full disk, lost rights) into ArtifactStoreUnavailable."""
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactStoreUnavailable(f"the artifact store: {error}") from error
 
 
 class Forbidden(ServiceError):

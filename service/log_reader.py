@@ -1,7 +1,7 @@
 """The end of an attempt's log: from Ray while its job is there, from the artifact root afterwards."""
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import artifact_store
+from service.artifact_store import artifact_store
 from service.ray_jobs import RayJobs
 from service.views import AttemptView, LogTail
 from workers.artifact_io import read_bytes_if_there

@@ -1,12 +1,14 @@
 """Reads what running stages say of themselves: progress.json and the metric rows. Outside of any session."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 
 from pydantic import ValidationError
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import artifact_store
+from service.artifact_store import artifact_store
+from service.errors import ArtifactStoreUnavailable
 from service.states import StageState
 from service.views import GenerationView, MetricRow, RunView, StageView
 from workers.artifact_io import read_bytes_if_there
@@ -25,15 +27,25 @@ class ProgressReader:
 
     def fill_run(self, run: RunView) -> RunView:
         """The run with the progress of its stages."""
-        return run.model_copy(
-            update={"generation_details": [self.fill_generation(view) for view in run.generation_details]}
-        )
+        return run.model_copy(update={"generation_details": self.fill_generations(run.generation_details)})
 
-    def fill_generation(self, generation: GenerationView) -> GenerationView:
-        return generation.model_copy(update={"stages": [self.fill_stage(stage) for stage in generation.stages]})
+    def fill_generations(self, generations: Sequence[GenerationView]) -> list[GenerationView]:
+        """Generations of one run."""
+        filled = iter(self.fill_stages([stage for generation in generations for stage in generation.stages]))
+        return [
+            generation.model_copy(update={"stages": [next(filled) for _ in generation.stages]})
+            for generation in generations
+        ]
 
-    def fill_stage(self, stage: StageView) -> StageView:
-        return stage.model_copy(update={"progress": self._progress(stage)}) if stage.attempts else stage
+    def fill_stages(self, stages: Sequence[StageView]) -> list[StageView]:
+        """Stages of one run; without progress where the store is away, which is no reason to hide the rest."""
+        if not any(stage.attempts for stage in stages):
+            return list(stages)
+        try:
+            with artifact_store():
+                return [self._filled(stage) for stage in stages]
+        except ArtifactStoreUnavailable:
+            return list(stages)
 
     def metric_rows(self, stage: StageView) -> list[MetricRow]:
         """All rows that the stage's attempts logged, in order of attempt and step."""
@@ -45,12 +57,15 @@ class ProgressReader:
             rows += [MetricRow.model_validate(json.loads(line)) for line in data.splitlines() if line]
         return sorted(rows, key=lambda row: (row.attempt, row.step))
 
-    def _progress(self, stage: StageView) -> Progress | None:
+    def _filled(self, stage: StageView) -> StageView:
+        if not stage.attempts:
+            return stage
         read = self._read_final if stage.state == StageState.SUCCEEDED else _read
         try:
-            return read(self._layout.progress(stage.run_id, stage.generation, stage.name))
+            progress = read(self._layout.progress(stage.run_id, stage.generation, stage.name))
         except OSError:
-            return None  # the store is away: no reason to hide the rest of the run
+            return stage
+        return stage.model_copy(update={"progress": progress})
 
 
 def _read(uri: str) -> Progress | None:

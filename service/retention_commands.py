@@ -7,7 +7,8 @@ from pydantic import Field
 from sqlalchemy import select, update
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import NotFound, artifact_store
+from service.artifact_store import artifact_store
+from service.errors import NotFound
 from service.retention import Artifact, decide_retention, next_look
 from service.retention_files import files_to_collect
 from service.settings import Settings

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from service.artifact_layout import ArtifactLayout
-from service.errors import InvalidRequest, artifact_store
+from service.artifact_store import artifact_store
+from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.run_config import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.search_space import searched_models, space_models

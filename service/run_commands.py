@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
+from service.artifact_store import artifact_store
 from service.dataset_inspection import DatasetRequest, inspect_dataset
-from service.errors import Conflict, artifact_store
+from service.errors import Conflict
 from service.generation_plans import generation_plans, student_plan
 from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run

@@ -82,7 +82,7 @@ class RunQueries:
         with self._database.read() as session:
             row = _get(session, GenerationRow, (run_id, generation), "generation", f"{run_id}-g{generation}")
             [view] = self._views.generations(load_generation_rows(session, run_id, [row]))
-        return self._progress.fill_generation(view)
+        return self._progress.fill_generations([view])[0]
 
     def list_generations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[GenerationView]:
         with self._database.read() as session:
@@ -90,10 +90,10 @@ class RunQueries:
             rows, following = read_page(session, GenerationRow, (GenerationRow.number,), limit, cursor, mine)
             _check_there(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.generations(load_generation_rows(session, run_id, rows))
-        return Page(items=[self._progress.fill_generation(view) for view in views], next_cursor=following)
+        return Page(items=self._progress.fill_generations(views), next_cursor=following)
 
     def get_stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
-        return self._progress.fill_stage(self._stage(run_id, generation, stage))
+        return self._progress.fill_stages([self._stage(run_id, generation, stage)])[0]
 
     def list_stages(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StageView]:
         with self._database.read() as session:
@@ -101,7 +101,7 @@ class RunQueries:
             rows, following = read_page(session, StageRow, keys, limit, cursor, StageRow.run_id == run_id)
             _check_there(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.stages(rows, load_attempts(session, run_id, rows))
-        return Page(items=[self._progress.fill_stage(view) for view in views], next_cursor=following)
+        return Page(items=self._progress.fill_stages(views), next_cursor=following)
 
     def get_attempt(self, run_id: str, generation: int, stage: StageName, attempt: int) -> AttemptView:
         with self._database.read_once() as session:

@@ -1,0 +1,61 @@
+"""An artifact store that hangs keeps those waiting who ask for what is in it, and nobody else."""
+
+import os
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+
+from api.dependencies import open_services
+from service.artifact_layout import ArtifactLayout
+from service.artifact_store import CALLS_AT_ONCE
+from service.settings import Settings
+from tests.api.conftest import StubRay
+
+
+@pytest.fixture
+def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubRay) -> Path:
+    """A file of the finished run that can be opened, but not read: as on a mount whose server is gone."""
+    app.state.services = open_services(settings, ray)  # one that has not read it yet
+    file = Path(ArtifactLayout(settings.artifact_root).progress(finished_run, 0, "train"))
+    file.unlink()
+    os.mkfifo(file)
+    return file
+
+
+def let_go(file: Path) -> None:
+    """Whoever waits for a writer sees one come and go."""
+    descriptor = os.open(file, os.O_RDWR | os.O_NONBLOCK)
+    file.unlink()
+    os.close(descriptor)
+
+
+def test_runs_are_listed_and_shown_while_the_store_hangs(app: FastAPI, finished_run: str, hanging_file: Path) -> None:
+    async def answers() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as client,
+            anyio.create_task_group() as waiting,
+        ):
+            for _ in range(CALLS_AT_ONCE):
+                waiting.start_soon(client.get, f"/runs/{finished_run}")
+            limiter = current_default_thread_limiter()
+            try:
+                with anyio.fail_after(20):
+                    while limiter.borrowed_tokens < CALLS_AT_ONCE:
+                        await anyio.sleep(0.01)
+                    paths = ("/runs", f"/runs/{finished_run}", f"/runs/{finished_run}/generations/0/stages/train/metrics")
+                    return [await client.get(path) for path in paths]
+            finally:
+                let_go(hanging_file)
+
+    listed, shown, metrics = anyio.run(answers)
+
+    assert [run["id"] for run in listed.json()["items"]] == [finished_run]
+    [train, *_] = shown.json()["generation_details"][0]["stages"]
+    assert (train["state"], train["progress"]) == ("succeeded", None)
+    assert metrics.status_code == 503
+    assert "does not answer" in metrics.json()["detail"]
