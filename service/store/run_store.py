@@ -142,8 +142,8 @@ def add_event(
 
 def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     """What the run's stage specs are made of; a search or an ablation uses the models and labels of its source."""
-    config = load_config(session, run_id)
-    source = session.execute(select(RunRow.source_run_id).where(RunRow.id == run_id)).scalar_one() or run_id
+    run = session.execute(select(RunRow.config, RunRow.source_run_id).where(RunRow.id == run_id)).one()
+    config, source = RunConfig.model_validate_json(run.config), run.source_run_id or run_id
     models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
     refused = session.scalars(
         select(GenerationRow.number).where(GenerationRow.run_id == source, GenerationRow.promoted.is_(False))
