@@ -47,7 +47,8 @@ def test_runs_are_listed_and_shown_while_the_store_hangs(app: FastAPI, finished_
                 with anyio.fail_after(20):
                     while limiter.borrowed_tokens < CALLS_AT_ONCE:
                         await anyio.sleep(0.01)
-                    paths = ("/runs", f"/runs/{finished_run}", f"/runs/{finished_run}/generations/0/stages/train/metrics")
+                    run = f"/runs/{finished_run}"
+                    paths = ("/runs", run, f"{run}/generations/0/stages/train/metrics")
                     return [await client.get(path) for path in paths]
             finally:
                 let_go(hanging_file)
