@@ -23,7 +23,9 @@ def put_copies_in_place_of(database: Database, counts: dict[str, int]) -> None:
                 column = "id" if table is RunRow else "run_id"
                 session.execute(text(f"delete from {table.__tablename__} where {column} = :run"), {"run": template})
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("analyze"))
+        # As after a while: what was copied is on disk, and known to be seen by all.
+        for statement in ("vacuum analyze", "checkpoint") if database.engine.name == "postgresql" else ("analyze",):
+            connection.execute(text(statement))
 
 
 def copy_id(template: str, number: int) -> str:

@@ -58,6 +58,11 @@ class RunQueries:
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)
 
+    def check_database(self) -> None:
+        """Raises what the database, or its driver, does where runs cannot be read."""
+        with self._database.read_once() as session:
+            session.execute(select(RunRow.id).limit(1))
+
     def get_run(self, run_id: str) -> RunView:
         with self._database.read() as session:
             view = self._places.fill_run(session, self._views.run(load_run_rows(session, run_id)))

@@ -38,7 +38,7 @@ def readyz(response: Response, queries: Queries, jobs: Jobs, settings: SettingsO
 
 def _check_database(queries: RunQueries) -> ReadinessCheck:
     try:
-        queries.list_runs(limit=1)
+        queries.check_database()
     except Exception as error:  # whatever a driver raises: not ready is the answer
         log.warning("the database does not answer: %s", error)
         return ReadinessCheck(name="database", ready=False, detail=f"does not answer: {type(error).__name__}")

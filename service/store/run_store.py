@@ -206,8 +206,8 @@ def new_id(prefix: str) -> str:
 
 def lock_run(session: Session, run_id: str, now: float) -> RunState:
     """The run's state, which nobody else can change before this transaction ends."""
-    session.execute(update(RunRow).where(RunRow.id == run_id).values(updated_at=now))
-    state = session.execute(select(RunRow.state).where(RunRow.id == run_id)).scalar_one_or_none()
+    statement = update(RunRow).where(RunRow.id == run_id).values(updated_at=now).returning(RunRow.state)
+    state = session.execute(statement).scalar_one_or_none()
     if state is None:
         raise NotFound("run", run_id)
     return RunState(state)

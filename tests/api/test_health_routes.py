@@ -15,7 +15,7 @@ def _checks(answer: Any) -> dict[str, bool]:
 
 
 def test_alive_without_ray_and_without_a_database(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunQueries, "list_runs", _fail)
+    monkeypatch.setattr(RunQueries, "check_database", _fail)
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -34,7 +34,7 @@ def test_ready_when_database_and_ray_answer(client: TestClient) -> None:
 
 
 def test_not_ready_without_a_database(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunQueries, "list_runs", _fail)
+    monkeypatch.setattr(RunQueries, "check_database", _fail)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert _checks(answer) == {"database": False, "ray": True}
