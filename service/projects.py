@@ -11,11 +11,11 @@ from service.errors import NotFound
 from service.queue_book import read_queue
 from service.settings import Settings
 from service.stage_queue import Claim
+from service.store.caller_tables import ProjectRow
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
 from service.store.queue_store import load_claims
-from service.store.tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.view_builders import as_time
 from service.views import Page, ProjectView, QueuedStage, QueueView

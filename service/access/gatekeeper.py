@@ -12,8 +12,8 @@ from service.access.watch import Watch
 from service.access.web_sessions import WebSessions
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
+from service.store.caller_tables import ApiKeyRow
 from service.store.database import Database
-from service.store.tables import ApiKeyRow
 
 
 class Gatekeeper:

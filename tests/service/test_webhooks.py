@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.run_config import RunConfig
+from service.store.caller_tables import IdempotencyKeyRow
 from service.store.run_store import add_event
-from service.store.tables import IdempotencyKeyRow
 from service.store.visibility import only_projects
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
