@@ -10,11 +10,11 @@ from service.access.own_project import for_all_projects
 from service.errors import NotFound
 from service.queue_places import QueuePlaces
 from service.settings import Settings
+from service.store.caller_tables import ProjectRow
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
 from service.store.queue_store import count_running
-from service.store.tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.view_builders import as_time
 from service.views import Page, ProjectView, QueuedStage, QueueView

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import update
 
 from service.access.views import AuditEntryView
+from service.store.caller_tables import AuditRow
 from service.store.database import Database
 from service.store.paging import read_page
-from service.store.tables import AuditRow
 from service.view_builders import as_time
 from service.views import Page
 

@@ -12,10 +12,10 @@ from service.access.views import CreatedKey, KeyView
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.names import Name, ProjectName
 from service.once_answers import OnceAnswers
+from service.store.caller_tables import ApiKeyRow
 from service.store.database import Database
 from service.store.idempotency import request_hash
 from service.store.paging import read_page
-from service.store.tables import ApiKeyRow
 from service.view_builders import as_time, time_or_none
 from service.views import Page
 from workers.specs.frozen import Frozen

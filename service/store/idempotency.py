@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, InvalidRequest
-from service.store.tables import IdempotencyKeyRow
+from service.store.caller_tables import IdempotencyKeyRow
 from service.store.visibility import visible_projects
 
 MAX_KEY_LENGTH = 200

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from service.stage_queue import Budget
 from service.states import OPEN_ATTEMPTS
+from service.store.caller_tables import ProjectRow
 from service.store.index_conditions import one_of
-from service.store.tables import AttemptRow, ProjectRow, RunRow
+from service.store.tables import AttemptRow, RunRow
 
 SECONDS_AN_HOUR = 3600.0
 

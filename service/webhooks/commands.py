@@ -12,12 +12,13 @@ from service.access.own_project import for_all_projects
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.once_answers import OnceAnswers
 from service.settings import Settings
+from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.database import Database
 from service.store.event_store import newest_event_id
 from service.store.idempotency import request_hash
 from service.store.paging import read_page
 from service.store.run_store import new_id
-from service.store.tables import EventRow, WebhookDeliveryRow, WebhookRow
+from service.store.tables import EventRow
 from service.store.webhook_store import delete_webhook, delivery_counts, try_again
 from service.view_builders import as_time, time_or_none
 from service.views import Page

@@ -10,8 +10,8 @@ from sqlalchemy import case, update
 
 from service.rounds import repeat
 from service.settings import Settings
+from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.database import Database
-from service.store.tables import WebhookDeliveryRow, WebhookRow
 from service.store.webhook_store import (
     DueDelivery,
     claim_webhook,

@@ -23,19 +23,10 @@ from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.migrate import upgrade
-from tests.service.measurements import made_measurement
+from tests.made_results import made_result
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.reports import FailureReason, Progress, StageFailure
-from workers.specs.results import (
-    EvaluateResult,
-    LabelResult,
-    MeasureResult,
-    Metrics,
-    SelectResult,
-    StageResult,
-    StageTiming,
-    TrainResult,
-)
+from workers.specs.results import AnyStageResult, StageTiming
 from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, metrics_name
 
 Register = Callable[..., str]
@@ -128,61 +119,11 @@ def _report(spec: AnyStageSpec, done: int) -> None:
     write_bytes(f"{spec.folder_uri}/{metrics_name(spec.attempt)}", "\n".join(rows).encode())
 
 
-def _result(spec: AnyStageSpec) -> StageResult:
+def _result(spec: AnyStageSpec) -> AnyStageResult:
     now = time.time()
-    common: dict[str, Any] = {
-        "attempt": spec.attempt,
-        "timing": StageTiming(entered_at=now, work_started_at=now, work_ended_at=now),
-    }
-    match spec.stage:
-        case "train":
-            return TrainResult(
-                **common,
-                model_uri=spec.folder_uri,
-                parameters=372_688,
-                steps=200,
-                resumed_from_step=0,
-                images_seen=1000,
-                final_loss=0.25,
-                validation_top1=0.875,
-                bad_images=0,
-            )
-        case "label":
-            return LabelResult(
-                **common,
-                images=6,
-                labeled=6,
-                bad_images=0,
-                shards=1,
-                shards_resumed=0,
-                mean_confidence=0.9,
-                images_per_second=100.0,
-            )
-        case "select":
-            return SelectResult(
-                **common,
-                images_labeled=6,
-                dropped_bad=0,
-                dropped_held_out=0,
-                dropped_low_confidence=1,
-                dropped_over_cap=0,
-                kept=5,
-                copies=6,
-                classes=(),
-            )
-        case "measure":
-            return MeasureResult(**common, measurement=made_measurement(spec.students))
-        case "evaluate":
-            # 80 % for the teacher, 90 % for the first student, 95 % for the second.
-            metrics = Metrics(
-                images=4,
-                top1=1 - 0.2 / 2**spec.generation,
-                top5=1.0,
-                per_class={"cat": 1.0, "dog": None},
-                expected_calibration_error=0.1,
-                confusion=((4, 0), (0, 0)),
-            )
-            return EvaluateResult(**common, metrics=metrics, bad_images=0)
+    timing = StageTiming(entered_at=now, work_started_at=now, work_ended_at=now)
+    # 80 % for the teacher, 90 % for the first student, 95 % for the second.
+    return made_result(spec, timing, top1=1 - 0.2 / 2**spec.generation)
 
 
 @pytest.fixture

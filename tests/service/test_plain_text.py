@@ -1,22 +1,13 @@
 """What others write about a failure goes on record, whatever is in it: on both kinds of database."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.run_config import RunConfig
 from service.store.plain_text import plain
 
 NOT_STORABLE = "killed\0 by \ud800 the node"
-
-
-@pytest.fixture
-def run_id(bench: Any, run_config: Callable[..., RunConfig]) -> str:
-    run_id: str = bench.commands.create_run(run_config()).id
-    return run_id
 
 
 def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:

@@ -11,13 +11,14 @@ from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
+from service.store.caller_tables import ProjectRow
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.project_store import budgets_of
 from service.store.queue_store import count_running, load_claims
 from service.store.retention_looks import runs_to_look_at
 from service.store.retention_store import load_run_facts
-from service.store.tables import ModelRow, ProjectRow
+from service.store.tables import ModelRow
 from service.store.visibility import only_projects
 from service.store.webhook_store import (
     delivery_counts,

@@ -13,7 +13,7 @@ from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
 from service.run_queries import RunQueries
 from service.store.visibility import only_projects
-from tests.service.conftest import CATALOG
+from tests.service.workbench import CATALOG
 from workers.artifact_io import read_bytes
 from workers.specs.reports import FailureReason, StageControl
 

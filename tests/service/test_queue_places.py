@@ -11,7 +11,7 @@ from service.queue_places import QueuePlaces
 from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
 from service.store.database import Database
-from tests.service.conftest import CATALOG
+from tests.service.workbench import CATALOG
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 MakeConfig = Callable[..., RunConfig]

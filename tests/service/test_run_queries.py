@@ -133,7 +133,7 @@ def test_models_are_listed_by_run_and_found_by_id(bench: Any, run_id: str, run_c
     mine = bench.queries.list_models(run_id=run_id).items
     assert {model.id for model in mine} == {f"{run_id}-g0", f"{run_id}-g1"}
     model = bench.queries.get_model(f"{other}-g1")
-    assert (model.model, model.parameters, model.validation_top1, model.test_top1) == ("large", 1000, 0.9, 0.6)
+    assert (model.model, model.parameters, model.validation_top1, model.test_top1) == ("large", 372_688, 0.9, 0.6)
     assert model.uri.endswith(f"runs/{other}/gen-1/train")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.run_config import RunConfig
+from tests.service.workbench import attempts
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress, Waiting
 
@@ -25,10 +26,6 @@ def report(bench: Any, job_id: str, **changes: Any) -> None:
     known: dict[str, Any] = {"attempt": spec.attempt, "done": 3, "total": 10, "unit": "steps", "entered_at": now}
     progress = Progress(**{**known, "work_started_at": now, "updated_at": now, "advanced_at": now, **changes})
     write_bytes(f"{spec.folder_uri}/progress.json", progress.model_dump_json().encode())
-
-
-def attempts(bench: Any, run_id: str) -> list[tuple[str, str | None]]:
-    return [(view.state, view.failure_reason) for view in bench.queries.get_stage(run_id, 0, "train").attempts]
 
 
 def test_a_hung_stage_is_stopped_and_tried_again(bench: Any, run_id: str) -> None:

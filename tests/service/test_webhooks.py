@@ -14,8 +14,8 @@ from sqlalchemy import select
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.run_config import RunConfig
 from service.store import webhook_store
+from service.store.caller_tables import IdempotencyKeyRow, WebhookDeliveryRow
 from service.store.run_store import add_event
-from service.store.tables import IdempotencyKeyRow, WebhookDeliveryRow
 from service.store.visibility import only_projects
 from service.store.webhook_store import due_deliveries, webhooks_with_work
 from service.webhooks.commands import WebhookCommands

@@ -1,19 +1,17 @@
 """Lists of URIs as datasets: what is read of them, how they are cut into shards, and what is refused."""
 
 import errno
-import io
 import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from service.dataset_inspection import DatasetRequest, InspectedDataset, inspect_dataset, uri_list_source
 from service.errors import InvalidRequest
+from tests.workers.data.made_shards import picture
 from workers.artifact_io import open_filesystem
 from workers.data import uri_lists
 from workers.data.errors import StoreReadError
@@ -21,13 +19,6 @@ from workers.data.images import content_hash
 from workers.data.shard_readers import read_shard
 from workers.data.uri_lists import fetch, resolved
 from workers.specs.hygiene import BrokenKind
-
-
-def picture(seed: int) -> bytes:
-    stream = io.BytesIO()
-    values = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    Image.fromarray(values).save(stream, "PNG")
-    return stream.getvalue()
 
 
 @pytest.fixture
