@@ -106,7 +106,7 @@ def _insert_template(session: Session, run_id: str, generations: int, until: tup
     )
     plan = GenerationPlan(model="m", recipe=Recipe(), selection=SelectionSettings(), seed=1)
     insert_run(session, run_id, config, [plan] * generations, now=1.0)
-    over = True
+    over, now = True, time.time()
     for stage in session.query(StageRow).filter_by(run_id=run_id).order_by(StageRow.generation, StageRow.position):
         here = (stage.generation, stage.name) == until
         if over:
@@ -119,8 +119,8 @@ def _insert_template(session: Session, run_id: str, generations: int, until: tup
                     number=1,
                     submission_id=f"{run_id}-g{stage.generation}-{stage.name}-a1",
                     state=AttemptState.SUBMITTED if here else AttemptState.SUCCEEDED,
-                    created_at=1.0,
-                    submitted_at=1.0,
+                    created_at=now,
+                    submitted_at=now,  # its stage is not overdue yet
                 )
             )
         over = over and not here
