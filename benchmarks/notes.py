@@ -27,9 +27,10 @@ NOTES: dict[str, str] = {
         "label file and the writing of the selections."
     ),
     "make benchmark-load": (
-        "Missed on PostgreSQL, by POST /runs and by the slowest GET; on SQLite the slowest GET is at the goal, and POST "
-        "misses it. API, reconciler, database and the benchmark's own client share two threads of one core, whose speed "
-        "changes from minute to minute; PostgreSQL's processes take their part of it, and each of its round trips is "
-        "a wait for Python's lock. None of the requests fails, and a backlog is worked off: docs/decisions/0018."
+        "Missed on PostgreSQL, by POST /runs and by the slowest GET; on SQLite the slowest GET is at the goal, and "
+        "POST misses it. API, reconciler, database and the benchmark's own client share two threads of one core, whose "
+        "speed changes from minute to minute; PostgreSQL's processes take their part of it, and each of its round "
+        "trips is a wait for Python's lock. None of the requests fails, and a backlog is worked off: "
+        "docs/decisions/0018."
     ),
 }
