@@ -12,11 +12,12 @@ export RAY_AUTH_MODE := disabled
 demo: $(READY)
 	@$(BIN)/noisy-student demo
 
+# Two processes: one waits for the real stack (the end-to-end tests) while the other runs the rest.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-unit: $(READY)
-	$(BIN)/python -m pytest -m "not end_to_end and not long"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not end_to_end and not long"
 
 # Kills, lost nodes, pauses, a run in a bucket, a run posted again from its lineage: some ten minutes more.
 test-long: $(READY)
