@@ -12,8 +12,8 @@ from service.lineage_views import CollectedArtifact, DatasetLineage, Lineage, Mo
 from service.run_checks import dataset_ids
 from service.run_config import GenerationOverrides, RunConfig
 from service.settings import Settings
+from service.spec_inputs import SpecInputs
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs
 from service.store.database import Database
 from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.run_store import load_spec_inputs

@@ -1,14 +1,10 @@
 """What the state machine must know of a run's configuration: its retries, its deadlines, its gate."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from service.retry_policy import RetrySettings
 from service.run_config import RunConfig
 from service.stage_timeouts import StageTimeouts
-
-_RUNS_REMEMBERED = 2_000
-"""Twice the active runs that the reconciler is measured with. Each is held with its configuration, of some 6 KB."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +17,8 @@ class RunRules:
     """Whether a student that is not promoted ends the run."""
 
 
-@lru_cache(maxsize=_RUNS_REMEMBERED)
 def rules_of(config: str) -> RunRules:
-    """The rules of a run's configuration, as JSON. Remembered: it is asked for at every look, and never changes."""
+    """The rules of a run's configuration, as JSON."""
     parsed = RunConfig.model_validate_json(config)
     return RunRules(
         retry=parsed.retry,

@@ -1,17 +1,11 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from service.artifact_layout import ArtifactLayout
 from service.generation_plans import generation_plans
-from service.model_catalog import CatalogModel, load_catalog
 from service.plans.measured_students import measured_students
-from service.run_config import GenerationPlan, RunConfig
 from service.search_space import searched_models
+from service.spec_inputs import SpecInputs
 from workers.specs.hygiene import EvaluationImages
-from workers.specs.recipe import Recipe
-from workers.specs.results import SearchResult
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
@@ -27,53 +21,6 @@ from workers.specs.stages import (
     StageName,
     TrainSpec,
 )
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model that the run has trained."""
-
-    model: str
-    """Its timm name."""
-    uri: str
-    test_top1: float | None
-
-
-@dataclass(frozen=True)
-class SpecInputs:
-    """All that specs of one run are made of."""
-
-    run_id: str
-    source_run_id: str
-    """Whose labels and models are used: the run's own, or those of the run that a search or an ablation is about."""
-    config: RunConfig
-    classes: tuple[str, ...]
-    plans: Mapping[int, GenerationPlan]
-    """By generation."""
-    models: Mapping[int, TrainedModel]
-    """The models trained so far, by generation."""
-    hashed_datasets: frozenset[str]
-    """Those of the run's datasets whose content hashes are on file."""
-    not_promoted: frozenset[int] = frozenset()
-    """Generations whose models the gate does not let teach."""
-    searches: Mapping[int, SearchResult] = field(default_factory=dict)
-    """The results of search stages, by generation."""
-    reference: tuple[str, int] | None = None
-    """Run and generation of the model that robustness is measured against; None: the run's first."""
-    catalog: Mapping[str, CatalogModel] = field(default_factory=load_catalog)
-
-    def teacher_of(self, generation: int) -> TrainedModel:
-        """The last student before this generation that may teach."""
-        return self.models[self.teacher_generation(generation)]
-
-    def teacher_generation(self, generation: int) -> int:
-        """Whose student that is."""
-        return max(g for g in self.models if g < generation and g not in self.not_promoted)
-
-    def student_of(self, generation: int) -> tuple[str, Recipe]:
-        """What the generation trains: its plan, or what its search found."""
-        plan, search = self.plans[generation], self.searches.get(generation)
-        return (plan.model, plan.recipe) if search is None else (search.outcome.model, search.outcome.recipe)
 
 
 def build_stage_spec(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from service.actions import (
@@ -28,6 +28,7 @@ from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.lease import ReconcilerLease
 from service.reconcile.promotion import judge_promotion
+from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
 from service.settings import Settings
 from service.stage_devices import devices_of
 from service.stage_spec_builder import build_stage_spec
@@ -36,7 +37,7 @@ from service.store.database import Database
 from service.store.leases import fenced_write
 from service.store.project_store import charge_attempt
 from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs, submission_id
-from service.store.tables import AttemptRow, GenerationRow, ModelRow, StageRow
+from service.store.tables import AttemptRow
 from service.store.transitions import (
     set_attempt_state,
     set_generation_state,
@@ -45,7 +46,6 @@ from service.store.transitions import (
 )
 from workers.artifact_io import write_bytes
 from workers.specs.reports import FailureReason, StageControl
-from workers.specs.results import EvaluateResult, TrainResult
 from workers.specs.stages import StageName
 
 logger = logging.getLogger("service.reconcile")
@@ -105,7 +105,7 @@ class Applier:
 
     def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
         with self._fenced(run_id, token) as (session, now):
-            _start(session, run_id, action.generation, action.stage)
+            set_running(session, run_id, action.generation, action.stage)
             resources, plan = load_config(session, run_id).resources, load_plans(session, run_id)[action.generation]
             session.add(
                 AttemptRow(
@@ -231,8 +231,8 @@ class Applier:
             set_stage_state(
                 session, *where, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json()
             )
-            _record_model(session, run_id, action, now)
-            _make_next_stage_ready(session, run_id, now)
+            record_model(session, run_id, action, now)
+            make_next_stage_ready(session, run_id, now)
             add_event(session, run_id, now, "stage_succeeded", "", action.generation, action.stage, action.attempt)
 
     def _finish_generation(self, run_id: str, token: int, action: FinishGeneration) -> None:
@@ -277,53 +277,3 @@ def _metadata(run_id: str, action: SubmitAttempt) -> dict[str, str]:
         "stage": action.stage,
         "attempt": str(action.attempt),
     }
-
-
-def _start(session: Session, run_id: str, generation: int, stage: StageName) -> None:
-    """Sets generation and stage running, if they are not."""
-    stage_state = session.execute(
-        select(StageRow.state).where(
-            StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
-        )
-    ).scalar_one()
-    generation_state = session.execute(
-        select(GenerationRow.state).where(GenerationRow.run_id == run_id, GenerationRow.number == generation)
-    ).scalar_one()
-    if generation_state != GenerationState.RUNNING:
-        set_generation_state(session, run_id, generation, GenerationState.RUNNING)
-    if stage_state != StageState.RUNNING:
-        set_stage_state(session, run_id, generation, stage, StageState.RUNNING)
-
-
-def _record_model(session: Session, run_id: str, action: FinishStage, now: float) -> None:
-    model_id = f"{run_id}-g{action.generation}"
-    match action.result:
-        case TrainResult() as trained:
-            inputs = load_spec_inputs(session, run_id)
-            model, _ = inputs.student_of(action.generation)
-            session.add(
-                ModelRow(
-                    id=model_id,
-                    run_id=run_id,
-                    generation=action.generation,
-                    model=model,
-                    parameters=trained.parameters,
-                    uri=trained.model_uri,
-                    validation_top1=trained.validation_top1,
-                    created_at=now,
-                    project=inputs.config.project,
-                )
-            )
-        case EvaluateResult() as evaluated:
-            session.execute(update(ModelRow).where(ModelRow.id == model_id).values(test_top1=evaluated.metrics.top1))
-
-
-def _make_next_stage_ready(session: Session, run_id: str, now: float) -> None:
-    following = session.execute(
-        select(StageRow)
-        .where(StageRow.run_id == run_id, StageRow.state == StageState.PENDING)
-        .order_by(StageRow.generation, StageRow.position)
-        .limit(1)
-    ).scalar_one_or_none()
-    if following is not None:
-        following.ready_at = now

@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.snapshots import RunSnapshot
 from service.states import RunState
 from service.store.database import Database
+from service.store.known_rules import KnownRules
 from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock
 from service.store.run_store import add_event
 from service.store.snapshot_store import load_active_runs
@@ -62,6 +63,7 @@ class Reconciler:
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
+        self._known_rules = KnownRules()
 
     def run_until(self, stop: threading.Event) -> None:
         """Ticks until `stop` is set, then gives the lease back."""
@@ -90,15 +92,17 @@ class Reconciler:
     def _tick(self, token: int) -> None:
         self._admission.begin_tick()
         with self._database.read() as session:
-            runs = load_active_runs(session)
-        self._waits.forget_all_but({run.run_id for run in runs})
+            runs = load_active_runs(session, self._known_rules)
+        active = {run.run_id for run in runs}
+        self._known_rules.forget_all_but(active)
+        self._waits.forget_all_but(active)
         self._observer.forget_all_but(runs)
         for _ in range(MAX_ROUNDS):
             acted = self._round(runs, token)
             if not acted:
                 break
             with self._database.read() as session:
-                runs = load_active_runs(session, acted)
+                runs = load_active_runs(session, self._known_rules, acted)
         self._tell(token)
 
     def _round(self, runs: Sequence[RunSnapshot], token: int) -> list[str]:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound
 from service.run_config import GenerationPlan, RunConfig
+from service.spec_inputs import SpecInputs, TrainedModel
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs, TrainedModel
 from service.states import GenerationState, RunKind, RunState, StageState
 from service.store.dataset_store import hashed_among, load_classes
 from service.store.event_store import keep_event_order

@@ -6,43 +6,49 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from service.run_rules import rules_of
 from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
+from service.store.known_rules import KnownRules
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.reports import FailureReason
 
 
-def load_active_runs(session: Session, run_ids: Collection[str] | None = None) -> list[RunSnapshot]:
-    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries.
+def load_active_runs(
+    session: Session, known_rules: KnownRules, run_ids: Collection[str] | None = None
+) -> list[RunSnapshot]:
+    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries, and
+    one more where there are runs whose rules are not known yet.
 
     What is done is left out, or a thousand runs would take seconds: the stages of generations that have succeeded,
     and the attempts of stages that have.
     """
     active = RunRow.state.in_([state.value for state in ACTIVE_RUNS])
-    return _load_snapshots(session, active if run_ids is None else and_(active, RunRow.id.in_(run_ids)))
+    which = active if run_ids is None else and_(active, RunRow.id.in_(run_ids))
+    return _load_snapshots(session, which, known_rules)
 
 
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
     """The run as `load_active_runs` gives it. Raises NoResultFound for an unknown run."""
-    found = _load_snapshots(session, RunRow.id == run_id)
+    found = _load_snapshots(session, RunRow.id == run_id, KnownRules())
     if not found:
         raise NoResultFound(run_id)
     return found[0]
 
 
-def _load_snapshots(session: Session, which: ColumnElement[bool]) -> list[RunSnapshot]:
+def _load_snapshots(session: Session, which: ColumnElement[bool], known_rules: KnownRules) -> list[RunSnapshot]:
     generations = _generations_by_run(session, which)
-    statement = select(RunRow.id, RunRow.state, RunRow.config).where(which).order_by(RunRow.created_at, RunRow.id)
+    statement = select(RunRow.id, RunRow.state).where(which).order_by(RunRow.created_at, RunRow.id)
+    runs = session.execute(statement).all()
+    rules = known_rules.of(session, [run.id for run in runs])
     return [
         RunSnapshot(
             run_id=run.id,
             state=RunState(run.state),
             generations=tuple(generations.get(run.id, ())),
-            rules=rules_of(run.config),
+            rules=rules[run.id],
         )
-        for run in session.execute(statement)
+        for run in runs
     ]
 
 

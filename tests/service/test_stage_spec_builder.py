@@ -7,8 +7,9 @@ import pytest
 from service.artifact_layout import ArtifactLayout
 from service.generation_plans import generation_seed
 from service.run_config import GenerationPlan, RunConfig
+from service.spec_inputs import SpecInputs, TrainedModel
 from service.stage_order import stages_of
-from service.stage_spec_builder import SpecInputs, TrainedModel, build_stage_spec
+from service.stage_spec_builder import build_stage_spec
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
