@@ -17,6 +17,9 @@ _EXPOSED = (
     "or bind to loopback: NOISY_STUDENT_API_HOST=127.0.0.1."
 )
 _STOP_SECONDS = 3
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and load balancers keep an idle connection (60 s, most of them): who closes first while the other
+sends leaves a request without an answer. uvicorn's own 5 s lose that race to httpx, aiohttp and every proxy."""
 _SWITCH_SECONDS = 0.001
 """A fifth of Python's own: the event loop waits so long for each thread that computes, several times a request."""
 _NEW_OBJECTS = 10_000
@@ -38,6 +41,7 @@ def main() -> None:
         port=settings.api_port,
         access_log=False,
         log_config=None,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         # Event streams never end by themselves; their clients come again.
         timeout_graceful_shutdown=_STOP_SECONDS,
     )

@@ -23,7 +23,8 @@ from service.store.tables import LeaseRow
 from service.views import EventView, RunView
 
 LEASE_SECONDS = 4.0
-ARTIFACT_MIB = 256
+ARTIFACT_MIB = 1024
+"""A round leaves some twenty; none but the fault that fills the disk may fill it."""
 _MAX_ATTEMPTS = 12
 """More than the default: several faults may hit one stage."""
 _SUPERVISE_EVERY_SECONDS = 0.5

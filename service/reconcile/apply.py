@@ -158,6 +158,18 @@ class Applier:
         uri = self._layout.control(run_id, generation, stage, attempt)
         self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
 
+    def _leave_word_to_stop(self, run_id: str, generation: int, stage: StageName, attempt: int) -> None:
+        """For a job that Ray cannot stop: as one that has not begun, or of which Ray knows nothing.
+
+        A full artifact store holds nothing up. What begins all the same is stopped by JobCloser, and yields to a later
+        attempt, which cannot begin before the store takes its spec.
+        """
+        try:
+            self._tell_stage(run_id, generation, stage, attempt, StageControl(command="stop"))
+        except ArtifactStoreUnavailable as error:
+            job_id = submission_id(run_id, generation, stage, attempt)
+            logger.warning("%s: cannot be told to stop by a file: %s", job_id, error)
+
     def _begin_stopping(self, run_id: str, token: int, action: BeginStopping) -> None:
         with self._fenced(run_id, token) as (session, _):
             set_attempt_state(
@@ -171,11 +183,7 @@ class Applier:
     def _stop_job(self, run_id: str, token: int, action: StopJob) -> None:
         where = (run_id, action.generation, action.stage)
         job_id = submission_id(*where, action.attempt)
-        try:
-            # A job that Ray cannot stop, as one that has not begun, finds this and ends by itself.
-            self._tell_stage(*where, action.attempt, StageControl(command="stop"))
-        except ArtifactStoreUnavailable as error:
-            logger.warning("%s: cannot be told to stop by a file: %s", job_id, error)
+        self._leave_word_to_stop(*where, action.attempt)
         self._ask_ray_to_stop(job_id)
         with self._fenced(run_id, token) as (session, now):
             first = func.coalesce(AttemptRow.stop_requested_at, now)
@@ -198,7 +206,7 @@ class Applier:
         job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
         if action.maybe_alive:
             # Should the job begin after all, or live on, it finds this and ends without writing anything.
-            self._tell_stage(run_id, action.generation, action.stage, action.attempt, StageControl(command="stop"))
+            self._leave_word_to_stop(run_id, action.generation, action.stage, action.attempt)
         state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(

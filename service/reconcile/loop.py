@@ -138,8 +138,9 @@ class Reconciler:
         for action in actions:
             if silence is not None and isinstance(action, _NEEDS_RAY):
                 raise silence
-            logger.info("%s: %s", run.run_id, _describe(action))
             self._applier.apply(run.run_id, token, action)
+            # Not before: what a full disk or a silent Ray forbids is tried at each tick.
+            logger.info("%s: %s", run.run_id, _describe(action))
         if not actions and look.hindrance is not None:
             self._waits.begin(run.run_id, *look.hindrance)
         else:

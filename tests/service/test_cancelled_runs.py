@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from service.artifact_layout import ArtifactLayout
-from service.decide import STOP_AGAIN_SECONDS, UNSTOPPABLE_SECONDS
+from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
 from tests.service.workbench import attempts, submitted
 from workers.artifact_io import write_bytes
 
@@ -21,6 +23,27 @@ def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: 
 
     assert bench.ray.stops == [f"{run_id}-g0-train-a1"]
     assert bench.queries.get_run(run_id).state == "cancelled"
+
+
+@pytest.mark.parametrize(("command", "state"), [("cancel_run", "cancelled"), ("pause_run", "paused")])
+def test_a_run_that_waits_for_a_full_artifact_store_can_be_stopped(
+    bench: Any, run_id: str, caplog: pytest.LogCaptureFixture, command: str, state: str
+) -> None:
+    layout = ArtifactLayout(bench.settings.artifact_root)
+    for file in (layout.spec(run_id, 0, "train", 1), layout.control(run_id, 0, "train", 1)):
+        write_bytes(f"{file}/in_the_way", b"")  # a folder where the file should be
+    reconciler = bench.new_reconciler()
+    with caplog.at_level("INFO", logger="service.reconcile"):
+        for _ in range(5):
+            reconciler.tick()
+    assert "SubmitAttempt" not in caplog.text, "what is tried in vain does not fill the log"
+
+    getattr(bench.commands, command)(run_id)
+    bench.clock.advance(SUBMIT_IN_FLIGHT_SECONDS)
+    reconciler.tick()
+
+    assert bench.queries.get_run(run_id).state == state
+    assert bench.ray.submits == []
 
 
 def test_a_job_that_promises_to_stop_and_does_not_is_given_up(bench: Any, run_id: str) -> None:
