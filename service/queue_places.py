@@ -12,7 +12,7 @@ from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.store.tables import RunRow
 from service.views import QueuePlace, RunView
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class _Look:
 
 
 class QueuePlaces:
-    """Thread-safe. With a thousand stages under way reading the queue takes ten milliseconds: what was seen serves all
-    who look within `seconds`, and one thread looks at a time. `clock` gives Unix seconds.
+    """Thread-safe. With a thousand stages under way reading the queue takes ten milliseconds and more: what was seen
+    serves all who look within `seconds`, and those who look while one thread looks anew. `clock` gives Unix seconds.
 
     Not for sessions that have written: what they see may never come to be. The reconciler obeys the queue as it is,
     and not what is kept here.
@@ -40,13 +40,14 @@ class QueuePlaces:
         self._max_concurrent_stages = max_concurrent_stages
         self._clock = clock
         self._seconds = seconds
+        self._looking = threading.Lock()
         self._lock = threading.Lock()
+        """Of what was seen; never held while the database is asked."""
         self._last: _Look | None = None
 
     def queue(self, session: Session) -> Queue | None:
         """The queue as it was a moment ago; None where nothing limits anybody."""
-        with self._lock:
-            return self._look(session)
+        return self._look(session).queue
 
     def forget(self) -> None:
         """What limits the queue has changed: whoever looks next looks anew."""
@@ -58,10 +59,10 @@ class QueuePlaces:
         under_way = {run.id: run.created_at for run in runs if run.state == RunState.RUNNING}
         if not under_way:
             return {}
-        with self._lock:
-            queue = self._look(session)
-            if queue is not None and self._is_new(under_way.keys() - queue.claims.keys(), under_way):
-                queue = self._look_anew(session)  # it has a place all the same
+        look = self._look(session)
+        if look.queue is not None and _is_new(under_way.keys() - look.queue.claims.keys(), under_way, look):
+            look = self._look_anew(session, self._clock())  # it has a place all the same
+        queue = look.queue
         return (
             {} if queue is None else {run: _view(queue.places[run]) for run in under_way.keys() & queue.places.keys()}
         )
@@ -71,27 +72,44 @@ class QueuePlaces:
         claim = _claim(run)
         if claim is None:
             return run.model_copy(update={"queue": None})
+        look = self._look(session)
+        queue = None if look.queue is None else look.queue.with_claim(claim)
         with self._lock:
-            queue = self._look(session)
-            if queue is not None and self._last is not None:
-                queue = queue.with_claim(claim)
-                self._last = replace(self._last, queue=queue)
+            if self._last is look:
+                self._last = replace(look, queue=queue)
         place = None if queue is None else queue.places.get(run.id)
         return run.model_copy(update={"queue": None if place is None else _view(place)})
 
-    def _is_new(self, run_ids: Collection[str], created_at: Mapping[str, float]) -> bool:
-        """Whether one of the runs was created since the last look."""
-        return self._last is not None and any(created_at[run] >= self._last.at for run in run_ids)
+    def _look(self, session: Session) -> _Look:
+        with self._lock:
+            last = self._last
+        if last is None:
+            return self._look_anew(session, self._clock())
+        if self._clock() - last.at < self._seconds or not self._looking.acquire(blocking=False):
+            return last
+        try:
+            return self._read(session)
+        finally:
+            self._looking.release()
 
-    def _look(self, session: Session) -> Queue | None:
-        if self._last is None or self._clock() - self._last.at >= self._seconds:
-            return self._look_anew(session)
-        return self._last.queue
+    def _look_anew(self, session: Session, asked_at: float) -> _Look:
+        """What another thread has seen meanwhile serves as well."""
+        with self._looking:
+            with self._lock:
+                last = self._last
+            return last if last is not None and last.at > asked_at else self._read(session)
 
-    def _look_anew(self, session: Session) -> Queue | None:
+    def _read(self, session: Session) -> _Look:
         now = self._clock()
-        self._last = _Look(now, read_queue(session, self._max_concurrent_stages, now))
-        return self._last.queue
+        look = _Look(now, read_queue(session, self._max_concurrent_stages, now))
+        with self._lock:
+            self._last = look
+        return look
+
+
+def _is_new(run_ids: Collection[str], created_at: Mapping[str, float], look: _Look) -> bool:
+    """Whether one of the runs was created since."""
+    return any(created_at[run] >= look.at for run in run_ids)
 
 
 def _claim(run: RunView) -> Claim | None:

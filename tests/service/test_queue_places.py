@@ -1,5 +1,6 @@
 """Where runs stand in the queue, when many look at once: it is read seldom, and never under the write lock."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from service.queue_places import QueuePlaces
+from service.queue_book import Queue, read_queue
+from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
 from service.store.database import Database
+from service.views import RunView
 from tests.service.workbench import CATALOG
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -32,13 +35,16 @@ def queue_reads(database: Database) -> Iterator[list[bool]]:
 
 
 def position(bench: Any, places: QueuePlaces, run_id: str) -> int | None:
-    run = bench.queries.get_run(run_id)
+    return place_of(bench, places, bench.queries.get_run(run_id))
+
+
+def place_of(bench: Any, places: QueuePlaces, run: RunView) -> int | None:
     with bench.database.read() as session:
         place = places.fill_run(session, run).queue
-    return None if place is None else int(place.position)
+    return None if place is None else place.position
 
 
-def test_one_look_serves_all_within_half_a_second(bench: Any, run_config: MakeConfig) -> None:
+def test_one_look_serves_all_for_a_while(bench: Any, run_config: MakeConfig) -> None:
     runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
     places = QueuePlaces(1, bench.clock, seconds=0.5)
 
@@ -48,6 +54,31 @@ def test_one_look_serves_all_within_half_a_second(bench: Any, run_config: MakeCo
         bench.clock.advance(0.5)
         assert {position(bench, places, run) for run in runs} == {None, 1, 2}
         assert len(reads) == 2
+
+
+def test_nobody_waits_for_another_who_looks_anew(
+    bench: Any, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = QueuePlaces(1, bench.clock)
+    _, second = (bench.commands.create_run(run_config()) for _ in range(2))
+    assert place_of(bench, places, second) == 1
+    looking, may_go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Queue | None:
+        looking.set()
+        assert may_go_on.wait(10)
+        return read_queue(*arguments)
+
+    monkeypatch.setattr("service.queue_places.read_queue", slow)
+    bench.clock.advance(SECONDS_BETWEEN_LOOKS)
+    thread = threading.Thread(target=place_of, args=(bench, places, second))
+    thread.start()
+    assert looking.wait(10)
+
+    assert place_of(bench, places, second) == 1, "as it was a moment ago"
+
+    may_go_on.set()
+    thread.join()
 
 
 def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config: MakeConfig) -> None:
@@ -85,7 +116,7 @@ def test_a_new_run_is_given_its_place_without_another_look(bench: Any, run_confi
         bench.clock.advance(0.1)
         once, again = (commands.create_run(run_config(), "the same key") for _ in range(2))
         assert reads == []
-        bench.clock.advance(0.5)
+        bench.clock.advance(SECONDS_BETWEEN_LOOKS)
         commands.create_run(run_config())
         assert reads == [False]
 
