@@ -41,9 +41,11 @@ class QueuePlaces:
         self._clock = clock
         self._seconds = seconds
         self._looking = threading.Lock()
+        """Taken with a connection in hand: who waits for it holds one already, and the last may not be missing."""
         self._lock = threading.Lock()
         """Of what was seen; never held while the database is asked."""
         self._last: _Look | None = None
+        self._limits_changed = 0
 
     def queue(self, session: Session) -> Queue | None:
         """The queue as it was a moment ago; None where nothing limits anybody."""
@@ -53,6 +55,7 @@ class QueuePlaces:
         """What limits the queue has changed: whoever looks next looks anew."""
         with self._lock:
             self._last = None
+            self._limits_changed += 1
 
     def of(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
         """Where those of the runs that have to wait stand, by id."""
@@ -68,16 +71,18 @@ class QueuePlaces:
         )
 
     def fill_run(self, session: Session, run: RunView) -> RunView:
-        """The run with its place in the queue: as the run is in this view, which may be newer than the last look."""
+        """The run with its place in the queue: as the run is in this view where that is newer than the last look."""
         claim = _claim(run)
         if claim is None:
             return run.model_copy(update={"queue": None})
         look = self._look(session)
-        queue = None if look.queue is None else look.queue.with_claim(claim)
-        with self._lock:
-            if self._last is look:
-                self._last = replace(look, queue=queue)
-        place = None if queue is None else queue.places.get(run.id)
+        if look.queue is not None and _is_news(claim, look.queue, look.at):
+            newer = replace(look, queue=look.queue.with_claim(claim))
+            with self._lock:
+                if self._last is look:
+                    self._last = newer
+            look = newer
+        place = None if look.queue is None else look.queue.places.get(run.id)
         return run.model_copy(update={"queue": None if place is None else _view(place)})
 
     def _look(self, session: Session) -> _Look:
@@ -85,7 +90,10 @@ class QueuePlaces:
             last = self._last
         if last is None:
             return self._look_anew(session, self._clock())
-        if self._clock() - last.at < self._seconds or not self._looking.acquire(blocking=False):
+        if 0 <= self._clock() - last.at < self._seconds:  # the clock may have been set back
+            return last
+        session.connection()
+        if not self._looking.acquire(blocking=False):
             return last
         try:
             return self._read(session)
@@ -94,22 +102,30 @@ class QueuePlaces:
 
     def _look_anew(self, session: Session, asked_at: float) -> _Look:
         """What another thread has seen meanwhile serves as well."""
+        session.connection()
         with self._looking:
             with self._lock:
                 last = self._last
             return last if last is not None and last.at > asked_at else self._read(session)
 
     def _read(self, session: Session) -> _Look:
-        now = self._clock()
+        now, limits_changed = self._clock(), self._limits_changed
         look = _Look(now, read_queue(session, self._max_concurrent_stages, now))
         with self._lock:
-            self._last = look
+            if self._limits_changed == limits_changed:
+                self._last = look
         return look
 
 
 def _is_new(run_ids: Collection[str], created_at: Mapping[str, float], look: _Look) -> bool:
     """Whether one of the runs was created since."""
     return any(created_at[run] >= look.at for run in run_ids)
+
+
+def _is_news(claim: Claim, queue: Queue, seen_at: float) -> bool:
+    """Whether the look may not have seen it yet: an answer that is given once more is as old as the first one."""
+    known = queue.claims.get(claim.run_id)
+    return claim.ready_at >= (seen_at if known is None else known.ready_at)
 
 
 def _claim(run: RunView) -> Claim | None:

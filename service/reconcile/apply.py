@@ -161,8 +161,8 @@ class Applier:
     def _leave_word_to_stop(self, run_id: str, generation: int, stage: StageName, attempt: int) -> None:
         """For a job that Ray cannot stop: as one that has not begun, or of which Ray knows nothing.
 
-        A full artifact store holds nothing up. What begins all the same is stopped by JobCloser, and yields to a later
-        attempt, which cannot begin before the store takes its spec.
+        A full artifact store holds nothing up. Once the attempt is over, JobCloser leaves the word till the store takes
+        it; and a later attempt, to which this one would yield, cannot begin before the store takes its spec.
         """
         try:
             self._tell_stage(run_id, generation, stage, attempt, StageControl(command="stop"))

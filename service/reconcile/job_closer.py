@@ -17,6 +17,7 @@ from service.snapshots import ENDED_JOBS, JobStatus
 from service.store.database import Database
 from service.store.job_store import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
 from workers.artifact_io import write_bytes
+from workers.specs.reports import StageControl
 
 logger = logging.getLogger("service.reconcile")
 
@@ -74,16 +75,23 @@ class JobCloser:
 
     def _close(self, attempt: EndedAttempt) -> None:
         job = self._ray_jobs.status(attempt.submission_id)
-        if job.status is JobStatus.UNKNOWN and self._clock() - attempt.finished_at < LATE_SECONDS:
-            self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
-        elif job.status is JobStatus.UNKNOWN:
-            self._mark_closed(attempt)
+        if job.status is JobStatus.UNKNOWN:
+            self._close_unknown(attempt)
         elif job.status in ENDED_JOBS:
             self._close_ended(attempt)
         elif self._clock() - attempt.finished_at >= LINGER_SECONDS:
             logger.warning("%s: its stage is over, but not the job; stopping it", attempt.submission_id)
             self._ray_jobs.stop(attempt.submission_id)
             self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
+
+    def _close_unknown(self, attempt: EndedAttempt) -> None:
+        # Ray may have lost a job whose driver lives on: this is how it learns that its time is over.
+        control = self._layout.control(attempt.run_id, attempt.generation, attempt.stage, attempt.number)
+        write_bytes(control, StageControl(command="stop").model_dump_json().encode())
+        if self._clock() - attempt.finished_at < LATE_SECONDS:
+            self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
+        else:
+            self._mark_closed(attempt)
 
     def _close_ended(self, attempt: EndedAttempt) -> None:
         job = attempt.submission_id

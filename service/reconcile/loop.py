@@ -93,7 +93,10 @@ class Reconciler:
         self._admission.begin_tick()
         with self._database.read() as session:
             runs = load_active_runs(session, self._known_rules)
-        active = {run.run_id for run in runs}
+        refused = self._known_rules.refused
+        for run_id, why in refused.items():
+            self._waits.begin(run_id, WaitReason.FAULT, why[:2000])
+        active = {run.run_id for run in runs} | refused.keys()
         self._known_rules.forget_all_but(active)
         self._waits.forget_all_but(active)
         self._observer.forget_all_but(runs)

@@ -31,13 +31,13 @@ _POSTGRES_OPTIONS = {
 }
 POOL_WAIT_SECONDS = 10.0
 _PING_AFTER_SECONDS = 1.0
-_CONNECTIONS = 5
+CONNECTIONS = 5
 """So many threads work at once, and the others wait for a connection. With more of them a burst of requests takes
 longer, not shorter: what they compute they compute in turns, and hand the interpreter back and forth. Kept open once
 they were needed: those that SQLAlchemy opens beyond its pool's size it closes after each use."""
 _WRITERS = 2
 """Of those: transactions wait for each other's locks, and nobody who only reads is to wait for that."""
-_POOL: dict[str, Any] = {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_WAIT_SECONDS}
+_POOL: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_WAIT_SECONDS}
 
 
 class VisibleRowsSession(Session):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,14 +18,20 @@ class KnownRules:
 
     def __init__(self) -> None:
         self._rules: dict[str, RunRules] = {}
+        self.refused: dict[str, str] = {}
+        """Why runs of the last look have no rules: their configurations were written by another version."""
 
     def of(self, session: Session, run_ids: Collection[str]) -> dict[str, RunRules]:
-        """By run id. Runs that are not there are left out."""
+        """By run id. Runs that are not there are left out, and those that are `refused`."""
+        self.refused = {}
         unknown = sorted(set(run_ids) - self._rules.keys())
         for first in range(0, len(unknown), _READ_AT_ONCE):
             some = RunRow.id.in_(unknown[first : first + _READ_AT_ONCE])
-            rows = session.execute(select(RunRow.id, RunRow.config).where(some))
-            self._rules |= {run_id: rules_of(config) for run_id, config in rows}
+            for run_id, config in session.execute(select(RunRow.id, RunRow.config).where(some)):
+                try:
+                    self._rules[run_id] = rules_of(config)
+                except ValidationError as error:
+                    self.refused[run_id] = f"this version of the service cannot read its configuration: {error}"
         return {run_id: self._rules[run_id] for run_id in run_ids if run_id in self._rules}
 
     def forget_all_but(self, run_ids: Collection[str]) -> None:

@@ -18,7 +18,7 @@ def load_active_runs(
     session: Session, known_rules: KnownRules, run_ids: Collection[str] | None = None
 ) -> list[RunSnapshot]:
     """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries, and
-    one more where there are runs whose rules are not known yet.
+    one more where there are runs whose rules are not known yet. Without those that `known_rules` has refused.
 
     What is done is left out, or a thousand runs would take seconds: the stages of generations that have succeeded,
     and the attempts of stages that have.
@@ -29,8 +29,14 @@ def load_active_runs(
 
 
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
-    """The run as `load_active_runs` gives it. Raises NoResultFound for an unknown run."""
-    found = _load_snapshots(session, RunRow.id == run_id, KnownRules())
+    """The run as `load_active_runs` gives it.
+
+    Raises NoResultFound for an unknown run, and ValueError where its configuration cannot be read.
+    """
+    known_rules = KnownRules()
+    found = _load_snapshots(session, RunRow.id == run_id, known_rules)
+    if run_id in known_rules.refused:
+        raise ValueError(f"{run_id}: {known_rules.refused[run_id]}")
     if not found:
         raise NoResultFound(run_id)
     return found[0]
@@ -49,6 +55,7 @@ def _load_snapshots(session: Session, which: ColumnElement[bool], known_rules: K
             rules=rules[run.id],
         )
         for run in runs
+        if run.id in rules
     ]
 
 

@@ -10,8 +10,8 @@ from service.artifact_layout import ArtifactLayout
 from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
 from service.run_config import RunConfig
 from service.store.job_store import attempts_with_jobs
-from workers.artifact_io import exists, write_bytes
-from workers.specs.reports import FailureReason
+from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
+from workers.specs.reports import FailureReason, StageControl
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -193,6 +193,29 @@ def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Any, run_id: str
     bench.clock.advance(LATE_SECONDS)
     closer.close_jobs()
 
+    assert attempts_left(bench) == 0
+
+
+def test_a_job_that_ray_has_lost_is_told_to_stop_as_soon_as_the_store_takes_it(
+    bench: Any, run_id: str, closer: JobCloser
+) -> None:
+    """Its driver may live on, on a run that is cancelled and has no later attempt to yield to."""
+    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    write_bytes(f"{control}/in_the_way", b"")  # a folder where the file should be
+    reconciler = bench.reconciler()
+    reconciler.tick()
+    bench.commands.cancel_run(run_id)
+    bench.lose_jobs(reconciler)
+    assert bench.queries.get_run(run_id).state == "cancelled"
+    bench.clock.advance(LATE_SECONDS)
+    closer.close_jobs()
+    assert attempts_left(bench) == 1
+
+    delete_folder(control)
+    bench.clock.advance(LATE_SECONDS)
+    closer.close_jobs()
+
+    assert StageControl.model_validate_json(read_bytes(control)).command == "stop"
     assert attempts_left(bench) == 0
 
 

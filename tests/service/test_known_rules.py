@@ -1,9 +1,10 @@
 """The rules of the runs that are looked after, read once."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from service.run_config import RunConfig
 from service.run_rules import rules_of
@@ -40,3 +41,21 @@ def test_rules_of_runs_that_are_over_are_forgotten(bench: Workbench, run_config:
 
     assert [str(parameters) for parameters in read if runs[1] in str(parameters)] == []
     assert len(read) == 1
+
+
+def test_a_configuration_of_another_version_keeps_no_other_run_waiting(
+    bench: Workbench, run_config: Callable[..., RunConfig]
+) -> None:
+    """As after a rollback, while a run has a field that only the newer version knows."""
+    newer, other = (bench.commands.create_run(run_config()).id for _ in range(2))
+    with bench.database.write() as session:
+        config = json.loads(session.execute(select(RunRow.config).where(RunRow.id == newer)).scalar_one())
+        session.execute(update(RunRow).where(RunRow.id == newer).values(config=json.dumps({**config, "news": 1})))
+    reconciler = bench.new_reconciler()
+
+    for _ in range(3):
+        reconciler.tick()
+
+    assert [job["submission_id"] for job in bench.ray.submits] == [f"{other}-g0-train-a1"]
+    [told] = [event for event in bench.queries.list_events(newer).items if event.kind == "reconcile_failed"]
+    assert "news" in told.message

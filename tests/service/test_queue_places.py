@@ -12,7 +12,7 @@ from service.queue_book import Queue, read_queue
 from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
-from service.store.database import Database
+from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views import RunView
 from tests.service.workbench import CATALOG
 
@@ -79,6 +79,81 @@ def test_nobody_waits_for_another_who_looks_anew(
 
     may_go_on.set()
     thread.join()
+
+
+def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Any, run_config: MakeConfig) -> None:
+    run = bench.commands.create_run(run_config())
+    places = QueuePlaces(1, bench.clock)
+    held, may_look = threading.Barrier(CONNECTIONS + 1), threading.Event()
+
+    def read_then_look() -> None:
+        with bench.database.read() as session:
+            session.connection()
+            held.wait(10)
+            assert may_look.wait(10)
+            places.queue(session)
+
+    readers = [threading.Thread(target=read_then_look) for _ in range(CONNECTIONS)]
+    for reader in readers:
+        reader.start()
+    held.wait(10)
+    fresh = threading.Thread(target=place_of, args=(bench, places, run))
+    fresh.start()
+    may_look.set()
+    for thread in [*readers, fresh]:
+        thread.join(POOL_WAIT_SECONDS / 2)
+        assert not thread.is_alive()
+
+
+def test_an_answer_that_is_given_once_more_does_not_put_its_run_back_into_the_line(
+    bench: Any, run_config: MakeConfig
+) -> None:
+    places = QueuePlaces(1, bench.clock)
+    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    first = commands.create_run(run_config(), "the key of the first")
+    bench.clock.advance(SECONDS_BETWEEN_LOOKS)
+    bench.reconciler().tick()
+    second = commands.create_run(run_config())
+
+    again = commands.create_run(run_config(), "the key of the first")
+
+    assert again.queue is None
+    with bench.database.read() as session:
+        queue = places.queue(session)
+    assert queue is not None
+    assert queue.claims.keys() == {second.id}
+    assert first.id == again.id
+
+
+def test_a_clock_that_is_set_back_does_not_keep_what_was_seen(bench: Any, run_config: MakeConfig) -> None:
+    places = QueuePlaces(1, bench.clock)
+    run = bench.commands.create_run(run_config())
+    place_of(bench, places, run)
+
+    bench.clock.advance(-3600)
+    with queue_reads(bench.database) as reads:
+        place_of(bench, places, run)
+
+    assert len(reads) == 1
+
+
+def test_a_look_that_was_under_way_when_a_limit_changed_is_not_kept(
+    bench: Any, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = QueuePlaces(1, bench.clock)
+    run = bench.commands.create_run(run_config())
+
+    def changed_meanwhile(*arguments: Any) -> Queue | None:
+        places.forget()
+        return read_queue(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.queue_places.read_queue", changed_meanwhile)
+        place_of(bench, places, run)
+
+    with queue_reads(bench.database) as reads:
+        place_of(bench, places, run)
+    assert len(reads) == 1
 
 
 def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config: MakeConfig) -> None:

@@ -40,7 +40,7 @@ class Cut:
     lower: npt.NDArray[np.uint64]
     upper: npt.NDArray[np.uint64]
     wanted: npt.NDArray[np.int64]
-    """Rows still to be taken of the undecided."""
+    """Rows still to be taken of the undecided; of a guess nobody knows, and it is 0."""
     undecided: npt.NDArray[np.int64]
     """How many rows that are; of a guess it is an estimate."""
     shift: int
@@ -138,7 +138,7 @@ def guessed(classes: int, table: npt.NDArray[np.int32], cap: int, share: float) 
     between = np.take_along_axis(before, np.stack([first, end]), axis=0)
     undecided = ((between[1] - between[0]) / share).astype(np.int64)
     lower, upper = (digit.astype(np.uint64) << np.uint64(shift) for digit in (first, end))
-    return Cut(lower, upper, np.minimum(cap - between[0] / share, undecided).astype(np.int64), undecided, shift)
+    return Cut(lower, upper, np.zeros(classes, dtype=np.int64), undecided, shift)
 
 
 def narrowed(cut: Cut, table: npt.NDArray[np.int32]) -> Cut:

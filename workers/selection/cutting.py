@@ -27,7 +27,7 @@ from workers.selection.selector import Choice, Gathered, Rules
 _GATHERED_AT_MOST = 4_000_000
 """Undecided rows that are compared in memory, 16 bytes each; of more than these another digit is counted first."""
 _GUESSED_AT_MOST = 8_000_000
-"""As many as a guess may leave undecided."""
+"""As many as a guess may leave undecided: twice as many, but no hashes are read where they hardly tie."""
 _SAMPLED = 8
 """Every so many-th shard is counted for a guess."""
 
@@ -102,16 +102,20 @@ def _counted(cut: Cut, passes: Passes, ranges: list[range]) -> npt.NDArray[np.in
 
 
 def _best_by(cut: Cut, passes: Passes, at_most: int) -> BestRows | None:
-    """None where the cut leaves more than `at_most` rows undecided, or the last that is in is not among them."""
+    """None where the cut leaves more than `at_most` rows undecided, or half as many that tie for the last places, or
+    where the last that is in is not among them."""
     gathered: list[Gathered] = []
     undecided = 0
-    for one in passes.run(partial(_gather, cut, at_most), passes.ranges):
+    # Every process may have gathered its part before their sum is known.
+    part = at_most if len(passes.ranges) == 1 else at_most // 2
+    for one in passes.run(partial(_gather, cut, part), passes.ranges):
         if one is None or undecided + len(one.undecided) > at_most:
             return None
         undecided += len(one.undecided)
         gathered.append(one)
     wanted = _wanted(gathered, passes.rules)
-    return None if wanted is None else BestRows(gathered, _chosen(gathered, wanted, passes.rules))
+    chosen = None if wanted is None else _chosen(gathered, wanted, passes.rules, at_most // 2)
+    return None if chosen is None else BestRows(gathered, chosen)
 
 
 def _wanted(gathered: list[Gathered], rules: Rules) -> npt.NDArray[np.int64] | None:
@@ -124,11 +128,15 @@ def _wanted(gathered: list[Gathered], rules: Rules) -> npt.NDArray[np.int64] | N
     return wanted if ((wanted >= 0) & (wanted <= undecided)).all() else None
 
 
-def _chosen(gathered: list[Gathered], wanted: npt.NDArray[np.int64], rules: Rules) -> Candidates:
-    """Which undecided rows are in."""
+def _chosen(
+    gathered: list[Gathered], wanted: npt.NDArray[np.int64], rules: Rules, tied_at_most: int
+) -> Candidates | None:
+    """Which undecided rows are in; None where more than `tied_at_most` have to be compared by their hashes."""
     sure, tied, wanted_of_tied = split_by_order(joined([one.undecided for one in gathered]), wanted)
     if not len(tied):
         return sure
+    if len(tied) > tied_at_most:
+        return None
     return joined([sure, first_by_hash(tied, selector.hashes_of(tied, rules), wanted_of_tied)])
 
 
@@ -137,8 +145,7 @@ def _count(cut: Cut, rules: Rules, shards: range) -> npt.NDArray[np.int32]:
 
 
 def _gather(cut: Cut, at_most: int, rules: Rules, shards: range) -> Gathered | None:
-    # Every process may have gathered that many before their sum is known.
-    return selector.gather(_rows(rules, shards), rules, cut, at_most // 2)
+    return selector.gather(_rows(rules, shards), rules, cut, at_most)
 
 
 def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:

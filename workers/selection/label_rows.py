@@ -51,7 +51,16 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
     if rows.labels.size and rows.labels.max() >= classes:
         uri = join_uri(labels_uri, part_name(shard))
         raise StageError(FailureReason.BAD_DATA, f"label file {uri} has label {rows.labels.max()} of {classes} classes")
+    if rows.labels.size and rows.labels.min() < 0:
+        _check_broken_images(rows, labels_uri)
     return rows
+
+
+def _check_broken_images(rows: LabelRows, labels_uri: str) -> None:
+    without_label = np.flatnonzero((rows.labels < 0) & rows.usable)
+    if len(without_label):
+        uri = join_uri(labels_uri, part_name(rows.shard))
+        raise StageError(FailureReason.BAD_DATA, f"label file {uri} has a doubt and no label in row {without_label[0]}")
 
 
 def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:

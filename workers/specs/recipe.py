@@ -142,7 +142,9 @@ class SelectionSettings(Frozen):
     """Which pseudo labels a student learns from (Xie et al., section 3.1, data filtering and balancing)."""
 
     min_confidence: float = Field(default=0.3, ge=0, le=1)
-    max_per_class: int | None = Field(default=None, ge=1, description="Keep this many a class, the most confident.")
+    max_per_class: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Keep this many a class, the most confident."
+    )
     fill_up: bool = Field(
         default=True,
         description="Fill smaller classes up by random duplication, to max_per_class or to the largest class.",

@@ -388,6 +388,21 @@ def test_nothing_selected_is_bad_data_and_names_the_threshold(tmp_path: Path):
     assert not list((tmp_path / "select").glob("part-*"))
 
 
+def test_a_row_with_a_doubt_and_no_label_is_refused(tmp_path: Path):
+    folder = Folder(tmp_path)
+    folder.write_labels(SHARDS)
+    path = tmp_path / "labels" / "part-00000.parquet"
+    table = pq.read_table(path)
+    labels = pa.array([None, *table["label"].to_pylist()[1:]], pa.int32())
+    doubts = pa.array([0.1, *table["doubt"].to_pylist()[1:]], pa.float32())
+    place = table.schema.get_field_index
+    changed = table.set_column(place("label"), "label", labels).set_column(place("doubt"), "doubt", doubts)
+    pq.write_table(changed, path)
+    with pytest.raises(StageError, match=r"part-00000\.parquet has a doubt and no label in row 0") as caught:
+        folder.run()
+    assert caught.value.reason is FailureReason.BAD_DATA
+
+
 def test_a_missing_or_damaged_label_file_is_named(tmp_path: Path):
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
