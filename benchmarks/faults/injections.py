@@ -20,6 +20,8 @@ _REMOUNT_TRIES = 200
 HUNG_AFTER_SECONDS = 45.0
 """The runs' stall timeout."""
 _SLACK_SECONDS = 60.0
+_NODE_AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+"""Ray's own, on each node: where one hangs while a job waits to begin, no deadline of a stage has begun either."""
 
 
 class FaultNotSeen(Exception):
@@ -89,8 +91,11 @@ def hang_for_good(scene: Scene, dice: random.Random) -> str:
     with _stopped(victim.pid):
         deadline = time.monotonic() + HUNG_AFTER_SECONDS + _SLACK_SECONDS
         while victim.is_running() and _attempts_ended(scene) == before:
+            if time.monotonic() > deadline and name in _NODE_AGENTS:
+                break
             if time.monotonic() > deadline:
-                raise FaultNotSeen(f"{name} was stopped, and its attempt goes on {HUNG_AFTER_SECONDS:.0f} s later")
+                seconds = HUNG_AFTER_SECONDS + _SLACK_SECONDS
+                raise FaultNotSeen(f"{name} was stopped, and its attempt goes on {seconds:.0f} s later")
             time.sleep(0.5)
     return f"hung {name}"
 
