@@ -149,7 +149,8 @@ def _run(contender: str, weight: str) -> dict[str, float]:
         )
     if done.returncode:
         raise SystemExit(f"{weight} {contender} failed:\n{(FOLDER / 'log').read_text(errors='replace')[-3000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    # Ray writes to the standard output too, as when it ends.
+    figures: dict[str, float] = json.loads([line for line in done.stdout.splitlines() if line.startswith(b"{")][-1])
     print(weight, contender, {name: round(value, 1) for name, value in figures.items()}, flush=True)
     return figures
 

@@ -25,8 +25,8 @@ from workers.specs.stages import ActorPool, LabelSpec
 FOLDER = benchmark_folder("labeling")
 SIZE = 224
 MODELS = {
-    "heavy": ("resnet50", 80, 16, 16),
-    "light": ("mobilenetv3_small_050", 100, 225, 64),
+    "heavy": ("resnet50", 60, 16, 16),
+    "light": ("mobilenetv3_small_050", 60, 225, 64),
     "gpu": ("resnet50", 160, 225, 256),
 }
 """timm model, shards, rows of a shard, pictures of a forward pass."""
