@@ -14,10 +14,10 @@ demo: $(READY)
 
 # Two processes: one waits for the real stack (the end-to-end tests) while the other runs the rest.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 test-unit: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not end_to_end and not long"
+	$(BIN)/python -m pytest -n 2 -m "not end_to_end and not long"
 
 # Kills, lost nodes, pauses, a run in a bucket, a run posted again from its lineage: some ten minutes more.
 test-long: $(READY)

@@ -219,7 +219,9 @@ def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path):
 @settings(max_examples=60, deadline=None)
 def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies, factor):
     with tempfile.TemporaryDirectory() as folder:
-        spec = search_spec(Path(folder), early_stopping=EarlyStopping(reduction_factor=factor))
+        # Steps enough for all of them: a budget that runs out stops good trials too.
+        stopping = EarlyStopping(reduction_factor=factor, max_steps_share=1.0)
+        spec = search_spec(Path(folder), trials=17, early_stopping=stopping)
     halving = scheduler(spec, "validation_top1", [])
     for number, accuracy in enumerate(accuracies, start=1):
         trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
