@@ -3,12 +3,9 @@
 A row's place in its class is an integer of 64 bits: its doubt's order, and below it the beginning of its content hash.
 As in a radix selection, rows are counted by class and the key's first digit; that tells the digit in which the m-th row
 lies. The few rows of that one digit are gathered and sorted; where they are many still, the next digit is counted
-first. Counts of shards add up, in any order and on any number of processes. Those of a sample of the shards tell
-between which digits the m-th row of all must lie, but for a strange chance; where few rows lie there, all is counted
-and they are gathered in one go.
+first. Counts of shards add up, in any order and on any number of processes.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +21,6 @@ HASH_BITS = 32
 _COUNTERS = 1 << 22
 """Bounds a table of counts, with 4 bytes each: 16 MiB, which the caches of a processor hold in good part."""
 NOTHING, EVERYTHING = np.uint64(0), np.uint64(1 << KEY_BITS)
-_DEVIATIONS = 5.0
-"""What a guess allows for: a class of a random sample is off by more once in two million times."""
 
 
 def digit_bits(classes: int) -> int:
@@ -40,23 +35,11 @@ class Cut:
     lower: npt.NDArray[np.uint64]
     upper: npt.NDArray[np.uint64]
     wanted: npt.NDArray[np.int64]
-    """Rows still to be taken of the undecided; of a guess nobody knows, and it is 0."""
+    """Rows still to be taken of the undecided."""
     undecided: npt.NDArray[np.int64]
-    """How many rows that are; of a guess it is an estimate."""
+    """How many rows that are."""
     shift: int
     """The undecided keys of a class agree in all bits above it."""
-
-    @classmethod
-    def nothing_known(cls, classes: int) -> "Cut":
-        """All rows are undecided, however many there are."""
-        zeros = np.zeros(classes, dtype=np.int64)
-        return cls(np.full(classes, NOTHING), np.full(classes, EVERYTHING), zeros, zeros, KEY_BITS)
-
-    @classmethod
-    def everything(cls, classes: int) -> "Cut":
-        """All rows are in."""
-        zeros = np.zeros(classes, dtype=np.int64)
-        return cls(np.full(classes, EVERYTHING), np.full(classes, EVERYTHING), zeros, zeros, KEY_BITS)
 
     @classmethod
     def before_counting(cls, classes: int, wanted: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> "Cut":
@@ -65,6 +48,10 @@ class Cut:
         upper = np.where((wanted > 0) & (wanted < rows), EVERYTHING, everything)
         open_ = (upper > everything).astype(np.int64)
         return cls(everything, upper, wanted * open_, rows * open_, KEY_BITS)
+
+    @property
+    def is_decided(self) -> bool:
+        return not self.undecided.any()
 
     @property
     def needs_hashes(self) -> bool:
@@ -81,16 +68,18 @@ class Cut:
         """Whether its bounds reach into the hash."""
         return self.shift < HASH_BITS
 
-    def parted(
-        self, classes: npt.NDArray[np.int32], keys: Keys, passing: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Of the `passing` rows those that are in, and those that are undecided, ascending.
+    def inside(self, classes: npt.NDArray[np.integer], keys: Keys) -> npt.NDArray[np.bool_]:
+        """Rows that are in. Keys without hashes serve while the cut does not reach into them."""
+        mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.lower), classes)
+        return mask
 
-        Keys without hashes serve while the cut does not reach into them.
-        """
-        not_out = np.flatnonzero((keys < np.take(_bounds_for(keys, self.upper), classes)) & passing)
-        inside = np.take(keys, not_out) < np.take(_bounds_for(keys, self.lower), np.take(classes, not_out))
-        return np.compress(inside, not_out), np.compress(~inside, not_out)
+    def undecided_mask(
+        self, classes: npt.NDArray[np.integer], keys: Keys, inside: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Rows that are neither `inside` nor out."""
+        mask: npt.NDArray[np.bool_] = keys < np.take(_bounds_for(keys, self.upper), classes)
+        mask &= ~inside
+        return mask
 
 
 def _bounds_for(keys: Keys, bounds: npt.NDArray[np.uint64]) -> Keys:
@@ -114,31 +103,18 @@ class DigitCounts:
         self._classes = len(cut.lower)
         self.table: npt.NDArray[np.int32] = np.zeros(self._classes << self._bits, dtype=np.int32)
 
-    def add(self, classes: npt.NDArray[np.int32], keys: Keys) -> None:
+    @property
+    def by_class(self) -> npt.NDArray[np.int64]:
+        """(classes,) rows that were added."""
+        return self.table.reshape(-1, self._classes).sum(axis=0, dtype=np.int64)
+
+    def add(self, classes: npt.NDArray[np.int32], keys: Keys, which: npt.NDArray[np.bool_]) -> None:
         """Adds some rows of one shard, undecided ones."""
         shift = self._shift - (HASH_BITS if keys.dtype == np.uint32 else 0)
         digits = (keys >> keys.dtype.type(shift)) & keys.dtype.type((1 << self._bits) - 1)
         # By digit and then by class: the digits in use lie side by side, and few pages of memory are touched.
-        np.add.at(self.table, digits.astype(np.int64) * self._classes + classes, np.int32(1))
-
-
-def guessed(classes: int, table: npt.NDArray[np.int32], cap: int, share: float) -> Cut:
-    """Where the best `cap` rows of each class end, by the first digits of a sample, which is a `share` of all rows.
-
-    The cap-th row of all is the (share * cap)-th of the sample, give or take what chance does to a count.
-    """
-    counts = table.reshape(-1, classes)
-    shift = KEY_BITS - digit_bits(classes)
-    before = np.zeros((len(counts) + 1, classes), dtype=np.int32)
-    np.cumsum(counts, axis=0, out=before[1:])
-    rank = cap * share
-    margin = _DEVIATIONS * math.sqrt((rank + 1) * (1 - share))
-    first = (before[1:] <= rank - margin).sum(axis=0)
-    end = np.maximum(first, np.minimum((before[1:] < rank + margin).sum(axis=0) + 1, len(counts)))
-    between = np.take_along_axis(before, np.stack([first, end]), axis=0)
-    undecided = ((between[1] - between[0]) / share).astype(np.int64)
-    lower, upper = (digit.astype(np.uint64) << np.uint64(shift) for digit in (first, end))
-    return Cut(lower, upper, np.zeros(classes, dtype=np.int64), undecided, shift)
+        places = (digits.astype(np.int32) * np.int32(self._classes) + classes)[which]
+        np.add.at(self.table, places.astype(np.int64), np.int32(1))
 
 
 def narrowed(cut: Cut, table: npt.NDArray[np.int32]) -> Cut:
@@ -199,26 +175,21 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
     )
 
 
-def split_by_order(
-    candidates: Candidates, wanted: npt.NDArray[np.int64]
-) -> tuple[Candidates, Candidates, npt.NDArray[np.int64]]:
+def split_by_order(candidates: Candidates, cut: Cut) -> tuple[Candidates, Candidates, npt.NDArray[np.int64]]:
     """The rows that doubt alone lets in, those that tie at the last place, and how many of these each class takes."""
-    # Class and order in one integer each: numpy sorts integers twenty times as fast as it sorts by two keys.
-    places = (candidates.classes.astype(np.int64) << HASH_BITS) | candidates.order
-    ordered = np.sort(places)
-    starts = np.searchsorted(ordered, np.arange(len(wanted)) << HASH_BITS)
-    some = np.flatnonzero(wanted)
-    last = np.full(len(wanted), -1, dtype=np.int64)
-    last[some] = ordered[starts[some] + wanted[some] - 1]
-    taken_of_tied = wanted.copy()
-    taken_of_tied[some] -= np.searchsorted(ordered, last[some]) - starts[some]
-    ties = np.searchsorted(ordered, last, side="right") - np.searchsorted(ordered, last)
-    is_whole = taken_of_tied >= ties
-    bounds = np.take(last + is_whole, candidates.classes)
-    sure = np.flatnonzero(places < bounds)
-    at_bound = np.flatnonzero(places == bounds)
-    tied = at_bound[~is_whole[candidates.classes[at_bound]]]
-    return candidates.taken(sure), candidates.taken(tied), np.where(is_whole, 0, taken_of_tied)
+    by_place = np.lexsort((candidates.order, candidates.classes))
+    ordered = candidates.taken(by_place)
+    starts = np.searchsorted(ordered.classes, np.arange(len(cut.wanted)))
+    last = np.zeros(len(cut.wanted), dtype=np.uint32)
+    some = cut.wanted > 0
+    last[some] = ordered.order[starts[some] + cut.wanted[some] - 1]
+    better = (ordered.order < last[ordered.classes]) & some[ordered.classes]
+    tied = (ordered.order == last[ordered.classes]) & some[ordered.classes]
+    taken_of_tied = cut.wanted - np.bincount(ordered.classes[better], minlength=len(cut.wanted))
+    ties = np.bincount(ordered.classes[tied], minlength=len(cut.wanted))
+    whole = tied & (taken_of_tied >= ties)[ordered.classes]
+    left = np.where(taken_of_tied >= ties, 0, taken_of_tied)
+    return ordered.taken(better | whole), ordered.taken(tied & ~whole), left
 
 
 def first_by_hash(tied: Candidates, hashes: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.int64]) -> Candidates:

@@ -39,22 +39,20 @@ def drawn_once_more(
 ) -> npt.NDArray[np.bool_]:
     """A mask of the kept `rows` of one shard: `extra[c]` of those of class c."""
     mask = np.zeros(len(rows), dtype=bool)
-    eligible = np.flatnonzero(np.take(extra > 0, classes))
+    eligible = np.flatnonzero(extra[classes] > 0)
     if not eligible.size:
         return mask
     # Class, random number and place in one integer each: numpy sorts integers ten times as fast as it sorts by keys.
     place_bits = len(eligible).bit_length()
     class_bits = len(extra).bit_length()
     random_bits = 64 - class_bits - place_bits
-    packed = random_keys(seed, shard, np.take(rows, eligible))
-    packed >>= np.uint64(64 - random_bits)
-    packed |= np.take(classes, eligible).astype(np.uint64) << np.uint64(random_bits)
-    packed <<= np.uint64(place_bits)
-    packed |= np.arange(len(eligible), dtype=np.uint64)
+    packed = random_keys(seed, shard, rows[eligible]) >> np.uint64(64 - random_bits)
+    packed |= classes[eligible].astype(np.uint64) << np.uint64(random_bits)
+    packed = (packed << np.uint64(place_bits)) | np.arange(len(eligible), dtype=np.uint64)
     packed.sort()
-    here = np.where(extra > 0, np.bincount(classes, minlength=len(extra)), 0)
-    # The first `extra` of each class, which begins where all rows of the classes before it end.
-    ahead = (np.cumsum(here) - here) - (np.cumsum(extra) - extra)
-    drawn = packed[np.repeat(ahead, extra) + np.arange(extra.sum())] & np.uint64((1 << place_bits) - 1)
+    in_class = (packed >> np.uint64(64 - class_bits)).astype(np.int64)
+    counts = np.bincount(in_class, minlength=len(extra))
+    rank = np.arange(len(packed)) - (np.cumsum(counts) - counts)[in_class]
+    drawn = packed[rank < extra[in_class]] & np.uint64((1 << place_bits) - 1)
     mask[eligible[drawn.astype(np.int64)]] = True
     return mask

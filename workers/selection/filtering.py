@@ -20,14 +20,14 @@ class FilterCounts:
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,) rows with a label."""
-    confident: npt.NDArray[np.int64]
-    """(classes,) rows that pass every filter."""
+    passed: int
+    """Rows that pass every filter."""
 
     @classmethod
     def nothing(cls, classes: int) -> "FilterCounts":
         """Of no rows."""
         zeros = np.zeros(classes, dtype=np.int64)
-        return cls(0, 0, 0, 0, 0, 0, zeros, zeros)
+        return cls(0, 0, 0, 0, 0, 0, zeros, 0)
 
     def __add__(self, other: "FilterCounts") -> "FilterCounts":
         return FilterCounts(
@@ -38,7 +38,7 @@ class FilterCounts:
             self.duplicates + other.duplicates,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
-            self.confident + other.confident,
+            self.passed + other.passed,
         )
 
 
@@ -50,11 +50,9 @@ def confident_mask(rows: LabelRows, largest_doubt: np.float32) -> npt.NDArray[np
 
 def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int) -> FilterCounts:
     """Why the rows of a shard that are not `passing` were dropped."""
-    # One count for both numbers of a class: rows that pass come after the others, and each begins with broken images.
-    places = passing * np.int32(classes + 1) + rows.labels + np.int32(1)
-    others, confident = np.bincount(places, minlength=2 * (classes + 1)).reshape(2, classes + 1)
-    bad = int(others[0])
-    readable = len(rows.labels) - bad
+    labels = rows.labels[rows.labels >= 0] if rows.labels.min(initial=0) < 0 else rows.labels
+    bad, readable = len(rows.labels) - len(labels), len(labels)
+    passed = int(np.count_nonzero(passing))
     excluded = readable - int(np.count_nonzero(rows.usable))
     return FilterCounts(
         rows=len(rows.labels),
@@ -62,7 +60,7 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
         held_out=excluded - rows.dropped_near_duplicates - rows.dropped_duplicates,
         near_duplicates=rows.dropped_near_duplicates,
         duplicates=rows.dropped_duplicates,
-        low_confidence=readable - excluded - int(confident.sum()),
-        labeled=(others + confident)[1:],
-        confident=confident[1:],
+        low_confidence=readable - excluded - passed,
+        labeled=np.bincount(labels, minlength=classes),
+        passed=passed,
     )

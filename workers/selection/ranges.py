@@ -36,10 +36,10 @@ def start_executor(rows: int) -> tuple[Executor, int]:
     return ProcessPoolExecutor(processes, context, initializer=_die_with_parent), processes * _RANGES_A_PROCESS
 
 
-def divided(shards: range, ranges: int) -> list[range]:
+def divided(shards: int, ranges: int) -> list[range]:
     """Consecutive ranges of nearly equal length, none of them empty."""
-    ends = [len(shards) * number // ranges for number in range(ranges + 1)]
-    return [shards[start:end] for start, end in pairwise(ends) if start < end]
+    ends = [shards * number // ranges for number in range(ranges + 1)]
+    return [range(start, end) for start, end in pairwise(ends) if start < end]
 
 
 def read_ahead(read: Callable[[int], Item], shards: Sequence[int], is_remote: bool) -> Iterator[Item]:

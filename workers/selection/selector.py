@@ -1,8 +1,7 @@
 """Filter, cap and fill up: what each process does with its range of shards, and the decision between the passes.
 
-count() a sample of the shards -> gather() every range -> Selector over every shard; or, where a sample does not do,
-count() every range -> [count() -> ...] -> gather() -> Selector. Between them cutting.py decides. Doubts are read for
-the last time by gather(): it leaves a bit a row, and selection then needs the labels alone.
+scan() every range -> [count() -> ...] -> sift() -> Selector over every shard. Between them stage.py decides. Doubts are
+read for the last time by sift(): it leaves a bit a row, and selection then needs the labels alone.
 """
 
 from collections.abc import Iterable
@@ -63,47 +62,59 @@ class Rules:
         return confident_mask(rows, largest_doubt(self.settings.min_confidence))
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What a range of shards tells the decision."""
+
+    counts: FilterCounts
+    confident: npt.NDArray[np.int64]
+    """(classes,) rows that pass every filter."""
+
+
+def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, npt.NDArray[np.int32]]:
+    """Filters a range of shards, and counts the first digits of the rows that pass."""
+    counts = FilterCounts.nothing(rules.classes)
+    everything = np.ones(rules.classes, dtype=np.int64)
+    digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything))
+    for rows in shards:
+        passing = rules.passing(rows)
+        counts += filter_counts(rows, passing, rules.classes)
+        digits.add(rows.labels, order_bits(rows.doubts), passing)
+    return Scan(counts, digits.by_class), digits.table
+
+
 def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:
     """The next digits of a range's undecided rows."""
     digits = DigitCounts(cut)
     for rows in shards:
         keys = _keys(rows, rules, cut.needs_hashes)
-        _, undecided = cut.parted(rows.labels, keys, rules.passing(rows))
-        digits.add(np.take(rows.labels, undecided), np.take(keys, undecided))
+        undecided = cut.undecided_mask(rows.labels, keys, cut.inside(rows.labels, keys))
+        digits.add(rows.labels, keys, undecided & rules.passing(rows))
     return digits.table
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What is in a range of shards, and what the cut says of its rows."""
+class Sifted:
+    """What the cut says of the rows of a range."""
 
-    counts: FilterCounts
-    inside: npt.NDArray[np.int64]
-    """(classes,) rows that are in."""
     sure: list[npt.NDArray[np.uint8]]
     """For each shard a bit a row (numpy.packbits): whether it is in."""
     undecided: Candidates
 
 
-def gather(shards: Iterable[LabelRows], rules: Rules, cut: Cut, at_most: int) -> Gathered | None:
-    """Filters the rows of a range, and tells those that are in from those that the cut leaves open.
-
-    None where more than `at_most` rows are left open.
-    """
-    counts = FilterCounts.nothing(rules.classes)
-    inside_by_class = np.zeros(rules.classes, dtype=np.int64)
-    sure, parts, gathered = [], [], 0
+def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
+    """Tells the rows of a range that are in, and those that the cut leaves open."""
+    sure, parts = [], []
     for rows in shards:
-        passing = rules.passing(rows)
-        counts += filter_counts(rows, passing, rules.classes)
-        inside, undecided = cut.parted(rows.labels, _keys(rows, rules, cut.has_hashes), passing)
-        inside_by_class += np.bincount(np.take(rows.labels, inside), minlength=rules.classes)
-        sure.append(_bits(inside, len(rows.labels)))
-        parts.append(_candidates(rows, undecided))
-        gathered += len(undecided)
-        if gathered > at_most:
-            return None
-    return Gathered(counts, inside_by_class, sure, joined(parts))
+        keys, passing = _keys(rows, rules, cut.has_hashes), rules.passing(rows)
+        inside = cut.inside(rows.labels, keys)
+        sure.append(np.packbits(inside & passing))
+        found = np.flatnonzero(cut.undecided_mask(rows.labels, keys, inside) & passing)
+        shard = np.full(len(found), rows.shard, dtype=np.int32)
+        parts.append(
+            Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found].copy())
+        )
+    return Sifted(sure, joined(parts))
 
 
 def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
@@ -122,7 +133,7 @@ class Choice:
 
     plan: CopyPlan
     sure: list[npt.NDArray[np.uint8]]
-    """As in Gathered."""
+    """As in Sifted."""
     chosen: Candidates
     """The rows of the range that were undecided, and are in, by shard."""
     confident: npt.NDArray[np.int64]
@@ -138,7 +149,6 @@ class Selector:
         self._rules = rules
         self._choice = choice
         self._before = choice.before.copy()
-        self._copies_each = choice.plan.copies_each.astype(np.int32)
 
     def selected(
         self, number: int, shard: int, labels: npt.NDArray[np.int32]
@@ -151,10 +161,9 @@ class Selector:
         inside = np.unpackbits(choice.sure[number], count=len(labels)).view(bool)
         inside[choice.chosen.of_shards(range(shard, shard + 1)).rows] = True
         kept = np.flatnonzero(inside)
-        kept_labels = np.take(labels, kept)
-        copies = np.take(self._copies_each, kept_labels)
-        copies += self._once_more(shard, kept, kept_labels)
-        return kept.astype(np.int32), copies
+        kept_labels = labels[kept]
+        copies = choice.plan.copies_each[kept_labels] + self._once_more(shard, kept, kept_labels)
+        return kept.astype(np.int32), copies.astype(np.int32)
 
     def _once_more(
         self, shard: int, kept: npt.NDArray[np.int64], labels: npt.NDArray[np.int32]
@@ -165,18 +174,6 @@ class Selector:
         extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, plan.one_more)
         self._before += here
         return drawn_once_more(self._rules.seed, shard, kept, labels, extra)
-
-
-def _bits(rows: npt.NDArray[np.int64], of: int) -> npt.NDArray[np.uint8]:
-    mask = np.zeros(of, dtype=bool)
-    mask[rows] = True
-    return np.packbits(mask)
-
-
-def _candidates(rows: LabelRows, which: npt.NDArray[np.int64]) -> Candidates:
-    shard = np.full(len(which), rows.shard, dtype=np.int32)
-    order = np.take(order_bits(rows.doubts), which)
-    return Candidates(shard, which.astype(np.int32), np.take(rows.labels, which), order)
 
 
 def _keys(rows: LabelRows, rules: Rules, with_hashes: bool) -> Keys:

@@ -4,7 +4,10 @@ Ray is needed only where the selection is materialised.
 """
 
 import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +17,13 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, write_bytes
 from workers.data.materialized_shards import MaterializedIndex
 from workers.models.bad_data import require_manifest
+from workers.selection import selector
+from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
 from workers.selection.copy_plan import CopyPlan, plan_copies
-from workers.selection.cutting import BestRows, Passes, best_rows
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import read_labels, shards_with_list
-from workers.selection.ranges import read_ahead, start_executor
-from workers.selection.selector import Choice, Rules, Selector
+from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
+from workers.selection.ranges import divided, read_ahead, start_executor
+from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
@@ -27,9 +31,14 @@ from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 
+_GATHERED_AT_MOST = 4_000_000
+"""Undecided rows that are compared in memory, 16 bytes each; of more than these another digit is counted first."""
+
 _SELECTION_SCHEMA = pa.schema(
     [pa.field("row", pa.int32(), nullable=False), pa.field("copies", pa.int32(), nullable=False)]
 )
+
+Outcome = TypeVar("Outcome")
 
 
 def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
@@ -44,20 +53,24 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     rules = _rules(spec)
     executor, parts = start_executor(manifest.rows)
     with executor:
-        passes = Passes(executor, [shard.rows for shard in manifest.shards], parts, rules)
-        best = best_rows(passes)
-        counts = sum((one.counts for one in best.gathered), FilterCounts.nothing(rules.classes))
-        plan = plan_copies(counts.confident, spec.settings.max_per_class, spec.settings.fill_up)
+        passes = _Passes(executor, divided(shards, parts), rules)
+        scans, digits = _scanned(passes)
+        counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
+        confident = np.sum([one.confident for one in scans], axis=0)
+        plan = plan_copies(confident, spec.settings.max_per_class, spec.settings.fill_up)
         _check_anything_kept(counts, plan, spec)
-        choices = _choices(passes.ranges, best, plan, counts.confident)
+        cut = _cut(passes, digits, plan, confident)
+        sifted = list(passes.run(partial(_sift, cut)))
+        chosen = _chosen([one.undecided for one in sifted], cut, rules)
+        choices = _choices(passes.ranges, scans, sifted, plan, chosen, confident)
         kept_per_shard: list[int] = []
-        for kept in passes.run(partial(_write, spec.folder_uri), passes.ranges, choices):
+        for kept in passes.run(partial(_write, spec.folder_uri), choices):
             kept_per_shard += kept
             reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
     written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, written)
+    return _result(spec, reporter, counts, plan, confident, written)
 
 
 def _rules(spec: SelectSpec) -> Rules:
@@ -73,14 +86,85 @@ def _rules(spec: SelectSpec) -> Rules:
     )
 
 
-def _choices(ranges: list[range], best: BestRows, plan: CopyPlan, confident: npt.NDArray[np.int64]) -> list[Choice]:
+class _Passes:
+    """Runs a function over all ranges of shards, on the executor's processes, and gives their outcomes in order."""
+
+    def __init__(self, executor: Executor, ranges: list[range], rules: Rules) -> None:
+        self._executor = executor
+        self.ranges = ranges
+        self.rules = rules
+
+    def run(self, function: Callable[..., Outcome], *arguments: list[Choice]) -> Iterator[Outcome]:
+        """`function(rules, shards)`, or with one of `arguments` for each range as well."""
+        return self._executor.map(partial(function, self.rules), self.ranges, *arguments)
+
+
+def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
+    """What each range has, and the first digits of all: a table of 16 MiB for each would grow with the processes."""
+    scans: list[Scan] = []
+
+    def tables() -> Iterator[npt.NDArray[np.int32]]:
+        for one, digits in passes.run(_scan):
+            scans.append(one)
+            yield digits
+
+    digits = _sum(tables())
+    return scans, digits
+
+
+def _cut(passes: _Passes, digits: npt.NDArray[np.int32], plan: CopyPlan, confident: npt.NDArray[np.int64]) -> Cut:
+    """How far down each class is kept, but for so few undecided rows that they can be compared in memory."""
+    cut = Cut.before_counting(passes.rules.classes, plan.kept, confident)
+    if cut.is_decided:
+        return cut
+    cut = narrowed(cut, digits)
+    while cut.undecided.sum() > _GATHERED_AT_MOST and cut.shift > 0:
+        cut = narrowed(cut, _sum(passes.run(partial(_count, cut))))
+    return cut
+
+
+def _chosen(undecided: list[Candidates], cut: Cut, rules: Rules) -> Candidates:
+    """Which undecided rows are in."""
+    sure, tied, wanted = split_by_order(joined(undecided), cut)
+    if not len(tied):
+        return sure
+    return joined([sure, first_by_hash(tied, selector.hashes_of(tied, rules), wanted)])
+
+
+def _sum(tables: Iterator[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
+    total = next(tables).copy()
+    for table in tables:
+        total += table
+    return total
+
+
+def _choices(
+    ranges: list[range],
+    scans: list[Scan],
+    sifted: list[Sifted],
+    plan: CopyPlan,
+    chosen: Candidates,
+    confident: npt.NDArray[np.int64],
+) -> list[Choice]:
     before = np.zeros_like(confident)
-    by_shard = best.chosen.by_shard()
+    by_shard = chosen.by_shard()
     choices = []
-    for shards, here in zip(ranges, best.gathered, strict=True):
+    for shards, one, here in zip(ranges, scans, sifted, strict=True):
         choices.append(Choice(plan, here.sure, by_shard.of_shards(shards), confident, before))
-        before = before + here.counts.confident
+        before = before + one.confident
     return choices
+
+
+def _scan(rules: Rules, shards: range) -> tuple[Scan, npt.NDArray[np.int32]]:
+    return selector.scan(_rows(rules, shards), rules)
+
+
+def _count(cut: Cut, rules: Rules, shards: range) -> npt.NDArray[np.int32]:
+    return selector.count(_rows(rules, shards), rules, cut)
+
+
+def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
+    return selector.sift(_rows(rules, shards), rules, cut)
 
 
 def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
@@ -103,6 +187,10 @@ def _materialized(
     from workers.selection.materialize import materialize  # Ray, only where it is asked for
 
     return materialize(spec, kept_per_shard, copies, reporter)
+
+
+def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
+    return read_ahead(rules.read, shards, rules.is_remote)
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
@@ -144,12 +232,13 @@ def _result(
     reporter: StageReporter,
     counts: FilterCounts,
     plan: CopyPlan,
+    confident: npt.NDArray[np.int64],
     materialized: MaterializedIndex | None,
 ) -> SelectResult:
     numbers = zip(
         spec.classes,
         counts.labeled.tolist(),
-        counts.confident.tolist(),
+        confident.tolist(),
         plan.kept.tolist(),
         plan.copies.tolist(),
         strict=True,
@@ -163,7 +252,7 @@ def _result(
         dropped_near_duplicates=counts.near_duplicates,
         dropped_duplicates=counts.duplicates,
         dropped_low_confidence=counts.low_confidence,
-        dropped_over_cap=int((counts.confident - plan.kept).sum()),
+        dropped_over_cap=int((confident - plan.kept).sum()),
         kept=int(plan.kept.sum()),
         copies=int(plan.copies.sum()),
         classes=tuple(

@@ -11,11 +11,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from workers.selection import cutting, ranges, selector
-from workers.selection.best_rows import Candidates, Cut
+from workers.selection import ranges, selector, stage
+from workers.selection.best_rows import Candidates
 from workers.selection.copy_plan import plan_copies
+from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
-from workers.selection.selector import Choice, Rules, Selector, hashes_of
+from workers.selection.selector import Choice, Rules, Scan, Selector, hashes_of
 from workers.specs.recipe import SelectionSettings
 
 SHARDS, ROWS = 200, 20
@@ -90,16 +91,17 @@ def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range():
 def test_a_table_of_digits_is_not_kept_for_each_range():
     alive: list[weakref.ref[np.ndarray]] = []
 
-    def counted(*_: object) -> Iterator[np.ndarray]:
+    def scanned(*_: object) -> Iterator[tuple[Scan, np.ndarray]]:
         for number in range(8):
             assert sum(table() is not None for table in alive) <= 2
             table = np.array([number], np.int32)
             alive.append(weakref.ref(table))
-            yield table
+            yield Scan(FilterCounts.nothing(1), np.array([number])), table
             del table
 
-    passes = cutting.Passes(cast(Executor, SimpleNamespace(map=counted)), [1] * 8, 8, rules())
-    digits = cutting._counted(Cut.nothing_known(1), passes, passes.ranges)
+    passes = stage._Passes(cast(Executor, SimpleNamespace(map=scanned)), [range(1)] * 8, rules())
+    scans, digits = stage._scanned(passes)
+    assert [int(one.confident.sum()) for one in scans] == list(range(8))
     assert digits.tolist() == [sum(range(8))]
 
 
