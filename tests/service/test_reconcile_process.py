@@ -23,8 +23,6 @@ from tests.service.webhook_receiver import serving
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_SECONDS = 30.0
 LEASE_SECONDS = 2.0
-SLACK_SECONDS = 1.0
-"""What processes that share two cores wait for their turn."""
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -67,6 +65,11 @@ def holder(bench: Any) -> tuple[int, str]:
     with bench.database.read() as session:
         row = session.execute(select(LeaseRow.fencing_token, LeaseRow.holder)).one()
         return row.fencing_token, row.holder
+
+
+def lease_seconds_left(bench: Any) -> float:
+    with bench.database.read() as session:
+        return float(session.execute(select(LeaseRow.expires_at)).scalar_one()) - time.time()
 
 
 def is_held_by(bench: Any, process: subprocess.Popen[bytes]) -> Callable[[], bool]:
@@ -132,11 +135,13 @@ def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
     assert is_held_by(bench, first)()
 
     bench.ray.write_result(f"{run_id}-g0-train-a1")
+    # Not right after a renewal: a busy machine is given half a second to wake the second up in.
+    wait_until(lambda: lease_seconds_left(bench) < 0.75 * LEASE_SECONDS, "a renewal to be a while ago")
     first.kill()
     killed_at = time.monotonic()
     wait_until(is_held_by(bench, second), "the second to take over")
 
-    assert time.monotonic() - killed_at < LEASE_SECONDS + SLACK_SECONDS
+    assert time.monotonic() - killed_at < LEASE_SECONDS
     wait_until(lambda: f"{run_id}-g0-evaluate-a1" in bench.ray.jobs, "the second to go on")
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import tempfile
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.data.doubt import confidence_of, largest_doubt
-from workers.data.random_order import random_keys
 from workers.labeling import duplicates
 from workers.labeling.duplicates import write_duplicates
 from workers.selection import ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
-from workers.selection.copy_plan import plan_copies
-from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import SelectionSettings
@@ -219,53 +215,6 @@ def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Pat
         chosen.append(folder.all_copies(1))
     assert chosen[0].keys() == chosen[1].keys()
     assert chosen[0] != chosen[1]
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(0, 2**31))
-@settings(max_examples=200, deadline=None)
-def test_extra_copies_of_all_shards_add_up(in_shard, extra, seed):
-    here = np.array(in_shard)[:, None]
-    total = here.sum(axis=0)
-    one_more = np.minimum(total, extra)
-    before = np.cumsum(here, axis=0) - here
-    shares = [extra_of_shard(seed, before[n], here[n], total, one_more) for n in range(len(in_shard))]
-    assert sum(shares) == one_more
-    assert all((share <= images).all() for share, images in zip(shares, here, strict=True))
-
-
-def test_extra_copies_fall_on_every_image_about_equally_often():
-    hits: Counter[tuple[int, int]] = Counter()
-    total, one_more, here = np.array([10]), np.array([3]), np.array([2])
-    for seed in range(1000):
-        for shard in range(5):
-            extra = extra_of_shard(seed, np.array([2 * shard]), here, total, one_more)
-            drawn = drawn_once_more(seed, shard, np.array([4, 7]), np.zeros(2, dtype=np.int32), extra)
-            hits.update((shard, row) for row in np.flatnonzero(drawn).tolist())
-    assert sum(hits.values()) == 1000 * 3
-    assert all(240 < hits[shard, row] < 360 for shard in range(5) for row in range(2)), hits  # 300 expected
-
-
-def test_random_keys_depend_on_the_row_alone_and_never_repeat():
-    rows = np.arange(5000)
-    np.testing.assert_array_equal(random_keys(5, 3, rows[7:9]), random_keys(5, 3, rows)[7:9])
-    keys = np.concatenate([random_keys(5, shard, rows) for shard in range(20)])
-    assert np.unique(keys).size == keys.size
-
-
-@pytest.mark.parametrize(
-    ("confident", "cap", "fill_up", "kept", "copies"),
-    [
-        ([5, 2, 0], None, True, [5, 2, 0], [5, 5, 0]),
-        ([5, 2, 0], None, False, [5, 2, 0], [5, 2, 0]),
-        ([5, 2, 0], 3, True, [3, 2, 0], [3, 3, 0]),
-        ([5, 2, 0], 9, True, [5, 2, 0], [9, 9, 0]),
-        ([0, 0, 0], None, True, [0, 0, 0], [0, 0, 0]),
-    ],
-)
-def test_plan_of_copies(confident, cap, fill_up, kept, copies):
-    plan = plan_copies(np.array(confident), cap, fill_up)
-    assert plan.kept.tolist() == kept
-    assert plan.copies.tolist() == copies
 
 
 @given(shards_strategy, st.sampled_from([10**9, 5]))

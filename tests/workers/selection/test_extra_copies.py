@@ -1,0 +1,59 @@
+"""How often each class's images are copied, and which of them get one copy more."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.data.random_order import random_keys
+from workers.selection.copy_plan import plan_copies
+from workers.selection.extra_copies import drawn_once_more, extra_of_shard
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(0, 2**31))
+@settings(max_examples=200, deadline=None)
+def test_extra_copies_of_all_shards_add_up(in_shard, extra, seed):
+    here = np.array(in_shard)[:, None]
+    total = here.sum(axis=0)
+    one_more = np.minimum(total, extra)
+    before = np.cumsum(here, axis=0) - here
+    shares = [extra_of_shard(seed, before[n], here[n], total, one_more) for n in range(len(in_shard))]
+    assert sum(shares) == one_more
+    assert all((share <= images).all() for share, images in zip(shares, here, strict=True))
+
+
+def test_extra_copies_fall_on_every_image_about_equally_often():
+    hits: Counter[tuple[int, int]] = Counter()
+    total, one_more, here = np.array([10]), np.array([3]), np.array([2])
+    for seed in range(1000):
+        for shard in range(5):
+            extra = extra_of_shard(seed, np.array([2 * shard]), here, total, one_more)
+            drawn = drawn_once_more(seed, shard, np.array([4, 7]), np.zeros(2, dtype=np.int32), extra)
+            hits.update((shard, row) for row in np.flatnonzero(drawn).tolist())
+    assert sum(hits.values()) == 1000 * 3
+    assert all(240 < hits[shard, row] < 360 for shard in range(5) for row in range(2)), hits  # 300 expected
+
+
+def test_random_keys_depend_on_the_row_alone_and_never_repeat():
+    rows = np.arange(5000)
+    np.testing.assert_array_equal(random_keys(5, 3, rows[7:9]), random_keys(5, 3, rows)[7:9])
+    keys = np.concatenate([random_keys(5, shard, rows) for shard in range(20)])
+    assert np.unique(keys).size == keys.size
+
+
+@pytest.mark.parametrize(
+    ("confident", "cap", "fill_up", "kept", "copies"),
+    [
+        ([5, 2, 0], None, True, [5, 2, 0], [5, 5, 0]),
+        ([5, 2, 0], None, False, [5, 2, 0], [5, 2, 0]),
+        ([5, 2, 0], 3, True, [3, 2, 0], [3, 3, 0]),
+        ([5, 2, 0], 9, True, [5, 2, 0], [9, 9, 0]),
+        ([0, 0, 0], None, True, [0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_plan_of_copies(confident, cap, fill_up, kept, copies):
+    plan = plan_copies(np.array(confident), cap, fill_up)
+    assert plan.kept.tolist() == kept
+    assert plan.copies.tolist() == copies
