@@ -27,6 +27,7 @@ class OneStack(LoadScopeScheduling):
         return "end_to_end" if nodeid.startswith("tests/end_to_end/") else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)  # nothing to spread where xdist is off
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
     return OneStack(config, log)
 

@@ -35,6 +35,7 @@ class ReconcilerLease:
         self._holder = f"{socket.gethostname()}, process {os.getpid()}"
         self._token: int | None = None
         self._renewed_at = 0.0
+        self._has_said_that_it_stands_by = False
 
     def hold(self) -> int | None:
         """The fencing token, after a claim or a renewal where one is due; None while another process holds it."""
@@ -67,6 +68,7 @@ class ReconcilerLease:
         """Strikes a lease that another has taken."""
         if self._token is not None:
             logger.warning("another process has taken over; standing by")
+            self._has_said_that_it_stands_by = True
         self._token = None
 
     def release(self) -> None:
@@ -84,5 +86,9 @@ class ReconcilerLease:
         self._token = claim_lease(self._database, self._holder, self._seconds, self._clock)
         if self._token is not None:
             self._renewed_at = asked_at
+            self._has_said_that_it_stands_by = False
             logger.info("this process reconciles from now on, with fencing token %d", self._token)
+        elif not self._has_said_that_it_stands_by:
+            self._has_said_that_it_stands_by = True
+            logger.info("another process reconciles; standing by")
         return self._token
