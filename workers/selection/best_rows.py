@@ -49,6 +49,13 @@ class Cut:
         open_ = (upper > everything).astype(np.int64)
         return cls(everything, upper, wanted * open_, rows * open_, KEY_BITS)
 
+    @classmethod
+    def unknown(cls, classes: int) -> "Cut":
+        """Of which nothing is known, not even how many rows there are: all of them are undecided."""
+        nothing = np.full(classes, NOTHING)
+        some = np.ones(classes, dtype=np.int64)
+        return cls(nothing, np.full(classes, EVERYTHING), some, some, KEY_BITS)
+
     @property
     def is_decided(self) -> bool:
         return not self.undecided.any()
@@ -94,6 +101,15 @@ def keys_with_hashes(order: npt.NDArray[np.uint32], hashes: npt.NDArray[np.bytes
     return keys
 
 
+@dataclass(frozen=True)
+class UsedDigits:
+    """The rows of a table of counts that are not all zero: doubts that occur use a fifth of all digits or less."""
+
+    digits: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int32]
+    """(digits, classes)."""
+
+
 class DigitCounts:
     """How many undecided rows each value of the next digit has, for each class. Tables of several parts are added."""
 
@@ -115,6 +131,16 @@ class DigitCounts:
         # By digit and then by class: the digits in use lie side by side, and few pages of memory are touched.
         places = (digits.astype(np.int32) * np.int32(self._classes) + classes)[which]
         np.add.at(self.table, places.astype(np.int64), np.int32(1))
+
+    def used(self) -> UsedDigits:
+        """What another process needs to add these counts to its own."""
+        by_digit = self.table.reshape(-1, self._classes)
+        digits = np.flatnonzero(by_digit.any(axis=1))
+        return UsedDigits(digits, by_digit[digits])
+
+    def add_counted(self, part: UsedDigits) -> None:
+        """Adds what was counted elsewhere, for the same cut."""
+        self.table.reshape(-1, self._classes)[part.digits] += part.counts
 
 
 def narrowed(cut: Cut, table: npt.NDArray[np.int32]) -> Cut:
@@ -177,19 +203,22 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
 
 def split_by_order(candidates: Candidates, cut: Cut) -> tuple[Candidates, Candidates, npt.NDArray[np.int64]]:
     """The rows that doubt alone lets in, those that tie at the last place, and how many of these each class takes."""
-    by_place = np.lexsort((candidates.order, candidates.classes))
-    ordered = candidates.taken(by_place)
-    starts = np.searchsorted(ordered.classes, np.arange(len(cut.wanted)))
+    classes, order = candidates.classes, candidates.order
+    # Class and order in one integer each: numpy sorts integers ten times as fast as it sorts by two keys.
+    places = (classes.astype(np.uint64) << np.uint64(32)) | order
+    places.sort()
+    starts = np.searchsorted(places, np.arange(len(cut.wanted), dtype=np.uint64) << np.uint64(32))
     last = np.zeros(len(cut.wanted), dtype=np.uint32)
     some = cut.wanted > 0
-    last[some] = ordered.order[starts[some] + cut.wanted[some] - 1]
-    better = (ordered.order < last[ordered.classes]) & some[ordered.classes]
-    tied = (ordered.order == last[ordered.classes]) & some[ordered.classes]
-    taken_of_tied = cut.wanted - np.bincount(ordered.classes[better], minlength=len(cut.wanted))
-    ties = np.bincount(ordered.classes[tied], minlength=len(cut.wanted))
-    whole = tied & (taken_of_tied >= ties)[ordered.classes]
+    last[some] = (places[starts[some] + cut.wanted[some] - 1] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    last_of_class = last[classes]
+    better = order < last_of_class
+    tied = (order == last_of_class) & some[classes]
+    taken_of_tied = cut.wanted - np.bincount(classes[better], minlength=len(cut.wanted))
+    ties = np.bincount(classes[tied], minlength=len(cut.wanted))
+    whole = tied & (taken_of_tied >= ties)[classes]
     left = np.where(taken_of_tied >= ties, 0, taken_of_tied)
-    return ordered.taken(better | whole), ordered.taken(tied & ~whole), left
+    return candidates.taken(better | whole), candidates.taken(tied & ~whole), left
 
 
 def first_by_hash(tied: Candidates, hashes: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.int64]) -> Candidates:

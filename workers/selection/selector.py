@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from workers.artifact_io import is_local
 from workers.data.doubt import largest_doubt, order_bits
-from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, joined, keys_with_hashes
+from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, UsedDigits, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
@@ -71,26 +71,25 @@ class Scan:
     """(classes,) rows that pass every filter."""
 
 
-def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, npt.NDArray[np.int32]]:
+def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, UsedDigits]:
     """Filters a range of shards, and counts the first digits of the rows that pass."""
     counts = FilterCounts.nothing(rules.classes)
-    everything = np.ones(rules.classes, dtype=np.int64)
-    digits = DigitCounts(Cut.before_counting(rules.classes, everything, everything))
+    digits = DigitCounts(Cut.unknown(rules.classes))
     for rows in shards:
         passing = rules.passing(rows)
         counts += filter_counts(rows, passing, rules.classes)
         digits.add(rows.labels, order_bits(rows.doubts), passing)
-    return Scan(counts, digits.by_class), digits.table
+    return Scan(counts, digits.by_class), digits.used()
 
 
-def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> npt.NDArray[np.int32]:
+def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> UsedDigits:
     """The next digits of a range's undecided rows."""
     digits = DigitCounts(cut)
     for rows in shards:
         keys = _keys(rows, rules, cut.needs_hashes)
         undecided = cut.undecided_mask(rows.labels, keys, cut.inside(rows.labels, keys))
         digits.add(rows.labels, keys, undecided & rules.passing(rows))
-    return digits.table
+    return digits.used()
 
 
 @dataclass(frozen=True)

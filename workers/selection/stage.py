@@ -18,7 +18,16 @@ from workers.artifact_io import join_uri, write_bytes
 from workers.data.materialized_shards import MaterializedIndex
 from workers.models.bad_data import require_manifest
 from workers.selection import selector
-from workers.selection.best_rows import Candidates, Cut, first_by_hash, joined, narrowed, split_by_order
+from workers.selection.best_rows import (
+    Candidates,
+    Cut,
+    DigitCounts,
+    UsedDigits,
+    first_by_hash,
+    joined,
+    narrowed,
+    split_by_order,
+)
 from workers.selection.copy_plan import CopyPlan, plan_copies
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
@@ -100,16 +109,13 @@ class _Passes:
 
 
 def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
-    """What each range has, and the first digits of all: a table of 16 MiB for each would grow with the processes."""
+    """What each range has, and the first digits of all, added as they come: each range's take some MiB."""
     scans: list[Scan] = []
-
-    def tables() -> Iterator[npt.NDArray[np.int32]]:
-        for one, digits in passes.run(_scan):
-            scans.append(one)
-            yield digits
-
-    digits = _sum(tables())
-    return scans, digits
+    digits = DigitCounts(Cut.unknown(passes.rules.classes))
+    for one, used in passes.run(_scan):
+        scans.append(one)
+        digits.add_counted(used)
+    return scans, digits.table
 
 
 def _cut(passes: _Passes, digits: npt.NDArray[np.int32], plan: CopyPlan, confident: npt.NDArray[np.int64]) -> Cut:
@@ -119,7 +125,10 @@ def _cut(passes: _Passes, digits: npt.NDArray[np.int32], plan: CopyPlan, confide
         return cut
     cut = narrowed(cut, digits)
     while cut.undecided.sum() > _GATHERED_AT_MOST and cut.shift > 0:
-        cut = narrowed(cut, _sum(passes.run(partial(_count, cut))))
+        counts = DigitCounts(cut)
+        for used in passes.run(partial(_count, cut)):
+            counts.add_counted(used)
+        cut = narrowed(cut, counts.table)
     return cut
 
 
@@ -129,13 +138,6 @@ def _chosen(undecided: list[Candidates], cut: Cut, rules: Rules) -> Candidates:
     if not len(tied):
         return sure
     return joined([sure, first_by_hash(tied, selector.hashes_of(tied, rules), wanted)])
-
-
-def _sum(tables: Iterator[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
-    total = next(tables).copy()
-    for table in tables:
-        total += table
-    return total
 
 
 def _choices(
@@ -155,11 +157,11 @@ def _choices(
     return choices
 
 
-def _scan(rules: Rules, shards: range) -> tuple[Scan, npt.NDArray[np.int32]]:
+def _scan(rules: Rules, shards: range) -> tuple[Scan, UsedDigits]:
     return selector.scan(_rows(rules, shards), rules)
 
 
-def _count(cut: Cut, rules: Rules, shards: range) -> npt.NDArray[np.int32]:
+def _count(cut: Cut, rules: Rules, shards: range) -> UsedDigits:
     return selector.count(_rows(rules, shards), rules, cut)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from workers.selection import ranges, selector, stage
-from workers.selection.best_rows import Candidates
+from workers.selection.best_rows import Candidates, UsedDigits
 from workers.selection.copy_plan import plan_copies
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
@@ -91,18 +91,18 @@ def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range():
 def test_a_table_of_digits_is_not_kept_for_each_range():
     alive: list[weakref.ref[np.ndarray]] = []
 
-    def scanned(*_: object) -> Iterator[tuple[Scan, np.ndarray]]:
+    def scanned(*_: object) -> Iterator[tuple[Scan, UsedDigits]]:
         for number in range(8):
             assert sum(table() is not None for table in alive) <= 2
-            table = np.array([number], np.int32)
+            table = np.array([[number]], np.int32)
             alive.append(weakref.ref(table))
-            yield Scan(FilterCounts.nothing(1), np.array([number])), table
+            yield Scan(FilterCounts.nothing(1), np.array([number])), UsedDigits(np.array([3]), table)
             del table
 
     passes = stage._Passes(cast(Executor, SimpleNamespace(map=scanned)), [range(1)] * 8, rules())
     scans, digits = stage._scanned(passes)
     assert [int(one.confident.sum()) for one in scans] == list(range(8))
-    assert digits.tolist() == [sum(range(8))]
+    assert digits[3] == digits.sum() == sum(range(8))
 
 
 @pytest.mark.parametrize(
