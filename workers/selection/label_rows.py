@@ -45,8 +45,8 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
         table = source.read(columns=["label", "doubt"], use_threads=False)
         rows = LabelRows(
             shard=shard,
-            labels=_filled(table["label"].cast(pa.int32()), -1, "i4"),
-            doubts=_filled(table["doubt"].cast(pa.float32()), NEVER, "f4"),
+            labels=_filled(_of_type(table["label"], pa.int32()), -1, "i4"),
+            doubts=_filled(_of_type(table["doubt"], pa.float32()), NEVER, "f4"),
         )
     if rows.labels.size and rows.labels.max() >= classes:
         uri = join_uri(labels_uri, part_name(shard))
@@ -67,7 +67,7 @@ def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
     """The labels alone, of a shard that `read_label_rows` has found good; -1 for a broken image."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["label"], use_threads=False)["label"]
-        return _filled(column.cast(pa.int32()), -1, "i4")
+        return _filled(_of_type(column, pa.int32()), -1, "i4")
 
 
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
@@ -102,6 +102,11 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
         raise StageError(read_failure(error), f"label file {uri} cannot be read: {error}") from error
 
 
+def _of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    # A cast to the type that it has is a copy.
+    return column if column.type == kind else column.cast(kind)
+
+
 def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np.generic]:
     """A column as it lies in memory, `value` for nulls. Arrow's own fill_null() and to_numpy() would import pandas."""
     array = _whole(column)
@@ -111,7 +116,7 @@ def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np
     validity = np.frombuffer(array.buffers()[0], np.uint8)
     is_valid = np.unpackbits(validity, count=array.offset + len(array), bitorder="little")[array.offset :]
     filled = values.copy()
-    filled[is_valid == 0] = value
+    filled[np.flatnonzero(is_valid == 0)] = value
     return filled
 
 
