@@ -24,8 +24,8 @@ NOTES: dict[str, str] = {
         "the model is all of its time, and without the start ours is 1.2 times as fast."
     ),
     "make benchmark-selection": (
-        "The goal of 15 s is missed, on a machine whose speed changes by a quarter. What is left is the scan of each "
-        "label file and the writing of the selections."
+        "The goal of 15 s is missed by about a tenth, on a machine whose speed changes by a quarter. What is left is "
+        "the scan of each label file and the writing of the selections."
     ),
     "make benchmark-load": (
         "Every GET meets the goal on both databases; POST /runs is at it, on PostgreSQL a little above. API, "

@@ -39,7 +39,7 @@ def drawn_once_more(
 ) -> npt.NDArray[np.bool_]:
     """A mask of the kept `rows` of one shard: `extra[c]` of those of class c."""
     mask = np.zeros(len(rows), dtype=bool)
-    eligible = np.flatnonzero(extra[classes] > 0)
+    eligible = np.flatnonzero(np.take(extra > 0, classes))
     if not eligible.size:
         return mask
     # Class, random number and place in one integer each: numpy sorts integers ten times as fast as it sorts by keys.

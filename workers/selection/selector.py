@@ -160,8 +160,8 @@ class Selector:
         inside = np.unpackbits(choice.sure[number], count=len(labels)).view(bool)
         inside[choice.chosen.of_shards(range(shard, shard + 1)).rows] = True
         kept = np.flatnonzero(inside)
-        kept_labels = labels[kept]
-        copies = choice.plan.copies_each[kept_labels] + self._once_more(shard, kept, kept_labels)
+        kept_labels = np.take(labels, kept)
+        copies = np.take(choice.plan.copies_each, kept_labels) + self._once_more(shard, kept, kept_labels)
         return kept.astype(np.int32), copies.astype(np.int32)
 
     def _once_more(
