@@ -18,10 +18,10 @@ NOTES: dict[str, str] = {
         "28.3) and 44 % of its mean flip rate (27.8 to 12.2), after 300 million images."
     ),
     "make benchmark-labeling": (
-        "Steady state is above the ceiling of timm's model as it is, for ours folds the batch norms. Missed are: the "
-        "whole stage against that ceiling, for starting the actors takes a tenth and more of these runs of a minute or "
-        "two, and as long of one of a week; and a DataLoader loop with the heavy model: it is at its ceiling itself, "
-        "the model is all of its time, and without the start ours is 1.2 times as fast."
+        "Steady state is above the ceiling of timm's model as it is, for ours folds the batch norms. Missed are, "
+        "with the heavy model: the whole stage against that ceiling, for starting the actors takes a tenth and more of "
+        "these runs of a minute or two, and as long of one of a week; and a DataLoader loop: it is at its ceiling "
+        "itself, the model is all of its time, and without the start ours is 1.2 times as fast."
     ),
     "make benchmark-selection": (
         "The goal of 15 s is missed by about a tenth, on a machine whose speed changes by a quarter. What is left is "

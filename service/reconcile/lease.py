@@ -67,8 +67,7 @@ class ReconcilerLease:
     def forget(self) -> None:
         """Strikes a lease that another has taken."""
         if self._token is not None:
-            logger.warning("another process has taken over; standing by")
-            self._has_said_that_it_stands_by = True
+            logger.warning("another process has taken over")
         self._token = None
 
     def release(self) -> None:

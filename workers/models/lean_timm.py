@@ -60,7 +60,8 @@ def _lean_zoo(architecture: str) -> Zoo:
     with _stand_ins(_light_packages(timm_folder)):
         _fill_timm_data()
         importlib.import_module(f"timm.models.{module}")
-        factory, registry = (importlib.import_module(f"timm.models.{name}") for name in ("_factory", "_registry"))
+        factory = importlib.import_module("timm.models._factory")
+        registry = importlib.import_module("timm.models._registry")
     return Zoo(factory.create_model, registry.get_pretrained_cfg)
 
 

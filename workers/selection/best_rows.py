@@ -103,7 +103,7 @@ def keys_with_hashes(order: npt.NDArray[np.uint32], hashes: npt.NDArray[np.bytes
 
 @dataclass(frozen=True)
 class UsedDigits:
-    """The rows of a table of counts that are not all zero: doubts that occur use a fifth of all digits or less."""
+    """The rows of a table of counts that are not all zero: about half of them in the benchmark."""
 
     digits: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int32]

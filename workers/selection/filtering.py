@@ -20,14 +20,12 @@ class FilterCounts:
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,) rows with a label."""
-    passed: int
-    """Rows that pass every filter."""
 
     @classmethod
     def nothing(cls, classes: int) -> "FilterCounts":
         """Of no rows."""
         zeros = np.zeros(classes, dtype=np.int64)
-        return cls(0, 0, 0, 0, 0, 0, zeros, 0)
+        return cls(0, 0, 0, 0, 0, 0, zeros)
 
     def __add__(self, other: "FilterCounts") -> "FilterCounts":
         return FilterCounts(
@@ -38,7 +36,6 @@ class FilterCounts:
             self.duplicates + other.duplicates,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
-            self.passed + other.passed,
         )
 
 
@@ -52,7 +49,6 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
     """Why the rows of a shard that are not `passing` were dropped."""
     labels = rows.labels[rows.labels >= 0] if rows.labels.min(initial=0) < 0 else rows.labels
     bad, readable = len(rows.labels) - len(labels), len(labels)
-    passed = int(np.count_nonzero(passing))
     excluded = readable - int(np.count_nonzero(rows.usable))
     return FilterCounts(
         rows=len(rows.labels),
@@ -60,7 +56,6 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
         held_out=excluded - rows.dropped_near_duplicates - rows.dropped_duplicates,
         near_duplicates=rows.dropped_near_duplicates,
         duplicates=rows.dropped_duplicates,
-        low_confidence=readable - excluded - passed,
+        low_confidence=readable - excluded - int(np.count_nonzero(passing)),
         labeled=np.bincount(labels, minlength=classes),
-        passed=passed,
     )

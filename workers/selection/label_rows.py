@@ -74,7 +74,7 @@ def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
     """Content hashes of the rows of a shard, dtype S16."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["content_hash"], use_threads=False)["content_hash"]
-        return _values(column.cast(pa.binary(16)), "S16")
+        return _values(_of_type(column, pa.binary(16)), "S16")
 
 
 def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
@@ -87,7 +87,7 @@ def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
 def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:
     """The rows that labeling has listed; only for shards of `shards_with_list`."""
     with _label_file(join_uri(labels_uri, folder), shard) as source:
-        return _values(source.read(columns=["row"], use_threads=False)["row"].cast(pa.int32()), "i4")
+        return _values(_of_type(source.read(columns=["row"], use_threads=False)["row"], pa.int32()), "i4")
 
 
 @contextmanager

@@ -110,9 +110,7 @@ def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
         sure.append(np.packbits(inside & passing))
         found = np.flatnonzero(cut.undecided_mask(rows.labels, keys, inside) & passing)
         shard = np.full(len(found), rows.shard, dtype=np.int32)
-        parts.append(
-            Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found].copy())
-        )
+        parts.append(Candidates(shard, found.astype(np.int32), rows.labels[found], order_bits(rows.doubts)[found]))
     return Sifted(sure, joined(parts))
 
 
