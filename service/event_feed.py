@@ -5,6 +5,7 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
+from itertools import takewhile
 from typing import TypeVar
 
 from service.store.database import Database
@@ -82,8 +83,9 @@ class EventFeed:
                 return page, page[-1].id if page else cursor
             # A short page: up to what was the newest event before it was read, there is nothing more for this client.
             return page, max([newest, cursor, *(event.id for event in page)])
-        found = [event for event in self._recent if event.id > cursor and run_id in (None, event.run_id)]
-        return found, max(newest, cursor)
+        newer = takewhile(lambda event: event.id > cursor, reversed(self._recent))
+        found = [event for event in newer if run_id in (None, event.run_id)]
+        return found[::-1], max(newest, cursor)
 
     async def _poll(self) -> None:
         try:

@@ -6,6 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from benchmarks.load.scene import LoadScene
 from benchmarks.load.traffic import POST, Record, Traffic, percentile
 from benchmarks.postgres_server import PostgresServer
@@ -35,11 +37,14 @@ def latency() -> None:
 def _latency_rows(infix: str, name: str, url: str, home: Path) -> list[dict[str, object]]:
     with LoadScene(home, url, ACTIVE, FINISHED) as scene:
         windows = [WARM_UP_SECONDS] + [ROUND_SECONDS] * ROUNDS
+        before = psutil.cpu_times()._asdict()
         warm_up, *records = asyncio.run(Traffic(scene, RATE, seed=0).run(windows))
+        stolen = _stolen_share(before, psutil.cpu_times()._asdict())
     for record in (warm_up, *records):
         _say(name, record)
     worst = [_worst_get(record) for record in records]
     load = f"ms, {name}, {RATE:.0f} requests/s, {ACTIVE:,} active and {FINISHED:,} finished runs"
+    load += f"; other machines on the same host took {stolen:.1%} of the processors' time"
     routes = ", ".join(sorted({route for route, _ in worst}))
     every = [
         [seconds for route, taken in each.seconds.items() if "GET" in route for seconds in taken] for each in records
@@ -67,6 +72,12 @@ def _latency_rows(infix: str, name: str, url: str, home: Path) -> list[dict[str,
             _LATENCY,
         ),
     ]
+
+
+def _stolen_share(before: dict[str, float], after: dict[str, float]) -> float:
+    """What a virtual machine was kept waiting for, of all its processors' time."""
+    passed = {name: after[name] - before[name] for name in after}
+    return passed.get("steal", 0.0) / sum(passed.values())
 
 
 def _worst_get(record: Record) -> tuple[str, float]:
