@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -19,15 +20,24 @@ from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.run_store import load_spec_inputs
 from service.store.tables import CollectionRow, DatasetRow, ModelRow, StageRow
 from service.view_builders import time_or_none
-from workers.specs.results import STAGE_RESULT, AnyStageResult
+from workers.specs.environment import StageEnvironment
 from workers.specs.stages import StageName
+
+
+class _ResultPart(BaseModel):
+    """What lineage reads of a StageResult: all of it takes several times as long."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    attempt: int
+    environment: StageEnvironment | None = None
 
 
 @dataclass(frozen=True)
 class _StageRecord:
     """What is on record of a stage's success, and of what became of its artifacts."""
 
-    result: AnyStageResult | None = None
+    result: _ResultPart | None = None
     collected: Sequence[CollectionRow] = ()
 
 
@@ -41,13 +51,9 @@ class LineageQueries:
     def model_lineage(self, model_id: str) -> ModelLineage:
         """Raises NotFound."""
         with self._database.read() as session:
-            row = session.get(ModelRow, model_id)
-            if row is None:
-                raise NotFound("model", model_id)
+            models = _load_models(session, model_id)
+            row = next(each for each in models.values() if each.id == model_id)
             inputs = load_spec_inputs(session, row.run_id)
-            models = {
-                each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == row.run_id))
-            }
             lineage = self._lineage(inputs, models, _load_stages(session, row.run_id), row.generation)
             return ModelLineage(
                 **dict(lineage),
@@ -131,6 +137,15 @@ class LineageQueries:
         )
 
 
+def _load_models(session: Session, model_id: str) -> dict[int, ModelRow]:
+    """Those of the run that the model is of, by generation."""
+    run_id = select(ModelRow.run_id).where(ModelRow.id == model_id).scalar_subquery()
+    found = {each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))}
+    if not found:
+        raise NotFound("model", model_id)
+    return found
+
+
 def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageRecord]:
     """By generation and stage. All at once: a long line of teachers has hundreds of stages."""
     collected: dict[tuple[int, str], list[CollectionRow]] = {}
@@ -146,7 +161,7 @@ def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageR
     )
     return {
         (generation, name): _StageRecord(
-            None if result is None else STAGE_RESULT.validate_json(result), collected.get((generation, name), ())
+            None if result is None else _ResultPart.model_validate_json(result), collected.get((generation, name), ())
         )
         for generation, name, result in stages
     }

@@ -14,7 +14,6 @@ from service.store.run_store import load_config, load_results
 from service.store.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.view_builders import as_time, stage_times, time_or_none
 from service.views import PlanSummary, PlanView
-from workers.specs.measure import Measurement
 from workers.specs.results import MeasureResult
 
 
@@ -28,13 +27,13 @@ def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     plan = GenerationPlan.model_validate_json(session.execute(statement).scalar_one())
     settings = plan.bill or PlanSettings()
     result = load_results(session, plan_id, "measure").get(0)
-    measurement = result.measurement if isinstance(result, MeasureResult) else None
+    measured = result if isinstance(result, MeasureResult) else None
     return PlanView(
         **plan_summary(row).model_dump(),
         run=config,
         settings=settings,
-        bill=None if measurement is None else _bill(session, plan_id, config, settings, measurement, tick_seconds),
-        measurement=measurement,
+        bill=None if measured is None else _bill(session, plan_id, config, settings, measured, tick_seconds),
+        measurement=None if measured is None else measured.measurement,
     )
 
 
@@ -54,16 +53,16 @@ def _bill(
     plan_id: str,
     config: RunConfig,
     settings: PlanSettings,
-    measurement: Measurement,
+    measured: MeasureResult,
     tick_seconds: float,
 ) -> Bill:
     stage = session.get_one(StageRow, (plan_id, 0, "measure"))
     attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == plan_id)).all()
-    times = stage_times(stage, attempts)
-    assert times is not None  # the stage has a result
+    times = stage_times(stage, measured.timing, attempts)
+    assert times is not None  # the stage has succeeded
     # A plan may have waited for others; a stage that nothing stands in the way of waits for the reconciler to look.
     job = JobTimes(tick_seconds, times.start_seconds, times.finish_seconds)
-    return write_bill(config, settings, _sizes(session, config), measurement, job)
+    return write_bill(config, settings, _sizes(session, config), measured.measurement, job)
 
 
 def _sizes(session: Session, config: RunConfig) -> dict[str, DatasetSize]:

@@ -25,7 +25,7 @@ from service.views import (
     StageTimes,
     StageView,
 )
-from workers.specs.results import STAGE_RESULT
+from workers.specs.results import StageTiming
 
 
 class ViewBuilder:
@@ -86,6 +86,7 @@ class ViewBuilder:
 
     def _stage(self, row: StageRow, attempts: list[AttemptRow]) -> StageView:
         name = stage_name(row.name)
+        result = None if row.result is None else json.loads(row.result)
         return StageView(
             id=f"{row.run_id}-g{row.generation}-{name}",
             run_id=row.run_id,
@@ -95,8 +96,8 @@ class ViewBuilder:
             folder_uri=self._layout.stage_folder(row.run_id, row.generation, name),
             attempts=[self.attempt(attempt) for attempt in attempts],
             progress=None,
-            result=None if row.result is None else json.loads(row.result),
-            times=stage_times(row, attempts),
+            result=result,
+            times=None if result is None else stage_times(row, StageTiming.model_validate(result["timing"]), attempts),
             ready_at=time_or_none(row.ready_at),
             finished_at=time_or_none(row.finished_at),
         )
@@ -170,11 +171,10 @@ def event_view(row: EventRow) -> EventView:
     )
 
 
-def stage_times(row: StageRow, attempts: Sequence[AttemptRow]) -> StageTimes | None:
-    """Where the time went; attempts that failed before the last one count as waiting."""
-    if row.state != StageState.SUCCEEDED or row.result is None or row.ready_at is None or row.finished_at is None:
+def stage_times(row: StageRow, timing: StageTiming, attempts: Sequence[AttemptRow]) -> StageTimes | None:
+    """Where the time went, `timing` being the result's; attempts that failed before the last one count as waiting."""
+    if row.state != StageState.SUCCEEDED or row.ready_at is None or row.finished_at is None:
         return None
-    timing = STAGE_RESULT.validate_json(row.result).timing
     winner = next(attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
     # Without a submit on record the reconciler was away from before the submit until after the result.
     submitted_at = timing.entered_at if winner.submitted_at is None else winner.submitted_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -54,7 +55,18 @@ def load_classes(session: Session, dataset_id: str) -> tuple[str, ...]:
     return CLASSES.validate_json(text)
 
 
-def hashed_among(session: Session, dataset_ids: Iterable[str]) -> frozenset[str]:
-    """Those of the datasets whose content hashes are on file."""
-    statement = select(DatasetRow.id).where(DatasetRow.id.in_(list(dataset_ids)), DatasetRow.hashed.is_(True))
-    return frozenset(session.scalars(statement))
+@dataclass(frozen=True)
+class DatasetHead:
+    """What stages are told of a dataset."""
+
+    classes: tuple[str, ...]
+    """Names, in index order."""
+    hashed: bool
+    """Whether its content hashes are on file."""
+
+
+def load_dataset_heads(session: Session, dataset_ids: Iterable[str]) -> dict[str, DatasetHead]:
+    """By id; without those that are unknown."""
+    columns = (DatasetRow.id, DatasetRow.classes, DatasetRow.hashed)
+    rows = session.execute(select(*columns).where(DatasetRow.id.in_(list(dataset_ids))))
+    return {row.id: DatasetHead(CLASSES.validate_json(row.classes), row.hashed) for row in rows}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
@@ -45,15 +45,26 @@ def load_generation_rows(session: Session, run_id: str, generations: Sequence[Ge
     if not numbers:
         return GenerationRows([], [])
     first, last = min(numbers), max(numbers)
-    stages = session.scalars(
-        select(StageRow)
+    of_stage = and_(
+        AttemptRow.run_id == StageRow.run_id,
+        AttemptRow.generation == StageRow.generation,
+        AttemptRow.stage == StageRow.name,
+    )
+    rows = session.execute(
+        select(StageRow, AttemptRow)
+        .outerjoin(AttemptRow, of_stage)
         .where(StageRow.run_id == run_id, StageRow.generation.between(first, last))
-        .order_by(StageRow.generation, StageRow.position)
+        .order_by(StageRow.generation, StageRow.position, AttemptRow.number)
     ).all()
     models = session.scalars(
         select(ModelRow).where(ModelRow.run_id == run_id, ModelRow.generation.between(first, last))
     )
-    return GenerationRows(generations, stages, load_attempts(session, run_id, stages), models.all())
+    return GenerationRows(
+        generations,
+        stages=list(dict.fromkeys(stage for stage, _ in rows)),
+        attempts=[attempt for _, attempt in rows if attempt is not None],
+        models=models.all(),
+    )
 
 
 def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> Sequence[AttemptRow]:

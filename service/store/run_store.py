@@ -12,7 +12,7 @@ from service.run_config import GenerationPlan, RunConfig
 from service.spec_inputs import SpecInputs, TrainedModel
 from service.stage_order import stages_of
 from service.states import GenerationState, RunKind, RunState, StageState
-from service.store.dataset_store import hashed_among, load_classes
+from service.store.dataset_store import load_dataset_heads
 from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project
 from service.store.run_rows import GenerationRows, RunRows
@@ -144,27 +144,33 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     """What the run's stage specs are made of; a search or an ablation uses the models and labels of its source."""
     run = session.execute(select(RunRow.config, RunRow.source_run_id).where(RunRow.id == run_id)).one()
     config, source = RunConfig.model_validate_json(run.config), run.source_run_id or run_id
+    generations = session.execute(
+        select(GenerationRow.run_id, GenerationRow.number, GenerationRow.plan, GenerationRow.promoted).where(
+            GenerationRow.run_id.in_((run_id, source))
+        )
+    ).all()
+    plans = {row.number: GenerationPlan.model_validate_json(row.plan) for row in generations if row.run_id == run_id}
     models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
-    refused = session.scalars(
-        select(GenerationRow.number).where(GenerationRow.run_id == source, GenerationRow.promoted.is_(False))
-    )
+    parts = config.datasets
+    datasets = load_dataset_heads(session, {parts.labeled, parts.validation, parts.test})
     reference = config.evaluation.reference
     return SpecInputs(
         run_id=run_id,
         source_run_id=source,
         config=config,
-        classes=load_classes(session, config.datasets.labeled),
-        plans=load_plans(session, run_id),
+        classes=datasets[parts.labeled].classes,
+        plans=plans,
         models={row.generation: TrainedModel(row.model, row.uri, row.test_top1) for row in models},
-        not_promoted=frozenset(refused),
-        searches={
-            generation: result
-            for generation, result in load_results(session, run_id, "search").items()
-            if isinstance(result, SearchResult)
-        },
+        not_promoted=frozenset(row.number for row in generations if row.run_id == source and row.promoted is False),
+        searches=_load_searches(session, run_id) if any(plan.search is not None for plan in plans.values()) else {},
         reference=None if reference is None else _place_of_model(session, reference),
-        hashed_datasets=hashed_among(session, [config.datasets.validation, config.datasets.test]),
+        hashed_datasets=frozenset(each for each, head in datasets.items() if head.hashed) - {parts.labeled},
     )
+
+
+def _load_searches(session: Session, run_id: str) -> dict[int, SearchResult]:
+    results = load_results(session, run_id, "search")
+    return {generation: result for generation, result in results.items() if isinstance(result, SearchResult)}
 
 
 def load_results(session: Session, run_id: str, stage: StageName) -> dict[int, AnyStageResult]:
