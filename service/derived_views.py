@@ -33,8 +33,8 @@ class DerivedViews:
         """The search with its trials."""
         row, generation = _derived(session, search_id, RunKind.SEARCH)
         plan = GenerationPlan.model_validate_json(generation.plan)
-        result = load_results(session, search_id, "search").get(generation.number)
-        outcome = result.outcome if isinstance(result, SearchResult) else None
+        result = load_results(session, search_id, SearchResult).get(generation.number)
+        outcome = None if result is None else result.outcome
         folder = f"/runs/{search_id}/generations/{generation.number}/stages/search/pictures"
         return SearchView(
             **derived_summary(row, generation.number).model_dump(),
@@ -48,8 +48,8 @@ class DerivedViews:
         """The ablation with its trainings."""
         row, generation = _derived(session, ablation_id, RunKind.ABLATION)
         plan = GenerationPlan.model_validate_json(generation.plan)
-        result = load_results(session, ablation_id, "ablate").get(generation.number)
-        outcome = result.outcome if isinstance(result, AblateResult) else None
+        result = load_results(session, ablation_id, AblateResult).get(generation.number)
+        outcome = None if result is None else result.outcome
         uri = self._layout.stage_file(ablation_id, generation.number, "ablate", ABLATION_FILE)
         book = None if outcome else _read(uri, AblationTrainings)
         return AblationView(

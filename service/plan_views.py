@@ -26,8 +26,7 @@ def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
     plan = GenerationPlan.model_validate_json(session.execute(statement).scalar_one())
     settings = plan.bill or PlanSettings()
-    result = load_results(session, plan_id, "measure").get(0)
-    measured = result if isinstance(result, MeasureResult) else None
+    measured = load_results(session, plan_id, MeasureResult).get(0)
     return PlanView(
         **plan_summary(row).model_dump(),
         run=config,

@@ -66,7 +66,7 @@ class Traffic:
 
     async def run(self, windows: Sequence[float], each_minute: Callable[[], None] = lambda: None) -> list[Record]:
         """Sends without a pause; a record for each of the windows (seconds), once all is answered."""
-        _stop_looking_at_what_stays()
+        _keep_own_pauses_out()
         ends = list(itertools.accumulate(windows))
         records = [Record() for _ in windows]
         headers = {"Authorization": f"Bearer {self._scene.key}"}
@@ -160,10 +160,10 @@ class Traffic:
         return template.replace("{file:path}", "style.css").format(**values)
 
 
-def _stop_looking_at_what_stays() -> None:
-    """What the scene has made and imported is not looked through for garbage meanwhile: that takes the sender 200 ms
-    now and then, which would be put down to the API."""
+def _keep_own_pauses_out() -> None:
+    """What the sender waits for within its own process would be put down to the API."""
     sys.setswitchinterval(_SWITCH_SECONDS)
+    # To look through what the scene has made and imported for garbage takes 200 ms now and then.
     gc.collect()
     gc.freeze()
 

@@ -4,15 +4,16 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from service.gate import gate_failure
-from service.store.run_store import add_event, load_config, load_evaluations
+from service.store.run_store import add_event, load_config, load_results
 from service.store.snapshot_store import load_snapshot
 from service.store.tables import GenerationRow
+from workers.specs.results import EvaluateResult
 
 
 def judge_promotion(session: Session, run_id: str, generation: int, now: float) -> None:
     """Promotes the generation's model or not; does nothing without a gate, and for the first teacher."""
     gate = load_config(session, run_id).gate
-    evaluations = load_evaluations(session, run_id)
+    evaluations = load_results(session, run_id, EvaluateResult)
     if gate is None or generation == 0 or generation not in evaluations:
         return
     refused = {each.number for each in load_snapshot(session, run_id).generations if each.promoted is False}

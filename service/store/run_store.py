@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
@@ -17,8 +17,10 @@ from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
-from workers.specs.results import STAGE_RESULT, AnyStageResult, EvaluateResult, SearchResult
+from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
+
+Result = TypeVar("Result", bound=StageResult)
 
 
 def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) -> str:
@@ -164,31 +166,22 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         plans=plans,
         models={row.generation: TrainedModel(row.model, row.uri, row.test_top1) for row in models},
         not_promoted=frozenset(row.number for row in generations if row.run_id == source and row.promoted is False),
-        searches=_load_searches(session, run_id) if any(plan.search is not None for plan in plans.values()) else {},
+        searches=load_results(session, run_id, SearchResult) if any(plan.search for plan in plans.values()) else {},
         reference=None if reference is None else _place_of_model(session, reference),
         hashed_datasets=frozenset(each for each, head in datasets.items() if head.hashed) - {parts.labeled},
     )
 
 
-def _load_searches(session: Session, run_id: str) -> dict[int, SearchResult]:
-    results = load_results(session, run_id, "search")
-    return {generation: result for generation, result in results.items() if isinstance(result, SearchResult)}
-
-
-def load_results(session: Session, run_id: str, stage: StageName) -> dict[int, AnyStageResult]:
-    """The results of one kind of stage, by generation."""
+def load_results(session: Session, run_id: str, kind: type[Result]) -> dict[int, Result]:
+    """The results of the stages whose results are of this kind, by generation."""
     rows = session.execute(
         select(StageRow.generation, StageRow.result).where(
-            StageRow.run_id == run_id, StageRow.name == stage, StageRow.result.is_not(None)
+            StageRow.run_id == run_id,
+            StageRow.name == kind.model_fields["stage"].default,
+            StageRow.result.is_not(None),
         )
     )
-    return {row.generation: STAGE_RESULT.validate_json(row.result) for row in rows}
-
-
-def load_evaluations(session: Session, run_id: str) -> dict[int, EvaluateResult]:
-    """What each generation's evaluate stage found."""
-    results: dict[int, Any] = load_results(session, run_id, "evaluate")
-    return {generation: result for generation, result in results.items() if isinstance(result, EvaluateResult)}
+    return {row.generation: kind.model_validate_json(row.result) for row in rows}
 
 
 def _place_of_model(session: Session, model_id: str) -> tuple[str, int]:

@@ -61,8 +61,8 @@ def _lean_zoo(architecture: str) -> Zoo:
         _fill_timm_data()
         importlib.import_module(f"timm.models.{module}")
         factory = importlib.import_module("timm.models._factory")
-        registry = importlib.import_module("timm.models._registry")
-    return Zoo(factory.create_model, registry.get_pretrained_cfg)
+        entries = importlib.import_module("timm.models._registry")
+    return Zoo(factory.create_model, entries.get_pretrained_cfg)
 
 
 def _defining_module(folder: Path, architecture: str) -> str:
