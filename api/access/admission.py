@@ -61,8 +61,8 @@ def check_allowed(request: Request, principal: Principal) -> None:
 
 def check_sender(request: Request, settings: Settings) -> None:
     """Raises Forbidden for a change that a page of another site makes the browser send."""
-    if "authorization" in request.headers:
-        return  # no page can make a browser send it to another site
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
+        return  # no page can make a browser send it to another site; a Basic one it can, by a URL with a password
     reason = foreign_page(request.method, request.headers, request.url.scheme, settings.allowed_hosts)
     if reason is not None:
         raise Forbidden(reason)

@@ -38,7 +38,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # not `no-referrer`: forms would be sent with `Origin: null`
     # An answer is data. Pages say themselves what they load.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }

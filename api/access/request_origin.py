@@ -28,8 +28,11 @@ def foreign_page(method: str, headers: Mapping[str, str], scheme: str, allowed_h
     """Why a change was sent by a page of another site. Browsers say so by themselves; other programs say nothing."""
     if method in SAFE_METHODS:
         return None
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return "a page of another site may not change anything here"
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        # No page can set it, and it tells what Origin does not where a page's referrer policy makes that `null`.
+        # Browsers leave it out of plain http to names that are not loopback's.
+        return None if site in ("same-origin", "none") else "a page of another site may not change anything here"
     origin = headers.get("origin")
     if origin is None or _address(origin) == _address(f"{scheme}://{headers.get('host', '')}"):
         return None

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
+from selenium.webdriver import Chrome
 
 from api.app import create_app
 from api.dependencies import open_services
@@ -23,6 +24,7 @@ from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.migrate import upgrade
+from tests.browser import open_browser
 from tests.made_results import made_result
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.reports import FailureReason, Progress, StageFailure
@@ -176,6 +178,13 @@ def server(app: FastAPI) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def browser() -> Iterator[Chrome]:
+    """A real browser, without any cookie."""
+    with open_browser() as chrome:
+        yield chrome
 
 
 @pytest.fixture

@@ -79,6 +79,10 @@ def test_a_login_leads_to_no_other_site(anonymous: TestClient, make_key: MakeKey
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "http://testserver:81"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"},
+        {"Sec-Fetch-Site": "", "Origin": "https://evil.example"},
+        {"Authorization": "Basic YTpi", "Origin": "https://evil.example"},
+        {"Authorization": "Bearer", "Origin": "https://evil.example"},
     ],
 )
 def test_a_page_of_another_site_changes_nothing_here(client: TestClient, run_id: str, headers: dict[str, str]) -> None:
@@ -86,6 +90,11 @@ def test_a_page_of_another_site_changes_nothing_here(client: TestClient, run_id:
     assert refused.status_code == 403
     assert client.get(f"/runs/{run_id}").json()["state"] == "running"
     own = {"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
+    assert client.post(f"/runs/{run_id}/cancel", headers=own).status_code == 202
+
+
+def test_what_the_browser_says_of_the_page_is_believed_before_its_origin(client: TestClient, run_id: str) -> None:
+    own = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
     assert client.post(f"/runs/{run_id}/cancel", headers=own).status_code == 202
 
 
