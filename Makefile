@@ -7,7 +7,8 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan benchmark-load soak label-faults fault-test model-catalog clean
+	benchmark-plan benchmark-load soak label-faults fault-test model-catalog clean \
+	test-lowest-pyarrow
 
 demo: $(READY)
 	@$(BIN)/noisy-student demo
@@ -22,6 +23,13 @@ test-unit: $(READY)
 # Kills, lost nodes, pauses, a run in a bucket, a run posted again from its lineage: some ten minutes more.
 test-long: $(READY)
 	$(BIN)/python -m pytest -m long
+
+# What is written to and read from Parquet, by the lowest pyarrow that pyproject.toml allows, in an environment of its own.
+LOWEST := build/lowest-pyarrow
+test-lowest-pyarrow:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install -q "$$(sed -n 's/.*"\(pyarrow\)>=\([0-9.]*\)".*/\1==\2.*/p' pyproject.toml)" numpy pydantic pytest
+	$(LOWEST)/bin/python -m pytest --noconftest -q tests/workers/labeling/test_label_files.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

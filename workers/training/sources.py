@@ -259,7 +259,11 @@ def _opened(uri: str) -> Iterator[pa.NativeFile]:
 
 
 def _rows_by_k(column) -> np.ndarray:
-    """A fixed-size-list column as (rows, k); rows of broken images hold undefined numbers and are never selected."""
+    """A fixed-size-list column as (rows, k); rows of broken images are never selected.
+
+    They are zeros, or nulls in label files of earlier versions: to_numpy() would make floating point of the whole.
+    """
     chunk = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     chunk = chunk.chunk(0) if hasattr(chunk, "chunk") else chunk
-    return chunk.values.to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)
+    values = chunk.values.fill_null(0) if chunk.values.null_count else chunk.values
+    return values.to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)

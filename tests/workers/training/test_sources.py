@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from workers.data.errors import ShardReadError, StoreReadError
+from workers.data.errors import BrokenImage, ShardReadError, StoreReadError
 from workers.data.lanes import Layout, Stream, share_of
 from workers.data.materialized_shards import MaterializedIndex, training_shard_uri, write_index
+from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.hygiene import BrokenKind
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
@@ -68,6 +70,28 @@ def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
     assert source.rows_per_shard == [3]
     assert [source.sample(0, row)[0] for row in range(3)] == [png(1), png(1), png(3)]
     assert source.sample(0, 0)[1].tolist() == pytest.approx([0.4, 0.0, 0.6], abs=1e-3)
+
+
+def test_a_broken_image_in_the_pool_does_not_disturb_its_neighbours(tmp_path):
+    manifest_uri = write_dataset(tmp_path / "pool", None, 3)
+    labels, selection = tmp_path / "label", tmp_path / "select"
+    selection.mkdir()
+    broken = {1: BrokenImage(BrokenKind.EMPTY, "no bytes")}
+    probabilities = np.array([[0.75, 0.25, 0], [np.nan] * 3, [0, 0.25, 0.75]], np.float32)
+    table, _ = label_table(["a", "b", "c"], Hygiene([b"0" * 16] * 3, [None] * 3, broken, {}), probabilities, top_k=3)
+    write_label_file(str(labels), 0, table, broken)
+    chosen = {"row": pa.array([0, 2], pa.int32()), "copies": pa.array([1, 1], pa.int32())}
+    pq.write_table(pa.table(chosen), selection / part_name(0))
+    pseudo = PseudoLabels(manifest_uri=manifest_uri, labels_uri=str(labels), selection_uri=str(selection))
+    source = PseudoLabeledSource(pseudo, num_classes=3, recipe=Recipe())
+    assert [source.sample(0, row)[1].tolist() for row in range(2)] == [[0.75, 0.25, 0], [0, 0.25, 0.75]]
+
+
+def test_label_files_of_versions_that_wrote_null_lists_are_read():
+    values = pa.array([2, 1, None, None, 0, 1], pa.int32())
+    lists = pa.FixedSizeListArray.from_arrays(values, 2, mask=pa.array([False, True, False]))
+    classes = sources._rows_by_k(pa.chunked_array([lists]))
+    assert (classes.dtype, classes.tolist()) == (np.int32, [[2, 1], [0, 0], [0, 1]])
 
 
 def test_images_that_are_not_selected_are_not_kept(tmp_path):
