@@ -87,8 +87,8 @@ def label_table(
 ) -> tuple[pa.Table, LabelSummary]:
     """The rows of a label file. `probabilities` is (rows, classes); those of broken rows are ignored.
 
-    A broken row has nulls, and for its lists zeros: of lists of a fixed size pyarrow 20, 23 and 24 write no null, and 25
-    reads none. Equal probabilities are ordered by class index. `doubt` is 1 - confidence, kept by itself because it
+    A broken row has nulls, and zeros in its lists: of lists of a fixed size pyarrow 20, 23 and 24 write no null, and
+    25 reads none. Equal probabilities are ordered by class index. `doubt` is 1 - confidence, kept by itself because it
     tells apart what confidence rounds to 1; rows that must not be trained on have none. The top probabilities are
     stored in half precision.
     """

@@ -17,6 +17,7 @@ from workers.data.errors import ShardReadError
 from workers.data.images import content_hash
 from workers.labeling import stage
 from workers.labeling.label_files import (
+    Hygiene,
     LabelSummary,
     label_table,
     read_summary,
