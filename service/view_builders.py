@@ -9,7 +9,7 @@ from service.artifact_layout import ArtifactLayout
 from service.run_config import GenerationPlan, RunConfig
 from service.settings import Settings
 from service.states import AttemptState, RunKind, StageState
-from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow, StageRow
@@ -155,6 +155,7 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         created_at=as_time(row.created_at),
         digest=row.digest,
         digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
+        warnings=[] if row.warnings is None else list(WARNINGS.validate_json(row.warnings)),
     )
 
 

@@ -53,6 +53,9 @@ class DatasetView(View):
         description="images: content hashes and labels of all images in order, wherever they lie. files: names, sizes "
         "and times of the files, where there are too many images to hash at registration.",
     )
+    warnings: list[str] = Field(
+        default=[], description="What registration found and read past or left out, a sentence each."
+    )
 
 
 class AttemptView(View):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from api.cli.client import Client
@@ -87,4 +88,6 @@ def _details(dataset: DatasetView) -> Table:
         counts = ", ".join(f"{name} {count:,}" for name, count in dataset.class_counts.items())
         table.add_row("classes", f"{len(dataset.classes)}: {counts}")
     table.add_row("sample", f"{dataset.sampled:,} looked at, {dataset.sampled_bad:,} unreadable")
+    for warning in dataset.warnings:
+        table.add_row("warning", escape(warning))
     return table

@@ -10,15 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from service.dataset_inspection.location import FoundFile
-from service.dataset_inspection.parquet_source import LABEL_NAMES
+from service.dataset_inspection.parquet_source import PARQUET_SUFFIXES
 from service.dataset_inspection.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, OutsideOfRoots
+from workers.data.names import LABEL_NAMES
 from workers.data.parquet_shards import open_parquet
 from workers.data.uri_lists import ListEntry, resolved
 
-LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson", "parquet"})
+LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson"}) | PARQUET_SUFFIXES
 _BUFFER_BYTES = 256 << 10
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -103,7 +104,7 @@ class _Columns:
 def _rows(uri: str) -> Iterator[tuple[int, Row]]:
     """Rows with their numbers, as an editor counts the lines of a text file, or from 0 in a Parquet file."""
     suffix = FoundFile(name_of(uri), 0).suffix
-    if suffix == "parquet":
+    if suffix in PARQUET_SUFFIXES:
         yield from _parquet_rows(uri)
         return
     with _text_file(uri) as lines:

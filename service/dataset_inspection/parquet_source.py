@@ -11,12 +11,12 @@ from service.dataset_inspection.request import DatasetRequest
 from service.dataset_inspection.source import map_in_threads
 from service.errors import InvalidRequest
 from workers.data import parquet_shards
+from workers.data.names import LABEL_NAMES
 from workers.specs.datasets import DatasetFormat, Shard
 
-PARQUET_SUFFIXES = frozenset({"parquet"})
+PARQUET_SUFFIXES = frozenset({"parquet", "pq", "parq"})
 
 _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "data", "content")
-LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "cls", "y")
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
 
 
@@ -39,6 +39,8 @@ class ParquetSource:
     format: DatasetFormat = "parquet"
     image_field: str = "image_column"
     label_field: str = "label_column"
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def row_name(self, shard_index: int, row: int) -> str:
         return f"{self.shards[shard_index].uri} row {row}"

@@ -56,17 +56,16 @@ def sample_rows(rows_per_shard: list[int]) -> dict[int, list[int]]:
     return {shard_index: sorted(rows) for shard_index, rows in sorted(chosen.items())}
 
 
-def hash_images(source: Source) -> list[bytes]:
-    """The content hash of every image, in row order; empty images (nulls, zero-byte files) are left out.
+def hash_images(source: Source) -> list[list[bytes | None]]:
+    """By shard the content hash of every image, in row order; None for an empty one (a null, a zero-byte file).
 
     Those would make datasets look as if they shared images.
     """
 
-    def hash_shard(shard_index: int) -> list[bytes]:
-        return [content_hash(data) for data in source.iterate_images(shard_index) if data]
+    def hash_shard(shard_index: int) -> list[bytes | None]:
+        return [content_hash(data) if data else None for data in source.iterate_images(shard_index)]
 
-    by_shard = map_in_threads(hash_shard, range(len(source.shards)))
-    return [value for hashes in by_shard for value in hashes]
+    return list(map_in_threads(hash_shard, range(len(source.shards))))
 
 
 def _add_run(chosen: dict[int, set[int]], shard_index: int, start: int, rows_per_shard: list[int]) -> None:

@@ -34,6 +34,14 @@ class Source(Protocol):
     def label_field(self) -> str:
         """The field of the request that is to blame when a label is missing."""
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """All classes in index order, where the files themselves say them."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of it."""
+
     def row_name(self, shard_index: int, row: int) -> str:
         """How a message names a row: its file, and the row, key or member in it."""
 

@@ -32,6 +32,8 @@ class UriListSource:
     format: DatasetFormat = "uri_list"
     image_field: str = "uri"
     label_field: str = "label_column"
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def row_name(self, shard_index: int, row: int) -> str:
         return self._entries(shard_index)[row].uri

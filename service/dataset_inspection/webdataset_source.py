@@ -29,6 +29,8 @@ class WebDatasetSource:
     format: DatasetFormat = "webdataset"
     image_field: str = "uri"
     label_field: str = "uri"
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def row_name(self, shard_index: int, row: int) -> str:
         uri = self.shards[shard_index].uri

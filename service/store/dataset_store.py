@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # it decodes images, which the reconciler, who reads datasets
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
+WARNINGS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 DATASET_ROLE: TypeAdapter[DatasetRole] = TypeAdapter(DatasetRole)
 DATASET_FORMAT: TypeAdapter[DatasetFormat] = TypeAdapter(DatasetFormat)
 DIGEST_OF: TypeAdapter[DigestOf] = TypeAdapter(DigestOf)
@@ -41,6 +42,7 @@ def insert_dataset(session: Session, request: DatasetRequest, inspected: Inspect
         hashed=inspected.content_hashes is not None,
         digest=inspected.digest.value,
         digest_of=inspected.digest.of,
+        warnings=WARNINGS.dump_json(inspected.warnings).decode(),
         created_at=now,
         project=request.project,
     )

@@ -69,6 +69,8 @@ class DatasetRow(Table):
     """Of what `digest_of` says; null for datasets registered before there were digests."""
     digest_of: Mapped[str | None]
     """images or files."""
+    warnings: Mapped[str | None] = mapped_column(Text)
+    """JSON list of sentences; null for datasets registered before there were warnings."""
 
     __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
 

@@ -4,19 +4,31 @@ import hashlib
 import io
 import re
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from workers.data.damage import kind_of_damage
 from workers.data.errors import BrokenImage
+from workers.data.names import READS_HEIF
 from workers.data.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
 from workers.specs.hygiene import BrokenKind
+
+if READS_HEIF:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
 
 __all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb", "short_reason"]
 
 # Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF", "HEIF")
+    if name != "AVIF" or find_spec("PIL.AvifImagePlugin") is not None  # of Pillow before 11.3
+    if name != "HEIF" or READS_HEIF
+)
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE_OF_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

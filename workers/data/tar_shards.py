@@ -11,6 +11,7 @@ from typing import IO
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError, read_error
+from workers.data.left_behind import is_left_behind
 from workers.data.names import IMAGE_SUFFIXES, UNREADABLE, readable
 
 LABEL_SUFFIX = "cls"
@@ -72,7 +73,7 @@ def iterate_samples(stream: IO[bytes], with_images: bool) -> Iterator[TarSample]
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
             key, suffix = split_name(member.name)
-            if member.isdir() or not key.rpartition("/")[2]:
+            if member.isdir() or is_left_behind(member.name):
                 continue
             if key != open_sample.key or suffix.lower() in open_sample.suffixes:
                 yield from open_sample.finished()

@@ -40,7 +40,7 @@ def test_a_folder_without_files_of_the_format_asked_for(tmp_path: Path) -> None:
     write_files(tmp_path, {"a/1.png": picture(0)})
     field, message = refusal(tmp_path, format="parquet")
     assert field == "uri"
-    assert "is of parquet (.parquet)" in message
+    assert "is of parquet (.parq, .parquet, .pq)" in message
 
 
 def test_a_mixed_folder_needs_a_format(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Walks a folder of this machine: each real folder once, whatever links lead to it."""
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workers.data.left_behind import is_left_behind
+
+
+@dataclass
+class FolderContents:
+    """What is below a folder; names are relative to it, with slashes."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Regular files, and links to such, in bytes."""
+    folders: list[str] = field(default_factory=list)
+    """Those that were looked into."""
+    repeated_folders: list[str] = field(default_factory=list)
+    """Those that were looked into under another name, and links to a folder that they lie in."""
+    dead_links: list[str] = field(default_factory=list)
+    special_files: list[str] = field(default_factory=list)
+    """Pipes, sockets and devices: reading one may never end."""
+
+
+@dataclass(frozen=True)
+class _Folder:
+    name: str
+    real_path: str
+
+
+def walk_local_folder(root: str) -> FolderContents:
+    """Everything below `root` but what is left behind, links followed.
+
+    Folders go before links to them, so that which of two names is kept does not depend on chance. Raises OSError for a
+    folder that cannot be listed.
+    """
+    contents = FolderContents()
+    looked_into: set[str] = set()
+    waiting, links = deque([_Folder("", os.path.realpath(root))]), deque[_Folder]()
+    while waiting or links:
+        folder = (waiting or links).popleft()
+        if folder.real_path in looked_into:
+            contents.repeated_folders.append(folder.name)
+            continue
+        looked_into.add(folder.real_path)
+        contents.folders.append(folder.name)
+        for entry, status in _entries(folder, contents):
+            name = f"{folder.name}/{entry.name}".lstrip("/")
+            if stat.S_ISREG(status.st_mode):
+                contents.sizes[name] = status.st_size
+            elif not stat.S_ISDIR(status.st_mode):
+                contents.special_files.append(name)
+            elif not entry.is_symlink():
+                waiting.append(_Folder(name, f"{folder.real_path.rstrip('/')}/{entry.name}"))
+            elif Path(folder.real_path).is_relative_to(target := os.path.realpath(entry.path)):
+                contents.repeated_folders.append(name)  # what lies around the folder is none of it
+            else:
+                links.append(_Folder(name, target))
+    contents.folders.remove("")
+    return contents
+
+
+def _entries(folder: _Folder, contents: FolderContents) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
+    with os.scandir(folder.real_path) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if is_left_behind(entry.name):
+            continue
+        try:
+            yield entry, entry.stat()
+        except OSError:  # also of a link that leads to itself
+            if not entry.is_symlink():
+                raise
+            contents.dead_links.append(f"{folder.name}/{entry.name}".lstrip("/"))

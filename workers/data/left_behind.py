@@ -1,0 +1,35 @@
+"""What file systems, engines and programs leave beside data: one rule, for folders, buckets and tar files alike."""
+
+_LEFT_BEHIND = frozenset(
+    {
+        *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "@sharebin"),  # NAS servers
+        *("$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("ehthumbs_vista.db", "_vti_cnf", "lost+found", "__MACOSX", "Icon\r", "Network Trash Folder"),
+        *("Temporary Items", "__pycache__", "node_modules"),
+        *("_temporary", "_SUCCESS", "_FAILURE", "_delta_log", "_change_data", "_spark_metadata"),  # Spark, Delta
+        *("_metadata", "_common_metadata", "_symlink_format_manifest", "_delta_index", "_logs"),
+    }
+)
+_OF_ANY_CASE = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"})
+_BEGINNINGS = (".", "~$", "_committed_", "_started_")
+_ENDINGS = ("~", "_$folder$", ".crc", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart", ".swp")
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file is none of the data, by its name with slashes, relative to the dataset's place.
+
+    So is what lies in such a folder, and what is hidden (its name begins with a dot). An underscore alone hides
+    nothing, as it does for Spark: `_other` may be a class.
+    """
+    return any(_is_left_behind(part) for part in name.split("/"))
+
+
+def _is_left_behind(part: str) -> bool:
+    if part in ("", ".", ".."):  # a tar file may call its members ./a/1.jpg
+        return False
+    return (
+        part in _LEFT_BEHIND
+        or part.lower() in _OF_ANY_CASE
+        or part.startswith(_BEGINNINGS)
+        or part.lower().endswith(_ENDINGS)
+    )
