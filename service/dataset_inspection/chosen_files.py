@@ -73,8 +73,12 @@ def _guessed(location: Location) -> DatasetFormat:
     if location.is_file:
         return _guessed_of_file(location)
     # A folder of images often has tables and texts beside them: lists in a folder must be called so.
-    known_by_suffix = [(name, suffixes) for name, suffixes in _SUFFIXES.items() if name != "uri_list"]
-    found = Counter(name for file in location.files for name, suffixes in known_by_suffix if file.suffix in suffixes)
+    by_suffix: list[tuple[DatasetFormat, frozenset[str]]] = [
+        (name, suffixes) for name, suffixes in _SUFFIXES.items() if name != "uri_list"
+    ]
+    found: Counter[DatasetFormat] = Counter(
+        name for file in location.files for name, suffixes in by_suffix if file.suffix in suffixes
+    )
     if not found:
         heads = _heads(location, [file for file in location.files if _is_odd(file)][:_GUESSED_BY])
         found = Counter(name for head in heads for name, sign in _SIGNS.items() if sign(head))
