@@ -7,7 +7,7 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan benchmark-load soak label-faults fault-test model-catalog clean \
+	benchmark-plan benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
 	test-lowest-pyarrow
 
 demo: $(READY)
@@ -106,6 +106,10 @@ benchmark-accuracy: $(READY)
 # What the noise is worth, on the demo's digits; they share their runs, and go on where they were interrupted.
 benchmark-robustness benchmark-search benchmark-ablation: $(READY)
 	$(BIN)/python -m benchmarks.studies $(@:benchmark-%=%)
+
+# Some hundred files, folders, lists and bodies as strangers have them, each with what should come decided beforehand.
+benchmark-inputs: $(READY)
+	$(BIN)/python -m benchmarks.inputs
 
 model-catalog: $(READY)
 	$(BIN)/python -m service.model_catalog.generate

@@ -1,0 +1,53 @@
+"""Judges any input: one verdict each, and a service that has died is started again for the next."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.inputs.expectations import DatasetInput, Input, PictureInput
+from benchmarks.inputs.judge_datasets import judge_dataset
+from benchmarks.inputs.judge_pictures import judge_picture
+from benchmarks.inputs.service_process import ServiceProcess
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one input."""
+
+    given: Input
+    problems: tuple[str, ...]
+    skipped: bool = False
+    """The program that makes it is not on this machine."""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something else came than should."""
+        return bool(self.problems)
+
+    def line(self) -> str:
+        """For people; without characters that a terminal would obey."""
+        text = f"{self.given.kind}: {self.given.name}: {'; '.join(self.problems)}"
+        return text.encode("unicode_escape").decode("ascii")
+
+
+def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) -> Iterator[Verdict]:
+    """Verdicts in the order of the inputs; the files of an input are deleted after it."""
+    for number, given in enumerate(inputs):
+        if isinstance(given, DatasetInput) and given.needs is not None and shutil.which(given.needs) is None:
+            yield Verdict(given, (), skipped=True)
+            continue
+        place = folder / f"input-{number:04d}"
+        problems = _problems(given, service, place)
+        if not service.is_alive():
+            problems.append("the service's process has ended")
+            service.start_again()
+        yield Verdict(given, tuple(problems))
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _problems(given: Input, service: ServiceProcess, folder: Path) -> list[str]:
+    if isinstance(given, PictureInput):
+        return judge_picture(given)
+    assert isinstance(given, DatasetInput)
+    return judge_dataset(given, service, folder)

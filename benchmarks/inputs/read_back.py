@@ -1,0 +1,53 @@
+"""Reads a registered dataset as the stages do, and says how it differs from what its maker knows."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inputs.expectations import Accepted, Row
+from workers.data.errors import ShardReadError
+from workers.data.shard_readers import load_manifest, read_shard
+
+_SHOWN = 3
+
+
+def differences(dataset: dict[str, Any], home: Path, expected: Accepted) -> list[str]:
+    """What is wrong of the answer to POST /datasets, and of the rows that a stage would read; empty: nothing."""
+    found = _rows(dataset, home)
+    if isinstance(found, str):
+        return [found]
+    problems = []
+    if dataset["rows"] != len(expected.rows):
+        problems.append(f"says {dataset['rows']} rows where there are {len(expected.rows)}")
+    missing, extra = Counter(expected.rows) - Counter(found), Counter(found) - Counter(expected.rows)
+    if missing:
+        problems.append(f"lost {missing.total()} row(s): {_shown(missing)}")
+    if extra:
+        problems.append(f"{extra.total()} row(s) that should not be there: {_shown(extra)}")
+    labels = Counter(row.label for row in expected.rows if row.label is not None)
+    counts = dataset.get("class_counts")
+    if labels and counts is not None and {name: count for name, count in counts.items() if count} != dict(labels):
+        problems.append(f"counts its classes as {counts}, they are {dict(labels)}")
+    if expected.classes is not None and tuple(dataset["classes"]) != expected.classes:
+        problems.append(f"has the classes {dataset['classes']}, they should be {list(expected.classes)}")
+    return problems
+
+
+def _rows(dataset: dict[str, Any], home: Path) -> list[Row] | str:
+    uri = str(home / "artifacts" / "datasets" / dataset["id"] / "manifest.json")
+    rows: list[Row] = []
+    try:
+        manifest = load_manifest(uri)
+        for index in range(len(manifest.shards)):
+            images = read_shard(manifest, index)
+            labels = images.labels or [None] * len(images.images)
+            names = [None if label is None else manifest.classes[label] for label in labels]
+            rows += [Row(name, content) for name, content in zip(names, images.images, strict=True)]
+    except ShardReadError as error:
+        return f"registered, and the stages cannot read it: {str(error)[:300]}"
+    return rows
+
+
+def _shown(rows: "Counter[Row]") -> str:
+    shown = [f"{row.label!r} {len(row.content)} bytes" for row in list(rows)[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(rows) > _SHOWN else "")

@@ -1,0 +1,99 @@
+"""The judge of inputs sees what is wrong; and the service does with a quick part of its inputs what it should."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.inputs.every import every_input
+from benchmarks.inputs.expectations import Accepted, Broken, DatasetInput, Decodes, PictureInput, Refused, Row
+from benchmarks.inputs.judge import judge_all
+from benchmarks.inputs.made_pictures import photo, scene
+from benchmarks.inputs.service_process import ServiceProcess
+from benchmarks.inputs.trees import class_folders, labeled_rows, tree
+
+QUICK_KINDS = ("names",)
+FILES = class_folders()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    with ServiceProcess(tmp_path_factory.mktemp("service") / "home") as service:
+        yield service
+
+
+def problems(service: ServiceProcess, folder: Path, given: DatasetInput | PictureInput) -> str:
+    [verdict] = judge_all([given], service, folder)
+    return "; ".join(verdict.problems)
+
+
+def test_no_two_inputs_have_the_same_name() -> None:
+    names = [(given.kind, given.name) for given in every_input()]
+    assert len(names) == len(set(names))
+
+
+def test_the_quick_part_of_the_inputs_comes_as_it_should(service: ServiceProcess, tmp_path: Path) -> None:
+    quick = [given for given in every_input() if given.kind in QUICK_KINDS]
+    assert len(quick) > 40
+    assert [verdict.line() for verdict in judge_all(quick, service, tmp_path) if verdict.wrong] == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (Accepted(labeled_rows(FILES)), ""),
+        (Accepted(labeled_rows(FILES)[1:]), "should not be there"),
+        (Accepted((*labeled_rows(FILES), Row("cat", photo(99)))), "lost 1 row"),
+        (Accepted((*labeled_rows(FILES)[1:], Row("dog", photo(0)))), "counts its classes as"),
+        (Accepted(labeled_rows(FILES), says=("a warning that does not come",)), "says nothing of"),
+        (Accepted(labeled_rows(FILES), classes=("dog", "cat")), "has the classes"),
+        (Refused(), "answered 201, not 422"),
+    ],
+)
+def test_what_differs_of_an_accepted_dataset_is_seen(
+    service: ServiceProcess, tmp_path: Path, expected: Accepted | Refused, said: str
+) -> None:
+    found = problems(service, tmp_path, DatasetInput("pets", "a test's", tree(FILES), (expected,)))
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (Refused(says=("no such",), field="uri"), ""),
+        (Refused(says=("a word that does not come",)), "says nothing of"),
+        (Refused(never=("no such",)), "says 'no such'"),
+        (Refused(field="name"), "blames ['uri'], not name"),
+        (Accepted(()), "answered 422, not 201"),
+    ],
+)
+def test_what_differs_of_a_refusal_is_seen(
+    service: ServiceProcess, tmp_path: Path, expected: Accepted | Refused, said: str
+) -> None:
+    found = problems(service, tmp_path, DatasetInput("nothing", "a test's", tree({}, uri="absent"), (expected,)))
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_pixels_that_differ_are_seen(service: ServiceProcess, tmp_path: Path) -> None:
+    good = PictureInput("a photo", "a test's", lambda: photo(0), (Decodes(),))
+    assert problems(service, tmp_path, good) == ""
+    another = replace(good, expected=(Decodes(lambda _: scene(5)),))
+    assert "of 255 from Pillow's" in problems(service, tmp_path, another)
+    assert "should be broken" in problems(service, tmp_path, replace(good, expected=(Broken(("empty",)),)))
+
+
+def test_a_service_that_has_died_is_a_problem_and_started_again(service: ServiceProcess, tmp_path: Path) -> None:
+    def end_it(folder: Path) -> dict[str, str]:
+        service.kill()
+        return {}
+
+    deadly, harmless = (
+        DatasetInput(name, "a test's", make, (Accepted(labeled_rows(FILES)),))
+        for name, make in (("deadly", end_it), ("harmless", tree(FILES)))
+    )
+    verdicts = list(judge_all([deadly, harmless], service, tmp_path))
+    assert "the service's process has ended" in verdicts[0].problems
+    assert not verdicts[1].wrong
