@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
 
-import psutil
+from api.cli.process_family import descendants, kill_all, processes_of
 
 _BINARIES = Path("/usr/lib/postgresql")
+_COMMAND_TIMEOUT_SECONDS = 120.0
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
@@ -60,14 +60,8 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill -9, of the postmaster and of all that it has started, as when its machine dies."""
-        postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        psutil.wait_procs(family, timeout=10)
+        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        kill_all([*processes_of([postmaster]), *descendants(postmaster)])
 
     @property
     def _data(self) -> Path:
@@ -84,7 +78,13 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user, str(self._bin / program), *arguments]
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd="/",
+            timeout=_COMMAND_TIMEOUT_SECONDS,
         )
         if done.returncode:
             raise PostgresMissing(f"{program}: {done.stdout}")
@@ -95,7 +95,7 @@ def _unprivileged(folder: Path) -> list[str]:
     if os.getuid() != 0:
         return []
     for user in _UNPRIVILEGED_USERS:
-        if subprocess.run(["id", user], capture_output=True, check=False).returncode == 0:
+        if subprocess.run(["id", user], capture_output=True, check=False, timeout=60).returncode == 0:
             shutil.chown(folder, user)
             folder.chmod(0o755)
             return ["runuser", "-u", user, "--"]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from types import TracebackType
 import psutil
 
 from api.cli.local_stack import free_ports
+from api.cli.process_family import command_of, descendants, kill_all
 
 _START_TIMEOUT_SECONDS = 60.0
 _OBJECT_STORE_BYTES = 100 << 20
@@ -53,27 +53,23 @@ class RayNode:
 
     def actors(self) -> list[psutil.Process]:
         """The processes of Ray Data's actors, each with its function."""
-        return [process for process in self._descendants() if _command(process).startswith("ray::MapWorker")]
+        return [
+            process for process in descendants(self._process.pid) if command_of(process).startswith("ray::MapWorker")
+        ]
 
     def kill(self) -> None:
         """SIGKILL to every process of the node, as when the machine is taken away."""
         self.kill_raylet()
-        for process in self._family:
-            _kill(process)
-        psutil.wait_procs(self._family, timeout=10)
+        kill_all(self._family)
 
     def kill_raylet(self) -> None:
         """SIGKILL to raylet (and GCS, on the head), while drivers and actors are left to find out by themselves."""
         if self._process.poll() is None:
-            self._family = self._descendants()
-        for process in self._family:
-            if not _command(process).startswith("ray::"):
-                _kill(process)
+            self._family = descendants(self._process.pid)
+        inner = [process for process in self._family if not command_of(process).startswith("ray::")]
         self._process.kill()
+        kill_all(inner)
         self._process.wait(timeout=10)
-
-    def _descendants(self) -> list[psutil.Process]:
-        return psutil.Process(self._process.pid).children(recursive=True)
 
 
 class PrivateRay:
@@ -121,18 +117,3 @@ class PrivateRay:
         node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path)
         self._nodes.append(node)
         return node
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        # psutil refuses to signal another process that has been given the same number since.
-        process.send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:
-        return

@@ -5,6 +5,8 @@ import time
 
 import psutil
 
+from api.cli.process_family import descendants, processes_of
+
 _POLL_SECONDS = 0.5
 
 
@@ -24,16 +26,11 @@ def peak_mib_while(process: subprocess.Popen[bytes]) -> float:
 
 def tree_pss_bytes(pid: int) -> int:
     """Proportional set size of a process and its descendants; 0 where it has gone."""
-    try:
-        root = psutil.Process(pid)
-        tree = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    return sum(_pss(process) for process in tree)
+    return sum(_pss(process) for process in [*processes_of([pid]), *descendants(pid)])
 
 
 def _pss(process: psutil.Process) -> int:
     try:
         return int(process.memory_full_info().pss)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return 0

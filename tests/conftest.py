@@ -12,6 +12,8 @@ from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.store.database import Database
 from service.store.migrate import upgrade
 
+pytest_plugins = ("tests.limits",)
+
 # Machines are busy at times: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -1,59 +1,118 @@
-"""Ends a process with all its descendants: by its tree, or where that is gone by a mark that they inherit."""
+"""Ends a process with all its descendants: by its tree, or where that is gone by a mark that they inherit.
+
+Processes come and go while they are looked at and signalled. One that has gone is what was wanted: nothing here raises
+for it, whatever the system calls it (`psutil.NoSuchProcess`, or an `OSError` of /proc or `pidfd_open`).
+"""
 
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import psutil
 
 _STOP_TIMEOUT_SECONDS = 15.0
 _KILL_TIMEOUT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_ROUNDS = 5
+"""A process that is being killed may have started another: a few looks find the last of them."""
+_GONE = (psutil.Error, OSError)
 
 
 def stop_tree(child: "subprocess.Popen[bytes]") -> None:
     """Ends a child and all that descend from it: asks first, then kills what is left."""
-    try:
-        family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        family = []
+    family = [*processes_of([child.pid]), *descendants(child.pid)]
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=_STOP_TIMEOUT_SECONDS)
-    _kill(alive)
-    child.wait(timeout=_KILL_TIMEOUT_SECONDS)
+    kill_all(wait_for_ends(family, _STOP_TIMEOUT_SECONDS))
+    with suppress(subprocess.TimeoutExpired):  # held up in the kernel: it ends as soon as that lets it
+        child.wait(timeout=_KILL_TIMEOUT_SECONDS)
+
+
+def processes_of(pids: Iterable[int]) -> list[psutil.Process]:
+    """The processes of these ids that there are."""
+    found = []
+    for pid in pids:
+        with suppress(*_GONE):
+            found.append(psutil.Process(pid))
+    return found
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Children, their children and so on, as they are at this moment; parents before their children."""
+    children: dict[int, list[psutil.Process]] = defaultdict(list)
+    for process in psutil.process_iter():
+        with suppress(*_GONE):
+            children[process.ppid()].append(process)
+    found = children.pop(pid, [])
+    for process in found:  # grows meanwhile
+        found += children.pop(process.pid, [])
+    return found
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: not gone, not a zombie, and not another that was given its number."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except _GONE:
+        return False
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line, empty where it has gone."""
+    try:
+        return " ".join(process.cmdline())
+    except _GONE:
+        return ""
 
 
 def has_living_child(pid: int, name: str) -> bool:
     """Whether the process has a direct child of that name that is more than a zombie."""
-    try:
-        children = psutil.Process(pid).children()
-    except psutil.NoSuchProcess:
-        return False
-    for child in children:
-        try:
-            if child.name() == name and child.status() != psutil.STATUS_ZOMBIE:
+    for process in descendants(pid):
+        with suppress(*_GONE):
+            if process.ppid() == pid and process.name() == name and is_alive(process):
                 return True
-        except psutil.NoSuchProcess:
-            continue
     return False
 
 
 def kill_marked(variable: str, value: str) -> None:
-    """Kills every process whose environment has `variable` set to `value`: what a killed parent has left behind."""
-    marked = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(variable) == value:
-                marked.append(process)
-        except psutil.Error:
-            continue  # another user's, or gone by now
-    _kill(marked)
+    """Kills every process whose environment has `variable` set to `value`, and all that descend from one.
+
+    That is what a killed parent has left behind.
+    """
+    for _ in range(_ROUNDS):
+        marked = [process for process in psutil.process_iter() if is_alive(process) and _has(process, variable, value)]
+        if not marked:
+            return
+        # Some write over the place where their environment was, as PostgreSQL's do: they are found by their parent.
+        kill_all([*marked, *(child for process in marked for child in descendants(process.pid))])
 
 
-def _kill(processes: Sequence[psutil.Process]) -> None:
+def kill_all(processes: Sequence[psutil.Process]) -> None:
+    """Kills them, and returns when they have ended, or soon after."""
     for process in processes:
-        try:
+        with suppress(*_GONE):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=_KILL_TIMEOUT_SECONDS)
+    wait_for_ends(processes, _KILL_TIMEOUT_SECONDS)
+
+
+def wait_for_ends(processes: Sequence[psutil.Process], timeout_seconds: float) -> list[psutil.Process]:
+    """Waits until all have ended; those that have not when the time is over.
+
+    By looking at them: `psutil.wait_procs` raises where a process ends between two of its own calls.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while alive := [process for process in processes if is_alive(process)]:
+        if time.monotonic() >= deadline:
+            return alive
+        time.sleep(_POLL_SECONDS)
+    return []
+
+
+def _has(process: psutil.Process, variable: str, value: str) -> bool:
+    try:
+        return process.environ().get(variable) == value
+    except _GONE:
+        return False  # another user's, or gone by now

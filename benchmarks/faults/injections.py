@@ -12,6 +12,7 @@ import httpx
 import psutil
 
 from api.cli.client import ApiError
+from api.cli.process_family import command_of, descendants, is_alive, processes_of
 from benchmarks.faults.ray_proxy import Mood
 from benchmarks.faults.scene import LEASE_SECONDS, Scene, mount
 
@@ -115,7 +116,7 @@ def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
         return "too late to cancel"
     _wait_for_state(scene, "cancelled")
     deadline = time.monotonic() + _SLACK_SECONDS
-    while any(process.status() != psutil.STATUS_ZOMBIE for process in drivers(scene)):
+    while any(is_alive(process) for process in drivers(scene)):
         if time.monotonic() > deadline:
             raise FaultNotSeen(f"the run is cancelled, and its driver is alive {_SLACK_SECONDS:.0f} s later")
         time.sleep(0.5)
@@ -124,12 +125,12 @@ def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
 
 def kill_ray_head(scene: Scene, dice: random.Random) -> str:
     """Kill -9 of the command that holds the head, of its GCS or of its raylet; the supervisor starts another."""
-    head = psutil.Process(scene.stack.pid_of("ray"))
-    inner = [process for process in head.children(recursive=True) if process.name() in ("gcs_server", "raylet")]
-    victim = dice.choice([head, *inner])
-    name = victim.name()
+    head = scene.stack.pid_of("ray")
+    family = [*processes_of([head]), *descendants(head)]
+    names = {process: command_of(process).partition(" ")[0].rpartition("/")[2] for process in family}
+    victim = dice.choice([each for each in family if each.pid == head or names[each] in ("gcs_server", "raylet")])
     _kill(victim.pid)
-    return f"killed the Ray head's {name}"
+    return f"killed the Ray head's {names[victim]}"
 
 
 def kill_database(scene: Scene, dice: random.Random) -> str:
@@ -229,19 +230,10 @@ def drivers(scene: Scene) -> list[psutil.Process]:
 
 def _actors(scene: Scene) -> list[psutil.Process]:
     """Processes of Ray that do something for a job: idle ones are named so."""
-    try:
-        family = psutil.Process(scene.stack.pid_of("ray")).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = []
-    for process in family:
-        try:
-            title = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if title.startswith("ray::") and not title.startswith("ray::IDLE"):
-            found.append(process)
-    return found
+    titles = {process: command_of(process) for process in descendants(scene.stack.pid_of("ray"))}
+    return [
+        process for process, title in titles.items() if title.startswith("ray::") and not title.startswith("ray::IDLE")
+    ]
 
 
 def _attempts_ended(scene: Scene) -> int:
@@ -271,9 +263,8 @@ def _kill_one_of(victims: list[psutil.Process], dice: random.Random, what: str) 
     if not victims:
         return f"no {what} to kill"
     victim = dice.choice(sorted(victims, key=lambda process: process.pid))
-    try:
-        title = " ".join(victim.cmdline())[:60]
-    except psutil.Error:
+    title = command_of(victim)[:60]
+    if not title:
         return f"the {what} had ended"
     _kill(victim.pid)
     return f"killed a {what}: {title}"

@@ -24,6 +24,7 @@ from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.migrate import upgrade
+from tests.at_once import join
 from tests.browser import open_browser
 from tests.made_results import made_result
 from workers.artifact_io import read_bytes, write_bytes
@@ -177,7 +178,7 @@ def server(app: FastAPI) -> Iterator[str]:
         thread.join(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join()
+    join(thread)
 
 
 @pytest.fixture
@@ -275,8 +276,8 @@ def reconciling(app: FastAPI, settings: Settings, ray: StubRay) -> Iterator[None
         while not stop.wait(0.02):
             reconciler.tick()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     yield
     stop.set()
-    thread.join()
+    join(thread)

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 
 from api.dependencies import open_services
 from service.artifact_layout import ArtifactLayout
-from service.artifact_store import CALLS_AT_ONCE
+from service.artifact_store import _SLOTS, CALLS_AT_ONCE
 from service.settings import Settings
 from tests.api.conftest import StubRay
+from tests.at_once import LONG_SECONDS
 
 
 @pytest.fixture
@@ -26,11 +27,23 @@ def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubR
     return file
 
 
-def let_go(file: Path) -> None:
-    """Whoever waits for a writer sees one come and go."""
-    descriptor = os.open(file, os.O_RDWR | os.O_NONBLOCK)
-    file.unlink()
-    os.close(descriptor)
+def all_calls_hang() -> bool:
+    """Whether nobody may call the artifact store any more: then nobody else comes to hang."""
+    if _SLOTS.acquire(blocking=False):
+        _SLOTS.release()
+        return False
+    return True
+
+
+async def let_go(file: Path) -> None:
+    """Who waits for a writer sees one come and go; so does who had found the file and comes to wait only now."""
+    pipe = file.rename(file.with_suffix(".pipe"))
+    with anyio.fail_after(LONG_SECONDS):
+        while current_default_thread_limiter().borrowed_tokens:
+            descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+            await anyio.sleep(0.01)
+            os.close(descriptor)
+            await anyio.sleep(0.01)
 
 
 def test_runs_are_listed_and_shown_while_the_store_hangs(app: FastAPI, finished_run: str, hanging_file: Path) -> None:
@@ -42,16 +55,16 @@ def test_runs_are_listed_and_shown_while_the_store_hangs(app: FastAPI, finished_
         ):
             for _ in range(CALLS_AT_ONCE):
                 waiting.start_soon(client.get, f"/runs/{finished_run}")
-            limiter = current_default_thread_limiter()
             try:
-                with anyio.fail_after(20):
-                    while limiter.borrowed_tokens < CALLS_AT_ONCE:
+                with anyio.fail_after(LONG_SECONDS):
+                    while not all_calls_hang():
                         await anyio.sleep(0.01)
                     run = f"/runs/{finished_run}"
                     paths = ("/runs", run, f"{run}/generations/0/stages/train/metrics")
                     return [await client.get(path) for path in paths]
             finally:
-                let_go(hanging_file)
+                with anyio.CancelScope(shield=True):
+                    await let_go(hanging_file)
 
     listed, shown, metrics = anyio.run(answers)
 

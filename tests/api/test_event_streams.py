@@ -15,6 +15,7 @@ from service.event_feed import EventFeed
 from service.settings import Settings
 from service.store.database import Database
 from service.store.run_store import add_event
+from tests.at_once import wait_until
 
 Follow = Callable[..., Any]
 
@@ -100,9 +101,8 @@ def test_without_a_beginning_it_begins_now(app: FastAPI, follow: Follow) -> None
     with follow("/events/stream?after=0") as earlier, follow() as events:
         assert _take(earlier, 1) == ["before"]
         services: Services = app.state.services
-        while services.event_feed._clients < 2:
-            time.sleep(0.01)
-        time.sleep(0.1)  # until it has asked for the newest event: only then is it now
+        # The second begins at what the first has brought to light; in that loop nothing comes in between.
+        wait_until(lambda: services.event_feed._clients == 2, "both to follow")
         _add(app, "after")
         assert _take(events, 1) == ["after"]
 
@@ -130,26 +130,24 @@ def test_a_client_far_behind_catches_up_page_by_page(app: FastAPI, follow: Follo
 def test_all_clients_share_one_look_at_the_database(
     app: FastAPI, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
+    sights: list[str] = []
     read = EventFeed._read
 
-    def counted(feed: EventFeed, after: int, run_id: str | None) -> Any:
-        looks.append(after)
-        return read(feed, after, run_id)
+    def noting(feed: EventFeed, after: int, run_id: str | None) -> Any:
+        events = read(feed, after, run_id)
+        sights.extend(event.kind for event in events)
+        return events
 
     with ExitStack() as streams:
         followed = [streams.enter_context(follow("/events/stream?after=0")) for _ in range(3)]
         _add(app, "first")
         for events in followed:
             assert _take(events, 1) == ["first"]
-        services: Services = app.state.services
-        services.event_feed._poll_seconds = 0.5
-        time.sleep(0.1)  # until the last of the quick looks is over
-        monkeypatch.setattr(EventFeed, "_read", counted)
+        monkeypatch.setattr(EventFeed, "_read", noting)
         _add(app, "second")
         for events in followed:
             assert _take(events, 1) == ["second"]
-    assert 1 <= len(looks) <= 2
+    assert sights.count("second") == 1
 
 
 def test_one_client_too_many_is_told_to_come_later(app: FastAPI, follow: Follow, server: str) -> None:

@@ -16,6 +16,7 @@ from api.cli.local_stack import LocalStack
 from api.demo.digits import load_digits
 from service.states import UNFINISHED_RUNS
 from service.views import RunView, StageView
+from tests.limits import END_TO_END_LIMIT_SECONDS
 
 STAGE_TIMEOUT_SECONDS = 240
 
@@ -24,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in Path(item.fspath).parents:
             item.add_marker(pytest.mark.end_to_end)
+            item.add_marker(pytest.mark.timeout(END_TO_END_LIMIT_SECONDS))
 
 
 @pytest.fixture(scope="session")

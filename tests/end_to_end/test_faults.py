@@ -1,19 +1,15 @@
 """Kill -9, for real: the API, the reconciler, a training worker. The run goes on, and nothing runs twice."""
 
-import os
-import signal
-
 import httpx
 import psutil
 import pytest
 
+from api.cli.process_family import command_of, descendants, kill_all, processes_of, wait_for_ends
 from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
 
 
 def kill(pid: int) -> None:
-    process = psutil.Process(pid)
-    os.kill(pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    kill_all(processes_of([pid]))
 
 
 def restart_killed(stack, client) -> None:
@@ -37,9 +33,9 @@ def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client
 def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
     head = stack.pid_of("ray")
     stack.supervise()  # sees the node
-    raylet = next(child for child in psutil.Process(head).children() if child.name() == "raylet")
+    raylet = next(child for child in descendants(head) if command_of(child).partition(" ")[0].endswith("/raylet"))
     raylet.terminate()
-    raylet.wait(timeout=30)
+    assert wait_for_ends([raylet], 30) == []
     assert psutil.pid_exists(head)  # it lives on, and answers, and no job could begin
     restart_killed(stack, client)
     assert stack.pid_of("ray") != head
@@ -74,7 +70,7 @@ def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(stack, client, sm
 
 
 def a_training_worker(ray_pid: int) -> int:
-    for process in psutil.Process(ray_pid).children(recursive=True):
-        if "RayTrainWorker" in " ".join(process.cmdline()) or "RayTrainWorker" in process.name():
+    for process in descendants(ray_pid):
+        if "RayTrainWorker" in command_of(process):
             return process.pid
     raise pytest.fail("no training worker was found")

@@ -69,8 +69,10 @@ def test_training_shards_are_the_same_after_a_kill(
 
     with closing(StageJob(select_spec("killed"), "materialized/*/run-*", cluster)) as job:
         job.start_attempt()
+        deadline = time.monotonic() + 120
         while job.finished() < 2:
             assert not job.has_ended()
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         job.kill_driver()
         job.start_attempt()

@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
+from api.cli.process_family import command_of, descendants
 from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
 from workers.models.files import read_card
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE
@@ -145,8 +145,8 @@ def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client)
 
 
 def the_driver_of(ray_pid: int, run_id: str) -> int:
-    for process in psutil.Process(ray_pid).children(recursive=True):
-        command = process.cmdline()
-        if "workers.entrypoint" in command and any(run_id in part for part in command):
+    for process in descendants(ray_pid):
+        command = command_of(process)
+        if "workers.entrypoint" in command and run_id in command:
             return process.pid
     raise pytest.fail("the job's driver was not found")

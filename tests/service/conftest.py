@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.tables import LeaseRow, Table
+from tests.at_once import join
 from tests.fake_clock import FakeClock
 from tests.service.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
 from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
@@ -41,7 +42,7 @@ def ray_server() -> Iterator[FakeRayServer]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join()
+    join(thread)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,18 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from service.errors import ArtifactStoreUnavailable
 from service.reconcile.artifact_calls import THREADS, ArtifactCalls
+from tests.at_once import LONG_SECONDS, wait_until
 
 
 @pytest.fixture
 def calls() -> Iterator[ArtifactCalls]:
-    calls = ArtifactCalls(timeout_seconds=0.05)
+    calls = ArtifactCalls(timeout_seconds=0.5)
     yield calls
     calls.close()
 
@@ -46,7 +48,7 @@ def test_a_call_that_hangs_is_not_waited_for_and_not_made_again(calls: ArtifactC
 
     def hang() -> bool:
         asked.append(1)
-        return let_go.wait()
+        return let_go.wait(LONG_SECONDS)
 
     for _ in range(3):
         answers = calls.many({"hangs": hang, "works": lambda: True})
@@ -57,17 +59,17 @@ def test_a_call_that_hangs_is_not_waited_for_and_not_made_again(calls: ArtifactC
 
 def test_a_call_that_returned_at_last_is_made_again(calls: ArtifactCalls, let_go: threading.Event) -> None:
     over = threading.Event()
-    with pytest.raises(ArtifactStoreUnavailable, match=r"does not answer within 0\.05 s"):
-        calls.one("a", lambda: (let_go.wait(), over.set()))
+    with pytest.raises(ArtifactStoreUnavailable, match=r"does not answer within 0\.5 s"):
+        calls.one("a", lambda: (let_go.wait(LONG_SECONDS), over.set()))
 
     let_go.set()
-    assert over.wait(5)
-    threading.Event().wait(0.02)  # until its thread has put the answer down
+    assert over.wait(LONG_SECONDS)
+    wait_until(lambda: all(call.done() for call in calls._hanging.values()), "its thread to put the answer down")
     assert calls.one("a", lambda: 7) == 7
 
 
 def test_when_all_threads_hang_every_call_is_refused_at_once(calls: ArtifactCalls, let_go: threading.Event) -> None:
-    calls.many(dict.fromkeys(range(3 * THREADS), let_go.wait))
+    calls.many(dict.fromkeys(range(3 * THREADS), partial(let_go.wait, LONG_SECONDS)))
 
     answers = calls.many({"other": lambda: 1})
 

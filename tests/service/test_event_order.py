@@ -1,11 +1,12 @@
 """Events are read in the order of their ids, and a reader that remembers the last id misses none."""
 
 import threading
-from typing import Any
+from functools import partial
 
 from service.store.database import Database
 from service.store.event_store import events_after
 from service.store.run_store import add_event
+from tests.at_once import at_once
 
 WRITERS = 6
 EVENTS_A_WRITER = 15
@@ -32,18 +33,14 @@ def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: 
                 return
             assert not (last_look and _is_through(database, seen)), f"{len(seen)} events were seen"
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
-    failures: list[BaseException] = []
-    reader = threading.Thread(target=_noting(read, failures))
-    reader.start()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    stop.set()
-    reader.join()
+    def write_all() -> None:
+        try:
+            at_once([partial(write, number) for number in range(WRITERS)])
+        finally:
+            stop.set()
 
-    assert not failures
+    at_once([read, write_all])
+
     with database.read() as session:
         assert seen == [row.id for row in events_after(session, 0, limit=10_000)]
     assert len(seen) == WRITERS * EVENTS_A_WRITER
@@ -52,13 +49,3 @@ def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: 
 def _is_through(database: Database, seen: list[int]) -> bool:
     with database.read() as session:
         return not events_after(session, seen[-1] if seen else 0, limit=1)
-
-
-def _noting(function: Any, failures: list[BaseException]) -> Any:
-    def run() -> None:
-        try:
-            function()
-        except BaseException as error:
-            failures.append(error)
-
-    return run

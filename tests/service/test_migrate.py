@@ -1,6 +1,5 @@
 """Migrations, on both kinds of database."""
 
-import threading
 from typing import Any
 
 from alembic import command
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from service.store.database import Database
 from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.tables import Table
+from tests.at_once import at_once
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(empty_database_url: str) -> None:
@@ -36,23 +36,8 @@ def test_upgrading_twice_changes_nothing(empty_database_url: str) -> None:
 
 
 def test_several_processes_may_start_on_an_empty_database_at_once(empty_database_url: str) -> None:
-    errors: list[BaseException] = []
-    together = threading.Barrier(4)
+    at_once([lambda: upgrade(empty_database_url)] * 4)
 
-    def start() -> None:
-        together.wait()
-        try:
-            upgrade(empty_database_url)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert errors == []
     database = Database(empty_database_url)
     with database.read() as session:
         assert session.execute(text("select count(*) from alembic_version")).scalar_one() == 1

@@ -14,6 +14,7 @@ from service.run_commands import RunCommands
 from service.run_config import RunChanges, RunConfig
 from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views import RunView
+from tests.at_once import LONG_SECONDS, join
 from tests.service.workbench import CATALOG
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -68,19 +69,19 @@ def test_nobody_waits_for_another_who_looks_anew(
 
     def slow(*arguments: Any) -> Queue | None:
         looking.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(LONG_SECONDS)
         return read_queue(*arguments)
 
     monkeypatch.setattr("service.queue_places.read_queue", slow)
     bench.clock.advance(SECONDS_BETWEEN_LOOKS)
-    thread = threading.Thread(target=place_of, args=(bench, places, second))
+    thread = threading.Thread(target=place_of, args=(bench, places, second), daemon=True)
     thread.start()
-    assert looking.wait(10)
+    assert looking.wait(LONG_SECONDS)
 
     assert place_of(bench, places, second) == 1, "as it was a moment ago"
 
     may_go_on.set()
-    thread.join()
+    join(thread)
 
 
 def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Any, run_config: MakeConfig) -> None:
@@ -91,15 +92,15 @@ def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Any
     def read_then_look() -> None:
         with bench.database.read() as session:
             session.connection()
-            held.wait(10)
-            assert may_look.wait(10)
+            held.wait(LONG_SECONDS)
+            assert may_look.wait(LONG_SECONDS)
             places.queue(session)
 
-    readers = [threading.Thread(target=read_then_look) for _ in range(CONNECTIONS)]
+    readers = [threading.Thread(target=read_then_look, daemon=True) for _ in range(CONNECTIONS)]
     for reader in readers:
         reader.start()
-    held.wait(10)
-    fresh = threading.Thread(target=place_of, args=(bench, places, run))
+    held.wait(LONG_SECONDS)
+    fresh = threading.Thread(target=place_of, args=(bench, places, run), daemon=True)
     fresh.start()
     may_look.set()
     for thread in [*readers, fresh]:

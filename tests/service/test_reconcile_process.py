@@ -18,10 +18,10 @@ from service.run_config import RunConfig
 from service.store.tables import LeaseRow
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.views import WebhookRequest
+from tests.at_once import LONG_SECONDS, wait_until
 from tests.service.webhook_receiver import serving
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE_SECONDS = 30.0
 LEASE_SECONDS = 2.0
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -54,7 +54,7 @@ def start_reconciler(bench: Any, tmp_path: Path) -> Iterator[Start]:
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.wait(timeout=LONG_SECONDS)
 
 
 def log_path(folder: Path, number: int) -> Path:
@@ -78,13 +78,6 @@ def is_held_by(bench: Any, process: subprocess.Popen[bytes]) -> Callable[[], boo
     return lambda: holder(bench)[1].endswith(f"process {process.pid}")
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_SECONDS:.0f} s in vain for {what}"
-        time.sleep(0.01)
-
-
 def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
     bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
@@ -97,7 +90,7 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
         job_id = f"{run_id}-{stage}-a1"
         wait_until(lambda job_id=job_id: job_id in bench.ray.jobs, job_id)
         process.kill()
-        process.wait()
+        process.wait(timeout=LONG_SECONDS)
         bench.ray.write_result(job_id)  # the stage ends while nobody looks
         bench.ray.end(job_id)
         process = start_reconciler()
@@ -119,7 +112,7 @@ def test_sigterm_stops_it_cleanly_and_gives_its_runs_back(
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=DEADLINE_SECONDS) == 0
+    assert process.wait(timeout=LONG_SECONDS) == 0
     bench.ray.write_result(f"{run_id}-g0-train-a1")
     bench.reconciler().tick()
     assert f"{run_id}-g0-evaluate-a1" in bench.ray.jobs
@@ -165,12 +158,12 @@ def test_a_paused_reconciler_that_wakes_up_writes_nothing(
     def hold_up_once(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
         if path == f"/api/jobs/{job_id}" and not asked.is_set():
             asked.set()
-            go_on.wait()
+            go_on.wait(LONG_SECONDS)
             return 404, "no such job"
         return answer(method, path, body, authorization)
 
     bench.ray.answer = hold_up_once
-    assert asked.wait(DEADLINE_SECONDS)
+    assert asked.wait(LONG_SECONDS)
     first.send_signal(signal.SIGSTOP)
     second = start_reconciler()
     wait_until(is_held_by(bench, second), "the second to take over")
@@ -203,7 +196,7 @@ def test_it_collects_artifacts_and_delivers_events_beside_reconciling(
         process = start_reconciler()
         wait_until(lambda: bool(server.receiver.received), "the event")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=DEADLINE_SECONDS) == 0
+        assert process.wait(timeout=LONG_SECONDS) == 0
 
     assert not label_file.exists()
     [event] = server.receiver.events

@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from service.dataset_inspection import DatasetRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.run_config import GenerationOverrides, RunConfig
 from service.store.tables import DatasetRow
+from tests.at_once import at_once
 from workers.artifact_io import read_bytes
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetManifest
@@ -83,21 +83,7 @@ def test_a_key_of_the_wrong_length_is_refused(bench: Any, run_config: MakeConfig
 
 
 def test_the_same_request_sent_many_times_at_once_is_carried_out_once(bench: Any, run_config: MakeConfig) -> None:
-    answers: list[Any] = []
-    together = threading.Barrier(4)
-
-    def send() -> None:
-        together.wait()
-        try:
-            answers.append(bench.commands.create_run(run_config(), "key-1"))
-        except BaseException as error:
-            answers.append(error)
-
-    threads = [threading.Thread(target=send) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_once([lambda: bench.commands.create_run(run_config(), "key-1")] * 4)
 
     [run] = bench.queries.list_runs().items
     assert [answer.id for answer in answers] == [run.id] * 4

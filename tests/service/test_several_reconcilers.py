@@ -8,6 +8,7 @@ import pytest
 
 from service.reconcile.loop import Reconciler
 from service.run_config import RunConfig
+from tests.at_once import at_once
 from tests.service.workbench import ALL_STAGES, attempts, submitted
 
 MakeConfig = Callable[..., RunConfig]
@@ -18,11 +19,7 @@ def test_two_reconcilers_at_once_submit_every_job_once(bench: Any, run_id: str, 
     reconcilers = [bench.new_reconciler(), bench.new_reconciler()]
 
     for _ in range(40):
-        threads = [threading.Thread(target=reconciler.tick) for reconciler in reconcilers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once([reconciler.tick for reconciler in reconcilers])
         for job_id, job in list(bench.ray.jobs.items()):
             if job["status"] == "RUNNING":
                 bench.ray.write_result(job_id)

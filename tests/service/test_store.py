@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from service.store.run_store import add_event, insert_run
 from service.store.snapshot_store import load_active_runs, load_snapshot
 from service.store.tables import AttemptRow, EventRow, StageRow
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
+from tests.at_once import at_once, join
 from workers.specs.recipe import Recipe, SelectionSettings
 
 PLAN = GenerationPlan(model="small", recipe=Recipe(), selection=SelectionSettings(), seed=1)
@@ -173,60 +175,38 @@ def test_a_write_of_one_who_lost_the_lease_is_dropped(database: Database, run_id
 
 
 def test_of_many_claims_at_once_exactly_one_wins(database: Database) -> None:
-    won: list[int] = []
-    together = threading.Barrier(6)
+    claims = [partial(claim_lease, database, f"holder {number}", 10, at(0)) for number in range(6)]
 
-    def claim(holder: str) -> None:
-        together.wait()
-        token = claim_lease(database, holder, 10, at(0))
-        if token is not None:
-            won.append(token)
+    tokens = at_once(claims)
 
-    threads = [threading.Thread(target=claim, args=(f"holder {number}",)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert won == [1]
+    assert [token for token in tokens if token is not None] == [1]
 
 
 def test_nobody_takes_the_lease_in_the_middle_of_a_fenced_write(database: Database, run_id: str) -> None:
     claim_lease(database, "first", 10, at(0))
     tokens: list[int | None] = []
-    other = threading.Thread(target=lambda: tokens.append(claim_lease(database, "second", 10, at(10))))
+    other = threading.Thread(target=lambda: tokens.append(claim_lease(database, "second", 10, at(10))), daemon=True)
 
     with fenced_write(database, run_id, 1, NOW) as session:
         other.start()
         other.join(timeout=0.2)
         assert tokens == []
         add_event(session, run_id, NOW, "test", "in time")
-    other.join()
+    join(other)
 
     assert tokens == [2]
 
 
 def test_a_read_then_write_waits_for_another_writer_instead_of_failing(database: Database, run_id: str) -> None:
     """What `begin immediate` is for: SQLite fails at once where a snapshot that was read has gone stale."""
-    together = threading.Barrier(4)
-    errors: list[BaseException] = []
 
     def add() -> None:
-        together.wait()
-        try:
-            with database.write() as session:
-                session.query(EventRow).count()
-                add_event(session, run_id, NOW, "test", "")
-        except BaseException as error:
-            errors.append(error)
+        with database.write() as session:
+            session.query(EventRow).count()
+            add_event(session, run_id, NOW, "test", "")
 
-    threads = [threading.Thread(target=add) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([add] * 4)
 
-    assert errors == []
     with database.read() as session:
         assert session.query(EventRow).count() == 4
 

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.at_once import join
+
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 """The setting webhook_private_networks that lets events be sent here."""
 
@@ -89,7 +91,7 @@ def serving(port: int = 0, certificate: Path | None = None) -> Iterator[Receiver
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        join(thread)
 
 
 def self_signed(folder: Path) -> Path:

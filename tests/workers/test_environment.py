@@ -19,7 +19,8 @@ def test_it_has_versions_of_python_packages_and_code() -> None:
 
 def test_the_commit_is_the_checkouts() -> None:
     here = Path(__file__).parents[2]
-    said = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert describe_environment().code.git_commit == (said.stdout.strip() or None)
 

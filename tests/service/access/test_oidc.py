@@ -19,6 +19,7 @@ from service.access.oidc import OidcTokens
 from service.access.oidc_settings import OidcSettings
 from service.access.principal import Scope
 from service.errors import Forbidden, Unauthenticated
+from tests.at_once import LONG_SECONDS
 from tests.fake_clock import FakeClock
 
 ISSUER, AUDIENCE = "https://id.example", "noisy-student"
@@ -85,7 +86,7 @@ def serving() -> Iterator[Provider]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
     provider.add_rsa("one")
@@ -258,8 +259,9 @@ def test_known_keys_stay_good_while_the_provider_is_away(
 
 
 def test_callers_with_a_known_key_do_not_wait_for_a_provider_that_hangs(
-    provider: Provider, tokens: OidcTokens, clock: FakeClock
+    provider: Provider, tokens: OidcTokens, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(jwks, "DOWNLOAD_SECONDS", 2 * LONG_SECONDS)
     tokens.authenticate(provider.token("one"))
     provider.asked.clear()
     provider.dribble = threading.Event()
@@ -267,12 +269,12 @@ def test_callers_with_a_known_key_do_not_wait_for_a_provider_that_hangs(
     with ThreadPoolExecutor(2) as threads:
         fetching = threads.submit(tokens.authenticate, provider.token("one"))
         try:
-            assert provider.asked.wait(10)
-            assert threads.submit(tokens.authenticate, provider.token("one")).result(2).subject == "oidc:ada"
+            assert provider.asked.wait(LONG_SECONDS)
+            assert threads.submit(tokens.authenticate, provider.token("one")).result(LONG_SECONDS).subject == "oidc:ada"
             assert not fetching.done()
         finally:
             provider.dribble.set()
-        assert fetching.result().subject == "oidc:ada"
+        assert fetching.result(LONG_SECONDS).subject == "oidc:ada"
 
 
 def test_callers_who_come_before_the_first_keys_wait_for_them(provider: Provider, tokens: OidcTokens) -> None:

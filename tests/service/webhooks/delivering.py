@@ -7,6 +7,7 @@ from typing import Any
 from service.run_config import RunConfig
 from service.store.run_store import add_event
 from service.webhooks.deliverer import WebhookDeliverer
+from tests.at_once import LONG_SECONDS
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -17,7 +18,8 @@ def start(bench: Any, run_config: MakeConfig) -> str:
 
 
 def deliver(deliverer: WebhookDeliverer) -> None:
-    wait(deliverer.tick())
+    under_way = wait(deliverer.tick(), timeout=LONG_SECONDS).not_done
+    assert not under_way
 
 
 def tell(bench: Any, run_id: str | None, *kinds: str) -> None:

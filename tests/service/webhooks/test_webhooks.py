@@ -18,6 +18,7 @@ from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.schedule import next_attempt_at
 from service.webhooks.views import NewWebhookView, WebhookRequest
+from tests.at_once import LONG_SECONDS
 from tests.service.webhook_receiver import Receiver, serving
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
 
@@ -91,13 +92,13 @@ def test_a_slow_receiver_holds_up_no_other(
             webhooks.register(WebhookRequest(url=url))
         run_id = start(bench, run_config)
         held = deliverer.tick()
-        wait(held, timeout=10, return_when=FIRST_COMPLETED)
+        wait(held, timeout=LONG_SECONDS, return_when=FIRST_COMPLETED)
         tell(bench, run_id, "second")
 
-        wait(deliverer.tick(), timeout=10)
+        wait(deliverer.tick(), timeout=LONG_SECONDS)
 
         receiver.dawdle.set()
-        wait(held)
+        wait(held, timeout=LONG_SECONDS)
     assert [event["kind"] for event in server.receiver.events] == ["run_created", "second"]
 
 

@@ -102,6 +102,7 @@ def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
             check=True,
             capture_output=True,
             text=True,
+            timeout=120,
         )
         rows, grown_mib = done.stdout.split()
         assert int(rows) == 256

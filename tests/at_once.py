@@ -1,0 +1,52 @@
+"""Threads of tests: begun together, waited for with a bound, and what they raise is raised where they were begun."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+LONG_SECONDS = 60.0
+"""Longer than anything that a busy machine makes of a moment, and shorter than a test's limit."""
+Answer = TypeVar("Answer")
+
+
+def at_once(works: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Does all of these in threads that begin together; their answers, in the order of the works.
+
+    Raises what the first of them that failed has raised, and TimeoutError where one does not end.
+    """
+    together = threading.Barrier(len(works))
+    answers: dict[int, Answer] = {}
+    errors: list[BaseException] = []
+
+    def do(number: int, work: Callable[[], Answer]) -> None:
+        try:
+            together.wait(LONG_SECONDS)
+            answers[number] = work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=do, args=each, daemon=True) for each in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + LONG_SECONDS
+    for thread in threads:
+        join(thread, deadline - time.monotonic())
+    if errors:
+        raise errors[0]
+    return [answers[number] for number in range(len(works))]
+
+
+def join(thread: threading.Thread, timeout_seconds: float = LONG_SECONDS) -> None:
+    """Waits for the thread's end. Raises TimeoutError where it does not come."""
+    thread.join(max(0.0, timeout_seconds))
+    if thread.is_alive():
+        raise TimeoutError(f"{thread.name} goes on after {LONG_SECONDS:.0f} s")
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = LONG_SECONDS) -> None:
+    """Looks again and again until it is so. Raises AssertionError, with `what`, where it does not come to be."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_seconds:.0f} s in vain for {what}"
+        time.sleep(0.01)

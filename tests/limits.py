@@ -1,0 +1,51 @@
+"""No test goes on for ever: pytest-timeout fails one that does, and this ends the process where it cannot.
+
+It cannot where the main thread is in a call into C that never returns, and where the fixtures' ends hang as well.
+"""
+
+import faulthandler
+import os
+from collections.abc import Iterator
+
+import pytest
+
+END_TO_END_LIMIT_SECONDS = 900
+"""Of one end-to-end test, with the start of the stack where it is the first."""
+_GRACE_SECONDS = 60
+"""Until pytest-timeout's failure has been put on record and the fixtures have ended; a healthy process needs a few."""
+_stderr = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_stderr] = os.dup(2)  # pytest puts a file in its place while tests run
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # A thread that hangs would hold up the process's end.
+    _end_process_in(config, _GRACE_SECONDS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _end_process_in(item.config, limit_seconds(item) + _GRACE_SECONDS)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    # pytest's own plugin has just called the watch off, and the fixtures' ends are still to come.
+    if isinstance(node, pytest.Item):
+        _end_process_in(node.config, limit_seconds(node) + _GRACE_SECONDS)
+
+
+def limit_seconds(item: pytest.Item) -> float:
+    """What pytest-timeout allows the test."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else float(item.config.getini("timeout"))
+
+
+def _end_process_in(config: pytest.Config, seconds: float) -> None:
+    faulthandler.dump_traceback_later(seconds, exit=True, file=config.stash[_stderr])
