@@ -3,10 +3,10 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from api.cli.owned_folder import OwnedFolder
 from api.cli.process_family import descendants, kill_all, processes_of
 
 _BINARIES = Path("/usr/lib/postgresql")
@@ -19,7 +19,7 @@ class PostgresMissing(Exception):
 
 
 class PostgresServer:
-    """Started on entry, gone with its data on exit. Nothing of it listens on the network.
+    """Started on entry, gone with its data on exit, or when its owner is killed. Nothing of it is on the network.
 
     `durable` keeps what was committed when the server is killed; without it, tests are quicker.
     """
@@ -29,26 +29,30 @@ class PostgresServer:
         if not found:
             raise PostgresMissing(f"PostgreSQL's binaries are not in {_BINARIES}")
         self._bin = found[-1].parent
-        # Below the common temporary folder, which any user may enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="noisy-student-postgres-"))
-        self._as_user = _unprivileged(self.folder)
-        quick = "" if durable else "-c fsync=off -c synchronous_commit=off -c full_page_writes=off "
-        self._options = f"{quick}-c max_connections=50 -c listen_addresses= -c unix_socket_directories={self.folder}"
+        self._user = _unprivileged_user()
+        self._quick = "" if durable else "-c fsync=off -c synchronous_commit=off -c full_page_writes=off "
 
     def __enter__(self) -> "PostgresServer":
+        self._owned = OwnedFolder("noisy-student-postgres-")
         try:
+            self._make_folder()
             self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "tester", "--no-sync")
             self.start()
             self._psql("create database noisy_student")
         except BaseException:
-            self._remove()
+            self._owned.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._remove()
+        self._owned.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where its socket, its data and its log are, while it is entered."""
+        return self._owned.path / "server"
 
     def url(self, database: str = "noisy_student") -> str:
         """The URL of one of its databases."""
@@ -56,29 +60,36 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts it, after a kill too, and returns when it takes connections."""
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-o", self._options, "-w", "start")
+        options = f"{self._quick}-c max_connections=50 -c listen_addresses= -c unix_socket_directories={self.folder}"
+        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-o", options, "-w", "start")
 
     def kill(self) -> None:
         """Kill -9, of the postmaster and of all that it has started, as when its machine dies."""
-        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        locks = [self._data / "postmaster.pid", self.folder / ".s.PGSQL.5432.lock"]
+        postmaster = int(locks[0].read_text().split()[0])
         kill_all([*processes_of([postmaster]), *descendants(postmaster)])
+        # To the next one, a process whose end nobody has taken note of yet (a zombie) still holds them.
+        for lock in locks:
+            lock.unlink(missing_ok=True)
 
     @property
     def _data(self) -> Path:
         return self.folder / "data"
 
+    def _make_folder(self) -> None:
+        self.folder.mkdir()
+        if self._user:
+            self._owned.path.chmod(0o755)
+            shutil.chown(self.folder, self._user)
+
     def _psql(self, statement: str) -> None:
         self._run("psql", "-h", str(self.folder), "-U", "tester", "-d", "postgres", "-c", statement)
 
-    def _remove(self) -> None:
-        if (self._data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_user, str(self._bin / program), *arguments]
+        as_user = ["runuser", "-u", self._user, "--"] if self._user else []
         done = subprocess.run(
-            command,
+            [*as_user, str(self._bin / program), *arguments],
+            env={**os.environ, **self._owned.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -90,13 +101,12 @@ class PostgresServer:
             raise PostgresMissing(f"{program}: {done.stdout}")
 
 
-def _unprivileged(folder: Path) -> list[str]:
-    """The command that runs another as the folder's owner: PostgreSQL refuses to run as root."""
+def _unprivileged_user() -> str:
+    """Who runs it: PostgreSQL refuses to run as root. Empty where nobody else needs to."""
     if os.getuid() != 0:
-        return []
+        return ""
     for user in _UNPRIVILEGED_USERS:
-        if subprocess.run(["id", user], capture_output=True, check=False, timeout=60).returncode == 0:
-            shutil.chown(folder, user)
-            folder.chmod(0o755)
-            return ["runuser", "-u", user, "--"]
+        known = subprocess.run(["id", user], capture_output=True, check=False, timeout=_COMMAND_TIMEOUT_SECONDS)
+        if known.returncode == 0:
+            return user
     raise PostgresMissing(f"it does not run as root, and there is none of the users {', '.join(_UNPRIVILEGED_USERS)}")

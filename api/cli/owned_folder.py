@@ -1,0 +1,137 @@
+"""A throw-away folder and the processes that work in it: they end with the process that owns them, however that ends.
+
+The folder says in a note whose it is. A watcher, a process of its own, looks whether the owner is alive; where it has
+been killed, the watcher ends the processes that carry the folder's mark, and removes the folder. Where the watcher was
+killed too, the next owner on the machine does it before it begins.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from api.cli.process_family import is_alive, kill_marked, processes_of
+
+MARK = "NOISY_STUDENT_PART_OF"
+"""The environment variable that all processes of a folder inherit; its value is the folder's mark."""
+NOTE = ".owner.json"
+_LOOK_EVERY_SECONDS = 0.5
+_SAME_START_SECONDS = 2.0
+"""The system's own idea of when a process started moves a little when the clock is set."""
+_TRIES = 50
+"""To remove a folder into which what is being killed may still write."""
+
+
+class Owner(BaseModel):
+    """Whom a folder belongs to."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    pid: int
+    started_at: float
+    """Seconds since 1970."""
+    where: str
+    """Process ids mean something on one machine, in one container."""
+    mark: str
+
+    def is_dead(self) -> bool:
+        """Whether it was a process of this machine, and is none any more."""
+        if self.where != _here():
+            return False
+        return not any(is_alive(process) and self._is(process) for process in processes_of([self.pid]))
+
+    def _is(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error, OSError):
+            return abs(process.create_time() - self.started_at) < _SAME_START_SECONDS
+        return False
+
+
+class OwnedFolder:
+    """A new folder of this process's below the temporary one, with a watcher. `environment` marks its processes."""
+
+    def __init__(self, prefix: str) -> None:
+        end_forsaken()
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        mark = uuid.uuid4().hex
+        owner = Owner(pid=os.getpid(), started_at=psutil.Process().create_time(), where=_here(), mark=mark)
+        (self.path / NOTE).write_text(owner.model_dump_json(), encoding="utf-8")
+        self.environment = {MARK: mark}
+        self._watcher = subprocess.Popen(
+            [sys.executable, "-m", "api.cli.owned_folder", str(self.path)],
+            # It belongs to no folder itself, or it would be ended with one.
+            env={name: value for name, value in os.environ.items() if name != MARK},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end_processes(self) -> None:
+        """Kills all that carry the mark, and what descends from them."""
+        kill_marked(MARK, self.environment[MARK])
+
+    def close(self) -> None:
+        """Ends the processes, and removes the folder."""
+        self.end_processes()
+        _remove(self.path)
+        self._watcher.kill()
+        self._watcher.wait()
+
+
+def end_forsaken(below: Path | None = None) -> None:
+    """Ends the processes and removes the folders of owners that are dead, and nobody else's."""
+    for note in (below or Path(tempfile.gettempdir())).glob(f"*/{NOTE}"):
+        owner = _owner(note)
+        if owner is not None and owner.is_dead():
+            _end(note.parent, owner)
+
+
+def watch(folder: Path) -> None:
+    """Returns when the folder is gone, or when its owner is and all that was the owner's has been ended."""
+    owner = _owner(folder / NOTE)
+    while owner is not None and folder.exists():
+        if owner.is_dead():
+            _end(folder, owner)
+            return
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _end(folder: Path, owner: Owner) -> None:
+    kill_marked(MARK, owner.mark)
+    end_forsaken(folder)  # a test session's folder holds those of its stacks
+    _remove(folder)
+
+
+def _owner(note: Path) -> Owner | None:
+    """What the note says; None where it is gone, broken, or another user's."""
+    with suppress(OSError, ValidationError):
+        if note.lstat().st_uid == note.parent.lstat().st_uid == os.getuid():
+            return Owner.model_validate_json(note.read_bytes())
+    return None
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+
+
+def _here() -> str:
+    with suppress(OSError):
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    return socket.gethostname()
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]))
