@@ -12,6 +12,7 @@ from service.derived_views import DerivedViews
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.generation_plans import generation_plans
 from service.model_catalog import CatalogModel, load_catalog
+from service.names import derived_name
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.plan_views import plan_view
@@ -84,7 +85,7 @@ class DerivedCommands:
             )
             self._check_search(session, request, plan, config)
             search_id = new_id("search")
-            named = config.model_copy(update={"name": request.name or f"search beside {config.name}"[:200]})
+            named = config.model_copy(update={"name": request.name or derived_name("search beside", config.name)})
             insert_derived_run(session, search_id, RunKind.SEARCH, request.run_id, named, request.generation, plan, now)
             add_event(session, search_id, now, "search_created", f"generation {request.generation} of {request.run_id}")
             session.flush()
@@ -118,7 +119,7 @@ class DerivedCommands:
                 }
             )
             ablation_id = new_id("ablation")
-            named = config.model_copy(update={"name": request.name or f"ablation of {config.name}"[:200]})
+            named = config.model_copy(update={"name": request.name or derived_name("ablation of", config.name)})
             insert_derived_run(session, ablation_id, RunKind.ABLATION, run_id, named, generation, plan, now)
             add_event(session, ablation_id, now, "ablation_created", f"generation {generation} of {run_id}")
             session.flush()

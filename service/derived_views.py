@@ -12,13 +12,14 @@ from service.errors import NotFound
 from service.run_config import GenerationPlan
 from service.states import RunKind
 from service.store.run_store import load_results
+from service.store.stored_values import read_if_possible
 from service.store.tables import GenerationRow, RunRow
 from service.view_builders import as_time, time_or_none
 from service.views import AblationView, DerivedSummary, SearchView
 from workers.artifact_io import read_bytes_if_there
-from workers.specs.ablation import ABLATION_FILE, AblationSettings, AblationTrainings
+from workers.specs.ablation import ABLATION_FILE, AblationTrainings
 from workers.specs.results import AblateResult, SearchResult
-from workers.specs.search import COST_FILE, HEAT_MAP_FILE, TRIALS_FILE, SearchSettings, Trial, Trials
+from workers.specs.search import COST_FILE, HEAT_MAP_FILE, TRIALS_FILE, Trial, Trials
 
 File = TypeVar("File", bound=BaseModel)
 
@@ -32,13 +33,13 @@ class DerivedViews:
     def search(self, session: Session, search_id: str) -> SearchView:
         """The search with its trials."""
         row, generation = _derived(session, search_id, RunKind.SEARCH)
-        plan = GenerationPlan.model_validate_json(generation.plan)
+        plan = read_if_possible(GenerationPlan, generation.plan, search_id)
         result = load_results(session, search_id, SearchResult).get(generation.number)
         outcome = None if result is None else result.outcome
         folder = f"/runs/{search_id}/generations/{generation.number}/stages/search/pictures"
         return SearchView(
             **derived_summary(row, generation.number).model_dump(),
-            settings=plan.search or SearchSettings(),
+            settings=None if plan is None else plan.search,
             trials=list(outcome.trials if outcome else self.trials(search_id, generation.number)),
             outcome=outcome,
             pictures=[f"{folder}/{name}" for name in (HEAT_MAP_FILE, COST_FILE)] if outcome else [],
@@ -47,14 +48,14 @@ class DerivedViews:
     def ablation(self, session: Session, ablation_id: str) -> AblationView:
         """The ablation with its trainings."""
         row, generation = _derived(session, ablation_id, RunKind.ABLATION)
-        plan = GenerationPlan.model_validate_json(generation.plan)
+        plan = read_if_possible(GenerationPlan, generation.plan, ablation_id)
         result = load_results(session, ablation_id, AblateResult).get(generation.number)
         outcome = None if result is None else result.outcome
         uri = self._layout.stage_file(ablation_id, generation.number, "ablate", ABLATION_FILE)
         book = None if outcome else _read(uri, AblationTrainings)
         return AblationView(
             **derived_summary(row, generation.number).model_dump(),
-            settings=plan.ablation or AblationSettings(),
+            settings=None if plan is None else plan.ablation,
             trainings=list(outcome.trainings if outcome else book.trainings if book else ()),
             outcome=outcome,
         )

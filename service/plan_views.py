@@ -10,7 +10,8 @@ from service.plans.planned_run import DatasetSize, JobTimes
 from service.run_checks import dataset_ids
 from service.run_config import GenerationPlan, PlanSettings, RunConfig
 from service.states import RunKind
-from service.store.run_store import load_config, load_results
+from service.store.run_store import load_results
+from service.store.stored_values import read_if_possible
 from service.store.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.view_builders import as_time, stage_times, time_or_none
 from service.views import PlanSummary, PlanView
@@ -22,16 +23,18 @@ def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     row = session.get(RunRow, plan_id)
     if row is None or row.kind != RunKind.PLAN:
         raise NotFound(RunKind.PLAN.value, plan_id)
-    config = load_config(session, plan_id)
+    config = read_if_possible(RunConfig, row.config, plan_id)
     statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
-    plan = GenerationPlan.model_validate_json(session.execute(statement).scalar_one())
-    settings = plan.bill or PlanSettings()
+    plan = read_if_possible(GenerationPlan, session.execute(statement).scalar_one(), plan_id)
+    settings = None if plan is None else plan.bill
     measured = load_results(session, plan_id, MeasureResult).get(0)
     return PlanView(
         **plan_summary(row).model_dump(),
         run=config,
         settings=settings,
-        bill=None if measured is None else _bill(session, plan_id, config, settings, measured, tick_seconds),
+        bill=None
+        if config is None or settings is None or measured is None
+        else _bill(session, plan_id, config, settings, measured, tick_seconds),
         measurement=None if measured is None else measured.measurement,
     )
 

@@ -12,6 +12,7 @@ from service.states import AttemptState, RunKind, StageState
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.stage_names import stage_name
+from service.store.stored_values import read_if_possible
 from service.store.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow, StageRow
 from service.views import (
     AttemptView,
@@ -40,7 +41,7 @@ class ViewBuilder:
         details = self.generations(rows.parts)
         return RunView(
             **dict(run_summary(rows.run, len(details), None)),
-            config=RunConfig.model_validate_json(rows.run.config),
+            config=read_if_possible(RunConfig, rows.run.config, rows.run.id),
             generation_details=details,
         )
 
@@ -54,7 +55,7 @@ class ViewBuilder:
             GenerationView(
                 number=row.number,
                 state=row.state,
-                plan=GenerationPlan.model_validate_json(row.plan),
+                plan=read_if_possible(GenerationPlan, row.plan, row.run_id),
                 stages=stages_of.get(row.number, []),
                 model=model_of.get(row.number),
                 promoted=row.promoted,

@@ -17,6 +17,9 @@ from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import StageName
 
 
+_UNREADABLE = "null where another version of the service wrote it, and this one cannot read it."
+
+
 class View(BaseModel):
     """A value that is only ever written by the service."""
 
@@ -116,7 +119,7 @@ class ModelView(View):
 class GenerationView(View):
     number: int
     state: str
-    plan: GenerationPlan
+    plan: GenerationPlan | None = Field(description=f"What it trains; {_UNREADABLE}")
     stages: list[StageView]
     model: ModelView | None
     promoted: bool | None = Field(
@@ -177,7 +180,7 @@ class RunSummary(View):
 
 
 class RunView(RunSummary):
-    config: RunConfig
+    config: RunConfig | None = Field(description=f"As it was asked for; {_UNREADABLE}")
     generation_details: list[GenerationView]
 
 
@@ -195,14 +198,14 @@ class DerivedSummary(View):
 
 
 class SearchView(DerivedSummary):
-    settings: SearchSettings
+    settings: SearchSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     trials: list[Trial] = Field(description="With their parameters, curves, states and costs, as they are now.")
     outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once it has succeeded.")
     pictures: list[str] = Field(description="Paths of its pictures, once it has succeeded.")
 
 
 class AblationView(DerivedSummary):
-    settings: AblationSettings
+    settings: AblationSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     trainings: list[AblationTraining] = Field(description="As they are now.")
     outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")
 
@@ -219,8 +222,8 @@ class PlanSummary(View):
 
 
 class PlanView(PlanSummary):
-    run: RunConfig = Field(description="What is planned.")
-    settings: PlanSettings
+    run: RunConfig | None = Field(description=f"What is planned; {_UNREADABLE}")
+    settings: PlanSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     bill: Bill | None = Field(description="Once everything is measured.")
     measurement: Measurement | None = Field(description="What the bill is made of.")
 

@@ -95,7 +95,7 @@ def result_table(run: RunView) -> Table:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
             str(generation.number),
-            escape(generation.model.model if generation.model else generation.plan.model),
+            escape(_model(generation)),
             _count(generation.model.parameters) if generation.model else "-",
             _percent(_test_accuracy(generation)),
             _percent(error_reduction(run, generation)),
@@ -194,6 +194,12 @@ def _elapsed(stage: StageView) -> str:
     if stage.state == StageState.RUNNING and stage.ready_at:
         return f"{(datetime.now(UTC) - stage.ready_at).total_seconds():.0f} s"
     return ""
+
+
+def _model(generation: GenerationView) -> str:
+    if generation.model:
+        return generation.model.model
+    return generation.plan.model if generation.plan else "-"
 
 
 def _test_accuracy(generation: GenerationView) -> float | None:

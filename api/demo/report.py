@@ -25,7 +25,7 @@ def _generation(generation: GenerationView) -> dict[str, Any]:
     model, selection = generation.model, results.get("select", {})
     return {
         "generation": generation.number,
-        "model": generation.plan.model,
+        "model": generation.model.model if generation.model else None,
         "parameters": model.parameters if model else None,
         "validation_accuracy": model.validation_top1 if model else None,
         "test_accuracy": model.test_top1 if model else None,

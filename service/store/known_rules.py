@@ -21,8 +21,12 @@ class KnownRules:
         self.refused: dict[str, str] = {}
         """Why runs of the last look have no rules: their configurations were written by another version."""
 
-    def of(self, session: Session, run_ids: Collection[str]) -> dict[str, RunRules]:
-        """By run id. Runs that are not there are left out, and those that are `refused`."""
+    def of(self, session: Session, run_ids: Collection[str], ending: Collection[str] = ()) -> dict[str, RunRules]:
+        """By run id. Runs that are not there are left out, and those that are `refused`.
+
+        A run that is `ending` does nothing more that its configuration has a say in: the defaults do for one that
+        cannot be read.
+        """
         self.refused = {}
         unknown = sorted(set(run_ids) - self._rules.keys())
         for first in range(0, len(unknown), _READ_AT_ONCE):
@@ -31,6 +35,9 @@ class KnownRules:
                 try:
                     self._rules[run_id] = rules_of(config)
                 except ValidationError as error:
+                    if run_id in ending:
+                        self._rules[run_id] = RunRules()
+                        continue
                     self.refused[run_id] = f"this version of the service cannot read its configuration: {error}"
         return {run_id: self._rules[run_id] for run_id in run_ids if run_id in self._rules}
 

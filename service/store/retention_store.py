@@ -10,6 +10,7 @@ from service.retention import Artifact, Decision, GenerationFacts, RunFacts, Sta
 from service.retention_policy import RetentionOverrides, RetentionPolicy
 from service.states import RunState, StageState
 from service.store.stage_names import stage_name
+from service.store.stored_values import read_if_possible
 from service.store.tables import CollectionRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
@@ -24,8 +25,10 @@ class _ConfigPart(BaseModel):
 def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionPolicy) -> list[RunFacts]:
     """What there is to know of the runs to decide on their artifacts, in the order of `run_ids`."""
     configs = {
-        row.id: _ConfigPart.model_validate_json(row.config)
+        row.id: part
         for row in session.execute(select(RunRow.id, RunRow.config).where(RunRow.id.in_(run_ids)))
+        # Of a run whose wishes cannot be read, nothing is collected.
+        if (part := read_if_possible(_ConfigPart, row.config, row.id)) is not None
     }
     generations: dict[str, dict[int, list[StageFacts]]] = {}
     marks = _marks(session, run_ids)

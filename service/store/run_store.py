@@ -16,6 +16,7 @@ from service.store.dataset_store import load_dataset_heads
 from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project
 from service.store.run_rows import GenerationRows, RunRows
+from service.store.stored_values import read, written
 from service.store.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
@@ -72,7 +73,7 @@ def _insert_run_row(
     row = RunRow(
         id=run_id,
         name=config.name,
-        config=config.model_dump_json(),
+        config=written(config),
         state=RunState.RUNNING,
         created_at=now,
         updated_at=now,
@@ -105,7 +106,7 @@ def _insert_generations(
     else writes. The rows that are given back belong to no session.
     """
     generations = [
-        {"run_id": run_id, "number": number, "state": GenerationState.PENDING, "plan": plan.model_dump_json()}
+        {"run_id": run_id, "number": number, "state": GenerationState.PENDING, "plan": written(plan)}
         for number, plan in plans.items()
     ]
     added = [
@@ -147,13 +148,13 @@ def add_event(
 def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     """What the run's stage specs are made of; a search or an ablation uses the models and labels of its source."""
     run = session.execute(select(RunRow.config, RunRow.source_run_id).where(RunRow.id == run_id)).one()
-    config, source = RunConfig.model_validate_json(run.config), run.source_run_id or run_id
+    config, source = read(RunConfig, run.config, run_id), run.source_run_id or run_id
     generations = session.execute(
         select(GenerationRow.run_id, GenerationRow.number, GenerationRow.plan, GenerationRow.promoted).where(
             GenerationRow.run_id.in_((run_id, source))
         )
     ).all()
-    plans = {row.number: GenerationPlan.model_validate_json(row.plan) for row in generations if row.run_id == run_id}
+    plans = {row.number: read(GenerationPlan, row.plan, run_id) for row in generations if row.run_id == run_id}
     models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
     parts = config.datasets
     datasets = load_dataset_heads(session, {parts.labeled, parts.validation, parts.test})
@@ -190,14 +191,14 @@ def _place_of_model(session: Session, model_id: str) -> tuple[str, int]:
 
 
 def load_config(session: Session, run_id: str) -> RunConfig:
-    """The run as it was asked for. Raises NoResultFound for an unknown run."""
-    return RunConfig.model_validate_json(session.execute(select(RunRow.config).where(RunRow.id == run_id)).scalar_one())
+    """The run as it was asked for. Raises NoResultFound for an unknown run, Conflict for one that cannot be read."""
+    return read(RunConfig, session.execute(select(RunRow.config).where(RunRow.id == run_id)).scalar_one(), run_id)
 
 
 def load_plans(session: Session, run_id: str) -> dict[int, GenerationPlan]:
-    """The plans of a run's generations, by number."""
+    """The plans of a run's generations, by number. Raises Conflict where one cannot be read."""
     rows = session.execute(select(GenerationRow.number, GenerationRow.plan).where(GenerationRow.run_id == run_id))
-    return {row.number: GenerationPlan.model_validate_json(row.plan) for row in rows}
+    return {row.number: read(GenerationPlan, row.plan, run_id) for row in rows}
 
 
 def new_id(prefix: str) -> str:

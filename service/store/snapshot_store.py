@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
+from service.errors import Conflict
 from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
 from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
 from service.store.known_rules import KnownRules
@@ -31,12 +32,12 @@ def load_active_runs(
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
     """The run as `load_active_runs` gives it.
 
-    Raises NoResultFound for an unknown run, and ValueError where its configuration cannot be read.
+    Raises NoResultFound for an unknown run, and Conflict where its configuration cannot be read.
     """
     known_rules = KnownRules()
     found = _load_snapshots(session, RunRow.id == run_id, known_rules)
     if run_id in known_rules.refused:
-        raise ValueError(f"{run_id}: {known_rules.refused[run_id]}")
+        raise Conflict(f"this version of the service cannot read the configuration of {run_id}")
     if not found:
         raise NoResultFound(run_id)
     return found[0]
@@ -46,7 +47,8 @@ def _load_snapshots(session: Session, which: ColumnElement[bool], known_rules: K
     generations = _generations_by_run(session, which)
     statement = select(RunRow.id, RunRow.state).where(which).order_by(RunRow.created_at, RunRow.id)
     runs = session.execute(statement).all()
-    rules = known_rules.of(session, [run.id for run in runs])
+    ending = {run.id for run in runs if run.state == RunState.CANCELLING}
+    rules = known_rules.of(session, [run.id for run in runs], ending)
     return [
         RunSnapshot(
             run_id=run.id,

@@ -1,5 +1,8 @@
 """The base of every value that crosses a border: frozen, strict, unknown keys refused."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
@@ -8,6 +11,12 @@ class Frozen(BaseModel):
     """An immutable value. JSON is parsed strictly: no string becomes a number, no unknown key passes."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The value with changes, checked by all its rules: pydantic's own takes whatever it is given, and what is
+        written then cannot be read. Nothing is ever copied: no part of it can change, so `deep` has no meaning."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, **(update or {})})
 
 
 def field_error(field: str, message: str) -> PydanticCustomError:

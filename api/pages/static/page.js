@@ -109,19 +109,21 @@ function queuePlace(queue) {
 
 function generationCard(generation) {
   const { plan } = generation;
-  const randAugment = plan.recipe.noise.rand_augment;
-  const noise = [
-    randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m})` : "no RandAugment",
-    `dropout ${plan.recipe.noise.dropout}`, `drop path ${plan.recipe.noise.drop_path}`,
-  ].map(unbroken).join(" · ");
   return el("article", { class: "card generation" },
     el("div", {},
       el("div", { class: "row" },
         el("h3", {}, `${generation.number} · ${generation.number === 0 ? "teacher" : "student"}`), badge(generation.state)),
-      el("div", { class: "mono" }, plan.model),
-      el("div", { class: "soft" }, noise)),
+      el("div", { class: "mono" }, plan ? plan.model : "of another version of the service"),
+      plan ? el("div", { class: "soft" }, noiseLine(plan.recipe.noise)) : null),
     ...generation.stages.map((stage) => stageBlock(stage, generation.now)),
     generation.curve.length > 1 ? curve(generation.curve) : null);
+}
+
+function noiseLine({ rand_augment: randAugment, dropout, drop_path: dropPath }) {
+  return [
+    randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m})` : "no RandAugment",
+    `dropout ${dropout}`, `drop path ${dropPath}`,
+  ].map(unbroken).join(" · ");
 }
 
 function stageBlock(stage, now) {
@@ -206,7 +208,7 @@ function resultTable(generations) {
       ? percent((accuracy - teacher) / (1 - teacher)) : "–";
     return [
       `${generation.number} ${generation.number === 0 ? "teacher" : "student"}`,
-      generation.model?.model ?? generation.plan.model,
+      generation.model?.model ?? generation.plan?.model ?? "–",
       generation.model ? count(generation.model.parameters) : "–",
       accuracy === null ? "–" : percent(accuracy),
       reduction,
