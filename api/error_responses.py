@@ -24,6 +24,7 @@ from service.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from workers.specs.text import shown
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
 }
 RETRY_AFTER_SECONDS = 5
 """What a 503 says to its client: about how long a restart of what is away takes."""
+
+_LONGEST_FIELD = 300
+_LONGEST_MESSAGE = 1000
+_LONGEST_PATH = 500
 
 # FastAPI puts where a value came from in front of its path; a reader of the error only needs the path.
 _PLACES = {"body", "query", "path", "header"}
@@ -104,8 +109,8 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code
     slug = HTTPStatus(status).phrase.lower().replace(" ", "-")
     detail = {
-        404: f"there is nothing at {request.url.path}",
-        405: f"{request.method} does not work on {request.url.path}",
+        404: f"there is nothing at {path_of(request)}",
+        405: f"{request.method} does not work on {path_of(request)}",
     }.get(status, error.detail)
     response = problem(request, status, slug, detail)
     response.headers.update(error.headers or {})
@@ -124,11 +129,22 @@ def _field_error(detail: dict[str, Any]) -> FieldError:
     # A rule over several fields names the one to blame in its context.
     blamed = detail.get("ctx", {}).get("field")
     field = ".".join(map(str, [*path, blamed] if blamed else path))
-    return FieldError(field=field, message=str(detail["msg"]).removeprefix("Value error, "))
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return FieldError(field=_quoted(field, _LONGEST_FIELD), message=_quoted(message, _LONGEST_MESSAGE))
+
+
+def _quoted(text: str, longest: int) -> str:
+    """What a caller has sent, as it may be sent back: not as long as they like, and in characters that can be."""
+    return shown(text if len(text) <= longest else f"{text[:longest]}...")
 
 
 def _sentence(error: FieldError) -> str:
     return f"{error.field}: {error.message}" if error.field else error.message
+
+
+def path_of(request: Request) -> str:
+    """The path that was asked for, as it may be sent back."""
+    return _quoted(request.scope["path"], _LONGEST_PATH)
 
 
 def problem(request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
@@ -138,7 +154,7 @@ def problem(request: Request, status: int, slug: str, detail: str, errors: Seque
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=path_of(request),
         errors=list(errors),
     )
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None

@@ -4,13 +4,19 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-# No control characters: PostgreSQL stores no NUL, and a terminal would obey the others.
+# Something to read, and no control characters: PostgreSQL stores no NUL, and a terminal would obey the others.
 MAX_NAME_LENGTH = 120
-Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_FIT = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+_READABLE = rf"^{_FIT}*[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{_FIT}*$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_READABLE)]
 
 # It is part of paths.
 ProjectName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 DEFAULT_PROJECT = "default"
+
+# Longer ones are none of ours: that there is no such thing is found out where it is looked for.
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 def derived_name(what: str, name: str) -> str:

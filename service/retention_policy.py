@@ -19,9 +19,11 @@ class RetentionPolicy(Frozen):
 class RetentionOverrides(Frozen):
     """A run's own policy; null: the service's setting."""
 
-    keep_last_checkpoints: int | None = Field(default=None, ge=0, description="Beside the best one.")
-    keep_label_generations: int | None = Field(default=None, ge=0, description="How many generations' labels stay.")
-    min_age_seconds: float | None = Field(default=None, ge=0, description="Since the end of the generation.")
+    keep_last_checkpoints: int | None = Field(default=None, ge=0, le=1_000_000, description="Beside the best one.")
+    keep_label_generations: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="How many generations' labels stay."
+    )
+    min_age_seconds: float | None = Field(default=None, ge=0, le=1e9, description="Since the end of the generation.")
 
     def over(self, policy: RetentionPolicy) -> RetentionPolicy:
         """`policy` with what is said here in its place."""

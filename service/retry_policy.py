@@ -25,22 +25,29 @@ class RetrySettings(Frozen):
         description="Attempts of one stage, those lost to preemption or a dead node or head not counted. "
         "Default: the service's setting.",
     )
-    bad_data: int | None = Field(default=0, ge=0, description="The same input gives the same failure.")
-    user_error: int | None = Field(default=0, ge=0, description="So does the same spec.")
-    unschedulable: int | None = Field(default=0, ge=0, description="It has been waited for long enough.")
+    bad_data: int | None = Field(default=0, ge=0, le=1_000_000, description="The same input gives the same failure.")
+    user_error: int | None = Field(default=0, ge=0, le=1_000_000, description="So does the same spec.")
+    unschedulable: int | None = Field(default=0, ge=0, le=1_000_000, description="It has been waited for long enough.")
     out_of_memory: int | None = Field(
-        default=1, ge=0, description="Another job may have taken the memory; a second time it is the stage's own size."
+        default=1,
+        ge=0,
+        le=1_000_000,
+        description="Another job may have taken the memory; a second time it is the stage's own size.",
     )
-    stage_error: int | None = Field(default=2, ge=0, description="Any other exception in the stage.")
-    hung: int | None = Field(default=2, ge=0, description="No progress for stall_timeout_seconds.")
-    artifact_store: int | None = Field(default=None, ge=0, description="A full disk, a read-only file system.")
-    job_failed: int | None = Field(default=None, ge=0, description="The Ray job ended without a word.")
+    stage_error: int | None = Field(default=2, ge=0, le=1_000_000, description="Any other exception in the stage.")
+    hung: int | None = Field(default=2, ge=0, le=1_000_000, description="No progress for stall_timeout_seconds.")
+    artifact_store: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="A full disk, a read-only file system."
+    )
+    job_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="The Ray job ended without a word.")
     job_lost: int | None = Field(
-        default=20, ge=0, description="Ray no longer knows the job: its head died. Not counted either."
+        default=20, ge=0, le=1_000_000, description="Ray no longer knows the job: its head died. Not counted either."
     )
-    submit_failed: int | None = Field(default=None, ge=0, description="Ray refused the job.")
-    node_lost: int | None = Field(default=20, ge=0, description="The node died. Not counted in max_attempts.")
-    preempted: int | None = Field(default=1000, ge=0, description="The node was taken back. Nor is this.")
+    submit_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="Ray refused the job.")
+    node_lost: int | None = Field(
+        default=20, ge=0, le=1_000_000, description="The node died. Not counted in max_attempts."
+    )
+    preempted: int | None = Field(default=1000, ge=0, le=1_000_000, description="The node was taken back. Nor is this.")
 
     def retries(self, reason: FailureReason) -> int | None:
         """How many attempts may fail for this reason and be followed by another; None: max_attempts says."""

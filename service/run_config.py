@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from service.gate import ROBUSTNESS_OF, Condition
-from service.names import DEFAULT_PROJECT, Name, ProjectName
+from service.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
 from service.plans.cluster_shape import ClusterShape
 from service.retention_policy import RetentionOverrides
 from service.retry_policy import RetrySettings
@@ -16,19 +16,23 @@ from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.stages import ActorPool, WorkerGroup
+from workers.specs.text import ModelName
 
 MAX_GENERATIONS = 50
+MAX_CLASSES = 100_000
 Priority = Annotated[int, Field(ge=-100, le=100)]
 
 
 class RunDatasets(Frozen):
     """Dataset ids by the part each plays."""
 
-    labeled: str = Field(description="Role labeled: the teacher and every student train on it.")
-    unlabeled: str | None = Field(default=None, description="Role unlabeled. Required for one generation or more.")
-    validation: str = Field(description="Role evaluation: watched while training.")
-    test: str = Field(description="Role evaluation: judged once a generation, by the evaluate stage.")
-    pseudo_label_truth: str | None = Field(
+    labeled: Reference = Field(description="Role labeled: the teacher and every student train on it.")
+    unlabeled: Reference | None = Field(
+        default=None, description="Role unlabeled. Required for one generation or more."
+    )
+    validation: Reference = Field(description="Role evaluation: watched while training.")
+    test: Reference = Field(description="Role evaluation: judged once a generation, by the evaluate stage.")
+    pseudo_label_truth: Reference | None = Field(
         default=None,
         description="Role evaluation: the unlabeled images with their true labels, where they are known. "
         "Only the evaluate stage reads it, to say how good the pseudo labels are.",
@@ -40,17 +44,22 @@ class Resources(Frozen):
 
     train: WorkerGroup = WorkerGroup()
     label: ActorPool = ActorPool()
-    batch_size: int = Field(default=256, ge=1, description="Images a forward pass when labeling and evaluating.")
-    top_k: int = Field(default=10, ge=1, description="Probabilities kept an image where classes are over 100.")
+    batch_size: int = Field(
+        default=256, ge=1, le=1_000_000, description="Images a forward pass when labeling and evaluating."
+    )
+    top_k: int = Field(
+        default=10, ge=1, le=100_000, description="Probabilities kept an image where classes are over 100."
+    )
 
 
 class ExternalEvaluation(Frozen):
     """A further evaluation set, judged once a generation."""
 
     name: Name
-    dataset: str = Field(description="Role evaluation.")
-    class_map: dict[str, str] | None = Field(
+    dataset: Reference = Field(description="Role evaluation.")
+    class_map: dict[ClassName, ClassName] | None = Field(
         default=None,
+        max_length=MAX_CLASSES,
         description="The labeled classes' name for each class of the set, which may be a subset of them; "
         "null: the names are the same.",
     )
@@ -60,7 +69,7 @@ class EvaluationSettings(Frozen):
     """What the evaluate stage measures beside accuracy on the test set."""
 
     robustness: RobustnessSettings | None = Field(default=None, description="The paper's robustness tables.")
-    reference: str | None = Field(
+    reference: Reference | None = Field(
         default=None,
         description="The model that mCE and mFR are relative to; null: the run's own generation 0. "
         "It was evaluated on the same test set with the same robustness settings.",
@@ -71,7 +80,7 @@ class EvaluationSettings(Frozen):
 class Gate(Frozen):
     """What a student must show to become the next teacher."""
 
-    conditions: tuple[str, ...] = Field(
+    conditions: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
         min_length=1,
         max_length=20,
         description="As `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
@@ -85,7 +94,7 @@ class Gate(Frozen):
 class GenerationOverrides(Frozen):
     """What one generation does differently from its run; the body of POST /runs/{id}/generations."""
 
-    student_model: str | None = Field(default=None, description="Default: the model of the generation before.")
+    student_model: ModelName | None = Field(default=None, description="Default: the model of the generation before.")
     recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
     selection: SelectionSettings | None = None
     search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
@@ -107,9 +116,11 @@ class RunConfig(Frozen):
         "Can be changed later.",
     )
     datasets: RunDatasets
-    teacher_model: str = Field(description="A timm model name.")
-    student_models: tuple[str, ...] = Field(
-        default=(), description="timm model names: one for all generations, or one for each."
+    teacher_model: ModelName = Field(description="A timm model name.")
+    student_models: tuple[ModelName, ...] = Field(
+        default=(),
+        max_length=MAX_GENERATIONS,
+        description="timm model names: one for all generations, or one for each.",
     )
     generations: int = Field(default=3, ge=0, le=MAX_GENERATIONS, description="Students after the teacher.")
     teacher_recipe: Recipe = Recipe(unlabeled_ratio=0)
@@ -125,6 +136,7 @@ class RunConfig(Frozen):
     schedule_timeout_seconds: float = Field(
         default=SCHEDULE_TIMEOUT_SECONDS,
         gt=0,
+        le=1e9,
         description="How long a stage may wait for what the cluster, even idle, does not have.",
     )
     stall_timeout_seconds: StallTimeouts = StallTimeouts()
@@ -132,8 +144,9 @@ class RunConfig(Frozen):
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
     seed: int = Field(default=0, ge=0, lt=2**31)
     retention: RetentionOverrides = RetentionOverrides()
-    generation_overrides: dict[str, GenerationOverrides] = Field(
+    generation_overrides: dict[Annotated[str, Field(max_length=10)], GenerationOverrides] = Field(
         default_factory=dict,
+        max_length=MAX_GENERATIONS,
         description="By generation number: what single generations do differently. A model's lineage uses it to give "
         "a run that trained its generations in several ways as one body.",
     )
@@ -220,11 +233,11 @@ class GenerationPlan(Frozen):
 class SearchRequest(Frozen):
     """The body of POST /searches: a search beside a run, over the student of one of its generations."""
 
-    run_id: str = Field(description="The run whose datasets, pseudo labels and recipe it uses.")
-    generation: int = Field(ge=0, description="0 searches for a teacher, on labeled images alone.")
+    run_id: Reference = Field(description="The run whose datasets, pseudo labels and recipe it uses.")
+    generation: int = Field(ge=0, le=1_000_000, description="0 searches for a teacher, on labeled images alone.")
     name: Name | None = None
     settings: SearchSettings = SearchSettings()
-    model: str | None = Field(default=None, description="The first trial's; default: the generation's.")
+    model: ModelName | None = Field(default=None, description="The first trial's; default: the generation's.")
     recipe: Recipe | None = Field(default=None, description="The first trial's; default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
@@ -232,10 +245,12 @@ class SearchRequest(Frozen):
 class AblationRequest(Frozen):
     """The body of POST /runs/{id}/ablations."""
 
-    generation: int | None = Field(default=None, ge=1, description="Whose student; default: the last one's.")
+    generation: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Whose student; default: the last one's."
+    )
     name: Name | None = None
     settings: AblationSettings = AblationSettings()
-    model: str | None = Field(default=None, description="Of the full student; default: the generation's.")
+    model: ModelName | None = Field(default=None, description="Of the full student; default: the generation's.")
     recipe: Recipe | None = Field(default=None, description="Of the full student; default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 

@@ -1,7 +1,8 @@
 """The models that a search may try: known to timm, not smaller than the teacher, by rising size. Pure."""
 
+import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from service.model_catalog import CatalogModel, parameters_with_head
 from workers.specs.search import SearchSpace
@@ -11,7 +12,9 @@ def space_models(space: SearchSpace, catalog: Mapping[str, CatalogModel]) -> tup
     """The models that the space names, or that match its family; empty where models are not searched."""
     if space.family is None:
         return space.models
-    return tuple(sorted(name for name in catalog if fnmatchcase(name, space.family)))
+    # Not by fnmatchcase: it keeps what it has made of every pattern that anybody has ever sent.
+    pattern = re.compile(translate(space.family))
+    return tuple(sorted(filter(pattern.match, catalog)))
 
 
 def searched_models(

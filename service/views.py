@@ -16,7 +16,6 @@ from workers.specs.reports import Progress
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
 from workers.specs.stages import StageName
 
-
 _UNREADABLE = "null where another version of the service wrote it, and this one cannot read it."
 
 

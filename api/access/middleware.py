@@ -27,7 +27,7 @@ from api.access.login_page import login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
 from api.access.threads import in_access_thread
-from api.error_responses import problem, service_problem
+from api.error_responses import path_of, problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
 from service.store.visibility import only_projects
@@ -131,8 +131,8 @@ def _refusal(request: Request, refusal: ServiceError | Undeclared | BodyTooLarge
         return problem(request, refusal.status_code, "content-too-large", refusal.detail)
     if isinstance(refusal, Undeclared):
         if not refusal.methods:
-            return problem(request, 404, "not-found", f"there is nothing at {request.url.path}")
-        detail = f"{request.method} does not work on {request.url.path}"
+            return problem(request, 404, "not-found", f"there is nothing at {path_of(request)}")
+        detail = f"{request.method} does not work on {path_of(request)}"
         response = problem(request, 405, "method-not-allowed", detail)
         response.headers["Allow"] = ", ".join(sorted(refusal.methods))
         return response

@@ -10,13 +10,15 @@ from api.access.login_page import SESSION_COOKIE, login_page, own_path
 from api.access.threads import in_access_thread
 from service.errors import Unauthenticated
 
+MAX_FORM_BYTES = 16_384
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.post("/ui/login")
 async def log_in(request: Request) -> Response:
     """Takes the form's `key`, and sets the cookie of a new session."""
-    form = parse_qs((await request.body()).decode("utf-8", errors="replace"), max_num_fields=10)
+    form = await _form(request)
     target = own_path(form.get("next", ["/"])[0])
     services, address = request.app.state.services, address_of(request)
     try:
@@ -35,6 +37,15 @@ async def log_in(request: Request) -> Response:
         secure=request.url.scheme == "https",
     )
     return response
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    """The fields by name; none where there are more than the form has, or more than its fields can hold."""
+    body = await request.body()
+    try:
+        return parse_qs(body.decode(), max_num_fields=10) if len(body) <= MAX_FORM_BYTES else {}
+    except ValueError:
+        return {}
 
 
 @router.post("/ui/logout")

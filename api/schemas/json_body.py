@@ -3,17 +3,29 @@
 FastAPI decodes a body to Python objects first, and a strict pydantic model refuses those: a JSON array would be a
 list where a tuple is wanted. So the decoded body goes back to JSON text, which the model parses by JSON's own rules.
 Errors keep their paths, and OpenAPI shows the model as it is.
+
+Before that, what no request can mean is refused: a few bytes of JSON could otherwise become millions of errors.
 """
 
 import json
-import re
+import math
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""As json.dumps writes it; a backslash before it is a text's own only where there are two."""
+from service.run_config import MAX_CLASSES
+from workers.specs.text import unfit_character
+
+MAX_ERRORS = 20
+"""More than a person reads: the first ones say what is wrong."""
+MAX_VALUES = MAX_CLASSES + 1000
+"""In all: the longest list that a request may have, and the rest of it."""
+MAX_DEPTH = 30
+MAX_KEY_LENGTH = 1000
+
+_Path = tuple[str | int, ...]
 
 
 def strict_json(model: type[BaseModel]) -> WrapValidator:
@@ -23,10 +35,61 @@ def strict_json(model: type[BaseModel]) -> WrapValidator:
         if isinstance(body, bytes):  # what FastAPI hands over where the content type is not JSON
             message = "send the body as JSON, with Content-Type: application/json"
             raise PydanticCustomError("unsupported_media_type", message)
-        text = json.dumps(body, allow_nan=False)
-        parsed = model.model_validate_json(text)  # first: it may name the field
-        if _NUL.search(text):
-            raise PydanticCustomError("nul_character", "the body must hold no NUL character (U+0000)")
-        return parsed
+        refused = next(_unacceptable(body), None)
+        if refused is not None:
+            path, message = refused
+            error = PydanticCustomError("unacceptable", "{message}", {"message": message})
+            raise ValidationError.from_exception_data(
+                model.__name__, [InitErrorDetails(type=error, loc=path, input=None)]
+            )
+        try:
+            return model.model_validate_json(json.dumps(body))
+        except ValidationError as error:
+            if error.error_count() <= MAX_ERRORS:
+                raise
+            first = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+            raise ValidationError.from_exception_data(model.__name__, list(map(_again, first))) from error
 
     return WrapValidator(parse)
+
+
+def _again(details: ErrorDetails) -> InitErrorDetails:
+    """The error as it was told, without the input."""
+    return _error(details["loc"], {**details.get("ctx", {}), "message": details["msg"]})
+
+
+def _error(path: _Path, context: dict[str, Any]) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("invalid", "{message}", context), loc=path, input=None)
+
+
+def _unacceptable(body: Any) -> Iterator[tuple[_Path, str]]:
+    """What is wrong with the body whatever it is for, and where. Goes through it without recursion."""
+    seen = 0
+    waiting: list[tuple[_Path, Any]] = [((), body)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str):
+            if (character := unfit_character(value)) is not None:
+                yield path, f"holds the character {character}, which cannot be stored or shown"
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                yield path, "must be a finite number"
+        elif isinstance(value, dict | list):
+            seen += len(value)
+            if seen > MAX_VALUES:
+                yield path, f"the body holds more than {MAX_VALUES} values"
+            if len(path) == MAX_DEPTH:
+                yield path, f"the body is nested more than {MAX_DEPTH} deep"
+            yield from _unacceptable_keys(path, value)
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting.extend(((*path, key), each) for key, each in items)
+
+
+def _unacceptable_keys(path: _Path, value: dict[str, Any] | list[Any]) -> Iterator[tuple[_Path, str]]:
+    if isinstance(value, list):
+        return
+    for key in value:
+        if len(key) > MAX_KEY_LENGTH:
+            yield path, f"has a key of more than {MAX_KEY_LENGTH} characters"
+        if (character := unfit_character(key)) is not None:
+            yield path, f"has a key with the character {character}, which cannot be stored or shown"

@@ -1,10 +1,14 @@
 """The body of POST /datasets."""
 
-from pydantic import ConfigDict, Field
+from typing import Annotated
 
-from service.names import DEFAULT_PROJECT, Name, ProjectName
+from pydantic import ConfigDict, Field, StringConstraints
+
+from service.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
 from workers.specs.datasets import DatasetFormat, DatasetRole
 from workers.specs.frozen import Frozen
+
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class DatasetRequest(Frozen):
@@ -36,6 +40,7 @@ class DatasetRequest(Frozen):
     )
     uri: str = Field(
         min_length=1,
+        max_length=8000,
         description="A folder, or one Parquet file, tar file or list of URIs: a path on the service's machine (which "
         "the Ray nodes must share), or an s3:// or gs:// URI. Folders are read with all their sub-folders; hidden "
         "files are passed over.",
@@ -46,23 +51,24 @@ class DatasetRequest(Frozen):
         "the class, where there are labels. webdataset: tar files, the label in .cls files. uri_list: files that list "
         "images by URI, absolute or relative to the list: text (.txt, one a line), .csv, .tsv, .jsonl or Parquet.",
     )
-    image_column: str | None = Field(
+    image_column: ColumnName | None = Field(
         default=None,
         description="Parquet: a binary column of encoded images, or a struct column with a `bytes` field. uri_list: "
         "the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only fitting one.",
     )
-    label_column: str | None = Field(
+    label_column: ColumnName | None = Field(
         default=None,
         description="Parquet and uri_list: integers or strings; the class name is the value as text. Null: guessed by "
         "name (`label`, `class`, ...). Unlabeled datasets: ignored.",
     )
-    key_column: str | None = Field(
+    key_column: ColumnName | None = Field(
         default=None,
         description="Parquet and uri_list: integers or strings that name the images. Null: in Parquet guessed by name "
         "(`key`, `id`, ...), without such a column FILE:ROW; in a list the URI as it is written there.",
     )
-    classes: tuple[str, ...] | None = Field(
+    classes: tuple[ClassName, ...] | None = Field(
         default=None,
+        max_length=100_000,
         description="Class names in index order. Null: the distinct labels, in numeric order where all are integers, "
         "else sorted. Give them where a dataset does not hold every class. Unlabeled datasets: ignored.",
     )

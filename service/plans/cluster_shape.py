@@ -25,7 +25,7 @@ class ClusterShape(Frozen):
     devices: int = Field(ge=1, le=1_000_000)
     cpus_per_device: float = Field(default=1.0, gt=0, le=1024)
     gpus_per_device: float = Field(default=0.0, ge=0, le=16)
-    price_per_device_hour: float | None = Field(default=None, ge=0, description="In any currency.")
+    price_per_device_hour: float | None = Field(default=None, ge=0, le=1e9, description="In any currency.")
     spot: SpotDevices | None = None
 
     def devices_of(self, cpus: float, gpus: float) -> float:

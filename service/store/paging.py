@@ -49,7 +49,7 @@ def _encode(values: list[Any]) -> str:
 def _decode(cursor: str, keys: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
     refusal = InvalidRequest("cursor", "the cursor is not one that this listing gave")
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        values = json.loads(base64.b64decode(cursor.encode(), b"-_", validate=True))
     except (binascii.Error, ValueError) as error:
         raise refusal from error
     if not isinstance(values, list) or len(values) != len(keys):

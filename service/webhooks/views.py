@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,7 +19,7 @@ class WebhookRequest(Frozen):
         description="https, of a host with public addresses only; http and private addresses where the setting "
         "webhook_private_networks allows them.",
     )
-    kinds: tuple[str, ...] | None = Field(
+    kinds: tuple[Annotated[str, Field(max_length=100, pattern="^[a-z_]+$")], ...] | None = Field(
         default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
     )
 

@@ -158,3 +158,71 @@ def test_ablation_examples_are_valid(example: str) -> None:
 @pytest.mark.parametrize("example", PLAN_REQUESTS)
 def test_plan_examples_are_valid(example: str) -> None:
     PlanRequest.model_validate_json(json.dumps(PLAN_REQUESTS[example]["value"]))
+
+
+@pytest.mark.attack
+def test_nothing_that_a_caller_sends_is_without_bounds(document: dict[str, Any]) -> None:
+    asked = [
+        (f"{name} {parameter['in']} {parameter['name']}", parameter["schema"])
+        for name, operation in _operations(document)
+        for parameter in operation.get("parameters", [])
+    ]
+    for name, operation in _operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            asked.append((name, content["schema"]))
+    unbounded = list(_unbounded(asked, document["components"]["schemas"]))
+    assert unbounded == []
+    assert len(asked) > 100
+
+
+def test_what_is_without_bounds_is_found() -> None:
+    components = {"Inner": {"type": "object", "properties": {"text": {"type": "string"}}}}
+    schemas: list[tuple[str, dict[str, Any]]] = [
+        ("list", {"type": "array", "items": {"$ref": "#/components/schemas/Inner"}}),
+        ("map", {"type": "object", "maxProperties": 5, "additionalProperties": {"type": "integer", "minimum": 0}}),
+        ("either", {"anyOf": [{"type": "null"}, {"type": "string", "enum": ["a"]}, {"type": "number", "maximum": 1}]}),
+        ("fine", {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 5}}),
+    ]
+    found = set(_unbounded(schemas, components))
+    assert found == {
+        "list: maxItems",
+        "list[].text: maxLength",
+        "map{}: maximum",
+        "map key: maxLength",
+        "either: minimum",
+    }
+
+
+_BOUNDS: dict[str, list[tuple[str, ...]]] = {
+    "string": [("maxLength", "enum", "const", "format")],
+    "array": [("maxItems",)],
+    "integer": [("minimum", "exclusiveMinimum", "enum", "const"), ("maximum", "exclusiveMaximum", "enum", "const")],
+    "number": [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")],
+}
+
+
+def _unbounded(schemas: list[tuple[str, dict[str, Any]]], components: dict[str, Any]) -> Iterator[str]:
+    """What has no bound, by where it is, with the keyword that is missing. Each component is looked at once."""
+    waiting, known = list(schemas), set()
+    while waiting:
+        where, schema = waiting.pop()
+        if "$ref" in schema:
+            name = schema["$ref"].split("/")[-1]
+            if name not in known:
+                known.add(name)
+                waiting.append((where, components[name]))
+            continue
+        kind = schema.get("type")
+        assert kind or schema.keys() & {"anyOf", "oneOf", "allOf", "enum", "const"}, f"{where} may be anything"
+        yield from (f"{where}: {any_of[0]}" for any_of in _BOUNDS.get(kind, []) if not schema.keys() & set(any_of))
+        parts = [part for word in ("anyOf", "oneOf", "allOf") for part in schema.get(word, [])]
+        waiting.extend((where, part) for part in parts)
+        waiting.extend((f"{where}.{name}", part) for name, part in schema.get("properties", {}).items())
+        items = [schema["items"]] if "items" in schema else []
+        waiting.extend((f"{where}[]", part) for part in [*items, *schema.get("prefixItems", [])])
+        values = schema.get("additionalProperties")
+        if isinstance(values, dict):
+            waiting.append((f"{where}{{}}", values))
+            if "maxProperties" not in schema:
+                yield f"{where}: maxProperties"
+            waiting.append((f"{where} key", {"type": "string", **schema.get("propertyNames", {})}))

@@ -126,7 +126,8 @@ def write_fresh_model(spec: TrainSpec, folder_uri: str) -> None:
             layer.momentum = 1.0  # of the newest batch alone
     with torch.no_grad():
         model(torch.randn(_PICTURES_FOR_STATISTICS, 3, size, size))
-    card = model_card(spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"image_size": size})}), model)
+    recipe = spec.recipe.model_copy(update={"image_size": size, "resolution_step": None})
+    card = model_card(spec.model_copy(update={"recipe": recipe}), model)
     write_model(folder_uri, model.state_dict(), card)
 
 

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from workers.specs.frozen import Frozen, field_error
 
+MOST_STEPS = 1_000_000_000
+
 
 class RandAugment(Frozen):
     """RandAugment(n, m) on the paper's 0-30 magnitude scale (Cubuk et al. 2019; Xie et al., section 3.1)."""
@@ -31,18 +33,18 @@ class Optimizer(Frozen):
     """Weight decay acts on matrices and kernels only, not on biases and normalisation weights."""
 
     name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e6)
+    weight_decay: float = Field(default=0.05, ge=0, le=1e6)
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum; SGD only.")
-    clip_gradient_norm: float | None = Field(default=None, gt=0)
+    clip_gradient_norm: float | None = Field(default=None, gt=0, le=1e9)
 
 
 class Schedule(Frozen):
     """Linear warm-up, then cosine decay to zero, or a step decay by `step_factor` every `step_every` steps."""
 
     kind: Literal["cosine", "step"] = "cosine"
-    warmup_steps: int = Field(default=100, ge=0)
-    step_every: int = Field(default=1000, ge=1)
+    warmup_steps: int = Field(default=100, ge=0, le=MOST_STEPS)
+    step_every: int = Field(default=1000, ge=1, le=MOST_STEPS)
     step_factor: float = Field(default=0.97, gt=0, le=1)
 
 
@@ -53,8 +55,8 @@ class ResolutionStep(Frozen):
     """
 
     image_size: int = Field(ge=8, le=2048, description="Height and width in pixels, larger than the recipe's.")
-    steps: int = Field(ge=1, description="Optimiser steps after the recipe's own.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="At its start; cosine decay to zero.")
+    steps: int = Field(ge=1, le=MOST_STEPS, description="Optimiser steps after the recipe's own.")
+    learning_rate: float = Field(default=1e-4, gt=0, le=1e6, description="At its start; cosine decay to zero.")
     frozen_share: float = Field(
         default=0,
         ge=0,
@@ -63,19 +65,23 @@ class ResolutionStep(Frozen):
     )
 
 
+Mean = Annotated[float, Field(ge=-1000, le=1000)]
+Deviation = Annotated[float, Field(gt=0, le=1000)]
+
+
 class Recipe(Frozen):
     """How one model is trained. Defaults are the paper's where it names them (section 3.1 and its released code)."""
 
     image_size: int = Field(default=224, ge=8, le=2048, description="Height and width in pixels.")
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[Mean, Mean, Mean] = (0.485, 0.456, 0.406)
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     crop: Literal["random_resized", "none"] = Field(
         default="random_resized",
         description="`none` resizes the whole picture to image_size, in training too.",
     )
     horizontal_flip: bool = True
-    steps: int = Field(default=100_000, ge=1, description="Optimiser steps.")
-    batch_size: int = Field(default=64, ge=1, description="Labeled images a step, over all workers.")
+    steps: int = Field(default=100_000, ge=1, le=MOST_STEPS, description="Optimiser steps.")
+    batch_size: int = Field(default=64, ge=1, le=1_000_000, description="Labeled images a step, over all workers.")
     unlabeled_ratio: float = Field(
         default=3.0, ge=0, le=64, description="Pseudo-labeled images for each labeled one in the batch."
     )
@@ -91,8 +97,8 @@ class Recipe(Frozen):
     )
     ema_decay: float = Field(default=0.9999, ge=0, lt=1, description="Of the weights that are kept.")
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
-    validate_every_steps: int = Field(default=1000, ge=1)
-    checkpoint_every_steps: int = Field(default=1000, ge=1)
+    validate_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
+    checkpoint_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     resolution_step: ResolutionStep | None = None
 
     @model_validator(mode="after")
@@ -134,6 +140,7 @@ class Materialization(Frozen):
     rows_per_shard: int = Field(
         default=5000,
         ge=1,
+        le=1_000_000_000,
         description="Rows of a training shard, on average. An actor holds the images of four times as many.",
     )
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe
+from workers.specs.text import ModelName
 
 TRIALS_FILE = "trials.json"
 HEAT_MAP_FILE = "rand_augment.svg"
@@ -16,9 +17,9 @@ TrialState = Literal["running", "finished", "pruned", "failed"]
 class IntRange(Frozen):
     """Whole numbers from `low` to `high`, both included."""
 
-    low: int
-    high: int
-    step: int = Field(default=1, ge=1)
+    low: int = Field(ge=0, le=1000)
+    high: int = Field(ge=0, le=1000)
+    step: int = Field(default=1, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _not_empty(self) -> "IntRange":
@@ -30,8 +31,8 @@ class IntRange(Frozen):
 class FloatRange(Frozen):
     """Numbers from `low` to `high`."""
 
-    low: float
-    high: float
+    low: float = Field(ge=0, le=1000)
+    high: float = Field(ge=0, le=1000)
 
     @model_validator(mode="after")
     def _not_empty(self) -> "FloatRange":
@@ -45,9 +46,12 @@ class SearchSpace(Frozen):
 
     rand_augment_n: IntRange | None = IntRange(low=1, high=3)
     rand_augment_m: IntRange | None = IntRange(low=0, high=30, step=3)
-    models: tuple[str, ...] = Field(default=(), max_length=1000, description="timm model names.")
+    models: tuple[ModelName, ...] = Field(default=(), max_length=1000, description="timm model names.")
     family: str | None = Field(
-        default=None, description="A pattern of timm model names, as efficientnet_b[0-4]: all that match."
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="A pattern of timm model names, as efficientnet_b[0-4]: all that match.",
     )
     dropout: FloatRange | None = None
     drop_path: FloatRange | None = None
@@ -98,10 +102,16 @@ class SearchSettings(Frozen):
     objective: Literal["accuracy", "corrupted_accuracy"] = Field(
         default="accuracy", description="On the validation set: clean, or each image under a corruption of its own."
     )
-    max_parameters: int | None = Field(default=None, ge=1, description="Of a student; larger ones are left out.")
-    max_multiply_adds: int | None = Field(default=None, ge=1, description="For one image; costlier ones are left out.")
-    max_parallel: int | None = Field(default=None, ge=1, description="Trials at a time; null: as the cluster allows.")
-    workers_per_trial: int = Field(default=1, ge=1)
+    max_parameters: int | None = Field(
+        default=None, ge=1, le=10**15, description="Of a student; larger ones are left out."
+    )
+    max_multiply_adds: int | None = Field(
+        default=None, ge=1, le=10**18, description="For one image; costlier ones are left out."
+    )
+    max_parallel: int | None = Field(
+        default=None, ge=1, le=100_000, description="Trials at a time; null: as the cluster allows."
+    )
+    workers_per_trial: int = Field(default=1, ge=1, le=100_000)
 
     @model_validator(mode="after")
     def _something_to_search(self) -> "SearchSettings":

@@ -61,20 +61,22 @@ def control_name(attempt: int) -> str:
 class ActorPool(Frozen):
     """An autoscaling pool of model actors. `max_actors` None: as many as the cluster (or its autoscaler) gives."""
 
-    min_actors: int = Field(default=1, ge=1)
-    max_actors: int | None = Field(default=None, ge=1)
-    cpus_per_actor: float = Field(default=1.0, gt=0)
-    gpus_per_actor: float = Field(default=0.0, ge=0)
+    min_actors: int = Field(default=1, ge=1, le=100_000)
+    max_actors: int | None = Field(default=None, ge=1, le=100_000)
+    cpus_per_actor: float = Field(default=1.0, gt=0, le=100_000)
+    gpus_per_actor: float = Field(default=0.0, ge=0, le=1000)
 
 
 class WorkerGroup(Frozen):
     """The DDP workers of a train stage."""
 
-    num_workers: int = Field(default=1, ge=1)
-    cpus_per_worker: float = Field(default=1.0, gt=0)
+    num_workers: int = Field(default=1, ge=1, le=100_000)
+    cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
-    loader_processes: int = Field(default=0, ge=0, description="DataLoader processes a worker; 0: in the worker.")
-    max_failures: int = Field(default=3, ge=0, description="Lost workers that one attempt survives.")
+    loader_processes: int = Field(
+        default=0, ge=0, le=1000, description="DataLoader processes a worker; 0: in the worker."
+    )
+    max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
 
 
 class StageSpec(Frozen):

@@ -98,8 +98,12 @@ def test_a_training_keeps_the_layout_that_it_began_with(train_here, small_recipe
 def test_training_may_begin_with_the_weights_of_another_model(train_here, small_recipe):
     first, _ = train_here("first")
     still = small_recipe.model_copy(
-        update={"steps": 1, "optimizer": small_recipe.optimizer.model_copy(update={"learning_rate": 1e-12})}
-    ).model_copy(update={"schedule": small_recipe.schedule.model_copy(update={"warmup_steps": 0})})
+        update={
+            "steps": 1,
+            "optimizer": small_recipe.optimizer.model_copy(update={"learning_rate": 1e-12}),
+            "schedule": small_recipe.schedule.model_copy(update={"warmup_steps": 0}),
+        }
+    )
     second, _ = train_here("second", still, initial_model_uri=str(first))
     before, after = load_state(str(first)), load_state(str(second))
     weights = [name for name, _ in load_model(str(first))[0].named_parameters()]
