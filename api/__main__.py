@@ -51,6 +51,7 @@ def _prepared(app: FastAPI) -> FastAPI:
     """Has done what would hold up the first requests, and is not looked through for garbage ever again: a quarter of a
     second each time, in which nobody is answered."""
     app.openapi()
+    app.state.services.inspectors.start()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

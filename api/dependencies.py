@@ -17,6 +17,7 @@ from service.lineage import LineageQueries
 from service.projects import Projects
 from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
+from service.registration.inspector_pool import InspectorPool
 from service.retention_commands import RetentionCommands
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
@@ -44,24 +45,29 @@ class Services:
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
+    inspectors: InspectorPool
 
     def close(self) -> None:
-        """Closes the connections to the database and to Ray."""
+        """Closes the connections to the database and to Ray, and ends the processes that look at datasets."""
+        self.inspectors.close()
         self.ray_jobs.close()
         self.database.close()
 
 
-def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Services:
+def open_services(
+    settings: Settings, ray_jobs: RayJobs | None = None, inspectors: InspectorPool | None = None
+) -> Services:
     """Commands and queries on the settings' database and Ray head (or the one given); connects to neither yet."""
     database = Database(settings.database_url)
     token = settings.ray_auth_token
     ray_jobs = ray_jobs or RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
     places = QueuePlaces(settings.max_concurrent_stages, time.time)
     return Services(
         settings=settings,
         database=database,
         ray_jobs=ray_jobs,
-        commands=RunCommands(database, settings, places),
+        commands=RunCommands(database, settings, places, inspectors=inspectors),
         queries=RunQueries(database, settings, ray_jobs, places),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
@@ -73,6 +79,7 @@ def open_services(settings: Settings, ray_jobs: RayJobs | None = None) -> Servic
         retention=RetentionCommands(database, settings),
         webhooks=WebhookCommands(database, settings),
         event_feed=EventFeed(database, settings.event_poll_seconds, settings.max_event_streams),
+        inspectors=inspectors,
     )
 
 

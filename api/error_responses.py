@@ -20,6 +20,7 @@ from service.errors import (
     InvalidRequest,
     NotFound,
     RayUnavailable,
+    RegistrationBusy,
     ServiceError,
     TooManyRequests,
     Unauthenticated,
@@ -38,6 +39,7 @@ _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     RayUnavailable: (503, "ray-unavailable"),
     DatabaseUnavailable: (503, "database-unavailable"),
     ArtifactStoreUnavailable: (503, "artifact-store-unavailable"),
+    RegistrationBusy: (503, "registration-busy"),
 }
 RETRY_AFTER_SECONDS = 5
 """What a 503 says to its client: about how long a restart of what is away takes."""

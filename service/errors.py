@@ -43,6 +43,10 @@ class ArtifactStoreUnavailable(ServiceError):
     """The artifact store does not answer in time, or refuses to be read or written."""
 
 
+class RegistrationBusy(ServiceError):
+    """As many datasets are being registered as this process looks at, and others wait."""
+
+
 class Forbidden(ServiceError):
     """The caller may not do this."""
 

@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
 from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
-from service.dataset_inspection import DatasetRequest, inspect_dataset
-from service.errors import Conflict
+from service.dataset_inspection.request import DatasetRequest
+from service.errors import ArtifactStoreUnavailable, Conflict
 from service.generation_plans import generation_plans, student_plan
 from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.progress_reader import ProgressReader
 from service.queue_places import QueuePlaces
+from service.registration.inspector_pool import InspectorPool
+from service.registration.messages import InspectionJob
 from service.run_checks import check_model, check_noise, check_not_smaller, check_search
 from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.settings import Settings
@@ -40,8 +43,7 @@ from service.store.snapshot_store import load_snapshot
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
 from service.views import DatasetView, RunView
-from workers.artifact_io import delete_folder, write_bytes
-from workers.data.hashes import write_hashes
+from workers.artifact_io import delete_folder
 
 _NOT_COMPARED = (
     "{} is too large to be hashed at registration: it was not looked through for evaluation images. "
@@ -52,7 +54,8 @@ _NOT_COMPARED = (
 class RunCommands:
     """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
 
-    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default.
+    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default; `inspectors` look
+    at datasets, by default some of their own.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class RunCommands:
         places: QueuePlaces,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
+        inspectors: InspectorPool | None = None,
     ) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
-        self._roots = settings.allowed_roots
+        self._settings = settings
+        self._inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
         self._views = ViewBuilder(self._layout, settings)
         self._places = places
         self._progress = ProgressReader(self._layout)
@@ -74,25 +79,28 @@ class RunCommands:
         self._answers = OnceAnswers(database, clock)
 
     def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
-        """Inspects the images, writes manifest and hashes, then puts the dataset on record."""
+        """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
+        record."""
         request = in_own_project(request)
         asked = request_hash("register_dataset", request)
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer
         dataset_id = new_id("ds")
-        parts_uri = self._layout.list_parts(dataset_id)
+        job = InspectionJob(
+            request=request,
+            dataset_id=dataset_id,
+            artifact_root=self._settings.artifact_root,
+            roots=self._settings.allowed_roots.roots,
+        )
         try:
-            inspected = inspect_dataset(request, dataset_id, parts_uri, roots=self._roots)
+            found = self._inspectors.inspect(job)
         except BaseException:
-            delete_folder(parts_uri)
+            with suppress(ArtifactStoreUnavailable), artifact_store():
+                delete_folder(self._layout.dataset_folder(dataset_id))
             raise
-        with artifact_store():
-            if inspected.content_hashes is not None:
-                write_hashes(self._layout.hashes(dataset_id), inspected.content_hashes)
-            write_bytes(self._layout.manifest(dataset_id), inspected.manifest.model_dump_json().encode())
 
         def register(session: Session, now: float) -> DatasetView:
-            view = dataset_view(insert_dataset(session, request, inspected, now))
+            view = dataset_view(insert_dataset(session, request, found, now))
             add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
             return view
 

@@ -9,6 +9,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.access.oidc_settings import OidcSettings
+from service.registration.limits import InspectorLimits
 from service.retention_policy import RetentionPolicy
 from workers.data.dataset_roots import DatasetRoots, check_root
 from workers.specs.stages import StageName
@@ -56,6 +57,15 @@ class Settings(BaseSettings):
         description="Where datasets may lie: folders, s3://BUCKET/PREFIX, gs://... Default: anywhere without "
         "authentication, nowhere with it.",
     )
+    registration_processes: int = Field(
+        default=2, ge=1, description="Datasets that an API process looks at at once; others wait for their turn."
+    )
+    registration_timeout_seconds: float = Field(
+        default=300.0, gt=0, description="For looking at one dataset; then it is refused."
+    )
+    registration_memory_mib: int = Field(
+        default=1024, ge=256, description="For looking at one dataset, in a process of its own; then it is refused."
+    )
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
     lease_seconds: float = Field(
         default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
@@ -94,6 +104,11 @@ class Settings(BaseSettings):
             keep_label_generations=self.retention_keep_label_generations,
             min_age_seconds=self.retention_min_age_seconds,
         )
+
+    @property
+    def inspector_limits(self) -> InspectorLimits:
+        """Of one registration."""
+        return InspectorLimits(self.registration_timeout_seconds, self.registration_memory_mib << 20)
 
     @property
     def outside_timeout_seconds(self) -> float:

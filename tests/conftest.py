@@ -9,6 +9,8 @@ from sqlalchemy import text
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
+from service.registration.inspector_pool import InspectorPool
+from service.registration.limits import InspectorLimits
 from service.store.database import Database
 from service.store.migrate import upgrade
 
@@ -32,6 +34,20 @@ class OneStack(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)  # nothing to spread where xdist is off
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
     return OneStack(config, log)
+
+
+class SharedInspectors(InspectorPool):
+    """Of all tests: starting a process takes half a second."""
+
+    def close(self) -> None:
+        """It is for the next test too."""
+
+
+@pytest.fixture(scope="session")
+def inspectors() -> Iterator[InspectorPool]:
+    pool = SharedInspectors(InspectorLimits(seconds=60, memory_bytes=1 << 30), kept=2)
+    yield pool
+    InspectorPool.close(pool)
 
 
 @pytest.fixture(scope="session")

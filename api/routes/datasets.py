@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import Commands, Cursor, DatasetId, IdempotencyKey, Limit, Queries
+from api.dependencies import Commands, Cursor, DatasetId, IdempotencyKey, Limit, Queries, SettingsOf
+from api.registration_line import in_registration_thread
 from api.schemas.answer_examples import DATASET, answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.request_examples import DATASET_REQUESTS
-from service.dataset_inspection import DatasetRequest
+from service.dataset_inspection.request import DatasetRequest
 from service.views import DatasetView, Page
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -21,15 +22,18 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
     summary="Register a dataset",
     responses=answers(201, DATASET, "Registered") | problem_responses(400, 409, 415, 422),
 )
-def register_dataset(
+async def register_dataset(
     request: Annotated[DatasetRequest, strict_json(DatasetRequest), Body(openapi_examples=DATASET_REQUESTS)],
     response: Response,
     commands: Commands,
+    settings: SettingsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetView:
     """Reads a sample, counts the rows and freezes the list of shards. What cannot work is refused with an error that
     names the file and the field. Nothing is copied."""
-    dataset = commands.register_dataset(request, idempotency_key)
+    dataset = await in_registration_thread(
+        settings.registration_processes, commands.register_dataset, request, idempotency_key
+    )
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return dataset
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from service.store.tables import DatasetRow
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
-if TYPE_CHECKING:  # it decodes images, which the reconciler, who reads datasets too, need not import
-    from service.dataset_inspection import DatasetRequest, InspectedDataset
+if TYPE_CHECKING:  # what the reconciler, who reads datasets too, need not import
+    from service.dataset_inspection.request import DatasetRequest
+    from service.registration.messages import DatasetSummary
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
@@ -24,25 +25,25 @@ DATASET_FORMAT: TypeAdapter[DatasetFormat] = TypeAdapter(DatasetFormat)
 DIGEST_OF: TypeAdapter[DigestOf] = TypeAdapter(DigestOf)
 
 
-def insert_dataset(session: Session, request: DatasetRequest, inspected: InspectedDataset, now: float) -> DatasetRow:
+def insert_dataset(session: Session, request: DatasetRequest, found: DatasetSummary, now: float) -> DatasetRow:
     """Adds the row of a dataset whose manifest and hashes are on file."""
-    manifest, counts = inspected.manifest, inspected.class_counts
+    counts = found.class_counts
     row = DatasetRow(
-        id=manifest.dataset_id,
+        id=found.dataset_id,
         name=request.name,
-        role=manifest.role,
-        format=manifest.format,
+        role=found.role,
+        format=found.format,
         uri=request.uri,
-        classes=CLASSES.dump_json(manifest.classes).decode(),
-        rows=manifest.rows,
-        shards=len(manifest.shards),
+        classes=CLASSES.dump_json(found.classes).decode(),
+        rows=found.rows,
+        shards=found.shards,
         class_counts=None if counts is None else CLASS_COUNTS.dump_json(counts).decode(),
-        sampled=inspected.sampled,
-        sampled_bad=inspected.sampled_bad,
-        hashed=inspected.content_hashes is not None,
-        digest=inspected.digest.value,
-        digest_of=inspected.digest.of,
-        warnings=WARNINGS.dump_json(inspected.warnings).decode(),
+        sampled=found.sampled,
+        sampled_bad=found.sampled_bad,
+        hashed=found.hashed,
+        digest=found.digest,
+        digest_of=found.digest_of,
+        warnings=WARNINGS.dump_json(found.warnings).decode(),
         created_at=now,
         project=request.project,
     )

@@ -21,6 +21,7 @@ from api.dependencies import open_services
 from service.errors import RayUnavailable
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
+from service.registration.inspector_pool import InspectorPool
 from service.settings import Settings
 from service.snapshots import JobStatus
 from service.store.migrate import upgrade
@@ -141,9 +142,9 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 
 @pytest.fixture
-def app(application: FastAPI, settings: Settings, ray: StubRay) -> FastAPI:
+def app(application: FastAPI, settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
     """The application on this test's store, with the stand-in for Ray."""
-    application.state.services = open_services(settings, ray)
+    application.state.services = open_services(settings, ray, inspectors)
     return application
 
 

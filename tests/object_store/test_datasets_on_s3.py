@@ -3,6 +3,7 @@
 import io
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from service.dataset_inspection import DatasetRequest
 from service.errors import InvalidRequest
 from service.queue_places import QueuePlaces
+from service.registration.inspector_pool import InspectorPool
 from service.run_commands import RunCommands
 from service.settings import Settings
 from service.store.database import Database
@@ -86,7 +88,8 @@ class Bucket:
         settings = Settings(home=folder, artifact_root=join_uri(root, "artifacts"))
         upgrade(settings.database_url)
         database = Database(settings.database_url)
-        self.commands = RunCommands(database, settings, QueuePlaces(None, time.time))
+        self.inspectors = InspectorPool(settings.inspector_limits, 1)
+        self.commands = RunCommands(database, settings, QueuePlaces(None, time.time), inspectors=self.inspectors)
         self.labeled: list[int] = []
         monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
 
@@ -114,7 +117,7 @@ class Bucket:
 
 
 @pytest.fixture
-def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     store = Bucket(bucket("data"), tmp_path, monkeypatch)
     torch.manual_seed(0)
     card = ModelCard(
@@ -122,7 +125,8 @@ def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> B
         parameters=1, run_id="r", generation=0, validation_top1=0.0,
     )  # fmt: skip
     write_model(join_uri(store.root, "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
-    return store
+    yield store
+    store.inspectors.close()
 
 
 @pytest.mark.parametrize("make", [parquet, image_folder, webdataset, uri_list])

@@ -15,6 +15,7 @@ from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
+from service.registration.inspector_pool import InspectorPool
 from service.run_commands import RunCommands
 from service.run_config import RunConfig
 from service.run_queries import RunQueries
@@ -109,7 +110,13 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def bench(
-    database: Database, database_url: str, ray: FakeRay, ray_jobs: RayJobs, clock: FakeClock, tmp_path: Path
+    database: Database,
+    database_url: str,
+    ray: FakeRay,
+    ray_jobs: RayJobs,
+    clock: FakeClock,
+    tmp_path: Path,
+    inspectors: InspectorPool,
 ) -> Workbench:
     settings = Settings(
         home=tmp_path / "home",
@@ -125,7 +132,7 @@ def bench(
         ray=ray,
         ray_jobs=ray_jobs,
         clock=clock,
-        commands=RunCommands(database, settings, places, clock, CATALOG),
+        commands=RunCommands(database, settings, places, clock, CATALOG, inspectors),
         queries=RunQueries(database, settings, ray_jobs, places),
         derived_commands=DerivedCommands(database, settings, clock, CATALOG),
         derived_queries=DerivedQueries(database, settings),

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.artifact_layout import ArtifactLayout
-from service.dataset_inspection import DatasetRequest, InspectedDataset
-from service.dataset_inspection.digest import DatasetDigest
+from service.dataset_inspection import DatasetRequest
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.model_catalog import CatalogModel
 from service.ray_jobs import RayJobs
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from service.reconcile.loop import Reconciler
+from service.registration.messages import DatasetSummary
 from service.run_commands import RunCommands
 from service.run_queries import RunQueries
 from service.settings import Settings
@@ -69,17 +69,23 @@ class Workbench:
         content_hashes = hashes if hashes is not None else [dataset_id.encode().ljust(16, b"-")]
         write_hashes(layout.hashes(dataset_id), content_hashes)
         write_bytes(layout.manifest(dataset_id), manifest.model_dump_json().encode())
-        inspected = InspectedDataset(
-            manifest=manifest,
+        found = DatasetSummary(
+            dataset_id=dataset_id,
+            role=role,
+            format="parquet",
+            classes=classes,
+            rows=rows,
+            shards=1,
             class_counts=dict.fromkeys(classes, rows // 2) if classes else None,
-            content_hashes=content_hashes,
+            hashed=True,
             sampled=1,
             sampled_bad=0,
-            digest=DatasetDigest(f"digest of {dataset_id}", "images"),
+            digest=f"digest of {dataset_id}",
+            digest_of="images",
         )
         request = DatasetRequest(name=f"the {dataset_id}", role=role, uri="/data")
         with self.database.write() as session:
-            insert_dataset(session, request, inspected, self.clock())
+            insert_dataset(session, request, found, self.clock())
 
     _reconciler: Reconciler | None = None
 

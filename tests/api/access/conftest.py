@@ -22,8 +22,8 @@ def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def secured(application: FastAPI, secured_settings: Settings, ray: Any) -> FastAPI:
-    application.state.services = open_services(secured_settings, ray)
+def secured(application: FastAPI, secured_settings: Settings, ray: Any, inspectors: Any) -> FastAPI:
+    application.state.services = open_services(secured_settings, ray, inspectors)
     return application
 
 

@@ -1,0 +1,50 @@
+"""Files as somebody would make them who means harm, or whose writer does what ours never do."""
+
+import base64
+import struct
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+
+
+class _KeysInTheClear(pe.KmsClient):
+    """Wraps keys in nothing: what is in the file is encrypted all the same."""
+
+    def wrap_key(self, key_bytes: bytes, _master_key: str) -> bytes:
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key: bytes, _master_key: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+def write_encrypted_parquet(file: Path) -> None:
+    """The image column is encrypted, the footer is not: pyarrow aborts where it is asked for the column's size."""
+    factory = pe.CryptoFactory(lambda _config: _KeysInTheClear())
+    config = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["image"]}, plaintext_footer=True)
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), config)
+    table = pa.table({"image": [b"x" * 100] * 20, "label": [0, 1] * 10})
+    with pq.ParquetWriter(file, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+
+
+def png(width: int, height: int, color_type: int = 2, grey: int = 0) -> bytes:
+    """A picture of one colour, by the bytes of the format: 2 is RGB, 6 RGBA."""
+    line = b"\0" + bytes([grey]) * (width * {2: 3, 6: 4}[color_type])
+    packer = zlib.compressobj(9)
+    pixels = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def write_pictures(folder: Path, count: int = 4) -> None:
+    """Small sound pictures, no two alike."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        (folder / f"{number}.png").write_bytes(png(8, 8, grey=number))
