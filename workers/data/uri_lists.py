@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem, write_bytes
+from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError, read_error
 from workers.data.parquet_shards import open_own_parquet
@@ -21,8 +22,6 @@ FETCHING_THREADS = 32
 """Small objects of a remote store: each takes long to answer, and little to send."""
 _WAITS_SECONDS = (0.5, 2.0, 8.0)
 """Before a storage that failed is asked again: enough for a server that is overloaded, not for one that is away."""
-_MOST_BYTES = 256 << 20
-"""No picture of MAX_PIXELS is as large; an entry that is (an archive, a film) would fill the memory."""
 
 _SCHEMA = pa.schema([("key", pa.string()), ("uri", pa.string()), ("label", pa.string())])
 
@@ -104,8 +103,10 @@ def _fetched(uri: str) -> bytes | BrokenImage | StoreReadError:
     try:
         check_place(uri)
         filesystem, path = open_filesystem(uri)
-        with filesystem.open_input_stream(path, compression=None) as stream:
-            data = bytes(stream.read(_MOST_BYTES + 1))
+        with filesystem.open_input_file(path) as file:
+            if file.size() > MOST_IMAGE_BYTES:
+                return BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
+            return bytes(file.read())
     except FileNotFoundError:
         return BrokenImage(BrokenKind.UNREADABLE, f"there is no such file: {uri}")
     except OutsideOfRoots as error:
@@ -113,6 +114,3 @@ def _fetched(uri: str) -> bytes | BrokenImage | StoreReadError:
     except (OSError, ValueError, pa.ArrowException) as error:
         problem = read_error(uri, "cannot be read", error)
         return problem if isinstance(problem, StoreReadError) else BrokenImage(BrokenKind.UNREADABLE, str(problem))
-    if len(data) > _MOST_BYTES:
-        return BrokenImage(BrokenKind.TOO_LARGE, f"more than {_MOST_BYTES} bytes")
-    return data

@@ -189,7 +189,7 @@ def test_what_another_try_will_not_get_either_is_a_broken_image_at_once(
 
 
 def test_an_entry_that_is_far_too_large_is_not_read_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uri_lists, "_MOST_BYTES", 50)
+    monkeypatch.setattr(uri_lists, "MOST_IMAGE_BYTES", 50)
     fetched = fetch([str(folder / "a" / "0.png")])
     assert (fetched.images, fetched.unreadable[0].kind) == ([b""], BrokenKind.TOO_LARGE)
 
