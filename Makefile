@@ -7,7 +7,7 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
+	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
 	test-lowest-pyarrow
 
 demo: $(READY)
@@ -96,6 +96,10 @@ fault-test: $(READY)
 PLAN_SEEDS ?= 0 1 2
 benchmark-plan: $(READY)
 	$(BIN)/python -m benchmarks.plan $(PLAN_SEEDS)
+
+# Which ports of the local stack listen, where, and what they answer without a token: about a minute.
+benchmark-trust: $(READY)
+	$(BIN)/python -m benchmarks.open_doors
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.

@@ -3,7 +3,6 @@
 import ipaddress
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -135,12 +134,6 @@ class Settings(BaseSettings):
     def on_loopback(self) -> bool:
         """Whether the API listens for this machine alone."""
         return is_loopback(self.api_host)
-
-    @property
-    def is_laptop(self) -> bool:
-        """Whether nobody else can reach this service, and it reaches no other machine's Ray."""
-        ray_host = urlsplit(self.ray_jobs_url).hostname or ""
-        return self.on_loopback and not self.authentication and is_loopback(ray_host) and self.ray_auth_token is None
 
     @property
     def allowed_roots(self) -> DatasetRoots:

@@ -1,41 +1,26 @@
 """A whole stack on one machine: Ray head, API and reconciler as child processes, SQLite and a folder."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
 from api.cli.process_family import has_living_child, kill_marked, stop_tree
+from api.cli.ray_head import RayHead, free_ports
 
 _START_TIMEOUT_SECONDS = 90.0
-_OBJECT_STORE_BYTES = 512 << 20
 _SHORT_LIFE_SECONDS = 20.0
 """A Ray head takes some six seconds to start: one that ends sooner than this has hardly begun."""
 _SHORT_LIVES = 3
 """So many in a row are no accident."""
 _MARK = "NOISY_STUDENT_STACK_PART"
 """Inherited by all descendants of the Ray head, so that they are found when the head itself is gone."""
-_RAY_PORT_OPTIONS = (
-    "--port",
-    "--dashboard-port",
-    "--ray-client-server-port",
-    "--dashboard-agent-listen-port",
-    "--dashboard-agent-grpc-port",
-    "--metrics-export-port",
-    "--node-manager-port",
-    "--object-manager-port",
-    "--runtime-env-agent-port",
-)
 
 
 class StackError(Exception):
@@ -45,9 +30,9 @@ class StackError(Exception):
 class LocalStack:
     """Starts a private Ray head, the API and the reconciler, and stops what it started.
 
-    A context manager. All ports are free ones on loopback but for the API's; nothing of another Ray on the machine
-    is touched (`ray stop` would end that one too). Logs go to `home/logs`. `settings` are environment variables for
-    API and reconciler, in the place of this stack's own.
+    A context manager. All ports are on loopback, and free ones but for the API's; nothing of another Ray on the
+    machine is touched (`ray stop` would end that one too). Logs go to `home/logs`. `settings` are environment variables
+    for API and reconciler, in the place of this stack's own.
     """
 
     def __init__(
@@ -59,19 +44,14 @@ class LocalStack:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
-        ports = free_ports(len(_RAY_PORT_OPTIONS) + 1)
-        self._ray_ports = dict(zip(_RAY_PORT_OPTIONS, ports[1:], strict=True))
-        self.api_url = f"http://127.0.0.1:{api_port or ports[0]}"
-        self.dashboard_url = f"http://127.0.0.1:{self._ray_ports['--dashboard-port']}"
-        self.ray_address = f"127.0.0.1:{self._ray_ports['--port']}"
-        self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
+        self._mark = uuid.uuid4().hex
+        self.ray = RayHead(self._mark[:8], num_cpus or max(2, os.cpu_count() or 2))
+        self.api_url = f"http://127.0.0.1:{api_port or free_ports(1)[0]}"
+        self.dashboard_url = self.ray.dashboard_url
+        self.ray_address = self.ray.address
         self._announce = announce
         self.settings = dict(settings or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._mark = uuid.uuid4().hex
-        # Of its own: in Ray's usual folder, the newest head's address takes the place of all others', and the jobs of
-        # this one would join that one. Short, because the paths of sockets must be.
-        self._ray_folder = Path(tempfile.gettempdir()) / f"ray-{self._mark[:8]}"
         self._ray_started_at = 0.0
         self._short_lives = 0
         self._had_a_node = False
@@ -96,31 +76,22 @@ class LocalStack:
         self.start_api()
         self.wait_for_api()
         self.start_reconciler()
-        self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray")
+        self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray", self.ray.headers)
 
     def start_ray(self) -> None:
         """Starts the Ray head on this stack's ports."""
         self._ray_started_at = time.monotonic()
         self._had_a_node = False
-        options = [str(item) for pair in self._ray_ports.items() for item in pair]
-        self._spawn(
-            "ray",
-            [
-                *(_executable("ray"), "start", "--head", "--block", "--node-ip-address", "127.0.0.1", *options),
-                *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
-                *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
-                *("--include-log-monitor", "false", "--temp-dir", str(self._ray_folder)),
-            ],
-            {_MARK: self._mark},
-        )
+        self.ray.make_folder()
+        self._spawn("ray", self.ray.command(), {**self.environment(), **self.ray.head_environment(), _MARK: self._mark})
 
     def start_api(self) -> None:
         """Starts the API."""
-        self._spawn("api", [sys.executable, "-m", "api"], self.settings)
+        self._spawn("api", [sys.executable, "-m", "api"], self.service_environment())
 
     def start_reconciler(self) -> None:
         """Starts the reconciler."""
-        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self.settings)
+        self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self.service_environment())
 
     def wait_for_api(self) -> None:
         """Returns when the API answers. Raises StackError where it does not."""
@@ -170,28 +141,30 @@ class LocalStack:
             if child is not None:
                 stop_tree(child)
         kill_marked(_MARK, self._mark)
-        shutil.rmtree(self._ray_folder, ignore_errors=True)
+        self.ray.remove_folder()
 
     def environment(self) -> dict[str, str]:
-        """What the children are told, on top of this process's environment."""
+        """What all children are told, on top of this process's environment."""
         return {
+            **self.ray.driver_environment(),
             "NOISY_STUDENT_HOME": str(self.home),
             "NOISY_STUDENT_API_HOST": "127.0.0.1",
             "NOISY_STUDENT_API_PORT": self.api_url.rpartition(":")[2],
             "NOISY_STUDENT_RAY_JOBS_URL": self.dashboard_url,
             "NOISY_STUDENT_PYTHON_EXECUTABLE": sys.executable,
-            # Set on purpose: left out, Ray may write a token to the user's home folder.
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_USAGE_STATS_ENABLED": "0",
             # Log lines of the stages reach the job's log as they are written.
             "PYTHONUNBUFFERED": "1",
         }
+
+    def service_environment(self) -> dict[str, str]:
+        """What API and reconciler are told."""
+        return {**self.environment(), "NOISY_STUDENT_RAY_AUTH_TOKEN": self.ray.token, **self.settings}
 
     def _spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         with self._log_path(name).open("ab") as log:
             self._children[name] = subprocess.Popen(
                 command,
-                env={**os.environ, **self.environment(), **environment},
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -199,13 +172,13 @@ class LocalStack:
                 start_new_session=True,
             )
 
-    def _wait_for(self, what: str, url: str, name: str) -> None:
+    def _wait_for(self, what: str, url: str, name: str, headers: Mapping[str, str] | None = None) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self._children[name].poll() is not None:
                 break
             try:
-                if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(url, headers=headers, timeout=2, trust_env=False).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass
@@ -217,20 +190,3 @@ class LocalStack:
 
     def _log_end(self, name: str) -> str:
         return "\n".join(self._log_path(name).read_text(errors="replace").splitlines()[-15:])
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nothing listens on at this moment, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(closing(socket.socket())) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-def _executable(name: str) -> str:
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise StackError(f"the command {name!r} is not installed beside {sys.executable}")
-    return found

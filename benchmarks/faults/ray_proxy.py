@@ -10,6 +10,8 @@ import httpx
 
 from benchmarks.loopback_handler import LoopbackHandler
 
+_PASSED_ON = ("content-type", "accept", "authorization")
+
 
 class Mood(StrEnum):
     """What the proxy does with a request."""
@@ -74,7 +76,7 @@ class _Handler(LoopbackHandler):
         return (self.command, self.path) == ("POST", "/api/jobs/")
 
     def _pass_on(self, body: bytes) -> None:
-        headers = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "accept")}
+        headers = {name: value for name, value in self.headers.items() if name.lower() in _PASSED_ON}
         try:
             answer = self.server.proxy.ray.request(self.command, self.path, content=body, headers=headers)
         except httpx.HTTPError as error:

@@ -126,7 +126,7 @@ class Scene:
         while not self._stopping.wait(_SUPERVISE_EVERY_SECONDS):
             self.stack.supervise()
             if self._second is None or self._second.poll() is not None:
-                environment = {**os.environ, **self.stack.environment(), **self._settings()}
+                environment = {**os.environ, **self.stack.service_environment()}
                 with (self.folder / "second-reconciler.log").open("ab") as log:
                     self._second = subprocess.Popen(
                         [sys.executable, "-m", "service.reconcile"], env=environment, stderr=log, stdout=log

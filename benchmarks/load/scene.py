@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from api.cli.client import API_KEY_VARIABLE, Client
 from api.cli.demo import demo_run_config, register_digits
-from api.cli.local_stack import free_ports
+from api.cli.ray_head import free_ports
 from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.load.played_stages import write_progress, write_result
 from benchmarks.standin_ray import StandInRay

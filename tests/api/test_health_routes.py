@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from service.run_queries import RunQueries
 from service.settings import Settings
+from tests.api.conftest import StubRay
 
 
 def _checks(answer: Any) -> dict[str, bool]:
@@ -39,6 +40,13 @@ def test_not_ready_without_a_database(client: TestClient, monkeypatch: pytest.Mo
     assert answer.status_code == 503
     assert _checks(answer) == {"database": False, "ray": True}
     assert "secret" not in answer.text
+
+
+def test_on_a_laptop_too_it_is_not_ready_while_ray_answers_anybody(client: TestClient, ray: StubRay) -> None:
+    ray.protected = False
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert _checks(answer) == {"database": True, "ray": False}
 
 
 def _fail(*_: object, **__: object) -> None:

@@ -61,7 +61,9 @@ def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(stack, client, sm
     client.cancel_run(run.id)
     run = wait_until(client, run.id, has_ended)
     assert run.state == "cancelled"
-    job = httpx.get(f"{stack.dashboard_url}/api/jobs/{stages_of(run)[0].attempts[0].submission_id}")
+    job = httpx.get(
+        f"{stack.dashboard_url}/api/jobs/{stages_of(run)[0].attempts[0].submission_id}", headers=stack.ray.headers
+    )
     assert job.status_code == 404 or job.json()["status"] == "STOPPED"
     client.retry_run(run.id)
     run = wait_until(client, run.id, has_ended)

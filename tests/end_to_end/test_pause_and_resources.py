@@ -17,7 +17,7 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stac
     run = wait_until(client, run.id, lambda seen: seen.state == "paused")
     [attempt] = stages_of(run)[0].attempts
     assert (attempt.state, attempt.failure_reason) == ("paused", "paused")
-    job = httpx.get(f"{stack.dashboard_url}/api/jobs/{attempt.submission_id}")
+    job = httpx.get(f"{stack.dashboard_url}/api/jobs/{attempt.submission_id}", headers=stack.ray.headers)
     assert job.status_code == 404 or job.json()["status"] in ("FAILED", "STOPPED")
 
     client.resume_run(run.id)

@@ -51,7 +51,8 @@ def test_every_stage_is_one_ray_job_with_its_times(finished, stack):
 def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack, client):
     closed = wait_until(client, finished.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
     wait_until(client, finished.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))
-    left = {job["submission_id"] for job in httpx.get(f"{stack.dashboard_url}/api/jobs/").json()}
+    jobs = httpx.get(f"{stack.dashboard_url}/api/jobs/", headers=stack.ray.headers).json()
+    left = {job["submission_id"] for job in jobs}
     for stage in stages_of(closed):
         assert stage.attempts[0].submission_id not in left
         tail = client.log_tail(finished.id, stage.generation, stage.name, None, 200)

@@ -82,13 +82,5 @@ def test_roots_and_the_identity_provider_come_from_the_environment(monkeypatch: 
     assert (settings.oidc.scopes, settings.oidc.leeway_seconds) == ({"ops": Scope.OPERATOR}, 10)
 
 
-def test_only_where_nobody_else_comes_in_it_is_a_laptop() -> None:
-    assert Settings().is_laptop
-    assert not Settings(api_host="0.0.0.0").is_laptop
-    assert not Settings(authentication=True).is_laptop
-    assert not Settings(ray_jobs_url="http://head:8265").is_laptop
-    assert not Settings(ray_auth_token="secret").is_laptop
-
-
 def test_with_authentication_links_lead_to_the_dashboard_through_the_service() -> None:
     assert Settings(authentication=True).dashboard_url == "/ray"

@@ -14,6 +14,7 @@ from ray.train.v2._internal.execution.controller import TrainController
 from workers.artifact_io import ray_storage
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
+from workers.training.process_group import ProcessGroupConfig
 
 _CHECKPOINTS_KEPT = 2
 
@@ -35,6 +36,7 @@ def fit(
     trainer = trainer_class(
         train_on_worker,
         train_loop_config={"spec": spec_json, "entered_at": entered_at},
+        torch_config=ProcessGroupConfig(),
         scaling_config=_scaling(spec.workers),
         run_config=RunConfig(
             name=CHECKPOINTS_FOLDER,

@@ -1,0 +1,141 @@
+"""What others find of the local stack: `python -m benchmarks.open_doors`, or `make benchmark-trust`.
+
+Starts it, trains a teacher with two workers, and looks all the while which ports of its processes listen, on which
+address, and what each answers to somebody who shows no token.
+"""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+
+from api.cli.client import Client
+from api.cli.demo import demo_run_config, register_digits
+from api.cli.local_stack import LocalStack
+from benchmarks.results import row, save
+from service.settings import is_loopback
+from service.states import UNFINISHED_RUNS
+
+COMMAND = "make benchmark-trust"
+_FOLDER = Path("build/trust")
+_TIMEOUT_SECONDS = 3.0
+_ASKED_OF_HTTP = (("GET", "/"), ("GET", "/metrics"), ("POST", "/api/job_agent/jobs/"), ("POST", "/api/jobs/"))
+"""A front page, figures, and the two ways to have a command run."""
+_ASKED_OF_GRPC = (
+    "/ray.rpc.JobInfoGcsService/GetAllJobInfo",
+    "/ray.rpc.NodeManagerService/GetNodeStats",
+    "/ray.rpc.ObjectManagerService/FreeObjects",
+    "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+    "/ray.rpc.ReporterService/GetTraceback",
+    "/ray.rpc.RayletDriver/Init",
+)
+"""What each of Ray's servers would tell, and Ray client's greeting."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """One that listens. `process` is what listens."""
+
+    address: str
+    port: int
+    process: str
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether this machine alone reaches it."""
+        return is_loopback(self.address.removeprefix("::ffff:"))
+
+
+def listening_ports(processes: Iterable[psutil.Process]) -> Iterator[Port]:
+    """The ports that these processes listen on at this moment."""
+    for process in processes:
+        try:
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    yield Port(connection.laddr.ip, connection.laddr.port, _name(process))
+        except psutil.Error:
+            continue  # gone meanwhile
+
+
+def answers_to_a_stranger(host: str, port: int) -> dict[str, str]:
+    """What a caller without token gets, by what it asked for; empty where nothing is answered at all."""
+    try:
+        socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS).close()
+    except OSError:
+        return {}
+    return _answers_of_http(host, port) or _answers_of_grpc(host, port)
+
+
+def gives_something(answers: dict[str, str]) -> bool:
+    """Whether a stranger got more than a refusal, or than a front page that is the same for everybody."""
+    refusals = {"401", "403", "404", "405", "UNAUTHENTICATED", "UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
+    return any(answer not in refusals for asked, answer in answers.items() if asked != "GET /")
+
+
+def _answers_of_http(host: str, port: int) -> dict[str, str]:
+    found = {}
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+        for method, path in _ASKED_OF_HTTP:
+            body = {"entrypoint": "id"} if method == "POST" else None
+            try:
+                found[f"{method} {path}"] = str(client.request(method, path, json=body).status_code)
+            except httpx.HTTPError:
+                return {}
+    return found
+
+
+def _answers_of_grpc(host: str, port: int) -> dict[str, str]:
+    found = {}
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        for method in _ASKED_OF_GRPC:
+            try:
+                channel.unary_unary(method)(b"", timeout=_TIMEOUT_SECONDS)
+                found[method] = "OK"
+            except grpc.RpcError as error:
+                found[method] = error.code().name
+    return found
+
+
+def _name(process: psutil.Process) -> str:
+    words = [word for word in process.cmdline() if word]
+    if "-m" in words:
+        return words[words.index("-m") + 1]
+    scripts = [
+        Path(word).name for word in words if not word.startswith("-") and not word.endswith(("python", "python3"))
+    ]
+    return scripts[0].strip() if scripts else process.name()
+
+
+def main() -> None:
+    """Prints every port, and keeps the row."""
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    seen: dict[Port, dict[str, str]] = {}
+    with LocalStack(_FOLDER / "stack") as stack, Client(stack.api_url) as client:
+        datasets = register_digits(client, _FOLDER / "digits", seed=0)
+        run = client.create_run({**demo_run_config(), "datasets": datasets, "student_models": [], "generations": 0})
+        while run.state in UNFINISHED_RUNS:
+            for port in listening_ports(psutil.Process().children(recursive=True)):
+                if port not in seen:
+                    seen[port] = answers_to_a_stranger(port.address, port.port)
+            run = client.get_run(run.id)
+    beyond = [port for port in seen if not port.on_loopback]
+    for port, answers in sorted(seen.items(), key=lambda item: item[0].on_loopback):
+        print(json.dumps({**asdict(port), "on_loopback": port.on_loopback, "answers": answers}))
+    speaking = [port for port, answers in seen.items() if gives_something(answers)]
+    beside = f"of {len(seen)} that listen"
+    save(
+        [
+            row("trust.listening_beyond_loopback", [len(beyond)], "ports", beside, COMMAND),
+            row("trust.answering_without_a_token", [len(speaking)], "ports", beside, COMMAND),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Files and folders of this user alone: nobody else on the machine can list, read or change them."""
+
+import os
+from pathlib import Path
+
+PRIVATE_UMASK = 0o077
+"""With it, a process makes folders of mode 0700 and files of mode 0600, and so do its children."""
+
+
+def write_private_file(path: Path, text: str) -> None:
+    """Writes a file of mode 0600 in the place of one that may be there; never through a link, never half.
+
+    Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def make_new_private_folder(path: Path) -> None:
+    """Makes a folder of mode 0700. Raises FileExistsError: what somebody else has made is not taken for ours."""
+    path.mkdir(mode=0o700)
