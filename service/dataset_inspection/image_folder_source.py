@@ -9,7 +9,7 @@ from service.dataset_inspection.request import DatasetRequest
 from service.dataset_inspection.splits import are_splits
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri, open_filesystem
-from workers.data.errors import ShardReadError
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.plain_values import shown
 from workers.specs.datasets import DatasetFormat, Shard
 
@@ -34,7 +34,7 @@ class ImageFolderSource:
     def label_names(self, shard_index: int) -> list[str | None]:
         return [member.partition("/")[0] for member in self.shards[shard_index].members]
 
-    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         return [self._read(shard_index, row) for row in rows]
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from service.dataset_inspection.request import DatasetRequest
 from service.dataset_inspection.source import map_in_threads
 from service.errors import InvalidRequest
 from workers.data import parquet_shards
+from workers.data.errors import BrokenImage
 from workers.data.names import LABEL_NAMES
 from workers.specs.datasets import DatasetFormat, Shard
 
@@ -51,9 +52,9 @@ class ParquetSource:
             labels = parquet_shards.read_columns(file, [self.label_column])[self.label_column]
         return [None if label is None else str(label) for label in labels]
 
-    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
-            return parquet_shards.read_image_rows(file, self.image_column, rows)
+            return list(parquet_shards.read_image_rows(file, self.image_column, rows))
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:

@@ -1,14 +1,17 @@
 """A spread sample of the images, decoded to see that they are images; and the content hashes of all of them."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 from service.dataset_inspection.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.images import BrokenImage, content_hash, decode_rgb
+from workers.data.plain_values import shown
 
 PLACES = 8
 ROWS_PER_PLACE = 8
+_REASONS_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,31 @@ def decode_sample(source: Source) -> Sample:
         for row, data in zip(rows, source.read_rows(shard_index, rows), strict=True):
             decoded += 1
             try:
+                if isinstance(data, BrokenImage):
+                    raise data
                 decode_rgb(data)
             except BrokenImage as error:
                 broken.append((shard_index, row, error.reason))
     if len(broken) > decoded / 2:
-        shard_index, row, reason = broken[0]
         raise InvalidRequest(
             source.image_field,
-            f"{len(broken)} of {decoded} sampled images cannot be decoded, the first at "
-            f"{source.row_name(shard_index, row)}: {reason}",
+            f"{len(broken)} of {decoded} sampled images cannot be decoded, the first at {_by_reason(source, broken)}",
         )
     return Sample(decoded, len(broken))
+
+
+def _by_reason(source: Source, broken: list[tuple[int, int, str]]) -> str:
+    """The first row of each reason, with the reason."""
+    count = Counter(reason for _, _, reason in broken)
+    first: dict[str, str] = {}
+    for shard_index, row, reason in broken:
+        if reason not in first and len(first) < _REASONS_SHOWN:
+            first[reason] = source.row_name(shard_index, row)
+    named = [
+        f"{where}: {shown(reason)}" + (f" ({count[reason]} so)" if len(first) > 1 else "")
+        for reason, where in first.items()
+    ]
+    return "; and at ".join(named)
 
 
 def sample_rows(rows_per_shard: list[int]) -> dict[int, list[int]]:

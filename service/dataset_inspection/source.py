@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from workers.data.errors import BrokenImage
 from workers.specs.datasets import DatasetFormat, Shard
 
 # Files are read by so many threads: registration waits for storage, not for processors.
@@ -48,8 +49,8 @@ class Source(Protocol):
     def label_names(self, shard_index: int) -> list[str | None]:
         """The class names of a shard's rows; None for a missing label."""
 
-    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
-        """The encoded images of some rows (at least one)."""
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
+        """The encoded images of some rows (at least one), or why one cannot be read."""
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         """All encoded images of a shard, few in memory at a time."""

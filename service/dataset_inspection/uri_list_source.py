@@ -1,8 +1,9 @@
 """Lists of URIs: cut into shards of up to 1,000 images, each a mix of a long stretch of its list."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from math import ceil
 
 from service.dataset_inspection.image_folder_source import FILES_PER_SHARD
@@ -12,7 +13,9 @@ from service.dataset_inspection.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data import uri_lists
-from workers.data.dataset_roots import DatasetRoots
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots, OutsideOfRoots
+from workers.data.errors import BrokenImage
+from workers.data.list_entries import why_never_opened
 from workers.data.uri_lists import ListEntry
 from workers.specs.datasets import DatasetFormat, Shard
 from workers.specs.stages import part_name
@@ -36,19 +39,20 @@ class UriListSource:
     warnings: tuple[str, ...] = ()
 
     def row_name(self, shard_index: int, row: int) -> str:
-        return self._entries(shard_index)[row].uri
+        return self._entries(shard_index)[row].origin
 
     def label_names(self, shard_index: int) -> list[str | None]:
         return [entry.label for entry in self._entries(shard_index)]
 
-    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         entries = self._entries(shard_index)
-        return _fetched([entries[row].uri for row in rows])
+        fetched = uri_lists.fetch([entries[row].uri for row in rows])
+        return [fetched.unreadable.get(place, image) for place, image in enumerate(fetched.images)]
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         entries = iter(self._entries(shard_index))
         while few := list(islice(entries, _SIZED)):
-            yield from _fetched([entry.uri for entry in few])
+            yield from uri_lists.fetch([entry.uri for entry in few]).images
 
     def _entries(self, shard_index: int) -> list[ListEntry]:
         return uri_lists.read_part(self.shards[shard_index].uri)
@@ -63,7 +67,13 @@ def open_uri_list_source(
     Every n-th entry of a stretch goes to the same shard, not runs of neighbours: those may be of one class, and
     training shuffles over few shards at a time.
     """
-    entries = chain.from_iterable(list_entries(request, location.uri_of(file), roots) for file in files)
+    never_opened = _NeverOpened()
+    entries = (
+        entry
+        for file in files
+        for entry in list_entries(request, location.uri_of(file))
+        if never_opened.counts(entry) or _is_allowed(entry, roots)
+    )
     shards: list[Shard] = []
     sample: list[str] = []
     while stretch := list(islice(entries, _STRETCH)):
@@ -73,12 +83,44 @@ def open_uri_list_source(
             uri, group = join_uri(parts_uri, part_name(len(shards))), stretch[start::count]
             uri_lists.write_part(uri, group)
             shards.append(Shard(uri=uri, rows=len(group)))
-    if not shards:
+    rows = sum(shard.rows for shard in shards)
+    if not rows:
         raise InvalidRequest("uri", f"{location.uri}: lists no URI, in {len(files)} file(s)")
-    sizes = [len(image) for image in _fetched(sample)]
-    return UriListSource(tuple(shards), sum(sizes) * sum(shard.rows for shard in shards) // len(sizes))
+    warnings = never_opened.said(rows)
+    sizes = [len(image) for image in uri_lists.fetch(sample).images]
+    return UriListSource(tuple(shards), sum(sizes) * rows // len(sizes), warnings=warnings)
 
 
-def _fetched(uris: Sequence[str]) -> list[bytes]:
-    """b"" for what cannot be read. Raises ShardReadError where the storage fails."""
-    return uri_lists.fetch(uris).images
+class _NeverOpened:
+    """Counts the entries of a list that no reader can open, by kind."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def counts(self, entry: ListEntry) -> bool:
+        """Whether the entry is such a one."""
+        kind = why_never_opened(entry.uri)
+        if kind is not None:
+            self._count[kind] += 1
+            self._first.setdefault(kind, entry.origin)
+        return kind is not None
+
+    def said(self, rows: int) -> tuple[str, ...]:
+        """A sentence a kind. Raises InvalidRequest where they are more than half of the list."""
+        found = tuple(
+            f"{count:,} of {rows:,} entries cannot be opened, the first at {self._first[kind]}: each is {kind}"
+            for kind, count in self._count.most_common()
+        )
+        if self._count.total() > rows / 2:
+            raise InvalidRequest("uri", "; ".join(found))
+        return found
+
+
+def _is_allowed(entry: ListEntry, roots: DatasetRoots) -> bool:
+    if roots != ANYWHERE:
+        try:
+            roots.check(entry.uri)
+        except OutsideOfRoots as error:
+            raise InvalidRequest("uri", f"{entry.origin}: {error.message}") from error
+    return True

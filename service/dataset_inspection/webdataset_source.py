@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.dataset_inspection.location import FoundFile, Location
 from service.dataset_inspection.source import map_in_threads
 from workers.data import tar_shards
+from workers.data.errors import BrokenImage
 from workers.specs.datasets import DatasetFormat, DatasetRole, Shard
 
 TAR_SUFFIXES = frozenset({"tar"})
@@ -40,7 +41,7 @@ class WebDatasetSource:
     def label_names(self, shard_index: int) -> list[str | None]:
         return self.labels[shard_index]
 
-    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes]:
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         with tar_shards.open_tar(self.shards[shard_index].uri) as stream:
             samples = tar_shards.list_samples(stream)
             return [tar_shards.read_image(stream, samples[row]) for row in rows]

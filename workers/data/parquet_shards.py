@@ -68,7 +68,7 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
     except UnicodeDecodeError as error:
-        raise ShardReadError(uri, f"text in it is not UTF-8: {readable(error.object)[:160]}") from error
+        raise ShardReadError(uri, "text in it is not UTF-8") from error
     except (OSError, pa.ArrowException) as error:
         raise read_error(uri, "not a readable Parquet file, perhaps truncated", error) from error
 

@@ -212,8 +212,8 @@ def _class_indices(manifest: DatasetManifest, shard: Shard, rows: _Rows, start: 
     labels: list[int] = []
     for row, name in enumerate(rows.label_names):
         if name is None or name not in index_of:
-            problem = "no label" if name is None else f"the label {name!r} is no class of the dataset"
-            raise ShardReadError(shard.uri, f"row {start + row} ({rows.keys[row]}): {problem}")
+            problem = "it has no label" if name is None else "its label is no class of the dataset"
+            raise ShardReadError(shard.uri, f"row {start + row}: {problem}")
         labels.append(index_of[name])
     return labels
 

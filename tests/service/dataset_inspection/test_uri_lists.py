@@ -124,8 +124,9 @@ def test_files_that_cannot_be_read_are_broken_images_and_no_failure(folder: Path
     shard = read_shard(found.manifest, 0)
     assert [row for row, image in enumerate(shard.images) if not image] == sorted(shard.unreadable) == [1, 2, 3, 5]
     assert {error.kind for error in shard.unreadable.values()} == {BrokenKind.UNREADABLE}
-    assert "a/gone.png" in shard.unreadable[1].reason
-    assert "ftp" in shard.unreadable[2].reason
+    assert "there is no such file" in shard.unreadable[1].reason
+    assert "a URI of a scheme that is not read" in shard.unreadable[2].reason
+    assert shard.unreadable[3].reason == "it is a folder"
 
 
 AWAY = "AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 28, Timeout was reached"
@@ -217,12 +218,24 @@ def test_where_an_entry_lies(entry: str, list_uri: str, expected: str) -> None:
     [
         ("l.txt", "\n\n", "unlabeled", "uri", "lists no URI"),
         ("l.txt", "a/0.png\n", "labeled", "label_column", "no column is known to hold the labels"),
-        ("l.csv", "x,y\na/0.png,1\n", "unlabeled", "image_column", "its columns are x, y"),
-        ("l.csv", "uri,label\na/0.png,1\na/1.png\n", "labeled", "uri", "row 3: has not the 2 fields"),
-        ("l.csv", "uri,label\na/0.png,1\n,2\n", "labeled", "image_column", "row 3: no URI in column 'uri'"),
-        ("l.csv", "uri,label\na/0.png,1\na/1.png,\n", "labeled", "label_column", "a/1.png: has no label"),
-        ("l.jsonl", '{"uri": "a/0.png"}\nno\n', "unlabeled", "uri", "row 2: not JSON"),
-        ("l.jsonl", "[1]\n", "unlabeled", "uri", "row 1: not a JSON object"),
+        (
+            "l.csv",
+            "x,y\na/0.png,1\n",
+            "unlabeled",
+            "image_column",
+            "no column is known to hold the URIs; it has 2 column(s)",
+        ),
+        ("l.csv", "uri,label\na/0.png,1\na/1.png\n", "labeled", "uri", "l.csv line 3: has not the 2 fields"),
+        (
+            "l.csv",
+            "uri,label\na/0.png,1\n,2\n",
+            "labeled",
+            "image_column",
+            "l.csv line 3: there is no URI in its column",
+        ),
+        ("l.csv", "uri,label\na/0.png,1\na/1.png,\n", "labeled", "label_column", "l.csv line 3: has no label"),
+        ("l.jsonl", '{"uri": "a/0.png"}\nno\n', "unlabeled", "uri", "line 2: not JSON"),
+        ("l.jsonl", "[1]\n", "unlabeled", "uri", "line 1: not a JSON object"),
     ],
 )
 def test_what_cannot_work_is_refused_by_file_and_row(

@@ -95,10 +95,10 @@ def test_a_shard_that_changed_since_registration_is_refused(tmp_path: Path) -> N
         read_shard(manifest("parquet", replace(shard, rows=4)), 0)
 
 
-@pytest.mark.parametrize(("label", "problem"), [(None, "no label"), ("cow", "'cow' is no class")])
+@pytest.mark.parametrize(("label", "problem"), [(None, "no label"), ("cow", "its label is no class")])
 def test_a_row_without_a_proper_label_is_named(tmp_path: Path, label: str | None, problem: str) -> None:
     shard = write_parquet(tmp_path / "a.parquet", image=PICTURES, label=["cat", "dog", label])
-    with pytest.raises(ShardReadError, match=rf"a\.parquet: row 2 .*{problem}"):
+    with pytest.raises(ShardReadError, match=rf"a\.parquet: row 2: .*{problem}"):
         read_shard(manifest("parquet", shard), 0)
 
 

@@ -1,0 +1,55 @@
+"""Entries of a list that no reader can ever open, and why: said without repeating what a list holds."""
+
+import re
+
+from workers.data.names import HEIF_SUFFIXES, IMAGE_SUFFIXES, suffix_of
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+_READ_SCHEMES = frozenset({"s3", "gs", "file"})
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_LABEL_STUDIO = "/data/local-files/?d="
+_SEVERAL_FIELDS = re.compile(r"\.\w{3,4}[\s,;|]+\S")
+
+_LIST_PATHS = "list their paths, or their s3:// or gs:// URIs"
+
+
+def why_never_opened(entry: str) -> str | None:
+    """The kind of an entry that is no place a reader knows, and what to do; None for one that may be opened."""
+    if entry.startswith(_LABEL_STUDIO):
+        return f"an address of Label Studio's local files: {_LIST_PATHS}, as they follow `?d=`"
+    if _DRIVE.match(entry) or entry.startswith("\\\\"):
+        return f"a path of Windows, which the cluster cannot open: {_LIST_PATHS}"
+    if entry.startswith("~"):
+        return "a path that begins with ~, which is another folder for everybody: write it out"
+    scheme = _SCHEME.match(entry)
+    if scheme is None or not (scheme[2] or scheme[1].lower() in ("data", "blob", "mailto")):
+        return None
+    name = scheme[1].lower()
+    if name in ("http", "https"):
+        return f"an {name} address, and the web is not read: download the images, then {_LIST_PATHS}"
+    if name == "data":
+        return "a data: URI, which holds the image itself: write the images to Parquet, or as files"
+    if name == "file" and not entry[len("file://") :].startswith("/"):
+        return "a file:// URI of another machine: three slashes follow `file:` where it is this one"
+    return None if name in _READ_SCHEMES else f"a URI of a scheme that is not read: {_LIST_PATHS}"
+
+
+def why_not_there(entry: str) -> str:
+    """What to think of an entry at whose place there is no file."""
+    name = entry.rpartition("/")[2]
+    if "://" in entry:
+        return "there is no such object"
+    if _SEVERAL_FIELDS.search(name):
+        return (
+            "there is no such file; it seems to have several fields: give a .csv or .tsv that begins with their names"
+        )
+    if "\\" in entry:
+        return "there is no such file; it has backslashes, as paths of Windows have"
+    if suffix_of(name) not in IMAGE_SUFFIXES | HEIF_SUFFIXES:
+        return "there is no such file; its name has no suffix of a picture, as an id has none: list paths"
+    return "there is no such file; paths are relative to the folder of the list"
+
+
+def looks_like_an_entry(cell: str) -> bool:
+    """Whether the first line of a table is rather an image than the name of a column."""
+    return bool("/" in cell or "\\" in cell or suffix_of(cell) in IMAGE_SUFFIXES | HEIF_SUFFIXES)
