@@ -133,7 +133,7 @@ def test_a_list_with_an_entry_that_leads_out_is_refused_and_names_its_row(tmp_pa
     (folder / "good.png").write_bytes(b"x")
     (folder / "list.txt").write_text(f"good.png\n{entry.format(tmp=tmp_path)}\n")
     request = DatasetRequest(name="d", role="unlabeled", uri=str(folder / "list.txt"), format="uri_list")
-    with pytest.raises(InvalidRequest, match=r"list\.txt row 2: .*outside"):
+    with pytest.raises(InvalidRequest, match=r"list\.txt line 2: .*outside"):
         inspect_dataset(request, "ds-1", str(tmp_path / "parts"), roots=DatasetRoots((str(folder),)))
 
 
