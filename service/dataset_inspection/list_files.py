@@ -14,6 +14,7 @@ from service.dataset_inspection.parquet_source import PARQUET_SUFFIXES
 from service.dataset_inspection.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
+from workers.data.budgets import MOST_LINE_CHARACTERS
 from workers.data.list_entries import looks_like_an_entry
 from workers.data.names import LABEL_NAMES, suffix_of
 from workers.data.parquet_shards import holds_images, is_string, open_parquet
@@ -21,7 +22,6 @@ from workers.data.uri_lists import ListEntry
 
 LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson"}) | PARQUET_SUFFIXES
 _BUFFER_BYTES = 256 << 10
-_MOST_LINE_BYTES = 1 << 20
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _OTHER_DELIMITERS = (";", "\t", "|")
 """Of a .csv, as a spreadsheet writes them in other countries."""
@@ -162,9 +162,9 @@ def _text_file(uri: str) -> Iterator[Iterator[str]]:
 def _decoded_lines(uri: str, source: io.BufferedReader) -> Iterator[str]:
     """Lines with their ends, which a field in quotes may hold."""
     number = 0
-    while raw := source.readline(_MOST_LINE_BYTES):
-        if len(raw) == _MOST_LINE_BYTES:
-            raise InvalidRequest("uri", f"{_line(uri, number + 1)}: is longer than {_MOST_LINE_BYTES} bytes")
+    while raw := source.readline(MOST_LINE_CHARACTERS):
+        if len(raw) == MOST_LINE_CHARACTERS:
+            raise InvalidRequest("uri", f"{_line(uri, number + 1)}: is longer than {MOST_LINE_CHARACTERS} bytes")
         for line in raw.splitlines(keepends=True):  # an old line end is a mere \r
             number += 1
             yield _decoded(uri, number, line)

@@ -260,4 +260,8 @@ def test_a_label_that_cannot_be_shown_is_refused_by_row(tmp_path: Path, label: s
     field, message = refusal(tmp_path)
     assert field == "label_column"
     assert "0.parquet row 1: its label has " in message
-    assert refusal(tmp_path, classes=("cat", label))[0] == "classes"
+
+
+def test_a_class_that_cannot_be_shown_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "0.parquet", image=pictures(2), label=["cat", "dog"])
+    assert refusal(tmp_path, classes=("cat", " ")) == ("classes", "the class at place 1 has nothing but blanks")
