@@ -1,6 +1,6 @@
 """How much better a student is than the first teacher."""
 
-from service.views import GenerationView, RunView
+from service.views.runs import GenerationView, RunView
 
 
 def error_reduction(run: RunView, generation: GenerationView) -> float | None:

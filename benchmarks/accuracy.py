@@ -22,7 +22,7 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
-from service.views import RunView
+from service.views.runs import RunView
 
 FOLDER = Path("build/benchmark-accuracy")
 COMMAND = "make benchmark-accuracy"

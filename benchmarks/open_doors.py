@@ -19,8 +19,8 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
+from service.lifecycle.states import UNFINISHED_RUNS
 from service.settings import is_loopback
-from service.states import UNFINISHED_RUNS
 
 COMMAND = "make benchmark-trust"
 _FOLDER = Path("build/trust")

@@ -15,7 +15,8 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
-from service.views import PlanView, RunView
+from service.plans.views import PlanView
+from service.views.runs import RunView
 
 FOLDER = Path("build/benchmark-plan")
 COMMAND = "make benchmark-plan"

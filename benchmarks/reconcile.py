@@ -18,12 +18,12 @@ from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.postgres_server import PostgresServer
 from benchmarks.results import row, save
 from benchmarks.standin_ray import StandInRay
+from service.config.run import GenerationPlan, RunConfig
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.ray_jobs import RayJobs
 from service.reconcile import job_statuses
 from service.reconcile.loop import Reconciler
-from service.run_config import GenerationPlan, RunConfig
 from service.settings import Settings
-from service.states import AttemptState, GenerationState, RunState, StageState
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.run_store import insert_run

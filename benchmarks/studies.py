@@ -21,7 +21,8 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
-from service.views import AblationView, RunView, SearchView
+from service.studies.views import AblationView, SearchView
+from service.views.runs import RunView
 from workers.specs.ablation import AblationLine
 
 FOLDER = Path("build/benchmark-studies")

@@ -8,26 +8,21 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
+from service.config.names import derived_name
+from service.config.run import GenerationPlan, PlanSettings, RunConfig
 from service.derived_views import DerivedViews
 from service.errors import Conflict, InvalidRequest, NotFound
-from service.generation_plans import generation_plans
+from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
-from service.names import derived_name
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
 from service.plan_views import plan_view
+from service.plans.request import PlanRequest
 from service.plans.request_check import check_plan_request
+from service.plans.views import PlanView
 from service.run_checks import check_model, check_noise, check_search
-from service.run_config import (
-    AblationRequest,
-    GenerationPlan,
-    PlanRequest,
-    PlanSettings,
-    RunConfig,
-    SearchRequest,
-)
 from service.settings import Settings
-from service.states import RunKind, StageState
+from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import request_hash
@@ -43,7 +38,8 @@ from service.store.run_store import (
     run_kind,
 )
 from service.store.tables import RunRow, StageRow
-from service.views import AblationView, PlanView, SearchView
+from service.studies.requests import AblationRequest, SearchRequest
+from service.studies.views import AblationView, SearchView
 from workers.specs.recipe import Recipe
 
 

@@ -6,13 +6,15 @@ from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
 from service.derived_views import DerivedViews, derived_summary
 from service.errors import NotFound
+from service.lifecycle.states import RunKind
 from service.plan_views import plan_summary, plan_view
+from service.plans.views import PlanSummary, PlanView
 from service.settings import Settings
-from service.states import RunKind
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.tables import GenerationRow, RunRow, StageRow
-from service.views import AblationView, DerivedSummary, Page, PlanSummary, PlanView, SearchView
+from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.base import Page
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
 from workers.specs.stages import RELIABILITY_FILE, StageName

@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
+from service.config.run import GenerationPlan
 from service.errors import NotFound
-from service.run_config import GenerationPlan
-from service.states import RunKind
+from service.lifecycle.states import RunKind
 from service.store.run_store import load_results
 from service.store.stored_values import read_if_possible
 from service.store.tables import GenerationRow, RunRow
-from service.view_builders import as_time, time_or_none
-from service.views import AblationView, DerivedSummary, SearchView
+from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.base import as_time, time_or_none
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.ablation import ABLATION_FILE, AblationTrainings
 from workers.specs.results import AblateResult, SearchResult

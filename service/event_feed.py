@@ -11,7 +11,7 @@ from typing import TypeVar
 from service.store.database import Database
 from service.store.event_store import events_after, newest_event_id
 from service.view_builders import event_view
-from service.views import EventView
+from service.views.runs import EventView
 
 logger = logging.getLogger(__name__)
 

@@ -8,18 +8,18 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
+from service.config.run import GenerationOverrides, RunConfig
 from service.errors import NotFound
-from service.lineage_views import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from service.run_checks import dataset_ids
-from service.run_config import GenerationOverrides, RunConfig
 from service.settings import Settings
-from service.spec_inputs import SpecInputs
-from service.stage_order import stages_of
+from service.stages.order import stages_of
+from service.stages.spec_inputs import SpecInputs
 from service.store.database import Database
 from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
 from service.store.run_store import load_spec_inputs
 from service.store.tables import CollectionRow, DatasetRow, ModelRow, StageRow
-from service.view_builders import time_or_none
+from service.views.base import time_or_none
+from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from workers.specs.environment import StageEnvironment
 from workers.specs.stages import StageName
 

@@ -3,7 +3,7 @@
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
 from service.ray_jobs import RayJobs
-from service.views import AttemptView, LogTail
+from service.views.runs import AttemptView, LogTail
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.stages import StageName
 

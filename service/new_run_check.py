@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
+from service.config.run import RunConfig
 from service.model_catalog import CatalogModel
 from service.reference_check import check_reference
 from service.run_checks import (
@@ -16,7 +17,6 @@ from service.run_checks import (
     check_models,
     dataset_ids,
 )
-from service.run_config import RunConfig
 from service.store.database import Database
 from service.store.dataset_store import CLASSES
 from service.store.tables import DatasetRow

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.errors import Conflict
 from service.store.database import Database
 from service.store.idempotency import check_key, first_answer, remember_answer
-from service.views import View
+from service.views.base import View
 
 Answer = TypeVar("Answer", bound=View)
 

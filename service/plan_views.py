@@ -3,18 +3,19 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.config.run import GenerationPlan, PlanSettings, RunConfig
 from service.errors import NotFound
+from service.lifecycle.states import RunKind
 from service.plans.bill import Bill
 from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
+from service.plans.views import PlanSummary, PlanView
 from service.run_checks import dataset_ids
-from service.run_config import GenerationPlan, PlanSettings, RunConfig
-from service.states import RunKind
 from service.store.run_store import load_results
 from service.store.stored_values import read_if_possible
 from service.store.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
-from service.view_builders import as_time, stage_times, time_or_none
-from service.views import PlanSummary, PlanView
+from service.view_builders import stage_times
+from service.views.base import as_time, time_or_none
 from workers.specs.results import MeasureResult
 
 

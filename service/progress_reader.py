@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
 from service.errors import ArtifactStoreUnavailable
-from service.states import StageState
-from service.views import GenerationView, MetricRow, RunView, StageView
+from service.lifecycle.states import StageState
+from service.views.runs import GenerationView, MetricRow, RunView, StageView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.reports import Progress
 

@@ -16,8 +16,8 @@ from service.store.paging import read_page
 from service.store.project_store import budgets_of, set_quota
 from service.store.queue_store import count_running
 from service.store.visibility import visible_projects
-from service.view_builders import as_time
-from service.views import Page, ProjectView, QueuedStage, QueueView
+from service.views.base import Page, as_time
+from service.views.queue import ProjectView, QueuedStage, QueueView
 from workers.specs.frozen import Frozen
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
+from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.queue_book import Queue, read_queue
 from service.stage_queue import Claim, Place
-from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.store.tables import RunRow
-from service.views import QueuePlace, RunView
+from service.views.queue import QueuePlace
+from service.views.runs import RunView
 
 SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.ray_client.job_status import JobStatus
 from service.ray_log import end_of_log
-from service.snapshots import JobStatus
 
 TIMEOUT_SECONDS = 15.0
 """Ray itself waits 10 s for its agent before it answers 500."""

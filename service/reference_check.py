@@ -2,8 +2,8 @@
 
 from sqlalchemy.orm import Session
 
+from service.config.run import RunConfig
 from service.errors import InvalidRequest
-from service.run_config import RunConfig
 from service.store.run_store import load_config
 from service.store.tables import ModelRow
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from service.retention_policy import RetentionPolicy
+from service.config.policies import RetentionPolicy
 from workers.specs.stages import StageName
 
 

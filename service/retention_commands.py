@@ -19,7 +19,8 @@ from service.store.retention_store import load_run_facts, mark
 from service.store.run_store import add_event, lock_run
 from service.store.tables import ModelRow, RunRow
 from service.view_builders import model_view
-from service.views import ModelView, Page, View
+from service.views.base import Page, View
+from service.views.runs import ModelView
 from workers.specs.stages import StageName
 
 _RUNS_AT_ONCE = 200

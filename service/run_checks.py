@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
+from service.config.run import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
-from service.run_config import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
-from service.search_space import searched_models, space_models
+from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
 from workers.specs.recipe import Recipe

@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from service.access.own_project import in_own_project
 from service.artifact_layout import ArtifactLayout
 from service.artifact_store import artifact_store
+from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.dataset_inspection.request import DatasetRequest
+from service.datasets.views import DatasetView
 from service.errors import ArtifactStoreUnavailable, Conflict
-from service.generation_plans import generation_plans, student_plan
+from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.new_run_check import check_new_run
 from service.once_answers import OnceAnswers
@@ -20,9 +22,8 @@ from service.queue_places import QueuePlaces
 from service.registration.inspector_pool import InspectorPool
 from service.registration.messages import InspectionJob
 from service.run_checks import check_model, check_noise, check_not_smaller, check_search
-from service.run_config import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.settings import Settings
-from service.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
+from service.stages.generation_plans import generation_plans, student_plan
 from service.store.database import Database
 from service.store.dataset_store import insert_dataset, load_classes
 from service.store.idempotency import request_hash
@@ -42,7 +43,7 @@ from service.store.run_store import (
 from service.store.snapshot_store import load_snapshot
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
 from service.view_builders import ViewBuilder, dataset_view
-from service.views import DatasetView, RunView
+from service.views.runs import RunView
 from workers.artifact_io import delete_folder
 
 _NOT_COMPARED = (

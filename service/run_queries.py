@@ -7,13 +7,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.artifact_layout import ArtifactLayout
+from service.datasets.views import DatasetView
 from service.errors import InvalidRequest, NotFound
+from service.lifecycle.states import RunKind
 from service.log_reader import LogReader
 from service.progress_reader import ProgressReader
 from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
 from service.settings import Settings
-from service.states import RunKind
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
@@ -28,15 +29,14 @@ from service.store.tables import (
     Table,
 )
 from service.view_builders import ViewBuilder, dataset_view, event_view, model_view, run_summary
-from service.views import (
+from service.views.base import Page
+from service.views.runs import (
     AttemptView,
-    DatasetView,
     EventView,
     GenerationView,
     LogTail,
     MetricRow,
     ModelView,
-    Page,
     RunSummary,
     RunView,
     StageView,

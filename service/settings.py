@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.access.oidc_settings import OidcSettings
+from service.config.access import OidcSettings
+from service.config.policies import RetentionPolicy
 from service.registration.limits import InspectorLimits
-from service.retention_policy import RetentionPolicy
 from workers.data.dataset_roots import DatasetRoots, check_root
 from workers.specs.stages import StageName
 

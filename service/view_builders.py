@@ -3,24 +3,24 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from service.artifact_layout import ArtifactLayout
-from service.run_config import GenerationPlan, RunConfig
+from service.config.run import GenerationPlan, RunConfig
+from service.datasets.views import DatasetView
+from service.lifecycle.states import AttemptState, RunKind, StageState
 from service.settings import Settings
-from service.states import AttemptState, RunKind, StageState
+from service.stages.order import stage_name
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.run_rows import GenerationRows, RunRows
-from service.store.stage_names import stage_name
 from service.store.stored_values import read_if_possible
 from service.store.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow, StageRow
-from service.views import (
+from service.views.base import as_time, time_or_none
+from service.views.queue import QueuePlace
+from service.views.runs import (
     AttemptView,
-    DatasetView,
     EventView,
     GenerationView,
     ModelView,
-    QueuePlace,
     RunSummary,
     RunView,
     StageTimes,
@@ -191,11 +191,3 @@ def stage_times(row: StageRow, timing: StageTiming, attempts: Sequence[AttemptRo
         setup_seconds=max(0.0, timing.work_started_at - timing.entered_at),
         finish_seconds=max(0.0, row.finished_at - timing.work_ended_at),
     )
-
-
-def as_time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def time_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else as_time(seconds)

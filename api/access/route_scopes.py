@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from starlette.routing import compile_path
 
-from service.access.principal import Scope
+from service.config.access import Scope
 
 _VIEWER, _OPERATOR, _ADMIN = Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN
 

@@ -11,7 +11,7 @@ from api.cli.client import Client
 from api.cli.json_file import read_json_object
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
 from api.cli.searches import derived_table
-from service.views import AblationView
+from service.studies.views import AblationView
 
 ablations = typer.Typer(no_args_is_help=True, help="Train a run's student without each part of the method in turn.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]

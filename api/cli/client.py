@@ -12,24 +12,14 @@ from pydantic import BaseModel
 
 from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
 from service.access.views import CreatedKey, KeyView
-from service.lineage_views import ModelLineage
+from service.datasets.views import DatasetView
+from service.plans.views import PlanSummary, PlanView
 from service.retention_commands import Marked, PlannedArtifact
-from service.views import (
-    AblationView,
-    DatasetView,
-    DerivedSummary,
-    EventView,
-    LogTail,
-    ModelView,
-    Page,
-    PlanSummary,
-    PlanView,
-    ProjectView,
-    QueueView,
-    RunSummary,
-    RunView,
-    SearchView,
-)
+from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.base import Page
+from service.views.lineage import ModelLineage
+from service.views.queue import ProjectView, QueueView
+from service.views.runs import EventView, LogTail, ModelView, RunSummary, RunView
 from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
-from service.views import DatasetView
+from service.datasets.views import DatasetView
 from workers.artifact_io import name_of
 
 datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")

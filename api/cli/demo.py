@@ -16,7 +16,7 @@ from api.cli.local_stack import LocalStack, StackError
 from api.demo.digits import write_digit_datasets
 from api.demo.report import demo_report
 from api.error_reduction import error_reduction
-from service.views import RunView
+from service.views.runs import RunView
 
 _RUN_FILE = Path(__file__).parents[1] / "demo" / "digits_run.json"
 _ROLES = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation", "test": "evaluation"}

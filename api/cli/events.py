@@ -6,7 +6,7 @@ import typer
 
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress
-from service.views import EventView
+from service.views.runs import EventView
 
 
 def events(

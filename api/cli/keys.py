@@ -17,13 +17,13 @@ from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from api.error_responses import status_of
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands, KeyRequest
-from service.access.principal import Scope
 from service.access.views import KeyView
+from service.config.access import Scope
 from service.errors import ServiceError
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
-from service.views import View
+from service.views.base import View
 
 keys = typer.Typer(
     no_args_is_help=True,

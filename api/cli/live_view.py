@@ -15,8 +15,8 @@ from rich.text import Text
 
 from api.cli.client import ApiUnreachable, Client
 from api.error_reduction import error_reduction
-from service.states import UNFINISHED_RUNS, RunState, StageState
-from service.views import GenerationView, RunView, StageView
+from service.lifecycle.states import UNFINISHED_RUNS, RunState, StageState
+from service.views.runs import GenerationView, RunView, StageView
 from workers.specs.stages import StageName
 
 _POLL_SECONDS = 0.5

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
-from service.lineage_views import Lineage, ModelLineage
+from service.views.lineage import Lineage, ModelLineage
 
 models = typer.Typer(no_args_is_help=True, help="Look at the models that the runs gave.")
 

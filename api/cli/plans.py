@@ -14,7 +14,7 @@ from api.cli.json_file import read_json_object
 from api.cli.live_view import watch_run
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
 from service.plans.bill import Bill, StageBill
-from service.views import PlanSummary, PlanView
+from service.plans.views import PlanSummary, PlanView
 
 plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
 

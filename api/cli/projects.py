@@ -8,7 +8,7 @@ from rich.table import Table
 
 from api.cli.client import Client
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
-from service.views import ProjectView
+from service.views.queue import ProjectView
 
 projects = typer.Typer(no_args_is_help=True, help="See what projects have spent, and set their quotas.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]

@@ -11,7 +11,7 @@ from api.cli.client import Client
 from api.cli.json_file import read_json_object
 from api.cli.live_view import result_table, run_lines
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
-from service.views import RunView
+from service.views.runs import RunView
 
 runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, pause or stop them, and start them again.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]

@@ -11,7 +11,7 @@ from rich.table import Table
 from api.cli.client import Client
 from api.cli.json_file import read_json_object
 from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
-from service.views import DerivedSummary, SearchView
+from service.studies.views import DerivedSummary, SearchView
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
 

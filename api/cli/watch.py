@@ -8,8 +8,8 @@ from rich.console import Console
 from api.cli.client import ApiError, Client
 from api.cli.live_view import result_table, watch_run
 from api.cli.options import DEFAULT_API, ApiAddress
-from service.states import RunState
-from service.views import RunView, StageView
+from service.lifecycle.states import RunState
+from service.views.runs import RunView, StageView
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.error_reduction import error_reduction
-from service.views import GenerationView, RunView, StageView
+from service.views.runs import GenerationView, RunView, StageView
 
 _TIMES = ("work", "overhead", "waiting", "start", "setup", "finish", "total")
 

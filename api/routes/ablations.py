@@ -9,8 +9,9 @@ from api.schemas.answer_examples import answers, page_of
 from api.schemas.derived_examples import ABLATION, ABLATION_REQUESTS, DERIVED
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.run_config import AblationRequest
-from service.views import AblationView, DerivedSummary, Page
+from service.studies.requests import AblationRequest
+from service.studies.views import AblationView, DerivedSummary
+from service.views.base import Page
 
 router = APIRouter(tags=["ablations"])
 

@@ -11,7 +11,7 @@ from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.access.key_commands import KeyRequest
 from service.access.views import AuditEntryView, CallerView, CreatedKey, KeyView
-from service.views import Page
+from service.views.base import Page
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[

@@ -11,7 +11,8 @@ from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.request_examples import DATASET_REQUESTS
 from service.dataset_inspection.request import DatasetRequest
-from service.views import DatasetView, Page
+from service.datasets.views import DatasetView
+from service.views.base import Page
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 

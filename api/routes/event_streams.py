@@ -16,7 +16,7 @@ from service.access.own_project import for_all_projects
 from service.access.watch import Watch
 from service.errors import DatabaseUnavailable
 from service.event_feed import EventFeed
-from service.views import EventView
+from service.views.runs import EventView
 
 router = APIRouter(tags=["events"])
 

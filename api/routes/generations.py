@@ -9,8 +9,9 @@ from api.schemas.answer_examples import GENERATION, RUN, answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.request_examples import GENERATION_OVERRIDES
-from service.run_config import GenerationOverrides
-from service.views import GenerationView, Page, RunView
+from service.config.run import GenerationOverrides
+from service.views.base import Page
+from service.views.runs import GenerationView, RunView
 
 router = APIRouter(prefix="/runs/{run_id}/generations", tags=["generations"])
 

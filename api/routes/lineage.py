@@ -6,8 +6,8 @@ from api.dependencies import LineageOf, ModelId, Retention
 from api.schemas.answer_examples import MODEL, answers
 from api.schemas.lifecycle_examples import LINEAGE
 from api.schemas.problem import problem_responses
-from service.lineage_views import ModelLineage
-from service.views import ModelView
+from service.views.lineage import ModelLineage
+from service.views.runs import ModelView
 
 router = APIRouter(prefix="/models", tags=["models"])
 

@@ -5,7 +5,8 @@ from fastapi import APIRouter
 from api.dependencies import Cursor, Limit, ModelId, OfRun, Queries
 from api.schemas.answer_examples import MODEL, answers, page_of
 from api.schemas.problem import problem_responses
-from service.views import ModelView, Page
+from service.views.base import Page
+from service.views.runs import ModelView
 
 router = APIRouter(prefix="/models", tags=["models"])
 

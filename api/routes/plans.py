@@ -9,8 +9,9 @@ from api.schemas.answer_examples import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.plan_examples import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
 from api.schemas.problem import problem_responses
-from service.run_config import PlanRequest
-from service.views import Page, PlanSummary, PlanView
+from service.plans.request import PlanRequest
+from service.plans.views import PlanSummary, PlanView
+from service.views.base import Page
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 

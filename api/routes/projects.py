@@ -10,7 +10,8 @@ from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.queue_examples import PROJECT, QUEUE, QUOTAS
 from service.projects import Quota
-from service.views import Page, ProjectView, QueueView
+from service.views.base import Page
+from service.views.queue import ProjectView, QueueView
 
 router = APIRouter(tags=["projects"])
 ProjectName = Annotated[

@@ -10,8 +10,9 @@ from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.queue_examples import RUN_CHANGES
 from api.schemas.request_examples import RUN_CONFIGS
-from service.run_config import RunChanges, RunConfig
-from service.views import EventView, Page, RunSummary, RunView
+from service.config.run import RunChanges, RunConfig
+from service.views.base import Page
+from service.views.runs import EventView, RunSummary, RunView
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

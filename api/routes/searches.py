@@ -9,8 +9,9 @@ from api.schemas.answer_examples import answers, page_of
 from api.schemas.derived_examples import DERIVED, SEARCH, SEARCH_REQUESTS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.run_config import SearchRequest
-from service.views import DerivedSummary, Page, SearchView
+from service.studies.requests import SearchRequest
+from service.studies.views import DerivedSummary, SearchView
+from service.views.base import Page
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 

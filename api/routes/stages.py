@@ -9,7 +9,8 @@ from api.schemas.answer_examples import ATTEMPT, LOG_TAIL, METRICS, STAGE, answe
 from api.schemas.derived_examples import PICTURE, TRIALS
 from api.schemas.metrics import StageMetrics, StageTrials
 from api.schemas.problem import problem_responses
-from service.views import AttemptView, LogTail, Page, StageView
+from service.views.base import Page
+from service.views.runs import AttemptView, LogTail, StageView
 from workers.specs.stages import StageName
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])

@@ -9,7 +9,7 @@ from api.schemas.answer_examples import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.lifecycle_examples import DELIVERY, NEW_WEBHOOK, WEBHOOK, WEBHOOK_REQUESTS
 from api.schemas.problem import problem_responses
-from service.views import Page
+from service.views.base import Page
 from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from service.access.principal import Scope
 from service.access.views import AuditEntryView, CallerView, CreatedKey, KeyView
+from service.config.access import Scope
 
 _AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 

@@ -8,16 +8,16 @@ from pydantic import BaseModel
 from api.schemas.health import Readiness, ReadinessCheck
 from api.schemas.metrics import StageMetrics
 from api.schemas.request_examples import RUN_CONFIGS
-from service.run_config import GenerationPlan, RunConfig
-from service.views import (
+from service.config.run import GenerationPlan, RunConfig
+from service.datasets.views import DatasetView
+from service.views.base import Page
+from service.views.runs import (
     AttemptView,
-    DatasetView,
     EventView,
     GenerationView,
     LogTail,
     MetricRow,
     ModelView,
-    Page,
     RunSummary,
     RunView,
     StageTimes,

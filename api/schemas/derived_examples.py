@@ -5,8 +5,8 @@ from typing import Any
 
 from api.schemas.metrics import StageTrials
 from api.schemas.request_examples import RUN_CONFIGS
-from service.run_config import RunConfig
-from service.views import AblationView, DerivedSummary, SearchView
+from service.config.run import RunConfig
+from service.studies.views import AblationView, DerivedSummary, SearchView
 from workers.specs.ablation import AblationLine, AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.search import (
     IntRange,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.views import View
+from service.views.base import View
 
 
 class Health(View):

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from service.run_config import MAX_CLASSES
+from service.config.run import MAX_CLASSES
 from workers.specs.text import unfit_character
 
 MAX_ERRORS = 20

@@ -5,11 +5,12 @@ from typing import Any
 
 from api.schemas.answer_examples import DATASET, EVENT, MODEL
 from api.schemas.request_examples import RUN_CONFIGS
-from service.lineage_views import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
+from service.config.run import RunConfig
+from service.lifecycle.states import DeliveryState
 from service.retention import Artifact
 from service.retention_commands import Marked, PlannedArtifact
-from service.run_config import RunConfig
-from service.webhooks.views import DeliveryState, DeliveryView, NewWebhookView, WebhookView
+from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
+from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
 from workers.specs.environment import CodeVersion, StageEnvironment
 
 _CONFIG = RunConfig.model_validate(RUN_CONFIGS["digits"]["value"], strict=False)

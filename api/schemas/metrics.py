@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from service.views import MetricRow, View
+from service.views.base import View
+from service.views.runs import MetricRow
 from workers.specs.search import Trial
 
 

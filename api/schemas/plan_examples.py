@@ -4,13 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.schemas.request_examples import RUN_CONFIGS
-from service.generation_plans import generation_plans
-from service.plans.cluster_shape import ClusterShape
+from service.config.cluster_shape import ClusterShape
+from service.config.run import PlanSettings, RunConfig
 from service.plans.forecast import write_bill
-from service.plans.measured_students import measured_students
 from service.plans.planned_run import DatasetSize, JobTimes
-from service.run_config import PlanSettings, RunConfig
-from service.views import PlanSummary, PlanView
+from service.plans.views import PlanSummary, PlanView
+from service.stages.generation_plans import generation_plans, measured_students
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,

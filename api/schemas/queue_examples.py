@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from service.views import ProjectView, QueuedStage, QueueView
+from service.views.queue import ProjectView, QueuedStage, QueueView
 
 QUOTAS: dict[str, Any] = {
     "limited": {"summary": "A thousand GPU hours", "value": {"device_hours": 1000}},

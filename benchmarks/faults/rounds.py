@@ -10,7 +10,7 @@ from api.cli.demo import demo_run_config, register_digits
 from benchmarks.faults.injections import FAULTS, HUNG_AFTER_SECONDS, NEED_A_MOUNT, FaultNotSeen
 from benchmarks.faults.scene import Scene
 from benchmarks.faults.watch import Watch, complaints
-from service.views import EventView, RunView, StageView
+from service.views.runs import EventView, RunView, StageView
 
 ENDS_WITHIN_SECONDS = 420.0
 """Of the last fault. A run without faults takes a good minute on two cores."""

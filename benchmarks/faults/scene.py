@@ -20,7 +20,7 @@ from benchmarks.faults.ray_proxy import RayProxy
 from benchmarks.postgres_server import PostgresServer
 from service.store.database import Database
 from service.store.tables import LeaseRow
-from service.views import EventView, RunView
+from service.views.runs import EventView, RunView
 
 LEASE_SECONDS = 4.0
 ARTIFACT_MIB = 1024

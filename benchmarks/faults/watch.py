@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.faults.injections import drivers
 from benchmarks.faults.scene import Scene
-from service.views import RunView, StageView
+from service.views.runs import RunView, StageView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.reports import Progress
 from workers.specs.stages import PROGRESS_FILE

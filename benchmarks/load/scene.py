@@ -26,8 +26,8 @@ from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.load.played_stages import write_progress, write_result
 from benchmarks.standin_ray import StandInRay
 from service.access.key_commands import KeyCommands, KeyRequest
-from service.access.principal import Scope
-from service.states import AttemptState
+from service.config.access import Scope
+from service.lifecycle.states import AttemptState
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.tables import AttemptRow

@@ -10,8 +10,7 @@ from service.access.views import AuditEntryView
 from service.store.caller_tables import AuditRow
 from service.store.database import Database
 from service.store.paging import read_page
-from service.view_builders import as_time
-from service.views import Page
+from service.views.base import Page, as_time
 
 _LONGEST = 500
 """Characters kept of what a caller may choose freely."""

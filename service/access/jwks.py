@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import jwt
 
-from service.access.oidc_settings import OidcSettings
+from service.config.access import OidcSettings
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 20

@@ -7,17 +7,17 @@ from pydantic import AwareDatetime, Field
 from sqlalchemy.orm import Session
 
 from service.access.api_keys import NewKey, new_key
-from service.access.principal import Principal, Scope
+from service.access.principal import Principal
 from service.access.views import CreatedKey, KeyView
+from service.config.access import Scope
+from service.config.names import Name, ProjectName
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
-from service.names import Name, ProjectName
 from service.once_answers import OnceAnswers
 from service.store.caller_tables import ApiKeyRow
 from service.store.database import Database
 from service.store.idempotency import request_hash
 from service.store.paging import read_page
-from service.view_builders import as_time, time_or_none
-from service.views import Page
+from service.views.base import Page, as_time, time_or_none
 from workers.specs.frozen import Frozen
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import jwt
 
 from service.access.jwks import JwksCache
-from service.access.oidc_settings import OidcSettings
-from service.access.principal import Principal, Scope
+from service.access.principal import Principal
+from service.config.access import OidcSettings, Scope
 from service.errors import Forbidden, Unauthenticated
 from service.store.plain_text import plain
 

@@ -1,21 +1,9 @@
 """Who makes a request, and what they may do."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
-
-class Scope(StrEnum):
-    """Each includes the ones before it: viewers read, operators change runs and datasets, admins manage keys."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-    def includes(self, needed: "Scope") -> bool:
-        """Whether who has this scope may do what `needed` is asked for."""
-        order = list(Scope)
-        return order.index(self) >= order.index(needed)
+from service.config.access import Scope
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.access.principal import Scope
-from service.views import View
+from service.config.access import Scope
+from service.views.base import View
 
 
 class KeyView(View):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from service.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
+from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
 from workers.specs.datasets import DatasetFormat, DatasetRole
 from workers.specs.frozen import Frozen
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from service.config.cluster_shape import shape_of
+from service.config.run import PlanSettings, RunConfig
 from service.plans.bill import Bill, Forecast, forecast_of
-from service.plans.cluster_shape import shape_of
 from service.plans.planned_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, JobTimes, PlannedRun
 from service.plans.stage_bills import SHARDS_KEPT, stage_bill
-from service.run_config import PlanSettings, RunConfig
-from service.stage_order import stages_of
+from service.stages.order import stages_of
 from workers.specs.measure import Measurement
 
 

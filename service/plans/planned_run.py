@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from service.generation_plans import generation_plans
-from service.plans.cluster_shape import ClusterShape
-from service.plans.measured_students import measured_students
-from service.run_config import GenerationPlan, RunConfig
+from service.config.cluster_shape import ClusterShape
+from service.config.run import GenerationPlan, RunConfig
+from service.stages.generation_plans import generation_plans, measured_students
 from workers.specs.measure import Measurement, StudentMeasurement
 
 EFFICIENCY_OF_A_DOUBLING = 0.95
@@ -70,7 +69,7 @@ class PlannedRun:
         return self._actors(pieces, self.config.resources.label.gpus_per_actor)
 
     def actors_without_gpus(self, pieces: int) -> int:
-        """Of the pool where it only copies (service/stage_spec_builder.py)."""
+        """Of the pool where it only copies (service/stages/spec_builder.py)."""
         return self._actors(pieces, 0.0)
 
     def _actors(self, pieces: int, gpus_per_actor: float) -> int:

@@ -1,7 +1,7 @@
 """What is refused before a plan is made, beside what is refused of its run. Pure."""
 
 from service.errors import InvalidRequest
-from service.run_config import PlanRequest
+from service.plans.request import PlanRequest
 
 
 def check_plan_request(request: PlanRequest) -> None:

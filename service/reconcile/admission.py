@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from service.lifecycle.snapshots import StageSnapshot
 from service.queue_book import read_queue
-from service.snapshots import StageSnapshot
 from service.store.database import Database
 from workers.specs.stages import StageName
 

@@ -8,7 +8,9 @@ from functools import partial
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
-from service.actions import (
+from service.artifact_layout import ArtifactLayout
+from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
+from service.lifecycle.actions import (
     Action,
     BeginStopping,
     CreateAttempt,
@@ -22,17 +24,15 @@ from service.actions import (
     StopJob,
     SubmitAttempt,
 )
-from service.artifact_layout import ArtifactLayout
-from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.ray_jobs import JobRejected, RayJobs
 from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.lease import ReconcilerLease
 from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
 from service.settings import Settings
-from service.stage_devices import devices_of
-from service.stage_spec_builder import build_stage_spec
-from service.states import AttemptState, GenerationState, RunState, StageState
+from service.stages.devices import devices_of
+from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
 from service.store.leases import fenced_write
 from service.store.project_store import charge_attempt

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from functools import partial
 
 from service.artifact_layout import ArtifactLayout
+from service.background import repeat
 from service.retention import Artifact
 from service.retention_commands import RetentionCommands
 from service.retention_files import collect_files
-from service.rounds import repeat
 from service.settings import Settings
+from service.stages.order import stage_name
 from service.store.database import Database
 from service.store.idempotency import ANSWERS_KEPT_SECONDS, forget_answers
 from service.store.retention_store import claim, marked_rows, renew_claim, set_collected
 from service.store.run_store import add_event
-from service.store.stage_names import stage_name
 from service.store.tables import CollectionRow
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable
 
 from service.artifact_layout import ArtifactLayout
+from service.background import repeat
 from service.errors import RayUnavailable
+from service.ray_client.job_status import ENDED_JOBS, JobStatus
 from service.ray_jobs import RayJobs
-from service.rounds import repeat
 from service.settings import Settings
-from service.snapshots import ENDED_JOBS, JobStatus
 from service.store.database import Database
 from service.store.job_store import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
 from workers.artifact_io import write_bytes

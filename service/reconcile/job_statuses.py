@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.lifecycle.states import AttemptState
+from service.ray_client.job_status import JobStatus
 from service.ray_jobs import JobInfo, RayJobs
 from service.reconcile.stage_files import OpenAttempt
-from service.snapshots import JobStatus
-from service.states import AttemptState
 
 LIST_FROM = 8
 """From so many jobs on, a list may be quicker than a question a job."""

@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from service.actions import Action, FinishStage, StopJob, SubmitAttempt
 from service.artifact_layout import ArtifactLayout
-from service.decide import decide
+from service.background import repeat
 from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
+from service.lifecycle.actions import Action, FinishStage, StopJob, SubmitAttempt
+from service.lifecycle.decide import decide
+from service.lifecycle.snapshots import RunSnapshot
+from service.lifecycle.states import RunState
 from service.ray_jobs import RayJobs
 from service.reconcile.admission import Admission
 from service.reconcile.apply import Applier
@@ -18,10 +21,7 @@ from service.reconcile.lease import ReconcilerLease
 from service.reconcile.observe import Look, Observer
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
-from service.rounds import repeat
 from service.settings import Settings
-from service.snapshots import RunSnapshot
-from service.states import RunState
 from service.store.database import Database
 from service.store.known_rules import KnownRules
 from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock

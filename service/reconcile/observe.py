@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.errors import ArtifactStoreUnavailable
+from service.lifecycle.snapshots import NOTHING_OBSERVED, Observed, RunSnapshot
+from service.ray_client.job_status import ENDED_JOBS, JobStatus
 from service.ray_jobs import JobInfo
 from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.stage_files import OpenAttempt, Outcome, StageFiles
 from service.reconcile.waits import WaitReason
-from service.snapshots import ENDED_JOBS, NOTHING_OBSERVED, JobStatus, Observed, RunSnapshot
 from service.store.run_store import submission_id
 
 _OVER = ENDED_JOBS | {JobStatus.UNKNOWN}

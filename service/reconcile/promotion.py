@@ -3,7 +3,7 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.gate import gate_failure
+from service.config.gate import gate_failure
 from service.store.run_store import add_event, load_config, load_results
 from service.store.snapshot_store import load_snapshot
 from service.store.tables import GenerationRow

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from service.artifact_layout import ArtifactLayout
 from service.errors import ArtifactStoreUnavailable
+from service.lifecycle.snapshots import StageSnapshot
 from service.reconcile.artifact_calls import ArtifactCalls
-from service.snapshots import StageSnapshot
 from workers.artifact_io import is_local, read_bytes_if_there
 from workers.specs.reports import FailureReason, Progress, StageFailure
 from workers.specs.results import STAGE_RESULT, AnyStageResult

@@ -3,8 +3,8 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.actions import FinishStage
-from service.states import GenerationState, StageState
+from service.lifecycle.actions import FinishStage
+from service.lifecycle.states import GenerationState, StageState
 from service.store.run_store import load_spec_inputs
 from service.store.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state

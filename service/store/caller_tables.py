@@ -3,10 +3,10 @@
 from sqlalchemy import ForeignKey, Index, Text, column
 from sqlalchemy.orm import Mapped, mapped_column
 
+from service.lifecycle.states import DeliveryState
 from service.store.index_conditions import one_of
 from service.store.plain_text import PlainText
 from service.store.tables import Table
-from service.webhooks.views import DeliveryState
 
 _PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
 _TIMED_DELIVERY = column("next_attempt_at").is_not(None)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.states import OPEN_ATTEMPTS
-from service.store.stage_names import stage_name
+from service.lifecycle.states import OPEN_ATTEMPTS
+from service.stages.order import stage_name
 from service.store.tables import AttemptRow
 from workers.specs.stages import StageName
 

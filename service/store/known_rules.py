@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.run_rules import RunRules, rules_of
+from service.lifecycle.run_rules import RunRules, rules_of
 from service.store.tables import RunRow
 
 _READ_AT_ONCE = 1_000

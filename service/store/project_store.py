@@ -6,8 +6,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from service.lifecycle.states import OPEN_ATTEMPTS
 from service.stage_queue import Budget
-from service.states import OPEN_ATTEMPTS
 from service.store.caller_tables import ProjectRow
 from service.store.index_conditions import one_of
 from service.store.tables import AttemptRow, RunRow

@@ -3,10 +3,10 @@
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
 from service.stage_queue import Claim
-from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
+from service.stages.order import stage_name
 from service.store.index_conditions import one_of
-from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, RunRow, StageRow
 
 

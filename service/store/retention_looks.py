@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select, union_all, update
 from sqlalchemy.orm import Session
 
-from service.retention_policy import RetentionPolicy
+from service.config.policies import RetentionPolicy
 from service.store.tables import RunRow
 
 

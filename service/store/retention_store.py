@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, CursorResult, Update, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.config.policies import RetentionOverrides, RetentionPolicy
+from service.lifecycle.states import RunState, StageState
 from service.retention import Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors
-from service.retention_policy import RetentionOverrides, RetentionPolicy
-from service.states import RunState, StageState
-from service.store.stage_names import stage_name
+from service.stages.order import stage_name
 from service.store.stored_values import read_if_possible
 from service.store.tables import CollectionRow, GenerationRow, ModelRow, RunRow, StageRow
 

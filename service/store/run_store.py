@@ -7,11 +7,11 @@ from typing import TypeVar
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from service.config.run import GenerationPlan, RunConfig
 from service.errors import NotFound
-from service.run_config import GenerationPlan, RunConfig
-from service.spec_inputs import SpecInputs, TrainedModel
-from service.stage_order import stages_of
-from service.states import GenerationState, RunKind, RunState, StageState
+from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
+from service.stages.order import stages_of
+from service.stages.spec_inputs import SpecInputs, TrainedModel
 from service.store.dataset_store import load_dataset_heads
 from service.store.event_store import keep_event_order
 from service.store.project_store import ensure_project

@@ -7,10 +7,10 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
-from service.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
-from service.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.snapshots import AttemptSnapshot, GenerationSnapshot, RunSnapshot, StageSnapshot
+from service.lifecycle.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
+from service.stages.order import stage_name
 from service.store.known_rules import KnownRules
-from service.store.stage_names import stage_name
 from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.reports import FailureReason
 

@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.names import DEFAULT_PROJECT
-from service.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
+from service.config.names import DEFAULT_PROJECT
+from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
 from service.store.index_conditions import one_of
 from service.store.plain_text import PlainText
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Update, update
 from sqlalchemy.orm import Session
 
-from service.states import (
+from service.lifecycle.states import (
     ALLOWED_ATTEMPT,
     ALLOWED_GENERATION,
     ALLOWED_RUN,

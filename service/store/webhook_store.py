@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.lifecycle.states import DeliveryState
 from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.event_store import events_after
 from service.store.index_conditions import one_of
 from service.store.tables import EventRow
-from service.webhooks.views import DeliveryState
 
 _QUEUED_AT_ONCE = 500
 _SENT_AT_ONCE = 100

@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import case, update
 
-from service.rounds import repeat
+from service.background import repeat
+from service.lifecycle.states import DeliveryState
 from service.settings import Settings
 from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.database import Database
@@ -25,7 +26,6 @@ from service.store.webhook_store import (
 from service.view_builders import event_view
 from service.webhooks.schedule import next_attempt_at
 from service.webhooks.sender import Outcome, send, signed_headers
-from service.webhooks.views import DeliveryState
 
 logger = logging.getLogger(__name__)
 

@@ -1,12 +1,12 @@
 """Webhooks as they are asked for and answered."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from service.views import View
+from service.lifecycle.states import DeliveryState
+from service.views.base import View
 from workers.specs.frozen import Frozen
 
 
@@ -22,13 +22,6 @@ class WebhookRequest(Frozen):
     kinds: tuple[Annotated[str, Field(max_length=100, pattern="^[a-z_]+$")], ...] | None = Field(
         default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
     )
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-    """Given up after as many attempts as the setting allows; it can be retried by hand."""
 
 
 class WebhookView(View):

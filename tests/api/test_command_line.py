@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app as commands
-from service.views import DatasetView, RunView
+from service.datasets.views import DatasetView
+from service.views.runs import RunView
 
 Cli = Callable[..., Any]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from api.cli.client import ApiUnreachable
 from api.cli.live_view import result_table, watch_run
 from api.error_reduction import error_reduction
-from service.views import RunView
+from service.views.runs import RunView
 
 
 class ClientOfTheApplication:

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from sqlalchemy import select, update
 
+from service.config.run import RunConfig
 from service.errors import InvalidRequest
-from service.run_config import RunConfig
 from service.settings import Settings
 from service.store.stored_values import written
 from service.store.tables import GenerationRow, RunRow

@@ -4,7 +4,8 @@ import json
 
 from api.schemas.derived_examples import ABLATION
 from benchmarks import studies
-from service.run_config import AblationRequest, RunConfig, SearchRequest
+from service.config.run import RunConfig
+from service.studies.requests import AblationRequest, SearchRequest
 from workers.specs.ablation import AblationTraining
 
 

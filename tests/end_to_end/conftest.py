@@ -14,8 +14,8 @@ from api.cli.client import Client
 from api.cli.demo import demo_run_config, register_digits
 from api.cli.local_stack import LocalStack
 from api.demo.digits import load_digits
-from service.states import UNFINISHED_RUNS
-from service.views import RunView, StageView
+from service.lifecycle.states import UNFINISHED_RUNS
+from service.views.runs import RunView, StageView
 from tests.limits import END_TO_END_LIMIT_SECONDS
 
 STAGE_TIMEOUT_SECONDS = 240

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from service.config.run import RunConfig
 from service.derived_commands import DerivedCommands
 from service.derived_queries import DerivedQueries
 from service.queue_places import QueuePlaces
 from service.ray_jobs import RayJobs
 from service.registration.inspector_pool import InspectorPool
 from service.run_commands import RunCommands
-from service.run_config import RunConfig
 from service.run_queries import RunQueries
 from service.settings import Settings
 from service.store.database import Database

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from service.decide import decide
-from service.snapshots import (
+from service.lifecycle.decide import decide
+from service.lifecycle.snapshots import (
     NOTHING_OBSERVED,
     AttemptSnapshot,
     GenerationSnapshot,
@@ -11,7 +11,7 @@ from service.snapshots import (
     RunSnapshot,
     StageSnapshot,
 )
-from service.states import AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from workers.specs.reports import FailureReason, Progress, StageFailure
 from workers.specs.results import StageTiming, TrainResult
 

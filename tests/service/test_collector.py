@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from service.config.run import GenerationOverrides, RunConfig
 from service.errors import Conflict, NotFound
 from service.lineage import LineageQueries
 from service.reconcile.collector import ClaimLost, Collector
 from service.retention import Artifact
 from service.retention_commands import RetentionCommands
 from service.retention_files import collect_files
-from service.run_config import AblationRequest, GenerationOverrides, RunConfig
+from service.studies.requests import AblationRequest
 from workers.specs.checkpoint import CheckpointNote
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.actions import (
+from service.lifecycle.actions import (
     CreateAttempt,
     EndAttempt,
     EndRun,
@@ -11,9 +11,10 @@ from service.actions import (
     MarkSubmitted,
     SubmitAttempt,
 )
-from service.decide import decide
-from service.snapshots import NOTHING_OBSERVED, JobStatus, Observed
-from service.states import AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.decide import decide
+from service.lifecycle.snapshots import NOTHING_OBSERVED, Observed
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
+from service.ray_client.job_status import JobStatus
 from tests.service.made_snapshots import (
     FAILURE,
     NOW,

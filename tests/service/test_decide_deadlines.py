@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from service.actions import BeginStopping
-from service.run_rules import RunRules
-from service.snapshots import JobStatus, Observed, RunSnapshot
-from service.stage_timeouts import StageTimeouts, StallTimeouts
-from service.states import AttemptState
+from service.config.policies import StageTimeouts, StallTimeouts
+from service.lifecycle.actions import BeginStopping
+from service.lifecycle.run_rules import RunRules
+from service.lifecycle.snapshots import Observed, RunSnapshot
+from service.lifecycle.states import AttemptState
+from service.ray_client.job_status import JobStatus
 from tests.service.made_snapshots import NOW, make_attempt, make_run, next_actions, progress
 from workers.specs.reports import FailureReason, Waiting
 

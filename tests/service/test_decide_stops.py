@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from service.actions import (
+from service.lifecycle.actions import (
     BeginStopping,
     CreateAttempt,
     EndAttempt,
@@ -13,9 +13,10 @@ from service.actions import (
     RequestPause,
     StopJob,
 )
-from service.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
-from service.snapshots import JobStatus, Observed
-from service.states import AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
+from service.lifecycle.snapshots import Observed
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
+from service.ray_client.job_status import JobStatus
 from tests.service.made_snapshots import (
     FAILURE,
     NOW,

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from service.config.run import RunConfig
 from service.event_feed import EventFeed
-from service.run_config import RunConfig
 from service.store.run_store import add_event
 from service.store.visibility import only_projects
-from service.views import EventView
+from service.views.runs import EventView
 
 LIMIT_SECONDS = 5.0
 """For what comes at once where all is well."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.gate import Condition, gate_failure
+from service.config.gate import Condition, gate_failure
 from workers.specs.results import EvaluateResult, Metrics, StageTiming
 from workers.specs.robustness import CorruptionResult, RobustnessResult
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import event, select, update
 
-from service.run_config import RunConfig
-from service.run_rules import rules_of
+from service.config.run import RunConfig
+from service.lifecycle.run_rules import rules_of
 from service.store.known_rules import KnownRules
 from service.store.tables import RunRow
 from tests.service.workbench import Workbench

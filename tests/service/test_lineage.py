@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from service.config.run import GenerationOverrides, RunConfig
 from service.errors import InvalidRequest, NotFound
 from service.lineage import LineageQueries
-from service.run_config import GenerationOverrides, RunConfig
 from service.store.run_store import load_plans
 from workers.specs.recipe import SelectionSettings
 

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from service.artifact_layout import ArtifactLayout
+from service.config.run import RunConfig
 from service.errors import ArtifactStoreUnavailable
+from service.lifecycle.snapshots import StageSnapshot
+from service.lifecycle.states import StageState
 from service.ray_jobs import RayJobs
 from service.reconcile import apply, stage_files
 from service.reconcile.artifact_calls import ArtifactCalls
@@ -20,9 +23,6 @@ from service.reconcile.job_statuses import (
 )
 from service.reconcile.loop import Reconciler
 from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
-from service.run_config import RunConfig
-from service.snapshots import StageSnapshot
-from service.states import StageState
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from service.config.cluster_shape import ClusterShape
+from service.config.run import RunConfig
 from service.errors import InvalidRequest, NotFound
-from service.plans.cluster_shape import ClusterShape
-from service.run_config import PlanRequest, RunConfig, SearchRequest
+from service.plans.request import PlanRequest
+from service.studies.requests import SearchRequest
 from workers.specs.reports import FailureReason
 from workers.specs.stages import MeasureSpec
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from service.config.run import RunChanges, RunConfig
 from service.errors import Conflict, Forbidden, NotFound
 from service.projects import Projects, Quota
 from service.queue_places import QueuePlaces
 from service.reconcile.loop import Reconciler
 from service.run_commands import RunCommands
-from service.run_config import RunChanges, RunConfig
 from service.run_queries import RunQueries
 from service.store.visibility import only_projects
 from tests.service.workbench import CATALOG

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from service.config.run import RunChanges, RunConfig
 from service.queue_book import Queue, read_queue
 from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.run_commands import RunCommands
-from service.run_config import RunChanges, RunConfig
 from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
-from service.views import RunView
+from service.views.runs import RunView
 from tests.at_once import LONG_SECONDS, join
 from tests.service.workbench import CATALOG
 

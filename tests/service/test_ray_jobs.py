@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.ray_client.job_status import JobStatus
 from service.ray_jobs import JobRejected, RayJobs
 from service.ray_log import end_of_log
-from service.snapshots import JobStatus
 
 
 @pytest.fixture

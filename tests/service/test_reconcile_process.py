@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.run_config import RunConfig
+from service.config.run import RunConfig
 from service.store.tables import LeaseRow
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.views import WebhookRequest

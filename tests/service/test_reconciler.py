@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.artifact_layout import ArtifactLayout
-from service.run_config import RunConfig
+from service.config.run import RunConfig
 from service.store.snapshot_store import load_snapshot
 from tests.service.workbench import ALL_STAGES, attempts, submitted
 from workers.artifact_io import exists, write_bytes

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from service.config.policies import RetentionOverrides, RetentionPolicy
 from service.retention import (
     ARTIFACTS_OF,
     Artifact,
@@ -16,7 +17,6 @@ from service.retention import (
     decide_retention,
 )
 from service.retention_files import surplus_checkpoints
-from service.retention_policy import RetentionOverrides, RetentionPolicy
 from workers.specs.checkpoint import CheckpointNote
 from workers.specs.stages import StageName
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from service.config.run import GenerationOverrides, RunConfig
 from service.retention_commands import RetentionCommands
-from service.run_config import AblationRequest, GenerationOverrides, RunConfig
 from service.store.retention_looks import Look, look_again, note_looks, runs_to_look_at
+from service.studies.requests import AblationRequest
 
 MakeConfig = Callable[..., RunConfig]
 DAY_SECONDS = 86_400.0

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retry_policy import LONGEST_DELAY_SECONDS, NOT_COUNTED, RetrySettings, retry_delay_seconds
+from service.config.policies import RetrySettings
+from service.lifecycle.retries import LONGEST_DELAY_SECONDS, NOT_COUNTED, retry_delay_seconds
 from workers.specs.reports import FailureReason
 
 DEFAULTS = RetrySettings()

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from service.background import repeat
 from service.errors import DatabaseUnavailable
-from service.rounds import repeat
 
 
 def played(faults: list[Exception | None]) -> int:

@@ -11,9 +11,9 @@ from PIL import Image
 from sqlalchemy import event, update
 
 from service.artifact_layout import ArtifactLayout
+from service.config.run import GenerationOverrides, RunConfig
 from service.dataset_inspection import DatasetRequest
 from service.errors import Conflict, InvalidRequest, NotFound
-from service.run_config import GenerationOverrides, RunConfig
 from service.store.tables import DatasetRow
 from tests.at_once import at_once
 from workers.artifact_io import read_bytes

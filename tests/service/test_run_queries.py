@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.config.run import RunConfig
 from service.errors import InvalidRequest, NotFound, RayUnavailable
-from service.run_config import RunConfig
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress
 from workers.specs.stages import metrics_name

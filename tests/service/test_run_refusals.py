@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.config.run import RunConfig
 from service.errors import InvalidRequest
-from service.run_config import RunConfig
 
 MakeConfig = Callable[..., RunConfig]
 

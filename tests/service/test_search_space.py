@@ -1,7 +1,7 @@
 """The models a search may try."""
 
 from service.model_catalog import CatalogModel
-from service.search_space import searched_models, space_models
+from service.stages.search_space import searched_models, space_models
 from workers.specs.search import SearchSpace
 
 CATALOG = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.access.principal import Scope
+from service.config.access import Scope
 from service.settings import Settings, is_loopback
 
 

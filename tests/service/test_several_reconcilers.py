@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.config.run import RunConfig
 from service.reconcile.loop import Reconciler
-from service.run_config import RunConfig
 from tests.at_once import at_once
 from tests.service.workbench import ALL_STAGES, attempts, submitted
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from service.artifact_layout import ArtifactLayout
-from service.generation_plans import generation_seed
-from service.run_config import GenerationPlan, RunConfig
-from service.spec_inputs import SpecInputs, TrainedModel
-from service.stage_order import stages_of
-from service.stage_spec_builder import build_stage_spec
+from service.config.run import GenerationPlan, RunConfig
+from service.stages.generation_plans import generation_seed
+from service.stages.order import stages_of
+from service.stages.spec_builder import build_stage_spec
+from service.stages.spec_inputs import SpecInputs, TrainedModel
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.run_config import RunConfig
+from service.config.run import RunConfig
 from tests.service.workbench import attempts
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress, Waiting

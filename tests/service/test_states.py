@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.states import (
+from service.lifecycle.states import (
     ALLOWED_ATTEMPT,
     ALLOWED_GENERATION,
     ALLOWED_RUN,

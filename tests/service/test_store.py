@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
+from service.config.run import GenerationPlan, RunConfig
 from service.errors import InvalidRequest
-from service.run_config import GenerationPlan, RunConfig
-from service.snapshots import RunSnapshot
-from service.states import AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.snapshots import RunSnapshot
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.store.database import Database
 from service.store.known_rules import KnownRules
 from service.store.leases import (

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Mount
 
 from api.access.route_scopes import OPEN, ROUTE_SCOPES
-from service.access.principal import Scope
+from service.config.access import Scope
 from service.event_feed import EventFeed
 
 VALUES = {"generation": "0", "stage": "train", "attempt": "1", "name": "a.svg", "file:path": "page.js", "path": "nodes"}

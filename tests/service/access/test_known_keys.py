@@ -7,11 +7,11 @@ from sqlalchemy import event
 
 from service.access.key_commands import KeyCommands, KeyRequest
 from service.access.known_keys import REMEMBERED_SECONDS, KnownKeys
-from service.access.principal import Scope
 from service.access.views import CreatedKey
+from service.config.access import Scope
 from service.errors import Unauthenticated
 from service.store.database import Database
-from service.view_builders import as_time
+from service.views.base import as_time
 from tests.fake_clock import FakeClock
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 
 from service.access import jwks
 from service.access.oidc import OidcTokens
-from service.access.oidc_settings import OidcSettings
-from service.access.principal import Scope
+from service.config.access import OidcSettings, Scope
 from service.errors import Forbidden, Unauthenticated
 from tests.at_once import LONG_SECONDS
 from tests.fake_clock import FakeClock

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from service.access.own_project import in_own_project
+from service.config.run import RunConfig
 from service.errors import Forbidden, NotFound
-from service.run_config import RunConfig
 from service.store import visibility
 from service.store.database import Database
 from service.store.run_store import lock_run

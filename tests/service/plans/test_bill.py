@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.generation_plans import generation_plans
+from service.config.cluster_shape import ClusterShape
+from service.config.run import PlanSettings, RunConfig
 from service.plans.bill import Bill, Forecast, StageBill
-from service.plans.cluster_shape import ClusterShape
 from service.plans.forecast import write_bill
-from service.plans.measured_students import measured_students
 from service.plans.planned_run import DatasetSize, JobTimes
 from service.plans.stage_bills import steps_of_search
-from service.run_config import PlanSettings, RunConfig
+from service.stages.generation_plans import generation_plans, measured_students
 from tests.service.measurements import PARTS, made_measurement
 from workers.specs.measure import DataMeasurement, GroupMeasurement
 from workers.specs.search import SearchSettings

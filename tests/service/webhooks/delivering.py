@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Any
 
-from service.run_config import RunConfig
+from service.config.run import RunConfig
 from service.store.run_store import add_event
 from service.webhooks.deliverer import WebhookDeliverer
 from tests.at_once import LONG_SECONDS

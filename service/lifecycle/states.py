@@ -127,3 +127,10 @@ State = TypeVar("State", bound=StrEnum)
 def states_before(allowed: Mapping[State, frozenset[State]], state: State) -> list[State]:
     """The states from which `state` may be entered."""
     return [before for before, after in allowed.items() if state in after]
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up after as many attempts as the setting allows; it can be retried by hand."""

@@ -1,12 +1,26 @@
 """Which identity provider's tokens are accepted, and what their claims mean."""
 
+from enum import StrEnum
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.access.principal import Scope
-from service.names import ProjectName
+from service.config.names import ProjectName
+
+
+class Scope(StrEnum):
+    """Each includes the ones before it: viewers read, operators change runs and datasets, admins manage keys."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, needed: "Scope") -> bool:
+        """Whether who has this scope may do what `needed` is asked for."""
+        order = list(Scope)
+        return order.index(self) >= order.index(needed)
+
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures by a private key only: with a shared secret, the public key could be taken for it."""

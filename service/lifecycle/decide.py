@@ -1,6 +1,6 @@
 """The state machine: from what is on record and what was seen, what to do next. No I/O, no clock."""
 
-from service.actions import (
+from service.lifecycle.actions import (
     Action,
     BeginStopping,
     CreateAttempt,
@@ -14,11 +14,12 @@ from service.actions import (
     StopJob,
     SubmitAttempt,
 )
-from service.overdue import overdue
+from service.lifecycle.overdue import overdue
+from service.lifecycle.retries import retry_delay_seconds
+from service.lifecycle.snapshots import AttemptSnapshot, Observed, RunSnapshot, StageSnapshot
+from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
+from service.ray_client.job_status import ENDED_JOBS, JobStatus
 from service.ray_messages import reason_of_ended_job
-from service.retry_policy import retry_delay_seconds
-from service.snapshots import ENDED_JOBS, AttemptSnapshot, JobStatus, Observed, RunSnapshot, StageSnapshot
-from service.states import AttemptState, GenerationState, RunState, StageState
 from workers.specs.reports import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0

@@ -1,10 +1,9 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
 from service.artifact_layout import ArtifactLayout
-from service.generation_plans import generation_plans
-from service.plans.measured_students import measured_students
-from service.search_space import searched_models
-from service.spec_inputs import SpecInputs
+from service.stages.generation_plans import generation_plans, measured_students
+from service.stages.search_space import searched_models
+from service.stages.spec_inputs import SpecInputs
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.stages import (
     AblateSpec,

@@ -1,7 +1,8 @@
 """Which attempts are over because they stand still: never scheduled, or hung. Pure."""
 
-from service.snapshots import AttemptSnapshot, JobStatus, Observed
-from service.stage_timeouts import StageTimeouts
+from service.config.policies import StageTimeouts
+from service.lifecycle.snapshots import AttemptSnapshot, Observed
+from service.ray_client.job_status import JobStatus
 from workers.specs.reports import FailureReason
 from workers.specs.stages import StageName
 

@@ -1,6 +1,6 @@
 """How many devices an attempt of a stage is charged for: its GPUs, or its CPUs where it asks for no GPU. Pure."""
 
-from service.run_config import GenerationPlan, Resources
+from service.config.run import GenerationPlan, Resources
 from workers.specs.stages import ActorPool, StageName, WorkerGroup
 
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from service.run_config import RunConfig
-from service.views import View
+from service.config.run import RunConfig
+from service.views.base import View
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.environment import StageEnvironment
 from workers.specs.recipe import Recipe, SelectionSettings

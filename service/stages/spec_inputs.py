@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from service.config.run import GenerationPlan, RunConfig
 from service.model_catalog import CatalogModel, load_catalog
-from service.run_config import GenerationPlan, RunConfig
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from service.retry_policy import RetrySettings
-from service.run_config import RunConfig
-from service.stage_timeouts import StageTimeouts
+from service.config.policies import RetrySettings, StageTimeouts
+from service.config.run import RunConfig
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.states import RunState
+from service.lifecycle.states import RunState
 from workers.specs.reports import FailureReason
 from workers.specs.results import AnyStageResult
 from workers.specs.stages import StageName

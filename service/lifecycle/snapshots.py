@@ -1,10 +1,10 @@
 """A run as the store knows it, and what was seen of its current attempt: the values that `decide` decides on."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from service.run_rules import RunRules
-from service.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
+from service.lifecycle.run_rules import RunRules
+from service.lifecycle.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
+from service.ray_client.job_status import JobStatus
 from workers.specs.reports import FailureReason, Progress, StageFailure
 from workers.specs.results import AnyStageResult
 from workers.specs.stages import StageName
@@ -70,23 +70,6 @@ class RunSnapshot:
         """The first stage that has not succeeded; None when all have."""
         stages = (stage for generation in self.generations for stage in generation.stages)
         return next((stage for stage in stages if stage.state is not StageState.SUCCEEDED), None)
-
-
-class JobStatus(StrEnum):
-    """What Ray says of a job; the two last are ours."""
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    STOPPED = "STOPPED"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    UNKNOWN = "UNKNOWN"
-    """Ray has no such job."""
-    UNAVAILABLE = "UNAVAILABLE"
-    """Ray did not answer: nothing is known."""
-
-
-ENDED_JOBS = frozenset({JobStatus.STOPPED, JobStatus.SUCCEEDED, JobStatus.FAILED})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """What each generation of a run trains: its plan and its seed, from the run's configuration. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 
-from service.run_config import GenerationOverrides, GenerationPlan, RunConfig
+from service.config.run import GenerationOverrides, GenerationPlan, RunConfig
+from workers.specs.measure import MeasuredStudent
 
 
 def generation_plans(config: RunConfig) -> list[GenerationPlan]:
@@ -36,3 +38,13 @@ def generation_seed(seed: int, generation: int) -> int:
     """The seed of one generation: a run's generations differ, and so do neighbouring seeds' generations."""
     digest = hashlib.blake2b(f"{seed}/{generation}".encode(), digest_size=4).digest()
     return int.from_bytes(digest) >> 1
+
+
+def measured_students(plans: Sequence[GenerationPlan]) -> tuple[tuple[MeasuredStudent, ...], tuple[int, ...]]:
+    """The students to measure, and for each generation which of them it trains."""
+    wanted = [
+        MeasuredStudent(model=plan.model, recipe=plan.recipe, pseudo_labeled=number > 0)
+        for number, plan in enumerate(plans)
+    ]
+    distinct = tuple(dict.fromkeys(wanted))
+    return distinct, tuple(distinct.index(student) for student in wanted)

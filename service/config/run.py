@@ -4,12 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from service.gate import ROBUSTNESS_OF, Condition
-from service.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
-from service.plans.cluster_shape import ClusterShape
-from service.retention_policy import RetentionOverrides
-from service.retry_policy import RetrySettings
-from service.stage_timeouts import SCHEDULE_TIMEOUT_SECONDS, StallTimeouts
+from service.config.cluster_shape import ClusterShape
+from service.config.gate import ROBUSTNESS_OF, Condition
+from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
+from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionOverrides, RetrySettings, StallTimeouts
 from workers.specs.ablation import AblationSettings
 from workers.specs.frozen import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
@@ -228,34 +226,3 @@ class GenerationPlan(Frozen):
     """The only stage of an ablation."""
     bill: PlanSettings | None = None
     """A plan's: what is measured, and for which cluster the bill is written."""
-
-
-class SearchRequest(Frozen):
-    """The body of POST /searches: a search beside a run, over the student of one of its generations."""
-
-    run_id: Reference = Field(description="The run whose datasets, pseudo labels and recipe it uses.")
-    generation: int = Field(ge=0, le=1_000_000, description="0 searches for a teacher, on labeled images alone.")
-    name: Name | None = None
-    settings: SearchSettings = SearchSettings()
-    model: ModelName | None = Field(default=None, description="The first trial's; default: the generation's.")
-    recipe: Recipe | None = Field(default=None, description="The first trial's; default: the generation's.")
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
-
-
-class AblationRequest(Frozen):
-    """The body of POST /runs/{id}/ablations."""
-
-    generation: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Whose student; default: the last one's."
-    )
-    name: Name | None = None
-    settings: AblationSettings = AblationSettings()
-    model: ModelName | None = Field(default=None, description="Of the full student; default: the generation's.")
-    recipe: Recipe | None = Field(default=None, description="Of the full student; default: the generation's.")
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
-
-
-class PlanRequest(PlanSettings):
-    """The body of POST /plans: the bill of a run before it is started."""
-
-    run: RunConfig = Field(description="As it would be posted to /runs.")

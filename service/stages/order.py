@@ -1,5 +1,7 @@
 """Which stages a generation has, in which order."""
 
+from typing import get_args
+
 from workers.specs.stages import StageName
 
 TEACHER_STAGES: tuple[StageName, ...] = ("train", "evaluate")
@@ -14,3 +16,14 @@ def stages_of(generation: int, searched: bool = False) -> tuple[StageName, ...]:
     if generation == 0:
         return TEACHER_STAGES
     return SEARCHED_STUDENT_STAGES if searched else STUDENT_STAGES
+
+
+_STAGE_NAMES: dict[str, StageName] = {name: name for name in get_args(StageName)}
+
+
+def stage_name(text: str) -> StageName:
+    """`text` as a stage name. Raises ValueError for anything else."""
+    try:
+        return _STAGE_NAMES[text]
+    except KeyError:
+        raise ValueError(f"there is no stage {text!r}") from None

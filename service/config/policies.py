@@ -1,0 +1,107 @@
+"""Which failures are worth another attempt, how many, and how long to wait before it."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from workers.specs.frozen import Frozen
+from workers.specs.reports import FailureReason
+from workers.specs.stages import StageName
+
+
+class RetrySettings(Frozen):
+    """How often a stage is tried again, by the reason of its failure; null: until max_attempts are used up."""
+
+    max_attempts: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Attempts of one stage, those lost to preemption or a dead node or head not counted. "
+        "Default: the service's setting.",
+    )
+    bad_data: int | None = Field(default=0, ge=0, le=1_000_000, description="The same input gives the same failure.")
+    user_error: int | None = Field(default=0, ge=0, le=1_000_000, description="So does the same spec.")
+    unschedulable: int | None = Field(default=0, ge=0, le=1_000_000, description="It has been waited for long enough.")
+    out_of_memory: int | None = Field(
+        default=1,
+        ge=0,
+        le=1_000_000,
+        description="Another job may have taken the memory; a second time it is the stage's own size.",
+    )
+    stage_error: int | None = Field(default=2, ge=0, le=1_000_000, description="Any other exception in the stage.")
+    hung: int | None = Field(default=2, ge=0, le=1_000_000, description="No progress for stall_timeout_seconds.")
+    artifact_store: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="A full disk, a read-only file system."
+    )
+    job_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="The Ray job ended without a word.")
+    job_lost: int | None = Field(
+        default=20, ge=0, le=1_000_000, description="Ray no longer knows the job: its head died. Not counted either."
+    )
+    submit_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="Ray refused the job.")
+    node_lost: int | None = Field(
+        default=20, ge=0, le=1_000_000, description="The node died. Not counted in max_attempts."
+    )
+    preempted: int | None = Field(default=1000, ge=0, le=1_000_000, description="The node was taken back. Nor is this.")
+
+    def retries(self, reason: FailureReason) -> int | None:
+        """How many attempts may fail for this reason and be followed by another; None: max_attempts says."""
+        limits: Mapping[str, int | None] = {**self.model_dump(), "cancelled": 0, "paused": None}
+        return limits[reason]
+
+
+SCHEDULE_TIMEOUT_SECONDS = 900.0
+"""Clouds take minutes to start a GPU node."""
+
+
+_HALF_AN_HOUR = 1800.0
+
+
+class StallTimeouts(Frozen):
+    """Seconds without progress after which a stage counts as hung. It includes starting up and loading the model."""
+
+    train: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a step.")
+    label: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a shard.")
+    select: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a share of the shards.")
+    search: float = Field(
+        default=4 * _HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a look at the validation set."
+    )
+    evaluate: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a piece of the work.")
+    ablate: float = Field(default=12 * _HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a whole training.")
+    measure: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a part of the sample.")
+
+    def of(self, stage: StageName) -> float:
+        """The stage's own."""
+        seconds: float = getattr(self, stage)
+        return seconds
+
+
+class StageTimeouts(Frozen):
+    """The deadlines of a run's stages."""
+
+    schedule_timeout_seconds: float = SCHEDULE_TIMEOUT_SECONDS
+    stall_timeout_seconds: StallTimeouts = StallTimeouts()
+
+
+class RetentionPolicy(Frozen):
+    """Models, results, metrics, logs and specs are never collected, whatever it says."""
+
+    keep_last_checkpoints: int = Field(ge=0)
+    """Training checkpoints of a finished train stage, beside the best one."""
+    keep_label_generations: int = Field(ge=0)
+    """The last so many generations' label files and selections."""
+    min_age_seconds: float = Field(ge=0)
+    """Nothing is collected before its generation has been over for so long."""
+
+
+class RetentionOverrides(Frozen):
+    """A run's own policy; null: the service's setting."""
+
+    keep_last_checkpoints: int | None = Field(default=None, ge=0, le=1_000_000, description="Beside the best one.")
+    keep_label_generations: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="How many generations' labels stay."
+    )
+    min_age_seconds: float | None = Field(default=None, ge=0, le=1e9, description="Since the end of the generation.")
+
+    def over(self, policy: RetentionPolicy) -> RetentionPolicy:
+        """`policy` with what is said here in its place."""
+        return policy.model_copy(update=self.model_dump(exclude_none=True))

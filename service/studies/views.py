@@ -1,0 +1,36 @@
+"""Searches and ablations as the API answers them."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from service.views.base import View
+from service.views.runs import _UNREADABLE
+from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTraining
+from workers.specs.search import SearchOutcome, SearchSettings, Trial
+
+
+class DerivedSummary(View):
+    """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+
+    id: str
+    name: str
+    run_id: str = Field(description="The run whose labels it uses.")
+    generation: int
+    state: str
+    state_reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SearchView(DerivedSummary):
+    settings: SearchSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
+    trials: list[Trial] = Field(description="With their parameters, curves, states and costs, as they are now.")
+    outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once it has succeeded.")
+    pictures: list[str] = Field(description="Paths of its pictures, once it has succeeded.")
+
+
+class AblationView(DerivedSummary):
+    settings: AblationSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
+    trainings: list[AblationTraining] = Field(description="As they are now.")
+    outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")

@@ -1,0 +1,43 @@
+"""The queue and the projects as the API answers them."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from service.views.base import View
+from workers.specs.stages import StageName
+
+
+class QueuePlace(View):
+    """Where a stage that has to wait stands in line."""
+
+    position: int = Field(description="From 1: how many stages start before it, and itself.")
+    reason: str = Field(description="What it waits for: a free place, or its project's quota.")
+
+
+class QueuedStage(QueuePlace):
+    run_id: str
+    run_name: str
+    project: str
+    priority: int
+    generation: int
+    stage: StageName
+    ready_at: datetime
+
+
+class QueueView(View):
+    """The queue of stages, of the runs that the caller may see; a place in it counts all."""
+
+    max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
+    running_stages: int = Field(description="Stages with an attempt on the cluster, of runs that the caller may see.")
+    waiting_stages: int
+    waiting: list[QueuedStage] = Field(description="The first of those that wait, in their order.")
+
+
+class ProjectView(View):
+    name: str
+    quota_device_hours: float | None = Field(description="Null: without a limit.")
+    spent_device_hours: float = Field(
+        description="Of all attempts, those under way included: hours times GPUs, or CPUs where a stage asks for none."
+    )
+    exhausted: bool = Field(description="Whether its stages have to wait for a larger quota.")

@@ -1,0 +1,136 @@
+"""What queries answer and the API returns: runs, generations, stages, attempts, models, datasets as values."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.config.names import DEFAULT_PROJECT
+from service.config.run import GenerationPlan, RunConfig
+from service.lifecycle.states import RunKind
+from service.views.base import View
+from service.views.queue import QueuePlace
+from workers.specs.reports import Progress
+from workers.specs.stages import StageName
+
+_UNREADABLE = "null where another version of the service wrote it, and this one cannot read it."
+
+
+class AttemptView(View):
+    number: int
+    submission_id: str = Field(description="The id of the Ray job.")
+    state: str
+    failure_reason: str | None
+    failure_message: str | None
+    dashboard_url: str | None = Field(
+        description="The job's page in the Ray dashboard; null before it is submitted and once Ray has let go of it."
+    )
+    log_saved: bool = Field(default=False, description="Whether its log is in the artifact root.")
+    created_at: datetime
+    submitted_at: datetime | None
+    finished_at: datetime | None
+
+
+class StageTimes(View):
+    """Where a stage's wall time went, in seconds. total = work + overhead."""
+
+    total_seconds: float
+    work_seconds: float
+    overhead_seconds: float
+    waiting_seconds: float = Field(description="Ready until the Ray job was submitted.")
+    start_seconds: float = Field(description="Submitted until the stage's process began.")
+    setup_seconds: float = Field(description="Imports, workers and model, until work began.")
+    finish_seconds: float = Field(description="End of work until the service had seen the result.")
+
+
+class StageView(View):
+    id: str
+    run_id: str
+    generation: int
+    name: StageName
+    state: str
+    folder_uri: str
+    attempts: list[AttemptView]
+    progress: Progress | None = Field(description="As the stage last wrote it; null before it began.")
+    result: dict[str, Any] | None = Field(description="result.json, once the stage has succeeded.")
+    times: StageTimes | None = Field(description="Once the stage has succeeded.")
+    ready_at: datetime | None
+    finished_at: datetime | None
+
+
+class ModelView(View):
+    id: str
+    run_id: str
+    generation: int
+    model: str
+    parameters: int
+    uri: str = Field(description="Folder of model.safetensors and model.json.")
+    validation_top1: float
+    test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
+    created_at: datetime
+    kept: bool = Field(default=False, description="Whether retention spares it and all that it came from.")
+
+
+class GenerationView(View):
+    number: int
+    state: str
+    plan: GenerationPlan | None = Field(description=f"What it trains; {_UNREADABLE}")
+    stages: list[StageView]
+    model: ModelView | None
+    promoted: bool | None = Field(
+        default=None, description="Whether the gate lets its model teach; null where no gate has judged it."
+    )
+    gate_reason: str | None = Field(default=None, description="Why it was not promoted.")
+
+
+class RunSummary(View):
+    id: str
+    kind: RunKind = RunKind.RUN
+    name: str
+    project: str = DEFAULT_PROJECT
+    priority: int = 0
+    state: str
+    queue: QueuePlace | None = Field(
+        default=None, description="Where its stage stands in line; null where it does not have to wait."
+    )
+    state_reason: str | None = Field(description="Why a failed run failed.")
+    generations: int = Field(description="Generations so far, the teacher's included.")
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class RunView(RunSummary):
+    config: RunConfig | None = Field(description=f"As it was asked for; {_UNREADABLE}")
+    generation_details: list[GenerationView]
+
+
+class EventView(View):
+    """One line of a run's history, or of the service's."""
+
+    id: int = Field(description="Grows with time, over all runs.")
+    run_id: str | None = Field(description="Null where no run is concerned, as when a dataset is registered.")
+    at: datetime
+    generation: int | None
+    stage: StageName | None
+    attempt: int | None
+    kind: str
+    message: str
+
+
+class MetricRow(View):
+    """One row a stage logged: `step` and named numbers."""
+
+    attempt: int
+    step: int
+    at: float
+    values: dict[str, float]
+
+
+class LogTail(View):
+    attempt: int
+    submission_id: str
+    lines: list[str]
+    source: Literal["ray", "artifact_root"] | None = Field(
+        description="ray while the job is there, the artifact root afterwards; null where there is nothing to read."
+    )
+    note: str | None = Field(default=None, description="Why there are no lines.")
