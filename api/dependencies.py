@@ -10,19 +10,19 @@ from service.access.audit import AuditLog
 from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
-from service.derived_commands import DerivedCommands
-from service.derived_queries import DerivedQueries
-from service.event_feed import EventFeed
-from service.lineage import LineageQueries
-from service.projects import Projects
-from service.queue_places import QueuePlaces
-from service.ray_jobs import RayJobs
-from service.registration.inspector_pool import InspectorPool
-from service.retention_commands import RetentionCommands
-from service.run_commands import RunCommands
-from service.run_queries import RunQueries
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.ray_client.jobs import RayJobs
+from service.retention.commands import RetentionCommands
+from service.runs.commands import RunCommands
+from service.runs.event_feed import EventFeed
+from service.runs.lineage import LineageQueries
+from service.runs.queries import RunQueries
+from service.scheduling.projects import Projects
+from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
+from service.studies.commands import DerivedCommands
+from service.studies.queries import DerivedQueries
 from service.webhooks.commands import WebhookCommands
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from service.store.database import Database
-from service.store.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow, Table
+from service.store.schema.tables import AttemptRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow, Table
 
 _TABLES: tuple[type[Table], ...] = (RunRow, GenerationRow, StageRow, AttemptRow, ModelRow, EventRow)
 _SIX_DIGITS = "substr('00000' || i, length('00000' || i) - 5)"

@@ -20,14 +20,14 @@ from benchmarks.results import row, save
 from benchmarks.standin_ray import StandInRay
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
-from service.ray_jobs import RayJobs
+from service.ray_client.jobs import RayJobs
 from service.reconcile import job_statuses
 from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.run_store import insert_run
-from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.recipe import Recipe, SelectionSettings
 
 ACTIVE, FINISHED = 1_000, 100_000

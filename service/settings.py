@@ -8,8 +8,8 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.config.access import OidcSettings
+from service.config.inspector_limits import InspectorLimits
 from service.config.policies import RetentionPolicy
-from service.registration.limits import InspectorLimits
 from workers.data.dataset_roots import DatasetRoots, check_root
 from workers.specs.stages import StageName
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
-from service.registration.inspector_pool import InspectorPool
-from service.registration.limits import InspectorLimits
+from service.config.inspector_limits import InspectorLimits
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.store.database import Database
 from service.store.migrate import upgrade
 

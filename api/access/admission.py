@@ -6,9 +6,8 @@ from api.access.login_page import SESSION_COOKIE
 from api.access.request_origin import foreign_page, wrong_host
 from api.access.route_scopes import OPEN, POLICY, Undeclared
 from service.access.audit import AuditedRequest
-from service.access.gatekeeper import Gatekeeper
+from service.access.gatekeeper import Gatekeeper, Watch
 from service.access.principal import Principal
-from service.access.watch import Watch
 from service.errors import Forbidden
 from service.settings import Settings, is_loopback
 

@@ -14,7 +14,7 @@ from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
 from service.access.views import CreatedKey, KeyView
 from service.datasets.views import DatasetView
 from service.plans.views import PlanSummary, PlanView
-from service.retention_commands import Marked, PlannedArtifact
+from service.retention.views import Marked, PlannedArtifact
 from service.studies.views import AblationView, DerivedSummary, SearchView
 from service.views.base import Page
 from service.views.lineage import ModelLineage

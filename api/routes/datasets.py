@@ -10,7 +10,7 @@ from api.schemas.answer_examples import DATASET, answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.request_examples import DATASET_REQUESTS
-from service.dataset_inspection.request import DatasetRequest
+from service.datasets.request import DatasetRequest
 from service.datasets.views import DatasetView
 from service.views.base import Page
 

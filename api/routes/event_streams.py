@@ -12,10 +12,10 @@ from api.access.threads import in_access_thread
 from api.dependencies import Feed, Queries, RunId
 from api.schemas.lifecycle_examples import STREAM
 from api.schemas.problem import problem_responses
+from service.access.gatekeeper import Watch
 from service.access.own_project import for_all_projects
-from service.access.watch import Watch
 from service.errors import DatabaseUnavailable
-from service.event_feed import EventFeed
+from service.runs.event_feed import EventFeed
 from service.views.runs import EventView
 
 router = APIRouter(tags=["events"])

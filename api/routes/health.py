@@ -8,8 +8,8 @@ from api.dependencies import Jobs, Queries
 from api.schemas.answer_examples import NOT_READY, READY, answers
 from api.schemas.health import Health, Readiness, ReadinessCheck
 from service.errors import RayUnavailable
-from service.ray_jobs import RayJobs
-from service.run_queries import RunQueries
+from service.ray_client.jobs import RayJobs
+from service.runs.queries import RunQueries
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from api.schemas.answer_examples import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from api.schemas.queue_examples import PROJECT, QUEUE, QUOTAS
-from service.projects import Quota
+from service.scheduling.projects import Quota
 from service.views.base import Page
 from service.views.queue import ProjectView, QueueView
 

@@ -6,7 +6,7 @@ from api.dependencies import Cursor, Limit, OfRun, Retention
 from api.schemas.answer_examples import answers, page_of
 from api.schemas.lifecycle_examples import MARKED, PLANNED_ARTIFACT
 from api.schemas.problem import problem_responses
-from service.retention_commands import Marked, PlannedArtifact
+from service.retention.views import Marked, PlannedArtifact
 from service.views.base import Page
 
 router = APIRouter(prefix="/retention", tags=["retention"])

@@ -7,8 +7,8 @@ from api.schemas.answer_examples import DATASET, EVENT, MODEL
 from api.schemas.request_examples import RUN_CONFIGS
 from service.config.run import RunConfig
 from service.lifecycle.states import DeliveryState
-from service.retention import Artifact
-from service.retention_commands import Marked, PlannedArtifact
+from service.retention.decisions import Artifact
+from service.retention.views import Marked, PlannedArtifact
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
 from workers.specs.environment import CodeVersion, StageEnvironment

@@ -19,7 +19,7 @@ from api.cli.local_stack import LocalStack
 from benchmarks.faults.ray_proxy import RayProxy
 from benchmarks.postgres_server import PostgresServer
 from service.store.database import Database
-from service.store.tables import LeaseRow
+from service.store.schema.tables import LeaseRow
 from service.views.runs import EventView, RunView
 
 LEASE_SECONDS = 4.0

@@ -30,7 +30,7 @@ from service.config.access import Scope
 from service.lifecycle.states import AttemptState
 from service.store.database import Database
 from service.store.migrate import upgrade
-from service.store.tables import AttemptRow
+from service.store.schema.tables import AttemptRow
 from workers.artifact_io import read_bytes
 from workers.specs.stages import STAGE_SPEC
 

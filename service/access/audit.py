@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import update
 
 from service.access.views import AuditEntryView
-from service.store.caller_tables import AuditRow
 from service.store.database import Database
 from service.store.paging import read_page
+from service.store.schema.caller_tables import AuditRow
 from service.views.base import Page, as_time
 
 _LONGEST = 500

@@ -12,11 +12,10 @@ from service.access.views import CreatedKey, KeyView
 from service.config.access import Scope
 from service.config.names import Name, ProjectName
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
-from service.once_answers import OnceAnswers
-from service.store.caller_tables import ApiKeyRow
 from service.store.database import Database
-from service.store.idempotency import request_hash
+from service.store.idempotency import OnceAnswers, request_hash
 from service.store.paging import read_page
+from service.store.schema.caller_tables import ApiKeyRow
 from service.views.base import Page, as_time, time_or_none
 from workers.specs.frozen import Frozen
 

@@ -10,8 +10,8 @@ from service.access.api_keys import secret_fits, split_key
 from service.access.key_commands import is_good, principal_of
 from service.access.principal import Principal
 from service.errors import Unauthenticated
-from service.store.caller_tables import ApiKeyRow
 from service.store.database import Database
+from service.store.schema.caller_tables import ApiKeyRow
 
 REMEMBERED_SECONDS = 1.0
 """How long a key that another process revokes is still taken here. Looking each of fifty requests a second up takes a

@@ -12,7 +12,7 @@ from service.access.jwks import JwksCache
 from service.access.principal import Principal
 from service.config.access import OidcSettings, Scope
 from service.errors import Forbidden, Unauthenticated
-from service.store.plain_text import plain
+from service.store.schema.columns import plain
 
 MAX_TOKEN_LENGTH = 16_384
 

@@ -9,8 +9,8 @@ from sqlalchemy import delete
 
 from service.access.key_commands import is_good, principal_of
 from service.access.principal import Principal
-from service.store.caller_tables import ApiKeyRow, WebSessionRow
 from service.store.database import Database
+from service.store.schema.caller_tables import ApiKeyRow, WebSessionRow
 
 
 class WebSessions:

@@ -18,8 +18,7 @@ from service.lifecycle.overdue import overdue
 from service.lifecycle.retries import retry_delay_seconds
 from service.lifecycle.snapshots import AttemptSnapshot, Observed, RunSnapshot, StageSnapshot
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
-from service.ray_client.job_status import ENDED_JOBS, JobStatus
-from service.ray_messages import reason_of_ended_job
+from service.ray_client.job_status import ENDED_JOBS, JobStatus, reason_of_ended_job
 from workers.specs.reports import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0

@@ -3,9 +3,39 @@
 from pydantic import Field
 
 from service.config.run import PlanSettings, RunConfig
+from service.errors import InvalidRequest
 
 
 class PlanRequest(PlanSettings):
     """The body of POST /plans: the bill of a run before it is started."""
 
     run: RunConfig = Field(description="As it would be posted to /runs.")
+
+
+def check_plan_request(request: PlanRequest) -> None:
+    """The given cluster has room for the run's workers and actors. Raises InvalidRequest."""
+    if request.unlabeled_images is not None and not request.run.generations:
+        raise InvalidRequest("unlabeled_images", "a run without generations of students labels nothing")
+    shape, resources = request.cluster, request.run.resources
+    if shape is None:
+        return
+    group, pool = resources.train, resources.label
+    if (group.gpus_per_worker or pool.gpus_per_actor) and not shape.gpus_per_device:
+        raise InvalidRequest("cluster.gpus_per_device", "is 0, and the run's resources ask for GPUs")
+    workers = shape.room_for(group.cpus_per_worker, group.gpus_per_worker)
+    if workers < group.num_workers:
+        raise InvalidRequest(
+            "cluster.devices",
+            f"have room for {workers} of the {group.num_workers} workers of run.resources.train",
+        )
+    actors = shape.room_for(pool.cpus_per_actor, pool.gpus_per_actor)
+    if actors < pool.min_actors:
+        raise InvalidRequest(
+            "cluster.devices", f"have room for {actors} of the {pool.min_actors} actors of run.resources.label"
+        )
+    search = request.run.search
+    trials = int(workers / search.workers_per_trial) if search else 1
+    if search is not None and not trials:
+        raise InvalidRequest(
+            "cluster.devices", f"have room for {workers} of the {search.workers_per_trial} workers of a search's trial"
+        )

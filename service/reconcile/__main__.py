@@ -7,10 +7,10 @@ import signal
 import threading
 import time
 
-from service.ray_jobs import RayJobs
-from service.reconcile.collector import Collector
+from service.ray_client.jobs import RayJobs
 from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
+from service.retention.collector import Collector
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade

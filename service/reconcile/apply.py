@@ -8,7 +8,8 @@ from functools import partial
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
+from service.artifacts.timed_calls import ArtifactCalls
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
     Action,
@@ -25,19 +26,17 @@ from service.lifecycle.actions import (
     SubmitAttempt,
 )
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
-from service.ray_jobs import JobRejected, RayJobs
-from service.reconcile.artifact_calls import ArtifactCalls
-from service.reconcile.lease import ReconcilerLease
+from service.ray_client.jobs import JobRejected, RayJobs
+from service.reconcile.lease import ReconcilerLease, fenced_write
 from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
+from service.scheduling.quotas import charge_attempt
 from service.settings import Settings
 from service.stages.devices import devices_of
 from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
-from service.store.leases import fenced_write
-from service.store.project_store import charge_attempt
 from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs, submission_id
-from service.store.tables import AttemptRow
+from service.store.schema.tables import AttemptRow
 from service.store.transitions import (
     set_attempt_state,
     set_generation_state,

@@ -8,14 +8,14 @@ import logging
 import threading
 from collections.abc import Callable
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
 from service.errors import RayUnavailable
 from service.ray_client.job_status import ENDED_JOBS, JobStatus
-from service.ray_jobs import RayJobs
+from service.ray_client.jobs import RayJobs
+from service.reconcile.ended_attempts import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
 from service.settings import Settings
 from service.store.database import Database
-from service.store.job_store import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
 from workers.artifact_io import write_bytes
 from workers.specs.reports import StageControl
 

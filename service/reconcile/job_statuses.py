@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.states import AttemptState
 from service.ray_client.job_status import JobStatus
-from service.ray_jobs import JobInfo, RayJobs
+from service.ray_client.jobs import JobInfo, RayJobs
 from service.reconcile.stage_files import OpenAttempt
 
 LIST_FROM = 8

@@ -4,10 +4,110 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import CursorResult, or_, select, text, update
+from sqlalchemy.orm import Session
 
 from service.store.database import Database
-from service.store.leases import DatabaseClock, LeaseLost, claim_lease, release_lease, renew_lease
+from service.store.schema.tables import LeaseRow, RunRow
+
+LEASE_NAME = "reconciler"
+
+
+_CLOCKS = {
+    # Not now(), which is when the transaction began: it may have waited for a lock since.
+    "postgresql": text("select extract(epoch from clock_timestamp())::float8"),
+    # The clock of the machine that has the file, to the millisecond.
+    "sqlite": text("select (julianday('now') - 2440587.5) * 86400.0"),
+}
+
+
+DatabaseClock = Callable[[Session], float]
+"""Unix seconds, the same for all who use the database."""
+
+
+class LeaseLost(Exception):
+    """Another process is the reconciler now."""
+
+
+def database_clock(session: Session) -> float:
+    """The time by the database's own clock, so that the clocks of the reconcilers' machines do not matter."""
+    return float(session.execute(_CLOCKS[session.get_bind().dialect.name]).scalar_one())
+
+
+def claim_lease(database: Database, holder: str, lease_seconds: float, clock: DatabaseClock) -> int | None:
+    """Takes a lease that has ended; the new fencing token, higher than any before, or None while it is held.
+
+    A lease that ends later than any can is one of a clock that has been set back since: it counts as ended.
+    """
+    with database.read() as session:
+        if _is_held(session, clock(session), lease_seconds):
+            return None  # the usual case of one who stands by: no write lock is taken
+    with database.write() as session:
+        now = clock(session)
+        statement = (
+            update(LeaseRow)
+            .where(
+                LeaseRow.name == LEASE_NAME,
+                or_(LeaseRow.expires_at <= now, LeaseRow.expires_at > now + 2 * lease_seconds),
+            )
+            .values(fencing_token=LeaseRow.fencing_token + 1, holder=holder, expires_at=now + lease_seconds)
+            .returning(LeaseRow.fencing_token)
+        )
+        return session.execute(statement.execution_options(synchronize_session=False)).scalar_one_or_none()
+
+
+def renew_lease(database: Database, token: int, lease_seconds: float, clock: DatabaseClock) -> None:
+    """Keeps the lease for the whole time again; raises LeaseLost where another has taken it."""
+    with database.write() as session:
+        _set_expiry(session, token, clock(session) + lease_seconds)
+
+
+def release_lease(database: Database, token: int) -> None:
+    """Gives the lease back, so that the next reconciler need not wait; raises LeaseLost where it is no longer ours."""
+    with database.write() as session:
+        _set_expiry(session, token, 0.0)
+
+
+def check_fence(session: Session, token: int) -> None:
+    """Raises LeaseLost unless `token` is the latest; nobody can take the lease before the transaction has ended."""
+    statement = select(LeaseRow.fencing_token).where(LeaseRow.name == LEASE_NAME)
+    # SQLite has no such lock and needs none: a write transaction is the only one from its begin.
+    if session.execute(statement.with_for_update(read=True)).scalar_one() != token:
+        raise LeaseLost(f"fencing token {token} is no longer the latest")
+
+
+@contextmanager
+def fenced_write(database: Database, run_id: str, token: int, now: float) -> Iterator[Session]:
+    """A transaction that only the reconciler can make: LeaseLost, and nothing written, for one that was.
+
+    Locks the run's row, so that it and a user's command come one after the other.
+    """
+    with database.write() as session:
+        check_fence(session, token)
+        session.execute(update(RunRow).where(RunRow.id == run_id).values(updated_at=now))
+        yield session
+
+
+def _is_held(session: Session, now: float, lease_seconds: float) -> bool:
+    expires_at = session.execute(select(LeaseRow.expires_at).where(LeaseRow.name == LEASE_NAME)).scalar_one()
+    return now < expires_at <= now + 2 * lease_seconds
+
+
+def _set_expiry(session: Session, token: int, expires_at: float) -> None:
+    statement = (
+        update(LeaseRow)
+        .where(LeaseRow.name == LEASE_NAME, LeaseRow.fencing_token == token)
+        .values(expires_at=expires_at)
+        .execution_options(synchronize_session=False)
+    )
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    if result.rowcount != 1:
+        raise LeaseLost(f"fencing token {token} is no longer the latest")
+
 
 logger = logging.getLogger("service.reconcile")
 

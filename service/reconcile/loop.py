@@ -5,28 +5,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
+from service.artifacts.timed_calls import ArtifactCalls
 from service.background import repeat
 from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import Action, FinishStage, StopJob, SubmitAttempt
 from service.lifecycle.decide import decide
 from service.lifecycle.snapshots import RunSnapshot
 from service.lifecycle.states import RunState
-from service.ray_jobs import RayJobs
-from service.reconcile.admission import Admission
+from service.ray_client.jobs import RayJobs
 from service.reconcile.apply import Applier
-from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.job_statuses import JobStatuses
-from service.reconcile.lease import ReconcilerLease
+from service.reconcile.lease import DatabaseClock, LeaseLost, ReconcilerLease, check_fence, database_clock
 from service.reconcile.observe import Look, Observer
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
+from service.scheduling.admission import Admission
 from service.settings import Settings
 from service.store.database import Database
-from service.store.known_rules import KnownRules
-from service.store.leases import DatabaseClock, LeaseLost, check_fence, database_clock
 from service.store.run_store import add_event
-from service.store.snapshot_store import load_active_runs
+from service.store.snapshot_store import KnownRules, load_active_runs
 from service.store.transitions import TransitionRefused
 
 logger = logging.getLogger("service.reconcile")

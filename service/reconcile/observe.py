@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import NOTHING_OBSERVED, Observed, RunSnapshot
 from service.ray_client.job_status import ENDED_JOBS, JobStatus
-from service.ray_jobs import JobInfo
+from service.ray_client.jobs import JobInfo
 from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.stage_files import OpenAttempt, Outcome, StageFiles
 from service.reconcile.waits import WaitReason

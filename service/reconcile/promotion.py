@@ -5,8 +5,8 @@ from sqlalchemy.orm import Session
 
 from service.config.gate import gate_failure
 from service.store.run_store import add_event, load_config, load_results
+from service.store.schema.tables import GenerationRow
 from service.store.snapshot_store import load_snapshot
-from service.store.tables import GenerationRow
 from workers.specs.results import EvaluateResult
 
 

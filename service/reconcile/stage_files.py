@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
+from service.artifacts.timed_calls import ArtifactCalls
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
-from service.reconcile.artifact_calls import ArtifactCalls
 from workers.artifact_io import is_local, read_bytes_if_there
 from workers.specs.reports import FailureReason, Progress, StageFailure
 from workers.specs.results import STAGE_RESULT, AnyStageResult

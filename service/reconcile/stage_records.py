@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from service.lifecycle.actions import FinishStage
 from service.lifecycle.states import GenerationState, StageState
 from service.store.run_store import load_spec_inputs
-from service.store.tables import GenerationRow, ModelRow, StageRow
+from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state
 from workers.specs.results import EvaluateResult, TrainResult
 from workers.specs.stages import StageName

@@ -1,6 +1,6 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs

@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store.tables import DatasetRow
+from service.store.schema.tables import DatasetRow
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
 if TYPE_CHECKING:  # what the reconciler, who reads datasets too, need not import
-    from service.dataset_inspection.request import DatasetRequest
-    from service.registration.messages import DatasetSummary
+    from service.datasets.registration.messages import DatasetSummary
+    from service.datasets.request import DatasetRequest
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.store.tables import EventRow
+from service.store.schema.tables import EventRow
 
 _ORDER_LOCK = 7_310_021_965
 """Any number, the same in every process."""

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import InvalidRequest
-from service.store.plain_text import plain
-from service.store.tables import Table
+from service.store.schema.columns import plain
+from service.store.schema.tables import Table
 
 MAX_LIMIT = 200
 _LARGEST_INTEGER = 2**63 - 1  # of the databases

@@ -7,7 +7,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
-from service.store.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
+from service.store.schema.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.config.run import GenerationPlan, RunConfig
@@ -14,10 +15,10 @@ from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from service.store.dataset_store import load_dataset_heads
 from service.store.event_store import keep_event_order
-from service.store.project_store import ensure_project
 from service.store.run_rows import GenerationRows, RunRows
+from service.store.schema.caller_tables import ProjectRow
+from service.store.schema.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.store.stored_values import read, written
-from service.store.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
 
@@ -231,3 +232,10 @@ def set_ready(session: Session, run_id: str, generation: int, stage: StageName, 
         StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
     )
     session.execute(statement.values(ready_at=now))
+
+
+def ensure_project(session: Session, name: str) -> None:
+    """Adds the project without a quota, unless it is there; two requests at once are no error."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(ProjectRow).values(name=name, quota_device_hours=None, spent_device_seconds=0.0)
+    session.execute(statement.on_conflict_do_nothing())

@@ -16,8 +16,7 @@ from service.lifecycle.states import (
     StageState,
     states_before,
 )
-from service.store.retention_looks import look_again
-from service.store.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from workers.specs.stages import StageName
 
 
@@ -76,3 +75,13 @@ def _change_one(session: Session, statement: Update, refusal: str) -> None:
     assert isinstance(result, CursorResult)
     if result.rowcount != 1:
         raise TransitionRefused(refusal)
+
+
+def look_again(session: Session, run_id: str, now: float) -> None:
+    """The run has changed: what retention has kept may have to go."""
+    session.execute(
+        update(RunRow)
+        .where(RunRow.id == run_id)
+        .values(retention_due_at=now)
+        .execution_options(synchronize_session=False)
+    )

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, exists
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
-from service.store.caller_tables import ProjectRow
-from service.store.tables import RunRow, Table
+from service.store.schema.caller_tables import ProjectRow
+from service.store.schema.tables import RunRow, Table
 
 _PROJECTS: ContextVar[frozenset[str] | None] = ContextVar("visible_projects", default=None)
 

@@ -11,18 +11,17 @@ from sqlalchemy.orm import Session
 from service.access.own_project import for_all_projects
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.lifecycle.states import DeliveryState
-from service.once_answers import OnceAnswers
 from service.settings import Settings
-from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.database import Database
 from service.store.event_store import newest_event_id
-from service.store.idempotency import request_hash
+from service.store.idempotency import OnceAnswers, request_hash
 from service.store.paging import read_page
 from service.store.run_store import new_id
-from service.store.tables import EventRow
-from service.store.webhook_store import delete_webhook, delivery_counts, try_again
+from service.store.schema.caller_tables import WebhookDeliveryRow, WebhookRow
+from service.store.schema.tables import EventRow
 from service.views.base import Page, as_time, time_or_none
 from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
+from service.webhooks.outbox import delete_webhook, delivery_counts, try_again
 from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView
 
 _SECRET_BYTES = 32

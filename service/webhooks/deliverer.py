@@ -10,10 +10,11 @@ from sqlalchemy import case, update
 
 from service.background import repeat
 from service.lifecycle.states import DeliveryState
+from service.runs.view_builder import event_view
 from service.settings import Settings
-from service.store.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.database import Database
-from service.store.webhook_store import (
+from service.store.schema.caller_tables import WebhookDeliveryRow, WebhookRow
+from service.webhooks.outbox import (
     DueDelivery,
     claim_webhook,
     due_deliveries,
@@ -23,8 +24,6 @@ from service.store.webhook_store import (
     release_webhook,
     webhooks_with_work,
 )
-from service.view_builders import event_view
-from service.webhooks.schedule import next_attempt_at
 from service.webhooks.sender import Outcome, send, signed_headers
 
 logger = logging.getLogger(__name__)
@@ -155,3 +154,17 @@ class WebhookDeliverer:
                 let_next_be_tried(session, webhook_id, delivery.event.run_id, now)
         if outcome.error:
             logger.info("%s: event %d, attempt %d: %s", webhook_id, event_id, attempts, outcome.error)
+
+
+FIRST_DELAY_SECONDS = 1.0
+
+
+LONGEST_DELAY_SECONDS = 3600.0
+
+
+def next_attempt_at(attempts: int, now: float, max_attempts: int) -> float | None:
+    """Unix seconds of the next attempt after `attempts` that failed; None where it is given up."""
+    if attempts >= max_attempts:
+        return None
+    doubled: float = FIRST_DELAY_SECONDS * 2 ** min(attempts - 1, 30)
+    return now + min(LONGEST_DELAY_SECONDS, doubled)

@@ -18,11 +18,11 @@ from selenium.webdriver import Chrome
 
 from api.app import create_app
 from api.dependencies import open_services
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import RayUnavailable
 from service.ray_client.job_status import JobStatus
-from service.ray_jobs import JobInfo, RayJobs
+from service.ray_client.jobs import JobInfo, RayJobs
 from service.reconcile.loop import Reconciler
-from service.registration.inspector_pool import InspectorPool
 from service.settings import Settings
 from service.store.migrate import upgrade
 from tests.at_once import join

@@ -10,8 +10,8 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from api.dependencies import open_services
-from service.artifact_layout import ArtifactLayout
-from service.artifact_store import _SLOTS, CALLS_AT_ONCE
+from service.artifacts.bulkhead import _SLOTS, CALLS_AT_ONCE
+from service.artifacts.layout import ArtifactLayout
 from service.settings import Settings
 from tests.api.conftest import StubRay
 from tests.at_once import LONG_SECONDS

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.dependencies import Services
-from service.event_feed import EventFeed
+from service.runs.event_feed import EventFeed
 from service.settings import Settings
 from service.store.database import Database
 from service.store.run_store import add_event
@@ -163,7 +163,7 @@ def test_one_client_too_many_is_told_to_come_later(app: FastAPI, follow: Follow,
 
 
 def test_silence_is_broken_by_heartbeats(app: FastAPI, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.event_feed.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("service.runs.event_feed.HEARTBEAT_SECONDS", 0.05)
     with httpx.stream("GET", f"{server}/events/stream", timeout=10) as response:
         lines = (line for line in response.iter_lines() if line)
         assert [next(lines) for _ in range(3)] == ["retry: 2000", ": still here", ": still here"]

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from service.run_queries import RunQueries
+from service.runs.queries import RunQueries
 from service.settings import Settings
 from tests.api.conftest import StubRay
 

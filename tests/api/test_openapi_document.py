@@ -13,9 +13,9 @@ from api.schemas.plan_examples import PLAN_REQUESTS
 from api.schemas.queue_examples import QUOTAS, RUN_CHANGES
 from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from service.config.run import GenerationOverrides, RunChanges, RunConfig
-from service.dataset_inspection import DatasetRequest
+from service.datasets.inspection import DatasetRequest
 from service.plans.request import PlanRequest
-from service.projects import Quota
+from service.scheduling.projects import Quota
 from service.studies.requests import AblationRequest, SearchRequest
 from service.webhooks.views import WebhookRequest
 

@@ -10,7 +10,10 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.schemas.problem import PROBLEM_MEDIA_TYPE
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
-from service import log_reader, progress_reader, retention_files, run_commands
+from service.retention.decisions import files as retention_files
+from service.runs import commands as run_commands
+from service.runs import logs as log_reader
+from service.runs import progress as progress_reader
 from service.settings import Settings
 from service.store.migrate import upgrade
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.run_queries import RunQueries
+from service.runs.queries import RunQueries
 
 RUN = {
     "name": "a run",

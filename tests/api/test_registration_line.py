@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from api.dependencies import open_services
 from api.registration_line import MOST_WAITING
-from service.registration.inspector_pool import InspectorPool
-from service.registration.messages import DatasetSummary, InspectionJob
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.settings import Settings
 
 

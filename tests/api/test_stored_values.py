@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from service.config.run import RunConfig
 from service.errors import InvalidRequest
 from service.settings import Settings
+from service.store.schema.tables import GenerationRow, RunRow
 from service.store.stored_values import written
-from service.store.tables import GenerationRow, RunRow
 from workers.specs.recipe import Noise, Recipe
 
 

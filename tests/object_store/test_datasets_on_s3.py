@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from service.dataset_inspection import DatasetRequest
+from service.datasets.inspection import DatasetRequest
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import InvalidRequest
-from service.queue_places import QueuePlaces
-from service.registration.inspector_pool import InspectorPool
-from service.run_commands import RunCommands
+from service.runs.commands import RunCommands
+from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade

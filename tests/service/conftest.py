@@ -12,17 +12,17 @@ import pytest
 from sqlalchemy import text, update
 
 from service.config.run import RunConfig
-from service.derived_commands import DerivedCommands
-from service.derived_queries import DerivedQueries
-from service.queue_places import QueuePlaces
-from service.ray_jobs import RayJobs
-from service.registration.inspector_pool import InspectorPool
-from service.run_commands import RunCommands
-from service.run_queries import RunQueries
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.ray_client.jobs import RayJobs
+from service.runs.commands import RunCommands
+from service.runs.queries import RunQueries
+from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
-from service.store.tables import LeaseRow, Table
+from service.store.schema.tables import LeaseRow, Table
+from service.studies.commands import DerivedCommands
+from service.studies.queries import DerivedQueries
 from tests.at_once import join
 from tests.fake_clock import FakeClock
 from tests.service.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer

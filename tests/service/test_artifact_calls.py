@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
+from service.artifacts.timed_calls import THREADS, ArtifactCalls
 from service.errors import ArtifactStoreUnavailable
-from service.reconcile.artifact_calls import THREADS, ArtifactCalls
 from tests.at_once import LONG_SECONDS, wait_until
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.lifecycle.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
 from tests.service.workbench import attempts, submitted
 from workers.artifact_io import write_bytes

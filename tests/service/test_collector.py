@@ -9,11 +9,11 @@ import pytest
 
 from service.config.run import GenerationOverrides, RunConfig
 from service.errors import Conflict, NotFound
-from service.lineage import LineageQueries
-from service.reconcile.collector import ClaimLost, Collector
-from service.retention import Artifact
-from service.retention_commands import RetentionCommands
-from service.retention_files import collect_files
+from service.retention.collector import ClaimLost, Collector
+from service.retention.commands import RetentionCommands
+from service.retention.decisions import Artifact
+from service.retention.files import collect_files
+from service.runs.lineage import LineageQueries
 from service.studies.requests import AblationRequest
 from workers.specs.checkpoint import CheckpointNote
 
@@ -171,7 +171,7 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Any, fin
 def test_a_collector_that_died_between_two_deletions_is_followed_by_one_that_finishes(
     bench: Any, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import service.retention_files as files
+    import service.retention.files as files
 
     deleted: list[str] = []
     delete = files.delete_if_there
@@ -255,7 +255,7 @@ def test_apply_marks_and_the_next_tick_collects(bench: Any, finished: str) -> No
 def test_a_collector_that_reads_for_hours_looks_whether_its_claim_still_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.retention_files._CHUNK_BYTES", 1)
+    monkeypatch.setattr("service.retention.files._CHUNK_BYTES", 1)
     (tmp_path / "stage").mkdir()
     (tmp_path / "stage" / "part-00000.parquet").write_bytes(b"four")
     looks: list[bool] = []

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from service.config.run import RunConfig
-from service.event_feed import EventFeed
+from service.runs.event_feed import EventFeed
 from service.store.run_store import add_event
 from service.store.visibility import only_projects
 from service.views.runs import EventView

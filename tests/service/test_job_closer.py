@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
+from service.reconcile.ended_attempts import attempts_with_jobs
 from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
-from service.store.job_store import attempts_with_jobs
 from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageControl
 

@@ -8,8 +8,8 @@ from sqlalchemy import event, select, update
 
 from service.config.run import RunConfig
 from service.lifecycle.run_rules import rules_of
-from service.store.known_rules import KnownRules
-from service.store.tables import RunRow
+from service.store.schema.tables import RunRow
+from service.store.snapshot_store import KnownRules
 from tests.service.workbench import Workbench
 
 

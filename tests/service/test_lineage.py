@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from service.config.run import GenerationOverrides, RunConfig
 from service.errors import InvalidRequest, NotFound
-from service.lineage import LineageQueries
+from service.runs.lineage import LineageQueries
 from service.store.run_store import load_plans
 from workers.specs.recipe import SelectionSettings
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.store.database import Database
 from service.store.migrate import MIGRATIONS_FOLDER, upgrade
-from service.store.tables import Table
+from service.store.schema.tables import Table
 from tests.at_once import at_once
 
 

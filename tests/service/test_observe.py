@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
+from service.artifacts.timed_calls import ArtifactCalls
 from service.config.run import RunConfig
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
 from service.lifecycle.states import StageState
-from service.ray_jobs import RayJobs
+from service.ray_client.jobs import RayJobs
 from service.reconcile import apply, stage_files
-from service.reconcile.artifact_calls import ArtifactCalls
 from service.reconcile.job_statuses import (
     COUNT_HOLDS_SECONDS,
     LIST_FROM,

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store.plain_text import plain
+from service.store.schema.columns import plain
 
 NOT_STORABLE = "killed\0 by \ud800 the node"
 

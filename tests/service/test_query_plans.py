@@ -10,17 +10,17 @@ from typing import Any
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
+from service.retention.looks import runs_to_look_at
+from service.retention.store import load_run_facts
+from service.scheduling.queue_reader import count_running, load_claims
+from service.scheduling.quotas import budgets_of
 from service.settings import Settings
-from service.store.caller_tables import ProjectRow
 from service.store.database import Database
 from service.store.paging import read_page
-from service.store.project_store import budgets_of
-from service.store.queue_store import count_running, load_claims
-from service.store.retention_looks import runs_to_look_at
-from service.store.retention_store import load_run_facts
-from service.store.tables import ModelRow
+from service.store.schema.caller_tables import ProjectRow
+from service.store.schema.tables import ModelRow
 from service.store.visibility import only_projects
-from service.store.webhook_store import (
+from service.webhooks.outbox import (
     delivery_counts,
     due_deliveries,
     forget_delivered,

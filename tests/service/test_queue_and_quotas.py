@@ -7,11 +7,11 @@ import pytest
 
 from service.config.run import RunChanges, RunConfig
 from service.errors import Conflict, Forbidden, NotFound
-from service.projects import Projects, Quota
-from service.queue_places import QueuePlaces
 from service.reconcile.loop import Reconciler
-from service.run_commands import RunCommands
-from service.run_queries import RunQueries
+from service.runs.commands import RunCommands
+from service.runs.queries import RunQueries
+from service.scheduling.projects import Projects, Quota
+from service.scheduling.queue_places import QueuePlaces
 from service.store.visibility import only_projects
 from tests.service.workbench import CATALOG
 from workers.artifact_io import read_bytes

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import event
 
 from service.config.run import RunChanges, RunConfig
-from service.queue_book import Queue, read_queue
-from service.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
-from service.run_commands import RunCommands
+from service.runs.commands import RunCommands
+from service.scheduling.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
+from service.scheduling.queue_reader import Queue, read_queue
 from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views.runs import RunView
 from tests.at_once import LONG_SECONDS, join
@@ -72,7 +72,7 @@ def test_nobody_waits_for_another_who_looks_anew(
         assert may_go_on.wait(LONG_SECONDS)
         return read_queue(*arguments)
 
-    monkeypatch.setattr("service.queue_places.read_queue", slow)
+    monkeypatch.setattr("service.scheduling.queue_places.read_queue", slow)
     bench.clock.advance(SECONDS_BETWEEN_LOOKS)
     thread = threading.Thread(target=place_of, args=(bench, places, second), daemon=True)
     thread.start()
@@ -151,7 +151,7 @@ def test_a_look_that_was_under_way_when_a_limit_changed_is_not_kept(
         return read_queue(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.queue_places.read_queue", changed_meanwhile)
+        patch.setattr("service.scheduling.queue_places.read_queue", changed_meanwhile)
         place_of(bench, places, run)
 
     with queue_reads(bench.database) as reads:

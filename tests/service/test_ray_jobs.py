@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_client.job_status import JobStatus
-from service.ray_jobs import JobRejected, RayJobs
-from service.ray_log import end_of_log
+from service.ray_client.jobs import JobRejected, RayJobs
+from service.ray_client.log_tail import end_of_log
 
 
 @pytest.fixture

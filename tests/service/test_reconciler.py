@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
 from service.store.snapshot_store import load_snapshot
 from tests.service.workbench import ALL_STAGES, attempts, submitted

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from service.config.policies import RetentionOverrides, RetentionPolicy
-from service.retention import (
+from service.retention.decisions import (
     ARTIFACTS_OF,
     Artifact,
     Decision,
@@ -16,7 +16,7 @@ from service.retention import (
     ancestors,
     decide_retention,
 )
-from service.retention_files import surplus_checkpoints
+from service.retention.files import surplus_checkpoints
 from workers.specs.checkpoint import CheckpointNote
 from workers.specs.stages import StageName
 

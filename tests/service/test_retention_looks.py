@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from service.config.run import GenerationOverrides, RunConfig
-from service.retention_commands import RetentionCommands
-from service.store.retention_looks import Look, look_again, note_looks, runs_to_look_at
+from service.retention.commands import RetentionCommands
+from service.retention.looks import Look, note_looks, runs_to_look_at
+from service.store.transitions import look_again
 from service.studies.requests import AblationRequest
 
 MakeConfig = Callable[..., RunConfig]

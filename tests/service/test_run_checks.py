@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
-from service.run_checks import check_model, check_not_smaller, count_shared
+from service.runs.checks import check_model, check_not_smaller, count_shared
 from workers.data.hashes import as_hash_array
 
 HASHES = [hashlib.blake2b(str(number).encode(), digest_size=16).digest() for number in range(12)]

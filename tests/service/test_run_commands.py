@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import event, update
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationOverrides, RunConfig
-from service.dataset_inspection import DatasetRequest
+from service.datasets.inspection import DatasetRequest
 from service.errors import Conflict, InvalidRequest, NotFound
-from service.store.tables import DatasetRow
+from service.store.schema.tables import DatasetRow
 from tests.at_once import at_once
 from workers.artifact_io import read_bytes
 from workers.data.hashes import read_hashes

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stage_queue import Budget, Claim, places_in_line
+from service.scheduling.queue import Budget, Claim, places_in_line
 
 NOW = 1000.0
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
 from service.stages.generation_plans import generation_seed
 from service.stages.order import stages_of

@@ -14,9 +14,7 @@ from service.config.run import GenerationPlan, RunConfig
 from service.errors import InvalidRequest
 from service.lifecycle.snapshots import RunSnapshot
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
-from service.store.database import Database
-from service.store.known_rules import KnownRules
-from service.store.leases import (
+from service.reconcile.lease import (
     LeaseLost,
     claim_lease,
     database_clock,
@@ -24,10 +22,11 @@ from service.store.leases import (
     release_lease,
     renew_lease,
 )
+from service.store.database import Database
 from service.store.paging import read_page
 from service.store.run_store import add_event, insert_run
-from service.store.snapshot_store import load_active_runs, load_snapshot
-from service.store.tables import AttemptRow, EventRow, StageRow
+from service.store.schema.tables import AttemptRow, EventRow, StageRow
+from service.store.snapshot_store import KnownRules, load_active_runs, load_snapshot
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
 from tests.at_once import at_once, join
 from workers.specs.recipe import Recipe, SelectionSettings

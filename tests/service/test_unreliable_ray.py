@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact_layout import ArtifactLayout
+from service.artifacts.layout import ArtifactLayout
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from tests.service.workbench import attempts, submitted
 from workers.artifact_io import read_bytes, write_bytes

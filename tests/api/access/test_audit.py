@@ -52,7 +52,7 @@ def test_the_log_comes_in_pages_and_by_project(as_key: AsKey) -> None:
 
 def test_a_change_that_blows_up_is_recorded_as_500(as_key: AsKey, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = as_key("admin")
-    monkeypatch.setattr("service.run_commands.RunCommands.cancel_run", _fail)
+    monkeypatch.setattr("service.runs.commands.RunCommands.cancel_run", _fail)
     assert admin.post("/runs/run-1/cancel").status_code == 500
     assert admin.get("/audit").json()["items"][0]["status"] == 500
 

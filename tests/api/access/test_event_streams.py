@@ -10,8 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.access.gatekeeper import Gatekeeper
-from service.access.watch import LOOK_EVERY_SECONDS
+from service.access.gatekeeper import LOOK_EVERY_SECONDS, Gatekeeper
 from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.run_store import add_event
@@ -80,7 +79,7 @@ def test_a_revoked_key_is_told_nothing_more(app: FastAPI, server: str, make_key:
 def test_a_silent_stream_of_a_revoked_key_ends(
     app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.event_feed.HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr("service.runs.event_feed.HEARTBEAT_SECONDS", 0.02)
     key = make_key("admin")
     with follow(server, key) as lines:
         wait_for_heartbeat(lines)
@@ -92,7 +91,7 @@ def test_a_silent_stream_of_a_revoked_key_ends(
 def test_heartbeats_go_on_while_the_database_is_away(
     app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.event_feed.HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr("service.runs.event_feed.HEARTBEAT_SECONDS", 0.02)
 
     def away(*_: Any) -> None:
         raise DatabaseUnavailable("away")

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from api.access.route_scopes import OPEN, ROUTE_SCOPES
 from service.config.access import Scope
-from service.event_feed import EventFeed
+from service.runs.event_feed import EventFeed
 
 VALUES = {"generation": "0", "stage": "train", "attempt": "1", "name": "a.svg", "file:path": "page.js", "path": "nodes"}
 

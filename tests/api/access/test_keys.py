@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.settings import Settings
-from service.store.caller_tables import ApiKeyRow
+from service.store.schema.caller_tables import ApiKeyRow
 
 AsKey = Callable[..., TestClient]
 

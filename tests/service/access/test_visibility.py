@@ -12,7 +12,16 @@ from service.errors import Forbidden, NotFound
 from service.store import visibility
 from service.store.database import Database
 from service.store.run_store import lock_run
-from service.store.tables import AttemptRow, DatasetRow, EventRow, GenerationRow, ModelRow, RunRow, StageRow, Table
+from service.store.schema.tables import (
+    AttemptRow,
+    DatasetRow,
+    EventRow,
+    GenerationRow,
+    ModelRow,
+    RunRow,
+    StageRow,
+    Table,
+)
 from service.store.visibility import condition_of, only_projects, visible_projects
 
 WITHOUT_PROJECT = {"idempotency_keys", "leases", "web_sessions", "webhooks"}

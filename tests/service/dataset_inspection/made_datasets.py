@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.dataset_inspection import DatasetRequest, InspectedDataset, inspect_dataset
+from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset
 from service.errors import InvalidRequest
 from tests.workers.data.made_shards import picture
 from workers.data.shard_readers import read_shard

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from service.dataset_inspection import HashLimit
+from service.datasets.inspection import HashLimit
 from tests.service.dataset_inspection.made_datasets import inspect, pictures, write_files, write_parquet, write_tar
 from tests.workers.data.made_shards import picture
 from workers.data.images import content_hash

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from service.dataset_inspection import DatasetRequest
-from service.dataset_inspection.sampling import sample_rows
+from service.datasets.inspection import DatasetRequest
+from service.datasets.inspection.sampling import sample_rows
 from tests.service.dataset_inspection.made_datasets import (
     inspect,
     labels_read_back,

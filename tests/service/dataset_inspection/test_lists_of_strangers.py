@@ -81,7 +81,7 @@ def test_each_reason_comes_with_its_first_line(folder: Path) -> None:
 
 
 def test_the_place_of_an_entry_outside_of_the_roots_is_not_repeated(folder: Path, tmp_path: Path) -> None:
-    from service.dataset_inspection import DatasetRequest, inspect_dataset
+    from service.datasets.inspection import DatasetRequest, inspect_dataset
     from service.errors import InvalidRequest
 
     listed = write(folder / "list.txt", "a/0.png\n/etc/secret\n")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.dataset_inspection import DatasetRequest, InspectedDataset, inspect_dataset, uri_list_source
+from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset, uri_list_source
 from service.errors import InvalidRequest
 from tests.workers.data.made_shards import picture
 from workers.artifact_io import open_filesystem

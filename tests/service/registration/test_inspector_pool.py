@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.dataset_inspection.request import DatasetRequest
+from service.config.inspector_limits import InspectorLimits
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import InspectionJob
+from service.datasets.request import DatasetRequest
 from service.errors import ArtifactStoreUnavailable, InvalidRequest
-from service.registration.inspector_pool import InspectorPool
-from service.registration.limits import InspectorLimits
-from service.registration.messages import InspectionJob
 from tests.service.registration.hostile_files import write_encrypted_parquet, write_pictures
 
 MEMORY = 512 << 20
@@ -129,8 +129,8 @@ def test_a_store_that_takes_nothing_is_the_stores_fault(pool: InspectorPool, tmp
 def test_inspectors_end_with_the_service_however_that_ends() -> None:
     script = """
 import os, sys
-from service.registration.inspector_pool import InspectorPool
-from service.registration.limits import InspectorLimits
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.config.inspector_limits import InspectorLimits
 import psutil
 pool = InspectorPool(InspectorLimits(60, 512 << 20), 1)
 pool.start()

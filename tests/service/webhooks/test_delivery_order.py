@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import select
 
 from service.errors import Conflict
-from service.store import webhook_store
-from service.store.caller_tables import WebhookDeliveryRow
-from service.store.webhook_store import due_deliveries, webhooks_with_work
+from service.store.schema.caller_tables import WebhookDeliveryRow
+from service.webhooks import outbox as webhook_store
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
+from service.webhooks.outbox import due_deliveries, webhooks_with_work
 from service.webhooks.views import NewWebhookView
 from tests.service.webhook_receiver import Receiver
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell

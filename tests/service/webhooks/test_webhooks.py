@@ -12,11 +12,10 @@ import pytest
 from sqlalchemy import select
 
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
-from service.store.caller_tables import IdempotencyKeyRow
+from service.store.schema.caller_tables import IdempotencyKeyRow
 from service.store.visibility import only_projects
 from service.webhooks.commands import WebhookCommands
-from service.webhooks.deliverer import WebhookDeliverer
-from service.webhooks.schedule import next_attempt_at
+from service.webhooks.deliverer import WebhookDeliverer, next_attempt_at
 from service.webhooks.views import NewWebhookView, WebhookRequest
 from tests.at_once import LONG_SECONDS
 from tests.service.webhook_receiver import Receiver, serving

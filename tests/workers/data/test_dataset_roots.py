@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from service.dataset_inspection import DatasetRequest, inspect_dataset
+from service.datasets.inspection import DatasetRequest, inspect_dataset
 from service.errors import InvalidRequest
 from service.settings import Settings
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment

@@ -1,0 +1,142 @@
+"""Which files of a place are the dataset: by their suffix, and pictures and tables of an odd name by their content."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from service.datasets.inspection.list_files import LIST_SUFFIXES
+from service.datasets.inspection.location import FoundFile, Location
+from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
+from service.datasets.inspection.source import map_in_threads
+from service.datasets.inspection.unread_files import counted_files, way_out
+from service.datasets.inspection.webdataset_source import TAR_SUFFIXES
+from service.errors import InvalidRequest
+from workers.artifact_io import open_filesystem
+from workers.data.names import IMAGE_SUFFIXES
+from workers.data.other_suffixes import OTHER_SUFFIXES
+from workers.data.picture_signatures import is_picture
+from workers.specs.datasets import DatasetFormat
+
+_SUFFIXES: Mapping[DatasetFormat, frozenset[str]] = {
+    "parquet": PARQUET_SUFFIXES,
+    "webdataset": TAR_SUFFIXES,
+    "image_folder": IMAGE_SUFFIXES,
+    "uri_list": LIST_SUFFIXES,
+}
+_HEAD_BYTES = 512
+_SIGNS: Mapping[DatasetFormat, Callable[[bytes], bool]] = {
+    "parquet": lambda head: head.startswith(b"PAR1"),
+    "webdataset": lambda head: head[257:262] == b"ustar",
+    "image_folder": is_picture,
+}
+_GUESSED_BY = 100
+"""Files of no known suffix that are looked into to guess a format: the first ones."""
+
+
+@dataclass(frozen=True)
+class ChosenFiles:
+    """The dataset's files in sorted order, and the others."""
+
+    format: DatasetFormat
+    files: list[FoundFile]
+    left_out: list[FoundFile]
+
+    def warnings(self) -> list[str]:
+        """What is there beside the dataset's files, by suffix."""
+        if not self.left_out:
+            return []
+        return [
+            f"{len(self.left_out):,} file(s) are left out, not being of {self.format}: {counted_files(self.left_out)}"
+        ]
+
+
+def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles:
+    """Raises InvalidRequest where the format cannot be told or there is no file of it, saying what there is and what
+    can be done with it."""
+    dataset_format = asked or _guessed(location)
+    if location.is_file:
+        return ChosenFiles(dataset_format, list(location.files), [])
+    suffixes, sign = _SUFFIXES[dataset_format], _SIGNS.get(dataset_format)
+    odd = [] if sign is None else [file for file in location.files if file.suffix not in suffixes and _is_odd(file)]
+    heads = dict(zip((file.name for file in odd), _heads(location, odd), strict=True))
+    chosen = [
+        file
+        for file in location.files
+        if file.suffix in suffixes or (sign is not None and sign(heads.get(file.name, b"")))
+    ]
+    if not chosen:
+        raise InvalidRequest(
+            "uri", f"{_nothing(location)} is of {dataset_format} ({_endings(suffixes)}){_hint(location)}"
+        )
+    names = {file.name for file in chosen}
+    return ChosenFiles(dataset_format, chosen, [file for file in location.files if file.name not in names])
+
+
+def _guessed(location: Location) -> DatasetFormat:
+    if location.is_file:
+        return _guessed_of_file(location)
+    # A folder of images often has tables and texts beside them: lists in a folder must be called so.
+    by_suffix: list[tuple[DatasetFormat, frozenset[str]]] = [
+        (name, suffixes) for name, suffixes in _SUFFIXES.items() if name != "uri_list"
+    ]
+    found: Counter[DatasetFormat] = Counter(
+        name for file in location.files for name, suffixes in by_suffix if file.suffix in suffixes
+    )
+    if not found:
+        heads = _heads(location, [file for file in location.files if _is_odd(file)][:_GUESSED_BY])
+        found = Counter(name for head in heads for name, sign in _SIGNS.items() if sign(head))
+    if not found:
+        known = _endings(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+        raise InvalidRequest("uri", f"{_nothing(location)} ends in {known}{_hint(location)}")
+    if len(found) > 1:
+        kinds = " and ".join(f"{count} file(s) of {name}" for name, count in found.items())
+        raise InvalidRequest("format", f"{location.uri}: there are {kinds}; say which are meant")
+    return next(iter(found))
+
+
+def _guessed_of_file(location: Location) -> DatasetFormat:
+    address = location.uri.partition("?")[0] if "://" in location.uri else location.uri
+    file = FoundFile(address, location.files[0].size)
+    for dataset_format in ("parquet", "webdataset", "image_folder", "uri_list"):
+        if file.suffix in _SUFFIXES[dataset_format]:
+            return dataset_format
+    head = next(iter(_heads(location, location.files)), b"")
+    if (known := next((name for name, sign in _SIGNS.items() if sign(head)), None)) is not None:
+        return known
+    known_endings = _endings(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+    raise InvalidRequest("uri", f"{location.uri}: does not end in {known_endings}{way_out([file]) or ''}")
+
+
+def _is_odd(file: FoundFile) -> bool:
+    """Whether only its content can tell what a file is."""
+    return (
+        file.size > 0
+        and file.suffix not in OTHER_SUFFIXES
+        and not any(file.suffix in each for each in _SUFFIXES.values())
+    )
+
+
+def _heads(location: Location, files: Sequence[FoundFile]) -> list[bytes]:
+    """The first bytes of each file; none of one that cannot be read."""
+
+    def head(file: FoundFile) -> bytes:
+        try:
+            filesystem, path = open_filesystem(location.uri_of(file))
+            with filesystem.open_input_stream(path, compression=None) as stream:
+                return bytes(stream.read(_HEAD_BYTES))
+        except OSError:
+            return b""
+
+    return list(map_in_threads(head, files))
+
+
+def _nothing(location: Location) -> str:
+    return f"{location.uri}: none of its {len(location.files)} file(s)"
+
+
+def _hint(location: Location) -> str:
+    return way_out(location.files) or (f"; there are {counted_files(location.files)}" if location.files else "")
+
+
+def _endings(suffixes: Iterable[str]) -> str:
+    return ", ".join(sorted(f".{suffix}" for suffix in suffixes))

@@ -1,0 +1,67 @@
+"""One digest for a whole dataset: two with the same digest give the same training, wherever they lie."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pyarrow import fs
+
+from service.datasets.inspection.source import Source, map_in_threads
+from workers.artifact_io import open_filesystem
+from workers.specs.datasets import DatasetManifest, DigestOf, Shard
+
+_FILES_A_CALL = 1000
+
+
+@dataclass(frozen=True)
+class DatasetDigest:
+    """blake2b, 32 bytes, in hex."""
+
+    value: str
+    of: DigestOf
+    """images: content hashes and labels of all images, in order. files: names, sizes and times of the files, where
+    the images are too many to be hashed at registration."""
+
+
+def digest_of_images(source: Source, manifest: DatasetManifest, content_hashes: Sequence[bytes]) -> DatasetDigest:
+    """Independent of where the files lie and what they are called. `content_hashes` are in row order."""
+    digest = _begun(manifest)
+    for shard in manifest.shards:
+        _add(digest, str(shard.rows))
+    for value in content_hashes:
+        digest.update(value)
+    if manifest.classes:
+        for names in map_in_threads(source.label_names, range(len(manifest.shards))):
+            for name in names:
+                _add(digest, str(name))
+    return DatasetDigest(digest.hexdigest(), "images")
+
+
+def digest_of_files(manifest: DatasetManifest) -> DatasetDigest:
+    """Changes with every file that is written anew, even with the same content."""
+    digest = _begun(manifest)
+    for shard in manifest.shards:
+        _add(digest, f"{shard.uri.rpartition('/')[2]} {shard.rows}")
+        for info in _infos(shard):
+            _add(digest, f"{info.base_name} {info.size} {info.mtime_ns}")
+    return DatasetDigest(digest.hexdigest(), "files")
+
+
+def _infos(shard: Shard) -> Iterable[fs.FileInfo]:
+    filesystem, path = open_filesystem(shard.uri)
+    paths = [f"{path.rstrip('/')}/{member}" for member in shard.members] or [path]
+    for start in range(0, len(paths), _FILES_A_CALL):
+        yield from filesystem.get_file_info(paths[start : start + _FILES_A_CALL])
+
+
+def _begun(manifest: DatasetManifest) -> "hashlib.blake2b":
+    digest = hashlib.blake2b(digest_size=32)
+    for text in (manifest.role, *manifest.classes):
+        _add(digest, text)
+    return digest
+
+
+def _add(digest: "hashlib.blake2b", text: str) -> None:
+    """With its length, so that no two lists of texts run together to the same."""
+    data = text.encode()
+    digest.update(len(data).to_bytes(8, "big") + data)

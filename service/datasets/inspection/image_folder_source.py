@@ -1,0 +1,99 @@
+"""Folders of images: shards of up to 1,000 files, each a mix of all classes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from service.datasets.inspection.location import FoundFile, Location
+from service.datasets.inspection.splits import are_splits
+from service.datasets.request import DatasetRequest
+from service.errors import InvalidRequest
+from workers.artifact_io import join_uri, open_filesystem
+from workers.data.errors import BrokenImage, ShardReadError
+from workers.data.plain_values import shown
+from workers.specs.datasets import DatasetFormat, Shard
+
+FILES_PER_SHARD = 1000
+
+
+@dataclass(frozen=True)
+class ImageFolderSource:
+    """See `source.Source`. A shard is a group of files."""
+
+    shards: tuple[Shard, ...]
+    image_bytes: int
+    format: DatasetFormat = "image_folder"
+    image_field: str = "uri"
+    label_field: str = "uri"
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def row_name(self, shard_index: int, row: int) -> str:
+        return join_uri(self.shards[shard_index].uri, self.shards[shard_index].members[row])
+
+    def label_names(self, shard_index: int) -> list[str | None]:
+        return [member.partition("/")[0] for member in self.shards[shard_index].members]
+
+    def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
+        return [self._read(shard_index, row) for row in rows]
+
+    def iterate_images(self, shard_index: int) -> Iterator[bytes]:
+        for row in range(self.shards[shard_index].rows):
+            yield self._read(shard_index, row)
+
+    def _read(self, shard_index: int, row: int) -> bytes:
+        shard = self.shards[shard_index]
+        filesystem, root = open_filesystem(shard.uri)
+        try:
+            with filesystem.open_input_stream(f"{root.rstrip('/')}/{shard.members[row]}", compression=None) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise ShardReadError(self.row_name(shard_index, row), str(error)) from error
+
+
+def open_image_folder_source(
+    request: DatasetRequest, location: Location, files: Sequence[FoundFile]
+) -> ImageFolderSource:
+    """Groups the files. Raises InvalidRequest where a labeled set has images outside of class folders, or its folders
+    are no classes.
+
+    Every n-th file of the sorted list goes to the same shard, not runs of neighbours: those would be of one class,
+    and training shuffles over few shards at a time.
+    """
+    if location.is_file:
+        raise InvalidRequest("uri", f"{location.uri}: an image folder is a folder, this is a file")
+    if request.role != "unlabeled":
+        _check_class_folders(request, location, files)
+    names = [file.name for file in files]
+    count = ceil(len(names) / FILES_PER_SHARD)
+    groups = [tuple(names[start::count]) for start in range(count)]
+    shards = tuple(Shard(uri=location.uri, rows=len(group), members=group) for group in groups)
+    return ImageFolderSource(shards, sum(file.size for file in files))
+
+
+def _check_class_folders(request: DatasetRequest, location: Location, files: Sequence[FoundFile]) -> None:
+    outside = next((file for file in files if "/" not in file.name), None)
+    folders = sorted({file.name.partition("/")[0] for file in files if "/" in file.name})
+    if request.classes is None and folders and are_splits(folders):
+        listed, first = ", ".join(map(shown, folders[:5])), shown(location.uri_of(FoundFile(folders[0], 0)))
+        raise InvalidRequest(
+            "uri",
+            f"{location.uri}: its folders ({listed}) look like splits and not like classes: register each by itself, "
+            f"{first} first; where they are classes, name them in `classes`",
+        )
+    if outside is not None:
+        raise InvalidRequest(
+            "uri",
+            f"{shown(location.uri_of(outside))}: lies outside of a class folder; a labeled image folder has one "
+            "sub-folder for each class",
+        )
+    if len(folders) == 1 and request.classes is None:
+        within = sorted({parts[1] for file in files if len(parts := file.name.split("/")) > 2})
+        if within:
+            raise InvalidRequest(
+                "uri",
+                f"{location.uri}: holds one folder, {shown(folders[0])}, with the folders "
+                f"{', '.join(map(shown, within[:5]))}{', ...' if len(within) > 5 else ''} in it: register "
+                f"{shown(location.uri_of(FoundFile(folders[0], 0)))} where those are the classes"
+                + (", or each of them where they are splits" if are_splits(within) else ""),
+            )

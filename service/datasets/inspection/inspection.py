@@ -1,0 +1,135 @@
+"""Looks at a dataset before it is registered; writes nothing but the parts of a list of URIs."""
+
+from dataclasses import dataclass
+
+from service.datasets.inspection.chosen_files import choose_files
+from service.datasets.inspection.classes import check_classes, count_classes
+from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
+from service.datasets.inspection.findings import warnings_of_classes, warnings_of_files, warnings_of_repeats
+from service.datasets.inspection.image_folder_source import open_image_folder_source
+from service.datasets.inspection.location import locate
+from service.datasets.inspection.parquet_source import ParquetSource, open_parquet_source
+from service.datasets.inspection.sampling import decode_sample, hash_images
+from service.datasets.inspection.source import Source
+from service.datasets.inspection.uri_list_source import open_uri_list_source
+from service.datasets.inspection.webdataset_source import open_webdataset_source
+from service.datasets.request import DatasetRequest
+from service.errors import InvalidRequest
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots
+from workers.data.errors import ShardReadError
+from workers.specs.datasets import DatasetManifest
+
+
+@dataclass(frozen=True)
+class HashLimit:
+    """Datasets larger than this are not hashed at registration, where a person waits."""
+
+    images: int = 200_000
+    bytes: int = 4 << 30
+
+
+@dataclass(frozen=True)
+class InspectedDataset:
+    """What was found."""
+
+    manifest: DatasetManifest
+    class_counts: dict[str, int] | None
+    """Images a class, in index order; None for an unlabeled dataset."""
+    content_hashes: list[bytes] | None
+    """`workers.data.images.content_hash` of every image that is not empty, repeats included; None over the limit."""
+    sampled: int
+    sampled_bad: int
+    digest: DatasetDigest
+    warnings: tuple[str, ...] = ()
+    """What a person should know of it, a sentence each."""
+
+
+def inspect_dataset(
+    request: DatasetRequest,
+    dataset_id: str,
+    parts_uri: str,
+    hash_limit: HashLimit | None = None,
+    roots: DatasetRoots = ANYWHERE,
+) -> InspectedDataset:
+    """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes every image up to a limit.
+
+    `parts_uri` is a folder for the parts of a list of URIs, the caller's to delete where the dataset is refused.
+
+    Raises InvalidRequest with the field of the request, and the file and row in the message, for a dataset that
+    cannot be worked with, or that lies outside of `roots`.
+    """
+    _check_request(request)
+    try:
+        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit(), roots)
+    except ShardReadError as error:
+        raise InvalidRequest("uri", str(error)) from error
+
+
+def _inspect(
+    request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit, roots: DatasetRoots
+) -> InspectedDataset:
+    source, warnings = _open_source(request, parts_uri, roots)
+    rows = sum(shard.rows for shard in source.shards)
+    if rows == 0:
+        raise InvalidRequest("uri", f"{source.shards[0].uri}: no images, in {len(source.shards)} file(s)")
+    warnings += source.warnings
+    class_counts = None if request.role == "unlabeled" else count_classes(source, request.classes)
+    warnings += warnings_of_classes(class_counts or {})
+    sample = decode_sample(source)
+    within_limit = rows <= hash_limit.images and source.image_bytes <= hash_limit.bytes
+    manifest = _manifest(source, request, dataset_id, rows, tuple(class_counts or ()))
+    content_hashes: list[bytes] | None = None
+    if within_limit:
+        by_shard = hash_images(source)
+        warnings += warnings_of_repeats(source, by_shard, labeled=class_counts is not None)
+        content_hashes = [value for hashes in by_shard for value in hashes if value is not None]
+    return InspectedDataset(
+        manifest=manifest,
+        class_counts=class_counts,
+        content_hashes=content_hashes,
+        sampled=sample.images,
+        sampled_bad=sample.bad,
+        digest=digest_of_files(manifest)
+        if content_hashes is None
+        else digest_of_images(source, manifest, content_hashes),
+        warnings=tuple(warnings),
+    )
+
+
+def _check_request(request: DatasetRequest) -> None:
+    if request.classes is not None and request.role != "unlabeled":
+        check_classes(request.classes)
+
+
+def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> tuple[Source, list[str]]:
+    location = locate(request.uri, roots)
+    chosen = choose_files(location, request.format)
+    warnings = warnings_of_files(request.role, location, chosen)
+    if chosen.format == "parquet":
+        return open_parquet_source(request, location, chosen.files), warnings
+    if chosen.format == "uri_list":
+        return open_uri_list_source(request, location, chosen.files, parts_uri, roots), warnings
+    for field in ("image_column", "label_column", "key_column"):
+        if getattr(request, field) is not None:
+            raise InvalidRequest(field, f"{location.uri} is of the format {chosen.format}, which has no columns")
+    if chosen.format == "webdataset":
+        return open_webdataset_source(request.role, location, chosen.files), warnings
+    return open_image_folder_source(request, location, chosen.files), warnings
+
+
+def _manifest(
+    source: Source, request: DatasetRequest, dataset_id: str, rows: int, classes: tuple[str, ...]
+) -> DatasetManifest:
+    columns: dict[str, str | None] = {}
+    if isinstance(source, ParquetSource):
+        columns = {"label_column": source.label_column, "key_column": source.key_column}
+    return DatasetManifest(
+        dataset_id=dataset_id,
+        role=request.role,
+        format=source.format,
+        classes=classes,
+        image_column=source.image_column if isinstance(source, ParquetSource) else "image",
+        rows=rows,
+        shards=source.shards,
+        **columns,
+    )

@@ -1,0 +1,100 @@
+"""From a row of a list to its entry: which column is the URI, the label, the key; and what cells may hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.datasets.request import DatasetRequest
+from service.errors import InvalidRequest
+from workers.data.label_values import UnfitValue, kind_of, value_text
+from workers.data.list_entries import why_never_opened
+from workers.data.names import LABEL_NAMES
+from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+from workers.data.uri_lists import ListEntry, resolved
+
+URI_NAMES = (
+    *("uri", "url", "path", "file", "file_name", "filename", "filepath", "image", "image_uri", "image_url"),
+    *("image_path", "image_file", "img_path", "file_path"),
+)
+
+Row = Mapping[str, Any]
+
+
+class ListColumns:
+    """Which columns of a list file are used: chosen by its first row.
+
+    Messages name columns only where `names` are no text of the file's: contents are not repeated.
+    """
+
+    def __init__(self, request: DatasetRequest, list_uri: str, names: Sequence[str], names_are_told: bool) -> None:
+        self._list_uri = list_uri
+        self._names = names
+        self._told = names_are_told
+        self._uri = self._chosen("image_column", request.image_column) or self._guessed_uri()
+        self._key = self._chosen("key_column", request.key_column)
+        self._label: str | None = None
+        if request.role != "unlabeled":
+            self._label = self._chosen("label_column", request.label_column) or self._guessed_label()
+
+    def entry(self, row: Row, origin: str) -> ListEntry:
+        """`origin` names the row. Raises InvalidRequest for cells that cannot be what they should be."""
+        written = _place(row.get(self._uri), origin)
+        if written is None:
+            raise InvalidRequest("image_column", f"{origin}: there is no URI in its column")
+        key = _text(row.get(self._key), "key", origin) if self._key is not None else None
+        label = _text(row.get(self._label), "label", origin) if self._label is not None else None
+        for name, value in (("image", written), ("key", key)):
+            flaw = None if value is None else flaw_of(value, MAX_KEY_CHARACTERS)
+            if flaw is not None:
+                kind = why_never_opened(written[:MAX_KEY_CHARACTERS])
+                problem = f"the entry is {kind}" if name == "image" and kind else f"the {name} has {flaw}"
+                raise InvalidRequest(f"{name}_column", f"{origin}: {problem}")
+        return ListEntry(key or written, resolved(written, self._list_uri), label, origin)
+
+    def _chosen(self, field: str, name: str | None) -> str | None:
+        if name is not None and name not in self._names:
+            raise InvalidRequest(field, f"{self._list_uri}: no column {shown(name)!r}; {self._listed()}")
+        return name
+
+    def _guessed_uri(self) -> str:
+        known = _first_of(URI_NAMES, self._names)
+        if known is None and len(self._names) == 1:
+            return self._names[0]
+        if known is None:
+            raise InvalidRequest(
+                "image_column", f"{self._list_uri}: no column is known to hold the URIs; {self._listed()}"
+            )
+        return known
+
+    def _guessed_label(self) -> str:
+        known = _first_of(LABEL_NAMES, [name for name in self._names if name != self._uri])
+        if known is None:
+            raise InvalidRequest(
+                "label_column", f"{self._list_uri}: no column is known to hold the labels; {self._listed()}"
+            )
+        return known
+
+    def _listed(self) -> str:
+        if self._told:
+            return f"its columns are {', '.join(shown(name, 40) for name in self._names[:40])}"
+        return f"it has {len(self._names)} column(s), none of them so called"
+
+
+def _first_of(known: Sequence[str], names: Sequence[str]) -> str | None:
+    by_lower_case = {name.strip().lower(): name for name in reversed(names)}
+    return next((by_lower_case[name] for name in known if name in by_lower_case), None)
+
+
+def _place(value: Any, origin: str) -> str | None:
+    """A cell that says where an image lies; of Hugging Face's struct the path."""
+    if isinstance(value, Mapping) and "path" in value:
+        value = value["path"]
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest("image_column", f"{origin}: its URI is {kind_of(value)}, it must be a text")
+    return (value or "").strip() or None
+
+
+def _text(value: Any, what: str, origin: str) -> str | None:
+    try:
+        return value_text(value)
+    except UnfitValue as error:
+        raise InvalidRequest(f"{what}_column", f"{origin}: its {what} is {error}") from error

@@ -1,0 +1,132 @@
+"""The place a dataset lies at: an absolute URI, the files below it, and URIs of those files."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from service.datasets.inspection.local_folder import FolderContents, walk_local_folder
+from service.errors import InvalidRequest
+from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots
+from workers.data.left_behind import is_left_behind
+from workers.data.names import readable, suffix_of
+from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """`name` is relative to the location, with slashes."""
+
+    name: str
+    size: int
+
+    @property
+    def suffix(self) -> str:
+        """Lower case, without the dot."""
+        return suffix_of(self.name)
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder with its files in sorted order, or a single file (whose `name` is then empty)."""
+
+    uri: str
+    """Absolute, without a slash at the end."""
+    is_file: bool
+    files: tuple[FoundFile, ...]
+    folders: tuple[str, ...] = ()
+    """Below it, as far as the storage has such; also empty ones."""
+    warnings: tuple[str, ...] = ()
+    """What was found there and is not read."""
+
+    def uri_of(self, file: FoundFile) -> str:
+        """The absolute URI of a file found here."""
+        if not file.name:
+            return self.uri
+        if "://" not in self.uri:
+            return f"{self.uri.rstrip('/')}/{file.name}"
+        address, question, query = self.uri.partition("?")
+        return f"{address.rstrip('/')}/{quote(file.name)}{question}{query}"
+
+
+def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:
+    """Lists all files below `uri`, but for what is left behind (`is_left_behind`), hidden files among it.
+
+    Raises InvalidRequest for `uri` where nothing is there, the place cannot be opened, or a name in it cannot be shown;
+    OutsideOfRoots where it, or a file that a symbolic link in it leads to, may not be read.
+    """
+    roots.check(uri)
+    location = _list(uri)
+    if roots != ANYWHERE:
+        for file in location.files:
+            roots.check(location.uri_of(file))
+    return location
+
+
+def _list(uri: str) -> Location:
+    try:
+        filesystem, path = open_filesystem(uri)
+        path = path.rstrip("/") or "/"
+        info = filesystem.get_file_info(path)
+        absolute = _absolute(uri, path)
+        if info.type == fs.FileType.NotFound:
+            raise InvalidRequest("uri", f"{absolute}: there is no such file or folder")
+        if info.type == fs.FileType.File:
+            return Location(absolute, is_file=True, files=(FoundFile("", info.size),))
+        is_local = isinstance(filesystem, fs.LocalFileSystem)
+        contents = walk_local_folder(path) if is_local else _walk_bucket(filesystem, path)
+    except UnicodeDecodeError as error:
+        problem = f"cannot be listed: a name in it is not UTF-8: {readable(error.object)}"
+        raise InvalidRequest("uri", f"{uri}: {problem}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidRequest("uri", f"{uri}: cannot be opened: {error}") from error
+    for name in (*contents.sizes, *contents.folders):
+        _check_name(absolute, name)
+    return Location(
+        absolute,
+        is_file=False,
+        files=tuple(FoundFile(name, size) for name, size in sorted(contents.sizes.items())),
+        folders=tuple(sorted(contents.folders)),
+        warnings=_warnings(contents),
+    )
+
+
+def _walk_bucket(filesystem: fs.FileSystem, path: str) -> FolderContents:
+    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    named = [(item.path[len(path.rstrip("/")) + 1 :], item) for item in found]
+    kept = [(name, item) for name, item in named if not is_left_behind(name)]
+    return FolderContents(
+        sizes={name: item.size for name, item in kept if item.type == fs.FileType.File},
+        folders=[name for name, item in kept if item.type == fs.FileType.Directory],
+    )
+
+
+def _check_name(location: str, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        problem = f"cannot be listed: a name in it is not UTF-8: {readable(os.fsencode(name))}"
+        raise InvalidRequest("uri", f"{location}: {problem}") from error
+    if (flaw := flaw_of(name, MAX_KEY_CHARACTERS)) is not None:
+        raise InvalidRequest("uri", f"{location}: a name in it has {flaw}: {shown(name)}; give it another")
+
+
+def _warnings(contents: FolderContents) -> tuple[str, ...]:
+    found = {
+        "link(s) to a folder that is read already, or that holds them": contents.repeated_folders,
+        "link(s) that lead nowhere": contents.dead_links,
+        "pipe(s), socket(s) or device(s)": contents.special_files,
+    }
+    return tuple(
+        f"{len(names)} {what} were passed over, the first {shown(min(names))}" for what, names in found.items() if names
+    )
+
+
+def _absolute(uri: str, path: str) -> str:
+    if "://" not in uri:
+        return path
+    address, question, query = uri.partition("?")
+    return f"{address.rstrip('/')}{question}{query}"

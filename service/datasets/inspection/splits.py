@@ -1,0 +1,35 @@
+"""Folders and files that are called like splits of a dataset: train, val, test."""
+
+import re
+from collections.abc import Iterable
+
+from service.datasets.inspection.location import FoundFile
+
+_SPLIT = re.compile(
+    r"(the|my|images?|img|data)?(train(ing|val)?|val(id(ation)?)?|dev(elopment)?|eval(uation)?|test(ing)?|holdout"
+    r"|unlabell?ed|labell?ed|unsup(ervised)?|extra)(set|split|data|images?|img|folder|dir)?\d*"
+)
+_OF_A_FILE = re.compile(r"(.+?)[-_.]\d+(-?of-?\d+)?")
+
+
+def splits_among(names: Iterable[str]) -> list[str]:
+    """The names that are words for a split, `Train` and `val2017` among them; sorted."""
+    return sorted(name for name in names if _SPLIT.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())))
+
+
+def are_splits(names: Iterable[str]) -> bool:
+    """Whether several names, or the only one, are words for splits, and not just one class of many that is a train."""
+    listed = list(names)
+    found = len(splits_among(listed))
+    return found >= 2 if len(listed) > 1 else found == 1
+
+
+def splits_of_files(files: Iterable[FoundFile]) -> list[str]:
+    """The splits that tables or tars belong to, by folder (`test/0.parquet`) or by name (`test-0-of-2.parquet`)."""
+    found: set[str] = set()
+    for file in files:
+        *folders, base = file.name.split("/")
+        stem = base.partition(".")[0]
+        numbered = _OF_A_FILE.fullmatch(stem)
+        found.update(splits_among([*folders[:1], *folders[-1:], numbered[1] if numbered else stem]))
+    return sorted(found)

@@ -1,0 +1,50 @@
+"""Files that are often there and are not read: how they are counted, and what can be done with them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from service.datasets.inspection.location import FoundFile
+from workers.data import other_suffixes
+from workers.data.plain_values import shown
+
+_SHOWN = 6
+
+_WAYS_OUT: tuple[tuple[frozenset[str], str], ...] = (
+    (
+        other_suffixes.COMPRESSED,
+        "compressed files are not read, since they cannot be read from their middle: unpack them first",
+    ),
+    (other_suffixes.ARCHIVES, "archives are not read: unpack them into a folder first"),
+    (other_suffixes.TABLES, "such files are not read: write the images to Parquet, or as files"),
+    (
+        other_suffixes.UNREAD_HEIF,
+        "HEIC is read where the optional extra is installed: pip install 'noisy-student[heic]'",
+    ),
+    (other_suffixes.PICTURES, "such pictures are not read: convert them to JPEG, PNG or WebP"),
+    (other_suffixes.LISTS, "where they list images by URI, give the format uri_list"),
+    (frozenset({"txt"}), "where they list images by URI, one a line, give the format uri_list"),
+    (frozenset({"json"}), "a list of images is read as JSON lines, an object a line (.jsonl)"),
+)
+"""By suffix, the most telling first."""
+
+
+def counted(suffixes: Iterable[str]) -> str:
+    """How many there are of each suffix, the most frequent first."""
+    found = Counter(f".{shown(suffix, 20)}" if suffix else "no suffix" for suffix in suffixes).most_common()
+    listed = [f"{count:,} of {suffix}" for suffix, count in found[:_SHOWN]]
+    rest = sum(count for _, count in found[_SHOWN:])
+    return ", ".join([*listed, *([f"{rest:,} of others"] if rest else [])])
+
+
+def counted_files(files: Iterable[FoundFile]) -> str:
+    """The same for files."""
+    return counted(file.suffix for file in files)
+
+
+def way_out(files: Sequence[FoundFile]) -> str | None:
+    """What to do with files of which none is read; None where nothing is known of them."""
+    for suffixes, advice in _WAYS_OUT:
+        fitting = [file for file in files if file.suffix in suffixes]
+        if fitting:
+            return f"; there are {counted_files(fitting)}: {advice}"
+    return None

@@ -1,0 +1,27 @@
+"""Reads registered datasets."""
+
+from service.datasets.views import DatasetView
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
+from service.store.schema.tables import DatasetRow
+from service.views.base import as_time
+
+
+def dataset_view(row: DatasetRow) -> DatasetView:
+    return DatasetView(
+        id=row.id,
+        name=row.name,
+        project=row.project,
+        role=DATASET_ROLE.validate_python(row.role),
+        format=DATASET_FORMAT.validate_python(row.format),
+        uri=row.uri,
+        classes=list(CLASSES.validate_json(row.classes)),
+        rows=row.rows,
+        shards=row.shards,
+        class_counts=None if row.class_counts is None else CLASS_COUNTS.validate_json(row.class_counts),
+        sampled=row.sampled,
+        sampled_bad=row.sampled_bad,
+        created_at=as_time(row.created_at),
+        digest=row.digest,
+        digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
+        warnings=[] if row.warnings is None else list(WARNINGS.validate_json(row.warnings)),
+    )

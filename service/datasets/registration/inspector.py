@@ -1,0 +1,117 @@
+"""`python -m service.registration.inspector FD MEMORY_BYTES PARENT`: looks at one dataset after the other.
+
+Jobs come as lines of JSON over the socket FD, and answers go back the same way. It ends with the process PARENT, and
+when the socket closes. It is the only place of the control plane where foreign bytes are parsed.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+
+import pyarrow as pa
+
+from service.artifacts.layout import ArtifactLayout
+from service.datasets.inspection import InspectedDataset, inspect_dataset
+from service.datasets.registration.messages import (
+    DatasetSummary,
+    InspectionJob,
+    Refusal,
+    StoreFailure,
+    too_much_memory,
+)
+from service.errors import InvalidRequest
+from workers.artifact_io import write_bytes
+from workers.data.dataset_roots import DatasetRoots
+from workers.data.hashes import write_hashes
+
+_PR_SET_PDEATHSIG = 1
+_STACK_BYTES = 1 << 20
+"""Of each reading thread: stacks count as memory, and forty of the usual 8 MiB would be a third of it."""
+_ARROW_THREADS = 2
+_NICENESS = 5
+"""Requests of others go first."""
+
+
+def main(descriptor: int, memory_bytes: int, parent: int) -> None:
+    """Answers jobs until the socket closes."""
+    _limit_this_process(memory_bytes, parent)
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
+        _silence()
+        for line in jobs:
+            answer = _answer(InspectionJob.model_validate_json(line), memory_bytes)
+            connection.sendall(answer.model_dump_json().encode() + b"\n")
+
+
+def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal | StoreFailure:
+    layout = ArtifactLayout(job.artifact_root)
+    try:
+        inspected = inspect_dataset(
+            job.request, job.dataset_id, layout.list_parts(job.dataset_id), roots=DatasetRoots(job.roots)
+        )
+    except InvalidRequest as error:
+        return Refusal(field=error.field, message=error.message)
+    except MemoryError:
+        return Refusal(field="uri", message=too_much_memory(memory_bytes))
+    except Exception as error:
+        # Hostile or damaged bytes make parsers raise nearly anything, and what they say may quote a file.
+        return Refusal(field="uri", message=f"cannot be inspected: reading it ended with {type(error).__name__}")
+    try:
+        _write(layout, inspected)
+    except OSError as error:
+        return StoreFailure(message=str(error))
+    return _summary(inspected)
+
+
+def _write(layout: ArtifactLayout, inspected: InspectedDataset) -> None:
+    manifest = inspected.manifest
+    if inspected.content_hashes is not None:
+        write_hashes(layout.hashes(manifest.dataset_id), inspected.content_hashes)
+    write_bytes(layout.manifest(manifest.dataset_id), manifest.model_dump_json().encode())
+
+
+def _summary(inspected: InspectedDataset) -> DatasetSummary:
+    manifest = inspected.manifest
+    return DatasetSummary(
+        dataset_id=manifest.dataset_id,
+        role=manifest.role,
+        format=manifest.format,
+        classes=manifest.classes,
+        rows=manifest.rows,
+        shards=len(manifest.shards),
+        class_counts=inspected.class_counts,
+        sampled=inspected.sampled,
+        sampled_bad=inspected.sampled_bad,
+        hashed=inspected.content_hashes is not None,
+        digest=inspected.digest.value,
+        digest_of=inspected.digest.of,
+        warnings=inspected.warnings,
+    )
+
+
+def _limit_this_process(memory_bytes: int, parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it ended before we could ask to end with it
+            sys.exit()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which takes us along
+    os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Memory that is written to, not address space, of which Arrow and the allocator reserve far more than they use.
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    threading.stack_size(_STACK_BYTES)
+    pa.set_cpu_count(_ARROW_THREADS)
+
+
+def _silence() -> None:
+    """From here on nothing that a parser prints of foreign bytes reaches a terminal or a log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""A few inspector processes, kept for the next dataset while they are sound."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from service.config.inspector_limits import InspectorLimits
+from service.datasets.registration.inspector_process import InspectionFailed, InspectorProcess
+from service.datasets.registration.messages import DatasetSummary, InspectionJob, Refusal, StoreFailure
+from service.errors import ArtifactStoreUnavailable, InvalidRequest
+
+_MOST_JOBS = 100
+_MOST_IDLE_BYTES = 400 << 20
+"""A process that holds more after a job is not kept."""
+
+
+class InspectorPool:
+    """Thread-safe. As many processes work as threads ask; at most `kept` of them wait for more."""
+
+    def __init__(self, limits: InspectorLimits, kept: int) -> None:
+        self._limits = limits
+        self._kept = kept
+        self._lock = Lock()
+        self._idle: list[InspectorProcess] = []
+        self._closed = False
+        # One thread that starts them all and lives as long as the pool: the kernel ends a child with the *thread* that
+        # started it, and those that answer requests come and go.
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inspector-starter")
+
+    def start(self) -> None:
+        """Has one process ready, so that the first registration does not wait for its imports."""
+        self._give_back(self._new())
+
+    def inspect(self, job: InspectionJob) -> DatasetSummary:
+        """Looks at a dataset, and writes its manifest, hashes and parts.
+
+        Raises InvalidRequest for one that cannot be worked with, and where the process that looks at it crashes, takes
+        too much memory or too long; ArtifactStoreUnavailable. What was written is the caller's to delete then.
+        """
+        process = self._taken() or self._new()
+        try:
+            answer = process.ask(job)
+        except InspectionFailed as error:
+            raise InvalidRequest("uri", f"{job.request.uri}: {error}") from error
+        self._give_back(process)
+        if isinstance(answer, Refusal):
+            raise InvalidRequest(answer.field, answer.message)
+        if isinstance(answer, StoreFailure):
+            raise ArtifactStoreUnavailable(f"the artifact store: {answer.message}")
+        return answer
+
+    def close(self) -> None:
+        """Ends all processes: those at work, whose callers get an InvalidRequest, with the thread that started them."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.close()
+        self._starter.shutdown()
+
+    def _new(self) -> InspectorProcess:
+        return self._starter.submit(InspectorProcess, self._limits).result()
+
+    def _taken(self) -> InspectorProcess | None:
+        with self._lock:
+            while self._idle:
+                process = self._idle.pop()
+                if process.is_alive:
+                    return process
+                process.close()
+        return None
+
+    def _give_back(self, process: InspectorProcess) -> None:
+        is_sound = process.jobs < _MOST_JOBS and process.resident_bytes < _MOST_IDLE_BYTES
+        with self._lock:
+            if is_sound and not self._closed and len(self._idle) < self._kept:
+                self._idle.append(process)
+                return
+        process.close()

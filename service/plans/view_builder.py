@@ -1,0 +1,79 @@
+"""Views of plans: what is on record, and the bill once everything is measured."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.config.run import GenerationPlan, PlanSettings, RunConfig
+from service.errors import NotFound
+from service.lifecycle.states import RunKind
+from service.plans.bill import Bill
+from service.plans.forecast import write_bill
+from service.plans.planned_run import DatasetSize, JobTimes
+from service.plans.views import PlanSummary, PlanView
+from service.runs.checks import dataset_ids
+from service.runs.view_builder import stage_times
+from service.store.run_store import load_results
+from service.store.schema.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
+from service.store.stored_values import read_if_possible
+from service.views.base import as_time, time_or_none
+from workers.specs.results import MeasureResult
+
+
+def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
+    """The plan with its bill. `tick_seconds` is the pause of the reconciler. Raises NotFound."""
+    row = session.get(RunRow, plan_id)
+    if row is None or row.kind != RunKind.PLAN:
+        raise NotFound(RunKind.PLAN.value, plan_id)
+    config = read_if_possible(RunConfig, row.config, plan_id)
+    statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
+    plan = read_if_possible(GenerationPlan, session.execute(statement).scalar_one(), plan_id)
+    settings = None if plan is None else plan.bill
+    measured = load_results(session, plan_id, MeasureResult).get(0)
+    return PlanView(
+        **plan_summary(row).model_dump(),
+        run=config,
+        settings=settings,
+        bill=None
+        if config is None or settings is None or measured is None
+        else _bill(session, plan_id, config, settings, measured, tick_seconds),
+        measurement=None if measured is None else measured.measurement,
+    )
+
+
+def plan_summary(row: RunRow) -> PlanSummary:
+    return PlanSummary(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        state_reason=row.state_reason,
+        created_at=as_time(row.created_at),
+        finished_at=time_or_none(row.finished_at),
+    )
+
+
+def _bill(
+    session: Session,
+    plan_id: str,
+    config: RunConfig,
+    settings: PlanSettings,
+    measured: MeasureResult,
+    tick_seconds: float,
+) -> Bill:
+    stage = session.get_one(StageRow, (plan_id, 0, "measure"))
+    attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == plan_id)).all()
+    times = stage_times(stage, measured.timing, attempts)
+    assert times is not None  # the stage has succeeded
+    # A plan may have waited for others; a stage that nothing stands in the way of waits for the reconciler to look.
+    job = JobTimes(tick_seconds, times.start_seconds, times.finish_seconds)
+    return write_bill(config, settings, _sizes(session, config), measured.measurement, job)
+
+
+def _sizes(session: Session, config: RunConfig) -> dict[str, DatasetSize]:
+    parts = dataset_ids(config.datasets) | {
+        f"external.{external.name}": external.dataset for external in config.evaluation.external
+    }
+    return {part: _size(session.get_one(DatasetRow, dataset)) for part, dataset in parts.items()}
+
+
+def _size(row: DatasetRow) -> DatasetSize:
+    return DatasetSize(row.rows, row.shards)

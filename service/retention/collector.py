@@ -1,0 +1,108 @@
+"""Collects what retention has marked: in a thread of the reconciler's process, at its own slow pace."""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from service.artifacts.layout import ArtifactLayout
+from service.background import repeat
+from service.retention.commands import RetentionCommands
+from service.retention.decisions import Artifact
+from service.retention.files import collect_files
+from service.retention.store import claim, marked_rows, renew_claim, set_collected
+from service.settings import Settings
+from service.stages.order import stage_name
+from service.store.database import Database
+from service.store.idempotency import ANSWERS_KEPT_SECONDS, forget_answers
+from service.store.run_store import add_event
+from service.store.schema.tables import CollectionRow
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 2.0
+_CLAIM_SECONDS = 600.0
+_ROWS_AT_ONCE = 100
+
+
+class ClaimLost(Exception):
+    """Another process collects the artifact now."""
+
+
+class Collector:
+    """Several processes may collect at once: each artifact is claimed by one.
+
+    Marked in the database, then listed in a file, then deleted, then on record as collected: a process that dies in
+    between leaves what the next one needs to go on.
+    """
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._retention = RetentionCommands(database, settings, clock)
+        self._interval_seconds = settings.retention_interval_seconds
+        self._clock = clock
+        self._mark_at = 0.0
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Marks and collects until `stop` is set; an artifact that is being collected then is finished."""
+        repeat(partial(self.tick, stop), "retention", stop, _PAUSE_SECONDS)
+
+    def tick(self, stop: threading.Event | None = None) -> None:
+        """Marks what may go of the next runs that are due, if it is time to look again; then collects what is marked.
+
+        Some runs a tick: with a hundred thousand all at once, after an update, the looks would take a core for minutes.
+        """
+        now = self._clock()
+        if now >= self._mark_at and self._retention.mark_next(now) is None:
+            self._mark_at = now + self._interval_seconds
+            with self._database.write() as session:
+                forget_answers(session, now - ANSWERS_KEPT_SECONDS)
+        with self._database.read() as session:
+            rows = marked_rows(session, now, _ROWS_AT_ONCE)
+        for row in rows:
+            if stop is not None and stop.is_set():
+                return
+            try:
+                self._collect(row)
+            except ClaimLost:
+                continue
+            except Exception:
+                # Its claim runs out, and it is tried again then.
+                logger.exception("%s of %s cannot be collected", row.artifact, row.run_id)
+
+    def _collect(self, row: CollectionRow) -> None:
+        held_until = self._claim(row)
+
+        def still_ours() -> None:
+            nonlocal held_until
+            until = self._clock() + _CLAIM_SECONDS
+            if until - held_until < _CLAIM_SECONDS / 2:
+                return  # nobody else can have claimed it yet
+            with self._database.write() as session:
+                if not renew_claim(session, row, held_until, until):
+                    raise ClaimLost
+            held_until = until
+
+        stage, artifact = stage_name(row.stage), Artifact(row.artifact)
+        gone = collect_files(
+            self._layout.stage_folder(row.run_id, row.generation, stage),
+            self._layout.inventory(row.run_id, row.generation, stage, artifact),
+            artifact,
+            row.keep_last,
+            still_ours,
+        )
+        with self._database.write() as session:
+            now = self._clock()
+            if not set_collected(session, row, held_until, now, len(gone.files), gone.bytes, gone.digest):
+                raise ClaimLost
+            if gone.files:
+                message = f"{artifact}: {len(gone.files)} file(s), {gone.bytes} bytes"
+                add_event(session, row.run_id, now, "artifacts_collected", message, row.generation, stage)
+
+    def _claim(self, row: CollectionRow) -> float:
+        now = self._clock()
+        with self._database.write() as session:
+            if not claim(session, row, now, now + _CLAIM_SECONDS):
+                raise ClaimLost
+        return now + _CLAIM_SECONDS

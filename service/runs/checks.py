@@ -1,0 +1,233 @@
+"""What is refused before a run begins, because it cannot work or would prove nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import numpy.typing as npt
+
+from service.artifacts.bulkhead import artifact_store
+from service.artifacts.layout import ArtifactLayout
+from service.config.run import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
+from service.errors import InvalidRequest
+from service.model_catalog import CatalogModel, parameters_with_head
+from service.stages.search_space import searched_models, space_models
+from workers.data.hashes import read_hashes
+from workers.specs.datasets import DatasetRole
+from workers.specs.recipe import Recipe
+from workers.specs.search import SearchSettings
+
+ROLES: Mapping[str, DatasetRole] = {
+    "labeled": "labeled",
+    "unlabeled": "unlabeled",
+    "validation": "evaluation",
+    "test": "evaluation",
+    "pseudo_label_truth": "evaluation",
+}
+"""The role that a dataset must have for each part it can play in a run."""
+KEPT_APART = (
+    ("validation", "labeled"),
+    ("validation", "unlabeled"),
+    ("test", "labeled"),
+    ("test", "unlabeled"),
+    ("test", "validation"),
+)
+"""Parts that may not share an image: accuracy on images that were trained on says nothing."""
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the checks must know of a registered dataset."""
+
+    id: str
+    name: str
+    role: str
+    classes: tuple[str, ...]
+    rows: int
+    hashed: bool
+
+
+def dataset_ids(datasets: RunDatasets) -> dict[str, str]:
+    """Dataset ids by the part they play, without the parts that are not played."""
+    return {part: dataset for part in ROLES if (dataset := getattr(datasets, part)) is not None}
+
+
+def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> None:
+    """Existence, role, rows and classes. `found` are the registered ones, by id. Raises InvalidRequest."""
+    for part, dataset_id in dataset_ids(datasets).items():
+        field = f"datasets.{part}"
+        facts = found.get(dataset_id)
+        if facts is None:
+            raise InvalidRequest(field, f"there is no dataset {dataset_id!r}")
+        if facts.role != ROLES[part]:
+            raise InvalidRequest(field, f"{_named(facts)} has the role {facts.role}, not {ROLES[part]}")
+        if facts.rows == 0:
+            raise InvalidRequest(field, f"{_named(facts)} has no images")
+        if part != "unlabeled":
+            _check_same_classes(field, found[datasets.labeled], facts)
+
+
+def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFacts], layout: ArtifactLayout) -> None:
+    """No evaluation image is trained on, by content hash. Reads the hash files. Raises InvalidRequest."""
+    ids = dataset_ids(datasets)
+    with artifact_store():
+        hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
+    for part, other in KEPT_APART:
+        if part not in hashes or other not in hashes:
+            continue
+        shared = count_shared(hashes[part], hashes[other])
+        if shared:
+            raise InvalidRequest(
+                f"datasets.{part}",
+                f"{_named(found[ids[part]])} shares {shared} image(s) with {_named(found[ids[other]])}, "
+                f"the {other} dataset: accuracy on it would prove nothing",
+            )
+
+
+def count_shared(few: npt.NDArray[np.bytes_], many: npt.NDArray[np.bytes_]) -> int:
+    """How many values two sorted arrays without repeats share. Looks each of the fewer ones up in the others."""
+    if len(few) > len(many):
+        few, many = many, few
+    places = np.searchsorted(many, few)
+    within = places < len(many)
+    return int(np.count_nonzero(many[places[within]] == few[within]))
+
+
+def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_classes: int) -> None:
+    """Models are known, grow or stay as large, and have what the noise acts on. Raises InvalidRequest."""
+    check_model("teacher_model", config.teacher_model, catalog)
+    check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
+    previous = config.teacher_model
+    several = len(config.student_models) > 1
+    names = config.student_models if several else config.student_models * max(1, config.generations)
+    for index, name in enumerate(names):
+        override = config.generation_overrides.get(str(index + 1), GenerationOverrides())
+        overridden = f"generation_overrides.{index + 1}"
+        field = f"student_models.{index if several else 0}"
+        if override.student_model is not None:
+            field, name = f"{overridden}.student_model", override.student_model
+        check_model(field, name, catalog)
+        if not config.allow_smaller_student:
+            check_not_smaller(field, name, previous, catalog, num_classes)
+        recipe_field = "student_recipe" if override.recipe is None else f"{overridden}.recipe"
+        recipe = override.recipe or config.student_recipe
+        check_noise(recipe_field, recipe, name, catalog)
+        if override.search is not None:
+            teacher = None if config.allow_smaller_student else previous
+            check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
+        previous = name
+    if config.search is not None:
+        teacher = None if config.allow_smaller_student else config.teacher_model
+        check_search("search", config.search, config.student_recipe, teacher, catalog, num_classes)
+
+
+def check_search(
+    field: str,
+    search: SearchSettings,
+    recipe: Recipe,
+    teacher: str | None,
+    catalog: Mapping[str, CatalogModel],
+    num_classes: int,
+) -> None:
+    """The space's models are known, some are as large as the teacher, and what is searched acts on all of them.
+
+    Raises InvalidRequest.
+    """
+    space = search.space
+    for index, name in enumerate(space.models):
+        check_model(f"{field}.space.models.{index}", name, catalog)
+    if space.family is not None and not space_models(space, catalog):
+        raise InvalidRequest(f"{field}.space.family", f"no timm model matches {space.family!r}")
+    models = searched_models(space, catalog, num_classes, teacher)
+    if space_models(space, catalog) and not models:
+        blamed = "family" if space.family is not None else "models"
+        raise InvalidRequest(
+            f"{field}.space.{blamed}",
+            f"all of them are smaller than the teacher {teacher}: name larger ones, or set allow_smaller_student",
+        )
+    noise = recipe.noise
+    drop_path = max(noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
+    dropout = max(noise.dropout, space.dropout.high if space.dropout else 0.0)
+    for name in models:
+        searched = noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
+        check_noise(f"{field}.space", recipe.model_copy(update={"noise": searched}), name, catalog)
+
+
+def check_external_sets(
+    evaluation: EvaluationSettings, found: Mapping[str, DatasetFacts], classes: Sequence[str]
+) -> None:
+    """External sets are evaluation sets whose classes, mapped, are among the labeled ones. Raises InvalidRequest."""
+    for index, external in enumerate(evaluation.external):
+        field = f"evaluation.external.{index}"
+        facts = found.get(external.dataset)
+        if facts is None:
+            raise InvalidRequest(f"{field}.dataset", f"there is no dataset {external.dataset!r}")
+        if facts.role != "evaluation":
+            raise InvalidRequest(f"{field}.dataset", f"{_named(facts)} has the role {facts.role}, not evaluation")
+        mapped = external.class_map or {name: name for name in facts.classes}
+        unmapped = [name for name in facts.classes if name not in mapped]
+        if unmapped:
+            raise InvalidRequest(f"{field}.class_map", f"says nothing of the class(es) {_shortened(unmapped)}")
+        unknown = [name for name in facts.classes if mapped[name] not in classes]
+        if unknown:
+            raise InvalidRequest(
+                f"{field}.class_map",
+                f"the class(es) {_shortened(unknown)} of {_named(facts)} are none of the labeled classes",
+            )
+        if len({mapped[name] for name in facts.classes}) < len(facts.classes):
+            raise InvalidRequest(f"{field}.class_map", "gives two classes the same name")
+
+
+def check_model(field: str, name: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest for a model that the catalogue does not have."""
+    if name not in catalog:
+        close = get_close_matches(name, catalog, n=NAMES_SHOWN)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InvalidRequest(field, f"timm has no model {name!r}{hint}")
+
+
+def check_not_smaller(
+    field: str, name: str, previous: str, catalog: Mapping[str, CatalogModel], num_classes: int
+) -> None:
+    """Raises InvalidRequest for a student with fewer parameters than its teacher (Xie et al., section 2)."""
+    student = parameters_with_head(catalog[name], num_classes)
+    teacher = parameters_with_head(catalog[previous], num_classes)
+    if student < teacher:
+        raise InvalidRequest(
+            field,
+            f"the student {name} ({student:,} parameters) is smaller than its teacher {previous} ({teacher:,}): "
+            "choose a larger one, or set allow_smaller_student",
+        )
+
+
+def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest for noise that would silently not act on the model."""
+    if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
+        raise InvalidRequest(f"{field}.noise.drop_path", f"{name} has no stochastic depth: drop_path must be 0")
+    if recipe.noise.dropout > 0 and not catalog[name].dropout:
+        raise InvalidRequest(f"{field}.noise.dropout", f"{name} has no dropout: dropout must be 0")
+
+
+def _check_same_classes(field: str, labeled: DatasetFacts, other: DatasetFacts) -> None:
+    if other.classes == labeled.classes:
+        return
+    missing = [name for name in labeled.classes if name not in other.classes]
+    extra = [name for name in other.classes if name not in labeled.classes]
+    parts = [f"lacks {_shortened(missing)}"] if missing else []
+    parts += [f"has also {_shortened(extra)}"] if extra else []
+    difference = " and ".join(parts) or "has them in another order"
+    raise InvalidRequest(
+        field,
+        f"the classes of {_named(other)} are not those of {_named(labeled)}, the labeled dataset: it {difference}",
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:NAMES_SHOWN])
+    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+
+
+def _named(facts: DatasetFacts) -> str:
+    return f"{facts.name!r} ({facts.id})"

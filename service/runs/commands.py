@@ -1,0 +1,278 @@
+"""What users may do: register a dataset; create, extend, pause, resume, cancel and retry a run."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from sqlalchemy.orm import Session
+
+from service.access.own_project import in_own_project
+from service.artifacts.bulkhead import artifact_store
+from service.artifacts.layout import ArtifactLayout
+from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
+from service.datasets.queries import dataset_view
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import InspectionJob
+from service.datasets.request import DatasetRequest
+from service.datasets.views import DatasetView
+from service.errors import ArtifactStoreUnavailable, Conflict
+from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
+from service.model_catalog import CatalogModel, load_catalog
+from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
+from service.runs.preflight import check_new_run
+from service.runs.progress import ProgressReader
+from service.runs.view_builder import ViewBuilder
+from service.scheduling.queue_places import QueuePlaces
+from service.settings import Settings
+from service.stages.generation_plans import generation_plans, student_plan
+from service.store.database import Database
+from service.store.dataset_store import insert_dataset, load_classes
+from service.store.idempotency import OnceAnswers, request_hash
+from service.store.run_rows import load_run_rows
+from service.store.run_store import (
+    add_event,
+    insert_generation,
+    insert_run,
+    load_config,
+    load_plans,
+    lock_run,
+    new_id,
+    run_kind,
+    set_priority,
+    set_ready,
+)
+from service.store.snapshot_store import load_snapshot
+from service.store.transitions import set_generation_state, set_run_state, set_stage_state
+from service.views.runs import RunView
+from workers.artifact_io import delete_folder
+
+_NOT_COMPARED = (
+    "{} is too large to be hashed at registration: it was not looked through for evaluation images. "
+    "The select stage drops those from the pseudo-labeled images."
+)
+
+
+class RunCommands:
+    """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
+
+    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default; `inspectors` look
+    at datasets, by default some of their own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        places: QueuePlaces,
+        clock: Callable[[], float] = time.time,
+        catalog: Mapping[str, CatalogModel] | None = None,
+        inspectors: InspectorPool | None = None,
+    ) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._settings = settings
+        self._inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
+        self._views = ViewBuilder(self._layout, settings)
+        self._places = places
+        self._progress = ProgressReader(self._layout)
+        self._clock = clock
+        self._catalog = catalog
+        self._answers = OnceAnswers(database, clock)
+
+    def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
+        """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
+        record."""
+        request = in_own_project(request)
+        asked = request_hash("register_dataset", request)
+        if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
+            return answer
+        dataset_id = new_id("ds")
+        job = InspectionJob(
+            request=request,
+            dataset_id=dataset_id,
+            artifact_root=self._settings.artifact_root,
+            roots=self._settings.allowed_roots.roots,
+        )
+        try:
+            found = self._inspectors.inspect(job)
+        except BaseException:
+            with suppress(ArtifactStoreUnavailable), artifact_store():
+                delete_folder(self._layout.dataset_folder(dataset_id))
+            raise
+
+        def register(session: Session, now: float) -> DatasetView:
+            view = dataset_view(insert_dataset(session, request, found, now))
+            add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
+            return view
+
+        return self._answers.once(idempotency_key, asked, DatasetView, register)
+
+    def create_run(self, config: RunConfig, idempotency_key: str | None = None) -> RunView:
+        """Checks that the run can work, and starts it."""
+        config = in_own_project(config)
+        asked = request_hash("create_run", config)
+        if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
+            return self._filled(answer)
+        found = check_new_run(self._database, self._layout, config, self._models())
+        run_id = new_id("run")
+
+        def create(session: Session, now: float) -> RunView:
+            rows = insert_run(session, run_id, config, generation_plans(config), now)
+            add_event(session, run_id, now, "run_created", config.name)
+            for dataset in found.values():
+                if not dataset.hashed:
+                    add_event(session, run_id, now, "images_not_compared", _NOT_COMPARED.format(dataset.name))
+            return self._views.run(rows)
+
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, create))
+
+    def add_generation(
+        self, run_id: str, overrides: GenerationOverrides, idempotency_key: str | None = None
+    ) -> RunView:
+        """Starts one more generation on a run that has succeeded."""
+        asked = request_hash(f"add_generation {run_id}", overrides)
+
+        def add(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if run_kind(session, run_id) is not RunKind.RUN:
+                raise Conflict(f"{run_id} is a {run_kind(session, run_id)}: it has no generations")
+            if state is not RunState.SUCCEEDED:
+                raise Conflict(f"{run_id} is {state}: a generation can be added to a run that has succeeded")
+            number, plan = self._next_plan(session, run_id, overrides)
+            insert_generation(session, run_id, number, plan, ready_at=now)
+            _set_running(session, run_id)
+            add_event(session, run_id, now, "generation_added", plan.model, number)
+            return self._run_view(session, run_id)
+
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, add))
+
+    def cancel_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Asks for the run to be stopped; it is CANCELLED once its Ray job has ended. Asking again is no error."""
+
+        def cancel(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state in (RunState.SUCCEEDED, RunState.FAILED):
+                raise Conflict(f"{run_id} has {state} already")
+            if state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                set_run_state(session, run_id, RunState.CANCELLING)
+                add_event(session, run_id, now, "run_cancelling", "cancelled by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"cancel_run {run_id}")
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, cancel))
+
+    def pause_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Asks the stage in flight to end at its next unit; the run is PAUSED then. Asking again is no error."""
+
+        def pause(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                raise Conflict(f"{run_id} is {state}: only a run that is under way can be paused")
+            if state is RunState.RUNNING:
+                set_run_state(session, run_id, RunState.PAUSING)
+                add_event(session, run_id, now, "run_pausing", "paused by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"pause_run {run_id}")
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, pause))
+
+    def resume_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Goes on with a paused run, from what its stage has kept; it lines up anew. Asking again is no error."""
+
+        def resume(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                raise Conflict(f"{run_id} is {state}: only a paused run can be resumed")
+            if state is not RunState.RUNNING:
+                stage = load_snapshot(session, run_id).current_stage
+                if state is RunState.PAUSED and stage is not None:
+                    set_ready(session, run_id, stage.generation, stage.name, now)
+                set_run_state(session, run_id, RunState.RUNNING)
+                add_event(session, run_id, now, "run_resumed", "resumed by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"resume_run {run_id}")
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, resume))
+
+    def change_run(self, run_id: str, changes: RunChanges) -> RunView:
+        """Changes where the run stands in the queue."""
+        with self._database.write() as session:
+            now = self._clock()
+            state = lock_run(session, run_id, now)
+            if state not in UNFINISHED_RUNS:
+                raise Conflict(f"{run_id} has {state} already: its priority has no meaning any more")
+            set_priority(session, run_id, changes.priority)
+            add_event(session, run_id, now, "priority_changed", str(changes.priority))
+            view = self._run_view(session, run_id)
+        return self._filled(view)
+
+    def retry_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
+        """Goes on with a run that failed or was cancelled, where it stopped: stages that succeeded are kept."""
+
+        def retry(session: Session, now: float) -> RunView:
+            state = lock_run(session, run_id, now)
+            if state not in (RunState.FAILED, RunState.CANCELLED):
+                raise Conflict(f"{run_id} is {state}: only a run that failed or was cancelled can be retried")
+            _reopen_current_stage(session, run_id, now)
+            _set_running(session, run_id)
+            add_event(session, run_id, now, "run_retried", "retried by the user")
+            return self._run_view(session, run_id)
+
+        asked = request_hash(f"retry_run {run_id}")
+        return self._filled(self._answers.once(idempotency_key, asked, RunView, retry))
+
+    def _next_plan(self, session: Session, run_id: str, overrides: GenerationOverrides) -> tuple[int, GenerationPlan]:
+        config = load_config(session, run_id)
+        plans = load_plans(session, run_id)
+        number = len(plans)
+        if config.datasets.unlabeled is None:
+            raise Conflict(f"{run_id} has no unlabeled dataset: no student can be trained")
+        if number > MAX_GENERATIONS:
+            raise Conflict(f"{run_id} has {number} generations, and may not have more")
+        plan = student_plan(config, number, plans[number - 1].model, overrides)
+        self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
+        return number, plan
+
+    def _check_plan(self, plan: GenerationPlan, before: GenerationPlan, config: RunConfig, num_classes: int) -> None:
+        check_model("student_model", plan.model, self._models())
+        if not config.allow_smaller_student:
+            check_not_smaller("student_model", plan.model, before.model, self._models(), num_classes)
+        check_noise("recipe", plan.recipe, plan.model, self._models())
+        if plan.search is not None:
+            teacher = None if config.allow_smaller_student else before.model
+            check_search("search", plan.search, plan.recipe, teacher, self._models(), num_classes)
+
+    def _models(self) -> Mapping[str, CatalogModel]:
+        return load_catalog() if self._catalog is None else self._catalog
+
+    def _run_view(self, session: Session, run_id: str) -> RunView:
+        session.flush()
+        session.expire_all()  # states are changed by statements of their own
+        return self._views.run(load_run_rows(session, run_id))
+
+    def _filled(self, view: RunView) -> RunView:
+        """With what is added once the command's transaction is over, for it holds up all others that write."""
+        if view.state == RunState.RUNNING:
+            with self._database.read() as session:
+                view = self._places.fill_run(session, view)
+        return self._progress.fill_run(view)
+
+
+def _set_running(session: Session, run_id: str) -> None:
+    set_run_state(session, run_id, RunState.RUNNING, state_reason=None, finished_at=None)
+
+
+def _reopen_current_stage(session: Session, run_id: str, now: float) -> None:
+    stage = load_snapshot(session, run_id).current_stage
+    if stage is None:
+        return  # cancelled when the last stage had just succeeded
+    set_stage_state(
+        session,
+        run_id,
+        stage.generation,
+        stage.name,
+        StageState.PENDING,
+        attempts_before_retry=len(stage.attempts),
+        ready_at=now,
+    )
+    set_generation_state(session, run_id, stage.generation, GenerationState.PENDING)

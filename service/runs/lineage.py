@@ -1,0 +1,192 @@
+"""Where a model comes from: read from what runs have on record, so that it outlives the artifacts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from service.artifacts.layout import ArtifactLayout
+from service.config.run import GenerationOverrides, RunConfig
+from service.errors import NotFound
+from service.runs.checks import dataset_ids
+from service.settings import Settings
+from service.stages.order import stages_of
+from service.stages.spec_inputs import SpecInputs
+from service.store.database import Database
+from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
+from service.store.run_store import load_spec_inputs
+from service.store.schema.tables import CollectionRow, DatasetRow, ModelRow, StageRow
+from service.views.base import time_or_none
+from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
+from workers.specs.environment import StageEnvironment
+from workers.specs.stages import StageName
+
+
+class _ResultPart(BaseModel):
+    """What lineage reads of a StageResult: all of it takes several times as long."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    attempt: int
+    environment: StageEnvironment | None = None
+
+
+@dataclass(frozen=True)
+class _StageRecord:
+    """What is on record of a stage's success, and of what became of its artifacts."""
+
+    result: _ResultPart | None = None
+    collected: Sequence[CollectionRow] = ()
+
+
+class LineageQueries:
+    """Thread-safe."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+
+    def model_lineage(self, model_id: str) -> ModelLineage:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            models = _load_models(session, model_id)
+            row = next(each for each in models.values() if each.id == model_id)
+            inputs = load_spec_inputs(session, row.run_id)
+            lineage = self._lineage(inputs, models, _load_stages(session, row.run_id), row.generation)
+            return ModelLineage(
+                **dict(lineage),
+                datasets=self._datasets(session, inputs.config),
+                run_config=reproducing_config(inputs, row.generation),
+            )
+
+    def _lineage(
+        self,
+        inputs: SpecInputs,
+        models: Mapping[int, ModelRow],
+        stages: Mapping[tuple[int, str], _StageRecord],
+        generation: int,
+    ) -> Lineage:
+        row, plan = models[generation], inputs.plans[generation]
+        model, recipe = inputs.student_of(generation)
+        is_student = generation > 0
+        return Lineage(
+            model_id=row.id,
+            run_id=row.run_id,
+            generation=generation,
+            model=model,
+            uri=row.uri,
+            kept=row.kept,
+            seed=plan.seed,
+            recipe=recipe,
+            selection=plan.selection if is_student else None,
+            labels_uri=self._layout.stage_folder(row.run_id, generation, "label") if is_student else None,
+            selection_uri=self._layout.stage_folder(row.run_id, generation, "select") if is_student else None,
+            stages=[
+                self._stage(row.run_id, generation, name, stages.get((generation, name), _StageRecord()))
+                for name in stages_of(generation, searched=plan.search is not None)
+            ],
+            teacher=self._lineage(inputs, models, stages, inputs.teacher_generation(generation))
+            if is_student
+            else None,
+        )
+
+    def _stage(self, run_id: str, generation: int, name: StageName, record: _StageRecord) -> StageLineage:
+        result = record.result
+        return StageLineage(
+            name=name,
+            attempt=None if result is None else result.attempt,
+            folder_uri=self._layout.stage_folder(run_id, generation, name),
+            result_uri=self._layout.result(run_id, generation, name),
+            environment=None if result is None else result.environment,
+            collected=[
+                CollectedArtifact(
+                    artifact=each.artifact,
+                    files=each.files,
+                    bytes=each.bytes,
+                    digest=each.digest,
+                    collected_at=time_or_none(each.collected_at),
+                )
+                for each in record.collected
+            ],
+        )
+
+    def _datasets(self, session: Session, config: RunConfig) -> list[DatasetLineage]:
+        parts = dataset_ids(config.datasets) | {
+            f"external {external.name}": external.dataset for external in config.evaluation.external
+        }
+        rows = {
+            row.id: row for row in session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(parts.values()))))
+        }
+        return [self._dataset(part, rows[dataset]) for part, dataset in parts.items()]
+
+    def _dataset(self, part: str, row: DatasetRow) -> DatasetLineage:
+        return DatasetLineage(
+            part=part,
+            id=row.id,
+            name=row.name,
+            role=DATASET_ROLE.validate_python(row.role),
+            format=DATASET_FORMAT.validate_python(row.format),
+            uri=row.uri,
+            manifest_uri=self._layout.manifest(row.id),
+            rows=row.rows,
+            shards=row.shards,
+            digest=row.digest,
+            digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
+        )
+
+
+def _load_models(session: Session, model_id: str) -> dict[int, ModelRow]:
+    """Those of the run that the model is of, by generation."""
+    run_id = select(ModelRow.run_id).where(ModelRow.id == model_id).scalar_subquery()
+    found = {each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))}
+    if not found:
+        raise NotFound("model", model_id)
+    return found
+
+
+def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageRecord]:
+    """By generation and stage. All at once: a long line of teachers has hundreds of stages."""
+    collected: dict[tuple[int, str], list[CollectionRow]] = {}
+    rows = session.scalars(
+        select(CollectionRow)
+        .where(CollectionRow.run_id == run_id, or_(CollectionRow.files.is_(None), CollectionRow.files > 0))
+        .order_by(CollectionRow.artifact)
+    )
+    for row in rows:
+        collected.setdefault((row.generation, row.stage), []).append(row)
+    stages = session.execute(
+        select(StageRow.generation, StageRow.name, StageRow.result).where(StageRow.run_id == run_id)
+    )
+    return {
+        (generation, name): _StageRecord(
+            None if result is None else _ResultPart.model_validate_json(result), collected.get((generation, name), ())
+        )
+        for generation, name, result in stages
+    }
+
+
+def reproducing_config(inputs: SpecInputs, generation: int) -> RunConfig:
+    """The run that ends with `generation`, each student as it was trained: the searches' winners in their place.
+
+    A search is not made again: which trials it stops early depends on which reports come first.
+    """
+    students = range(1, generation + 1)
+    models = [inputs.student_of(number)[0] for number in students]
+    overrides = {
+        str(number): GenerationOverrides(
+            recipe=inputs.student_of(number)[1],
+            selection=inputs.plans[number].selection,
+            seed=inputs.plans[number].seed,
+        )
+        for number in students
+    }
+    return inputs.config.model_copy(
+        update={
+            "student_models": tuple(models),
+            "generations": generation,
+            "search": None,
+            "generation_overrides": overrides,
+        }
+    )

@@ -1,0 +1,48 @@
+"""The end of an attempt's log: from Ray while its job is there, from the artifact root afterwards."""
+
+from service.artifacts.bulkhead import artifact_store
+from service.artifacts.layout import ArtifactLayout
+from service.ray_client.jobs import RayJobs
+from service.views.runs import AttemptView, LogTail
+from workers.artifact_io import read_bytes_if_there
+from workers.specs.stages import StageName
+
+_SHOWN_BYTES = 4 << 20
+
+
+class LogReader:
+    """Thread-safe."""
+
+    def __init__(self, layout: ArtifactLayout, ray_jobs: RayJobs) -> None:
+        self._layout = layout
+        self._ray_jobs = ray_jobs
+
+    def tail(self, run_id: str, generation: int, stage: StageName, attempt: AttemptView, lines: int) -> LogTail:
+        """The last `lines`, of the last few megabytes. Raises RayUnavailable where only Ray could have them and does
+        not answer, and ArtifactStoreUnavailable."""
+        answer = LogTail(attempt=attempt.number, submission_id=attempt.submission_id, lines=[], source=None)
+        if not attempt.log_saved:
+            log = self._of_ray(attempt)
+            if log is not None:
+                return answer.model_copy(update={"source": "ray", "lines": _last(log, lines)})
+        # Also where the record says nothing of it: it may have been saved a moment ago.
+        with artifact_store():
+            saved = read_bytes_if_there(self._layout.job_log(run_id, generation, stage, attempt.number))
+        if saved is not None:
+            return answer.model_copy(update={"source": "artifact_root", "lines": _last(saved, lines)})
+        return answer.model_copy(update={"note": _nothing(attempt)})
+
+    def _of_ray(self, attempt: AttemptView) -> bytes | None:
+        if attempt.dashboard_url is None:
+            return None  # not submitted yet, or closed
+        return self._ray_jobs.log_end(attempt.submission_id, _SHOWN_BYTES)
+
+
+def _last(log: bytes, lines: int) -> list[str]:
+    return log.decode(errors="replace").splitlines()[-lines:]
+
+
+def _nothing(attempt: AttemptView) -> str:
+    if attempt.submitted_at is None:
+        return "its Ray job has not been submitted"
+    return "Ray no longer knows the job, and its log had not been saved: the head has died meanwhile"

@@ -1,0 +1,197 @@
+"""What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.artifacts.layout import ArtifactLayout
+from service.datasets.queries import dataset_view
+from service.datasets.views import DatasetView
+from service.errors import InvalidRequest, NotFound
+from service.lifecycle.states import RunKind
+from service.ray_client.jobs import RayJobs
+from service.runs.logs import LogReader
+from service.runs.progress import ProgressReader
+from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary
+from service.scheduling.queue_places import QueuePlaces
+from service.settings import Settings
+from service.store.database import Database
+from service.store.paging import read_page
+from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
+from service.store.schema.tables import (
+    AttemptRow,
+    DatasetRow,
+    EventRow,
+    GenerationRow,
+    ModelRow,
+    RunRow,
+    StageRow,
+    Table,
+)
+from service.views.base import Page
+from service.views.runs import (
+    AttemptView,
+    EventView,
+    GenerationView,
+    LogTail,
+    MetricRow,
+    ModelView,
+    RunSummary,
+    RunView,
+    StageView,
+)
+from workers.specs.stages import StageName
+
+MAX_LOG_LINES = 10_000
+Row = TypeVar("Row", bound=Table)
+
+
+class RunQueries:
+    """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
+
+    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, places: QueuePlaces) -> None:
+        layout = ArtifactLayout(settings.artifact_root)
+        self._database = database
+        self._views = ViewBuilder(layout, settings)
+        self._places = places
+        self._progress = ProgressReader(layout)
+        self._logs = LogReader(layout, ray_jobs)
+
+    def check_database(self) -> None:
+        """Raises what the database, or its driver, does where runs cannot be read."""
+        with self._database.read_once() as session:
+            session.execute(select(RunRow.id).limit(1))
+
+    def get_run(self, run_id: str) -> RunView:
+        with self._database.read() as session:
+            view = self._places.fill_run(session, self._views.run(load_run_rows(session, run_id)))
+        return self._progress.fill_run(view)
+
+    def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
+        with self._database.read() as session:
+            rows, following = read_page(
+                session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, RunRow.kind == RunKind.RUN
+            )
+            counted = (
+                select(GenerationRow.run_id, func.count().label("generations"))
+                .where(GenerationRow.run_id.in_([row.id for row in rows]))
+                .group_by(GenerationRow.run_id)
+            )
+            counts = {row.run_id: row.generations for row in session.execute(counted)}
+            places = self._places.of(session, rows)
+            items = [run_summary(row, counts.get(row.id, 0), places.get(row.id)) for row in rows]
+            return Page(items=items, next_cursor=following)
+
+    def get_generation(self, run_id: str, generation: int) -> GenerationView:
+        with self._database.read() as session:
+            row = _get(session, GenerationRow, (run_id, generation), "generation", f"{run_id}-g{generation}")
+            [view] = self._views.generations(load_generation_rows(session, run_id, [row]))
+        return self._progress.fill_generations([view])[0]
+
+    def list_generations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[GenerationView]:
+        with self._database.read() as session:
+            mine = GenerationRow.run_id == run_id
+            rows, following = read_page(session, GenerationRow, (GenerationRow.number,), limit, cursor, mine)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            views = self._views.generations(load_generation_rows(session, run_id, rows))
+        return Page(items=self._progress.fill_generations(views), next_cursor=following)
+
+    def get_stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
+        return self._progress.fill_stages([self._stage(run_id, generation, stage)])[0]
+
+    def list_stages(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StageView]:
+        with self._database.read() as session:
+            keys = (StageRow.generation, StageRow.position)
+            rows, following = read_page(session, StageRow, keys, limit, cursor, StageRow.run_id == run_id)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            views = self._views.stages(rows, load_attempts(session, run_id, rows))
+        return Page(items=self._progress.fill_stages(views), next_cursor=following)
+
+    def get_attempt(self, run_id: str, generation: int, stage: StageName, attempt: int) -> AttemptView:
+        with self._database.read_once() as session:
+            identity = f"{_stage_id(run_id, generation, stage)}-a{attempt}"
+            row = _get(session, AttemptRow, (run_id, generation, stage, attempt), "attempt", identity)
+            return self._views.attempt(row)
+
+    def list_attempts(
+        self, run_id: str, generation: int, stage: StageName, limit: int = 50, cursor: str | None = None
+    ) -> Page[AttemptView]:
+        key, name = (run_id, generation, stage), _stage_id(run_id, generation, stage)
+        with self._database.read_once() as session:
+            mine = (AttemptRow.run_id == run_id, AttemptRow.generation == generation, AttemptRow.stage == stage)
+            rows, following = read_page(session, AttemptRow, (AttemptRow.number,), limit, cursor, *mine)
+            _check_there(session, rows, StageRow, key, "stage", name)
+            return Page(items=[self._views.attempt(row) for row in rows], next_cursor=following)
+
+    def stage_metrics(self, run_id: str, generation: int, stage: StageName) -> list[MetricRow]:
+        """The rows that the stage logged, in order of attempt and step."""
+        return self._progress.metric_rows(self._stage(run_id, generation, stage))
+
+    def log_tail(
+        self, run_id: str, generation: int, stage: StageName, attempt: int | None = None, lines: int = 200
+    ) -> LogTail:
+        """The last lines that an attempt's driver printed, of the latest attempt by default; see `LogReader`."""
+        if not 1 <= lines <= MAX_LOG_LINES:
+            raise InvalidRequest("lines", f"lines is 1 to {MAX_LOG_LINES}, not {lines}")
+        attempts = {view.number: view for view in self._stage(run_id, generation, stage).attempts}
+        number = max(attempts, default=1) if attempt is None else attempt
+        if number not in attempts:
+            raise NotFound("attempt", f"{_stage_id(run_id, generation, stage)}-a{number}")
+        return self._logs.tail(run_id, generation, stage, attempts[number], lines)
+
+    def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
+        with self._database.read_once() as session:
+            rows, following = read_page(session, EventRow, (EventRow.id,), limit, cursor, EventRow.run_id == run_id)
+            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            return Page(items=[event_view(row) for row in rows], next_cursor=following)
+
+    def get_model(self, model_id: str) -> ModelView:
+        with self._database.read_once() as session:
+            return model_view(_get(session, ModelRow, model_id, "model", model_id))
+
+    def list_models(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[ModelView]:
+        """Of all runs, or of one."""
+        with self._database.read_once() as session:
+            conditions = () if run_id is None else (ModelRow.run_id == run_id,)
+            keys = (ModelRow.created_at, ModelRow.id)
+            rows, following = read_page(session, ModelRow, keys, limit, cursor, *conditions)
+            if run_id is not None:
+                _check_there(session, rows, RunRow, run_id, "run", run_id)
+            return Page(items=[model_view(row) for row in rows], next_cursor=following)
+
+    def get_dataset(self, dataset_id: str) -> DatasetView:
+        with self._database.read_once() as session:
+            return dataset_view(_get(session, DatasetRow, dataset_id, "dataset", dataset_id))
+
+    def list_datasets(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
+        with self._database.read_once() as session:
+            rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
+            return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
+
+    def _stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
+        with self._database.read() as session:
+            identity = _stage_id(run_id, generation, stage)
+            row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
+            [view] = self._views.stages([row], load_attempts(session, run_id, [row]))
+        return view
+
+
+def _stage_id(run_id: str, generation: int, stage: StageName) -> str:
+    return f"{run_id}-g{generation}-{stage}"
+
+
+def _check_there(
+    session: Session, found: Sequence[Table], owner: type[Table], key: object, kind: str, identity: str
+) -> None:
+    """Raises NotFound where nothing was found because there is nothing that it would belong to."""
+    if not found:
+        _get(session, owner, key, kind, identity)
+
+
+def _get(session: Session, table: type[Row], key: object, kind: str, identity: str) -> Row:
+    row = session.get(table, key)
+    if row is None:
+        raise NotFound(kind, identity)
+    return row

@@ -1,0 +1,170 @@
+"""Makes views of rows. Two things are added to them elsewhere: the place in the queue by
+`service.scheduling.queue_places`, and the progress, which is not in the store, by `service.runs.progress`."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from service.artifacts.layout import ArtifactLayout
+from service.config.run import GenerationPlan, RunConfig
+from service.lifecycle.states import AttemptState, RunKind, StageState
+from service.settings import Settings
+from service.stages.order import stage_name
+from service.store.run_rows import GenerationRows, RunRows
+from service.store.schema.tables import AttemptRow, EventRow, ModelRow, RunRow, StageRow
+from service.store.stored_values import read_if_possible
+from service.views.base import as_time, time_or_none
+from service.views.queue import QueuePlace
+from service.views.runs import (
+    AttemptView,
+    EventView,
+    GenerationView,
+    ModelView,
+    RunSummary,
+    RunView,
+    StageTimes,
+    StageView,
+)
+from workers.specs.results import StageTiming
+
+
+class ViewBuilder:
+    """Builds views of runs and their parts."""
+
+    def __init__(self, layout: ArtifactLayout, settings: Settings) -> None:
+        self._layout = layout
+        self._dashboard_url = settings.dashboard_url
+
+    def run(self, rows: RunRows) -> RunView:
+        """The run with all its parts but its place in the queue."""
+        details = self.generations(rows.parts)
+        return RunView(
+            **dict(run_summary(rows.run, len(details), None)),
+            config=read_if_possible(RunConfig, rows.run.config, rows.run.id),
+            generation_details=details,
+        )
+
+    def generations(self, rows: GenerationRows) -> list[GenerationView]:
+        """Generations with their stages and models, in the order of the rows."""
+        stages_of: dict[int, list[StageView]] = {}
+        for stage in self.stages(rows.stages, rows.attempts):
+            stages_of.setdefault(stage.generation, []).append(stage)
+        model_of = {model.generation: model_view(model) for model in rows.models}
+        return [
+            GenerationView(
+                number=row.number,
+                state=row.state,
+                plan=read_if_possible(GenerationPlan, row.plan, row.run_id),
+                stages=stages_of.get(row.number, []),
+                model=model_of.get(row.number),
+                promoted=row.promoted,
+                gate_reason=row.gate_reason,
+            )
+            for row in rows.generations
+        ]
+
+    def stages(self, rows: Iterable[StageRow], attempts: Iterable[AttemptRow]) -> list[StageView]:
+        """Stages of one run with their attempts, in the order of the rows."""
+        attempts_of: dict[tuple[int, str], list[AttemptRow]] = {}
+        for attempt in attempts:
+            attempts_of.setdefault((attempt.generation, attempt.stage), []).append(attempt)
+        return [self._stage(row, attempts_of.get((row.generation, row.name), [])) for row in rows]
+
+    def attempt(self, row: AttemptRow) -> AttemptView:
+        return AttemptView(
+            number=row.number,
+            submission_id=row.submission_id,
+            state=row.state,
+            failure_reason=row.failure_reason,
+            failure_message=row.failure_message,
+            dashboard_url=f"{self._dashboard_url}/#/jobs/{row.submission_id}" if _is_at_ray(row) else None,
+            log_saved=row.log_saved,
+            created_at=as_time(row.created_at),
+            submitted_at=time_or_none(row.submitted_at),
+            finished_at=time_or_none(row.finished_at),
+        )
+
+    def _stage(self, row: StageRow, attempts: list[AttemptRow]) -> StageView:
+        name = stage_name(row.name)
+        result = None if row.result is None else json.loads(row.result)
+        return StageView(
+            id=f"{row.run_id}-g{row.generation}-{name}",
+            run_id=row.run_id,
+            generation=row.generation,
+            name=name,
+            state=row.state,
+            folder_uri=self._layout.stage_folder(row.run_id, row.generation, name),
+            attempts=[self.attempt(attempt) for attempt in attempts],
+            progress=None,
+            result=result,
+            times=None if result is None else stage_times(row, StageTiming.model_validate(result["timing"]), attempts),
+            ready_at=time_or_none(row.ready_at),
+            finished_at=time_or_none(row.finished_at),
+        )
+
+
+def _is_at_ray(row: AttemptRow) -> bool:
+    return row.submitted_at is not None and row.job_closed_at is None
+
+
+def run_summary(row: RunRow, generations: int, queue: QueuePlace | None) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        kind=RunKind(row.kind),
+        name=row.name,
+        project=row.project,
+        priority=row.priority,
+        queue=queue,
+        state=row.state,
+        state_reason=row.state_reason,
+        generations=generations,
+        created_at=as_time(row.created_at),
+        finished_at=time_or_none(row.finished_at),
+    )
+
+
+def model_view(row: ModelRow) -> ModelView:
+    return ModelView(
+        id=row.id,
+        run_id=row.run_id,
+        generation=row.generation,
+        model=row.model,
+        parameters=row.parameters,
+        uri=row.uri,
+        validation_top1=row.validation_top1,
+        test_top1=row.test_top1,
+        created_at=as_time(row.created_at),
+        kept=row.kept,
+    )
+
+
+def event_view(row: EventRow) -> EventView:
+    return EventView(
+        id=row.id,
+        run_id=row.run_id,
+        at=as_time(row.at),
+        generation=row.generation,
+        stage=None if row.stage is None else stage_name(row.stage),
+        attempt=row.attempt,
+        kind=row.kind,
+        message=row.message,
+    )
+
+
+def stage_times(row: StageRow, timing: StageTiming, attempts: Sequence[AttemptRow]) -> StageTimes | None:
+    """Where the time went, `timing` being the result's; attempts that failed before the last one count as waiting."""
+    if row.state != StageState.SUCCEEDED or row.ready_at is None or row.finished_at is None:
+        return None
+    winner = next(attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
+    # Without a submit on record the reconciler was away from before the submit until after the result.
+    submitted_at = timing.entered_at if winner.submitted_at is None else winner.submitted_at
+    total, work = row.finished_at - row.ready_at, timing.work_ended_at - timing.work_started_at
+    # The stage's machine has a clock of its own: no part is below zero.
+    return StageTimes(
+        total_seconds=total,
+        work_seconds=work,
+        overhead_seconds=max(0.0, total - work),
+        waiting_seconds=max(0.0, submitted_at - row.ready_at),
+        start_seconds=max(0.0, timing.entered_at - submitted_at),
+        setup_seconds=max(0.0, timing.work_started_at - timing.entered_at),
+        finish_seconds=max(0.0, row.finished_at - timing.work_ended_at),
+    )

@@ -1,0 +1,117 @@
+"""What users may see and change of projects and of the queue."""
+
+import time
+from collections.abc import Callable
+
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from service.access.own_project import for_all_projects
+from service.errors import NotFound
+from service.scheduling.queue_places import QueuePlaces
+from service.scheduling.queue_reader import count_running
+from service.scheduling.quotas import budgets_of, set_quota
+from service.settings import Settings
+from service.store.database import Database
+from service.store.paging import read_page
+from service.store.schema.caller_tables import ProjectRow
+from service.store.visibility import visible_projects
+from service.views.base import Page, as_time
+from service.views.queue import ProjectView, QueuedStage, QueueView
+from workers.specs.frozen import Frozen
+
+
+class Quota(Frozen):
+    """The body of PUT /projects/{name}/quota."""
+
+    device_hours: float | None = Field(
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="Hours times GPUs, or CPUs where a stage asks for none; null: without a limit.",
+    )
+
+
+class Projects:
+    """Thread-safe. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, settings: Settings, places: QueuePlaces, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._max_concurrent_stages = settings.max_concurrent_stages
+        self._places = places
+        self._clock = clock
+
+    def list_projects(self, limit: int = 50, cursor: str | None = None) -> Page[ProjectView]:
+        """By name, backwards."""
+        with self._database.read() as session:
+            rows, following = read_page(session, ProjectRow, (ProjectRow.name,), limit, cursor)
+            return Page(items=self._views(session, rows), next_cursor=following)
+
+    def get_project(self, name: str) -> ProjectView:
+        """Raises NotFound for a project that no run and no quota has ever named."""
+        with self._database.read() as session:
+            return self._view(session, name)
+
+    def set_quota(self, name: str, quota: Quota) -> ProjectView:
+        """What is running goes on; stages that have not begun wait where it is exhausted. Raises Forbidden."""
+        for_all_projects("a project does not set its own quota")
+        with self._database.write() as session:
+            set_quota(session, name, quota.device_hours)
+            view = self._view(session, name)
+        self._places.forget()
+        return view
+
+    def queue(self, limit: int = 50) -> QueueView:
+        """The first `limit` of the caller's stages that have to wait, and how many of theirs wait and run, as it was a
+        moment ago. A place in the line counts everybody's.
+        """
+        with self._database.read() as session:
+            queue = self._places.queue(session)
+            running = count_running(session) if queue is None else queue.running
+        places = [
+            place for place in ({} if queue is None else queue.places).values() if _is_visible(place.claim.project)
+        ]
+        return QueueView(
+            max_concurrent_stages=self._max_concurrent_stages,
+            running_stages=sum(count for project, count in running.items() if _is_visible(project)),
+            waiting_stages=len(places),
+            waiting=[
+                QueuedStage(
+                    position=place.position,
+                    reason=place.reason,
+                    run_id=place.claim.run_id,
+                    run_name=place.claim.run_name,
+                    project=place.claim.project,
+                    priority=place.claim.priority,
+                    generation=place.claim.generation,
+                    stage=place.claim.stage,
+                    ready_at=as_time(place.claim.ready_at),
+                )
+                for place in places[:limit]
+            ],
+        )
+
+    def _view(self, session: Session, name: str) -> ProjectView:
+        row = session.get(ProjectRow, name)
+        if row is None:
+            raise NotFound("project", name)
+        return self._views(session, [row])[0]
+
+    def _views(self, session: Session, rows: list[ProjectRow]) -> list[ProjectView]:
+        budgets = budgets_of(session, rows, self._clock())
+        return [
+            ProjectView(
+                name=row.name,
+                quota_device_hours=row.quota_device_hours,
+                spent_device_hours=budgets[row.name].spent_device_hours,
+                exhausted=budgets[row.name].exhausted,
+            )
+            for row in rows
+        ]
+
+
+def _is_visible(project: str) -> bool:
+    projects = visible_projects()
+    return projects is None or project in projects

@@ -1,0 +1,144 @@
+"""The tables of those who call the service: their projects and keys, what they asked for, and their webhooks."""
+
+from sqlalchemy import ForeignKey, Index, Text, column
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.lifecycle.states import DeliveryState
+from service.store.schema.columns import PlainText, one_of
+from service.store.schema.tables import Table
+
+_PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
+_TIMED_DELIVERY = column("next_attempt_at").is_not(None)
+_DELIVERED = one_of(column("state"), [DeliveryState.DELIVERED])
+
+
+class ProjectRow(Table):
+    __tablename__ = "projects"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    quota_device_hours: Mapped[float | None]
+    """Null: without a limit."""
+    spent_device_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of attempts that are over."""
+
+
+class ApiKeyRow(Table):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Part of the key's text: what it is found by."""
+    secret_hash: Mapped[str]
+    name: Mapped[str]
+    scope: Mapped[str]
+    project: Mapped[str | None]
+    """Null: every project."""
+    created_at: Mapped[float]
+    created_by: Mapped[str]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class WebSessionRow(Table):
+    """Somebody who gave a key to the web page's login form."""
+
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class IdempotencyKeyRow(Table):
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str]
+    """Of the kind of request and its body."""
+    answer: Mapped[str] = mapped_column(Text)
+    """The first answer, as JSON."""
+    created_at: Mapped[float]
+
+
+class AuditRow(Table):
+    """One change that somebody asked for. Triggers refuse to delete it, and to change it once it has a status."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[float]
+    subject: Mapped[str]
+    kind: Mapped[str]
+    project: Mapped[str | None]
+    address: Mapped[str]
+    request_id: Mapped[str]
+    method: Mapped[str]
+    path: Mapped[str] = mapped_column(Text)
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "project", "id"),)
+
+
+class WebhookRow(Table):
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[str | None] = mapped_column(Text)
+    """JSON list of the kinds of events that are delivered; null: all."""
+    secret: Mapped[str]
+    created_at: Mapped[float]
+    queued_event_id: Mapped[int]
+    """All events up to this one are queued for it."""
+    lease_token: Mapped[str | None]
+    """Of the process that delivers to it: one at a time, so that the order holds."""
+    lease_expires_at: Mapped[float | None]
+
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class WebhookDeliveryRow(Table):
+    """One event for one webhook: the outbox, and the log of what became of it."""
+
+    __tablename__ = "webhook_deliveries"
+
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"), primary_key=True)
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True)
+    run_id: Mapped[str | None]
+    """The event's: a run's events are delivered in their order."""
+    state: Mapped[str]
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[float | None]
+    """Null once it is delivered or dead, and while an earlier event of its run is pending."""
+    last_attempt_at: Mapped[float | None]
+    last_status: Mapped[int | None]
+    """HTTP status that the receiver answered."""
+    last_error: Mapped[str | None] = mapped_column(PlainText)
+
+    __table_args__ = (
+        Index(None, "webhook_id", "state", "event_id"),
+        Index(
+            "ix_webhook_deliveries_due",
+            "webhook_id",
+            "next_attempt_at",
+            "event_id",
+            sqlite_where=_TIMED_DELIVERY,
+            postgresql_where=_TIMED_DELIVERY,
+        ),
+        Index(
+            "ix_webhook_deliveries_run_pending",
+            "webhook_id",
+            "run_id",
+            "event_id",
+            sqlite_where=_PENDING_DELIVERY,
+            postgresql_where=_PENDING_DELIVERY,
+        ),
+        Index(
+            "ix_webhook_deliveries_delivered",
+            "last_attempt_at",
+            sqlite_where=_DELIVERED,
+            postgresql_where=_DELIVERED,
+        ),
+    )

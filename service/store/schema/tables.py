@@ -1,0 +1,274 @@
+"""The tables of datasets and runs, and what the others share.
+
+Times are Unix seconds; columns that hold JSON are text, written and read by pydantic.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Text,
+    and_,
+    column,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service.config.names import DEFAULT_PROJECT
+from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
+from service.store.schema.columns import PlainText, one_of
+
+_OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
+_READY_STAGE = and_(column("ready_at").is_not(None), one_of(column("state"), UNFINISHED_STAGES))
+_JOB_NOT_CLOSED = text("job_closed_at is null")
+
+
+class Table(DeclarativeBase):
+    """The base of all tables. Every constraint has a name, so that migrations can change it.
+
+    Its metadata and registry know the tables of both modules wherever there is a `Database`: the visibility of rows
+    imports both.
+    """
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class DatasetRow(Table):
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    format: Mapped[str]
+    uri: Mapped[str]
+    classes: Mapped[str] = mapped_column(Text)
+    """JSON list of names in index order."""
+    rows: Mapped[int]
+    shards: Mapped[int]
+    class_counts: Mapped[str | None] = mapped_column(Text)
+    """JSON object, images by class."""
+    sampled: Mapped[int]
+    sampled_bad: Mapped[int]
+    hashed: Mapped[bool]
+    """Whether its images' content hashes are on file; not so for very large datasets."""
+    created_at: Mapped[float]
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
+    digest: Mapped[str | None]
+    """Of what `digest_of` says; null for datasets registered before there were digests."""
+    digest_of: Mapped[str | None]
+    """images or files."""
+    warnings: Mapped[str | None] = mapped_column(Text)
+    """JSON list of sentences; null for datasets registered before there were warnings."""
+
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
+
+
+class RunRow(Table):
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    config: Mapped[str] = mapped_column(Text)
+    """RunConfig as JSON."""
+    state: Mapped[str] = mapped_column(index=True)
+    state_reason: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[float]
+    updated_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    kind: Mapped[str] = mapped_column(default=RunKind.RUN)
+    source_run_id: Mapped[str | None]
+    """Searches and ablations: the run whose labels they use."""
+    project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
+    priority: Mapped[int] = mapped_column(default=0)
+    retention_due_at: Mapped[float | None] = mapped_column(index=True)
+    """When retention is to look at it; null: not before it changes. Whatever changes it sets this to its own time."""
+    retention_policy: Mapped[str | None] = mapped_column(Text, index=True)
+    """RetentionPolicy as JSON: the service's at the last look. With another one it is looked at anew."""
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "kind", "created_at", "id"),
+        Index(None, "source_run_id", "created_at", "id"),
+        Index(None, "project", "kind", "created_at", "id"),
+    )
+
+
+class GenerationRow(Table):
+    __tablename__ = "generations"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    plan: Mapped[str] = mapped_column(Text)
+    """GenerationPlan as JSON."""
+    promoted: Mapped[bool | None]
+    """Whether the gate lets its model teach; null where no gate has judged it."""
+    gate_reason: Mapped[str | None] = mapped_column(PlainText)
+
+
+class StageRow(Table):
+    __tablename__ = "stages"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    """Order in the generation, from 0."""
+    state: Mapped[str]
+    attempts_before_retry: Mapped[int]
+    result: Mapped[str | None] = mapped_column(Text)
+    """result.json, once the stage has succeeded."""
+    ready_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
+        # What the queue is read from: one of each active run's stages, none of a finished one's.
+        Index(
+            "ix_stages_ready",
+            "run_id",
+            "generation",
+            "name",
+            sqlite_where=_READY_STAGE,
+            postgresql_where=_READY_STAGE,
+        ),
+    )
+
+
+class AttemptRow(Table):
+    __tablename__ = "attempts"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(unique=True)
+    """The id of the Ray job."""
+    state: Mapped[str]
+    failure_reason: Mapped[str | None]
+    failure_message: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[float]
+    submitted_at: Mapped[float | None]
+    pause_requested_at: Mapped[float | None]
+    stop_requested_at: Mapped[float | None]
+    """When Ray was first asked to stop its job."""
+    stop_asked_at: Mapped[float | None]
+    """And when it was last."""
+    finished_at: Mapped[float | None]
+    devices: Mapped[float] = mapped_column(default=0.0)
+    """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""
+    job_closed_at: Mapped[float | None]
+    """When nothing was left on Ray's side: the log saved if there was one, the job deleted."""
+    log_saved: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
+        CheckConstraint("number >= 1", name="number_from_1"),
+        # No stage runs twice at once, whatever the code above does.
+        Index(
+            "ix_attempts_one_open",
+            "run_id",
+            "generation",
+            "stage",
+            unique=True,
+            sqlite_where=_OPEN_ATTEMPT,
+            postgresql_where=_OPEN_ATTEMPT,
+        ),
+        Index(
+            "ix_attempts_job_not_closed",
+            "finished_at",
+            sqlite_where=_JOB_NOT_CLOSED,
+            postgresql_where=_JOB_NOT_CLOSED,
+        ),
+    )
+
+
+class ModelRow(Table):
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    generation: Mapped[int]
+    model: Mapped[str]
+    parameters: Mapped[int]
+    uri: Mapped[str]
+    validation_top1: Mapped[float]
+    test_top1: Mapped[float | None]
+    created_at: Mapped[float]
+    kept: Mapped[bool] = mapped_column(default=False)
+    """Whether retention spares it and all that it came from."""
+    project: Mapped[str]
+    """Its run's: a listing for a caller with projects would ask the runs of all models."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
+        Index(None, "run_id", "generation", unique=True),
+        Index(None, "created_at", "id"),
+        Index(None, "project", "created_at", "id"),
+    )
+
+
+class EventRow(Table):
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """Null where no run is concerned, as when a dataset is registered."""
+    at: Mapped[float]
+    generation: Mapped[int | None]
+    stage: Mapped[str | None]
+    attempt: Mapped[int | None]
+    kind: Mapped[str]
+    message: Mapped[str] = mapped_column(PlainText)
+
+    __table_args__ = (Index(None, "run_id", "id"),)
+
+
+class LeaseRow(Table):
+    """One row, "reconciler", put there by the migration that makes the table."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    fencing_token: Mapped[int] = mapped_column(BigInteger)
+    """Grows by one with every claim. Every write of a reconciler is guarded by its own."""
+    holder: Mapped[str] = mapped_column(Text)
+    """Whose it is or was, for people."""
+    expires_at: Mapped[float]
+
+
+class CollectionRow(Table):
+    """Artifacts of a stage that retention has marked, and then collected: never taken back."""
+
+    __tablename__ = "collections"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    artifact: Mapped[str] = mapped_column(primary_key=True)
+    keep_last: Mapped[int]
+    """Checkpoints: how many of the last ones the policy kept when they were marked."""
+    marked_at: Mapped[float]
+    claimed_until: Mapped[float | None]
+    """A process collects it, until then."""
+    collected_at: Mapped[float | None] = mapped_column(index=True)
+    """Null while files may still be there."""
+    files: Mapped[int | None]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None]
+    """Of the names and contents of what was collected."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
+    )

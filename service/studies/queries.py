@@ -1,0 +1,89 @@
+"""What users may see of searches, ablations, plans, trials and pictures."""
+
+from sqlalchemy import select
+
+from service.artifacts.bulkhead import artifact_store
+from service.artifacts.layout import ArtifactLayout
+from service.errors import NotFound
+from service.lifecycle.states import RunKind
+from service.plans.view_builder import plan_summary, plan_view
+from service.plans.views import PlanSummary, PlanView
+from service.settings import Settings
+from service.store.database import Database
+from service.store.paging import read_page
+from service.store.schema.tables import GenerationRow, RunRow, StageRow
+from service.studies.view_builder import DerivedViews, derived_summary
+from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.base import Page
+from workers.artifact_io import read_bytes_if_there
+from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
+from workers.specs.stages import RELIABILITY_FILE, StageName
+
+PICTURES = frozenset({HEAT_MAP_FILE, COST_FILE, RELIABILITY_FILE})
+"""The names of pictures that stages write."""
+
+
+class DerivedQueries:
+    """Thread-safe. Listings are newest first; what is not there raises NotFound."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._views = DerivedViews(self._layout)
+        self._tick_seconds = settings.tick_seconds
+
+    def get_search(self, search_id: str) -> SearchView:
+        with self._database.read() as session:
+            return self._views.search(session, search_id)
+
+    def list_searches(self, limit: int = 50, cursor: str | None = None) -> Page[DerivedSummary]:
+        return self._list(RunKind.SEARCH, limit, cursor, None)
+
+    def get_ablation(self, ablation_id: str) -> AblationView:
+        with self._database.read() as session:
+            return self._views.ablation(session, ablation_id)
+
+    def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[DerivedSummary]:
+        """Those of one run."""
+        return self._list(RunKind.ABLATION, limit, cursor, run_id)
+
+    def get_plan(self, plan_id: str) -> PlanView:
+        with self._database.read() as session:
+            return plan_view(session, plan_id, self._tick_seconds)
+
+    def list_plans(self, limit: int = 50, cursor: str | None = None) -> Page[PlanSummary]:
+        with self._database.read_once() as session:
+            keys = (RunRow.created_at, RunRow.id)
+            rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PLAN)
+            return Page(items=[plan_summary(row) for row in rows], next_cursor=following)
+
+    def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
+        """The trials of a search stage, as they are now."""
+        with self._database.read_once() as session:
+            if session.get(StageRow, (run_id, generation, "search")) is None:
+                raise NotFound("stage", f"{run_id}-g{generation}-search")
+        return self._views.trials(run_id, generation)
+
+    def picture(self, run_id: str, generation: int, stage: StageName, name: str) -> bytes:
+        """An SVG document that the stage has drawn."""
+        with self._database.read_once() as session:
+            known = session.get(StageRow, (run_id, generation, stage)) is not None and name in PICTURES
+        with artifact_store():
+            data = read_bytes_if_there(self._layout.stage_file(run_id, generation, stage, name)) if known else None
+        if data is None:
+            raise NotFound("picture", f"{run_id}-g{generation}-{stage}/{name}")
+        return data
+
+    def _list(self, kind: RunKind, limit: int, cursor: str | None, source: str | None) -> Page[DerivedSummary]:
+        with self._database.read() as session:
+            conditions = [RunRow.kind == kind]
+            if source is not None:
+                conditions.append(RunRow.source_run_id == source)
+            rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
+            if source is not None and not rows and session.get(RunRow, source) is None:
+                raise NotFound("run", source)
+            found = select(GenerationRow.run_id, GenerationRow.number).where(
+                GenerationRow.run_id.in_([row.id for row in rows])
+            )
+            numbers = {row.run_id: row.number for row in session.execute(found)}
+            return Page(items=[derived_summary(row, numbers[row.id]) for row in rows], next_cursor=following)
