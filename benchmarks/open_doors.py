@@ -15,10 +15,10 @@ import grpc
 import httpx
 import psutil
 
-from api.cli.client import Client
-from api.cli.demo import demo_run_config, register_digits
-from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
+from noisy_student.cli.demo import demo_run_config, register_digits
+from noisy_student.client import Client
+from noisy_student.local.stack import LocalStack
 from service.lifecycle.states import UNFINISHED_RUNS
 from service.settings import is_loopback
 

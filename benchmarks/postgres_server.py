@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 from types import TracebackType
 
-from api.cli.owned_folder import OwnedFolder
-from api.cli.process_family import descendants, kill_all, processes_of
+from noisy_student.local.owned_folder import OwnedFolder
+from noisy_student.local.process_family import descendants, kill_all, processes_of
 
 _BINARIES = Path("/usr/lib/postgresql")
 _COMMAND_TIMEOUT_SECONDS = 120.0

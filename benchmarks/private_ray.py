@@ -11,8 +11,8 @@ from types import TracebackType
 
 import psutil
 
-from api.cli.process_family import command_of, descendants, kill_all
-from api.cli.ray_head import free_ports
+from noisy_student.local.process_family import command_of, descendants, kill_all
+from noisy_student.local.ray_head import free_ports
 
 _START_TIMEOUT_SECONDS = 60.0
 _OBJECT_STORE_BYTES = 100 << 20

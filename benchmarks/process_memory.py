@@ -5,7 +5,7 @@ import time
 
 import psutil
 
-from api.cli.process_family import descendants, processes_of
+from noisy_student.local.process_family import descendants, processes_of
 
 _POLL_SECONDS = 0.5
 

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from api.cli.client import Client
-from api.cli.demo import demo_run_config, register_digits
-from api.cli.local_stack import LocalStack
 from benchmarks.results import row, save
+from noisy_student.cli.demo import demo_run_config, register_digits
+from noisy_student.client import Client
+from noisy_student.local.stack import LocalStack
 from service.studies.views import AblationView, SearchView
 from service.views.runs import RunView
 from workers.specs.ablation import AblationLine

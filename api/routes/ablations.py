@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from api.dependencies import AblationId, Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, RunId
-from api.schemas.answer_examples import answers, page_of
-from api.schemas.derived_examples import ABLATION, ABLATION_REQUESTS, DERIVED
+from api.examples.answers import answers, page_of
+from api.examples.studies import ABLATION, ABLATION_REQUESTS, DERIVED
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.studies.requests import AblationRequest

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Response
 
 from api.dependencies import Audit, Caller, Cursor, GatekeeperOf, IdempotencyKey, Keys, Limit
-from api.schemas.access_examples import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS
-from api.schemas.answer_examples import answers, page_of
+from api.examples.access import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS
+from api.examples.answers import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.access.key_commands import KeyRequest

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from api.dependencies import Commands, Cursor, DatasetId, IdempotencyKey, Limit, Queries, SettingsOf
+from api.examples.answers import DATASET, answers, page_of
+from api.examples.requests import DATASET_REQUESTS
 from api.registration_line import in_registration_thread
-from api.schemas.answer_examples import DATASET, answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from api.schemas.request_examples import DATASET_REQUESTS
 from service.datasets.request import DatasetRequest
 from service.datasets.views import DatasetView
 from service.views.base import Page

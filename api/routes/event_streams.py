@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from api.access.admission import watch_caller
 from api.access.threads import in_access_thread
 from api.dependencies import Feed, Queries, RunId
-from api.schemas.lifecycle_examples import STREAM
+from api.examples.lifecycle import STREAM
 from api.schemas.problem import problem_responses
 from service.access.gatekeeper import Watch
 from service.access.own_project import for_all_projects

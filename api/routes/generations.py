@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from api.dependencies import Commands, Cursor, GenerationNumber, IdempotencyKey, Limit, Queries, RunId
-from api.schemas.answer_examples import GENERATION, RUN, answers, page_of
+from api.examples.answers import GENERATION, RUN, answers, page_of
+from api.examples.requests import GENERATION_OVERRIDES
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from api.schemas.request_examples import GENERATION_OVERRIDES
 from service.config.run import GenerationOverrides
 from service.views.base import Page
 from service.views.runs import GenerationView, RunView

@@ -5,7 +5,7 @@ import logging
 from fastapi import APIRouter, Response
 
 from api.dependencies import Jobs, Queries
-from api.schemas.answer_examples import NOT_READY, READY, answers
+from api.examples.answers import NOT_READY, READY, answers
 from api.schemas.health import Health, Readiness, ReadinessCheck
 from service.errors import RayUnavailable
 from service.ray_client.jobs import RayJobs

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from api.dependencies import LineageOf, ModelId, Retention
-from api.schemas.answer_examples import MODEL, answers
-from api.schemas.lifecycle_examples import LINEAGE
+from api.examples.answers import MODEL, answers
+from api.examples.lifecycle import LINEAGE
 from api.schemas.problem import problem_responses
 from service.views.lineage import ModelLineage
 from service.views.runs import ModelView

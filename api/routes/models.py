@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.dependencies import Cursor, Limit, ModelId, OfRun, Queries
-from api.schemas.answer_examples import MODEL, answers, page_of
+from api.examples.answers import MODEL, answers, page_of
 from api.schemas.problem import problem_responses
 from service.views.base import Page
 from service.views.runs import ModelView

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from api.dependencies import Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, PlanId
-from api.schemas.answer_examples import answers, page_of
+from api.examples.answers import answers, page_of
+from api.examples.plans import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
 from api.schemas.json_body import strict_json
-from api.schemas.plan_examples import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
 from api.schemas.problem import problem_responses
 from service.plans.request import PlanRequest
 from service.plans.views import PlanSummary, PlanView

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path
 
 from api.dependencies import Cursor, Limit, ProjectsOf
-from api.schemas.answer_examples import answers, page_of
+from api.examples.answers import answers, page_of
+from api.examples.queue import PROJECT, QUEUE, QUOTAS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from api.schemas.queue_examples import PROJECT, QUEUE, QUOTAS
 from service.scheduling.projects import Quota
 from service.views.base import Page
 from service.views.queue import ProjectView, QueueView

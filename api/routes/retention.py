@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from api.dependencies import Cursor, Limit, OfRun, Retention
-from api.schemas.answer_examples import answers, page_of
-from api.schemas.lifecycle_examples import MARKED, PLANNED_ARTIFACT
+from api.examples.answers import answers, page_of
+from api.examples.lifecycle import MARKED, PLANNED_ARTIFACT
 from api.schemas.problem import problem_responses
 from service.retention.views import Marked, PlannedArtifact
 from service.views.base import Page

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from api.dependencies import Commands, Cursor, IdempotencyKey, Limit, Queries, RunId
-from api.schemas.answer_examples import EVENT, RUN, RUN_SUMMARY, answers, page_of
+from api.examples.answers import EVENT, RUN, RUN_SUMMARY, answers, page_of
+from api.examples.queue import RUN_CHANGES
+from api.examples.requests import RUN_CONFIGS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from api.schemas.queue_examples import RUN_CHANGES
-from api.schemas.request_examples import RUN_CONFIGS
 from service.config.run import RunChanges, RunConfig
 from service.views.base import Page
 from service.views.runs import EventView, RunSummary, RunView

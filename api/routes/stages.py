@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
-from api.schemas.answer_examples import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
-from api.schemas.derived_examples import PICTURE, TRIALS
+from api.examples.answers import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
+from api.examples.studies import PICTURE, TRIALS
 from api.schemas.metrics import StageMetrics, StageTrials
 from api.schemas.problem import problem_responses
 from service.views.base import Page

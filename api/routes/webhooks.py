@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Response
 
 from api.dependencies import Cursor, IdempotencyKey, Limit, WebhookId, Webhooks
-from api.schemas.answer_examples import answers, page_of
+from api.examples.answers import answers, page_of
+from api.examples.lifecycle import DELIVERY, NEW_WEBHOOK, WEBHOOK, WEBHOOK_REQUESTS
 from api.schemas.json_body import strict_json
-from api.schemas.lifecycle_examples import DELIVERY, NEW_WEBHOOK, WEBHOOK, WEBHOOK_REQUESTS
 from api.schemas.problem import problem_responses
 from service.views.base import Page
 from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 import httpx
 import psutil
 
-from api.cli.client import ApiError
-from api.cli.process_family import command_of, descendants, is_alive, processes_of
 from benchmarks.faults.ray_proxy import Mood
 from benchmarks.faults.scene import LEASE_SECONDS, Scene, mount
+from noisy_student.client import ApiError
+from noisy_student.local.process_family import command_of, descendants, is_alive, processes_of
 
 _MIB = 1 << 20
 _REMOUNT_TRIES = 200

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.cli.demo import demo_run_config, register_digits
 from benchmarks.faults.injections import FAULTS, HUNG_AFTER_SECONDS, NEED_A_MOUNT, FaultNotSeen
 from benchmarks.faults.scene import Scene
 from benchmarks.faults.watch import Watch, complaints
+from noisy_student.cli.demo import demo_run_config, register_digits
 from service.views.runs import EventView, RunView, StageView
 
 ENDS_WITHIN_SECONDS = 420.0

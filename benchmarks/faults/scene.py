@@ -14,10 +14,10 @@ import httpx
 import psutil
 from sqlalchemy import select
 
-from api.cli.client import ApiError, Client
-from api.cli.local_stack import LocalStack
 from benchmarks.faults.ray_proxy import RayProxy
 from benchmarks.postgres_server import PostgresServer
+from noisy_student.client import ApiError, Client
+from noisy_student.local.stack import LocalStack
 from service.store.database import Database
 from service.store.schema.tables import LeaseRow
 from service.views.runs import EventView, RunView

@@ -10,8 +10,8 @@ from types import TracebackType
 import httpx
 import psutil
 
-from api.cli.local_stack import free_ports
 from benchmarks.process_memory import tree_pss_bytes
+from noisy_student.local.stack import free_ports
 
 START_SECONDS = 60.0
 _ANSWER_SECONDS = 180.0

@@ -19,12 +19,12 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from api.cli.client import API_KEY_VARIABLE, Client
-from api.cli.demo import demo_run_config, register_digits
-from api.cli.ray_head import free_ports
 from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.load.played_stages import write_progress, write_result
 from benchmarks.standin_ray import StandInRay
+from noisy_student.cli.demo import demo_run_config, register_digits
+from noisy_student.client import API_KEY_VARIABLE, Client
+from noisy_student.local.ray_head import free_ports
 from service.access.key_commands import KeyCommands, KeyRequest
 from service.config.access import Scope
 from service.lifecycle.states import AttemptState

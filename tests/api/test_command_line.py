@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from api.cli.main import app as commands
+from noisy_student.cli.main import app as commands
 from service.datasets.views import DatasetView
 from service.views.runs import RunView
 

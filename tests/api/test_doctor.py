@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from api.cli import doctor as doctor_module
-from api.cli.doctor import Finding, examine
-from api.cli.main import app as commands
+from noisy_student.cli import doctor as doctor_module
+from noisy_student.cli.doctor import Finding, examine
+from noisy_student.cli.main import app as commands
 
 NOBODY = "http://127.0.0.1:9"
 

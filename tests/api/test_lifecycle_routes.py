@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from api.cli.main import app as commands
+from noisy_student.cli.main import app as commands
 
 
 def test_a_models_lineage_can_be_posted_as_a_run(client: TestClient, finished_run: str) -> None:

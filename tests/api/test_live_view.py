@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from rich.console import Console
 
-from api.cli.client import ApiUnreachable
-from api.cli.live_view import result_table, watch_run
-from api.error_reduction import error_reduction
+from noisy_student.cli.live_view import result_table, watch_run
+from noisy_student.client import ApiUnreachable
+from noisy_student.local.demo.report import error_reduction
 from service.views.runs import RunView
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from api.schemas.derived_examples import ABLATION_REQUESTS, SEARCH_REQUESTS
-from api.schemas.lifecycle_examples import WEBHOOK_REQUESTS
-from api.schemas.plan_examples import PLAN_REQUESTS
-from api.schemas.queue_examples import QUOTAS, RUN_CHANGES
-from api.schemas.request_examples import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
+from api.examples.lifecycle import WEBHOOK_REQUESTS
+from api.examples.plans import PLAN_REQUESTS
+from api.examples.queue import QUOTAS, RUN_CHANGES
+from api.examples.requests import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
+from api.examples.studies import ABLATION_REQUESTS, SEARCH_REQUESTS
 from service.config.run import GenerationOverrides, RunChanges, RunConfig
 from service.datasets.inspection import DatasetRequest
 from service.plans.request import PlanRequest

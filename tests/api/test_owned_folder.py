@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.cli import owned_folder
-from api.cli.owned_folder import MARK, NOTE, OwnedFolder, Owner, end_forsaken
-from api.cli.process_family import is_alive, processes_of
+from noisy_student.local import owned_folder
+from noisy_student.local.owned_folder import MARK, NOTE, OwnedFolder, Owner, end_forsaken
+from noisy_student.local.process_family import is_alive, processes_of
 from tests.at_once import wait_until
 
 OWN = """
 import os, subprocess, sys
-from api.cli.owned_folder import OwnedFolder
+from noisy_student.local.owned_folder import OwnedFolder
 owned = OwnedFolder("ns-owned-")
 child = subprocess.Popen(["sh", "-c", "trap '' TERM HUP; sleep 600 & wait"], env={**os.environ, **owned.environment},
                          start_new_session=True)

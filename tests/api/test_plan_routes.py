@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from rich.console import Console
 from typer.testing import CliRunner
 
-from api.cli.main import app as commands
-from api.cli.plans import bill_table, duration, size
-from api.schemas.plan_examples import PLAN
+from api.examples.plans import PLAN
+from noisy_student.cli.main import app as commands
+from noisy_student.cli.plans import bill_table, duration, size
 
 
 def test_a_plan_is_started_shown_and_billed(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from api.cli import process_family
-from api.cli.process_family import (
+from noisy_student.local import process_family
+from noisy_student.local.process_family import (
     command_of,
     descendants,
     has_living_child,

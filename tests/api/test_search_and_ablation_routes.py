@@ -9,10 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from api.cli.ablations import ablation_table
-from api.cli.main import app as commands
-from api.cli.searches import trial_table
-from api.schemas.derived_examples import ABLATION, SEARCH
+from api.examples.studies import ABLATION, SEARCH
+from noisy_student.cli.ablations import ablation_table
+from noisy_student.cli.main import app as commands
+from noisy_student.cli.studies import trial_table
 
 
 def search_body(run_id: str, **settings: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from api.cli.process_family import command_of, is_alive
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
+from noisy_student.local.process_family import command_of, is_alive
 from service.store.database import Database
 from tests.at_once import wait_until
 

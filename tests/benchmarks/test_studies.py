@@ -2,7 +2,7 @@
 
 import json
 
-from api.schemas.derived_examples import ABLATION
+from api.examples.studies import ABLATION
 from benchmarks import studies
 from service.config.run import RunConfig
 from service.studies.requests import AblationRequest, SearchRequest

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.cli.local_stack import LocalStack
+from noisy_student.local.stack import LocalStack
 from service.access.key_commands import KeyRequest
 from service.settings import Settings
 from service.store.migrate import upgrade

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.cli.client import Client
-from api.cli.local_stack import LocalStack
 from benchmarks.open_doors import Port, answers_to_a_stranger, gives_something, listening_ports
+from noisy_student.client import Client
+from noisy_student.local.stack import LocalStack
 from tests.end_to_end.conftest import has_ended, is_at, wait_until
 
 _OTHER_USER = "nobody"

@@ -4,7 +4,7 @@ import httpx
 import psutil
 import pytest
 
-from api.cli.process_family import command_of, descendants, kill_all, processes_of, wait_for_ends
+from noisy_student.local.process_family import command_of, descendants, kill_all, processes_of, wait_for_ends
 from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
 
 

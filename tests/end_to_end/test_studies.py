@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.cli.process_family import command_of, descendants
+from noisy_student.local.process_family import command_of, descendants
 from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
 from workers.models.files import read_card
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE

@@ -11,8 +11,8 @@ import safetensors.torch
 import timm
 import torch
 
-from api.cli.client import ApiError
-from api.demo.digits import load_digits
+from noisy_student.client import ApiError
+from noisy_student.local.demo.digits import load_digits
 from tests.end_to_end.conftest import has_ended, stages_of, wait_until
 from workers.data.clean import prepare_clean
 from workers.data.images import content_hash, decode_rgb

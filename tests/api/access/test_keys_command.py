@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from api.cli.main import app as commands
+from noisy_student.cli.main import app as commands
 from service.settings import Settings
 
 

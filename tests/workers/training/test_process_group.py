@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from api.cli.ray_head import free_ports
+from noisy_student.local.ray_head import free_ports
 
 _MEMBER = """
 import sys

@@ -11,8 +11,8 @@ from types import TracebackType
 
 import httpx
 
-from api.cli.process_family import has_living_child, kill_marked, stop_tree
-from api.cli.ray_head import RayHead, free_ports
+from noisy_student.local.process_family import has_living_child, kill_marked, stop_tree
+from noisy_student.local.ray_head import RayHead, free_ports
 
 _START_TIMEOUT_SECONDS = 90.0
 _SHORT_LIFE_SECONDS = 20.0

@@ -7,10 +7,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.json_file import read_json_object
-from api.cli.live_view import result_table, run_lines
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.live_view import result_table, run_lines
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    AsJson,
+    IdempotencyKey,
+    Limit,
+    print_json,
+    read_json_object,
+)
+from noisy_student.client import Client
 from service.views.runs import RunView
 
 runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, pause or stop them, and start them again.")

@@ -7,10 +7,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.json_file import read_json_object
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
-from api.cli.searches import derived_table
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    AsJson,
+    IdempotencyKey,
+    Limit,
+    print_json,
+    read_json_object,
+)
+from noisy_student.cli.studies import derived_table
+from noisy_student.client import Client
 from service.studies.views import AblationView
 
 ablations = typer.Typer(no_args_is_help=True, help="Train a run's student without each part of the method in turn.")

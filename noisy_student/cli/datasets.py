@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.client import Client
 from service.datasets.views import DatasetView
 from workers.artifact_io import name_of
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
-from api.cli.client import API_KEY_VARIABLE, ApiError, Client
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from api.error_responses import status_of
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.client import API_KEY_VARIABLE, ApiError, Client
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands, KeyRequest
 from service.access.views import KeyView

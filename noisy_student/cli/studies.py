@@ -8,9 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.json_file import read_json_object
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    AsJson,
+    IdempotencyKey,
+    Limit,
+    print_json,
+    read_json_object,
+)
+from noisy_student.client import Client
 from service.studies.views import DerivedSummary, SearchView
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")

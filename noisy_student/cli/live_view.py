@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.client import ApiUnreachable, Client
-from api.error_reduction import error_reduction
+from noisy_student.client import ApiUnreachable, Client
+from noisy_student.local.demo.report import error_reduction
 from service.lifecycle.states import UNFINISHED_RUNS, RunState, StageState
 from service.views.runs import GenerationView, RunView, StageView
 from workers.specs.stages import StageName

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.examples.requests import RUN_CONFIGS
 from api.schemas.health import Readiness, ReadinessCheck
 from api.schemas.metrics import StageMetrics
-from api.schemas.request_examples import RUN_CONFIGS
 from service.config.run import GenerationPlan, RunConfig
 from service.datasets.views import DatasetView
 from service.views.base import Page

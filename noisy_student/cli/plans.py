@@ -9,10 +9,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from api.cli.client import ApiError, Client
-from api.cli.json_file import read_json_object
-from api.cli.live_view import watch_run
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.live_view import watch_run
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    AsJson,
+    IdempotencyKey,
+    Limit,
+    print_json,
+    read_json_object,
+)
+from noisy_student.client import ApiError, Client
 from service.plans.bill import Bill, StageBill
 from service.plans.views import PlanSummary, PlanView
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.options import DEFAULT_API, ApiAddress
+from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from service.settings import Settings
 from service.store.database import Database
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, write_bytes

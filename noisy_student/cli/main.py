@@ -5,22 +5,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from api.cli.ablations import ablations
-from api.cli.client import ApiError
-from api.cli.datasets import datasets
-from api.cli.demo import demo
-from api.cli.doctor import doctor
-from api.cli.events import events
-from api.cli.keys import keys
-from api.cli.models import models
-from api.cli.plans import plan, plans
-from api.cli.projects import projects, queue
-from api.cli.retention import retention
-from api.cli.runs import runs
-from api.cli.searches import searches
-from api.cli.up import up
-from api.cli.watch import logs, watch
-from api.cli.webhooks import webhooks
+from noisy_student.cli.ablations import ablations
+from noisy_student.cli.datasets import datasets
+from noisy_student.cli.demo import demo
+from noisy_student.cli.doctor import doctor
+from noisy_student.cli.keys import keys
+from noisy_student.cli.models import models
+from noisy_student.cli.plans import plan, plans
+from noisy_student.cli.projects import projects, queue
+from noisy_student.cli.retention import retention
+from noisy_student.cli.runs import runs
+from noisy_student.cli.studies import searches
+from noisy_student.cli.up import up
+from noisy_student.cli.watch import events, logs, watch
+from noisy_student.cli.webhooks import webhooks
+from noisy_student.client import ApiError
 
 
 class _Commands(TyperGroup):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.schemas.request_examples import RUN_CONFIGS
+from api.examples.requests import RUN_CONFIGS
 from service.config.cluster_shape import ClusterShape
 from service.config.run import PlanSettings, RunConfig
 from service.plans.forecast import write_bill

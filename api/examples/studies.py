@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from api.examples.requests import RUN_CONFIGS
 from api.schemas.metrics import StageTrials
-from api.schemas.request_examples import RUN_CONFIGS
 from service.config.run import RunConfig
 from service.studies.views import AblationView, DerivedSummary, SearchView
 from workers.specs.ablation import AblationLine, AblationOutcome, AblationSettings, AblationTraining

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.cli.local_stack import LocalStack, StackError
+from noisy_student.local.stack import LocalStack, StackError
 
 _SUPERVISE_EVERY_SECONDS = 1.0
 

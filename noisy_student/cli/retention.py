@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
+from noisy_student.client import Client
 
 retention = typer.Typer(no_args_is_help=True, help="Look at what retention does, and have it done now.")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.cli.process_family import is_alive, kill_marked, processes_of
+from noisy_student.local.process_family import is_alive, kill_marked, processes_of
 
 MARK = "NOISY_STUDENT_PART_OF"
 """The environment variable that all processes of a folder inherit; its value is the folder's mark."""
@@ -66,7 +66,7 @@ class OwnedFolder:
         (self.path / NOTE).write_text(owner.model_dump_json(), encoding="utf-8")
         self.environment = {MARK: mark}
         self._watcher = subprocess.Popen(
-            [sys.executable, "-m", "api.cli.owned_folder", str(self.path)],
+            [sys.executable, "-m", "noisy_student.local.owned_folder", str(self.path)],
             # It belongs to no folder itself, or it would be ended with one.
             env={name: value for name, value in os.environ.items() if name != MARK},
             stdin=subprocess.DEVNULL,

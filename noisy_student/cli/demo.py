@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from api.cli.client import ApiError, Client
-from api.cli.live_view import result_table, watch_run
-from api.cli.local_stack import LocalStack, StackError
-from api.demo.digits import write_digit_datasets
-from api.demo.report import demo_report
-from api.error_reduction import error_reduction
+from noisy_student.cli.live_view import result_table, watch_run
+from noisy_student.client import ApiError, Client
+from noisy_student.local.demo.digits import write_digit_datasets
+from noisy_student.local.demo.report import demo_report, error_reduction
+from noisy_student.local.stack import LocalStack, StackError
 from service.views.runs import RunView
 
 _RUN_FILE = Path(__file__).parents[1] / "demo" / "digits_run.json"

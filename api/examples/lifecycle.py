@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from api.schemas.answer_examples import DATASET, EVENT, MODEL
-from api.schemas.request_examples import RUN_CONFIGS
+from api.examples.answers import DATASET, EVENT, MODEL
+from api.examples.requests import RUN_CONFIGS
 from service.config.run import RunConfig
 from service.lifecycle.states import DeliveryState
 from service.retention.decisions import Artifact

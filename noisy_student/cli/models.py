@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli.client import Client
-from api.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.client import Client
 from service.views.lineage import Lineage, ModelLineage
 
 models = typer.Typer(no_args_is_help=True, help="Look at the models that the runs gave.")
