@@ -99,12 +99,12 @@ def prepare() -> None:
 
 def student_batches(labeled: int, pseudo_labeled: int, processes: int) -> Iterator[Any]:
     """The train stage's own input, with so many images of each kind a step."""
-    from workers.data.lanes import Layout
+    from workers.data.order.lanes import Layout
     from workers.specs.stages import PseudoLabels
-    from workers.training.batches import BatchStream, StreamPart, Worker, batch_loader
-    from workers.training.noise import TrainingTransform
-    from workers.training.pictures import PictureReader
-    from workers.training.sources import LabeledSource, PseudoLabeledSource
+    from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
+    from workers.training.input.noise import TrainingTransform
+    from workers.training.input.pictures import PictureReader
+    from workers.training.input.sources import LabeledSource, PseudoLabeledSource
 
     pseudo = PseudoLabels(
         manifest_uri=str(FOLDER / "unlabeled" / "manifest.json"),
@@ -133,8 +133,8 @@ def _dataloader() -> Iterator[Any]:
     """All encoded pictures in memory, shuffled; without reading files, labels or selections."""
     from torch.utils.data import DataLoader, Dataset
 
-    from workers.training.noise import TrainingTransform
-    from workers.training.pictures import PictureReader, Sample
+    from workers.training.input.noise import TrainingTransform
+    from workers.training.input.pictures import PictureReader, Sample
 
     class Photographs(Dataset[Any]):
         def __init__(self) -> None:

@@ -57,8 +57,8 @@ def _bare_forward(weight: str) -> float:
 
 
 def _frozen_forward(weight: str) -> float:
-    from workers.models.frozen import frozen
     from workers.models.predictor import Predictor
+    from workers.models.torchscript import frozen
 
     model = Predictor(str(FOLDER / f"model-{weight}"), cpus=1).model
     return _forward_rate(weight, frozen(model, SIZE), 16)
@@ -97,8 +97,8 @@ def _forward_rate(weight: str, model: Any, batch: int) -> float:
 def _bare_decode(weight: str) -> float:
     import torch
 
-    from workers.data.clean import prepare_clean
-    from workers.data.images import decode_rgb
+    from workers.data.images.clean import prepare_clean
+    from workers.data.images.decode import decode_rgb
     from workers.models.fast_jpeg import decode_fast, prepare_fast
     from workers.models.files import load_model
 
@@ -119,7 +119,7 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
     import ray
 
     from workers.labeling.stage import run_label
-    from workers.stage_reporter import StageReporter
+    from workers.runtime.stage_reporter import StageReporter
 
     cpus = len(os.sched_getaffinity(0))
     ray.init("local", num_cpus=2 * cpus, include_dashboard=False, logging_level="ERROR")

@@ -63,8 +63,8 @@ def main() -> None:
 
 def run_once(shards: int, folder: Path) -> None:
     """The select stage on the label files, into a folder that is not there yet."""
+    from workers.runtime.stage_reporter import StageReporter
     from workers.selection.stage import run_select
-    from workers.stage_reporter import StageReporter
 
     spec = SelectSpec(
         run_id="benchmark",

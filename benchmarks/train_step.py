@@ -138,8 +138,8 @@ def _spec(setting: _Setting) -> TrainSpec:
 
 
 def _stage(setting: _Setting) -> float:
+    from workers.training.group.session import LoneSession
     from workers.training.loop import train
-    from workers.training.session import LoneSession
     from workers.training.summary import SUMMARY_FILE, TrainSummary
 
     folder = FOLDER / "train"

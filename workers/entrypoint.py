@@ -13,15 +13,15 @@ import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
-from workers.cluster import join_cluster  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
 from workers.data.errors import ShardReadError, read_failure  # noqa: E402
-from workers.environment import describe_environment  # noqa: E402
-from workers.resource_watch import watch_for_resources  # noqa: E402
+from workers.runtime.cluster import join_cluster  # noqa: E402
+from workers.runtime.environment import describe_environment  # noqa: E402
+from workers.runtime.resource_watch import watch_for_resources  # noqa: E402
+from workers.runtime.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
 from workers.specs.results import StageResult  # noqa: E402
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, StageName  # noqa: E402
-from workers.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")
 

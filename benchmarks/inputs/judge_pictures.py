@@ -9,14 +9,14 @@ from PIL import Image
 
 from benchmarks.inputs.expectations import Broken, Decodes, PictureInput
 from benchmarks.inputs.made_pictures import as_pillow
-from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
-from workers.data.images import decode_rgb
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.specs.model_card import ModelCard
 from workers.specs.recipe import Noise, Recipe
-from workers.training.noise import TrainingTransform
-from workers.training.pictures import PictureReader, Sample
+from workers.training.input.noise import TrainingTransform
+from workers.training.input.pictures import PictureReader, Sample
 
 MOST_MEAN_ERROR = 1.0
 """Of 255, over all pixels and channels."""

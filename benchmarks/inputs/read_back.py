@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.inputs.expectations import Accepted, Row
 from workers.data.errors import ShardReadError
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shards.shard_readers import load_manifest, read_shard
 
 _SHOWN = 3
 

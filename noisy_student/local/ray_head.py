@@ -73,7 +73,7 @@ class RayHead:
         """Starts the head, and ends with it."""
         ports = [str(item) for pair in self._ports.items() for item in pair]
         return [
-            *(sys.executable, "-m", "workers.private_head", "start", "--head", "--block", *ports),
+            *(sys.executable, "-m", "workers.runtime.private_head", "start", "--head", "--block", *ports),
             *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
             *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
             # A head that nobody joins needs no autoscaler, whose port shows its figures to anybody.

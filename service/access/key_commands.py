@@ -17,7 +17,7 @@ from service.store.idempotency import OnceAnswers, request_hash
 from service.store.paging import read_page
 from service.store.schema.caller_tables import ApiKeyRow
 from service.views.base import Page, as_time, time_or_none
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class KeyRequest(Frozen):

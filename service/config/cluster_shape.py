@@ -4,7 +4,7 @@ import math
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.measure import ClusterSeen
 from workers.specs.stages import ActorPool, WorkerGroup
 

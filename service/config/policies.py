@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.reports import FailureReason
 from workers.specs.stages import StageName
 

@@ -9,7 +9,7 @@ from service.config.gate import ROBUSTNESS_OF, Condition
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
 from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionOverrides, RetrySettings, StallTimeouts
 from workers.specs.ablation import AblationSettings
-from workers.specs.frozen import Frozen, field_error
+from workers.specs.base import Frozen, field_error
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings

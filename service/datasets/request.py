@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
+from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole
-from workers.specs.frozen import Frozen
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 

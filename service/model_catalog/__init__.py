@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 CATALOG_PATH = Path(__file__).with_name("timm.json")
 

@@ -14,7 +14,7 @@ from workers.specs.search import SearchSettings, look_every_steps, trial_steps
 from workers.specs.stages import StageName
 
 SHARDS_KEPT = 20
-"""A worker keeps so many shards in memory: smaller datasets are read once (workers/training/sources.py)."""
+"""A worker keeps so many shards in memory: smaller datasets are read once (workers/training/input/sources.py)."""
 CHECKPOINTS_KEPT = 2
 CALIBRATION_SAMPLE = 10_000
 """Validation images at most that a teacher's temperature is fitted on."""

@@ -18,8 +18,8 @@ from workers.artifact_io import (
     walk_files,
     write_bytes,
 )
+from workers.specs.base import Frozen
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
-from workers.specs.frozen import Frozen
 from workers.specs.stages import QUARANTINE_FOLDER
 
 _DIGEST_BYTES = 16

@@ -18,7 +18,7 @@ from service.store.schema.caller_tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.views.base import Page, as_time
 from service.views.queue import ProjectView, QueuedStage, QueueView
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class Quota(Frozen):

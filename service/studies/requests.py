@@ -4,7 +4,7 @@ from pydantic import Field
 
 from service.config.names import Name, Reference
 from workers.specs.ablation import AblationSettings
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.recipe import Recipe
 from workers.specs.search import SearchSettings
 from workers.specs.text import ModelName

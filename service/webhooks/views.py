@@ -7,7 +7,7 @@ from pydantic import Field
 
 from service.lifecycle.states import DeliveryState
 from service.views.base import View
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class WebhookRequest(Frozen):

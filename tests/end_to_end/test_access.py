@@ -76,7 +76,7 @@ class OpenHead(LocalStack):
 
 _READS_OUTSIDE = """
 import ray
-from workers.cluster import join_cluster
+from workers.runtime.cluster import join_cluster
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 
 join_cluster()

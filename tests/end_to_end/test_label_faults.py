@@ -14,13 +14,13 @@ import ray
 from benchmarks.label_faults import ACTORS, label_under_kills, label_undisturbed, write_pool
 from benchmarks.private_ray import PrivateRay
 from benchmarks.stage_job import StageJob
-from workers.models.shard_pool import ShardDone, map_shards
+from workers.runtime.shard_pool import ShardDone, map_shards
+from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize
 from workers.selection.stage import run_select
 from workers.specs.recipe import Materialization, SelectionSettings
 from workers.specs.results import SelectResult
 from workers.specs.stages import ActorPool, SelectSpec
-from workers.stage_reporter import StageReporter
 
 pytestmark = pytest.mark.long
 

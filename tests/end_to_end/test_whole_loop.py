@@ -14,9 +14,9 @@ import torch
 from noisy_student.client import ApiError
 from noisy_student.local.demo.digits import load_digits
 from tests.end_to_end.conftest import has_ended, stages_of, wait_until
-from workers.data.clean import prepare_clean
-from workers.data.images import content_hash, decode_rgb
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import content_hash, decode_rgb
+from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import part_name
 

@@ -23,16 +23,16 @@ from service.store.database import Database
 from service.store.migrate import upgrade
 from tests.object_store.conftest import Address, names_below
 from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
-from workers.data.shard_readers import load_manifest, read_shard
+from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.models.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone
+from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
 from workers.specs.model_card import ModelCard
 from workers.specs.recipe import SelectionSettings
 from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
-from workers.stage_reporter import StageReporter
 
 ROWS = 12
 

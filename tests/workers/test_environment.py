@@ -5,7 +5,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from workers.environment import describe_environment, source_digest
+from workers.runtime.environment import describe_environment, source_digest
 
 
 def test_it_has_versions_of_python_packages_and_code() -> None:

@@ -13,11 +13,11 @@ from tests.fake_clock import FakeClock
 from workers import entrypoint
 from workers.artifact_io import write_bytes
 from workers.data.errors import ShardReadError, StoreReadError
-from workers.resource_watch import Demand, ResourceWatch, shortfall
+from workers.runtime.resource_watch import Demand, ResourceWatch, shortfall
+from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
 from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
 from workers.specs.stages import SelectSpec, control_name, spec_name
-from workers.stage_reporter import Paused, StageReporter, Superseded
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from workers.ablation.table import ablation_lines
 from workers.ablation.training_book import TrainingBook
 from workers.ablation.variants import Student, same_as, students
 from workers.artifact_io import join_uri, write_bytes
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.tuning import run_trials
 from workers.selection.stage import run_select
 from workers.specs.ablation import AblationOutcome, Variant
 from workers.specs.reports import FailureReason
 from workers.specs.results import AblateResult
 from workers.specs.stages import AblateSpec, spec_name
-from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 

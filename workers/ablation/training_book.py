@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from workers.ablation.variants import Student, training_seed
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.runtime.stage_reporter import StageReporter
 from workers.search.tuning import Training
 from workers.specs.ablation import ABLATION_FILE, AblationTraining, AblationTrainings, Variant
 from workers.specs.stages import AblateSpec, TrainSpec
-from workers.stage_reporter import StageReporter
 
 
 class TrainingBook:

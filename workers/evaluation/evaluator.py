@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.shard_readers import iterate_shard, load_manifest, read_rows
+from workers.data.shards.shard_readers import iterate_shard, load_manifest, read_rows
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.metrics import judge
 from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import WorkItem, work_items
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.stages import EvaluateSpec
-from workers.stage_reporter import StageError
 
 
 class Evaluator:

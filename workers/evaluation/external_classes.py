@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import ExternalSet
-from workers.stage_reporter import StageError
 
 
 def class_indices(external: ExternalSet, classes: Sequence[str], model_classes: Sequence[str]) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.confidence_bins import BINS, bin_of
+from workers.data.confidence import BINS, bin_of
 from workers.specs.results import Metrics
 
 _PACKED = np.dtype([("truth", "<i4"), ("predicted", "<i4"), ("confidence", "<f4"), ("in_top5", "?")])

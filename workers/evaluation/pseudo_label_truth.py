@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import ShardReadError, read_failure
-from workers.data.images import content_hash
-from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.data.images.decode import content_hash
+from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.evaluation.metrics import Judged, MetricSums
+from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
 from workers.specs.reports import FailureReason
 from workers.specs.results import Metrics
 from workers.specs.stages import PseudoLabelTruth, part_name
-from workers.stage_reporter import StageError
 
 _READERS = 4
 _COLUMNS = ["content_hash", "label", "confidence", "top_classes"]

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from workers.data.clean import prepare_clean
 from workers.data.corruptions import corrupt, generator_of
 from workers.data.corruptions.sequences import flips, sequence
 from workers.data.errors import BrokenImage
-from workers.data.images import decode_rgb
-from workers.data.shard_readers import ShardImages
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import decode_rgb
+from workers.data.shards.shard_readers import ShardImages
 from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.work_items import WorkItem

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import (
     AdversarialResult,
@@ -12,7 +13,6 @@ from workers.specs.robustness import (
     RobustnessSettings,
     StabilityResult,
 )
-from workers.stage_reporter import StageError
 
 # Names of counts, as the actors write them.
 CORRUPTION_IMAGES, CLEAN_ERRORS = "corruptions/images", "corruptions/clean"

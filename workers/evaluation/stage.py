@@ -11,15 +11,15 @@ from workers.evaluation.metrics import Judged, MetricSums
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
 from workers.evaluation.robustness_sums import robustness_result
 from workers.evaluation.work_items import WorkItem, work_items
-from workers.models.bad_data import check_bad_images, require_manifest
-from workers.models.shard_pool import ShardFunction, map_shards
-from workers.models.work_clock import WorkClock
+from workers.runtime.bad_data import check_bad_images, require_manifest
+from workers.runtime.shard_pool import ShardFunction, map_shards
+from workers.runtime.stage_reporter import StageError, StageReporter
+from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.reports import FailureReason
 from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import RobustnessResult
 from workers.specs.stages import EvaluateSpec
-from workers.stage_reporter import StageError, StageReporter
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.data.sampled_rows import sampled_rows
+from workers.data.order.sampled_rows import sampled_rows
 from workers.specs.datasets import DatasetManifest
 from workers.specs.robustness import RobustnessSettings
 

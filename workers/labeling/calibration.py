@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
-from workers.data.sampled_rows import sampled_rows
+from workers.data.order.sampled_rows import sampled_rows
 from workers.labeling.temperature import fit_temperature
-from workers.models.bad_data import require_manifest
-from workers.models.shard_pool import ShardFunction, map_shards
+from workers.runtime.bad_data import require_manifest
+from workers.runtime.shard_pool import ShardFunction, map_shards
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.results import Calibration, ReliabilityBin
 from workers.specs.stages import RELIABILITY_FILE, LabelSpec
-from workers.stage_reporter import StageError
 
 CALIBRATION_FILE = "calibration.json"
 """Written before the first label file: a rerun labels with the same temperature."""

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import exists, open_filesystem, write_bytes
 from workers.data.errors import BrokenImage
-from workers.data.perceptual_hash import hash_encoded
-from workers.data.shard_readers import iterate_shard, load_manifest
+from workers.data.images.perceptual_hash import hash_encoded
+from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.labeling.hash_index import HashIndex
 from workers.labeling.label_files import NearDuplicate
 from workers.specs.datasets import DatasetManifest

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
-from workers.data.doubt import confidence_of
+from workers.data.confidence import confidence_of
 from workers.data.errors import BrokenImage
 from workers.labeling.top_classes import top_classes
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.hygiene import BrokenKind
 from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
 

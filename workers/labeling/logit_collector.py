@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from workers.data.sampled_rows import sampled_rows
-from workers.data.shard_readers import load_manifest, read_rows
+from workers.data.order.sampled_rows import sampled_rows
+from workers.data.shards.shard_readers import load_manifest, read_rows
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import LabelSpec
-from workers.stage_reporter import StageError
 
 
 class LogitCollector:

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from workers.data.errors import BrokenImage
 from workers.data.hashes import read_hashes
-from workers.data.images import content_hash
-from workers.data.shard_readers import ShardImages, iterate_shard, load_manifest
+from workers.data.images.decode import content_hash
+from workers.data.shards.shard_readers import ShardImages, iterate_shard, load_manifest
 from workers.labeling.evaluation_hashes import EvaluationIndex
 from workers.labeling.label_files import (
     HELD_OUT,

@@ -13,14 +13,14 @@ from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
 from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
 from workers.labeling.label_files import LabelSummary, read_summary
-from workers.models.bad_data import check_bad_images, require_manifest
-from workers.models.shard_pool import ShardFunction, map_shards
-from workers.models.work_clock import WorkClock
+from workers.runtime.bad_data import check_bad_images, require_manifest
+from workers.runtime.shard_pool import ShardFunction, map_shards
+from workers.runtime.stage_reporter import StageError, StageReporter
+from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
 from workers.specs.results import LabelResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
-from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 

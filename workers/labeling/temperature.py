@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from workers.data.confidence_bins import BINS, bin_of
+from workers.data.confidence import BINS, bin_of
 from workers.specs.results import Calibration, ReliabilityBin
 
 _LOWEST, _HIGHEST = 0.05, 20.0

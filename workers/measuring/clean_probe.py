@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from workers.artifact_io import join_uri, list_files
-from workers.data.shard_readers import ShardImages, load_manifest, read_shard
+from workers.data.shards.shard_readers import ShardImages, load_manifest, read_shard
 from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import Kind, WorkItem
 from workers.labeling.shard_labeler import ShardLabeler

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
 from workers.data.errors import read_failure
-from workers.data.shard_readers import ShardImages, ShardReadError, read_shard
-from workers.models.bad_data import require_manifest
+from workers.data.shards.shard_readers import ShardImages, ShardReadError, read_shard
+from workers.runtime.bad_data import require_manifest
+from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import DataMeasurement
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
-from workers.stage_reporter import StageError
 
 _MOST_BYTES = 64 << 20
 

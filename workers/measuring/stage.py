@@ -7,11 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
-from workers.cluster import join_cluster
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import make_labels, measure_select
-from workers.resource_watch import watch_for_resources
+from workers.runtime.cluster import join_cluster
+from workers.runtime.resource_watch import watch_for_resources
+from workers.runtime.stage_reporter import StageReporter
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,
@@ -24,7 +25,6 @@ from workers.specs.measure import (
 )
 from workers.specs.results import MeasureResult
 from workers.specs.stages import ActorPool, MeasureSpec
-from workers.stage_reporter import StageReporter
 
 _TRAINING_IMAGES = 4096
 _EVALUATION_IMAGES = 1000
@@ -138,7 +138,7 @@ def _measure_pool(
 ) -> tuple[PoolMeasurement, dict[int, CleanMeasurement]]:
     """Each distinct model in as many actors at once as the run asks for and the cluster has room for."""
     imported_at = time.time()
-    from workers.models.shard_pool import map_shards  # ray.data
+    from workers.runtime.shard_pool import map_shards  # ray.data
 
     import_seconds = time.time() - imported_at
     _start_helpers_of_ray_data()
@@ -214,7 +214,7 @@ def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurem
 
 def _measure_on_worker(run: SampledRun, config: dict[str, Any]) -> None:
     from workers.measuring.training_probe import measure_trainings
-    from workers.training.session import WorkerSession
+    from workers.training.group.session import WorkerSession
 
     session = WorkerSession()
     measured = measure_trainings(run, session)

@@ -13,10 +13,10 @@ from workers.models.files import write_model
 from workers.specs.measure import PhaseMeasurement, TrainingMeasurement, TrainingsMeasured
 from workers.specs.model_card import WEIGHTS_FILE
 from workers.specs.stages import TrainSpec
+from workers.training.group.session import Session
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, phases_of
-from workers.training.session import Session
 from workers.training.steps import PhaseSteps, Place, layout_of, place_of
 from workers.training.validation import synchronize_buffers, validate
 

@@ -9,10 +9,10 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.clean import prepare_clean
 from workers.data.errors import BrokenImage
-from workers.data.images import decode_rgb, short_reason
-from workers.data.perceptual_hash import perceptual_hashes, thumbnail
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import decode_rgb, short_reason
+from workers.data.images.perceptual_hash import perceptual_hashes, thumbnail
 from workers.models.fast_jpeg import decode_fast, prepare_fast
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard

@@ -3,8 +3,8 @@
 from torch import nn
 
 from workers.models.lean_timm import load_zoo
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
 
 
 def create_model(name: str, num_classes: int, image_size: int, dropout: float, drop_path: float) -> nn.Module:

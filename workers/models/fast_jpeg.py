@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from workers.data.clean import middle_box, scaled_size
-from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.clean import middle_box, scaled_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 from workers.specs.model_card import ModelCard
 
 

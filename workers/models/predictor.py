@@ -12,10 +12,10 @@ import torch
 from workers.data.errors import BrokenImage
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
-from workers.models.frozen import frozen
 from workers.models.normalize import normalized
+from workers.models.torchscript import frozen
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
 
 _CACHED_PICTURES = 16
 """In one forward pass on a CPU: more do not stay in its caches, and each takes a third longer."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ray
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.search import ExcludedModel, SearchSettings
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from workers.runtime.stage_reporter import StageError
 from workers.search.space import full_recipe
 from workers.specs.reports import FailureReason
 from workers.specs.search import ExcludedModel, SearchOutcome, Trial, trial_steps
 from workers.specs.stages import SearchSpec
-from workers.stage_reporter import StageError
 
 
 def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[ExcludedModel, ...]) -> SearchOutcome:

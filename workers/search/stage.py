@@ -2,6 +2,7 @@
 
 import logging
 
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.early_stopping import scheduler
 from workers.search.model_cost import measure_costs, within_limits
 from workers.search.outcome import search_outcome
@@ -11,7 +12,6 @@ from workers.search.tuning import run_trials
 from workers.specs.reports import FailureReason
 from workers.specs.results import SearchResult
 from workers.specs.stages import SearchSpec
-from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 

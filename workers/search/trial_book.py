@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.runtime.stage_reporter import StageReporter
 from workers.search.model_cost import ModelCost
 from workers.search.sampler import Sampler
 from workers.search.space import default_parameters, distributions, draw_of, drawn_parameters, trial_recipe
 from workers.search.tuning import Training
 from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint, Trials, trial_steps
 from workers.specs.stages import SearchSpec, TrainSpec, WorkerGroup
-from workers.stage_reporter import StageReporter
 
 _DRAWS_FOR_A_NEW_POINT = 100
 """A trial is deterministic: a point tried before says nothing new, and is tried again only where the space is full."""

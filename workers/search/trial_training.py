@@ -24,8 +24,8 @@ def _train_alone(spec: TrainSpec) -> None:
     """The loop in this process; Tune hears of each validation at once."""
     from ray import tune
 
+    from workers.training.group.session import LoneSession
     from workers.training.loop import train
-    from workers.training.session import LoneSession
 
     train(spec, time.time(), LoneSession(spec.workers.gpus_per_worker), _reports_to(tune.report))
 
@@ -34,7 +34,7 @@ def _train_in_group(spec: TrainSpec) -> None:
     """The loop in a worker group; Tune hears of each validation through Ray Train's controller."""
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    from workers.training.trainer import fit
+    from workers.training.group.trainer import fit
 
     fit(spec.model_dump_json(), _train_on_worker, time.time(), callbacks=[TuneReportCallback()])
 

@@ -7,7 +7,7 @@ Each shard gets its part of a class's extra copies by where it lies among the cl
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.random_order import random_keys
+from workers.data.order.random_order import random_keys
 
 _STARTS = 1 << 31
 """A shard number that no dataset has: the stream of random starts."""

@@ -12,9 +12,9 @@ from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
 from workers.data.errors import read_failure
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name, shard_of_part
-from workers.stage_reporter import StageError
 
 NEVER = 2.0
 """Of rows without a doubt: more than any threshold allows."""

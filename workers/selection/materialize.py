@@ -4,13 +4,18 @@ import logging
 from functools import partial
 
 from workers.artifact_io import delete_folder, delete_temporaries, join_uri, list_files
-from workers.data.materialized_shards import MATERIALIZED_FOLDER, MaterializedIndex, read_index, write_index
-from workers.models.shard_pool import map_shards
+from workers.data.shards.materialized_shards import (
+    MATERIALIZED_FOLDER,
+    MaterializedIndex,
+    read_index,
+    write_index,
+)
+from workers.runtime.shard_pool import map_shards
+from workers.runtime.stage_reporter import StageReporter
 from workers.selection.shuffle_plan import ShufflePlan
 from workers.selection.shuffle_runs import RunWriter, run_name, runs_uri
 from workers.selection.training_shards import TrainingShardWriter, TrainingShardWritten
 from workers.specs.stages import SelectSpec
-from workers.stage_reporter import StageReporter
 
 logger = logging.getLogger(__name__)
 

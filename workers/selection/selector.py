@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.artifact_io import is_local
-from workers.data.doubt import largest_doubt, order_bits
+from workers.data.confidence import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, UsedDigits, joined, keys_with_hashes
 from workers.selection.copy_plan import CopyPlan
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard

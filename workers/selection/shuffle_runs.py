@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import exists, join_uri, open_filesystem, writing
-from workers.data.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
-from workers.data.random_order import copy_keys
-from workers.data.shard_readers import load_manifest, read_rows
+from workers.data.order.random_order import copy_keys
+from workers.data.shards.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
+from workers.data.shards.shard_readers import load_manifest, read_rows
 from workers.selection.shuffle_plan import RunPart, ShufflePlan
 from workers.specs.stages import SelectSpec, part_name
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, write_bytes
-from workers.data.materialized_shards import MaterializedIndex
-from workers.models.bad_data import require_manifest
+from workers.data.shards.materialized_shards import MaterializedIndex
+from workers.runtime.bad_data import require_manifest
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection import selector
 from workers.selection.best_rows import (
     Candidates,
@@ -36,7 +37,6 @@ from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
-from workers.stage_reporter import StageError, StageReporter
 
 logger = logging.getLogger(__name__)
 

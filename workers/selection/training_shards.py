@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, writing
-from workers.data.materialized_shards import ROW_GROUP_ROWS, training_shard_uri
+from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, training_shard_uri
 from workers.selection.shuffle_plan import ShufflePlan
 from workers.selection.shuffle_runs import ORDER, read_piece, run_name, runs_uri
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.stages import SelectSpec
 
 _READERS = 8

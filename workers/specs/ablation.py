@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.text import ModelName
 
 ABLATION_FILE = "ablation.json"

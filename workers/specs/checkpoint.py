@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 CHECKPOINTS_FOLDER = "checkpoints"
 """In a train stage's folder; below it Ray Train makes a folder a checkpoint, whose names are in order of time."""

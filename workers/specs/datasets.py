@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
 DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]

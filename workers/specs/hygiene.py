@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class BrokenKind(StrEnum):

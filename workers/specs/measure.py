@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.recipe import Recipe
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class ModelCard(Frozen):

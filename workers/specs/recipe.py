@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workers.specs.frozen import Frozen, field_error
+from workers.specs.base import Frozen, field_error
 
 MOST_STEPS = 1_000_000_000
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 
 class FailureReason(StrEnum):

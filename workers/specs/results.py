@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome
+from workers.specs.base import Frozen
 from workers.specs.environment import StageEnvironment
-from workers.specs.frozen import Frozen
 from workers.specs.hygiene import BrokenKind
 from workers.specs.measure import Measurement
 from workers.specs.robustness import RobustnessResult

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 Corruption = Literal[
     "gaussian_noise",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workers.specs.frozen import Frozen, field_error
+from workers.specs.base import Frozen, field_error
 from workers.specs.recipe import Recipe
 from workers.specs.text import ModelName
 

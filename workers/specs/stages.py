@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationSettings
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.measure import MeasuredStudent
 from workers.specs.recipe import Recipe, SelectionSettings

@@ -10,13 +10,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from workers.models.create import create_model
 from workers.models.files import load_state, model_card, read_card
-from workers.models.other_size import fitted_state
+from workers.models.position_embeddings import fitted_state
+from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Optimizer
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
+from workers.training.group.session import Session
 from workers.training.moving_average import MovingAverage
 from workers.training.phases import Phase
-from workers.training.session import Session
 
 # The name of the option in newer versions of torch, and in older ones.
 _DDP_OPTIONS = signature(DistributedDataParallel.__init__).parameters

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from workers.artifact_io import join_uri, write_bytes
-from workers.data.lanes import Layout
+from workers.data.order.lanes import Layout
 from workers.models.files import write_model
+from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
-from workers.stage_reporter import StageReporter
+from workers.training.group.session import Session, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
-from workers.training.session import Session, WorkerSession
 from workers.training.steps import PhaseSteps, Place, layout_of, place_of
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate

@@ -6,9 +6,9 @@ from typing import Any
 import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
+from workers.runtime.stage_reporter import Paused, StageReporter
 from workers.specs.results import TrainResult
 from workers.specs.stages import STAGE_SPEC, TrainSpec
-from workers.stage_reporter import Paused, StageReporter
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 
 _RAY_TRAIN_ENVIRONMENT = {
@@ -63,7 +63,7 @@ class _TrainerActor:
     """Holds the trainer and its controller, so that the driver needs neither torch nor ray.train."""
 
     def fit(self, spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
-        from workers.training.trainer import fit
+        from workers.training.group.trainer import fit
 
         fit(spec_json, train_on_worker, entered_at)
 

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from workers.data.lanes import Layout
+from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
 from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
-from workers.training.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
+from workers.training.group.session import Session
+from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
+from workers.training.input.noise import TrainingTransform
+from workers.training.input.pictures import PictureReader
+from workers.training.input.sources import LabeledSource, pseudo_labeled_source, shards_kept
 from workers.training.learner import Learner
 from workers.training.loss import noisy_student_loss
-from workers.training.noise import TrainingTransform
 from workers.training.phases import Phase
-from workers.training.pictures import PictureReader
 from workers.training.schedule import learning_rate_factor
-from workers.training.session import Session
-from workers.training.sources import LabeledSource, pseudo_labeled_source, shards_kept
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the first worker tells the driver when training has ended: a file, so that it outlives both."""
 
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 SUMMARY_FILE = "train_summary.json"
 

@@ -8,10 +8,10 @@ import torch.distributed as dist
 from torch import nn
 
 from workers.data.corruptions import corrupt_by_row
-from workers.data.shard_readers import iterate_batches
-from workers.models.bad_data import require_manifest
+from workers.data.shards.shard_readers import iterate_batches
 from workers.models.clean_batches import clean_batches
 from workers.models.normalize import normalized
+from workers.runtime.bad_data import require_manifest
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import TrainSpec
 

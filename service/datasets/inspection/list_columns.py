@@ -9,7 +9,7 @@ from workers.data.label_values import UnfitValue, kind_of, value_text
 from workers.data.list_entries import why_never_opened
 from workers.data.names import LABEL_NAMES
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
-from workers.data.uri_lists import ListEntry, resolved
+from workers.data.shards.uri_lists import ListEntry, resolved
 
 URI_NAMES = (
     *("uri", "url", "path", "file", "file_name", "filename", "filepath", "image", "image_uri", "image_url"),

@@ -17,8 +17,8 @@ from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS
 from workers.data.list_entries import looks_like_an_entry
 from workers.data.names import LABEL_NAMES, suffix_of
-from workers.data.parquet_shards import holds_images, is_string, open_parquet
-from workers.data.uri_lists import ListEntry
+from workers.data.shards.parquet_shards import holds_images, is_string, open_parquet
+from workers.data.shards.uri_lists import ListEntry
 
 LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson"}) | PARQUET_SUFFIXES
 _BUFFER_BYTES = 256 << 10

@@ -10,9 +10,9 @@ from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.source import map_in_threads
 from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
-from workers.data import parquet_shards
 from workers.data.errors import BrokenImage
 from workers.data.names import LABEL_NAMES
+from workers.data.shards import parquet_shards
 from workers.specs.datasets import DatasetFormat, Shard
 
 PARQUET_SUFFIXES = frozenset({"parquet", "pq", "parq"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.datasets.inspection.source import Source, map_in_threads
 from service.errors import InvalidRequest
-from workers.data.images import BrokenImage, content_hash, decode_rgb
+from workers.data.images.decode import BrokenImage, content_hash, decode_rgb
 from workers.data.plain_values import shown
 
 PLACES = 8

@@ -9,9 +9,9 @@ from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.source import map_in_threads
 from service.datasets.inspection.unread_files import counted
 from service.errors import InvalidRequest
-from workers.data import tar_shards
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+from workers.data.shards import tar_shards
 from workers.specs.datasets import DatasetFormat, DatasetRole, Shard
 
 TAR_SUFFIXES = frozenset({"tar"})

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from service.datasets.request import DatasetRequest
+from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
-from workers.specs.frozen import Frozen
 
 
 class InspectionJob(Frozen):

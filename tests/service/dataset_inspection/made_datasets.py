@@ -11,7 +11,7 @@ import pytest
 from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset
 from service.errors import InvalidRequest
 from tests.workers.data.made_shards import picture
-from workers.data.shard_readers import read_shard
+from workers.data.shards.shard_readers import read_shard
 
 
 def pictures(count: int, start: int = 0) -> list[bytes]:

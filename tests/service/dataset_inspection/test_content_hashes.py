@@ -11,7 +11,7 @@ import pytest
 from service.datasets.inspection import HashLimit
 from tests.service.dataset_inspection.made_datasets import inspect, pictures, write_files, write_parquet, write_tar
 from tests.workers.data.made_shards import picture
-from workers.data.images import content_hash
+from workers.data.images.decode import content_hash
 
 
 def test_images_that_repeat_are_counted_and_kept(tmp_path: Path) -> None:

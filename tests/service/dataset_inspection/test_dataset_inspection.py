@@ -17,8 +17,8 @@ from tests.service.dataset_inspection.made_datasets import (
     write_tar,
 )
 from tests.workers.data.made_shards import picture
-from workers.data.images import content_hash
-from workers.data.shard_readers import read_shard
+from workers.data.images.decode import content_hash
+from workers.data.shards.shard_readers import read_shard
 
 
 def test_parquet_files_are_shards_with_guessed_columns(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.service.dataset_inspection.made_datasets import (
     write_tar,
 )
 from tests.workers.data.made_shards import picture
-from workers.data.shard_readers import read_shard
+from workers.data.shards.shard_readers import read_shard
 
 pillow_heif.register_heif_opener()
 

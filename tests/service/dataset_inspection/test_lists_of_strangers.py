@@ -11,7 +11,7 @@ import pytest
 from tests.service.dataset_inspection.made_datasets import inspect, labels_read_back, refusal, write_files
 from tests.workers.data.made_shards import picture
 from workers.data.dataset_roots import DatasetRoots
-from workers.data.shard_readers import read_shard
+from workers.data.shards.shard_readers import read_shard
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from service.datasets.inspection import DatasetRequest, InspectedDataset, inspec
 from service.errors import InvalidRequest
 from tests.workers.data.made_shards import picture
 from workers.artifact_io import open_filesystem
-from workers.data import uri_lists
 from workers.data.errors import StoreReadError
-from workers.data.images import content_hash
-from workers.data.shard_readers import read_shard
-from workers.data.uri_lists import fetch, resolved
+from workers.data.images.decode import content_hash
+from workers.data.shards import uri_lists
+from workers.data.shards.shard_readers import read_shard
+from workers.data.shards.uri_lists import fetch, resolved
 from workers.specs.hygiene import BrokenKind
 
 

@@ -7,10 +7,10 @@ import pytest
 from workers.ablation.table import ablation_lines
 from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
+from workers.runtime.stage_reporter import StageReporter
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining
 from workers.specs.recipe import Materialization, Noise, RandAugment, Recipe, SelectionSettings
 from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
-from workers.stage_reporter import StageReporter
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.workers.data.bad_images import BROKEN, ODD, Odd, scene
-from workers.data.clean import prepare_clean
-from workers.data.images import BrokenImage, decode_rgb
-from workers.data.perceptual_hash import hash_encoded
-from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import BrokenImage, decode_rgb
+from workers.data.images.perceptual_hash import hash_encoded
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 from workers.models.clean_batches import clean_batches
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
@@ -54,7 +54,7 @@ def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop
 
 def test_what_libjpeg_turbo_accepts_pillow_accepts_too(monkeypatch: pytest.MonkeyPatch):
     """However JPEGs are damaged: otherwise an image would be broken for one model, and not for another."""
-    from workers.data import images
+    from workers.data.images.decode import decode as images
 
     draws = np.random.default_rng(1)
     accepted = 0

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from workers.data.clean import prepare_clean
+from workers.data.images.clean import prepare_clean
 from workers.specs.model_card import ModelCard
 
 

@@ -13,7 +13,7 @@ from service.datasets.inspection import DatasetRequest, inspect_dataset
 from service.errors import InvalidRequest
 from service.settings import Settings
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
-from workers.data.shard_readers import read_shard
+from workers.data.shards.shard_readers import read_shard
 from workers.entrypoint import reason_of
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.reports import FailureReason

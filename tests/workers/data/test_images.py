@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.workers.data.bad_images import STORED_BY_ORIENTATION
-from workers.data.images import BrokenImage, content_hash, decode_rgb
+from workers.data.images.decode import BrokenImage, content_hash, decode_rgb
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

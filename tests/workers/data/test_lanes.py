@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from workers.data.lanes import Layout, Stream, share_of, worker_of
-from workers.training.sources import shards_kept
+from workers.data.order.lanes import Layout, Stream, share_of, worker_of
+from workers.training.input.sources import shards_kept
 
 shard_sizes = st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any)
 seeds = st.integers(0, 2**31 - 1)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.workers.data.made_shards import PICTURES, manifest, write_parquet
-from workers.data.shard_readers import ShardReadError, read_shard
+from workers.data.shards.shard_readers import ShardReadError, read_shard
 
 
 def test_parquet_with_binary_images_and_keys(tmp_path: Path) -> None:

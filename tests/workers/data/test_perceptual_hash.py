@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from workers.data.perceptual_hash import hash_encoded, perceptual_hashes, thumbnail
-from workers.data.plain_jpeg import decode_plain_jpeg
+from workers.data.images.perceptual_hash import hash_encoded, perceptual_hashes, thumbnail
+from workers.data.images.plain_jpeg import decode_plain_jpeg
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
 

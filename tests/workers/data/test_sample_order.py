@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.data.sample_order import pieces_of, stretch_order
+from workers.data.order.sample_order import pieces_of, stretch_order
 
 shard_sizes = st.lists(st.integers(0, 40), max_size=30)
 seeds = st.integers(0, 2**31 - 1)

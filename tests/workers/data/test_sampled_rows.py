@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.data.made_manifests import manifest
-from workers.data.sampled_rows import sampled_rows
+from workers.data.order.sampled_rows import sampled_rows
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(lambda rows: sum(rows) > 0), st.integers(1, 100))

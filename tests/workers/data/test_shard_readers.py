@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.workers.data.made_shards import PICTURES, manifest, write_parquet, write_tar
-from workers.data.shard_readers import iterate_batches, load_manifest, read_rows, read_shard
+from workers.data.shards.shard_readers import iterate_batches, load_manifest, read_rows, read_shard
 from workers.specs.datasets import DatasetManifest, Shard
 
 MANY = 200
@@ -112,7 +112,8 @@ def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
 
 READ_AND_TELL_MEMORY = """
 import resource, sys
-from workers.data import parquet_shards, shard_readers
+from workers.data.shards import parquet_shards
+from workers.data.shards import shard_readers
 parquet_shards._LARGE_ROW_GROUP_BYTES = 1 << 20
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 manifest, before = shard_readers.load_manifest(sys.argv[1]), peak()

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.workers.data.made_shards import PICTURES, manifest, write_tar
-from workers.data.shard_readers import ShardReadError, read_shard
+from workers.data.shards.shard_readers import ShardReadError, read_shard
 from workers.specs.datasets import Shard
 
 

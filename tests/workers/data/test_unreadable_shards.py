@@ -9,11 +9,12 @@ from types import ModuleType
 import pytest
 
 from tests.workers.data.made_shards import PICTURES, manifest, write_parquet, write_tar
-from workers.data import parquet_shards, shard_readers, tar_members
+from workers.data import tar_members
 from workers.data.errors import StoreReadError
-from workers.data.shard_readers import ShardReadError, load_manifest, read_shard
+from workers.data.shards import parquet_shards, shard_readers
+from workers.data.shards.shard_readers import ShardReadError, load_manifest, read_shard
 from workers.entrypoint import reason_of
-from workers.models.shard_pool import as_stage_error
+from workers.runtime.shard_pool import as_stage_error
 from workers.specs.datasets import Shard
 from workers.specs.reports import FailureReason
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from workers.data import shard_readers
 from workers.data.errors import BrokenImage
-from workers.data.images import content_hash
+from workers.data.images.decode import content_hash
+from workers.data.shards import shard_readers
 from workers.evaluation import evaluator, pseudo_label_truth, stage
 from workers.evaluation.evaluator import Evaluator
 from workers.evaluation.metrics import Judged, judge
@@ -22,7 +22,8 @@ from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.models.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
@@ -35,7 +36,6 @@ from workers.specs.robustness import (
     StabilitySettings,
 )
 from workers.specs.stages import ActorPool, EvaluateSpec, PseudoLabelTruth
-from workers.stage_reporter import StageError, StageReporter
 
 CLASSES = ("a", "b", "c")
 

@@ -12,6 +12,7 @@ from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.work_items import work_items
+from workers.runtime.stage_reporter import StageError
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
@@ -19,7 +20,6 @@ from workers.specs.robustness import (
     StabilitySettings,
 )
 from workers.specs.stages import ExternalSet
-from workers.stage_reporter import StageError
 
 SETTINGS = RobustnessSettings(
     corruptions=CorruptionSettings(kinds=("fog", "snow"), severities=(1, 3), sample=50),

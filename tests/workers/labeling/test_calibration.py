@@ -14,7 +14,7 @@ from workers.labeling import calibration
 from workers.labeling.logit_collector import LogitCollector
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.models.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import ActorPool, LabelSpec

@@ -13,11 +13,12 @@ from sklearn.datasets import load_sample_image
 
 from tests.workers.data.bad_images import BROKEN, ODD
 from workers.data.hashes import write_hashes
-from workers.data.images import content_hash
+from workers.data.images.decode import content_hash
 from workers.labeling import evaluation_hashes, stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.models.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import EvaluationImages
@@ -26,7 +27,6 @@ from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult, SelectResult
 from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
-from workers.stage_reporter import StageError, StageReporter
 
 PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from workers.data import shard_readers
 from workers.data.errors import ShardReadError
-from workers.data.images import content_hash
+from workers.data.images.decode import content_hash
+from workers.data.shards import shard_readers
 from workers.labeling import stage
 from workers.labeling.label_files import (
     Hygiene,
@@ -28,13 +28,13 @@ from workers.labeling.top_classes import top_classes
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.models.shard_pool import ShardActor, ShardDone
+from workers.runtime.shard_pool import ShardActor, ShardDone
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult
 from workers.specs.stages import ActorPool, LabelSpec
-from workers.stage_reporter import StageError, StageReporter
 
 
 @given(

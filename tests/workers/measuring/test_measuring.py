@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from workers.data.shard_readers import load_manifest, read_shard
-from workers.data.uri_lists import ListEntry, write_part
+from workers.data.shards.shard_readers import load_manifest, read_shard
+from workers.data.shards.uri_lists import ListEntry, write_part
 from workers.measuring.clean_probe import CleanProbe, steady, write_fresh_model
 from workers.measuring.sample import draw_sample, spread
 from workers.measuring.sampled_run import SampledRun
@@ -21,14 +21,14 @@ from workers.measuring.select_probe import measure_select
 from workers.measuring.stage import _distinct_looks, _draw_samples, _sampled_run, how_many_fit
 from workers.measuring.training_probe import measure_trainings
 from workers.models.predictor import Predictor
+from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import CleanMeasurement, ClusterSeen, MeasuredStudent
 from workers.specs.recipe import Noise, Recipe, ResolutionStep, Schedule
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
 from workers.specs.stages import ActorPool, MeasureSpec, WorkerGroup
-from workers.stage_reporter import StageError
-from workers.training.session import LoneSession
+from workers.training.group.session import LoneSession
 
 CLASSES = ("a", "b", "c")
 SHARD_ROWS = 20

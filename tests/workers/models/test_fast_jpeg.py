@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from workers.data.clean import prepare_clean
-from workers.data.images import BrokenImage, decode_rgb
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import BrokenImage, decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.models.fast_jpeg import decode_fast, prepare_fast
 from workers.specs.hygiene import BrokenKind

@@ -12,15 +12,15 @@ import timm
 import torch
 from PIL import Image
 
-from workers.data.clean import prepare_clean
+from workers.data.images.clean import prepare_clean
 from workers.models.create import create_model
 from workers.models.files import load_model, write_model
-from workers.models.frozen import frozen
 from workers.models.normalize import normalized
 from workers.models.predictor import Predictor
+from workers.models.torchscript import frozen
+from workers.runtime.stage_reporter import StageError
 from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
 
 CLASSES = ("cat", "dog", "fox")
 

@@ -3,11 +3,11 @@
 import pytest
 from ray.exceptions import ActorUnavailableError
 
-from workers.models import shard_pool
-from workers.models.shard_pool import map_shards
+from workers.runtime import shard_pool
+from workers.runtime.shard_pool import map_shards
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import ActorPool
-from workers.stage_reporter import StageError
 
 
 def test_actors_that_are_lost_over_and_over_end_the_stage_with_a_reason(monkeypatch: pytest.MonkeyPatch):

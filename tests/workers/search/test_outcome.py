@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.search.made_searches import COSTS, MODELS, RECIPE, search_spec
+from workers.runtime.stage_reporter import StageError
 from workers.search.outcome import pareto_front, search_outcome
 from workers.search.pictures import draw_pictures, heat_map
 from workers.search.space import default_parameters
 from workers.specs.search import Trial, TrialPoint
-from workers.stage_reporter import StageError
 
 
 def trial(number: int, objective: float, model: str = "small", state: str = "finished", **point) -> Trial:

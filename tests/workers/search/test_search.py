@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.workers.search.made_searches import COSTS, MODELS, RECIPE, SPACE, book_of, play, search_spec
+from workers.runtime.stage_reporter import Superseded
 from workers.search.model_cost import within_limits
 from workers.search.sampler import Sampler
 from workers.search.space import (
@@ -19,7 +20,6 @@ from workers.search.trial_book import read_trials
 from workers.specs.recipe import Noise
 from workers.specs.search import IntRange, SearchSettings, SearchSpace
 from workers.specs.stages import control_name
-from workers.stage_reporter import Superseded
 
 
 @given(st.integers(0, 2**31))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.data.random_order import random_keys
+from workers.data.order.random_order import random_keys
 from workers.selection.copy_plan import plan_copies
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 

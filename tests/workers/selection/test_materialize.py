@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from workers.data import materialized_shards
-from workers.data.materialized_shards import read_index, training_shard_uri
-from workers.data.random_order import copy_keys
+from workers.data.order.random_order import copy_keys
+from workers.data.shards import materialized_shards
+from workers.data.shards.materialized_shards import read_index, training_shard_uri
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
-from workers.models.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone
+from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize as module
 from workers.selection import training_shards
 from workers.selection.shuffle_plan import RunPart, ShufflePlan
@@ -26,9 +27,8 @@ from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Materialization, Recipe, SelectionSettings
 from workers.specs.results import SelectResult
 from workers.specs.stages import PseudoLabels, SelectSpec
-from workers.stage_reporter import StageReporter
-from workers.training import sources
-from workers.training.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source
+from workers.training.input import sources
+from workers.training.input.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source
 
 CLASSES = ("a", "b", "c")
 SHARD_ROWS = (40, 0, 7, 90, 1, 62)

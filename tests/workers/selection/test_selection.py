@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.data.doubt import confidence_of, largest_doubt
+from workers.data.confidence import confidence_of, largest_doubt
 from workers.labeling import duplicates
 from workers.labeling.duplicates import write_duplicates
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection import ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.stage import run_select
@@ -25,7 +26,6 @@ from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
 from workers.specs.results import SelectResult
 from workers.specs.stages import SelectSpec
-from workers.stage_reporter import StageError, StageReporter
 
 CLASSES = 3
 # Few values, so that ties and equal hashes abound; 0.7 and 0.1 lie on the usual thresholds.

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from workers.data.errors import ShardReadError, StoreReadError
-from workers.data.images import decode_rgb
-from workers.data.lanes import Layout
+from workers.data.images.decode import decode_rgb
+from workers.data.order.lanes import Layout
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
-from workers.training.batches import BatchStream, StreamPart, Worker, batch_loader
+from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
 
 
 class NumberedSource:

@@ -19,7 +19,7 @@ from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
-from workers.training.noise import (
+from workers.training.input.noise import (
     MAGNITUDE_BINS,
     Box,
     FastRandAugment,
@@ -144,8 +144,10 @@ def test_magnitudes_are_torchvisions_on_the_papers_scale(m):
 
 def test_rand_augment_applies_n_operations(monkeypatch):
     applied = []
-    monkeypatch.setattr("workers.training.noise.apply_operation", lambda image, name, *_: applied.append(name) or image)
-    monkeypatch.setattr("workers.training.noise.sharpness", lambda image, _: applied.append("Sharpness") or image)
+    monkeypatch.setattr(
+        "workers.training.input.noise.apply_operation", lambda image, name, *_: applied.append(name) or image
+    )
+    monkeypatch.setattr("workers.training.input.noise.sharpness", lambda image, _: applied.append("Sharpness") or image)
     transform = TrainingTransform(recipe_with(Noise(rand_augment=RandAugment(n=3, m=9))))
     transform(np.array(picture()), WHOLE, random.Random(0))
     assert len(applied) == 3
@@ -163,7 +165,7 @@ def test_sharpness_is_pillows_byte_for_byte(factor):
 def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch):
     applied = []
     monkeypatch.setattr(
-        "workers.training.noise.FastRandAugment._applied",
+        "workers.training.input.noise.FastRandAugment._applied",
         lambda _, image, name, magnitude: applied.append((name, magnitude)) or image,
     )
     augment, draws = FastRandAugment(2, 9, [0.0] * 3), random.Random(4)

@@ -7,10 +7,10 @@ import torch
 
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
+from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Noise, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.stages import TrainSpec, WorkerGroup, control_name
-from workers.stage_reporter import StageError
 from workers.training.phases import images_seen, phases_of
 from workers.training.summary import TrainSummary
 

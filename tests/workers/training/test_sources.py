@@ -9,17 +9,22 @@ import pytest
 from PIL import Image
 
 from workers.data.errors import BrokenImage, ShardReadError, StoreReadError
-from workers.data.lanes import Layout, Stream, share_of
-from workers.data.materialized_shards import MaterializedIndex, training_shard_uri, write_index
+from workers.data.order.lanes import Layout, Stream, share_of
+from workers.data.shards.materialized_shards import MaterializedIndex, training_shard_uri, write_index
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
+from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
-from workers.stage_reporter import StageError
-from workers.training import sources
-from workers.training.sources import LabeledSource, PseudoLabeledSource, pseudo_labeled_source, pseudo_targets
+from workers.training.input import sources
+from workers.training.input.sources import (
+    LabeledSource,
+    PseudoLabeledSource,
+    pseudo_labeled_source,
+    pseudo_targets,
+)
 
 
 def png(value: int) -> bytes:

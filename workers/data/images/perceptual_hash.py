@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.images import decode_rgb
-from workers.data.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.decode import decode_rgb
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 
 _SIDE = 96
 """Pixels that are looked at, each way. With fewer, a resized picture's hash strays; with more, it takes longer."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from workers.runtime.stage_reporter import StageReporter, Superseded
 from workers.specs.reports import Waiting
 from workers.specs.stages import ActorPool, AnyStageSpec, WorkerGroup
-from workers.stage_reporter import StageReporter, Superseded
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
 """When a stage stops because its data cannot be read."""
 
 from workers.data.errors import ShardReadError
-from workers.data.shard_readers import load_manifest
+from workers.data.shards.shard_readers import load_manifest
+from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
 
 
 def require_manifest(uri: str) -> DatasetManifest:

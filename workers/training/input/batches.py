@@ -10,12 +10,12 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from workers.data.errors import BrokenImage, ShardReadError
-from workers.data.lanes import Layout, Stream, share_of
+from workers.data.order.lanes import Layout, Stream, share_of
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
-from workers.training.noise import Pixels
-from workers.training.pictures import Sample
-from workers.training.sources import SampleSource
+from workers.training.input.noise import Pixels
+from workers.training.input.pictures import Sample
+from workers.training.input.sources import SampleSource
 
 _MAX_BROKEN_IN_A_ROW = 1000
 _BATCHES_AHEAD = 4

@@ -17,9 +17,9 @@ from ray.util.annotations import RayDeprecationWarning
 
 from workers.artifact_io import is_store_error
 from workers.data.errors import ShardReadError, read_failure
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import ActorPool
-from workers.stage_reporter import StageError
 
 ShardFunction = Callable[[int], bytes]
 """Does the work of the shard of that index; what it returns is a few kilobytes for the driver."""

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from workers.data.damage import kind_of_damage
 from workers.data.errors import BrokenImage
+from workers.data.images.damage import kind_of_damage
+from workers.data.images.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
 from workers.data.names import READS_HEIF
-from workers.data.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
 from workers.specs.hygiene import BrokenKind
 
 if READS_HEIF:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.stage_reporter import StageError
 
 
 def fitted_state(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.data.images import decode_rgb
-from workers.data.plain_jpeg import decode_plain_jpeg, is_scaled_down, plain_jpeg_size
-from workers.training.noise import Pixels, TrainingTransform
+from workers.data.images.decode import decode_rgb
+from workers.data.images.plain_jpeg import decode_plain_jpeg, is_scaled_down, plain_jpeg_size
+from workers.training.input.noise import Pixels, TrainingTransform
 
 _MEMORY_BYTES = 128 << 20
 _FILTER_ROOM = 1.5

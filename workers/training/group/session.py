@@ -40,12 +40,12 @@ class WorkerSession:
         self.device: torch.device = ray.train.torch.get_device()
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        from workers.training.checkpoint import load_checkpoint
+        from workers.training.group.checkpoint import load_checkpoint
 
         return load_checkpoint()
 
     def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
-        from workers.training.checkpoint import report_checkpoint
+        from workers.training.group.checkpoint import report_checkpoint
 
         report_checkpoint(state, metrics)
 

@@ -35,3 +35,12 @@ def largest_doubt(min_confidence: float) -> np.float32:
         else:
             high = middle - 1
     return np.array([low], dtype=np.uint32).view(np.float32)[0]
+
+
+BINS = 15
+
+
+def bin_of(confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """The bin, 0 to 14, of each confidence in 0..1."""
+    wide = confidence.astype(np.float64)
+    return np.clip(np.ceil(wide * BINS).astype(np.int64) - 1, 0, BINS - 1)

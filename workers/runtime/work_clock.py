@@ -1,6 +1,6 @@
 """When the work of a pool of actors began and ended, by the actors' own clocks."""
 
-from workers.stage_reporter import StageReporter
+from workers.runtime.stage_reporter import StageReporter
 
 
 class WorkClock:

@@ -58,7 +58,7 @@ class _InProcessTorchTrainer(TorchTrainer):
     """TorchTrainer with fewer processes, each of which costs two to five seconds of a core (docs/decisions/0002).
 
     It starts an actor for its controller; we are in an actor already, and run the same controller here. It starts
-    another for datasets of Ray Data, of which we have none (`workers.training.batches` reads the images), and a
+    another for datasets of Ray Data, of which we have none (`workers.training.input.batches` reads the images), and a
     detached one that removes the placement group should the controller die: ours is in the job, which Ray cleans up.
     """
 

@@ -13,9 +13,9 @@ from pyarrow import fs
 from pydantic import ValidationError
 
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
-from workers.data import parquet_shards, tar_shards, uri_lists
 from workers.data.dataset_roots import check_place
 from workers.data.errors import BrokenImage, ShardReadError, read_error
+from workers.data.shards import parquet_shards, tar_shards, uri_lists
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 

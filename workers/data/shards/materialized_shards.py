@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.data.errors import ShardReadError
-from workers.specs.frozen import Frozen
+from workers.specs.base import Frozen
 
 MATERIALIZED_FOLDER = "materialized"
 """Below the select folder."""

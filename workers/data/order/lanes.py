@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from workers.data.sample_order import stretch_order
+from workers.data.order.sample_order import stretch_order
 
 _SHARDS_OPEN = 128
 """Over all lanes, so that one worker can take up what several began; within the limits for each lane."""

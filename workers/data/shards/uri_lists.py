@@ -18,7 +18,7 @@ from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError
 from workers.data.list_entries import why_never_opened, why_not_there
-from workers.data.parquet_shards import open_own_parquet
+from workers.data.shards.parquet_shards import open_own_parquet
 from workers.specs.hygiene import BrokenKind
 
 FETCHING_THREADS = 32
