@@ -36,7 +36,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r api service workers
+	$(BIN)/bandit -q -c pyproject.toml -r api noisy_student service workers
 	$(BIN)/python -m checks.dependencies
 
 # Asks PyPI's advisory database about every pinned package: needs the network.

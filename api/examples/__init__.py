@@ -1,0 +1,1 @@
+"""Requests and answers that the OpenAPI document shows. Tests parse each request."""

@@ -17,7 +17,7 @@ from noisy_student.local.demo.report import demo_report, error_reduction
 from noisy_student.local.stack import LocalStack, StackError
 from service.views.runs import RunView
 
-_RUN_FILE = Path(__file__).parents[1] / "demo" / "digits_run.json"
+_RUN_FILE = Path(__file__).parents[1] / "local" / "demo" / "digits_run.json"
 _ROLES = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation", "test": "evaluation"}
 
 

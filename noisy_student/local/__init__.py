@@ -1,0 +1,1 @@
+"""A whole stack on one machine, and the demo that runs on it."""

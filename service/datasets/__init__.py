@@ -1,0 +1,1 @@
+"""Registered datasets: what is asked for, inspected, stored and shown."""

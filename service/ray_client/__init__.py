@@ -1,0 +1,1 @@
+"""Ray's jobs API, as the control plane uses it."""

@@ -1,0 +1,1 @@
+"""Runs: how they are started and changed, checked, and shown."""

@@ -1,0 +1,1 @@
+"""Who may start: the queue, priorities, quotas and projects."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from service.store.database import Database
 
-MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
+MIGRATIONS_FOLDER = Path(__file__).parent / "schema" / "migrations"
 ADVISORY_LOCK = 7_310_021_964
 """Any number, the same in every process."""
 WAL_WAIT_SECONDS = 15.0

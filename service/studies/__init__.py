@@ -1,0 +1,1 @@
+"""Searches and ablations beside a run."""

@@ -13,8 +13,8 @@ from api.dependencies import open_services
 from service.artifacts.bulkhead import _SLOTS, CALLS_AT_ONCE
 from service.artifacts.layout import ArtifactLayout
 from service.settings import Settings
-from tests.api.conftest import StubRay
 from tests.at_once import LONG_SECONDS
+from tests.support.application import StubRay
 
 
 @pytest.fixture

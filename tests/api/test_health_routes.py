@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from service.runs.queries import RunQueries
 from service.settings import Settings
-from tests.api.conftest import StubRay
+from tests.support.application import StubRay
 
 
 def _checks(answer: Any) -> dict[str, bool]:

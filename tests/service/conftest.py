@@ -24,10 +24,10 @@ from service.store.schema.tables import LeaseRow, Table
 from service.studies.commands import DerivedCommands
 from service.studies.queries import DerivedQueries
 from tests.at_once import join
-from tests.fake_clock import FakeClock
-from tests.service.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
-from tests.service.webhook_receiver import Receiver, ReceiverServer, serving
-from tests.service.workbench import CATALOG, Workbench
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
+from tests.support.webhook_receiver import Receiver, ReceiverServer, serving
+from tests.support.workbench import CATALOG, Workbench
 
 
 @pytest.fixture

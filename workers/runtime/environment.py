@@ -25,7 +25,7 @@ _PACKAGES = (
     "pydantic",
 )
 """Those whose version can change what a stage decides."""
-_SOURCES = Path(__file__).parent
+_SOURCES = Path(__file__).parents[1]
 _GIT_TIMEOUT_SECONDS = 5
 
 

@@ -14,7 +14,7 @@ from service.access.gatekeeper import LOOK_EVERY_SECONDS, Gatekeeper
 from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.run_store import add_event
-from tests.fake_clock import FakeClock
+from tests.support.fake_clock import FakeClock
 
 MakeKey = Callable[..., str]
 

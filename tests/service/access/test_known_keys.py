@@ -12,7 +12,7 @@ from service.config.access import Scope
 from service.errors import Unauthenticated
 from service.store.database import Database
 from service.views.base import as_time
-from tests.fake_clock import FakeClock
+from tests.support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 MakeKey = Callable[[], CreatedKey]

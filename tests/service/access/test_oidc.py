@@ -19,7 +19,7 @@ from service.access.oidc import OidcTokens
 from service.config.access import OidcSettings, Scope
 from service.errors import Forbidden, Unauthenticated
 from tests.at_once import LONG_SECONDS
-from tests.fake_clock import FakeClock
+from tests.support.fake_clock import FakeClock
 
 ISSUER, AUDIENCE = "https://id.example", "noisy-student"
 

@@ -14,7 +14,7 @@ from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
 from service.plans.stage_bills import steps_of_search
 from service.stages.generation_plans import generation_plans, measured_students
-from tests.service.measurements import PARTS, made_measurement
+from tests.support.made_measurements import PARTS, made_measurement
 from workers.specs.measure import DataMeasurement, GroupMeasurement
 from workers.specs.search import SearchSettings
 

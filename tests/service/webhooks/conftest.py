@@ -7,7 +7,7 @@ import pytest
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.views import NewWebhookView, WebhookRequest
-from tests.service.webhook_receiver import LOOPBACK, Receiver
+from tests.support.webhook_receiver import LOOPBACK, Receiver
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.outbox import due_deliveries, webhooks_with_work
 from service.webhooks.views import NewWebhookView
-from tests.service.webhook_receiver import Receiver
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
+from tests.support.webhook_receiver import Receiver
 
 
 def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(

@@ -18,8 +18,8 @@ from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer, next_attempt_at
 from service.webhooks.views import NewWebhookView, WebhookRequest
 from tests.at_once import LONG_SECONDS
-from tests.service.webhook_receiver import Receiver, serving
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
+from tests.support.webhook_receiver import Receiver, serving
 
 
 def test_a_whole_run_is_told_in_order_and_once(

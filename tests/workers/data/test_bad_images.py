@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.workers.data.bad_images import BROKEN, ODD, Odd, scene
+from tests.support.bad_images import BROKEN, ODD, Odd, scene
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import BrokenImage, decode_rgb
 from workers.data.images.perceptual_hash import hash_encoded

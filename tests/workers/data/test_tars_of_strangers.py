@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.dataset_inspection.made_datasets import inspect, labels_read_back, refusal
-from tests.service.dataset_inspection.made_datasets import write_tar as write
-from tests.workers.data.made_shards import PICTURES, picture
+from tests.support.made_datasets import inspect, labels_read_back, refusal
+from tests.support.made_datasets import write_tar as write
+from tests.support.made_shards import PICTURES, picture
 from workers.data.shards.shard_readers import read_shard
 from workers.specs.hygiene import BrokenKind
 

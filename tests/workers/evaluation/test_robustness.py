@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from tests.workers.data.made_manifests import manifest
+from tests.support.made_manifests import manifest
 from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.external_classes import class_indices

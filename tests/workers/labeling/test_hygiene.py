@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from tests.workers.data.bad_images import BROKEN, ODD
+from tests.support.bad_images import BROKEN, ODD
 from workers.data.hashes import write_hashes
 from workers.data.images.decode import content_hash
 from workers.labeling import evaluation_hashes, stage

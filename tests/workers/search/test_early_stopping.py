@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial as TuneTrial
 
-from tests.workers.search.made_searches import book_of, play, search_spec
+from tests.support.made_searches import book_of, play, search_spec
 from workers.search.early_stopping import StepBudget, scheduler
 from workers.search.trial_book import read_trials
 from workers.specs.search import EarlyStopping

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.workers.search.made_searches import COSTS, MODELS, RECIPE, search_spec
+from tests.support.made_searches import COSTS, MODELS, RECIPE, search_spec
 from workers.runtime.stage_reporter import StageError
 from workers.search.outcome import pareto_front, search_outcome
 from workers.search.pictures import draw_pictures, heat_map

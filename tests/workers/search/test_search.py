@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.workers.search.made_searches import COSTS, MODELS, RECIPE, SPACE, book_of, play, search_spec
+from tests.support.made_searches import COSTS, MODELS, RECIPE, SPACE, book_of, play, search_spec
 from workers.runtime.stage_reporter import Superseded
 from workers.search.model_cost import within_limits
 from workers.search.sampler import Sampler

@@ -1,0 +1,1 @@
+"""Readers of shards: Parquet, tar, lists of URIs, and training shards."""

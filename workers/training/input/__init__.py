@@ -1,0 +1,1 @@
+"""What a training worker reads: samples, batches, noise, pictures."""

@@ -1,0 +1,57 @@
+"""What the state machine does about stages that stand still, as values."""
+
+from dataclasses import replace
+
+from service.config.policies import StageTimeouts, StallTimeouts
+from service.lifecycle.actions import BeginStopping
+from service.lifecycle.run_rules import RunRules
+from service.lifecycle.snapshots import Observed, RunSnapshot
+from service.lifecycle.states import AttemptState
+from service.ray_client.job_status import JobStatus
+from tests.support.made_snapshots import NOW, make_attempt, make_run, next_actions, progress
+from workers.specs.reports import FailureReason, Waiting
+
+
+def with_timeouts(run: RunSnapshot, schedule: float, stall: float) -> RunSnapshot:
+    timeouts = StageTimeouts(schedule_timeout_seconds=schedule, stall_timeout_seconds=StallTimeouts(train=stall))
+    return replace(run, rules=RunRules(timeouts=timeouts))
+
+
+def test_a_stage_whose_work_does_not_advance_is_hung_however_lively_it_looks() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)
+    run = with_timeouts(make_run(attempt), schedule=900, stall=60)
+
+    assert next_actions(run, Observed(JobStatus.RUNNING, progress=progress(advanced_at=NOW - 59))) == []
+    [action] = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(advanced_at=NOW - 60)))
+    expected = "no progress for 60 s at 3 of 10 steps"
+    assert action == BeginStopping(0, "train", 1, FailureReason.HUNG, expected)
+
+
+def test_a_stage_that_never_says_anything_is_hung_too() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60)
+    run = with_timeouts(make_run(attempt), schedule=900, stall=60)
+
+    assert next_actions(run, Observed(JobStatus.RUNNING), NOW - 1) == []
+    [action] = next_actions(run, Observed(JobStatus.RUNNING))
+    assert action.reason is FailureReason.HUNG
+
+
+def test_a_stage_that_asks_for_more_than_the_cluster_has_is_unschedulable_at_its_deadline() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)
+    run = with_timeouts(make_run(attempt), schedule=60, stall=900)
+    for since, exceeds, ends in ((NOW - 60, True, True), (NOW - 59, True, False), (NOW - 80, False, False)):
+        waiting = Waiting(since=since, reason="waiting for resources: needs 1 GPU", exceeds_cluster=exceeds)
+        actions = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(waiting=waiting)))
+        assert bool(actions) is ends
+        if ends:
+            assert actions[0].reason is FailureReason.UNSCHEDULABLE
+            assert actions[0].message == "waiting for resources: needs 1 GPU; waited 60 s"
+
+
+def test_a_job_that_ray_never_starts_is_unschedulable_at_its_deadline() -> None:
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60)
+    run = with_timeouts(make_run(attempt), schedule=60, stall=10)
+
+    assert next_actions(run, Observed(JobStatus.PENDING), NOW - 1) == []
+    [action] = next_actions(run, Observed(JobStatus.PENDING))
+    assert action.reason is FailureReason.UNSCHEDULABLE

@@ -1,0 +1,284 @@
+"""A real store, real small datasets, the real application and reconciler; only the Ray head is a stand-in."""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+from selenium.webdriver import Chrome
+
+from api.app import create_app
+from api.dependencies import open_services
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.errors import RayUnavailable
+from service.ray_client.job_status import JobStatus
+from service.ray_client.jobs import JobInfo, RayJobs
+from service.reconcile.loop import Reconciler
+from service.settings import Settings
+from service.store.migrate import upgrade
+from tests.at_once import join
+from tests.browser import open_browser
+from tests.support.made_results import made_result
+from workers.artifact_io import read_bytes, write_bytes
+from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.results import AnyStageResult, StageTiming
+from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, metrics_name
+
+Register = Callable[..., str]
+CLASSES = ("cat", "dog")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database with all tables, migrated once: each test gets a copy."""
+    file = tmp_path_factory.mktemp("migrated") / "empty.db"
+    upgrade(f"sqlite:///{file}")
+    return file.read_bytes()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, migrated_database: bytes) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "noisy-student.db").write_bytes(migrated_database)
+    # Nothing listens on port 9 (discard): the real Ray client finds no head.
+    # The name is what starlette's test client calls the service.
+    return Settings(home=home, ray_jobs_url="http://127.0.0.1:9", allowed_hosts=("testserver",))
+
+
+class StubRay(RayJobs):
+    """A Ray head on which every job ends at once, as the test says: with a result, or with a failure."""
+
+    def __init__(self) -> None:
+        # No super().__init__(): an HTTP client that nobody uses takes its time to make.
+        self.failing: dict[str, str] = {}
+        """Messages of the stages that fail."""
+        self.holding = False
+        """Jobs report progress and go on."""
+        self.away = False
+        self.protected = True
+        self.printed: str | None = "first line\nlast line\n"
+        self.submitted: set[str] = set()
+
+    def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
+        self.submitted.add(submission_id)
+        spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
+        _report(spec, done=50 if self.holding else 100)
+        if spec.stage in self.failing:
+            message = self.failing[spec.stage]
+            failure = StageFailure(attempt=spec.attempt, reason=FailureReason.USER_ERROR, message=message)
+            write_bytes(f"{spec.folder_uri}/{FAILURE_FILE}", failure.model_dump_json().encode())
+        elif not self.holding:
+            write_bytes(f"{spec.folder_uri}/{RESULT_FILE}", _result(spec).model_dump_json().encode())
+
+    def status(self, submission_id: str) -> JobInfo:
+        if submission_id not in self.submitted:
+            return JobInfo(JobStatus.UNKNOWN)
+        return JobInfo(JobStatus.RUNNING if self.holding else JobStatus.SUCCEEDED)
+
+    def stop(self, submission_id: str) -> None:
+        self.holding = False
+
+    def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
+        self.version()
+        return None if self.printed is None else self.printed.encode()
+
+    def version(self) -> str:
+        if self.away:
+            raise RayUnavailable("Ray's jobs API does not answer")
+        return "2.60.0"
+
+    def answers_without_token(self) -> bool:
+        return not self.protected
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _report(spec: AnyStageSpec, done: int) -> None:
+    progress = Progress(
+        attempt=spec.attempt,
+        done=done,
+        total=100,
+        unit="steps",
+        entered_at=time.time(),
+        work_started_at=time.time(),
+        updated_at=time.time(),
+        values={"loss": 0.25, "images_per_second": 1234.0, "validation_top1": 0.875},
+    )
+    write_bytes(f"{spec.folder_uri}/{PROGRESS_FILE}", progress.model_dump_json().encode())
+    rows = [
+        f'{{"attempt": {spec.attempt}, "step": {step}, "at": 1.5, "values": {{"loss": 0.5, "validation_top1": 0.8}}}}'
+        for step in (10, 20)
+    ]
+    write_bytes(f"{spec.folder_uri}/{metrics_name(spec.attempt)}", "\n".join(rows).encode())
+
+
+def _result(spec: AnyStageSpec) -> AnyStageResult:
+    now = time.time()
+    timing = StageTiming(entered_at=now, work_started_at=now, work_ended_at=now)
+    # 80 % for the teacher, 90 % for the first student, 95 % for the second.
+    return made_result(spec, timing, top1=1 - 0.2 / 2**spec.generation)
+
+
+@pytest.fixture
+def ray() -> StubRay:
+    return StubRay()
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """Built once: it takes a third of a second. Each test puts services of its own into it."""
+    return create_app(Settings(home=tmp_path_factory.mktemp("unused")))
+
+
+@pytest.fixture
+def app(application: FastAPI, settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
+    """The application on this test's store, with the stand-in for Ray."""
+    application.state.services = open_services(settings, ray, inspectors)
+    return application
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], None]:
+    """Ticks of the real reconciler, as many as the runs of these tests need to end."""
+    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+
+    def reconcile() -> None:
+        for _ in range(8):
+            reconciler.tick()
+
+    return reconcile
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[str]:
+    """The application behind a real server on a free loopback port; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server ended before it had started"
+        assert time.monotonic() < deadline, "the server did not start"
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    join(thread)
+
+
+@pytest.fixture
+def browser() -> Iterator[Chrome]:
+    """A real browser, without any cookie."""
+    with open_browser() as chrome:
+        yield chrome
+
+
+@pytest.fixture
+def write_images(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a Parquet file of distinct 8x8 pictures; labels are repeated over the rows, where there are any."""
+
+    def write(name: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> Path:
+        file = tmp_path / "images" / f"{name}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        columns = {"image": pa.array([_png(first_color + row) for row in range(rows)], pa.binary())}
+        if classes:
+            columns["label"] = pa.array([classes[row % len(classes)] for row in range(rows)])
+        pq.write_table(pa.table(columns), file)
+        return file
+
+    return write
+
+
+def _png(color: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (color % 256, color // 256, 99)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def register(client: TestClient, write_images: Callable[..., Path]) -> Register:
+    """Registers a dataset of pictures of the given colours over REST, and gives its id."""
+
+    def register(name: str, role: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> str:
+        file = write_images(name, first_color, rows, classes)
+        answer = client.post("/datasets", json={"name": name, "role": role, "uri": str(file)})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    return register
+
+
+@pytest.fixture
+def datasets(register: Register) -> dict[str, str]:
+    """The four datasets of a run; no two share a picture."""
+    return {
+        "labeled": register("labeled", "labeled", 0),
+        "unlabeled": register("unlabeled", "unlabeled", 100, rows=6, classes=()),
+        "validation": register("validation", "evaluation", 200),
+        "test": register("test", "evaluation", 300),
+    }
+
+
+@pytest.fixture
+def run_config(datasets: dict[str, str]) -> dict[str, Any]:
+    """The body of a run that can work."""
+    recipe = {"image_size": 32, "steps": 200, "noise": {"dropout": 0.1, "drop_path": 0.1}}
+    return {
+        "name": "cats and dogs",
+        "datasets": datasets,
+        "teacher_model": "test_resnet",
+        "student_models": ["test_resnet"],
+        "generations": 2,
+        "teacher_recipe": {**recipe, "unlabeled_ratio": 0},
+        "student_recipe": recipe,
+    }
+
+
+@pytest.fixture
+def run_id(client: TestClient, run_config: dict[str, Any]) -> str:
+    """A run that has just been created."""
+    answer = client.post("/runs", json=run_config)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+@pytest.fixture
+def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient) -> str:
+    """A run that has succeeded."""
+    reconcile()
+    state = client.get(f"/runs/{run_id}").json()["state"]
+    assert state == "succeeded"
+    return run_id
+
+
+@pytest.fixture
+def reconciling(app: FastAPI, settings: Settings, ray: StubRay) -> Iterator[None]:
+    """A reconciler at work, for commands that wait for a run's end."""
+    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.02):
+            reconciler.tick()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    join(thread)

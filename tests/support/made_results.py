@@ -1,0 +1,98 @@
+"""Made results of stages, with figures that could be a small run's."""
+
+from typing import Any
+
+from tests.support.made_measurements import made_measurement
+from workers.specs.ablation import AblationOutcome
+from workers.specs.results import (
+    AblateResult,
+    AnyStageResult,
+    EvaluateResult,
+    LabelResult,
+    MeasureResult,
+    Metrics,
+    SearchResult,
+    SelectResult,
+    StageTiming,
+    TrainResult,
+)
+from workers.specs.search import SearchOutcome, Trial, TrialParameters
+from workers.specs.stages import AnyStageSpec
+
+
+def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStageResult:
+    """A plausible result of any stage; `top1` is what an evaluation finds."""
+    common: dict[str, Any] = {"attempt": spec.attempt, "timing": timing}
+    match spec.stage:
+        case "train":
+            return TrainResult(
+                **common,
+                model_uri=spec.folder_uri,
+                parameters=372_688,
+                steps=200,
+                resumed_from_step=0,
+                images_seen=1000,
+                final_loss=0.25,
+                validation_top1=0.9,
+                bad_images=0,
+            )
+        case "label":
+            return LabelResult(
+                **common,
+                images=6,
+                labeled=6,
+                bad_images=0,
+                shards=1,
+                shards_resumed=0,
+                mean_confidence=0.9,
+                images_per_second=100.0,
+            )
+        case "select":
+            return SelectResult(
+                **common,
+                images_labeled=6,
+                dropped_bad=0,
+                dropped_held_out=0,
+                dropped_low_confidence=1,
+                dropped_over_cap=0,
+                kept=5,
+                copies=6,
+                classes=(),
+            )
+        case "search":
+            trial = Trial(
+                number=0,
+                state="finished",
+                parameters=TrialParameters(
+                    model="large", rand_augment_n=1, rand_augment_m=3, dropout=0, drop_path=0, unlabeled_ratio=7
+                ),
+                model_parameters=1000,
+                multiply_adds=10,
+                steps=10,
+            )
+            outcome = SearchOutcome(
+                trials=(trial,),
+                best_trial=0,
+                model="large",
+                recipe=spec.base.recipe.model_copy(update={"unlabeled_ratio": 7.0}),
+                steps_run=10,
+                steps_of_full_trials=10,
+                pareto_front=(0,),
+                excluded_models=(),
+            )
+            return SearchResult(**common, outcome=outcome)
+        case "evaluate":
+            metrics = Metrics(
+                images=4,
+                top1=top1,
+                top5=1.0,
+                per_class={"cat": 1.0, "dog": None},
+                expected_calibration_error=0.1,
+                confusion=((4, 0), (0, 0)),
+            )
+            return EvaluateResult(**common, metrics=metrics, bad_images=0)
+        case "measure":
+            return MeasureResult(**common, measurement=made_measurement(spec.students))
+        case "ablate":
+            outcome_of_ablation = AblationOutcome(teacher_error=0.5, lines=(), left_out={}, trainings=())
+            return AblateResult(**common, outcome=outcome_of_ablation)

@@ -1,0 +1,139 @@
+"""A whole control plane for tests, on a fake Ray."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.artifacts.layout import ArtifactLayout
+from service.datasets.inspection import DatasetRequest
+from service.datasets.registration.messages import DatasetSummary
+from service.model_catalog import CatalogModel
+from service.ray_client.jobs import RayJobs
+from service.reconcile.job_statuses import LOST_AFTER_SECONDS
+from service.reconcile.loop import Reconciler
+from service.runs.commands import RunCommands
+from service.runs.queries import RunQueries
+from service.settings import Settings
+from service.store.database import Database
+from service.store.dataset_store import insert_dataset
+from service.studies.commands import DerivedCommands
+from service.studies.queries import DerivedQueries
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_ray import FakeRay
+from workers.artifact_io import write_bytes
+from workers.data.hashes import write_hashes
+from workers.specs.datasets import DatasetManifest, Shard
+
+CATALOG = {
+    "small": CatalogModel(parameters=100, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
+    "large": CatalogModel(parameters=900, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
+    "plain": CatalogModel(parameters=500, parameters_per_class=11, drop_path=False, dropout=False, img_size=False),
+}
+ALL_STAGES = ["g0-train", "g0-evaluate", "g1-label", "g1-select", "g1-train", "g1-evaluate"]
+"""Of the run that `run_config` makes, unless told otherwise."""
+
+
+@dataclass
+class Workbench:
+    """A whole control plane on a fake Ray, with the datasets of a small run."""
+
+    database: Database
+    settings: Settings
+    ray: FakeRay
+    ray_jobs: RayJobs
+    clock: FakeClock
+    commands: RunCommands
+    queries: RunQueries
+    derived_commands: DerivedCommands
+    derived_queries: DerivedQueries
+
+    def add_dataset(
+        self,
+        dataset_id: str,
+        role: Any,
+        hashes: list[bytes] | None = None,
+        classes: tuple[str, ...] = ("cat", "dog"),
+        rows: int = 10,
+    ) -> None:
+        """Puts a dataset on record whose images need not exist."""
+        layout = ArtifactLayout(self.settings.artifact_root)
+        classes = () if role == "unlabeled" else classes
+        manifest = DatasetManifest(
+            dataset_id=dataset_id,
+            role=role,
+            format="parquet",
+            classes=classes,
+            rows=rows,
+            shards=(Shard(uri="/data/a.parquet", rows=rows),),
+        )
+        content_hashes = hashes if hashes is not None else [dataset_id.encode().ljust(16, b"-")]
+        write_hashes(layout.hashes(dataset_id), content_hashes)
+        write_bytes(layout.manifest(dataset_id), manifest.model_dump_json().encode())
+        found = DatasetSummary(
+            dataset_id=dataset_id,
+            role=role,
+            format="parquet",
+            classes=classes,
+            rows=rows,
+            shards=1,
+            class_counts=dict.fromkeys(classes, rows // 2) if classes else None,
+            hashed=True,
+            sampled=1,
+            sampled_bad=0,
+            digest=f"digest of {dataset_id}",
+            digest_of="images",
+        )
+        request = DatasetRequest(name=f"the {dataset_id}", role=role, uri="/data")
+        with self.database.write() as session:
+            insert_dataset(session, request, found, self.clock())
+
+    _reconciler: Reconciler | None = None
+
+    def reconciler(self) -> Reconciler:
+        """The reconciler; the same each time."""
+        self._reconciler = self._reconciler or self.new_reconciler()
+        return self._reconciler
+
+    def new_reconciler(self) -> Reconciler:
+        """One more reconciler, as a new process would have: it takes over when the lease has ended."""
+        return Reconciler(
+            self.database,
+            self.settings,
+            self.ray_jobs,
+            self.clock,
+            lease_clock=lambda _session: self.clock(),
+            monotonic=self.clock,
+        )
+
+    def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
+        """Lets the stages succeed one after the other, up to the first job for which `until` is true."""
+        while True:
+            reconciler.tick()
+            alive = [job_id for job_id, job in self.ray.jobs.items() if job["status"] == "RUNNING"]
+            if not alive:
+                return
+            [job_id] = alive
+            if until(job_id):
+                return
+            self.ray.write_result(job_id)
+            self.ray.end(job_id)
+
+    def lose_jobs(self, reconciler: Reconciler) -> None:
+        """The head dies and forgets, and stays forgetful for as long as it takes to be believed."""
+        self.ray.jobs.clear()
+        reconciler.tick()
+        self.clock.advance(LOST_AFTER_SECONDS)
+        reconciler.tick()
+
+    def play_to_the_end(self, reconciler: Reconciler) -> None:
+        self.play(reconciler, until=lambda _: False)
+
+
+def submitted(bench: Workbench, run_id: str) -> list[str]:
+    """The ids of all submits that Ray has seen, in order, without the run's."""
+    return [body["submission_id"].removeprefix(f"{run_id}-") for body in bench.ray.submits]
+
+
+def attempts(bench: Workbench, run_id: str, generation: int = 0, stage: str = "train") -> list[tuple[str, str | None]]:
+    views = bench.queries.get_stage(run_id, generation, stage).attempts
+    return [(view.state, view.failure_reason) for view in views]

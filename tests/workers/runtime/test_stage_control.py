@@ -1,0 +1,232 @@
+"""What a running stage is told by files: to pause, to stop; and what it tells of waiting and of its progress."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.exceptions import RayTaskError
+from ray.train.v2.api.exceptions import WorkerGroupError
+
+from tests.support.fake_clock import FakeClock
+from workers import entrypoint
+from workers.artifact_io import write_bytes
+from workers.data.errors import ShardReadError, StoreReadError
+from workers.runtime.resource_watch import Demand, ResourceWatch, shortfall
+from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
+from workers.specs.recipe import SelectionSettings
+from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
+from workers.specs.stages import SelectSpec, control_name, spec_name
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> SelectSpec:
+    spec = SelectSpec(
+        run_id="run-1",
+        generation=1,
+        attempt=2,
+        folder_uri=str(tmp_path),
+        seed=0,
+        manifest_uri="/none",
+        labels_uri="/none",
+        classes=("cat",),
+        settings=SelectionSettings(),
+    )
+    write_bytes(str(tmp_path / spec_name(2)), spec.model_dump_json().encode())
+    return spec
+
+
+@pytest.fixture
+def reporter(spec: SelectSpec, clock: FakeClock) -> StageReporter:
+    return StageReporter(spec, entered_at=990.0, clock=clock)
+
+
+def tell(spec: SelectSpec, command: Any, attempt: int = 2) -> None:
+    control = StageControl(command=command)
+    write_bytes(f"{spec.folder_uri}/{control_name(attempt)}", control.model_dump_json().encode())
+
+
+def progress(spec: SelectSpec) -> Progress:
+    return Progress.model_validate_json((Path(spec.folder_uri) / "progress.json").read_bytes())
+
+
+def test_a_stage_pauses_at_its_next_unit_and_looks_once_a_second(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    reporter.announce(10, "shards")
+    reporter.pause_if_asked()
+    tell(spec, "pause")
+    reporter.update(3)
+    reporter.pause_if_asked()
+    clock.now += 1
+    with pytest.raises(Paused, match="paused at 3 of 10 shards"):
+        reporter.pause_if_asked()
+
+
+def test_what_another_attempt_was_told_does_not_count(spec: SelectSpec, reporter: StageReporter) -> None:
+    tell(spec, "pause", attempt=1)
+
+    assert not reporter.pause_requested()
+
+
+def test_a_stage_that_is_over_writes_nothing_more(spec: SelectSpec, reporter: StageReporter) -> None:
+    tell(spec, "stop")
+
+    with pytest.raises(Superseded, match="is over"):
+        reporter.check_still_ours()
+
+
+def test_only_work_that_advances_counts_as_progress(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    reporter.announce(10, "shards")
+    for _ in range(5):
+        clock.now += 10
+        reporter.update(1, {"loss": 0.5})
+    assert (progress(spec).updated_at, progress(spec).advanced_at) == (1050.0, 1010.0)
+    clock.now += 10
+    reporter.update(1, {"loss": 0.4})
+    assert progress(spec).advanced_at == 1060.0
+
+
+def test_a_stage_that_waits_is_not_taken_for_a_hung_one(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    reporter.announce(10, "shards")
+    clock.now += 600
+    reporter.wait_for(Waiting(since=1000.0, reason="waiting for resources", exceeds_cluster=True))
+    assert progress(spec).advanced_at == 1600.0
+    assert progress(spec).waiting is not None
+    reporter.update(1)
+    clock.now += 1
+    reporter.update(2)
+    assert progress(spec).waiting is None
+
+
+def test_a_job_that_begins_when_its_run_is_paused_or_over_does_no_work(spec: SelectSpec) -> None:
+    spec_uri = f"{spec.folder_uri}/{spec_name(2)}"
+    tell(spec, "pause")
+    assert entrypoint.run(spec_uri, entered_at=0.0) == 1
+    failure = StageFailure.model_validate_json((Path(spec.folder_uri) / "failure.json").read_bytes())
+    assert (failure.reason, failure.attempt) == (FailureReason.PAUSED, 2)
+
+    (Path(spec.folder_uri) / "failure.json").unlink()
+    tell(spec, "stop")
+    assert entrypoint.run(spec_uri, entered_at=0.0) == 2
+    assert not (Path(spec.folder_uri) / "failure.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("demand", "nodes", "expected"),
+    [
+        (Demand(2, 1, 0, "worker"), [{"CPU": 2.0}], None),
+        (Demand(2, 1, 0, "worker"), [{"CPU": 1.0}, {"CPU": 1.0}], None),
+        (Demand(10, 0.1, 0, "worker"), [{"CPU": 1.0}], None),
+        (Demand(1, 1, 1, "actor"), [{"CPU": 2.0}], "needs 1 actor of 1 CPU and 1 GPU; the cluster has 2 CPU and 0 GPU"),
+        # Enough in all, but no node has enough for one.
+        (Demand(1, 8, 0, "worker"), [{"CPU": 4.0}] * 4, "the cluster has 16 CPU and 0 GPU on 4 nodes"),
+        (Demand(3, 1, 1, "worker"), [{"CPU": 64.0, "GPU": 2.0}], "needs 3 workers of 1 CPU and 1 GPU each"),
+        (Demand(1, 1, 0, "worker"), [], "the cluster has 0 CPU and 0 GPU on 0 nodes"),
+    ],
+)
+def test_what_the_idle_cluster_has_too_little_of_is_named(
+    demand: Demand, nodes: list[dict[str, float]], expected: str | None
+) -> None:
+    short = shortfall(demand, nodes)
+
+    assert short is None if expected is None else short is not None and expected in short
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.node = {"CPU": 2.0}
+        self.begun = False
+
+    def nodes(self) -> list[dict[str, float]]:
+        return [self.node]
+
+    def has_begun(self) -> bool:
+        return self.begun
+
+
+def test_a_stage_says_what_it_waits_for_until_it_is_there(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    reporter.announce(10, "shards")
+    cluster = Cluster()
+    watch = ResourceWatch(Demand(1, 1, 1, "actor"), reporter, cluster, clock)
+    watch.look()
+    first = progress(spec).waiting
+    assert first is not None
+    assert (first.since, first.exceeds_cluster) == (1000.0, True)
+    clock.now += 20
+    watch.look()
+    assert (progress(spec).waiting, progress(spec).updated_at) == (first, 1020.0)
+
+    cluster.node = {"CPU": 2.0, "GPU": 1.0}  # the autoscaler's; but another job is quicker
+    watch.look()
+    second = progress(spec).waiting
+    assert second is not None
+    assert (second.since, second.exceeds_cluster) == (1020.0, False)
+    assert second.reason.endswith("the cluster has them, others use them")
+
+    cluster.begun = True
+    watch.look()
+    assert progress(spec).waiting is None
+    clock.now += 3600
+    (Path(spec.folder_uri) / "progress.json").write_text(json.dumps({}))
+    watch.look()  # nothing more to say
+    assert (Path(spec.folder_uri) / "progress.json").read_text() == "{}"
+
+
+class RayActorError(Exception):
+    """As ray.exceptions.RayActorError."""
+
+    preempted = True
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RayActorError("gone"), FailureReason.PREEMPTED),
+        (RuntimeError("The actor died because its node has died. Node Id: 1"), FailureReason.NODE_LOST),
+        (MemoryError(), FailureReason.OUT_OF_MEMORY),
+        (RuntimeError("boom"), FailureReason.STAGE_ERROR),
+    ],
+)
+def test_rays_word_on_why_an_actor_died_is_the_reason(error: Exception, reason: FailureReason) -> None:
+    wrapped = RuntimeError("Ray Data failed")
+    wrapped.__cause__ = error
+
+    assert entrypoint.reason_of(wrapped) is reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ShardReadError("s3://pictures/7.tar", "there is no such file"), FailureReason.BAD_DATA),
+        (StoreReadError("s3://pictures/7.tar", "the storage does not give it"), FailureReason.ARTIFACT_STORE),
+    ],
+)
+def test_a_shard_that_a_training_worker_cannot_read_is_named_through_all_that_ray_wraps_it_in(
+    error: ShardReadError, reason: FailureReason
+) -> None:
+    of_the_group = WorkerGroupError("Traceback of rank 1", {1: error})
+    of_the_trainer = RayTaskError("fit", "Traceback of the actor", of_the_group, "fit", 1, "10.0.0.1")
+    raised = pickle.loads(pickle.dumps(of_the_trainer)).as_instanceof_cause()
+
+    assert entrypoint.reason_of(raised) is reason
+    assert entrypoint.message_of(raised) == str(error)
+
+
+def test_a_shard_is_named_where_the_file_system_only_names_an_error() -> None:
+    error = ShardReadError("/pictures/7.parquet", "not a readable Parquet file")
+    error.__cause__ = OSError("Corrupt snappy compressed data")
+
+    assert entrypoint.message_of(error) == "/pictures/7.parquet: not a readable Parquet file"
