@@ -36,7 +36,7 @@ class InspectedDataset:
     class_counts: dict[str, int] | None
     """Images a class, in index order; None for an unlabeled dataset."""
     content_hashes: list[bytes] | None
-    """`workers.data.images.decode.content_hash` of every image that is not empty, repeats included; None over the limit."""
+    """`content_hash` of every image that is not empty, repeats included; None over the limit."""
     sampled: int
     sampled_bad: int
     digest: DatasetDigest

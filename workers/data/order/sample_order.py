@@ -1,6 +1,6 @@
 """The order in which a stretch of an epoch is read: every sample once, well mixed, from a few shards at a time.
 
-An epoch lays the shards end to end in a new order and cuts that line into stretches (`workers/data/order/lanes.py` says how
+An epoch lays the shards end to end in a new order and cuts that line into stretches (`lanes.py` says how
 long each is). All is decided from (seed, epoch, stretch): nothing is kept but a position, and no list of all samples is
 ever made.
 """
