@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import IO, Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlunsplit
 
 import pyarrow as pa
 from pyarrow import fs
+
+from workers.plain_uri import LOCAL, OBJECT_STORES, is_uri, parse_place
 
 _TEMPORARY_SUFFIX = ".tmp"
 _STORE_ERRORS = frozenset(
@@ -26,7 +28,6 @@ _OF_ONE_OBJECT = frozenset(
     }
 )
 """What S3 and Google say of an object that another attempt will not get either."""
-_OBJECT_STORES = ("s3", "gs", "gcs")
 _GOOGLE_RETRIES = "retry_limit_seconds"
 _GOOGLE_RETRY_SECONDS = 20
 """Google's own default is a quarter of an hour, also where there are no credentials."""
@@ -46,13 +47,13 @@ def is_store_error(error: BaseException) -> bool:
 
 def join_uri(folder_uri: str, *names: str) -> str:
     """`folder_uri` and the names below it, with single slashes. Options of the URI (`?region=...`) stay at its end."""
-    address, question, options = folder_uri.partition("?") if "://" in folder_uri else (folder_uri, "", "")
+    address, question, options = folder_uri.partition("?") if is_uri(folder_uri) else (folder_uri, "", "")
     return "/".join([address.rstrip("/"), *(name.strip("/") for name in names)]) + question + options
 
 
 def name_of(uri: str) -> str:
     """The last part of a URI, without its options."""
-    address = uri.partition("?")[0] if "://" in uri else uri
+    address = uri.partition("?")[0] if is_uri(uri) else uri
     return address.rstrip("/").rpartition("/")[2]
 
 
@@ -60,16 +61,13 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of `uri` and the path in it. A URI without a scheme is a local path.
 
     An object store's filesystem is kept for all URIs with the same bucket and options: making one looks the bucket's
-    region up, and its connections are worth keeping. Raises ValueError for a scheme that is not known.
+    region up, and its connections are worth keeping. Raises NotPlain, a ValueError, for what is no plain URI.
     """
-    if "://" not in uri:
-        return _local_filesystem(), os.path.abspath(uri)
-    parts = urlsplit(uri)
-    if parts.scheme not in _OBJECT_STORES:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-        return filesystem, path
-    bucket = parts.netloc.rpartition("@")[2]
-    return _object_store(parts.scheme, parts.netloc, parts.query), f"{bucket}{unquote(parts.path)}".rstrip("/")
+    place = parse_place(uri)
+    if place.scheme == LOCAL:
+        return _local_filesystem(), place.path
+    bucket = place.authority.rpartition("@")[2]
+    return _object_store(place.scheme, place.authority, place.query), f"{bucket}/{place.path}".rstrip("/")
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +83,7 @@ os.register_at_fork(after_in_child=_object_store.cache_clear)
 
 def is_local(uri: str) -> bool:
     """Whether `uri` is a path of this machine, mounted file systems included."""
-    return "://" not in uri or uri.startswith("file://")
+    return parse_place(uri).scheme == LOCAL
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +93,7 @@ def _local_filesystem() -> fs.FileSystem:
 
 def is_object_store(filesystem: fs.FileSystem) -> bool:
     """Whether files come to be there as a whole, when their writer closes them; there is no cheap rename, no folder."""
-    return filesystem.type_name in _OBJECT_STORES
+    return filesystem.type_name in OBJECT_STORES
 
 
 def ray_storage(folder_uri: str) -> dict[str, Any]:

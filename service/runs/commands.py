@@ -10,6 +10,7 @@ from service.access.own_project import in_own_project
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
+from service.datasets.inspection.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
@@ -82,7 +83,7 @@ class RunCommands:
     def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
         """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
         record."""
-        request = in_own_project(request)
+        request = plain_request(in_own_project(request))
         asked = request_hash("register_dataset", request)
         if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
             return answer

@@ -1,5 +1,6 @@
 """POST /datasets registers real files, and refuses what cannot work with the file and the field."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,46 @@ def test_an_invalid_field_is_named(client: TestClient, change: dict[str, Any], f
 def test_a_refused_dataset_is_not_registered(client: TestClient, tmp_path: Path) -> None:
     _refused(client, {"name": "a", "role": "unlabeled", "uri": str(tmp_path / "absent")})
     assert client.get("/datasets").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file://{folder}/a%00",
+        "{folder}/a#b\x1b",
+        "s3://[x",
+        "s3://b/a//c",
+        "s3://b/%ff",
+        "file://{folder}/../x",
+        "s3://b/" + "a" * 7900,
+        "gs://" + "b" * 300,
+        "s3://b/\ud800",
+        "/a\ud800",
+        "C:\\pets",
+        "https://example.org/pets",
+        "/dev/zero",
+        "/proc/self/mem",
+    ],
+)
+def test_a_place_that_cannot_be_meant_is_a_422_of_the_uri(client: TestClient, tmp_path: Path, uri: str) -> None:
+    body = {"name": "x", "role": "unlabeled", "uri": uri.format(folder=tmp_path)}
+    answer = client.post("/datasets", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert "uri" in answer.json()["detail"] or "surrogate" in answer.text or "Unicode" in answer.text
+
+
+@pytest.mark.parametrize("field", ["name", "image_column", "label_column", "key_column", "format", "project", "role"])
+@pytest.mark.parametrize("value", ["a\x00b", "\ud800", "x" * 5000, "", ["a"], {"a": 1}, 1, True])
+def test_odd_values_of_every_parameter_are_refused_or_harmless(
+    client: TestClient, write_images: Callable[..., Path], field: str, value: object
+) -> None:
+    body = {"name": "x", "role": "labeled", "uri": str(write_images("x", 1)), field: value}
+    answer = client.post("/datasets", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("classes", [["a\x00", "b"], ["\ud800", "b"], [""], [], ["a", "a"], [["a"]], "ab", [1, 2]])
+def test_odd_classes_are_refused(client: TestClient, write_images: Callable[..., Path], classes: object) -> None:
+    body = {"name": "x", "role": "labeled", "uri": str(write_images("x", 1)), "classes": classes}
+    answer = client.post("/datasets", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text

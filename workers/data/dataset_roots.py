@@ -5,16 +5,22 @@ A path is compared as the filesystem will be asked for it: percent signs decoded
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl
 
 from workers.data.errors import ShardReadError
+from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+from workers.plain_uri import LOCAL, NotPlain, Place, is_uri, parse_place
 
 ROOTS_VARIABLE = "NOISY_STUDENT_STAGE_DATASET_ROOTS"
 """How the roots of a stage's spec reach each of its processes, Ray's workers and a DataLoader's among them."""
-SCHEMES = frozenset({"file", "s3", "gs"})
-"""`file` is a local path written as a URI."""
+_LIKE_A_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""As C:\\pets and s3:/pets, which nobody means as a name in the working directory."""
+_EVERY_BUCKET = ("s3://", "gs://")
+_OPTIONS = frozenset({"endpoint_override", "scheme", "region", "project_id", "retry_limit_seconds"})
+"""Of an object store. Arrow knows more, as the path of a file of certificates."""
 
 
 class OutsideOfRoots(ShardReadError):
@@ -31,15 +37,13 @@ class DatasetRoots:
     roots: tuple[str, ...] | None = None
 
     def check(self, uri: str) -> None:
-        """Raises OutsideOfRoots where `uri` (a file or a folder) lies outside of all roots.
+        """Raises OutsideOfRoots where `uri` (a file or a folder) lies outside of all roots, or is not plain.
 
         `..` is refused wherever it stands. A local path is compared with all its symbolic links followed. The query
         of an s3 or gs URI (its endpoint, for example) must be the root's: it says which server is asked.
         """
-        place = _Place(uri)
-        if place.scheme not in SCHEMES:
-            raise OutsideOfRoots(uri, f"{place.scheme}:// is no kind of place that datasets may lie at")
-        if self.roots is not None and not any(place.is_below(_Place(root)) for root in self.roots):
+        place = _place(uri)
+        if self.roots is not None and not any(_is_below(place, root) for root in self.roots):
             raise OutsideOfRoots(uri, self._refusal())
 
     def _refusal(self) -> str:
@@ -66,38 +70,59 @@ def check_place(uri: str) -> None:
         DatasetRoots(tuple(json.loads(roots))).check(uri)
 
 
+def plain_dataset_uri(uri: str) -> str:
+    """The place of a dataset, or of an image of a list, in the one form that everything else takes it in.
+
+    A local path, made absolute, or s3:// or gs:// with a plain bucket, path and options. Raises OutsideOfRoots.
+    """
+    if (flaw := flaw_of(uri, MAX_KEY_CHARACTERS)) is not None:
+        raise OutsideOfRoots(shown(uri), f"it has {flaw}")
+    place = _place(uri)
+    if _LIKE_A_URI.match(uri) and not is_uri(uri):
+        raise OutsideOfRoots(uri, "give an absolute path, or a URI (s3://BUCKET/PATH, gs://BUCKET/PATH)")
+    user = place.authority.rpartition("@")[0]
+    if user and not (place.scheme == "gs" and user == "anonymous"):
+        # Not quoted: it may be a secret.
+        raise OutsideOfRoots(f"{place.scheme}://...", "credentials do not belong into a URI, which is shown and stored")
+    options = [name for name, _ in parse_qsl(place.query, keep_blank_values=True)]
+    unknown = next((name for name in options if name not in _OPTIONS), None)
+    if unknown is not None or len(set(options)) < len(options):
+        known = ", ".join(sorted(_OPTIONS))
+        raise OutsideOfRoots(uri, f"its options (after the question mark) are, once each, of {known}")
+    return place.uri
+
+
 def check_root(root: str) -> str:
     """`root`, if datasets can lie there; raises ValueError otherwise."""
     if not root:
         raise ValueError("dataset_roots: an empty text is no root")
+    if root in _EVERY_BUCKET:
+        return root
     try:
-        place = _Place(root)
+        _place(root)
     except OutsideOfRoots as error:
         raise ValueError(f"dataset_roots: {error}") from error
-    if place.scheme not in SCHEMES:
-        raise ValueError(f"dataset_roots: {root} is neither a folder nor s3:// nor gs://")
     return root
 
 
-class _Place:
-    """A URI taken apart. Raises OutsideOfRoots for one with `..` in it."""
+def _place(uri: str) -> Place:
+    try:
+        place = parse_place(uri)
+    except NotPlain as error:
+        raise OutsideOfRoots(shown(uri), str(error)) from error
+    # In a URI it is refused already; in a path it would be gone by now.
+    if not is_uri(uri) and ".." in uri.replace("\\", "/").split("/"):
+        raise OutsideOfRoots(uri, "`..` is refused in the place of a dataset")
+    return place
 
-    def __init__(self, uri: str) -> None:
-        if "://" in uri:
-            parts = urlsplit(uri)
-            self.scheme, self.server, self.query = parts.scheme.lower(), parts.netloc, parts.query
-            path = unquote(parts.path)
-        else:
-            self.scheme, self.server, self.query, path = "file", "", "", uri
-        if ".." in path.replace("\\", "/").split("/"):
-            raise OutsideOfRoots(uri, "`..` is refused in the place of a dataset")
-        self.path = os.path.realpath(path) if self.scheme == "file" else path.strip("/")
 
-    def is_below(self, root: "_Place") -> bool:
-        if self.scheme != root.scheme or self.query != root.query:
-            return False
-        if self.scheme != "file" and not root.server:  # every bucket
-            return "@" not in self.server
-        if self.server != root.server:
-            return False
-        return self.path == root.path or root.path in ("", "/") or self.path.startswith(f"{root.path.rstrip('/')}/")
+def _is_below(place: Place, root: str) -> bool:
+    if root in _EVERY_BUCKET:
+        return f"{place.scheme}://" == root and not place.query and "@" not in place.authority
+    of_root = parse_place(root)
+    if (place.scheme, place.authority, place.query) != (of_root.scheme, of_root.authority, of_root.query):
+        return False
+    path, folder = place.path, of_root.path
+    if place.scheme == LOCAL:
+        path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return path == folder or folder in ("", "/") or path.startswith(f"{folder.rstrip('/')}/")

@@ -1,14 +1,11 @@
 """The classes of a labeled dataset: their names, their order, and how many images each has."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from service.datasets.inspection.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.plain_values import flaw_of, shown
-from workers.specs.datasets import DatasetFormat
-
-_NO_LABEL: Mapping[DatasetFormat, str] = {"webdataset": ": no .cls, and no .json with a field `label`"}
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
@@ -48,7 +45,7 @@ def _check_label(
 ) -> None:
     flaw = None if name is None else flaw_of(name)
     if name is None:
-        field, problem = source.label_field, f"has no label{_NO_LABEL.get(source.format, '')}"
+        field, problem = source.label_field, "has no label"
     elif flaw is not None:
         field, problem = source.label_field, f"its label has {flaw}, and cannot be the name of a class"
     elif allowed is not None and name not in allowed:

@@ -10,7 +10,7 @@ from pyarrow import fs
 from service.datasets.inspection.local_folder import FolderContents, walk_local_folder
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
-from workers.data.dataset_roots import ANYWHERE, DatasetRoots
+from workers.data.dataset_roots import ANYWHERE, DatasetRoots, plain_dataset_uri
 from workers.data.left_behind import is_left_behind
 from workers.data.names import readable, suffix_of
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
@@ -58,6 +58,7 @@ def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:
     Raises InvalidRequest for `uri` where nothing is there, the place cannot be opened, or a name in it cannot be shown;
     OutsideOfRoots where it, or a file that a symbolic link in it leads to, may not be read.
     """
+    uri = plain_dataset_uri(uri)
     roots.check(uri)
     location = _list(uri)
     if roots != ANYWHERE:

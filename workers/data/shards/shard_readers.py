@@ -186,11 +186,9 @@ def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     with tar_shards.open_tar(shard.uri) as stream:
-        walk = tar_shards.Walk(with_images=True, with_labels=bool(manifest.classes))
-        for samples in _batched(tar_shards.iterate_samples(stream, walk), _PIECE_ROWS):
+        for samples in _batched(tar_shards.iterate_samples(stream, with_images=True), _PIECE_ROWS):
             names = [sample.label for sample in samples] if manifest.classes else []
-            broken = {row: sample.broken for row, sample in enumerate(samples) if sample.broken is not None}
-            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names, broken)
+            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
 
 
 def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:

@@ -145,14 +145,14 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert inspect("set/a.parquet", "unlabeled").manifest.shards[0].uri == f"{tmp_path}/set/a.parquet"
 
 
-def test_a_uri_keeps_its_scheme_and_reads_back(tmp_path: Path) -> None:
+def test_a_path_written_as_a_uri_is_taken_as_a_path_and_reads_back(tmp_path: Path) -> None:
     write_parquet(tmp_path / "with blank #1.parquet", image=pictures(2))
     write_files(tmp_path / "folder", {"ü b.png": picture(3)})
     found = inspect(f"file://{tmp_path}/", "unlabeled", format="parquet")
-    assert found.manifest.shards[0].uri == f"file://{tmp_path}/with%20blank%20%231.parquet"
+    assert found.manifest.shards[0].uri == f"{tmp_path}/with blank #1.parquet"
     assert read_shard(found.manifest, 0).images == pictures(2)
     folder = inspect(f"file://{tmp_path}/folder/", "unlabeled")
-    assert folder.manifest.shards[0].uri == f"file://{tmp_path}/folder"
+    assert folder.manifest.shards[0].uri == f"{tmp_path}/folder"
     assert read_shard(folder.manifest, 0).images == [picture(3)]
 
 

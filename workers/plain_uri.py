@@ -1,0 +1,121 @@
+"""The one place where the URI of a file or folder is taken apart; all others take its value.
+
+Two parsers that read a URI differently are a door: what one has judged, the other does not open.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+LOCAL = "file"
+OBJECT_STORES = frozenset({"s3", "gs", "gcs"})
+
+_WITH_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_AUTHORITY = re.compile(r"(?:[^@/\\\s]+@)?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_QUERY = re.compile(r"[A-Za-z0-9._~:/%=&+,@\[\]-]*")
+_UNESCAPED = "/!$&'()*+,;=:@"
+"""What stays as it is in the path of a URI (RFC 3986, pchar)."""
+
+
+class NotPlain(ValueError):
+    """The text is no URI in its plain form; says why, and how it is written."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A URI taken apart."""
+
+    scheme: str
+    """Lower case; `file` for a local path, however it was written."""
+    authority: str
+    """The bucket, perhaps with `user@` before it; empty for a local path."""
+    path: str
+    """Decoded. A local one is absolute and normal; in a bucket, without a slash at either end."""
+    query: str
+    """Options of an object store, as they were written."""
+
+    @property
+    def uri(self) -> str:
+        """The plain form: a local path as such."""
+        if self.scheme == LOCAL:
+            return self.path
+        path = f"/{quote(self.path, _UNESCAPED)}" if self.path else ""
+        return f"{self.scheme}://{self.authority}{path}{'?' if self.query else ''}{self.query}"
+
+
+def parse_place(text: str) -> Place:
+    """Takes a local path, file://, s3:// or gs:// apart. Raises NotPlain.
+
+    A relative path begins at the working directory; `..` in a local path goes up. In a URI a part `.` or `..` is
+    refused, encoded or not, and so is what two readers may understand differently: a fragment, control characters, a
+    percent sign that begins no escape, a backslash, a port, an empty part of a key.
+    """
+    if "\x00" in text:
+        raise NotPlain("it has a NUL character in it (U+0000)")
+    written = _WITH_SCHEME.fullmatch(text)
+    if written is None:
+        return Place(LOCAL, "", _local(text), "")
+    scheme = written[1].lower()
+    if scheme != LOCAL and scheme not in OBJECT_STORES:
+        raise NotPlain(f"{scheme}:// is no kind of place that files are read from: give a path, s3:// or gs://")
+    address, question, query = _without_fragment(written[2]).partition("?")
+    authority, _, encoded = address.partition("/")
+    path = _decoded(encoded)
+    if scheme == LOCAL:
+        if question:
+            raise NotPlain("file:// has no options: a question mark in a name is written %3F")
+        if authority.lower() not in ("", "localhost"):
+            raise NotPlain("file:// takes no host: file:///PATH, or the path alone")
+        return Place(LOCAL, "", _local(f"/{path}"), "")
+    if _AUTHORITY.fullmatch(authority) is None:
+        raise NotPlain(f"no bucket can be read after {scheme}://: it is followed by the bucket's name alone, no port")
+    if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
+        raise NotPlain("its options (after the question mark) are not NAME=VALUE&NAME=VALUE, percent-encoded")
+    path = path.removesuffix("/")
+    if "" in path.split("/") and path:
+        raise NotPlain(
+            "its key has an empty part (two slashes in a row, or one at its begin), which is not read: give such "
+            "objects other keys"
+        )
+    return Place("gs" if scheme == "gcs" else scheme, authority, path, query)
+
+
+def is_uri(text: str) -> bool:
+    """Whether the text has a scheme; else it is a local path."""
+    return _WITH_SCHEME.fullmatch(text) is not None
+
+
+def control_character(text: str) -> str | None:
+    """How the first control character in the text is called, as U+001B; None where there is none."""
+    found = _CONTROL.search(text)
+    return None if found is None else f"U+{ord(found[0]):04X}"
+
+
+def _local(path: str) -> str:
+    return re.sub("^//+", "/", os.path.abspath(path))
+
+
+def _without_fragment(rest: str) -> str:
+    if "#" in rest:
+        raise NotPlain("it has a fragment (after #): a # that belongs to a name is written %23")
+    if "\\" in rest:
+        raise NotPlain("it has a backslash: one that belongs to a name is written %5C")
+    return rest
+
+
+def _decoded(encoded: str) -> str:
+    if _BAD_ESCAPE.search(encoded):
+        raise NotPlain("it has a percent sign that begins no escape: one that belongs to a name is written %25")
+    try:
+        path = unquote(encoded, errors="strict")
+        path.encode()
+    except UnicodeError as error:
+        raise NotPlain("it is not UTF-8 when decoded") from error
+    if (found := control_character(path)) is not None:
+        raise NotPlain(f"it has a control character in it ({found})")
+    if {".", ".."} & set(path.replace("\\", "/").split("/")):
+        raise NotPlain("`.` and `..` are refused in a URI")
+    return path
