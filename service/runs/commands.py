@@ -10,7 +10,7 @@ from service.access.own_project import in_own_project
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
-from service.datasets.inspection.plain_request import plain_request
+from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
