@@ -40,6 +40,8 @@ class DatasetManifest(Frozen):
     """Parquet only: the binary column, or the struct column with a `bytes` field."""
     label_column: str | None = None
     """Parquet only: integer or string labels; `str(value)` is the class name."""
+    label_names: tuple[str, ...] = ()
+    """Parquet only: names of integer labels, where the files say them (Hugging Face's `ClassLabel`)."""
     key_column: str | None = None
     """Parquet only; without one the key is `FILE_NAME:ROW`."""
     rows: int = Field(ge=0)

@@ -20,6 +20,8 @@ _STREAM_BYTES = 4 << 20
 
 def holds_images(column_type: pa.DataType) -> bool:
     """Whether a column of this type can hold encoded images."""
+    if pa.types.is_dictionary(column_type):
+        return _is_binary(column_type.value_type)
     if pa.types.is_struct(column_type):
         position = column_type.get_field_index("bytes")
         return position >= 0 and _is_binary(column_type.field(position).type)
@@ -102,9 +104,19 @@ def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]
     for group in np.unique(groups).tolist():
         table = file.read_row_group(group, columns=[_leaf(file.schema_arrow, image_column)])
         wanted = [row for row, row_group in zip(rows, groups, strict=True) if row_group == group]
-        values = _values(table.column(image_column).take([row - starts[group] for row in wanted]))
-        found.update(zip(wanted, (value or b"" for value in values), strict=True))
+        column = table.column(image_column)
+        # One by one, since not every type of column can be taken from.
+        found.update((row, _values(column.slice(row - starts[group], 1))[0] or b"") for row in wanted)
     return [found[row] for row in rows]
+
+
+def has_path(file: pq.ParquetFile, image_column: str, row: int) -> bool:
+    """Whether a row of a struct of images says where its image lies, as Hugging Face's does."""
+    field = file.schema_arrow.field(image_column)
+    if not pa.types.is_struct(field.type) or field.type.get_field_index("path") < 0:
+        return False
+    paths = file.read(columns=[f"{image_column}.path"]).column(image_column)
+    return bool(pc.struct_field(paths.slice(row, 1).combine_chunks(), "path").is_valid()[0].as_py())
 
 
 def iterate_images(file: pq.ParquetFile, image_column: str) -> Iterator[bytes]:

@@ -1,0 +1,51 @@
+"""What the labels of a Parquet file are called: by its own column, by its folder, by Hugging Face's names."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_HUGGING_FACE = b"huggingface"
+
+
+def partitions(uri: str) -> dict[str, str | None]:
+    """The columns that the folders of a file say, as `label=cat` does: Hive, Spark and DuckDB leave them out of it."""
+    path = unquote(urlsplit(uri).path) if "://" in uri else uri
+    named = (folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder)
+    return {unquote(name): None if value == _NULL_PARTITION else unquote(value) for name, _, value in named if name}
+
+
+def class_label_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+    """The names of a column's integers in index order, as Hugging Face's `ClassLabel` writes them; () without any."""
+    try:
+        told = json.loads((schema.metadata or {}).get(_HUGGING_FACE, b"{}"))
+        names = told["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known else ()
+
+
+def label_texts(labels: Iterable[Any], names: tuple[str, ...]) -> list[str | None]:
+    """The class names of a column's values; None for a missing label, as a negative one is where there are `names`."""
+    return [label_text(label, names) for label in labels]
+
+
+def label_text(label: Any, names: tuple[str, ...]) -> str | None:
+    """The same of one value."""
+    if label is None or not names or not isinstance(label, int):
+        return None if label is None else str(label)
+    if label < 0:
+        return None
+    return names[label] if label < len(names) else str(label)
+
+
+def named_values(row: Mapping[str, Any], names: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """A row with the names of its labels in place of their numbers."""
+    return {
+        column: label_text(value, names[column]) if isinstance(value, int) and names.get(column) else value
+        for column, value in row.items()
+    }
