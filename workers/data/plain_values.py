@@ -34,6 +34,11 @@ def shown(text: str, most_characters: int = 160) -> str:
     return line if len(text) <= most_characters else f"{line}..."
 
 
+def printable(text: str) -> str:
+    """The text as it is where it can be stored and shown, else with escapes."""
+    return text if _ANY_FLAW.search(text) is None else shown(text, MAX_KEY_CHARACTERS)
+
+
 def _escaped(letter: str) -> str:
     code = ord(letter)
     if code < 0x100:

@@ -8,12 +8,13 @@ from service.datasets.inspection.list_files import LIST_SUFFIXES
 from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
 from service.datasets.inspection.source import map_in_threads
-from service.datasets.inspection.unread_files import counted, is_of_another_kind, way_out
+from service.datasets.inspection.unread_files import counted_files, way_out
 from service.datasets.inspection.webdataset_source import TAR_SUFFIXES
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
+from workers.data.images.picture_signatures import is_picture
 from workers.data.names import IMAGE_SUFFIXES
-from workers.data.picture_signatures import is_picture
+from workers.data.other_suffixes import OTHER_SUFFIXES
 from workers.specs.datasets import DatasetFormat
 
 _SUFFIXES: Mapping[DatasetFormat, frozenset[str]] = {
@@ -44,7 +45,9 @@ class ChosenFiles:
         """What is there beside the dataset's files, by suffix."""
         if not self.left_out:
             return []
-        return [f"{len(self.left_out):,} file(s) are left out, not being of {self.format}: {counted(self.left_out)}"]
+        return [
+            f"{len(self.left_out):,} file(s) are left out, not being of {self.format}: {counted_files(self.left_out)}"
+        ]
 
 
 def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles:
@@ -107,7 +110,9 @@ def _guessed_of_file(location: Location) -> DatasetFormat:
 def _is_odd(file: FoundFile) -> bool:
     """Whether only its content can tell what a file is."""
     return (
-        file.size > 0 and not is_of_another_kind(file) and not any(file.suffix in each for each in _SUFFIXES.values())
+        file.size > 0
+        and file.suffix not in OTHER_SUFFIXES
+        and not any(file.suffix in each for each in _SUFFIXES.values())
     )
 
 
@@ -130,8 +135,8 @@ def _nothing(location: Location) -> str:
 
 
 def _hint(location: Location) -> str:
-    return way_out(location.files) or (f"; there are {counted(location.files)}" if location.files else "")
+    return way_out(location.files) or (f"; there are {counted_files(location.files)}" if location.files else "")
 
 
 def _endings(suffixes: Iterable[str]) -> str:
-    return ", ".join(sorted(f".{suffix}" for suffix in suffixes))
+    return ", ".join(sorted({f".{suffix}" for suffix in suffixes}))

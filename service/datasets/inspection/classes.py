@@ -1,11 +1,14 @@
 """The classes of a labeled dataset: their names, their order, and how many images each has."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from service.datasets.inspection.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.plain_values import flaw_of, shown
+from workers.specs.datasets import DatasetFormat
+
+_NO_LABEL: Mapping[DatasetFormat, str] = {"webdataset": ": no .cls, and no .json with a field `label`"}
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
@@ -26,7 +29,8 @@ def count_classes(source: Source, classes: tuple[str, ...] | None) -> dict[str, 
     Raises InvalidRequest, naming file and row, for a row without label, with one that is no name for a class or outside
     `classes`, and where fewer than two classes are found. What a label is stays untold: it is read from a file.
     """
-    allowed = None if classes is None else frozenset(classes)
+    known = classes or source.class_names
+    allowed = None if known is None else frozenset(known)
     counts: Counter[str] = Counter()
     shard_indices = range(len(source.shards))
     for shard_index, names in zip(shard_indices, map_in_threads(source.label_names, shard_indices), strict=True):
@@ -34,7 +38,7 @@ def count_classes(source: Source, classes: tuple[str, ...] | None) -> dict[str, 
         for name in in_shard.keys() - counts.keys():
             _check_label(source, shard_index, names, name, allowed)
         counts.update({name: count for name, count in in_shard.items() if name is not None})
-    ordered = classes or source.class_names or class_order(counts)
+    ordered = known or class_order(counts)
     if len(ordered) < 2:
         raise InvalidRequest("classes", "only one class is in the data; at least two are needed")
     return {name: counts[name] for name in ordered}
@@ -45,14 +49,18 @@ def _check_label(
 ) -> None:
     flaw = None if name is None else flaw_of(name)
     if name is None:
-        field, problem = source.label_field, "has no label"
+        field, problem = source.label_field, f"has no label{_NO_LABEL.get(source.format, '')}"
     elif flaw is not None:
         field, problem = source.label_field, f"its label has {flaw}, and cannot be the name of a class"
     elif allowed is not None and name not in allowed:
-        field, problem = "classes", f"its label is none of the {len(allowed)} classes given"
+        field, problem = "classes", f"its label is none of the {len(allowed)} classes {_named(source)}"
     else:
         return
     raise InvalidRequest(field, f"{source.row_name(shard_index, names.index(name))}: {problem}")
+
+
+def _named(source: Source) -> str:
+    return "given" if source.class_names is None else "that the files name"
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from service.datasets.inspection.chosen_files import ChosenFiles
 from service.datasets.inspection.location import Location
 from service.datasets.inspection.source import Source, map_in_threads
 from service.datasets.inspection.splits import are_splits, splits_of_files
-from service.datasets.inspection.unread_files import counted
+from service.datasets.inspection.unread_files import counted_files
 from workers.data.plain_values import shown
 from workers.specs.datasets import DatasetRole
 
@@ -37,7 +37,7 @@ def _classes_without_images(location: Location, chosen: ChosenFiles, filled: set
     found = []
     for name in sorted(named - filled):
         left_out = [file for file in chosen.left_out if file.name.startswith(f"{name}/")]
-        holds = f"no image that is read ({counted(left_out)})" if left_out else "no file"
+        holds = f"no image that is read ({counted_files(left_out)})" if left_out else "no file"
         found.append(f"the class folder {shown(name)} holds {holds}")
     return (
         found

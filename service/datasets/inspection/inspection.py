@@ -121,8 +121,10 @@ def _manifest(
     source: Source, request: DatasetRequest, dataset_id: str, rows: int, classes: tuple[str, ...]
 ) -> DatasetManifest:
     columns: dict[str, str | None] = {}
+    names: tuple[str, ...] = ()
     if isinstance(source, ParquetSource):
         columns = {"label_column": source.label_column, "key_column": source.key_column}
+        names = source.class_names or ()
     return DatasetManifest(
         dataset_id=dataset_id,
         role=request.role,
@@ -131,5 +133,6 @@ def _manifest(
         image_column=source.image_column if isinstance(source, ParquetSource) else "image",
         rows=rows,
         shards=source.shards,
+        label_names=names,
         **columns,
     )

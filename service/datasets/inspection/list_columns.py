@@ -5,9 +5,10 @@ from typing import Any
 
 from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
-from workers.data.list_entries import why_never_opened
+from workers.data.label_values import UnfitValue, kind_of, value_text
 from workers.data.names import LABEL_NAMES
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry, resolved
 
 URI_NAMES = (
@@ -88,27 +89,12 @@ def _place(value: Any, origin: str) -> str | None:
     if isinstance(value, Mapping) and "path" in value:
         value = value["path"]
     if value is not None and not isinstance(value, str):
-        raise InvalidRequest("image_column", f"{origin}: its URI is {_kind(value)}, it must be a text")
+        raise InvalidRequest("image_column", f"{origin}: its URI is {kind_of(value)}, it must be a text")
     return (value or "").strip() or None
 
 
 def _text(value: Any, what: str, origin: str) -> str | None:
-    """A cell as text; None for a null or what is blank."""
-    if value is None or isinstance(value, str):
-        return (value or "").strip() or None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise InvalidRequest(
-        f"{what}_column", f"{origin}: its {what} is {_kind(value)}, it must be a text or a whole number"
-    )
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "true or false", float: "a number with a fraction", int: "a number", bytes: "binary"}
-    if isinstance(value, Mapping):
-        return "an object"
-    return (
-        "a list"
-        if isinstance(value, Sequence) and not isinstance(value, bytes)
-        else kinds.get(type(value), f"a {type(value).__name__}")
-    )
+    try:
+        return value_text(value)
+    except UnfitValue as error:
+        raise InvalidRequest(f"{what}_column", f"{origin}: its {what} is {error}") from error

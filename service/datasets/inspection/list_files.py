@@ -15,8 +15,9 @@ from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS
-from workers.data.list_entries import looks_like_an_entry
 from workers.data.names import LABEL_NAMES, suffix_of
+from workers.data.shards.list_entries import looks_like_an_entry
+from workers.data.shards.parquet_labels import class_label_names, named_values
 from workers.data.shards.parquet_shards import holds_images, is_string, open_parquet
 from workers.data.shards.uri_lists import ListEntry
 
@@ -63,10 +64,11 @@ def _line(uri: str, number: int) -> str:
 def _parquet_rows(uri: str) -> Iterator[tuple[str, Row]]:
     with open_parquet(uri) as file:
         columns = [column for field in file.schema_arrow if (column := _listed_column(field)) is not None]
+        names = {name: class_label_names(file.schema_arrow, name) for name in file.schema_arrow.names}
         number = 0
         for batch in file.iter_batches(columns=columns):
             for row in batch.to_pylist():
-                yield f"{uri} row {number}", row
+                yield f"{uri} row {number}", named_values(row, names)
                 number += 1
 
 

@@ -1,6 +1,6 @@
 """Parquet datasets: finds the columns, counts rows from the footers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,13 +12,18 @@ from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
 from workers.data.names import LABEL_NAMES
+from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.data.shards import parquet_shards
+from workers.data.shards.parquet_labels import class_label_names, label_texts, partitions
 from workers.specs.datasets import DatasetFormat, Shard
+from workers.specs.hygiene import BrokenKind
 
 PARQUET_SUFFIXES = frozenset({"parquet", "pq", "parq"})
 
 _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "data", "content")
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
+_KEYS_CHECKED = 200_000
+"""Rows whose keys are looked at when a dataset is registered; those of larger ones are escaped where they are read."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class _Footer:
     uri: str
     schema: pa.Schema
     metadata: pq.FileMetaData
+    partitions: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,11 @@ class ParquetSource:
     image_column: str
     label_column: str | None
     key_column: str | None
+    class_names: tuple[str, ...] | None = None
+    """Of integer labels, where the files say them; given in the manifest to the readers."""
     format: DatasetFormat = "parquet"
     image_field: str = "image_column"
     label_field: str = "label_column"
-    class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
 
     def row_name(self, shard_index: int, row: int) -> str:
@@ -48,13 +55,21 @@ class ParquetSource:
 
     def label_names(self, shard_index: int) -> list[str | None]:
         assert self.label_column is not None
-        with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
+        shard = self.shards[shard_index]
+        with parquet_shards.open_parquet(shard.uri) as file:
+            if self.label_column not in file.schema_arrow.names:
+                return [partitions(shard.uri)[self.label_column]] * shard.rows
             labels = parquet_shards.read_columns(file, [self.label_column])[self.label_column]
-        return [None if label is None else str(label) for label in labels]
+        return label_texts(labels, self.class_names or ())
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
-            return list(parquet_shards.read_image_rows(file, self.image_column, rows))
+            images: list[bytes | BrokenImage] = list(parquet_shards.read_image_rows(file, self.image_column, rows))
+            empty = [place for place, image in enumerate(images) if not image]
+            if empty and parquet_shards.has_path(file, self.image_column, rows[empty[0]]):
+                for place in empty:
+                    images[place] = BrokenImage(BrokenKind.EMPTY, _ONLY_A_PATH)
+        return images
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
@@ -64,7 +79,7 @@ class ParquetSource:
 def open_parquet_source(request: DatasetRequest, location: Location, files: Sequence[FoundFile]) -> ParquetSource:
     """Reads every footer. Raises InvalidRequest for columns that are missing, of a wrong type, or not to be guessed.
 
-    The columns are chosen by the first file; every other file must have them too.
+    The columns are chosen by the first file; every other file must have them too, or its folder says the label.
     """
     footers = list(map_in_threads(_read_footer, [location.uri_of(file) for file in files]))
     first = footers[0]
@@ -75,8 +90,11 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
     key_column = request.key_column or _guess_key_column(first, but={image_column, label_column})
     for footer in footers:
         _check_column(footer, "image_column", image_column, parquet_shards.holds_images, _IMAGE_TYPES)
-        _check_column(footer, "label_column", label_column, parquet_shards.holds_labels, _LABEL_TYPES)
+        if label_column not in footer.partitions or label_column in footer.schema.names:
+            _check_column(footer, "label_column", label_column, parquet_shards.holds_labels, _LABEL_TYPES)
         _check_column(footer, "key_column", key_column, _holds_keys, _LABEL_TYPES)
+    if key_column is not None and sum(footer.metadata.num_rows for footer in footers) <= _KEYS_CHECKED:
+        list(map_in_threads(lambda footer: _check_keys(footer, key_column), footers))
 
     return ParquetSource(
         shards=tuple(Shard(uri=footer.uri, rows=footer.metadata.num_rows) for footer in footers),
@@ -86,16 +104,42 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
         image_column=image_column,
         label_column=label_column,
         key_column=key_column,
+        class_names=None if label_column is None else _class_names(request, footers, label_column),
     )
 
 
+_ONLY_A_PATH = "a path and no bytes: give the format uri_list, or write the images into the file"
 _IMAGE_TYPES = "binary, or a struct with a binary field `bytes`"
 _LABEL_TYPES = "integers or strings"
 
 
 def _read_footer(uri: str) -> _Footer:
     with parquet_shards.open_parquet(uri) as file:
-        return _Footer(uri, file.schema_arrow, file.metadata)
+        return _Footer(uri, file.schema_arrow, file.metadata, partitions(uri))
+
+
+def _class_names(request: DatasetRequest, footers: Sequence[_Footer], column: str) -> tuple[str, ...] | None:
+    """The names that the files give to their integer labels, unless classes are asked for by number."""
+    names = class_label_names(footers[0].schema, column)
+    if not names or (request.classes is not None and not set(names) & set(request.classes)):
+        return None
+    for footer in footers:
+        if class_label_names(footer.schema, column) != names:
+            raise InvalidRequest("label_column", f"{footer.uri}: names other classes than {footers[0].uri}")
+    flaw = next((found for name in names if (found := flaw_of(name)) is not None), None)
+    if flaw is not None or len(set(names)) < len(names):
+        problem = "two with the same name" if flaw is None else f"one with {flaw}"
+        raise InvalidRequest("label_column", f"{footers[0].uri}: of the classes that it names there are {problem}")
+    return names
+
+
+def _check_keys(footer: _Footer, column: str) -> None:
+    with parquet_shards.open_parquet(footer.uri) as file:
+        keys = parquet_shards.read_columns(file, [column])[column]
+    for row, key in enumerate(keys):
+        flaw = flaw_of(key, MAX_KEY_CHARACTERS) if isinstance(key, str) else None
+        if flaw is not None:
+            raise InvalidRequest("key_column", f"{footer.uri} row {row}: its key has {flaw}")
 
 
 def _guess_image_column(footer: _Footer) -> str:
@@ -105,14 +149,14 @@ def _guess_image_column(footer: _Footer) -> str:
             return name
     if len(fitting) == 1:
         return str(fitting[0])
-    problem = f"columns {', '.join(fitting)} could all hold images" if fitting else "no column holds images"
+    problem = f"columns {', '.join(map(shown, fitting))} could all hold images" if fitting else "no column holds images"
     hint = "" if fitting else "; where it lists URIs of images, say so with the format uri_list"
     raise InvalidRequest("image_column", f"{footer.uri}: {problem} ({_IMAGE_TYPES}); {_columns(footer)}{hint}")
 
 
 def _guess_label_column(footer: _Footer) -> str:
     for name in LABEL_NAMES:
-        if name in footer.schema.names:
+        if name in footer.schema.names or name in footer.partitions:
             return name
     alike = [name for name in footer.schema.names if name.startswith("label")]
     if len(alike) == 1:
@@ -131,10 +175,12 @@ def _check_column(
     if column is None:
         return
     if footer.schema.names.count(column) != 1:
-        raise InvalidRequest(field, f"{footer.uri}: no single column {column!r}; {_columns(footer)}")
+        raise InvalidRequest(field, f"{footer.uri}: no single column {shown(column)!r}; {_columns(footer)}")
     column_type = footer.schema.field(column).type
     if not fits(column_type):
-        raise InvalidRequest(field, f"{footer.uri}: column {column!r} is {column_type}, it must be {types}")
+        raise InvalidRequest(
+            field, f"{footer.uri}: column {shown(column)!r} is {_type(column_type)}, it must be {types}"
+        )
 
 
 def _holds_keys(column_type: pa.DataType) -> bool:
@@ -142,4 +188,8 @@ def _holds_keys(column_type: pa.DataType) -> bool:
 
 
 def _columns(footer: _Footer) -> str:
-    return "its columns are " + ", ".join(f"{field.name} ({field.type})" for field in footer.schema)
+    return "its columns are " + ", ".join(f"{shown(field.name, 60)} ({_type(field.type)})" for field in footer.schema)
+
+
+def _type(column_type: pa.DataType) -> str:
+    return shown(str(column_type), 60)

@@ -14,8 +14,8 @@ from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, OutsideOfRoots
 from workers.data.errors import BrokenImage
-from workers.data.list_entries import why_never_opened
 from workers.data.shards import uri_lists
+from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry
 from workers.specs.datasets import DatasetFormat, Shard
 from workers.specs.stages import part_name

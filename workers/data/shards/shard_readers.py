@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
 from workers.data.dataset_roots import check_place
 from workers.data.errors import BrokenImage, ShardReadError, read_error
+from workers.data.plain_values import printable, shown
 from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards.parquet_labels import label_texts, partitions
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 
@@ -138,15 +140,23 @@ def _joined(manifest: DatasetManifest, pieces: Iterable[ShardImages]) -> ShardIm
 
 def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     label_column = manifest.label_column if manifest.classes else None
-    columns = [name for name in (manifest.image_column, label_column, manifest.key_column) if name is not None]
+    folders = partitions(shard.uri)
     with parquet_shards.open_parquet(shard.uri) as file:
-        missing = [name for name in columns if name not in file.schema_arrow.names]
+        there = file.schema_arrow.names
+        of_folder = label_column if label_column in folders and label_column not in there else None
+        needed = (manifest.image_column, None if of_folder else label_column, manifest.key_column)
+        columns = [name for name in needed if name is not None]
+        missing = [name for name in columns if name not in there]
         if missing:
-            raise ShardReadError(shard.uri, f"no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
+            raise ShardReadError(shard.uri, f"no column {missing[0]!r}; it has {', '.join(map(shown, there))}")
         start = 0
         for values in parquet_shards.iterate_columns(file, columns, _PIECE_ROWS):
             images = [image or b"" for image in values[manifest.image_column]]
-            names = [] if label_column is None else [None if v is None else str(v) for v in values[label_column]]
+            names: list[str | None] = []
+            if of_folder is not None:
+                names = [folders[of_folder]] * len(images)
+            elif label_column is not None:
+                names = label_texts(values[label_column], manifest.label_names)
             yield _Rows(_parquet_keys(manifest, shard, values, start), images, names)
             start += len(images)
 
@@ -156,7 +166,7 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
     keys = values.get(manifest.key_column) if manifest.key_column is not None else None
     if keys is None:
         return [f"{file_name}:{start + row}" for row in range(len(values[manifest.image_column]))]
-    return [f"{file_name}:{start + row}" if key is None else str(key) for row, key in enumerate(keys)]
+    return [f"{file_name}:{start + row}" if key is None else printable(str(key)) for row, key in enumerate(keys)]
 
 
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
@@ -186,9 +196,11 @@ def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     with tar_shards.open_tar(shard.uri) as stream:
-        for samples in _batched(tar_shards.iterate_samples(stream, with_images=True), _PIECE_ROWS):
+        walk = tar_shards.Walk(with_images=True, with_labels=bool(manifest.classes))
+        for samples in _batched(tar_shards.iterate_samples(stream, walk), _PIECE_ROWS):
             names = [sample.label for sample in samples] if manifest.classes else []
-            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names)
+            broken = {row: sample.broken for row, sample in enumerate(samples) if sample.broken is not None}
+            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names, broken)
 
 
 def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:

@@ -1,23 +1,24 @@
-"""WebDataset tar shards: files that share a key are one sample; its image, and its label in `.cls`."""
+"""WebDataset tar shards: files that share a key are one sample; its image, and its label in `.cls` or `.json`."""
 
-import io
-import posixpath
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO
 
-from workers.artifact_io import open_filesystem
-from workers.data.dataset_roots import check_place
-from workers.data.errors import ShardReadError, read_error
-from workers.data.left_behind import is_left_behind
-from workers.data.names import IMAGE_SUFFIXES, UNREADABLE, readable
+from workers.data.budgets import MOST_LABEL_BYTES
+from workers.data.errors import BrokenImage
+from workers.data.images.picture_signatures import SIGNATURE_BYTES, is_picture
+from workers.data.label_values import UnfitValue, label_in_json
+from workers.data.names import IMAGE_SUFFIXES, readable
+from workers.data.other_suffixes import OTHER_SUFFIXES
+from workers.data.plain_values import shown
+from workers.data.shards.tar_members import NOWHERE, Files, Place, UnfitMember, open_tar, read_place, walk_members
+
+__all__ = ["TarSample", "Walk", "iterate_samples", "list_samples", "open_tar", "read_image", "split_name"]
 
 LABEL_SUFFIX = "cls"
-
-# Enough to take several small files, header and data, in one read of a remote store.
-_BUFFER_BYTES = 256 << 10
+_LABEL_SUFFIXES = frozenset({LABEL_SUFFIX, "json"})
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,26 @@ class TarSample:
     """One row: an image, where its bytes are in the tar file, and its label as text."""
 
     key: str
-    image_offset: int
-    image_size: int
+    place: Place
     label: str | None
     image: bytes | None = None
     """Only where it was asked for."""
+    broken: BrokenImage | None = None
+    """Why it was not read, where it was asked for."""
+
+    @property
+    def image_size(self) -> int:
+        return self.place.size
+
+
+@dataclass
+class Walk:
+    """What is asked of a tar file, and what was found beside the samples."""
+
+    with_images: bool = False
+    with_labels: bool = True
+    without_image: Counter[str] = field(default_factory=Counter)
+    """Samples without an image that is read, by the suffix of a member of theirs."""
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -39,150 +55,103 @@ def split_name(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", suffix
 
 
-@contextmanager
-def open_tar(uri: str) -> Iterator[IO[bytes]]:
-    """The tar file as a buffered stream. Errors inside the `with` block become ShardReadErrors that name the file."""
-    check_place(uri)
-    try:
-        filesystem, path = open_filesystem(uri)
-        with filesystem.open_input_file(path) as source:
-            yield io.BufferedReader(source, _BUFFER_BYTES)
-    except FileNotFoundError as error:
-        raise ShardReadError(uri, "there is no such file") from error
-    except (OSError, tarfile.TarError) as error:
-        raise read_error(uri, "not a readable tar file", error) from error
-
-
-def list_samples(stream: IO[bytes]) -> list[TarSample]:
+def list_samples(stream: IO[bytes], walk: Walk | None = None) -> list[TarSample]:
     """Every sample, without its image: only headers and labels are read. Raises as `iterate_samples` does."""
-    return list(iterate_samples(stream, with_images=False))
+    return list(iterate_samples(stream, walk or Walk()))
 
 
-def iterate_samples(stream: IO[bytes], with_images: bool) -> Iterator[TarSample]:
+def iterate_samples(stream: IO[bytes], walk: Walk) -> Iterator[TarSample]:
     """Every sample with an image, in the order of the file, while it is read.
 
     Members of one sample stand side by side, as WebDataset asks. Of several images of a sample the first counts; where
     there is none, each member like KEY.NAME.jpg is a sample of its own, KEY.NAME, and beside one it is something that
-    belongs to it, as a mask does. A link is the file that it leads to, or an empty image where that is not in the tar
-    file. A name that is not UTF-8 comes as `readable` writes it. Raises tarfile.ReadError for a file that is truncated
-    or damaged.
+    belongs to it, as a mask does. A member whose suffix says nothing is an image where it begins like one. A link is
+    the file that it leads to, or an empty image where that is not in the tar file. A name that is not UTF-8 comes as
+    `readable` writes it. Raises tarfile.ReadError for a file that is truncated or damaged, UnfitMember for a label that
+    is none.
     """
-    files = _Files(stream)
-    open_sample = _OpenSample("", files, with_images)
-    with _members(stream) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
-            key, suffix = split_name(member.name)
-            if member.isdir() or is_left_behind(member.name):
-                continue
-            if key != open_sample.key or suffix.lower() in open_sample.suffixes:
-                yield from open_sample.finished()
-                open_sample = _OpenSample(key, files, with_images)
-            open_sample.add(member, suffix)
-        yield from open_sample.finished()
-        _check_end(stream, tar.offset)
+    files = Files(stream)
+    open_sample = _OpenSample("", files, walk)
+    for member in walk_members(stream):
+        key, suffix = split_name(member.name)
+        if key != open_sample.key or suffix.lower() in open_sample.suffixes:
+            yield from open_sample.finished()
+            open_sample = _OpenSample(key, files, walk)
+        open_sample.add(member, suffix)
+    yield from open_sample.finished()
 
 
 def read_image(stream: IO[bytes], sample: TarSample) -> bytes:
-    """The encoded image of a sample that `list_samples` found."""
-    return _read(stream, _Place(sample.image_offset, sample.image_size))
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the bytes of a file are in the tar file."""
-
-    offset: int
-    size: int
-
-
-class _Files:
-    """The bytes of members, of those too that are links: GNU tar writes one where a file has several names."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._places: dict[str, _Place] | None = None
-
-    def place(self, member: tarfile.TarInfo) -> _Place:
-        if member.isreg():
-            return _Place(member.offset_data, member.size)
-        # Looked for only once there is a link: the names of a large file take memory, and another walk through it.
-        if self._places is None:
-            self._places = _places(self._stream)
-        folder = posixpath.dirname(member.name) if member.issym() else ""
-        return self._places.get(posixpath.normpath(posixpath.join(folder, member.linkname)), _Place(0, 0))
-
-    def read(self, place: _Place) -> bytes:
-        return _read(self._stream, place)
+    """The encoded image of a sample that `list_samples` found. Raises BrokenImage for one that is too large."""
+    return read_place(stream, sample.place)
 
 
 class _OpenSample:
     """The members of one key, while the file is walked: each is read when it passes by where that can be known."""
 
-    def __init__(self, key: str, files: _Files, with_images: bool) -> None:
+    def __init__(self, key: str, files: Files, walk: Walk) -> None:
         self.key = key
         self.suffixes: set[str] = set()
         self._files = files
-        self._with_images = with_images
+        self._walk = walk
         self._image: TarSample | None = None
-        self._named_images: dict[str, _Place] = {}
+        self._named_images: dict[str, Place] = {}
         """By NAME, for KEY.NAME.jpg. Perhaps a whole shard's: they are read one by one in the end."""
-        self._labels: dict[str, str | None] = {}
-        """By NAME, for KEY.NAME.cls; by "", for KEY.cls."""
+        self._labels: dict[str, dict[str, bytes]] = {}
+        """By NAME, for KEY.NAME.cls, and by suffix; by "", for KEY.cls."""
 
     def add(self, member: tarfile.TarInfo, suffix: str) -> None:
         self.suffixes.add(suffix.lower())
         name, _, kind = suffix.rpartition(".")
-        if kind.lower() == LABEL_SUFFIX:
-            content = self._files.read(self._files.place(member))
-            self._labels[name] = readable(content).strip() or None
-        elif kind.lower() in IMAGE_SUFFIXES and name:
+        kind = kind.lower()
+        if kind in _LABEL_SUFFIXES:
+            if self._walk.with_labels:
+                self._labels.setdefault(name, {})[kind] = self._label(member, kind)
+        elif kind in IMAGE_SUFFIXES and not name:
+            self._image = self._image or self._sample(self.key, self._files.place(member))
+        elif kind in IMAGE_SUFFIXES:
             self._named_images.setdefault(name, self._files.place(member))
-        elif kind.lower() in IMAGE_SUFFIXES and self._image is None:
-            self._image = self._sample(self.key, self._files.place(member))
+        elif kind not in OTHER_SUFFIXES and self._is_picture(place := self._files.place(member)):
+            if suffix:
+                self._named_images.setdefault(suffix, place)
+            else:
+                self._image = self._image or self._sample(self.key, place)
 
     def finished(self) -> Iterator[TarSample]:
-        label = self._labels.get("")
         if self._image is not None:
-            yield replace(self._image, label=label)
+            yield replace(self._image, label=self._label_of(""))
             return
         for name, place in self._named_images.items():
-            yield replace(self._sample(f"{self.key}.{name}", place), label=self._labels.get(name, label))
+            yield replace(self._sample(f"{self.key}.{name}", place), label=self._label_of(name) or self._label_of(""))
+        if self.suffixes and not self._named_images:
+            self._walk.without_image[min(self.suffixes - _LABEL_SUFFIXES or self.suffixes)] += 1
 
-    def _sample(self, key: str, place: _Place) -> TarSample:
-        image = self._files.read(place) if self._with_images else None
-        return TarSample(key, place.offset, place.size, label=None, image=image)
+    def _sample(self, key: str, place: Place) -> TarSample:
+        sample = TarSample(key, place, label=None)
+        if not self._walk.with_images:
+            return sample
+        try:
+            return replace(sample, image=self._files.read(place))
+        except BrokenImage as error:
+            return replace(sample, image=b"", broken=error)
 
+    def _is_picture(self, place: Place) -> bool:
+        return place != NOWHERE and is_picture(self._files.head(place, SIGNATURE_BYTES))
 
-def _members(stream: IO[bytes]) -> tarfile.TarFile:
-    return tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors=UNREADABLE)
+    def _label(self, member: tarfile.TarInfo, kind: str) -> bytes:
+        place = self._files.place(member)
+        if place.size > MOST_LABEL_BYTES:
+            if kind != LABEL_SUFFIX:
+                return b"{}"  # what else is told of the image
+            raise UnfitMember(f"{shown(member.name)}: a label of more than {MOST_LABEL_BYTES} bytes")
+        return self._files.read(place)
 
-
-def _places(stream: IO[bytes]) -> dict[str, _Place]:
-    """Every file of the tar file, by its name without dots."""
-    stream.seek(0)
-    places: dict[str, _Place] = {}
-    with _members(stream) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]
-            if member.isreg():
-                places[posixpath.normpath(member.name)] = _Place(member.offset_data, member.size)
-    return places
-
-
-def _read(stream: IO[bytes], place: _Place) -> bytes:
-    stream.seek(place.offset)
-    content = stream.read(place.size)
-    if len(content) < place.size:
-        raise tarfile.ReadError(f"truncated: it breaks off at byte {place.offset + len(content)}")
-    return content
-
-
-def _check_end(stream: IO[bytes], offset: int) -> None:
-    # tarfile takes a file that breaks off between or inside two headers for a complete one.
-    stream.seek(offset)
-    block = stream.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError(f"truncated: it breaks off at byte {offset + len(block)} without an end mark")
-    if any(block):
-        raise tarfile.ReadError(f"damaged: no valid header at byte {offset}")
+    def _label_of(self, name: str) -> str | None:
+        found = self._labels.get(name, {})
+        label = readable(found.get(LABEL_SUFFIX, b"").removeprefix(b"\xef\xbb\xbf")).strip()
+        if label or "json" not in found:
+            return label or None
+        try:
+            return label_in_json(found["json"])
+        except UnfitValue as error:
+            raise UnfitMember(f"the label of {shown(self.key)} in its .json is {error}") from error

@@ -17,7 +17,7 @@ from workers.artifact_io import is_store_error, open_filesystem, write_bytes
 from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError
-from workers.data.list_entries import why_never_opened, why_not_there
+from workers.data.shards.list_entries import why_never_opened, why_not_there
 from workers.data.shards.parquet_shards import open_own_parquet
 from workers.specs.hygiene import BrokenKind
 

@@ -1,0 +1,64 @@
+"""Suffixes that say that a file is no picture and no table that is read: its content need not be looked at."""
+
+from workers.data.names import HEIF_SUFFIXES, READS_HEIF
+
+LISTS = frozenset({"csv", "tsv", "jsonl", "ndjson"})
+COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", "tgz", "tbz2", "txz", "br"})
+ARCHIVES = frozenset({"zip", "7z", "rar"})
+TABLES = frozenset(
+    {
+        *(
+            "arrow",
+            "feather",
+            "ipc",
+            "orc",
+            "avro",
+            "h5",
+            "hdf5",
+            "npy",
+            "npz",
+            "tfrecord",
+            "lmdb",
+            "mdb",
+            "rec",
+            "mat",
+        ),
+        *("pkl", "pickle", "pt", "pth", "pyd", "msgpack", "db", "sqlite", "beton", "mds", "bin", "safetensors"),
+    }
+)
+PICTURES = frozenset(
+    {
+        *(
+            "cr2",
+            "cr3",
+            "nef",
+            "arw",
+            "dng",
+            "orf",
+            "rw2",
+            "raf",
+            "pef",
+            "srw",
+            "raw",
+            "psd",
+            "xcf",
+            "svg",
+            "eps",
+            "ai",
+        ),
+        *("ico", "icns", "tga", "exr", "hdr", "jxl", "dcm", "nii", "pdf", "fits"),
+    }
+)
+"""Such as are not read; a raw picture of a camera begins as a TIFF does, and would give its thumbnail."""
+UNREAD_HEIF = frozenset() if READS_HEIF else HEIF_SUFFIXES
+TEXTS = frozenset(
+    {"txt", "json", "xml", "html", "htm", "md", "rst", "yaml", "yml", "toml", "ini", "cfg", "log", "py", "sh", "ipynb"}
+)
+REST = frozenset(
+    {
+        *("mp4", "avi", "mov", "mkv", "webm", "wav", "mp3", "flac", "doc", "docx", "xls", "xlsx", "url", "lnk", "lock"),
+        *("idx", "cls", "info", "caption"),
+    }
+)
+
+OTHER_SUFFIXES = LISTS | COMPRESSED | ARCHIVES | TABLES | PICTURES | UNREAD_HEIF | TEXTS | REST
