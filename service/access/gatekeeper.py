@@ -8,6 +8,7 @@ from service.access.known_keys import KnownKeys
 from service.access.oidc import OidcTokens
 from service.access.principal import LOCAL, Principal
 from service.access.rate_limit import RateLimit
+from service.access.suspects import Suspects
 from service.access.web_sessions import WebSessions
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
@@ -52,6 +53,7 @@ class Gatekeeper:
         self._required = settings.authentication
         self._oidc = None if settings.oidc is None else OidcTokens(settings.oidc, monotonic)
         self._limit = RateLimit(settings.requests_per_second, settings.request_burst)
+        self._suspects = Suspects(self._limit, monotonic)
         self._monotonic = monotonic
 
     def recall(self, authorization: str | None, address: str) -> Principal | None:
@@ -59,7 +61,6 @@ class Gatekeeper:
         if not self._required:
             self._count(f"local {address}")
             return LOCAL
-        self._refuse_a_guesser(address)
         principal = None if authorization is None else self._keys.recall(_credential(authorization))
         if principal is not None:
             self._count(principal.subject)
@@ -72,15 +73,10 @@ class Gatekeeper:
     def identify(self, authorization: str | None, session_token: str | None, address: str) -> Principal:
         """The caller, whom `recall` does not know. Raises Unauthenticated, Forbidden (OIDC), TooManyRequests.
 
-        Requests count for the caller; those with a bad credential for the address, which is then refused before any
-        further one is looked at.
+        Requests count for the caller; those with a bad credential for the address.
         """
-        self._refuse_a_guesser(address)
-        try:
+        with self._suspects.looking_at(f"{authorization} {session_token}", address):
             principal = self._authenticate(authorization, session_token)
-        except Unauthenticated:
-            self._limit.take(_guesser(address), self._monotonic())
-            raise
         self._count(principal.subject)
         return principal
 
@@ -98,12 +94,8 @@ class Gatekeeper:
     def log_in(self, key: str, address: str) -> tuple[Principal, str]:
         """Opens a session for whoever has the key: who that is, and its token. Raises Unauthenticated,
         TooManyRequests."""
-        self._refuse_a_guesser(address)
-        try:
+        with self._suspects.looking_at(key, address):
             principal = self._keys.find(key)
-        except Unauthenticated:
-            self._limit.take(_guesser(address), self._monotonic())
-            raise
         return principal, self.sessions.open(principal.subject)
 
     def _authenticate(self, authorization: str | None, session_token: str | None) -> Principal:
@@ -124,11 +116,6 @@ class Gatekeeper:
             return self._keys.find(credential)
         return self._oidc.authenticate(credential)
 
-    def _refuse_a_guesser(self, address: str) -> None:
-        wait = self._limit.wait(_guesser(address), self._monotonic())
-        if wait > 0:
-            raise TooManyRequests(wait)
-
     def _count(self, caller: str) -> None:
         wait = self._limit.take(caller, self._monotonic())
         if wait > 0:
@@ -139,7 +126,3 @@ def _credential(authorization: str) -> str:
     """What comes after `Bearer`; empty for any other header."""
     scheme, _, credential = authorization.partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else ""
-
-
-def _guesser(address: str) -> str:
-    return f"refused {address}"

@@ -52,16 +52,22 @@ def test_a_caller_over_its_rate_is_429_and_others_are_not(
     assert first.get("/healthz").status_code == 200
 
 
-def test_a_guesser_is_held_back_by_address(
+@pytest.mark.attack
+def test_a_guesser_is_held_back_by_address_and_whoever_shares_it_is_not(
     secured: FastAPI, anonymous: TestClient, as_key: Callable[..., TestClient], secured_settings: Settings
 ) -> None:
-    good = as_key("viewer")
+    good, session, never_seen = as_key("viewer"), TestClient(anonymous.app), as_key("viewer")
     limited = secured_settings.model_copy(update={"requests_per_second": 0.01, "request_burst": 3})
     secured.state.services = open_services(limited, secured.state.services.ray_jobs)
     wrong = {"Authorization": f"Bearer nsk_000000000000_{'A' * 43}"}
+    key = good.headers["Authorization"].split()[1]
+    assert session.post("/ui/login", data={"key": key}, follow_redirects=False).status_code == 303
     assert [anonymous.get("/runs", headers=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
     assert anonymous.post("/ui/login", data={"key": "x"}).status_code == 429
-    assert good.get("/runs").status_code == 429  # it comes from the guesser's address
+    assert good.get("/me").json()["kind"] == "key"
+    assert session.get("/me").json()["kind"] == "session"
+    assert never_seen.get("/runs").status_code == 200
+    assert anonymous.get("/runs", headers=wrong).status_code == 429
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.com"])

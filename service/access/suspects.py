@@ -1,0 +1,63 @@
+"""Addresses that have sent many bad credentials: they are held back, and those who share the address are not."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from service.access.rate_limit import RateLimit
+from service.errors import TooManyRequests, Unauthenticated
+
+_REMEMBERED = 10_000
+
+
+class Suspects:
+    """Thread-safe. `monotonic` gives seconds that never go back.
+
+    Bad credentials count for their address. Of one over its limit, those that were good before are looked at as ever;
+    all others, of all such addresses, one at a time: so that they take no more than one connection to the database.
+    """
+
+    def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
+        self._limit = limit
+        self._monotonic = monotonic
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+
+    @contextmanager
+    def looking_at(self, credential: str, address: str) -> Iterator[None]:
+        """Around the look at a credential, which raises Unauthenticated for a bad one. Raises TooManyRequests."""
+        digest = hashlib.sha256(credential.encode(errors="replace")).digest()
+        suspect = f"refused {address}"
+        wait = self._limit.wait(suspect, self._monotonic())
+        takes_turn = wait > 0 and not self._was_good(digest)
+        if takes_turn and not self._turn.acquire(blocking=False):
+            raise TooManyRequests(wait)
+        try:
+            yield
+        except Unauthenticated:
+            self._forget(digest)
+            if (wait := self._limit.take(suspect, self._monotonic())) > 0:
+                raise TooManyRequests(wait) from None
+            raise
+        finally:
+            if takes_turn:
+                self._turn.release()
+        self._remember(digest)
+
+    def _was_good(self, digest: bytes) -> bool:
+        with self._lock:
+            return digest in self._good
+
+    def _remember(self, digest: bytes) -> None:
+        with self._lock:
+            self._good[digest] = None
+            self._good.move_to_end(digest)
+            if len(self._good) > _REMEMBERED:
+                self._good.popitem(last=False)
+
+    def _forget(self, digest: bytes) -> None:
+        with self._lock:
+            self._good.pop(digest, None)
