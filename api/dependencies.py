@@ -21,6 +21,7 @@ from service.scheduling.projects import Projects
 from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
+from service.stream_places import StreamPlaces
 from service.studies.commands import DerivedCommands
 from service.studies.queries import DerivedQueries
 from service.webhooks.commands import WebhookCommands
@@ -46,6 +47,7 @@ class Services:
     webhooks: WebhookCommands
     event_feed: EventFeed
     inspectors: InspectorPool
+    stream_places: StreamPlaces
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray, and ends the processes that look at datasets."""
@@ -78,7 +80,8 @@ def open_services(
         lineage=LineageQueries(database, settings),
         retention=RetentionCommands(database, settings),
         webhooks=WebhookCommands(database, settings),
-        event_feed=EventFeed(database, settings.event_poll_seconds, settings.max_event_streams),
+        event_feed=EventFeed(database, settings.event_poll_seconds),
+        stream_places=StreamPlaces(settings.max_event_streams, settings.max_event_streams_of_caller),
         inspectors=inspectors,
     )
 
@@ -129,6 +132,11 @@ async def _event_feed(request: Request) -> EventFeed:
     return feed
 
 
+async def _stream_places(request: Request) -> StreamPlaces:
+    places: StreamPlaces = request.app.state.services.stream_places
+    return places
+
+
 async def _ray_jobs(request: Request) -> RayJobs:
     ray_jobs: RayJobs = request.app.state.services.ray_jobs
     return ray_jobs
@@ -167,6 +175,7 @@ ProjectsOf = Annotated[Projects, Depends(_projects)]
 LineageOf = Annotated[LineageQueries, Depends(_lineage)]
 Retention = Annotated[RetentionCommands, Depends(_retention)]
 Webhooks = Annotated[WebhookCommands, Depends(_webhooks)]
+Places = Annotated[StreamPlaces, Depends(_stream_places)]
 Feed = Annotated[EventFeed, Depends(_event_feed)]
 Jobs = Annotated[RayJobs, Depends(_ray_jobs)]
 Keys = Annotated[KeyCommands, Depends(_keys)]

@@ -163,8 +163,9 @@ class Client:
     def list_keys(self, limit: int) -> list[KeyView]:
         return self._list("/keys", KeyView, limit)
 
-    def revoke_key(self, key_id: str) -> KeyView:
-        return KeyView.model_validate_json(self._send("DELETE", f"/keys/{_part(key_id)}").content)
+    def revoke_key(self, key_id: str, with_made: bool = False) -> KeyView:
+        query = {"with_made": with_made}
+        return KeyView.model_validate_json(self._send("DELETE", f"/keys/{_part(key_id)}", params=query).content)
 
     def get_lineage(self, model_id: str) -> ModelLineage:
         return self._get(f"/models/{_part(model_id)}/lineage", ModelLineage)

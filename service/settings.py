@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     session_hours: float = Field(default=12, gt=0, description="How long a login to the web page lasts.")
     oidc: OidcSettings | None = Field(default=None, description="The identity provider whose tokens are accepted.")
     max_body_bytes: int = Field(default=4 << 20, ge=1024, description="A larger request body is refused.")
+    audit_days: float = Field(default=365, ge=7, description="How long the audit log keeps what was changed.")
+    audit_refused_days: float = Field(default=30, ge=7, description="How long it keeps changes that were refused.")
     requests_per_second: float = Field(
         default=100, gt=0, description="What one caller may ask in the long run, of each process of the API."
     )
@@ -90,9 +92,11 @@ class Settings(BaseSettings):
     webhook_private_networks: tuple[IPvAnyNetwork, ...] = Field(
         default=(), description="As JSON: networks that webhooks may lie in although they are not public."
     )
+    max_webhooks: int = Field(default=100, ge=1, description="Receivers of events.")
     webhook_max_attempts: int = Field(default=12, ge=1, description="Of one event; then its delivery is dead.")
     webhook_timeout_seconds: float = Field(default=10.0, gt=0, description="For one delivery, from resolving its host.")
     max_event_streams: int = Field(default=200, ge=1, description="Clients of the event streams, an API process.")
+    max_event_streams_of_caller: int = Field(default=20, ge=1, description="Of those, of one caller.")
     event_poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
 
     @property

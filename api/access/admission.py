@@ -10,8 +10,11 @@ from service.access.gatekeeper import Gatekeeper, Watch
 from service.access.principal import Principal
 from service.errors import Forbidden
 from service.settings import Settings, is_loopback
+from workers.specs.text import shown
 
 UNKNOWN_ADDRESS = "unknown"
+_LONGEST_ADDRESS = 100
+"""An IPv6 address with its zone has some 60 characters at most."""
 
 
 def is_open(request: Request) -> bool:
@@ -68,8 +71,9 @@ def check_sender(request: Request, settings: Settings) -> None:
 
 
 def address_of(request: Request) -> str:
-    """The network address of the caller; of the last proxy that uvicorn does not trust, where there are any."""
-    return request.client.host if request.client else UNKNOWN_ADDRESS
+    """The network address of the caller; of the last proxy that uvicorn does not trust, where there are any. It may be
+    a text that a proxy has let through: bounded, for it is counted and stored by it."""
+    return shown(request.client.host[:_LONGEST_ADDRESS]) if request.client else UNKNOWN_ADDRESS
 
 
 def audited_request(request: Request, principal: Principal) -> AuditedRequest:

@@ -30,7 +30,7 @@ from api.access.threads import in_access_thread
 from api.error_responses import path_of, problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
-from service.store.visibility import only_projects
+from service.store.visibility import acting_as
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    # Answers tell of images, models, keys; pages and what they load say themselves what may be kept.
+    "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",  # not `no-referrer`: forms would be sent with `Origin: null`
     # An answer is data. Pages say themselves what they load.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+_ONLY_TLS = "max-age=31536000"
 
 
 class AccessMiddleware:
@@ -61,7 +65,7 @@ class AccessMiddleware:
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         services = request.app.state.services
         request.state.request_id = _request_id(request)
-        send = _with_headers(send, request.state.request_id)
+        send = _with_headers(send, request)
         try:
             principal = None
             if not is_open(request):
@@ -87,7 +91,7 @@ class AccessMiddleware:
             await _refusal(request, refusal)(request.scope, receive, send)
             return
         try:
-            with nullcontext() if principal is None else only_projects(principal.projects):
+            with nullcontext() if principal is None else acting_as(principal.subject, principal.projects):
                 await self._app(request.scope, receive, send)
         except Exception:
             if record is not None:
@@ -148,12 +152,18 @@ def _request_id(request: Request) -> str:
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _with_headers(send: Send, request_id: str) -> Send:
+def _with_headers(send: Send, request: Request) -> Send:
+    security = dict(_SECURITY_HEADERS)
+    if request.url.scheme == "https":  # uvicorn has it of a proxy that it believes, or of its own TLS
+        security["Strict-Transport-Security"] = _ONLY_TLS
+    if request.scope["path"].startswith("/ui/static/"):
+        security["Cache-Control"] = "no-cache"  # kept, and asked for again each time: it has an ETag
+
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = request_id
-            for name, value in _SECURITY_HEADERS.items():
+            headers["X-Request-ID"] = request.state.request_id
+            for name, value in security.items():
                 headers.setdefault(name, value)
         await send(message)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Response
+from fastapi import APIRouter, Body, Path, Query, Response
 
 from api.dependencies import Audit, Caller, Cursor, GatekeeperOf, IdempotencyKey, Keys, Limit
 from api.examples.access import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS
@@ -16,6 +16,10 @@ from service.views.base import Page
 router = APIRouter(tags=["access"])
 KeyId = Annotated[
     str, Path(pattern=r"^key-[0-9a-f]+$", max_length=100, description="The key's id.", examples=["key-5f0c1b1e90ab"])
+]
+
+WithMade = Annotated[
+    bool, Query(description="Revoke the keys that it has made too, those that they have made, and so on.")
 ]
 
 
@@ -51,12 +55,13 @@ def list_keys(keys: Keys, limit: Limit = 50, cursor: Cursor = None) -> Page[KeyV
     summary="Revoke an API key",
     responses=answers(200, KEY, "Revoked") | problem_responses(404, 422),
 )
-def revoke_key(key_id: KeyId, keys: Keys, gatekeeper: GatekeeperOf) -> KeyView:
+def revoke_key(key_id: KeyId, keys: Keys, gatekeeper: GatekeeperOf, with_made: WithMade = False) -> KeyView:
     """From now on the key and all logins with it are refused; by other processes of this service from the next second
-    on. Doing so again is no error."""
-    revoked = keys.revoke_key(key_id)
-    gatekeeper.forget(key_id)
-    return revoked
+    on. Doing so again is no error. Keys that it has made stay good, unless `with_made` says otherwise."""
+    revoked = keys.revoke_key(key_id, with_made)
+    for key in revoked:
+        gatekeeper.forget(key.id)
+    return revoked[0]
 
 
 @router.get(

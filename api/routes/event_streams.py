@@ -1,21 +1,24 @@
 """/events/stream and /runs/{id}/events/stream: every change as a server-sent event."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.access.admission import watch_caller
 from api.access.threads import in_access_thread
-from api.dependencies import Feed, Queries, RunId
+from api.dependencies import Feed, Places, Queries, RunId
 from api.examples.lifecycle import STREAM
 from api.schemas.problem import problem_responses
 from service.access.gatekeeper import Watch
 from service.access.own_project import for_all_projects
 from service.errors import DatabaseUnavailable
 from service.runs.event_feed import EventFeed
+from service.stream_places import WAIT_SECONDS, StreamPlaces
 from service.views.runs import EventView
 
 router = APIRouter(tags=["events"])
@@ -50,6 +53,17 @@ class EventStreamResponse(StreamingResponse):
 
     media_type = "text/event-stream"
 
+    def __init__(self, lines: AsyncIterator[str], at_end: Callable[[], None], status_code: int = 200) -> None:
+        # Proxies would wait for more of a short answer before they pass it on.
+        super().__init__(lines, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._at_end = at_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._at_end()
+
 
 _ANSWER = {
     200: {
@@ -66,12 +80,12 @@ _ANSWER = {
     responses={**_ANSWER, **problem_responses(422, 503)},
 )
 def follow_events(
-    feed: Feed, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
+    feed: Feed, places: Places, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
 ) -> EventStreamResponse:
     """Every change of every run, and of datasets, in order, each once. Without `after` and `Last-Event-ID`: from now
     on. For those who may see every project."""
     for_all_projects("this stream tells of every project (that of a run of yours is /runs/{run_id}/events/stream)")
-    return _stream(feed, watch, after if last_event_id is None else last_event_id, None)
+    return _stream(feed, places, watch, after if last_event_id is None else last_event_id, None)
 
 
 @router.get(
@@ -81,20 +95,26 @@ def follow_events(
     responses={**_ANSWER, **problem_responses(404, 422, 503)},
 )
 def follow_run_events(
-    run_id: RunId, queries: Queries, feed: Feed, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
+    run_id: RunId,
+    queries: Queries,
+    feed: Feed,
+    places: Places,
+    watch: OfCaller,
+    after: After = None,
+    last_event_id: LastEventId = None,
 ) -> EventStreamResponse:
     """The same of one run. It does not end with the run, which may be retried or extended."""
     queries.list_events(run_id, limit=1)  # 404 where there is no such run
-    return _stream(feed, watch, after if last_event_id is None else last_event_id, run_id)
+    return _stream(feed, places, watch, after if last_event_id is None else last_event_id, run_id)
 
 
-def _stream(feed: EventFeed, watch: Watch, after: int | None, run_id: str | None) -> EventStreamResponse:
-    if feed.is_full:
+def _stream(
+    feed: EventFeed, places: StreamPlaces, watch: Watch, after: int | None, run_id: str | None
+) -> EventStreamResponse:
+    if not places.take(watch.caller):
         detail = "as many clients follow events as this process serves; try again later"
-        raise HTTPException(503, detail, headers={"Retry-After": "10"})
-    # Proxies would wait for more of a short answer before they pass it on.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStreamResponse(_lines(feed.follow(after, run_id), watch), headers=headers)
+        raise HTTPException(503, detail, headers={"Retry-After": str(round(WAIT_SECONDS))})
+    return EventStreamResponse(_lines(feed.follow(after, run_id), watch), partial(places.give_back, watch.caller))
 
 
 async def _lines(events: AsyncGenerator[EventView | None, None], watch: Watch) -> AsyncIterator[str]:

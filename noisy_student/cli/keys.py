@@ -85,16 +85,17 @@ def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
 @keys.command("revoke")
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
+    with_made: Annotated[bool, typer.Option("--with-made", help="And all keys that come of it.")] = False,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Refuse a key, and every login with it, from now on."""
     if API_KEY_VARIABLE in os.environ:
         with Client(api) as client:
-            revoked = client.revoke_key(key_id)
+            revoked = client.revoke_key(key_id, with_made)
     else:
         with _database() as (commands, audited):
-            revoked = audited("DELETE", f"/keys/{key_id}", 200, lambda _: commands.revoke_key(key_id))
+            revoked = audited("DELETE", f"/keys/{key_id}", 200, lambda _: commands.revoke_key(key_id, with_made)[0])
     print_json(revoked) if as_json else typer.echo(f"{revoked.id} revoked")
 
 

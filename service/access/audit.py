@@ -3,15 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import CursorResult, delete, func, select, true, update
 
 from service.access.views import AuditEntryView
+from service.store.audit_target import project_of_path
 from service.store.database import Database
 from service.store.paging import read_page
-from service.store.schema.caller_tables import AuditRow
+from service.store.schema.caller_tables import REFUSED, AuditRow
+from service.store.visibility import visible_projects
 from service.views.base import Page, as_time
+from workers.specs.text import shown
 
+_DAY_SECONDS = 86_400.0
+_STRUCK_AT_ONCE = 5_000
 _LONGEST = 500
 """Characters kept of what a caller may choose freely."""
 
@@ -41,13 +47,14 @@ class AuditLog:
         with self._database.write_once() as session:
             row = AuditRow(
                 at=self._clock(),
-                subject=request.subject[:_LONGEST],
+                subject=shown(request.subject[:_LONGEST]),
                 kind=request.kind,
                 project=request.project,
+                target_project=project_of_path(session, request.path),
                 address=request.address,
                 request_id=request.request_id,
                 method=request.method,
-                path=request.path[:_LONGEST],
+                path=shown(request.path[:_LONGEST]),
             )
             session.add(row)
             session.flush()
@@ -56,10 +63,25 @@ class AuditLog:
     def finish(self, entry_id: int, status: int, location: str | None = None) -> None:
         """Adds how it ended. `status` is HTTP's."""
         with self._database.write_once() as session:
+            values: dict[str, Any] = {"status": status, "location": location}
+            if (made_in := project_of_path(session, location)) is not None:
+                values["target_project"] = func.coalesce(AuditRow.target_project, made_in)
             session.execute(
-                update(AuditRow).where(AuditRow.id == entry_id).values(status=status, location=location),
+                update(AuditRow).where(AuditRow.id == entry_id).values(**values),
                 execution_options={"synchronize_session": False},
             )
+
+    def forget(self, kept_days: float, refused_kept_days: float) -> int:
+        """Strikes out what is older, refused requests sooner: some at a time. How many entries."""
+        now, struck = self._clock(), 0
+        for days, condition in ((kept_days, true()), (refused_kept_days, REFUSED)):
+            old = select(AuditRow.id).where(AuditRow.at < now - days * _DAY_SECONDS, condition)
+            some = old.order_by(AuditRow.at).limit(_STRUCK_AT_ONCE)
+            with self._database.write() as session:
+                result = session.execute(delete(AuditRow).where(AuditRow.id.in_(some)))
+                assert isinstance(result, CursorResult)
+                struck += result.rowcount
+        return struck
 
     def list_entries(self, limit: int = 50, cursor: str | None = None) -> Page[AuditEntryView]:
         """Newest first."""
@@ -80,5 +102,12 @@ def _view(row: AuditRow) -> AuditEntryView:
         path=row.path,
         status=row.status,
         location=row.location,
-        project=row.project,
+        project=_if_visible(row.project),
+        target_project=_if_visible(row.target_project),
     )
+
+
+def _if_visible(project: str | None) -> str | None:
+    """A caller of one project learns nothing of others: not even whose an id is that it has guessed."""
+    visible = visible_projects()
+    return project if visible is None or project in visible else None

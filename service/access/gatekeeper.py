@@ -20,7 +20,8 @@ LOOK_EVERY_SECONDS = 15.0
 class Watch:
     """Of one caller, who was good when it was made. `monotonic` gives seconds that never go back."""
 
-    def __init__(self, is_good: Callable[[], bool], monotonic: Callable[[], float]) -> None:
+    def __init__(self, caller: str, is_good: Callable[[], bool], monotonic: Callable[[], float]) -> None:
+        self.caller = caller
         self._is_good = is_good
         self._monotonic = monotonic
         self._looked_at = monotonic()
@@ -89,7 +90,7 @@ class Gatekeeper:
             except (Unauthenticated, Forbidden):
                 return False
 
-        return Watch(is_good, self._monotonic)
+        return Watch(principal.subject, is_good, self._monotonic)
 
     def log_in(self, key: str, address: str) -> tuple[Principal, str]:
         """Opens a session for whoever has the key: who that is, and its token. Raises Unauthenticated,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from pydantic import AwareDatetime, Field
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.access.api_keys import NewKey, new_key
@@ -83,15 +84,20 @@ class KeyCommands:
             rows, following = read_page(session, ApiKeyRow, (ApiKeyRow.created_at, ApiKeyRow.id), limit, cursor)
             return Page(items=[_view(row) for row in rows], next_cursor=following)
 
-    def revoke_key(self, key_id: str) -> KeyView:
-        """From now on the key, and every session that was opened with it, is refused. Doing so again is no error."""
+    def revoke_key(self, key_id: str, with_made: bool = False) -> list[KeyView]:
+        """From now on the key, and every session that was opened with it, is refused. Doing so again is no error.
+
+        `with_made`: so are the keys that it has made, those that they have made, and so on. The key itself comes first.
+        """
         with self._database.write() as session:
             row = session.get(ApiKeyRow, key_id)
             if row is None:
                 raise NotFound("key", key_id)
-            if row.revoked_at is None:
-                row.revoked_at = self._clock()
-            return _view(row)
+            rows = [row, *(_made_by(session, key_id) if with_made else ())]
+            for each in rows:
+                if each.revoked_at is None:
+                    each.revoked_at = self._clock()
+            return [_view(each) for each in rows]
 
 
 def principal_of(row: ApiKeyRow, kind: str) -> Principal:
@@ -107,6 +113,17 @@ def principal_of(row: ApiKeyRow, kind: str) -> Principal:
 def is_good(row: ApiKeyRow, now: float) -> bool:
     """Whether the key is neither revoked nor expired."""
     return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
+
+
+def _made_by(session: Session, key_id: str) -> list[ApiKeyRow]:
+    """The keys that come of a key, at first or at second hand; of each only one is there, and none made itself."""
+    found: list[ApiKeyRow] = []
+    makers = [key_id]
+    while makers:
+        made = session.scalars(select(ApiKeyRow).where(ApiKeyRow.created_by.in_(makers))).all()
+        found.extend(made)
+        makers = [row.id for row in made]
+    return found
 
 
 def _insert(

@@ -44,4 +44,10 @@ class AuditEntryView(View):
     path: str
     status: int | None = Field(description="The answer's status; null where the service died before it had one.")
     location: str | None = Field(description="What was made, as a path.")
-    project: str | None = Field(description="The project that the caller is limited to; null: none, or several.")
+    project: str | None = Field(
+        description="The project that the caller is limited to; null: none, several, or one that you may not see."
+    )
+    target_project: str | None = Field(
+        default=None,
+        description="The project of what was to be changed; null: of none, of several, or of one that you may not see.",
+    )

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from service.access.audit import AuditLog
 from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
 from service.retention.commands import RetentionCommands
@@ -40,7 +41,8 @@ class Collector:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
         self._retention = RetentionCommands(database, settings, clock)
-        self._interval_seconds = settings.retention_interval_seconds
+        self._audit = AuditLog(database, clock)
+        self._settings = settings
         self._clock = clock
         self._mark_at = 0.0
 
@@ -55,9 +57,10 @@ class Collector:
         """
         now = self._clock()
         if now >= self._mark_at and self._retention.mark_next(now) is None:
-            self._mark_at = now + self._interval_seconds
+            self._mark_at = now + self._settings.retention_interval_seconds
             with self._database.write() as session:
                 forget_answers(session, now - ANSWERS_KEPT_SECONDS)
+            self._audit.forget(self._settings.audit_days, self._settings.audit_refused_days)
         with self._database.read() as session:
             rows = marked_rows(session, now, _ROWS_AT_ONCE)
         for row in rows:

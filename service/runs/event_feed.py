@@ -28,10 +28,9 @@ class EventFeed:
     the events remembered here, or from the database where it has fallen behind. A slow client costs no memory.
     """
 
-    def __init__(self, database: Database, poll_seconds: float, max_clients: int) -> None:
+    def __init__(self, database: Database, poll_seconds: float) -> None:
         self._database = database
         self._poll_seconds = poll_seconds
-        self._max_clients = max_clients
         self._clients = 0
         self._poller: asyncio.Task[None] | None = None
         self._recent: deque[EventView] = deque(maxlen=_REMEMBERED)
@@ -39,10 +38,6 @@ class EventFeed:
         """All events after this one and up to `_newest` are in `_recent`."""
         self._newest: int | None = None
         self._changed: asyncio.Event | None = None
-
-    @property
-    def is_full(self) -> bool:
-        return self._clients >= self._max_clients
 
     async def follow(self, after: int | None, run_id: str | None = None) -> AsyncGenerator[EventView | None, None]:
         """Events after the one with this id (None: from now on), of all runs or of one; without end.

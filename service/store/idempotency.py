@@ -5,17 +5,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.errors import Conflict, InvalidRequest
+from service.errors import Conflict, InvalidRequest, TooManyRequests
 from service.store.database import Database
 from service.store.schema.caller_tables import IdempotencyKeyRow
-from service.store.visibility import visible_projects
+from service.store.visibility import acting_caller, visible_projects
 from service.views.base import View
 
 MAX_KEY_LENGTH = 200
+MAX_ANSWERS_OF_CALLER = 10_000
 ANSWERS_KEPT_SECONDS = 7 * 86_400.0
 """How long a repeated request gets its first answer."""
 
@@ -43,8 +44,13 @@ def first_answer(session: Session, key: str, request: str) -> str | None:
 
 
 def remember_answer(session: Session, key: str, request: str, answer: str, now: float) -> None:
-    """Keeps the first answer, in the transaction that it tells of."""
-    session.add(IdempotencyKeyRow(key=_own(key), request_hash=request, answer=answer, created_at=now))
+    """Keeps the first answer, in the transaction that it tells of. Raises TooManyRequests where the caller has had so
+    many kept that no honest one comes near: each takes some kilobytes."""
+    caller = acting_caller()
+    kept = select(func.count()).where(IdempotencyKeyRow.caller == caller)
+    if session.execute(kept).scalar_one() >= MAX_ANSWERS_OF_CALLER:
+        raise TooManyRequests(ANSWERS_KEPT_SECONDS / MAX_ANSWERS_OF_CALLER)
+    session.add(IdempotencyKeyRow(key=_own(key), request_hash=request, answer=answer, caller=caller, created_at=now))
     session.flush()
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, exists
+from sqlalchemy import ColumnElement, exists, or_
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -17,6 +17,19 @@ from service.store.schema.caller_tables import ProjectRow
 from service.store.schema.tables import RunRow, Table
 
 _PROJECTS: ContextVar[frozenset[str] | None] = ContextVar("visible_projects", default=None)
+
+_CALLER: ContextVar[str] = ContextVar("acting_caller", default="")
+
+
+@contextmanager
+def acting_as(caller: str, projects: frozenset[str] | None) -> Iterator[None]:
+    """Within it, sessions see what `only_projects` says, and what is kept for a caller is kept for this one."""
+    token = _CALLER.set(caller)
+    try:
+        with only_projects(projects):
+            yield
+    finally:
+        _CALLER.reset(token)
 
 
 @contextmanager
@@ -27,6 +40,11 @@ def only_projects(projects: frozenset[str] | None) -> Iterator[None]:
         yield
     finally:
         _PROJECTS.reset(token)
+
+
+def acting_caller() -> str:
+    """Who makes the request; empty for the service itself."""
+    return _CALLER.get()
 
 
 def visible_projects() -> frozenset[str] | None:
@@ -56,8 +74,9 @@ def condition_of(table: type[Table], projects: frozenset[str]) -> ColumnElement[
     columns = table.__table__.c
     if table is ProjectRow:
         return columns.name.in_(sorted(projects))
-    if "project" in columns:
-        return columns.project.in_(sorted(projects))
+    owners = [columns[name] for name in ("project", "target_project") if name in columns]
+    if owners:
+        return or_(*(owner.in_(sorted(projects)) for owner in owners))
     if "run_id" in columns:
         runs = RunRow.__table__.alias("visible_runs")
         # By primary key, a row at a time: a list of all visible runs would be made for every query.

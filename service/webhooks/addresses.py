@@ -12,8 +12,25 @@ from urllib.parse import SplitResult, urlsplit
 Network = IPv4Network | IPv6Network
 
 _GLOBAL_UNICAST = ip_network("2000::/3")
-_CARRY_IPV4 = (ip_network("2002::/16"), ip_network("2001::/32"))
-"""6to4 and Teredo: what they lead to is an IPv4 address of the sender's choice."""
+_NOT_PUBLIC = tuple(
+    map(
+        ip_network,
+        (
+            # All of IANA's registries of special-purpose addresses (RFC 6890), those that may be globally reachable
+            # included: nobody's receiver lies there. Python's own list is shorter, and differs between its versions.
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24"),
+            *("192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+            *("224.0.0.0/4", "240.0.0.0/4"),
+            *("::/8", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32"),
+            *("2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10"),
+            "ff00::/8",
+            # Clouds' services for their machines. Others' lie in the ranges above: 169.254.169.254, 192.0.0.192,
+            # 100.100.100.200, fd00:ec2::254, fd20:ce::254.
+            "168.63.129.16/32",
+        ),
+    )
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -73,13 +90,10 @@ def refusal(address: str, allowed: Sequence[Network]) -> str | None:
     plain = _plain(address)
     if _is_allowed(plain, allowed):
         return None
-    if not plain.is_global or plain.is_multicast or plain.is_reserved or plain.is_unspecified:
+    if not plain.is_global or any(plain in network for network in _NOT_PUBLIC):
         return "which is not a public address (setting webhook_private_networks allows networks)"
-    if isinstance(plain, IPv6Address):
-        if plain not in _GLOBAL_UNICAST:
-            return "which is not a global unicast address"
-        if any(plain in network for network in _CARRY_IPV4):
-            return "which leads to an IPv4 address"
+    if isinstance(plain, IPv6Address) and plain not in _GLOBAL_UNICAST:
+        return "which is not a global unicast address"
     return None
 
 

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
@@ -54,6 +54,9 @@ class WebhookCommands:
         webhook_id, secret = new_id("hook"), secrets.token_hex(_SECRET_BYTES)
 
         def register(session: Session, now: float) -> WebhookView:
+            there = session.execute(select(func.count()).select_from(WebhookRow)).scalar_one()
+            if there >= self._settings.max_webhooks:
+                raise Conflict(f"there are {there} webhooks, and may not be more: delete one")
             row = WebhookRow(
                 id=webhook_id,
                 url=request.url,

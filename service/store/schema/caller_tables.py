@@ -1,6 +1,6 @@
 """The tables of those who call the service: their projects and keys, what they asked for, and their webhooks."""
 
-from sqlalchemy import ForeignKey, Index, Text, column
+from sqlalchemy import ForeignKey, Index, Text, column, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.lifecycle.states import DeliveryState
@@ -9,6 +9,8 @@ from service.store.schema.tables import Table
 
 _PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
 _TIMED_DELIVERY = column("next_attempt_at").is_not(None)
+REFUSED = column("status") >= literal_column("400")
+"""Of entries of the audit log; without a parameter, or the index of those would not be used."""
 _DELIVERED = one_of(column("state"), [DeliveryState.DELIVERED])
 
 
@@ -58,11 +60,13 @@ class IdempotencyKeyRow(Table):
     """Of the kind of request and its body."""
     answer: Mapped[str] = mapped_column(Text)
     """The first answer, as JSON."""
+    caller: Mapped[str] = mapped_column(index=True)
     created_at: Mapped[float]
 
 
 class AuditRow(Table):
-    """One change that somebody asked for. Triggers refuse to delete it, and to change it once it has a status."""
+    """One change that somebody asked for. Triggers refuse to delete it while it is young, and to change it once it has
+    a status."""
 
     __tablename__ = "audit"
 
@@ -71,6 +75,9 @@ class AuditRow(Table):
     subject: Mapped[str]
     kind: Mapped[str]
     project: Mapped[str | None]
+    """The caller's, where it has one only."""
+    target_project: Mapped[str | None]
+    """Of what is changed, where it belongs to one."""
     address: Mapped[str]
     request_id: Mapped[str]
     method: Mapped[str]
@@ -78,7 +85,12 @@ class AuditRow(Table):
     status: Mapped[int | None]
     location: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (Index(None, "project", "id"),)
+    __table_args__ = (
+        Index(None, "project", "id"),
+        Index(None, "target_project", "id"),
+        Index(None, "at"),
+        Index("ix_audit_refused_at", "at", sqlite_where=REFUSED, postgresql_where=REFUSED),
+    )
 
 
 class WebhookRow(Table):

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from api.access.route_scopes import OPEN, ROUTE_SCOPES
 from service.config.access import Scope
-from service.runs.event_feed import EventFeed
+from service.stream_places import StreamPlaces
 
 VALUES = {"generation": "0", "stage": "train", "attempt": "1", "name": "a.svg", "file:path": "page.js", "path": "nodes"}
 
@@ -75,7 +75,7 @@ def test_too_small_a_scope_is_403_on_every_route(secured: FastAPI, as_key: Calla
 def test_large_enough_a_scope_is_let_in_on_every_route(
     secured: FastAPI, as_key: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EventFeed, "is_full", True)  # streams have no end: 503 will do
+    monkeypatch.setattr(StreamPlaces, "take", lambda *_: False)  # streams have no end: 503 will do
     clients = {scope: as_key(scope) for scope in Scope}
     for (method, path), scope in ROUTE_SCOPES.items():
         answer = clients[scope].request(method, address(path))

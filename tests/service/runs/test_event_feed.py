@@ -19,7 +19,7 @@ def test_a_first_client_of_one_project_does_not_silence_the_others(
     bench: Any, run_config: Callable[..., RunConfig]
 ) -> None:
     cats, pets = (bench.commands.create_run(run_config(project=project)).id for project in ("cats", "pets"))
-    feed = EventFeed(bench.database, poll_seconds=0.01, max_clients=2)
+    feed = EventFeed(bench.database, poll_seconds=0.01)
 
     async def follow_both() -> EventView:
         with only_projects(frozenset({"cats"})):

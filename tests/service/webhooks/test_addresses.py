@@ -9,6 +9,7 @@ from service.webhooks.addresses import AddressRefused, checked_addresses, parse_
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "address",
     [
@@ -19,6 +20,23 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
         "192.168.1.1",
         "100.64.0.1",  # carriers' own
         "169.254.169.254",  # the cloud's metadata
+        "192.0.0.192",  # Oracle's cloud's metadata
+        "168.63.129.16",  # Azure's
+        "100.100.100.200",  # Alibaba's
+        "fd20:ce::254",  # Google's, in IPv6
+        "192.0.0.9",  # anycast of protocols, globally reachable
+        "192.31.196.1",
+        "192.52.193.1",
+        "192.88.99.1",
+        "192.175.48.1",
+        "203.0.113.1",
+        "::ffff:168.63.129.16",
+        "64:ff9b::808:808",
+        "2001:1::1",
+        "2001:20::1",
+        "2620:4f:8000::1",
+        "3fff::1",
+        "5f00::1",
         "192.0.2.1",  # documentation
         "198.18.0.1",  # benchmarks
         "224.0.0.1",

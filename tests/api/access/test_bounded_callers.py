@@ -1,0 +1,115 @@
+"""One caller cannot take what all others need: streams, kept answers, receivers; and keys go with their maker."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.dependencies import open_services
+from service.errors import TooManyRequests
+from service.settings import Settings
+from service.stream_places import StreamPlaces
+
+pytestmark = pytest.mark.attack
+
+AsKey = Callable[..., TestClient]
+MakeKey = Callable[..., str]
+
+
+@pytest.fixture
+def app(secured: FastAPI, secured_settings: Settings) -> FastAPI:
+    """What `server` serves."""
+    few = secured_settings.model_copy(update={"max_event_streams_of_caller": 2, "max_event_streams": 5})
+    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    return secured
+
+
+def test_one_viewer_does_not_take_all_event_streams(server: str, make_key: MakeKey) -> None:
+    greedy, other = ({"Authorization": f"Bearer {make_key('viewer')}"} for _ in range(2))
+    url = f"{server}/events/stream"
+    lines = []
+    with ExitStack() as streams:
+        for headers in (greedy, greedy, other):
+            answer = streams.enter_context(httpx.stream("GET", url, headers=headers, timeout=20))
+            assert answer.status_code == 200
+            lines.append(answer.iter_lines())  # kept: one that is let go of ends its stream
+            assert next(lines[-1]).startswith("retry")
+        refused = httpx.get(url, headers=greedy, timeout=20)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+        assert httpx.get(f"{server}/me", headers=greedy, timeout=20).status_code == 200
+
+
+def test_places_are_given_back() -> None:
+    places = StreamPlaces(most=3, most_of_caller=2)
+    assert [places.take(caller) for caller in ("a", "a", "b", "c")] == [True, True, True, False]
+    with pytest.raises(TooManyRequests):
+        places.take("a")
+    places.give_back("a")
+    assert [places.take(caller) for caller in ("a", "b")] == [True, False]
+
+
+def test_answers_to_repeat_are_kept_for_a_caller_up_to_a_limit(
+    as_key: AsKey, run_body: Callable[[TestClient], dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.idempotency.MAX_ANSWERS_OF_CALLER", 2)
+    greedy, other = as_key("operator"), as_key("operator")
+    run = greedy.post("/runs", json=run_body(greedy)).json()["id"]
+    codes = [greedy.post(f"/runs/{run}/pause", headers={"Idempotency-Key": str(key)}).status_code for key in range(4)]
+    assert codes == [202, 202, 429, 429]
+    assert greedy.post(f"/runs/{run}/pause", headers={"Idempotency-Key": "0"}).status_code == 202
+    assert greedy.post(f"/runs/{run}/pause").status_code == 202
+    assert other.post(f"/runs/{run}/pause", headers={"Idempotency-Key": "other"}).status_code == 202
+
+
+def test_webhooks_are_limited(
+    secured: FastAPI, secured_settings: Settings, as_key: AsKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = as_key("admin")
+    changes = {"max_webhooks": 2, "webhook_private_networks": ("127.0.0.0/8",)}
+    few = Settings(**{**secured_settings.model_dump(exclude={"dashboard_url"}), **changes})
+    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    made = [admin.post("/webhooks", json={"url": "http://127.0.0.1:1/"}) for _ in range(3)]
+    assert [answer.status_code for answer in made] == [201, 201, 409]
+    assert made[0].headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "kinds", [["x" * 101], ["a"] * 101, [""], ["run\x1b"], ["Run"], [], ["a b"]], ids=lambda kinds: str(kinds)[:10]
+)
+def test_kinds_of_events_are_words(as_key: AsKey, kinds: list[str]) -> None:
+    answer = as_key("admin").post("/webhooks", json={"url": "https://example.com/", "kinds": kinds})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].startswith("kinds")
+
+
+def test_revoking_a_key_may_revoke_all_that_come_of_it(anonymous: TestClient, as_key: AsKey) -> None:
+    def make(maker: TestClient, scope: str = "admin") -> tuple[str, TestClient]:
+        made = maker.post("/keys", json={"name": "k", "scope": scope, "project": None}).json()
+        return made["id"], TestClient(anonymous.app, headers={"Authorization": f"Bearer {made['key']}"})
+
+    root = as_key("admin")
+    child, child_client = make(root)
+    _, grandchild = make(child_client)
+    _, great_grandchild = make(grandchild, "viewer")
+    _, brother = make(root)
+    assert root.delete(f"/keys/{child}").status_code == 200
+    assert [client.get("/me").status_code for client in (child_client, grandchild, great_grandchild)] == [401, 200, 200]
+    assert root.delete(f"/keys/{child}?with_made=true").json()["id"] == child
+    assert [client.get("/me").status_code for client in (grandchild, great_grandchild)] == [401, 401]
+    assert [client.get("/me").status_code for client in (brother, root)] == [200, 200]
+
+
+def test_answers_are_kept_by_nobody_and_pages_are_asked_for_again(as_key: AsKey) -> None:
+    viewer = as_key("viewer")
+    for path, kept in (("/me", "no-store"), ("/runs", "no-store"), ("/nothing", "no-store"), ("/", "no-cache")):
+        assert viewer.get(path).headers["Cache-Control"] == kept, path
+    assert viewer.get("/ui/static/page.js").headers["Cache-Control"] == "no-cache"
+
+
+def test_behind_tls_browsers_are_told_to_stay_there(secured: FastAPI) -> None:
+    with TestClient(secured, base_url="https://testserver") as secure, TestClient(secured) as plain:
+        assert "max-age=" in secure.get("/healthz").headers["Strict-Transport-Security"]
+        assert "Strict-Transport-Security" not in plain.get("/healthz").headers
