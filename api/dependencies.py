@@ -10,6 +10,7 @@ from service.access.audit import AuditLog
 from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
+from service.access.stream_places import StreamPlaces
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
@@ -21,7 +22,6 @@ from service.scheduling.projects import Projects
 from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
-from service.stream_places import StreamPlaces
 from service.studies.commands import DerivedCommands
 from service.studies.queries import DerivedQueries
 from service.webhooks.commands import WebhookCommands

@@ -16,9 +16,9 @@ from api.examples.lifecycle import STREAM
 from api.schemas.problem import problem_responses
 from service.access.gatekeeper import Watch
 from service.access.own_project import for_all_projects
+from service.access.stream_places import WAIT_SECONDS, StreamPlaces
 from service.errors import DatabaseUnavailable
 from service.runs.event_feed import EventFeed
-from service.stream_places import WAIT_SECONDS, StreamPlaces
 from service.views.runs import EventView
 
 router = APIRouter(tags=["events"])

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.dependencies import open_services
+from service.access.stream_places import StreamPlaces
 from service.errors import TooManyRequests
 from service.settings import Settings
-from service.stream_places import StreamPlaces
 
 pytestmark = pytest.mark.attack
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from starlette.routing import Mount
 
 from api.access.route_scopes import OPEN, ROUTE_SCOPES
+from service.access.stream_places import StreamPlaces
 from service.config.access import Scope
-from service.stream_places import StreamPlaces
 
 VALUES = {"generation": "0", "stage": "train", "attempt": "1", "name": "a.svg", "file:path": "page.js", "path": "nodes"}
 
