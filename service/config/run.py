@@ -10,6 +10,7 @@ from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, 
 from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionOverrides, RetrySettings, StallTimeouts
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
+from workers.specs.measure import external_part
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
@@ -73,6 +74,11 @@ class EvaluationSettings(Frozen):
         "It was evaluated on the same test set with the same robustness settings.",
     )
     external: tuple[ExternalEvaluation, ...] = Field(default=(), max_length=20)
+
+    @property
+    def external_datasets(self) -> dict[str, str]:
+        """Dataset ids by the part that they play: `external.NAME`."""
+        return {external_part(each.name): each.dataset for each in self.external}
 
 
 class Gate(Frozen):

@@ -6,7 +6,7 @@ from service.config.cluster_shape import shape_of
 from service.config.run import PlanSettings, RunConfig
 from service.plans.bill import Bill, Forecast, forecast_of
 from service.plans.planned_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, JobTimes, PlannedRun
-from service.plans.stage_bills import SHARDS_KEPT, stage_bill
+from service.plans.stage_bills import stage_bill
 from service.stages.order import stages_of
 from workers.specs.measure import Measurement
 
@@ -56,7 +56,8 @@ def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
         "A batch is as large as the recipe says, however many workers share it. "
         f"Each doubling of the {measured.group.workers} measured worker(s) leaves "
         f"{100 * EFFICIENCY_OF_A_DOUBLING:.0f} % of the speed a worker.",
-        f"Images of datasets of more than {SHARDS_KEPT} shards are read each time they are used, others once a worker.",
+        "Images of datasets of more shards than a loader process keeps in memory are read each time they are used, "
+        "others once by each loader process.",
         "Device hours count the devices of a stage's actors or workers while the stage lasts, its start included.",
     ]
     if run.config.generations:

@@ -5,14 +5,11 @@ from dataclasses import replace
 
 from service.plans.demand import Demand, job_overhead
 from service.plans.planned_run import PlannedRun
+from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
 from workers.specs.recipe import Materialization
 
-ROWS_WORTH_A_PROCESS = 2_000_000
-"""Selection uses another core for each so many (workers/selection/ranges.py)."""
 BYTES_READ_A_ROW = 3 * 8
 """Label and doubt, in each of its passes."""
-RUN_TRAINING_SHARDS = 4
-"""A run has the rows of so many training shards (workers/selection/shuffle_plan.py)."""
 MOVES_AN_IMAGE = 4
 """To materialise it: out of the pool, into a run, out of the run, into a training shard."""
 
@@ -45,7 +42,7 @@ def _materialized(run: PlannedRun, generation: int, materialization: Materializa
     How long a write takes is not measured; it is taken to be as long as the read.
     """
     size, data, pool = run.sizes["unlabeled"], run.measured.datasets["unlabeled"], run.measured.pool
-    actors = run.actors_without_gpus(math.ceil(size.rows / (RUN_TRAINING_SHARDS * materialization.rows_per_shard)))
+    actors = run.actors_without_gpus(math.ceil(size.rows / (TRAINING_SHARDS_A_RUN * materialization.rows_per_shard)))
     devices = actors * run.shape.devices_of(run.config.resources.label.cpus_per_actor, 0.0)
     with_labels = size.rows * (data.bytes_an_image + run.student(generation - 1).clean.label_bytes)
     copy_seconds = MOVES_AN_IMAGE * size.rows * data.read_seconds_an_image / actors

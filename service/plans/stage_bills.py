@@ -8,16 +8,11 @@ from service.plans.bill import StageBill
 from service.plans.demand import Demand, job_overhead
 from service.plans.planned_run import DatasetSize, PlannedRun
 from service.plans.selection_demand import selection_demand
+from workers.specs.figures import CALIBRATION_SAMPLE, SPARE_SHARDS, TRAINING_CHECKPOINTS_KEPT, window_of
 from workers.specs.measure import CleanMeasurement, PhaseMeasurement
 from workers.specs.robustness import RobustnessSettings
-from workers.specs.search import SearchSettings, look_every_steps, trial_steps
+from workers.specs.search import SearchSettings, look_every_steps, most_steps, trial_steps
 from workers.specs.stages import StageName
-
-SHARDS_KEPT = 20
-"""A worker keeps so many shards in memory: smaller datasets are read once (workers/training/input/sources.py)."""
-CHECKPOINTS_KEPT = 2
-CALIBRATION_SAMPLE = 10_000
-"""Validation images at most that a teacher's temperature is fitted on."""
 
 
 def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
@@ -116,12 +111,12 @@ def _search(run: PlannedRun, generation: int) -> Demand:
 
 
 def steps_of_search(settings: SearchSettings, steps: int) -> int:
-    """Optimiser steps of all trials at most, where a full trial takes `steps` (workers/search/early_stopping.py)."""
+    """Optimiser steps of all trials at most, where a full trial takes `steps`."""
     stopping, trials = settings.early_stopping, settings.trials
     if stopping is None:
         return trials * steps
-    always = steps + trials * look_every_steps(steps, settings) + min(2, trials) * steps
-    return min(trials * steps, max(round(stopping.max_steps_share * trials * steps), always))
+    granted = most_steps(trials, steps, look_every_steps(steps, settings), stopping.max_steps_share)
+    return min(trials * steps, round(granted))
 
 
 def _train(run: PlannedRun, generation: int) -> Demand:
@@ -155,7 +150,7 @@ def _train(run: PlannedRun, generation: int) -> Demand:
         overhead_seconds=job_overhead(run) + run.measured.group.setup_seconds + run.measured.group.finish_seconds,
         bytes_read=_bytes_of_batches(run, generation, recipe.steps, workers) + sum(validations) * workers * validation,
         bytes_written=training.model_bytes + checkpoints * training.checkpoint_bytes,
-        bytes_kept=training.model_bytes + min(CHECKPOINTS_KEPT, checkpoints) * training.checkpoint_bytes,
+        bytes_kept=training.model_bytes + min(TRAINING_CHECKPOINTS_KEPT, checkpoints) * training.checkpoint_bytes,
         speed_seconds=slowdown * first.step_seconds / first.images_a_step * devices,
     )
 
@@ -179,9 +174,12 @@ class _Source:
     size: DatasetSize
     images_used: int
 
-    def rows_read(self, workers: int) -> float:
-        """By one worker."""
-        return self.size.rows if self.size.shards <= SHARDS_KEPT else self.images_used / workers
+    def rows_read(self, workers: int, loaders: int) -> float:
+        """By one worker of so many loader processes: by each all rows once where all shards stay in its memory, else
+        each image when it is used.
+        """
+        kept = window_of(workers * loaders) + SPARE_SHARDS
+        return loaders * self.size.rows if self.size.shards <= kept else self.images_used / workers
 
 
 def _sources(run: PlannedRun, generation: int, steps: int) -> list[_Source]:
@@ -193,8 +191,9 @@ def _sources(run: PlannedRun, generation: int, steps: int) -> list[_Source]:
 
 
 def _bytes_of_batches(run: PlannedRun, generation: int, steps: int, workers: int) -> float:
+    loaders = max(1, run.config.resources.train.loader_processes)
     return sum(
-        workers * source.rows_read(workers) * run.measured.datasets[source.part].bytes_an_image
+        workers * source.rows_read(workers, loaders) * run.measured.datasets[source.part].bytes_an_image
         for source in _sources(run, generation, steps)
     )
 
@@ -202,14 +201,14 @@ def _bytes_of_batches(run: PlannedRun, generation: int, steps: int, workers: int
 def _reading_seconds(run: PlannedRun, generation: int, workers: int) -> float:
     """That a worker waits for shards, where no loader process reads ahead."""
     return sum(
-        source.rows_read(workers) * run.measured.datasets[source.part].read_seconds_an_image
+        source.rows_read(workers, loaders=1) * run.measured.datasets[source.part].read_seconds_an_image
         for source in _sources(run, generation, run.plans[generation].recipe.total_steps)
     )
 
 
 def _evaluate(run: PlannedRun, generation: int) -> Demand:
     student = run.student(generation)
-    parts = ["test", *(f"external.{external.name}" for external in run.config.evaluation.external)]
+    parts = ["test", *run.config.evaluation.external_datasets]
     images = sum(run.sizes[part].rows for part in parts)
     actors = run.actors(sum(run.sizes[part].shards for part in parts))
     seconds = sum(

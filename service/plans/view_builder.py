@@ -69,9 +69,7 @@ def _bill(
 
 
 def _sizes(session: Session, config: RunConfig) -> dict[str, DatasetSize]:
-    parts = dataset_ids(config.datasets) | {
-        f"external.{external.name}": external.dataset for external in config.evaluation.external
-    }
+    parts = dataset_ids(config.datasets) | config.evaluation.external_datasets
     return {part: _size(session.get_one(DatasetRow, dataset)) for part, dataset in parts.items()}
 
 

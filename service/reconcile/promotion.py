@@ -4,6 +4,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from service.config.gate import gate_failure
+from service.lifecycle.teachers import teacher_generation
 from service.store.run_store import add_event, load_config, load_results
 from service.store.schema.tables import GenerationRow
 from service.store.snapshot_store import load_snapshot
@@ -17,8 +18,8 @@ def judge_promotion(session: Session, run_id: str, generation: int, now: float) 
     if gate is None or generation == 0 or generation not in evaluations:
         return
     refused = {each.number for each in load_snapshot(session, run_id).generations if each.promoted is False}
-    teachers = [number for number in evaluations if number < generation and number not in refused]
-    teacher = evaluations[max(teachers)] if teachers else None
+    teacher_number = teacher_generation(generation, evaluations, refused)
+    teacher = None if teacher_number is None else evaluations[teacher_number]
     reason = gate_failure(gate.conditions, evaluations[generation], teacher)
     session.execute(
         update(GenerationRow)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from service.config.policies import RetentionPolicy
+from service.lifecycle.teachers import teacher_generation
 from workers.specs.stages import StageName
 
 
@@ -103,7 +104,7 @@ def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[i
     current: int | None = generation
     while current is not None:
         yield current
-        current = max((g for g in models if g < current and g not in not_promoted), default=None)
+        current = teacher_generation(current, models, not_promoted)
 
 
 def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float) -> Decision:

@@ -113,9 +113,7 @@ class LineageQueries:
         )
 
     def _datasets(self, session: Session, config: RunConfig) -> list[DatasetLineage]:
-        parts = dataset_ids(config.datasets) | {
-            f"external {external.name}": external.dataset for external in config.evaluation.external
-        }
+        parts = dataset_ids(config.datasets) | config.evaluation.external_datasets
         rows = {
             row.id: row for row in session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(parts.values()))))
         }

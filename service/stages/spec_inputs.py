@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.config.run import GenerationPlan, RunConfig
+from service.lifecycle.teachers import teacher_generation
 from service.model_catalog import CatalogModel, load_catalog
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
@@ -48,7 +49,10 @@ class SpecInputs:
 
     def teacher_generation(self, generation: int) -> int:
         """Whose student that is."""
-        return max(g for g in self.models if g < generation and g not in self.not_promoted)
+        found = teacher_generation(generation, self.models, self.not_promoted)
+        if found is None:
+            raise ValueError(f"no model of {self.run_id} may teach generation {generation}")
+        return found
 
     def student_of(self, generation: int) -> tuple[str, Recipe]:
         """What the generation trains: its plan, or what its search found."""

@@ -40,7 +40,7 @@ class StageLineage(View):
 class DatasetLineage(View):
     """A dataset that the run was given."""
 
-    part: str = Field(description="labeled, unlabeled, validation, test, pseudo_label_truth or external NAME.")
+    part: str = Field(description="labeled, unlabeled, validation, test, pseudo_label_truth or external.NAME.")
     id: str
     name: str
     role: DatasetRole

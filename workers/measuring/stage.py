@@ -22,6 +22,7 @@ from workers.specs.measure import (
     StudentMeasurement,
     TrainingMeasurement,
     TrainingsMeasured,
+    external_part,
 )
 from workers.specs.results import MeasureResult
 from workers.specs.stages import ActorPool, MeasureSpec
@@ -94,7 +95,7 @@ def _draw_samples(spec: MeasureSpec, folder_uri: str) -> dict[str, Sample]:
         "unlabeled": (spec.unlabeled_manifest_uri, _TRAINING_IMAGES),
         "validation": (spec.validation_manifest_uri, _EVALUATION_IMAGES),
         "test": (spec.test_manifest_uri, _EVALUATION_IMAGES),
-        **{f"external.{name}": (uri, _EVALUATION_IMAGES) for name, uri in spec.external_manifest_uris.items()},
+        **{external_part(name): (uri, _EVALUATION_IMAGES) for name, uri in spec.external_manifest_uris.items()},
     }
     return {
         part: draw_sample(uri, join_uri(folder_uri, "data", part), images)

@@ -7,7 +7,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, async_hyperband
 
 from workers.search.tuning import TIME
-from workers.specs.search import Trial, look_every_steps, trial_steps
+from workers.specs.search import Trial, look_every_steps, most_steps, trial_steps
 from workers.specs.stages import SearchSpec
 
 
@@ -18,8 +18,7 @@ class StepBudget:
         self.steps = steps
         self.first_rung = first_rung
         self._trials = trials
-        always = steps + trials * first_rung + min(2, trials) * steps
-        self._most = max(max_share * trials * steps, always)
+        self._most = most_steps(trials, steps, first_rung, max_share)
         self._granted: dict[str, int] = {}
 
     def grant(self, trial_id: str, step: int) -> bool:

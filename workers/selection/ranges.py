@@ -9,12 +9,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from workers.specs.figures import MOST_SELECTION_PROCESSES, ROWS_WORTH_A_PROCESS
+
 Item = TypeVar("Item")
 
-_ROWS_WORTH_A_PROCESS = 2_000_000
-"""Below it, starting Python again takes longer than the work."""
-_MOST_PROCESSES = 4
-"""Each takes more than 100 MiB, and all of selection is to stay within a GiB on a machine of any size."""
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _RANGES_A_PROCESS = 8
 _READERS = 3
@@ -24,12 +22,12 @@ would only take the processor from the work."""
 
 def most_processes() -> int:
     """How many processes selection uses at most on this machine."""
-    return max(1, min(len(os.sched_getaffinity(0)), _quota_cores(), _MOST_PROCESSES))
+    return max(1, min(len(os.sched_getaffinity(0)), _quota_cores(), MOST_SELECTION_PROCESSES))
 
 
 def start_executor(rows: int) -> tuple[Executor, int]:
     """An executor for datasets of so many rows, and into how many ranges its shards are to be divided."""
-    processes = min(most_processes(), rows // _ROWS_WORTH_A_PROCESS)
+    processes = min(most_processes(), rows // ROWS_WORTH_A_PROCESS)
     if processes <= 1:
         return ThreadPoolExecutor(1), 1
     context = multiprocessing.get_context("spawn")
@@ -62,7 +60,7 @@ def _quota_cores() -> int:
         quota, period = _CPU_QUOTA.read_text().split()
         return int(quota) // int(period)
     except (OSError, ValueError):  # no cgroups of version 2, or "max" instead of a number
-        return _MOST_PROCESSES
+        return MOST_SELECTION_PROCESSES
 
 
 def _die_with_parent() -> None:

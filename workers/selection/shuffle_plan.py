@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_TRAINING_SHARDS_A_RUN = 4
-"""A run is held in memory; the larger it is, the fewer pieces a training shard is gathered from."""
+from workers.specs.figures import TRAINING_SHARDS_A_RUN
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class ShufflePlan:
     def of(cls, kept_per_shard: list[int], copies: int, rows_per_shard: int) -> "ShufflePlan":
         """For so many selected rows in each shard, `copies` rows in all and `rows_per_shard` in a training shard."""
         starts = np.concatenate([[0], np.cumsum(kept_per_shard, dtype=np.int64)]).astype(np.int64)
-        return cls(starts, rows_per_shard * _TRAINING_SHARDS_A_RUN, max(1, -(-copies // rows_per_shard)))
+        return cls(starts, rows_per_shard * TRAINING_SHARDS_A_RUN, max(1, -(-copies // rows_per_shard)))
 
     @property
     def runs(self) -> int:

@@ -140,3 +140,8 @@ class Measurement(Frozen):
     """Without an unlabeled dataset there is nothing to select from."""
     students: tuple[StudentMeasurement, ...] = Field(min_length=1)
     """In the order of the spec's."""
+
+
+def external_part(name: str) -> str:
+    """Returns what an external evaluation set is called beside `labeled`, `unlabeled`, `validation` and `test`."""
+    return f"external.{name}"

@@ -196,6 +196,15 @@ def trial_steps(recipe: Recipe, settings: SearchSettings) -> int:
     return max(1, round(recipe.steps * settings.steps_fraction))
 
 
+def most_steps(trials: int, steps: int, first_rung: int, max_share: float) -> float:
+    """Returns the optimiser steps that all trials together may take, where a full trial takes `steps`.
+
+    A share of full trials' steps, but always enough for the recipe itself, every first rung and two full trials.
+    """
+    always = steps + trials * first_rung + min(2, trials) * steps
+    return max(max_share * trials * steps, always)
+
+
 def look_every_steps(steps: int, settings: SearchSettings) -> int:
     """How often a trial looks at the validation set: at the first rung, and at its multiples."""
     stopping = settings.early_stopping

@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen
+from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.measure import MeasuredStudent
 from workers.specs.recipe import Recipe, SelectionSettings
@@ -133,7 +134,7 @@ class LabelSpec(StageSpec):
     pool: ActorPool
     calibration_manifest_uri: str | None = None
     """Labeled images on which the teacher's temperature is fitted; None: temperature 1."""
-    calibration_sample: int = Field(default=10_000, ge=1)
+    calibration_sample: int = Field(default=CALIBRATION_SAMPLE, ge=1)
     held_out_hashes_uris: tuple[str, ...] = ()
     """Content hashes of evaluation images: their rows are marked, and never trained on."""
     evaluation_images: tuple[EvaluationImages, ...] = ()

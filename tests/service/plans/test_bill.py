@@ -51,7 +51,7 @@ def billed(
 ) -> Bill:
     config = config or made_config()
     students, _ = measured_students(generation_plans(config))
-    parts = (*PARTS, *(f"external.{each.name}" for each in config.evaluation.external))
+    parts = (*PARTS, *config.evaluation.external_datasets)
     found = dict.fromkeys(parts, DatasetSize(rows=100, shards=1)) | {"unlabeled": DatasetSize(10_000, 100)}
     return write_bill(
         config, PlanSettings(**plan), found | (sizes or {}), made_measurement(students, parts, **(measured or {})), JOB

@@ -169,7 +169,7 @@ def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: p
     ]
     chosen = []
     for rows_worth_a_process in (10**9, 1):
-        monkeypatch.setattr(ranges, "_ROWS_WORTH_A_PROCESS", rows_worth_a_process)
+        monkeypatch.setattr(ranges, "ROWS_WORTH_A_PROCESS", rows_worth_a_process)
         folder = Folder(tmp_path / str(rows_worth_a_process))
         folder.write_labels(shards)
         folder.run(settings=SelectionSettings(max_per_class=500))

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from math import lcm
 
 from workers.data.order.sample_order import stretch_order
-
-_SHARDS_OPEN = 128
-"""Over all lanes, so that one worker can take up what several began; within the limits for each lane."""
-_LEAST_WINDOW, _LARGEST_WINDOW = 4, 16
+from workers.specs.figures import window_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Layout:
     @property
     def window(self) -> int:
         """Shards that each lane has open at a time: shuffling is within so many."""
-        return min(_LARGEST_WINDOW, max(_LEAST_WINDOW, _SHARDS_OPEN // self.lanes))
+        return window_of(self.lanes)
 
     def lane_of(self, place: int, images_a_step: int) -> int:
         """The lane that fills a place of the stream."""

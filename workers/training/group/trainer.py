@@ -13,10 +13,9 @@ from ray.train.v2._internal.execution.controller import TrainController
 
 from workers.artifact_io import ray_storage
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
+from workers.specs.figures import TRAINING_CHECKPOINTS_KEPT
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
 from workers.training.process_group import ProcessGroupConfig
-
-_CHECKPOINTS_KEPT = 2
 
 
 def fit(
@@ -44,7 +43,7 @@ def fit(
             failure_config=FailureConfig(max_failures=spec.workers.max_failures),
             # With a score Ray Train keeps the best ones, and always the latest: that is the one to go on from.
             checkpoint_config=CheckpointConfig(
-                num_to_keep=_CHECKPOINTS_KEPT,
+                num_to_keep=TRAINING_CHECKPOINTS_KEPT,
                 checkpoint_score_attribute=CHECKPOINT_SCORE,
                 checkpoint_score_order="max",
             ),

@@ -25,20 +25,19 @@ from workers.data.shards.shard_readers import read_rows, read_shard
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
+from workers.specs.figures import SPARE_SHARDS, window_of
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
 from workers.training.loss import labeled_targets
 
-_SHARDS_KEPT = 20
-_SPARE_SHARDS = 4
-"""A few more a lane than are open: a shard that has just been finished must not push out one that is still needed."""
+_SHARDS_KEPT = window_of(lanes=1) + SPARE_SHARDS
 _SELECTION_READERS = 16
 
 
 def shards_kept(layout: Layout, images_a_step: int, worker: int, workers: int, processes: int) -> int:
     """How many shards a loader process of `worker` needs at hand, so that it reads each of them once an epoch."""
-    return layout.lanes_read(images_a_step, worker, workers, processes) * (layout.window + _SPARE_SHARDS)
+    return layout.lanes_read(images_a_step, worker, workers, processes) * (layout.window + SPARE_SHARDS)
 
 
 class SampleSource(Protocol):
