@@ -33,8 +33,9 @@ from api.routes import (
     webhooks,
 )
 from api.routes.ray_dashboard import dashboard_client
-from api.schemas.problem import Problem, problem_responses
+from api.schemas.problem import problem_responses
 from service.settings import Settings
+from service.views.problem import Problem
 
 _DESCRIPTION = """
 Noisy Student Training on a Ray cluster: register labeled and unlabeled images, start a run of a teacher and

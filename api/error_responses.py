@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api.schemas.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 from service.errors import (
     ArtifactStoreUnavailable,
     Conflict,
@@ -25,6 +24,7 @@ from service.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from service.views.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 from workers.specs.text import shown
 
 log = logging.getLogger(__name__)

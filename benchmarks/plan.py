@@ -15,7 +15,7 @@ from benchmarks.results import row, save
 from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import Client
 from noisy_student.local.stack import LocalStack
-from service.plans.views import PlanView
+from service.views.plans import PlanView
 from service.views.runs import RunView
 
 FOLDER = Path("build/benchmark-plan")

@@ -21,8 +21,8 @@ from benchmarks.results import row, save
 from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import Client
 from noisy_student.local.stack import LocalStack
-from service.studies.views import AblationView, SearchView
 from service.views.runs import RunView
+from service.views.studies import AblationView, SearchView
 from workers.specs.ablation import AblationLine
 
 FOLDER = Path("build/benchmark-studies")

@@ -10,17 +10,17 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel
 
-from api.schemas.problem import PROBLEM_MEDIA_TYPE, Problem
-from service.access.views import CreatedKey, KeyView
-from service.datasets.views import DatasetView
-from service.plans.views import PlanSummary, PlanView
-from service.retention.views import Marked, PlannedArtifact
-from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.access import CreatedKey, KeyView
 from service.views.base import Page
+from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage
+from service.views.plans import PlanSummary, PlanView
+from service.views.problem import PROBLEM_MEDIA_TYPE, Problem
 from service.views.queue import ProjectView, QueueView
+from service.views.retention import Marked, PlannedArtifact
 from service.views.runs import EventView, LogTail, ModelView, RunSummary, RunView
-from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
+from service.views.studies import AblationView, DerivedSummary, SearchView
+from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
 """From the environment only: a command line is seen by every process of the machine."""

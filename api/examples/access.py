@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from service.access.views import AuditEntryView, CallerView, CreatedKey, KeyView
 from service.config.access import Scope
+from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
 
 _AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 

@@ -6,11 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.examples.requests import RUN_CONFIGS
-from api.schemas.health import Readiness, ReadinessCheck
-from api.schemas.metrics import StageMetrics
 from service.config.run import GenerationPlan, RunConfig
-from service.datasets.views import DatasetView
 from service.views.base import Page
+from service.views.datasets import DatasetView
+from service.views.health import Readiness, ReadinessCheck
 from service.views.runs import (
     AttemptView,
     EventView,
@@ -20,6 +19,7 @@ from service.views.runs import (
     ModelView,
     RunSummary,
     RunView,
+    StageMetrics,
     StageTimes,
     StageView,
 )

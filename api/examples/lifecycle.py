@@ -5,12 +5,12 @@ from typing import Any
 
 from api.examples.answers import DATASET, EVENT, MODEL
 from api.examples.requests import RUN_CONFIGS
+from service.config.policies import Artifact
 from service.config.run import RunConfig
 from service.lifecycle.states import DeliveryState
-from service.retention.decisions import Artifact
-from service.retention.views import Marked, PlannedArtifact
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
-from service.webhooks.views import DeliveryView, NewWebhookView, WebhookView
+from service.views.retention import Marked, PlannedArtifact
+from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 from workers.specs.environment import CodeVersion, StageEnvironment
 
 _CONFIG = RunConfig.model_validate(RUN_CONFIGS["digits"]["value"], strict=False)

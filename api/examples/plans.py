@@ -8,8 +8,8 @@ from service.config.cluster_shape import ClusterShape
 from service.config.run import PlanSettings, RunConfig
 from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
-from service.plans.views import PlanSummary, PlanView
 from service.stages.generation_plans import generation_plans, measured_students
+from service.views.plans import PlanSummary, PlanView
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,

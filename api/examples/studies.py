@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.examples.requests import RUN_CONFIGS
-from api.schemas.metrics import StageTrials
 from service.config.run import RunConfig
-from service.studies.views import AblationView, DerivedSummary, SearchView
+from service.views.studies import AblationView, DerivedSummary, SearchView, StageTrials
 from workers.specs.ablation import AblationLine, AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.search import (
     IntRange,

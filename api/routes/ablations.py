@@ -9,9 +9,9 @@ from api.examples.answers import answers, page_of
 from api.examples.studies import ABLATION, ABLATION_REQUESTS, DERIVED
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.studies.requests import AblationRequest
-from service.studies.views import AblationView, DerivedSummary
+from service.config.studies import AblationRequest
 from service.views.base import Page
+from service.views.studies import AblationView, DerivedSummary
 
 router = APIRouter(tags=["ablations"])
 

@@ -9,8 +9,8 @@ from api.examples.access import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUE
 from api.examples.answers import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.access.key_commands import KeyRequest
-from service.access.views import AuditEntryView, CallerView, CreatedKey, KeyView
+from service.config.access import KeyRequest
+from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
 from service.views.base import Page
 
 router = APIRouter(tags=["access"])

@@ -10,9 +10,9 @@ from api.examples.requests import DATASET_REQUESTS
 from api.registration_line import in_registration_thread
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.datasets.request import DatasetRequest
-from service.datasets.views import DatasetView
+from service.config.datasets import DatasetRequest
 from service.views.base import Page
+from service.views.datasets import DatasetView
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 

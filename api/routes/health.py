@@ -6,10 +6,10 @@ from fastapi import APIRouter, Response
 
 from api.dependencies import Jobs, Queries
 from api.examples.answers import NOT_READY, READY, answers
-from api.schemas.health import Health, Readiness, ReadinessCheck
 from service.errors import RayUnavailable
 from service.ray_client.jobs import RayJobs
 from service.runs.queries import RunQueries
+from service.views.health import Health, Readiness, ReadinessCheck
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from api.examples.answers import answers, page_of
 from api.examples.plans import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.plans.request import PlanRequest
-from service.plans.views import PlanSummary, PlanView
+from service.config.run import PlanRequest
 from service.views.base import Page
+from service.views.plans import PlanSummary, PlanView
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 

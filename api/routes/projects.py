@@ -9,7 +9,7 @@ from api.examples.answers import answers, page_of
 from api.examples.queue import PROJECT, QUEUE, QUOTAS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.scheduling.projects import Quota
+from service.config.policies import Quota
 from service.views.base import Page
 from service.views.queue import ProjectView, QueueView
 

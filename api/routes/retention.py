@@ -6,8 +6,8 @@ from api.dependencies import Cursor, Limit, OfRun, Retention
 from api.examples.answers import answers, page_of
 from api.examples.lifecycle import MARKED, PLANNED_ARTIFACT
 from api.schemas.problem import problem_responses
-from service.retention.views import Marked, PlannedArtifact
 from service.views.base import Page
+from service.views.retention import Marked, PlannedArtifact
 
 router = APIRouter(prefix="/retention", tags=["retention"])
 

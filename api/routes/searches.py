@@ -9,9 +9,9 @@ from api.examples.answers import answers, page_of
 from api.examples.studies import DERIVED, SEARCH, SEARCH_REQUESTS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.studies.requests import SearchRequest
-from service.studies.views import DerivedSummary, SearchView
+from service.config.studies import SearchRequest
 from service.views.base import Page
+from service.views.studies import DerivedSummary, SearchView
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 

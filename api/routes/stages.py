@@ -7,10 +7,10 @@ from fastapi import APIRouter, Path, Query, Response
 from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
 from api.examples.answers import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
 from api.examples.studies import PICTURE, TRIALS
-from api.schemas.metrics import StageMetrics, StageTrials
 from api.schemas.problem import problem_responses
 from service.views.base import Page
-from service.views.runs import AttemptView, LogTail, StageView
+from service.views.runs import AttemptView, LogTail, StageMetrics, StageView
+from service.views.studies import StageTrials
 from workers.specs.stages import StageName
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])

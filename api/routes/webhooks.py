@@ -9,8 +9,9 @@ from api.examples.answers import answers, page_of
 from api.examples.lifecycle import DELIVERY, NEW_WEBHOOK, WEBHOOK, WEBHOOK_REQUESTS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
+from service.config.webhooks import WebhookRequest
 from service.views.base import Page
-from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView
+from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 EventId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The event's id.", examples=[42])]

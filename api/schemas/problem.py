@@ -1,34 +1,9 @@
-"""RFC 9457 problem documents: the one shape of every error."""
+"""The problem documents that a route can answer with, for the OpenAPI document."""
 
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-PROBLEM_MEDIA_TYPE = "application/problem+json"
-
-
-class FieldError(BaseModel):
-    """One thing wrong with a request."""
-
-    model_config = ConfigDict(frozen=True)
-
-    field: str = Field(description="Dotted path into the body, or the parameter's name; empty for the whole body.")
-    message: str
-
-
-class Problem(BaseModel):
-    """What went wrong, for people and for programs (RFC 9457)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    type: str = Field(description="The kind of problem; the same for all occurrences.")
-    title: str
-    status: int
-    detail: str = Field(description="What went wrong this time.")
-    instance: str = Field(description="The path that was asked.")
-    errors: list[FieldError] = []
-
+from service.views.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 
 _EXAMPLES = {
     400: ("malformed-request", "the body is not JSON: expected value at line 1 column 1", []),
@@ -46,11 +21,6 @@ _EXAMPLES = {
     429: ("too-many-requests", "too many requests; the header Retry-After says when to try again", []),
     503: ("database-unavailable", "the database does not answer; the service's log says why", []),
 }
-
-
-def problem_type(slug: str) -> str:
-    """The URN that names a kind of problem."""
-    return f"urn:problem-type:noisy-student:{slug}"
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

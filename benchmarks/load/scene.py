@@ -25,8 +25,8 @@ from benchmarks.standin_ray import StandInRay
 from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import API_KEY_VARIABLE, Client
 from noisy_student.local.ray_head import free_ports
-from service.access.key_commands import KeyCommands, KeyRequest
-from service.config.access import Scope
+from service.access.key_commands import KeyCommands
+from service.config.access import KeyRequest, Scope
 from service.lifecycle.states import AttemptState
 from service.store.database import Database
 from service.store.migrate import upgrade

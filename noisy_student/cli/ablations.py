@@ -18,7 +18,7 @@ from noisy_student.cli.options import (
 )
 from noisy_student.cli.studies import derived_table
 from noisy_student.client import Client
-from service.studies.views import AblationView
+from service.views.studies import AblationView
 
 ablations = typer.Typer(no_args_is_help=True, help="Train a run's student without each part of the method in turn.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
 from noisy_student.client import Client
-from service.datasets.views import DatasetView
+from service.views.datasets import DatasetView
 from workers.artifact_io import name_of
 
 datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")

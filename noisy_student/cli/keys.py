@@ -16,13 +16,13 @@ from api.error_responses import status_of
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from noisy_student.client import API_KEY_VARIABLE, ApiError, Client
 from service.access.audit import AuditedRequest, AuditLog
-from service.access.key_commands import KeyCommands, KeyRequest
-from service.access.views import KeyView
-from service.config.access import Scope
+from service.access.key_commands import KeyCommands
+from service.config.access import KeyRequest, Scope
 from service.errors import ServiceError
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.views.access import KeyView
 from service.views.base import View
 
 keys = typer.Typer(

@@ -20,8 +20,7 @@ from noisy_student.cli.options import (
     read_json_object,
 )
 from noisy_student.client import ApiError, Client
-from service.plans.bill import Bill, StageBill
-from service.plans.views import PlanSummary, PlanView
+from service.views.plans import Bill, PlanSummary, PlanView, StageBill
 
 plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
 

@@ -18,7 +18,7 @@ from noisy_student.cli.options import (
     read_json_object,
 )
 from noisy_student.client import Client
-from service.studies.views import DerivedSummary, SearchView
+from service.views.studies import DerivedSummary, SearchView
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
 

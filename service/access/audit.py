@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, true, update
 
-from service.access.views import AuditEntryView
 from service.store.audit_target import project_of_path
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.schema.caller_tables import REFUSED, AuditRow
 from service.store.visibility import visible_projects
+from service.views.access import AuditEntryView
 from service.views.base import Page, as_time
 from workers.specs.text import shown
 

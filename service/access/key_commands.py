@@ -3,39 +3,19 @@
 import time
 from collections.abc import Callable
 
-from pydantic import AwareDatetime, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.access.api_keys import NewKey, new_key
 from service.access.principal import Principal
-from service.access.views import CreatedKey, KeyView
-from service.config.access import Scope
-from service.config.names import Name, ProjectName
+from service.config.access import KeyRequest, Scope
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.store.database import Database
 from service.store.idempotency import OnceAnswers, request_hash
 from service.store.paging import read_page
 from service.store.schema.caller_tables import ApiKeyRow
+from service.views.access import CreatedKey, KeyView
 from service.views.base import Page, as_time, time_or_none
-from workers.specs.base import Frozen
-
-
-class KeyRequest(Frozen):
-    """The body of POST /keys."""
-
-    name: Name = Field(description="Who or what will use it.")
-    scope: Scope = Field(
-        strict=False,
-        description="viewer reads; operator also registers datasets, starts and stops runs; admin also manages keys "
-        "and reads the audit log.",
-    )
-    project: ProjectName | None = Field(
-        description="The project whose runs and datasets it sees and changes; null: every project."
-    )
-    expires_at: AwareDatetime | None = Field(
-        default=None, description="From when on it is refused; null: it stays good until it is revoked."
-    )
 
 
 class KeyCommands:

@@ -4,9 +4,10 @@ from enum import StrEnum
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from service.config.names import ProjectName
+from service.config.names import Name, ProjectName
+from workers.specs.base import Frozen
 
 
 class Scope(StrEnum):
@@ -20,6 +21,23 @@ class Scope(StrEnum):
         """Whether who has this scope may do what `needed` is asked for."""
         order = list(Scope)
         return order.index(self) >= order.index(needed)
+
+
+class KeyRequest(Frozen):
+    """The body of POST /keys."""
+
+    name: Name = Field(description="Who or what will use it.")
+    scope: Scope = Field(
+        strict=False,
+        description="viewer reads; operator also registers datasets, starts and stops runs; admin also manages keys "
+        "and reads the audit log.",
+    )
+    project: ProjectName | None = Field(
+        description="The project whose runs and datasets it sees and changes; null: every project."
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="From when on it is refused; null: it stays good until it is revoked."
+    )
 
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]

@@ -1,6 +1,7 @@
 """Which failures are worth another attempt, how many, and how long to wait before it."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from pydantic import Field
 
@@ -82,6 +83,19 @@ class StageTimeouts(Frozen):
     stall_timeout_seconds: StallTimeouts = StallTimeouts()
 
 
+class Artifact(StrEnum):
+    """Kinds of files that a stage leaves and that are not needed for ever."""
+
+    CHECKPOINTS = "checkpoints"
+    """Of training, beyond the best and the last ones."""
+    LABELS = "labels"
+    """Label files."""
+    SELECTION = "selection"
+    """Which rows of the label files were learned from, and what was made of them."""
+    SCRATCH = "scratch"
+    """Unfinished files of processes that died, files of Ray Tune, checkpoints and selections of single trials."""
+
+
 class RetentionPolicy(Frozen):
     """Models, results, metrics, logs and specs are never collected, whatever it says."""
 
@@ -105,3 +119,14 @@ class RetentionOverrides(Frozen):
     def over(self, policy: RetentionPolicy) -> RetentionPolicy:
         """`policy` with what is said here in its place."""
         return policy.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class Quota(Frozen):
+    """The body of PUT /projects/{name}/quota."""
+
+    device_hours: float | None = Field(
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="Hours times GPUs, or CPUs where a stage asks for none; null: without a limit.",
+    )

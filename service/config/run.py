@@ -219,6 +219,12 @@ class PlanSettings(Frozen):
     )
 
 
+class PlanRequest(PlanSettings):
+    """The body of POST /plans: the bill of a run before it is started."""
+
+    run: RunConfig = Field(description="As it would be posted to /runs.")
+
+
 class GenerationPlan(Frozen):
     """What one generation trains: decided when the generation is created, and never changed."""
 

@@ -1,6 +1,6 @@
 """The request with its place in the plain form, as everything that follows takes it."""
 
-from service.datasets.request import DatasetRequest
+from service.config.datasets import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import OutsideOfRoots, plain_dataset_uri
 

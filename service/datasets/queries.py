@@ -1,9 +1,9 @@
 """Reads registered datasets."""
 
-from service.datasets.views import DatasetView
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.schema.tables import DatasetRow
 from service.views.base import as_time
+from service.views.datasets import DatasetView
 
 
 def dataset_view(row: DatasetRow) -> DatasetView:

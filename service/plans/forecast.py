@@ -1,13 +1,13 @@
 """The whole bill: every stage of every generation, twice where a cluster is given, and what it rests on. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from service.config.cluster_shape import shape_of
 from service.config.run import PlanSettings, RunConfig
-from service.plans.bill import Bill, Forecast, forecast_of
 from service.plans.planned_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, JobTimes, PlannedRun
 from service.plans.stage_bills import stage_bill
 from service.stages.order import stages_of
+from service.views.plans import Bill, Forecast, StageBill, Totals
 from workers.specs.measure import Measurement
 
 
@@ -38,7 +38,7 @@ def _forecast(run: PlannedRun) -> Forecast:
         for generation, plan in enumerate(run.plans)
         for stage in stages_of(generation, searched=plan.search is not None)
     ]
-    return forecast_of(run.shape.devices, lines)
+    return _with_totals(run.shape.devices, lines)
 
 
 def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
@@ -87,3 +87,20 @@ def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
             "start."
         )
     return found
+
+
+def _with_totals(devices: int, stages: Sequence[StageBill]) -> Forecast:
+    """The stages with their totals."""
+    costs = [stage.cost for stage in stages if stage.cost is not None]
+    return Forecast(
+        devices=devices,
+        stages=list(stages),
+        totals=Totals(
+            wall_seconds=sum(stage.wall_seconds for stage in stages),
+            device_hours=sum(stage.device_hours for stage in stages),
+            bytes_read=sum(stage.bytes_read for stage in stages),
+            bytes_written=sum(stage.bytes_written for stage in stages),
+            bytes_kept=sum(stage.bytes_kept for stage in stages),
+            cost=sum(costs) if costs else None,
+        ),
+    )

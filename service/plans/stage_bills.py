@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.plans.bill import StageBill
 from service.plans.demand import Demand, job_overhead
 from service.plans.planned_run import DatasetSize, PlannedRun
 from service.plans.selection_demand import selection_demand
+from service.views.plans import StageBill
 from workers.specs.figures import CALIBRATION_SAMPLE, SPARE_SHARDS, TRAINING_CHECKPOINTS_KEPT, window_of
 from workers.specs.measure import CleanMeasurement, PhaseMeasurement
 from workers.specs.robustness import RobustnessSettings

@@ -6,16 +6,15 @@ from sqlalchemy.orm import Session
 from service.config.run import GenerationPlan, PlanSettings, RunConfig
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
-from service.plans.bill import Bill
 from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
-from service.plans.views import PlanSummary, PlanView
 from service.runs.checks import dataset_ids
 from service.runs.view_builder import stage_times
 from service.store.run_store import load_results
 from service.store.schema.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible
 from service.views.base import as_time, time_or_none
+from service.views.plans import Bill, PlanSummary, PlanView
 from workers.specs.results import MeasureResult
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from service.access.audit import AuditLog
 from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
+from service.config.policies import Artifact
 from service.retention.commands import RetentionCommands
-from service.retention.decisions import Artifact
 from service.retention.files import collect_files
 from service.retention.store import claim, marked_rows, renew_claim, set_collected
 from service.settings import Settings

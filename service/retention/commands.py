@@ -12,7 +12,6 @@ from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
 from service.retention.looks import Look, note_looks, runs_to_look_at
 from service.retention.store import load_run_facts, mark
-from service.retention.views import Marked, PlannedArtifact
 from service.runs.view_builder import model_view
 from service.settings import Settings
 from service.store.database import Database
@@ -21,6 +20,7 @@ from service.store.run_store import add_event, lock_run
 from service.store.schema.tables import ModelRow, RunRow
 from service.store.transitions import look_again
 from service.views.base import Page
+from service.views.retention import Marked, PlannedArtifact
 from service.views.runs import ModelView
 
 _RUNS_AT_ONCE = 200

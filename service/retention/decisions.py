@@ -2,25 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from service.config.policies import RetentionPolicy
+from service.config.policies import Artifact, RetentionPolicy
 from service.lifecycle.teachers import teacher_generation
 from workers.specs.stages import StageName
-
-
-class Artifact(StrEnum):
-    """Kinds of files that a stage leaves and that are not needed for ever."""
-
-    CHECKPOINTS = "checkpoints"
-    """Of training, beyond the best and the last ones."""
-    LABELS = "labels"
-    """Label files."""
-    SELECTION = "selection"
-    """Which rows of the label files were learned from, and what was made of them."""
-    SCRATCH = "scratch"
-    """Unfinished files of processes that died, files of Ray Tune, checkpoints and selections of single trials."""
-
 
 ARTIFACTS_OF: Mapping[StageName, tuple[Artifact, ...]] = {
     "train": (Artifact.CHECKPOINTS, Artifact.SCRATCH),

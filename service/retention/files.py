@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from pyarrow import fs
 from pydantic import Field, ValidationError
 
-from service.retention.decisions import Artifact
+from service.config.policies import Artifact
 from workers.artifact_io import (
     delete_if_there,
     is_local,

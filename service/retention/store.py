@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, CursorResult, Update, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.config.policies import RetentionOverrides, RetentionPolicy
+from service.config.policies import Artifact, RetentionOverrides, RetentionPolicy
 from service.lifecycle.states import RunState, StageState
-from service.retention.decisions import Artifact, Decision, GenerationFacts, RunFacts, StageFacts, ancestors
+from service.retention.decisions import Decision, GenerationFacts, RunFacts, StageFacts, ancestors
 from service.stages.order import stage_name
 from service.store.schema.tables import CollectionRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible

@@ -9,13 +9,12 @@ from sqlalchemy.orm import Session
 from service.access.own_project import in_own_project
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
+from service.config.datasets import DatasetRequest
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
-from service.datasets.request import DatasetRequest
-from service.datasets.views import DatasetView
 from service.errors import ArtifactStoreUnavailable, Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
@@ -44,6 +43,7 @@ from service.store.run_store import (
 )
 from service.store.snapshot_store import load_snapshot
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
+from service.views.datasets import DatasetView
 from service.views.runs import RunView
 from workers.artifact_io import delete_folder
 

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
 from service.datasets.queries import dataset_view
-from service.datasets.views import DatasetView
 from service.errors import InvalidRequest, NotFound
 from service.lifecycle.states import RunKind
 from service.ray_client.jobs import RayJobs
@@ -31,6 +30,7 @@ from service.store.schema.tables import (
     Table,
 )
 from service.views.base import Page
+from service.views.datasets import DatasetView
 from service.views.runs import (
     AttemptView,
     EventView,

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from pydantic import Field
 from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
+from service.config.policies import Quota
 from service.errors import NotFound
 from service.scheduling.queue_places import QueuePlaces
 from service.scheduling.queue_reader import count_running
@@ -18,18 +18,6 @@ from service.store.schema.caller_tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.views.base import Page, as_time
 from service.views.queue import ProjectView, QueuedStage, QueueView
-from workers.specs.base import Frozen
-
-
-class Quota(Frozen):
-    """The body of PUT /projects/{name}/quota."""
-
-    device_hours: float | None = Field(
-        ge=0,
-        le=1e9,
-        allow_inf_nan=False,
-        description="Hours times GPUs, or CPUs where a stage asks for none; null: without a limit.",
-    )
 
 
 class Projects:

@@ -14,8 +14,8 @@ from service.store.schema.tables import DatasetRow
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
 if TYPE_CHECKING:  # what the reconciler, who reads datasets too, need not import
+    from service.config.datasets import DatasetRequest
     from service.datasets.registration.messages import DatasetSummary
-    from service.datasets.request import DatasetRequest
 
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 from service.access.own_project import in_own_project
 from service.artifacts.layout import ArtifactLayout
 from service.config.names import derived_name
-from service.config.run import GenerationPlan, PlanSettings, RunConfig
+from service.config.run import GenerationPlan, PlanRequest, PlanSettings, RunConfig
+from service.config.studies import AblationRequest, SearchRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
-from service.plans.request import PlanRequest, check_plan_request
+from service.plans.preflight import check_plan_request
 from service.plans.view_builder import plan_view
-from service.plans.views import PlanView
 from service.retention.store import labels_are_collected
 from service.runs.checks import check_model, check_noise, check_search
 from service.runs.preflight import check_new_run
@@ -35,9 +35,9 @@ from service.store.run_store import (
     run_kind,
 )
 from service.store.schema.tables import RunRow, StageRow
-from service.studies.requests import AblationRequest, SearchRequest
 from service.studies.view_builder import DerivedViews
-from service.studies.views import AblationView, SearchView
+from service.views.plans import PlanView
+from service.views.studies import AblationView, SearchView
 from workers.specs.recipe import Recipe
 
 

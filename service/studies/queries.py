@@ -7,14 +7,14 @@ from service.artifacts.layout import ArtifactLayout
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
 from service.plans.view_builder import plan_summary, plan_view
-from service.plans.views import PlanSummary, PlanView
 from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.schema.tables import GenerationRow, RunRow, StageRow
 from service.studies.view_builder import DerivedViews, derived_summary
-from service.studies.views import AblationView, DerivedSummary, SearchView
 from service.views.base import Page
+from service.views.plans import PlanSummary, PlanView
+from service.views.studies import AblationView, DerivedSummary, SearchView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
 from workers.specs.stages import RELIABILITY_FILE, StageName

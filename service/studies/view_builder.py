@@ -14,8 +14,8 @@ from service.lifecycle.states import RunKind
 from service.store.run_store import load_results
 from service.store.schema.tables import GenerationRow, RunRow
 from service.store.stored_values import read_if_possible
-from service.studies.views import AblationView, DerivedSummary, SearchView
 from service.views.base import as_time, time_or_none
+from service.views.studies import AblationView, DerivedSummary, SearchView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.ablation import ABLATION_FILE, AblationTrainings
 from workers.specs.results import AblateResult, SearchResult

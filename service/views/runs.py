@@ -126,6 +126,12 @@ class MetricRow(View):
     values: dict[str, float]
 
 
+class StageMetrics(View):
+    """What a stage has logged."""
+
+    rows: list[MetricRow] = Field(description="In order of attempt, then step.")
+
+
 class LogTail(View):
     attempt: int
     submission_id: str

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
+from service.config.webhooks import WebhookRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.lifecycle.states import DeliveryState
 from service.settings import Settings
@@ -20,9 +21,9 @@ from service.store.run_store import new_id
 from service.store.schema.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.schema.tables import EventRow
 from service.views.base import Page, as_time, time_or_none
+from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
 from service.webhooks.outbox import delete_webhook, delivery_counts, try_again
-from service.webhooks.views import DeliveryView, NewWebhookView, WebhookRequest, WebhookView
 
 _SECRET_BYTES = 32
 

@@ -12,12 +12,11 @@ from api.examples.plans import PLAN_REQUESTS
 from api.examples.queue import QUOTAS, RUN_CHANGES
 from api.examples.requests import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from api.examples.studies import ABLATION_REQUESTS, SEARCH_REQUESTS
-from service.config.run import GenerationOverrides, RunChanges, RunConfig
+from service.config.policies import Quota
+from service.config.run import GenerationOverrides, PlanRequest, RunChanges, RunConfig
+from service.config.studies import AblationRequest, SearchRequest
+from service.config.webhooks import WebhookRequest
 from service.datasets.inspection import DatasetRequest
-from service.plans.request import PlanRequest
-from service.scheduling.projects import Quota
-from service.studies.requests import AblationRequest, SearchRequest
-from service.webhooks.views import WebhookRequest
 
 PROBLEM = "application/problem+json"
 

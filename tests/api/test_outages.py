@@ -8,7 +8,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.schemas.problem import PROBLEM_MEDIA_TYPE
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.retention.decisions import files as retention_files
 from service.runs import commands as run_commands
@@ -16,6 +15,7 @@ from service.runs import logs as log_reader
 from service.runs import progress as progress_reader
 from service.settings import Settings
 from service.store.migrate import upgrade
+from service.views.problem import PROBLEM_MEDIA_TYPE
 
 
 @pytest.fixture(scope="module")

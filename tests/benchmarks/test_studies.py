@@ -5,7 +5,7 @@ import json
 from api.examples.studies import ABLATION
 from benchmarks import studies
 from service.config.run import RunConfig
-from service.studies.requests import AblationRequest, SearchRequest
+from service.config.studies import AblationRequest, SearchRequest
 from workers.specs.ablation import AblationTraining
 
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from noisy_student.local.stack import LocalStack
-from service.access.key_commands import KeyRequest
+from service.config.access import KeyRequest
 from service.settings import Settings
 from service.store.migrate import upgrade
 from workers.data.dataset_roots import stage_environment

@@ -1,6 +1,6 @@
 """What registration looks at: lists, counts, samples and hashes a dataset, and refuses what cannot work."""
 
+from service.config.datasets import DatasetRequest
 from service.datasets.inspection.inspection import HashLimit, InspectedDataset, inspect_dataset
-from service.datasets.request import DatasetRequest
 
 __all__ = ["DatasetRequest", "HashLimit", "InspectedDataset", "inspect_dataset"]

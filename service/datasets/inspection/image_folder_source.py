@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from service.config.datasets import DatasetRequest
 from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.splits import are_splits
-from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import BrokenImage, ShardReadError

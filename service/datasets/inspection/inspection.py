@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.config.datasets import DatasetRequest
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.classes import check_classes, count_classes
 from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
@@ -13,7 +14,6 @@ from service.datasets.inspection.sampling import decode_sample, hash_images
 from service.datasets.inspection.source import Source
 from service.datasets.inspection.uri_list_source import open_uri_list_source
 from service.datasets.inspection.webdataset_source import open_webdataset_source
-from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError

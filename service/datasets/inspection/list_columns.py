@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.datasets.request import DatasetRequest
+from service.config.datasets import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.label_values import UnfitValue, kind_of, value_text
 from workers.data.names import LABEL_NAMES

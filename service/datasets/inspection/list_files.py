@@ -9,9 +9,9 @@ from itertools import chain
 
 import pyarrow as pa
 
+from service.config.datasets import DatasetRequest
 from service.datasets.inspection.list_columns import URI_NAMES, ListColumns, Row
 from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
-from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from service.config.datasets import DatasetRequest
 from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.source import map_in_threads
-from service.datasets.request import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
 from workers.data.names import LABEL_NAMES

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from service.datasets.request import DatasetRequest
+from service.config.datasets import DatasetRequest
 from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.dependencies import open_services
-from service.access.key_commands import KeyRequest
+from service.config.access import KeyRequest
 from service.settings import Settings
 
 MakeKey = Callable[..., str]

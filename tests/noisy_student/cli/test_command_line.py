@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from noisy_student.cli.main import app as commands
-from service.datasets.views import DatasetView
+from service.views.datasets import DatasetView
 from service.views.runs import RunView
 
 Cli = Callable[..., Any]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import event
 
-from service.access.key_commands import KeyCommands, KeyRequest
+from service.access.key_commands import KeyCommands
 from service.access.known_keys import REMEMBERED_SECONDS, KnownKeys
-from service.access.views import CreatedKey
-from service.config.access import Scope
+from service.config.access import KeyRequest, Scope
 from service.errors import Unauthenticated
 from service.store.database import Database
+from service.views.access import CreatedKey
 from service.views.base import as_time
 from tests.support.fake_clock import FakeClock
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from service.config.cluster_shape import ClusterShape
 from service.config.run import PlanSettings, RunConfig
-from service.plans.bill import Bill, Forecast, StageBill
 from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
 from service.plans.stage_bills import steps_of_search
 from service.stages.generation_plans import generation_plans, measured_students
+from service.views.plans import Bill, Forecast, StageBill
 from tests.support.made_measurements import PARTS, made_measurement
 from workers.specs.measure import DataMeasurement, GroupMeasurement
 from workers.specs.search import SearchSettings

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from service.config.cluster_shape import ClusterShape
-from service.config.run import RunConfig
+from service.config.run import PlanRequest, RunConfig
+from service.config.studies import SearchRequest
 from service.errors import InvalidRequest, NotFound
-from service.plans.request import PlanRequest
-from service.studies.requests import SearchRequest
 from workers.specs.reports import FailureReason
 from workers.specs.stages import MeasureSpec
 

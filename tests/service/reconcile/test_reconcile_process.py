@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import select
 
 from service.config.run import RunConfig
+from service.config.webhooks import WebhookRequest
 from service.store.schema.tables import LeaseRow
 from service.webhooks.commands import WebhookCommands
-from service.webhooks.views import WebhookRequest
 from tests.at_once import LONG_SECONDS, wait_until
 from tests.support.webhook_receiver import serving
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from service.config.policies import Artifact
 from service.config.run import GenerationOverrides, RunConfig
+from service.config.studies import AblationRequest
 from service.errors import Conflict, NotFound
 from service.retention.collector import ClaimLost, Collector
 from service.retention.commands import RetentionCommands
-from service.retention.decisions import Artifact
 from service.retention.files import collect_files
 from service.runs.lineage import LineageQueries
-from service.studies.requests import AblationRequest
 from workers.specs.checkpoint import CheckpointNote
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -5,10 +5,9 @@ from typing import get_args
 
 import pytest
 
-from service.config.policies import RetentionOverrides, RetentionPolicy
+from service.config.policies import Artifact, RetentionOverrides, RetentionPolicy
 from service.retention.decisions import (
     ARTIFACTS_OF,
-    Artifact,
     Decision,
     GenerationFacts,
     RunFacts,

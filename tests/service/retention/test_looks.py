@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from service.config.run import GenerationOverrides, RunConfig
+from service.config.studies import AblationRequest
 from service.retention.commands import RetentionCommands
 from service.retention.looks import Look, note_looks, runs_to_look_at
 from service.store.transitions import look_again
-from service.studies.requests import AblationRequest
 
 MakeConfig = Callable[..., RunConfig]
 DAY_SECONDS = 86_400.0

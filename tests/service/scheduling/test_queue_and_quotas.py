@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from service.config.policies import Quota
 from service.config.run import RunChanges, RunConfig
 from service.errors import Conflict, Forbidden, NotFound
 from service.reconcile.loop import Reconciler
 from service.runs.commands import RunCommands
 from service.runs.queries import RunQueries
-from service.scheduling.projects import Projects, Quota
+from service.scheduling.projects import Projects
 from service.scheduling.queue_places import QueuePlaces
 from service.store.visibility import only_projects
 from tests.support.workbench import CATALOG

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from service.config.run import GenerationOverrides, RunConfig
+from service.config.studies import AblationRequest, SearchRequest
 from service.errors import Conflict, InvalidRequest, NotFound
-from service.studies.requests import AblationRequest, SearchRequest
 from workers.artifact_io import write_bytes
 from workers.specs.ablation import AblationSettings
 from workers.specs.search import HEAT_MAP_FILE, SearchSettings, SearchSpace

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from service.config.webhooks import WebhookRequest
+from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
-from service.webhooks.views import NewWebhookView, WebhookRequest
 from tests.support.webhook_receiver import LOOPBACK, Receiver
 
 

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from service.errors import Conflict
 from service.store.schema.caller_tables import WebhookDeliveryRow
+from service.views.webhooks import NewWebhookView
 from service.webhooks import outbox as webhook_store
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.outbox import due_deliveries, webhooks_with_work
-from service.webhooks.views import NewWebhookView
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
 from tests.support.webhook_receiver import Receiver
 

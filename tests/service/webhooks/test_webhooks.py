@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.config.webhooks import WebhookRequest
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.store.schema.caller_tables import IdempotencyKeyRow
 from service.store.visibility import only_projects
+from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer, next_attempt_at
-from service.webhooks.views import NewWebhookView, WebhookRequest
 from tests.at_once import LONG_SECONDS
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
 from tests.support.webhook_receiver import Receiver, serving

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from service.config.datasets import DatasetRequest
 from service.config.inspector_limits import InspectorLimits
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
-from service.datasets.request import DatasetRequest
 from service.errors import ArtifactStoreUnavailable, InvalidRequest
 from tests.service.datasets.registration.hostile_files import write_encrypted_parquet, write_pictures
 

@@ -1,9 +1,13 @@
-"""The bill of a run: what each stage of each generation would take, and all of them together."""
+"""Plans, the bill before the work, as the API answers them."""
 
-from collections.abc import Sequence
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.config.run import PlanSettings, RunConfig
+from service.views.base import View
+from service.views.runs import _UNREADABLE
+from workers.specs.measure import Measurement
 from workers.specs.stages import StageName
 
 
@@ -55,18 +59,19 @@ class Bill(Line):
     assumptions: list[str] = Field(description="What the figures rest on, beside the measurement.")
 
 
-def forecast_of(devices: int, stages: Sequence[StageBill]) -> Forecast:
-    """The stages with their totals."""
-    costs = [stage.cost for stage in stages if stage.cost is not None]
-    return Forecast(
-        devices=devices,
-        stages=list(stages),
-        totals=Totals(
-            wall_seconds=sum(stage.wall_seconds for stage in stages),
-            device_hours=sum(stage.device_hours for stage in stages),
-            bytes_read=sum(stage.bytes_read for stage in stages),
-            bytes_written=sum(stage.bytes_written for stage in stages),
-            bytes_kept=sum(stage.bytes_kept for stage in stages),
-            cost=sum(costs) if costs else None,
-        ),
-    )
+class PlanSummary(View):
+    """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+
+    id: str
+    name: str
+    state: str
+    state_reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class PlanView(PlanSummary):
+    run: RunConfig | None = Field(description=f"What is planned; {_UNREADABLE}")
+    settings: PlanSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
+    bill: Bill | None = Field(description="Once everything is measured.")
+    measurement: Measurement | None = Field(description="What the bill is made of.")

@@ -30,6 +30,12 @@ class SearchView(DerivedSummary):
     pictures: list[str] = Field(description="Paths of its pictures, once it has succeeded.")
 
 
+class StageTrials(View):
+    """What a search stage has tried."""
+
+    trials: list[Trial] = Field(description="By number; the first is the recipe as it was.")
+
+
 class AblationView(DerivedSummary):
     settings: AblationSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     trainings: list[AblationTraining] = Field(description="As they are now.")

@@ -1,15 +1,7 @@
-"""What is asked for with a plan."""
+"""Whether a plan can be made: the given cluster has room for the run that it is about."""
 
-from pydantic import Field
-
-from service.config.run import PlanSettings, RunConfig
+from service.config.run import PlanRequest
 from service.errors import InvalidRequest
-
-
-class PlanRequest(PlanSettings):
-    """The body of POST /plans: the bill of a run before it is started."""
-
-    run: RunConfig = Field(description="As it would be posted to /runs.")
 
 
 def check_plan_request(request: PlanRequest) -> None:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.retention.decisions import Artifact
+from service.config.policies import Artifact
 from service.views.base import View
 from workers.specs.stages import StageName
 

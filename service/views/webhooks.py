@@ -1,27 +1,11 @@
-"""Webhooks as they are asked for and answered."""
+"""Webhooks and their deliveries as the API answers them."""
 
 from datetime import datetime
-from typing import Annotated
 
 from pydantic import Field
 
 from service.lifecycle.states import DeliveryState
 from service.views.base import View
-from workers.specs.base import Frozen
-
-
-class WebhookRequest(Frozen):
-    """The body of POST /webhooks."""
-
-    url: str = Field(
-        min_length=1,
-        max_length=2000,
-        description="https, of a host with public addresses only; http and private addresses where the setting "
-        "webhook_private_networks allows them.",
-    )
-    kinds: tuple[Annotated[str, Field(max_length=100, pattern="^[a-z_]+$")], ...] | None = Field(
-        default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
-    )
 
 
 class WebhookView(View):
