@@ -1,6 +1,7 @@
 """Every setting of the control plane, read from environment variables that begin with NOISY_STUDENT_."""
 
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -8,9 +9,9 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.config.access import OidcSettings
+from service.config.dataset_roots import RootsByProject, absolute_roots, absolute_uri
 from service.config.inspector_limits import InspectorLimits
 from service.config.policies import RetentionPolicy
-from workers.data.dataset_roots import DatasetRoots, check_root
 from workers.specs.stages import StageName
 
 
@@ -57,6 +58,11 @@ class Settings(BaseSettings):
         default=None,
         description="Where datasets may lie: folders, s3://BUCKET/PREFIX, gs://... Default: anywhere without "
         "authentication, nowhere with it.",
+    )
+    dataset_roots_by_project: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="As JSON: projects whose datasets may lie at places of their own, and only there. The others': "
+        "dataset_roots.",
     )
     registration_processes: int = Field(
         default=2, ge=1, description="Datasets that an API process looks at at once; others wait for their turn."
@@ -125,13 +131,20 @@ class Settings(BaseSettings):
             "home": home,
             "database_url": self.database_url or f"sqlite:///{home / 'noisy-student.db'}",
             # Absolute, because the stages run in another working directory.
-            "artifact_root": _absolute(self.artifact_root) if self.artifact_root else str(home / "artifacts"),
+            "artifact_root": absolute_uri(self.artifact_root) if self.artifact_root else str(home / "artifacts"),
             "ray_jobs_url": self.ray_jobs_url.rstrip("/"),
             "dashboard_url": self._dashboard().rstrip("/"),
             "dataset_roots": self._roots(),
+            "dataset_roots_by_project": {
+                project: absolute_roots(roots) for project, roots in self.dataset_roots_by_project.items()
+            },
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the model is frozen from here on
+        own_places = {"artifact_root": self.artifact_root, "home": str(home)}
+        if self.database_url.startswith("sqlite:///"):
+            own_places["database_url"] = self.database_url.removeprefix("sqlite:///")
+        self.roots_by_project.check_apart(own_places)
         return self
 
     @property
@@ -140,15 +153,15 @@ class Settings(BaseSettings):
         return is_loopback(self.api_host)
 
     @property
-    def allowed_roots(self) -> DatasetRoots:
-        """`dataset_roots` as the readers take it."""
-        return DatasetRoots(self.dataset_roots)
+    def roots_by_project(self) -> RootsByProject:
+        """`dataset_roots` and `dataset_roots_by_project`."""
+        return RootsByProject(self.dataset_roots, self.dataset_roots_by_project)
 
-    def stage_roots(self, stage: StageName, folder_uri: str) -> tuple[str, ...] | None:
-        """Where a stage may read images: datasets; a plan also the sample of them that it lays into its own folder."""
-        if self.dataset_roots is None:
-            return None
-        return (*self.dataset_roots, folder_uri) if stage == "measure" else self.dataset_roots
+    def stage_roots(self, stage: StageName, folder_uri: str, projects: Iterable[str]) -> tuple[str, ...] | None:
+        """Where a stage may read images: where the projects of its datasets have them; a plan also the sample of them
+        that it lays into its own folder."""
+        roots = self.roots_by_project.of_all(projects)
+        return roots if roots is None or stage != "measure" else (*roots, folder_uri)
 
     def _dashboard(self) -> str:
         return self.dashboard_url or ("/ray" if self.authentication else self.ray_jobs_url)
@@ -156,7 +169,7 @@ class Settings(BaseSettings):
     def _roots(self) -> tuple[str, ...] | None:
         if self.dataset_roots is None:
             return () if self.authentication else None
-        return tuple(_absolute(check_root(root)) for root in self.dataset_roots)
+        return absolute_roots(self.dataset_roots)
 
 
 def is_loopback(host: str) -> bool:
@@ -165,9 +178,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _absolute(uri: str) -> str:
-    if "://" in uri:
-        return uri if uri.endswith("://") else uri.rstrip("/")
-    return str(Path(uri).expanduser().resolve())

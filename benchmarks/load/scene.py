@@ -158,7 +158,7 @@ class LoadScene:
             "NOISY_STUDENT_RAY_JOBS_URL": self._ray.url,
             "NOISY_STUDENT_API_PORT": str(self._port),
             "NOISY_STUDENT_AUTHENTICATION": "true",
-            "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home}"]',
+            "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home / "digits"}"]',
             # A webhook is looked at; nothing is delivered to it.
             "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
             # Nearly used up, so that the queue is looked at by all who look at runs.

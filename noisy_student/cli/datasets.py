@@ -1,6 +1,5 @@
 """`noisy-student datasets`: register sets of images, and look at them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, absolute_path, print_json
 from noisy_student.client import Client
 from service.views.datasets import DatasetView
 from workers.artifact_io import name_of
@@ -33,11 +32,11 @@ def add(
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Register a dataset. Nothing is copied: the files must stay as they are."""
+    place = uri if "://" in uri else absolute_path(uri)
     request = {
-        "name": name or name_of(uri),
+        "name": name or name_of(place),
         "role": role,
-        # The API may run in another folder.
-        "uri": uri if "://" in uri else str(Path(uri).expanduser().absolute()),
+        "uri": place,
         "format": format,
         "image_column": image_column,
         "label_column": label_column,

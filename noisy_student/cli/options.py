@@ -41,3 +41,10 @@ def read_json_object(file: Path) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(f"{file} holds no JSON object")
     return body
+
+
+def absolute_path(path: str) -> str:
+    """A path of this folder as the API can take it, which may run in another one and refuses `..`."""
+    absolute = Path(path).expanduser().absolute()
+    # Where a link stands before `..`, only the file system knows what is meant.
+    return str(absolute.resolve() if ".." in absolute.parts else absolute)

@@ -92,7 +92,7 @@ class RunCommands:
             request=request,
             dataset_id=dataset_id,
             artifact_root=self._settings.artifact_root,
-            roots=self._settings.allowed_roots.roots,
+            roots=self._settings.roots_by_project.of(request.project).roots,
         )
         try:
             found = self._inspectors.inspect(job)

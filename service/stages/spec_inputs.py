@@ -35,6 +35,8 @@ class SpecInputs:
     """The models trained so far, by generation."""
     hashed_datasets: frozenset[str]
     """Those of the run's datasets whose content hashes are on file."""
+    projects: frozenset[str] = frozenset()
+    """Those that the run's datasets belong to."""
     not_promoted: frozenset[int] = frozenset()
     """Generations whose models the gate does not let teach."""
     searches: Mapping[int, SearchResult] = field(default_factory=dict)

@@ -73,3 +73,9 @@ def load_dataset_heads(session: Session, dataset_ids: Iterable[str]) -> dict[str
     columns = (DatasetRow.id, DatasetRow.classes, DatasetRow.hashed)
     rows = session.execute(select(*columns).where(DatasetRow.id.in_(list(dataset_ids))))
     return {row.id: DatasetHead(CLASSES.validate_json(row.classes), row.hashed) for row in rows}
+
+
+def load_projects(session: Session, dataset_ids: Iterable[str]) -> frozenset[str]:
+    """The projects that these datasets belong to."""
+    rows = session.scalars(select(DatasetRow.project).where(DatasetRow.id.in_(list(dataset_ids))).distinct())
+    return frozenset(rows)

@@ -13,7 +13,7 @@ from service.errors import NotFound
 from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
 from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs, TrainedModel
-from service.store.dataset_store import load_dataset_heads
+from service.store.dataset_store import load_dataset_heads, load_projects
 from service.store.event_store import keep_event_order
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.schema.caller_tables import ProjectRow
@@ -159,6 +159,9 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
     parts = config.datasets
     datasets = load_dataset_heads(session, {parts.labeled, parts.validation, parts.test})
+    dataset_ids = {*datasets, *(each.dataset for each in config.evaluation.external)}
+    if parts.unlabeled is not None:
+        dataset_ids.add(parts.unlabeled)
     reference = config.evaluation.reference
     return SpecInputs(
         run_id=run_id,
@@ -171,6 +174,7 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         searches=load_results(session, run_id, SearchResult) if any(plan.search for plan in plans.values()) else {},
         reference=None if reference is None else _place_of_model(session, reference),
         hashed_datasets=frozenset(each for each, head in datasets.items() if head.hashed) - {parts.labeled},
+        projects=load_projects(session, dataset_ids),
     )
 
 

@@ -1,11 +1,14 @@
 """Datasets of every format in a bucket, from registration over labels to a selection, without Ray."""
 
 import io
+import os
 import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs
 
+import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -166,3 +169,16 @@ def test_a_list_that_is_refused_leaves_nothing_in_the_bucket(store: Bucket) -> N
     with pytest.raises(InvalidRequest, match=r"2 of 2 sampled images cannot be decoded"):
         store.register(join_uri(store.root, "lists", "gone.txt"))
     assert names_below(join_uri(store.root, "artifacts")) == before
+
+
+def test_a_key_with_an_empty_part_is_refused_and_named(store: Bucket) -> None:
+    # Arrow writes no such key; a form of the protocol's own does.
+    bucket, options = store.root.removeprefix("s3://").partition("/")[0], store.root.partition("?")[2]
+    endpoint = parse_qs(options).get("endpoint_override", [os.environ.get("AWS_ENDPOINT_URL", "")])[0]
+    client = boto3.client("s3", endpoint_url=f"http://{endpoint.removeprefix('http://')}")
+    client.put_object(Bucket=bucket, Key="twice//a.png", Body=picture(1))
+    for uri in (f"s3://{bucket}/twice", f"s3://{bucket}/twice//a.png"):
+        with pytest.raises(InvalidRequest, match=r"empty part") as refused:
+            store.register(f"{uri}?{options}" if options else uri)
+        assert refused.value.field == "uri"
+        assert "/a.png" in refused.value.message

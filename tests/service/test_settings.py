@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.config.access import Scope
+from service.config.dataset_roots import RootsByProject
 from service.settings import Settings, is_loopback
 
 
@@ -84,3 +85,41 @@ def test_roots_and_the_identity_provider_come_from_the_environment(monkeypatch: 
 
 def test_with_authentication_links_lead_to_the_dashboard_through_the_service() -> None:
     assert Settings(authentication=True).dashboard_url == "/ray"
+
+
+def test_a_project_with_roots_of_its_own_has_only_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISY_STUDENT_DATASET_ROOTS", '["/shared"]')
+    monkeypatch.setenv("NOISY_STUDENT_DATASET_ROOTS_BY_PROJECT", '{"pets": ["/pets/"], "none": []}')
+    roots = Settings(authentication=True).roots_by_project
+    assert roots.of("pets").roots == ("/pets",)
+    assert roots.of("none").roots == ()
+    assert roots.of("another").roots == ("/shared",)
+    assert roots.of_all(["pets"]) == ("/pets",)
+    assert roots.of_all(["pets", "another"]) == ("/shared", "/pets")
+    assert RootsByProject(None, {"pets": ("/pets",)}).of_all(["pets"]) == ("/pets",)
+    assert RootsByProject(None, {"pets": ("/pets",)}).of_all(["pets", "another"]) is None
+
+
+@pytest.mark.parametrize(
+    "root", ["{home}", "{home}/..", "/", "{home}/artifacts", "{home}/artifacts/datasets", "{tmp}/link", "{tmp}/db"]
+)
+@pytest.mark.parametrize("setting", ["dataset_roots", "dataset_roots_by_project"])
+def test_a_root_around_the_services_own_files_is_refused_at_start(tmp_path: Path, root: str, setting: str) -> None:
+    home = tmp_path / "home"
+    (home / "artifacts").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    roots = (root.format(home=home, tmp=tmp_path),)
+    with pytest.raises(ValueError, match="dataset_roots"):
+        Settings(
+            home=home,
+            database_url=f"sqlite:///{tmp_path}/db/noisy.db",
+            **{setting: roots if setting == "dataset_roots" else {"pets": roots}},
+        )
+    Settings(home=home, dataset_roots=(str(tmp_path / "images"), str(home / "images"), "s3://pictures"))
+
+
+@pytest.mark.parametrize("root", ["s3://bucket", "s3://", "s3://bucket/art", "s3://bucket/art/datasets/ds-1"])
+def test_a_root_around_artifacts_in_a_bucket_is_refused_at_start(tmp_path: Path, root: str) -> None:
+    with pytest.raises(ValueError, match="artifact_root"):
+        Settings(home=tmp_path, artifact_root="s3://bucket/art", dataset_roots=(root,))
+    Settings(home=tmp_path, artifact_root="s3://bucket/art", dataset_roots=("s3://bucket/images", "gs://"))

@@ -46,6 +46,12 @@ class DatasetRoots:
         if self.roots is not None and not any(_is_below(place, root) for root in self.roots):
             raise OutsideOfRoots(uri, self._refusal())
 
+    def holds(self, uri: str) -> bool:
+        """Whether `uri`, which may also stand for every bucket, lies below a root."""
+        if self.roots is None or uri in _EVERY_BUCKET:
+            return self.roots is None or uri in self.roots
+        return any(_is_below(_place(uri), root) for root in self.roots)
+
     def _refusal(self) -> str:
         if not self.roots:
             return "no place is allowed for datasets; the service's setting dataset_roots says which are"

@@ -106,6 +106,9 @@ def _walk_bucket(filesystem: fs.FileSystem, path: str) -> FolderContents:
 
 
 def _check_name(location: str, name: str) -> None:
+    if "" in name.split("/"):
+        problem = f"the key {shown(name)} below it has an empty part (two slashes in a row): give it another"
+        raise InvalidRequest("uri", f"{location}: cannot be read: {problem}")
     try:
         name.encode()
     except UnicodeEncodeError as error:

@@ -52,6 +52,21 @@ def test_a_relative_path_is_made_absolute(
     assert json.loads(added)["uri"] == str(file)
 
 
+@pytest.mark.parametrize(
+    "written", ["../images/pool.parquet", "./pool.parquet", "link/../pool.parquet", "~/pool.parquet"]
+)
+def test_a_path_is_made_normal_before_it_is_sent(
+    cli: Cli, write_images: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
+) -> None:
+    file = write_images("pool", 0, classes=())
+    (file.parent / "folder").mkdir()
+    (file.parent / "link").symlink_to(file.parent / "folder")
+    monkeypatch.chdir(file.parent)
+    monkeypatch.setenv("HOME", str(file.parent))
+    added = _done(cli("datasets", "add", written, "--role", "unlabeled", "--json"))
+    assert (json.loads(added)["uri"], json.loads(added)["name"]) == (str(file), "pool.parquet")
+
+
 def test_a_refusal_names_the_field_on_stderr_and_ends_with_1(cli: Cli, tmp_path: Path) -> None:
     result = cli("datasets", "add", str(tmp_path / "absent"), "--role", "teacher")
     assert result.exit_code == 1

@@ -189,3 +189,12 @@ def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Any, run_id: str) ->
     [body] = bench.ray.submits
     assert body["metadata"] == {"run_id": run_id, "generation": "0", "stage": "train", "attempt": "1"}
     assert body["entrypoint"].startswith("'my python' -m workers.entrypoint ")
+
+
+def test_a_stage_is_told_the_roots_of_the_projects_of_its_datasets(bench: Any, run_id: str) -> None:
+    bench.settings = bench.settings.model_copy(
+        update={"dataset_roots": ("/shared",), "dataset_roots_by_project": {"default": ("/data",), "x": ("/x",)}}
+    )
+    bench.new_reconciler().tick()
+
+    assert bench.ray.spec_of(f"{run_id}-g0-train-a1").dataset_roots == ("/data",)

@@ -159,7 +159,7 @@ def enter_stage(guarded: Settings, stage: StageName, monkeypatch: pytest.MonkeyP
     """As the stage's processes are told; its folder."""
     folder = Path(guarded.artifact_root, "runs", "run-1", "gen-1", stage)
     folder.mkdir(parents=True)
-    for name, value in stage_environment(guarded.stage_roots(stage, str(folder))).items():
+    for name, value in stage_environment(guarded.stage_roots(stage, str(folder), ["default"])).items():
         monkeypatch.setenv(name, value)
     return folder
 
@@ -190,7 +190,7 @@ def test_a_list_whose_parts_are_artifacts_is_read_and_its_images_are_checked(
     (images / "list.txt").write_text("a.png\nb.png\n")
     request = DatasetRequest(name="d", role="unlabeled", uri=str(images / "list.txt"), format="uri_list")
     parts_uri = str(tmp_path / "artifacts" / "datasets" / "ds-1" / "list")
-    manifest = inspect_dataset(request, "ds-1", parts_uri, roots=guarded.allowed_roots).manifest
+    manifest = inspect_dataset(request, "ds-1", parts_uri, roots=guarded.roots_by_project.of("default")).manifest
     (images / "b.png").unlink()
     (images / "b.png").symlink_to(tmp_path / "artifacts" / "datasets" / "ds-1" / "list")
 

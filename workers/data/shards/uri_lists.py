@@ -19,6 +19,7 @@ from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError
 from workers.data.shards.list_entries import why_never_opened, why_not_there
 from workers.data.shards.parquet_shards import open_own_parquet
+from workers.plain_uri import NotPlain
 from workers.specs.hygiene import BrokenKind
 
 FETCHING_THREADS = 32
@@ -146,6 +147,8 @@ def _no_regular_file(filesystem: fs.FileSystem, path: str) -> str | None:
 
 
 def _why_not_read(error: Exception) -> str:
+    if isinstance(error, NotPlain):
+        return str(error)
     said = _SAID_BY_STORE.search(str(error))
     if said is not None:
         return f"the storage refuses it: {said[0]}"
