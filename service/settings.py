@@ -9,9 +9,9 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.config.access import OidcSettings
-from service.config.dataset_roots import RootsByProject, absolute_roots, absolute_uri
 from service.config.inspector_limits import InspectorLimits
 from service.config.policies import RetentionPolicy
+from service.dataset_roots import RootsByProject, absolute_roots, absolute_uri
 from workers.specs.stages import StageName
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.config.access import Scope
-from service.config.dataset_roots import RootsByProject
+from service.dataset_roots import RootsByProject
 from service.settings import Settings, is_loopback
 
 
