@@ -9,13 +9,11 @@ import torch
 
 from workers.data.corruptions import corrupt, generator_of
 from workers.data.corruptions.sequences import flips, sequence
-from workers.data.errors import BrokenImage
-from workers.data.images.clean import prepare_clean
-from workers.data.images.decode import decode_rgb
 from workers.data.shards.shard_readers import ShardImages
 from workers.evaluation import robustness_sums as sums
 from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.work_items import WorkItem
+from workers.models.clean_batches import CleanPicture, clean_picture
 from workers.models.predictor import Predictor
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
 
@@ -52,11 +50,10 @@ class RobustnessProbe:
         """The pictures that can be decoded, and their places in the sample."""
         places, pictures = [], []
         for place, image in enumerate(sample.images):
-            try:
-                pictures.append(prepare_clean(decode_rgb(image), self._predictor.card))
+            picture = clean_picture(image, self._predictor.card)
+            if isinstance(picture, CleanPicture):
+                pictures.append(picture.pixels)
                 places.append(place)
-            except BrokenImage:
-                continue
         return places, pictures
 
     def _corruptions(

@@ -21,12 +21,16 @@ _BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
-class _Picture:
+class CleanPicture:
+    """One picture as the model is shown it."""
+
     pixels: npt.NDArray[np.uint8]
+    """(size, size, 3)"""
     thumbnail: npt.NDArray[np.uint8]
+    """Of the whole, for its perceptual hash."""
 
 
-_Decoded = _Picture | BrokenImage
+_Decoded = CleanPicture | BrokenImage
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ def clean_batches(
     pending: deque[list[Future[_Decoded]]] = deque()
     while chunk := list(islice(remaining, batch_size)):
         if decoders is None:
-            decoded = [_decode(data, card) for data in chunk]
+            decoded = [clean_picture(data, card) for data in chunk]
         else:
-            pending.append([decoders.submit(_decode, data, card) for data in chunk])
+            pending.append([decoders.submit(clean_picture, data, card) for data in chunk])
             if len(pending) <= _BATCHES_AHEAD:
                 continue
             decoded = _results(pending)
@@ -69,17 +73,14 @@ def clean_batches(
         start += len(decoded)
 
 
-def _results(pending: deque[list[Future[_Decoded]]]) -> list[_Decoded]:
-    return [future.result() for future in pending.popleft()]
-
-
-def _decode(data: bytes, card: ModelCard) -> _Decoded:
+def clean_picture(data: bytes, card: ModelCard) -> _Decoded:
+    """The picture, or why there is none."""
     try:
         fast = decode_fast(data, card)
         if fast is not None:
-            return _Picture(prepare_fast(fast, card), thumbnail(fast.pixels))
+            return CleanPicture(prepare_fast(fast, card), thumbnail(fast.pixels))
         picture = decode_rgb(data)
-        return _Picture(prepare_clean(picture, card), thumbnail(np.asarray(picture)))
+        return CleanPicture(prepare_clean(picture, card), thumbnail(np.asarray(picture)))
     except BrokenImage as error:
         return error
     except MemoryError:  # of the process, which others may share: a later attempt may have the memory
@@ -88,10 +89,14 @@ def _decode(data: bytes, card: ModelCard) -> _Decoded:
         return BrokenImage(BrokenKind.DAMAGED, short_reason(error))
 
 
+def _results(pending: deque[list[Future[_Decoded]]]) -> list[_Decoded]:
+    return [future.result() for future in pending.popleft()]
+
+
 def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     rows = range(start, start + len(decoded))
     broken = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
-    good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, _Picture)}
+    good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, CleanPicture)}
     shape = next((picture.pixels.shape for picture in good.values()), (0, 0, 3))
     # Not np.stack: it would keep the order in memory of a picture that was resized plane by plane.
     pixels = np.empty((len(good), *shape), dtype=np.uint8)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from workers.data.images.clean import middle_box, scaled_size
-from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, decoded_length, plain_jpeg_size
+from workers.models.bicubic import resized_planes
 from workers.specs.model_card import ModelCard
 
 
@@ -29,7 +29,8 @@ def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
     size = plain_jpeg_size(data)
     if size is None:
         return None
-    pixels = decode_plain_jpeg(data, size, least=_resized_size(size, card))
+    is_cut = card.crop == "center" and middle_box(*size) != (0, 0, *size)
+    pixels = decode_plain_jpeg(data, size, least=None if is_cut else _resized_size(size, card))
     return None if pixels is None else FastPicture(pixels, size)
 
 
@@ -37,8 +38,13 @@ def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]
     """What `prepare_clean` gives of the same picture decoded by `decode_rgb`."""
     size = _resized_size(picture.size, card)
     if card.crop == "none":
-        return _resized(picture.pixels, size)
-    return _centre(_resized(_middle(picture.pixels), size), card.image_size)
+        return _resized(picture.pixels, picture.size, size)
+    left, top, right, bottom = middle_box(*picture.size)
+    middle = right - left, bottom - top
+    pixels = picture.pixels
+    if middle != picture.size:
+        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return _centre(_resized(pixels, middle, size), card.image_size)
 
 
 def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
@@ -49,19 +55,13 @@ def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
     return scaled_size(right - left, bottom - top, round(card.image_size / card.crop_fraction))
 
 
-def _middle(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    height, width, _ = pixels.shape
-    left, top, right, bottom = middle_box(width, height)
-    return np.ascontiguousarray(pixels[top:bottom, left:right])
-
-
-def _resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _resized(pixels: npt.NDArray[np.uint8], encoded: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Brought to width and height `size`; `pixels` are those of a picture of width and height `encoded`."""
     width, height = size
-    if pixels.shape[:2] == (height, width):
+    if pixels.shape[:2] == (height, width) and encoded == size:
         return pixels
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the filter needs
-    resized = torch.nn.functional.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
-    result: npt.NDArray[np.uint8] = resized[0].permute(1, 2, 0).numpy()
+    part = decoded_length(encoded[0], pixels.shape[1]), decoded_length(encoded[1], pixels.shape[0])
+    result: npt.NDArray[np.uint8] = resized_planes(pixels, size, part).permute(1, 2, 0).numpy()
     return result
 
 

@@ -194,4 +194,4 @@ def test_crops_are_distributed_as_torchvisions(width, height):
 
 
 def test_a_part_of_a_picture_stays_within_it_when_it_is_scaled():
-    assert Box(100, 50, 301, 199).decoded((401, 249), (201, 125)) == Box(50, 25, 150, 99)
+    assert Box(100, 50, 301, 199).decoded((401, 249), (201, 125)) == Box(50, 25, 150.5, 99.5)

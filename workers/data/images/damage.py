@@ -12,6 +12,8 @@ def kind_of_damage(data: bytes, reason: str) -> BrokenKind:
             # TIFF has no end to look for, and Pillow sees more of the others than these few lines.
             cut = breaks_off(data) or "truncated" in reason.lower()
             return BrokenKind.TRUNCATED if cut else BrokenKind.DAMAGED
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return BrokenKind.TRUNCATED if _boxes_break_off(data) else BrokenKind.DAMAGED
     # A file so short that not even its signature is whole.
     if any(signature.startswith(data) for signature in _BREAKS_OFF):
         return BrokenKind.TRUNCATED
@@ -44,6 +46,25 @@ def _tiff_breaks_off(data: bytes) -> bool:
     return first_directory + 2 > len(data)
 
 
+def _boxes_break_off(data: bytes) -> bool:
+    """Of AVIF and JPEG 2000: whether the last box is longer than the file."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:  # to the end of the file, or of 64 bits
+            return False
+        at += size
+    return at > len(data)
+
+
+def _codestream_breaks_off(data: bytes) -> bool:
+    return b"\xff\xd9" not in data[-2:]
+
+
+def _told_by_the_decoder(data: bytes) -> bool:
+    return False
+
+
 _BREAKS_OFF: dict[bytes, Callable[[bytes], bool]] = {
     b"\xff\xd8\xff": _jpeg_breaks_off,
     b"\x89PNG\r\n\x1a\n": _png_breaks_off,
@@ -52,4 +73,7 @@ _BREAKS_OFF: dict[bytes, Callable[[bytes], bool]] = {
     b"BM": _bmp_breaks_off,
     b"II*\0": _tiff_breaks_off,
     b"MM\0*": _tiff_breaks_off,
+    b"\0\0\0\x0cjP  \r\n\x87\n": _boxes_break_off,
+    b"\xff\x4f\xff\x51": _codestream_breaks_off,
+    **{b"P%d" % number: _told_by_the_decoder for number in range(1, 7)},
 }

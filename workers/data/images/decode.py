@@ -1,5 +1,6 @@
 """Encoded bytes to RGB pictures, whatever the file holds; and the content hash that tells pictures apart."""
 
+import contextlib
 import hashlib
 import io
 import re
@@ -7,11 +8,14 @@ import warnings
 from importlib.util import find_spec
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from workers.data.errors import BrokenImage
 from workers.data.images.damage import kind_of_damage
-from workers.data.images.plain_jpeg import MAX_PIXELS, decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.jpeg_header import read_jpeg_header
+from workers.data.images.picture_budget import check_file_bytes, check_jpeg, check_pixels, webp_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 from workers.data.names import READS_HEIF
 from workers.specs.hygiene import BrokenKind
 
@@ -20,7 +24,7 @@ if READS_HEIF:
 
     register_heif_opener(thumbnails=False)
 
-__all__ = ["MAX_PIXELS", "BrokenImage", "content_hash", "decode_rgb", "short_reason"]
+__all__ = ["BrokenImage", "content_hash", "decode_rgb", "short_reason"]
 
 # Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
 _FORMATS = tuple(
@@ -29,29 +33,28 @@ _FORMATS = tuple(
     if name != "AVIF" or find_spec("PIL.AvifImagePlugin") is not None  # of Pillow before 11.3
     if name != "HEIF" or READS_HEIF
 )
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSE_OF_ORIENTATION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+
+_TILE_TAGS = (322, 323)
+_BITS_TAG = 258
+_TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
+_LARGE = 50_000_000
+"""Pixels."""
 _PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 def decode_rgb(data: bytes) -> Image.Image:
-    """The picture in mode RGB, upright (EXIF rotation applied), fully decoded; of an animation the first frame.
+    """The picture in mode RGB, upright, fully decoded: `ImageOps.exif_transpose(Image.open(file)).convert("RGB")`.
 
-    Transparent pictures are laid over black, 16-bit grey is scaled to 8 bit. Raises BrokenImage for bytes that are
-    empty, truncated, no picture, or a picture of more than MAX_PIXELS. Emits no warnings; safe in threads.
+    So transparency is dropped, and an animation gives its first frame. Grey of 16 (or 12) bits is scaled to 8, where
+    Pillow would clip it. Raises BrokenImage for bytes that are empty, truncated, no picture, or whose decoder would
+    need more memory than `picture_budget` allows. Emits no warnings; safe in threads.
     """
     if len(data) == 0:
         raise BrokenImage(BrokenKind.EMPTY, "no bytes (a null or an empty file)")
+    check_file_bytes(len(data))
     size = plain_jpeg_size(data)
-    pixels = None if size is None else decode_plain_jpeg(data, size)
+    # A large one takes less memory in Pillow: it would be copied there in the end.
+    pixels = None if size is None or size[0] * size[1] > _LARGE else decode_plain_jpeg(data, size)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
 
 
@@ -64,13 +67,20 @@ def _decode_any(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise BrokenImage(BrokenKind.TOO_LARGE, short_reason(error)) from error
     except UnidentifiedImageError:
-        kind = kind_of_damage(data, "")
-        known = kind is not BrokenKind.UNKNOWN_FORMAT
-        raise BrokenImage(kind, "its header is damaged" if known else "not a picture of a known format") from None
+        raise _unidentified(data) from None
     except Exception as error:
         # Hostile or damaged bytes make Pillow's plugins raise nearly anything (struct.error, KeyError, ...).
         reason = short_reason(error)
         raise BrokenImage(kind_of_damage(data, reason), reason) from error
+
+
+def _unidentified(data: bytes) -> BrokenImage:
+    jpeg = read_jpeg_header(data)
+    if jpeg is not None and jpeg.bits != 8:
+        return BrokenImage(BrokenKind.UNSUPPORTED, f"a JPEG of {jpeg.bits} bits a sample; those of 8 are read")
+    kind = kind_of_damage(data, "")
+    known = kind is not BrokenKind.UNKNOWN_FORMAT
+    return BrokenImage(kind, "its header is damaged" if known else "not a picture of a known format")
 
 
 def content_hash(data: bytes) -> bytes:
@@ -85,36 +95,62 @@ def short_reason(error: Exception) -> str:
 
 
 def _decode(data: bytes) -> Image.Image:
+    _check_before_it_is_opened(data)
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise BrokenImage(BrokenKind.TOO_LARGE, f"{width} x {height} pixels, more than {MAX_PIXELS}")
+        _check_before_it_is_loaded(image, data)
         image.load()
-        transpose = _TRANSPOSE_OF_ORIENTATION.get(_orientation(image))
-        upright: Image.Image = image if transpose is None else image.transpose(transpose)
-        return _to_rgb(upright)
+        with contextlib.suppress(Exception):  # a damaged EXIF block does not spoil the pixels
+            ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a damaged EXIF block does not spoil the pixels
-        return 1
-    return value if isinstance(value, int) else 1
+def _check_before_it_is_opened(data: bytes) -> None:
+    """Where opening alone takes memory, or where the file says more than Pillow repeats."""
+    jpeg, webp = read_jpeg_header(data), webp_size(data)
+    if jpeg is not None:
+        check_jpeg(jpeg)
+    if webp is not None:
+        check_pixels("WEBP", *webp)
+
+
+def _check_before_it_is_loaded(image: Image.Image, data: bytes) -> None:
+    if image.format in ("JPEG", "MPO") and read_jpeg_header(data) is not None:
+        return  # checked more exactly
+    check_pixels(image.format, *image.size)
+    # A tile is decoded as a whole, however little of it is seen.
+    check_pixels(image.format, *(_tiff_tag(image, tag) for tag in _TILE_TAGS))
+
+
+def _tiff_tag(image: Image.Image, tag: int) -> int:
+    """A number of a TIFF, the first of several; 0 where there is none."""
+    value = getattr(image, "tag_v2", {}).get(tag, 0)
+    value = value[0] if isinstance(value, tuple) and value else value
+    return value if isinstance(value, int) else 0
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+        white = _white(image, grey)
+        return Image.fromarray(np.minimum((grey * 255 + white // 2) // white, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise BrokenImage(BrokenKind.UNSUPPORTED, f"32-bit pixels (mode {image.mode}) have no defined range")
-    if image.has_transparency_data:
-        transparent = image.convert("RGBA")
-        black = Image.new("RGBA", transparent.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, transparent).convert("RGB")
-    # copy(): a plain picture, detached from the file it was read from
-    return image.copy() if image.mode == "RGB" else image.convert("RGB")
+        reason = f"pixels of 32 bits, or with a sign, have no defined range (mode {image.mode})"
+        raise BrokenImage(BrokenKind.UNSUPPORTED, reason)
+    # _new(): detached from the file it was read from, without the copy that convert() would make.
+    return image._new(image.im) if image.mode == "RGB" else image.convert("RGB")
+
+
+def _white(image: Image.Image, grey: npt.NDArray[np.uint32]) -> int:
+    """The value of white: as the file says, or else 16 bits, or 12 where not one pixel is beyond them.
+
+    Cameras and scanners write their 12 bits into files of 16 and leave it unsaid; taken for 16, such a picture would be
+    nearly black.
+    """
+    bits = _tiff_tag(image, _BITS_TAG)
+    if 8 < bits < 16:
+        return (1 << bits) - 1
+    is_of_twelve = image.mode != "I" and grey.size and int(grey.max()) <= _TWELVE_BITS
+    return _TWELVE_BITS if is_of_twelve else _SIXTEEN_BITS
 
 
 def _ignore_pillow_warnings() -> None:

@@ -8,12 +8,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.autoaugment import RandAugment as TorchvisionRandAugment
 from torchvision.transforms.autoaugment import _apply_op as apply_operation
 
+from workers.data.images.plain_jpeg import decoded_length
+from workers.models.bicubic import resized_planes
 from workers.specs.recipe import Recipe
 
 MAGNITUDE_BINS = 31
@@ -33,21 +34,21 @@ cv2.setNumThreads(0)
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in pixels."""
+    """A part of a picture, in pixels. It begins with one, and may end within one."""
 
     left: int
     top: int
-    width: int
-    height: int
+    width: float
+    height: float
 
     def decoded(self, size: tuple[int, int], to: tuple[int, int]) -> "Box":
-        """The same part of a picture of width and height `size` once it is decoded as `to`: to the nearest pixels.
+        """The same part of a picture of width and height `size` once it is decoded as `to`, at a reduced scale perhaps.
 
-        A JPEG's decoder scales by eighths, and rounds the size up: the last pixels stand for less than the others.
+        It begins with the nearest pixel, and is as large as it was drawn, but where it would leave the picture.
         """
-        left, right = _decoded_edges(self.left, self.width, size[0], to[0])
-        top, bottom = _decoded_edges(self.top, self.height, size[1], to[1])
-        return Box(left, top, right - left, bottom - top)
+        left, width = _decoded_side(self.left, self.width, size[0], to[0])
+        top, height = _decoded_side(self.top, self.height, size[1], to[1])
+        return Box(left, top, width, height)
 
 
 class TrainingTransform:
@@ -72,7 +73,7 @@ class TrainingTransform:
 
     def __call__(self, pixels: Pixels, box: Box, draws: random.Random) -> Pixels:
         """`pixels` are not changed in place."""
-        shown = resized(pixels[box.top : box.top + box.height, box.left : box.left + box.width], self.size)
+        shown = resized(pixels, box, self.size)
         if self._flips and draws.random() < 0.5:
             shown = cv2.flip(shown, 1)
         if self._rand_augment is None:
@@ -80,9 +81,10 @@ class TrainingTransform:
         return np.asarray(self._rand_augment(Image.fromarray(shown), draws))
 
 
-def _decoded_edges(start: int, length: int, size: int, to: int) -> tuple[int, int]:
-    scale = 8 * to // size / 8
-    return round(start * scale), min(to, round((start + length) * scale))
+def _decoded_side(start: int, length: float, size: int, to: int) -> tuple[int, float]:
+    filled = decoded_length(size, to)
+    first = min(round(start * filled / size), math.ceil(filled) - 1)
+    return first, min(length * filled / size, filled - first)
 
 
 def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
@@ -99,12 +101,12 @@ def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
     return Box((width - across) // 2, (height - down) // 2, across, down)
 
 
-def resized(pixels: Pixels, size: int) -> Pixels:
-    """Height and width brought to `size` by torch's antialiased bicubic filter: Pillow's, at a third of its cost."""
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the filter needs
-    red, green, blue = torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic", antialias=True)[0]
+def resized(pixels: Pixels, box: Box, size: int) -> Pixels:
+    """The part of the pixels that `box` names, height and width brought to `size`."""
+    shown = pixels[box.top : box.top + math.ceil(box.height), box.left : box.left + math.ceil(box.width)]
+    if (box.width, box.height) == (size, size):
+        return shown
+    red, green, blue = resized_planes(shown, (size, size), (box.width, box.height))
     # A plane a colour is what the filter leaves; whoever comes next would take a fifth of its time again to read them.
     whole: Pixels = cv2.merge([red.numpy(), green.numpy(), blue.numpy()])
     return whole

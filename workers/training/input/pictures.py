@@ -1,5 +1,6 @@
 """Encoded pictures to the pixels that a student is shown, decoding no more of them than it will see."""
 
+import math
 import random
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -11,10 +12,6 @@ from workers.data.images.plain_jpeg import decode_plain_jpeg, is_scaled_down, pl
 from workers.training.input.noise import Pixels, TrainingTransform
 
 _MEMORY_BYTES = 128 << 20
-_FILTER_ROOM = 1.5
-"""A JPEG is decoded at a reduced scale where the crop is then still so many times the size that is wanted. The crop's
-edges move to the nearest decoded pixels, by a third of a pixel of the result at most; beside that, what differs from
-the same part of the whole picture is less than what bicubic and bilinear filters differ by (0.5 to 0.9 of 255)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class PictureReader:
         if whole is None:
             size, wanted = plain_jpeg_size(sample.data), self._transform.size
             # Not kept as a whole: that would show other pixels than the reduced decoding does.
-            if size is not None and is_scaled_down(size, (wanted, wanted), _FILTER_ROOM):
+            if size is not None and is_scaled_down(size, (wanted, wanted)):
                 return self._decoded_for_its_crop(sample.data, size, draws)
             whole = _decoded(sample.data, size)
             self._memory.keep(sample.key, whole)
@@ -48,13 +45,13 @@ class PictureReader:
     def _decoded_for_its_crop(self, data: bytes, size: tuple[int, int], draws: random.Random) -> Pixels:
         box = self._transform.box(*size, draws)
         wanted = self._transform.size
-        least = -(-size[0] * wanted // box.width), -(-size[1] * wanted // box.height)
+        least = math.ceil(size[0] * wanted / box.width), math.ceil(size[1] * wanted / box.height)
         pixels = _decoded(data, size, least)
         return self._transform(pixels, box.decoded(size, (pixels.shape[1], pixels.shape[0])), draws)
 
 
 def _decoded(data: bytes, size: tuple[int, int] | None, least: tuple[int, int] | None = None) -> Pixels:
-    pixels = None if size is None else decode_plain_jpeg(data, size, least, _FILTER_ROOM)
+    pixels = None if size is None else decode_plain_jpeg(data, size, least)
     return np.array(decode_rgb(data)) if pixels is None else pixels
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.support.bad_images import STORED_BY_ORIENTATION
 from workers.data.images.decode import BrokenImage, content_hash, decode_rgb
+from workers.specs.hygiene import BrokenKind
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -58,23 +59,20 @@ def test_a_palette_picture_gets_its_colours() -> None:
     assert decode_rgb(encoded(picture)).getpixel((1, 1)) == RED
 
 
-def test_a_transparent_palette_picture_is_laid_over_black() -> None:
+def test_a_transparent_palette_picture_keeps_its_colours() -> None:
     picture = Image.new("P", (2, 1))
     picture.putpalette([255, 0, 0, 0, 0, 255])
     picture.putpixel((1, 0), 1)
     decoded = decode_rgb(encoded(picture, transparency=bytes([0, 255])))
-    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), BLUE]
+    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [RED, BLUE]
 
 
-@pytest.mark.parametrize(("alpha", "expected"), [(0, (0, 0, 0)), (255, (200, 100, 40)), (128, (100, 50, 20))])
-def test_transparency_is_laid_over_black(alpha: int, expected: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("alpha", [0, 128, 255])
+def test_transparency_is_dropped_as_pillow_drops_it(alpha: int) -> None:
     decoded = decode_rgb(encoded(Image.new("RGBA", (3, 3), (200, 100, 40, alpha))))
     assert decoded.mode == "RGB"
-    assert np.allclose(decoded.getpixel((1, 1)), expected, atol=1)
-
-
-def test_grey_with_alpha_is_laid_over_black() -> None:
-    assert decode_rgb(encoded(Image.new("LA", (3, 3), (200, 0)))).getpixel((1, 1)) == (0, 0, 0)
+    assert decoded.getpixel((1, 1)) == (200, 100, 40)
+    assert decode_rgb(encoded(Image.new("LA", (3, 3), (200, alpha)))).getpixel((1, 1)) == (200, 200, 200)
 
 
 def test_cmyk_jpeg_becomes_rgb() -> None:
@@ -90,6 +88,37 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(image_format: str) -> None:
     values = np.array([[0, 257, 128 * 257, 65535, 128 * 257 + 200]], dtype=np.uint16)
     decoded = np.asarray(decode_rgb(encoded(Image.fromarray(values), image_format)))
     assert decoded[0, :, 0].tolist() == [0, 1, 128, 255, 129]
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
+def test_grey_of_twelve_bits_in_sixteen_is_told_by_its_brightest_pixel(image_format: str) -> None:
+    values = np.array([[0, 2048, 4095]], dtype=np.uint16)
+    assert np.asarray(decode_rgb(encoded(Image.fromarray(values), image_format)))[0, :, 0].tolist() == [0, 128, 255]
+    black = np.zeros((2, 2), dtype=np.uint16)
+    assert decode_rgb(encoded(Image.fromarray(black), image_format)).getextrema() == ((0, 0),) * 3
+
+
+def test_grey_of_twelve_bits_by_the_files_own_word_is_scaled() -> None:
+    packed = bytes([0x00, 0x08, 0x00, 0xFF, 0xF0, 0x10])  # 0, 0x800, 0xfff, 0x010
+    entries = [(256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 6)]
+    directory = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
+    data = b"II*\0" + struct.pack("<I", 16) + packed + bytes(2) + struct.pack("<H", len(entries)) + directory + bytes(4)
+    assert np.asarray(decode_rgb(data))[0, :, 0].tolist() == [0, 128, 255, 1]
+
+
+@pytest.mark.parametrize("most", [1000, 4095, 65535])
+def test_a_pgm_of_more_than_a_byte_is_scaled_by_its_own_white(most: int) -> None:
+    values = np.array([0, most // 2, most], dtype=">u2").tobytes()
+    decoded = np.asarray(decode_rgb(f"P5 3 1 {most}\n".encode() + values))
+    assert np.abs(decoded[0, :, 0].astype(int) - [0, 127, 255]).max() <= 1
+
+
+def test_a_jpeg_of_twelve_bits_is_called_so() -> None:
+    data = bytearray(encoded(noise("RGB"), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(BrokenImage, match="12 bits") as caught:
+        decode_rgb(bytes(data))
+    assert caught.value.kind is BrokenKind.UNSUPPORTED
 
 
 def test_pixels_without_a_defined_range_are_refused() -> None:
