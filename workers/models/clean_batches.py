@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from workers.data.errors import BrokenImage
 from workers.data.images.clean import prepare_clean
-from workers.data.images.decode import decode_rgb, short_reason
+from workers.data.images.decode import as_pixels, decode_rgb, short_reason
 from workers.data.images.perceptual_hash import perceptual_hashes, thumbnail
 from workers.models.fast_jpeg import decode_fast, prepare_fast
 from workers.specs.hygiene import BrokenKind
@@ -80,7 +80,7 @@ def clean_picture(data: bytes, card: ModelCard) -> _Decoded:
         if fast is not None:
             return CleanPicture(prepare_fast(fast, card), thumbnail(fast.pixels))
         picture = decode_rgb(data)
-        return CleanPicture(prepare_clean(picture, card), thumbnail(np.asarray(picture)))
+        return CleanPicture(prepare_clean(picture, card), thumbnail(as_pixels(picture)))
     except BrokenImage as error:
         return error
     except MemoryError:  # of the process, which others may share: a later attempt may have the memory

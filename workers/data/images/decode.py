@@ -24,7 +24,7 @@ if READS_HEIF:
 
     register_heif_opener(thumbnails=False)
 
-__all__ = ["BrokenImage", "content_hash", "decode_rgb", "short_reason"]
+__all__ = ["BrokenImage", "as_pixels", "content_hash", "decode_rgb", "short_reason"]
 
 # Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
 _FORMATS = tuple(
@@ -37,8 +37,8 @@ _FORMATS = tuple(
 _TILE_TAGS = (322, 323)
 _BITS_TAG = 258
 _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
-_LARGE = 50_000_000
-"""Pixels."""
+_LARGE, _STRIP = 50_000_000, 1_000_000
+"""In pixels."""
 _PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
@@ -56,6 +56,16 @@ def decode_rgb(data: bytes) -> Image.Image:
     # A large one takes less memory in Pillow: it would be copied there in the end.
     pixels = None if size is None or size[0] * size[1] > _LARGE else decode_plain_jpeg(data, size)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
+
+
+def as_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """The RGB pixels, (height, width, 3). In strips: np.asarray() would copy a large picture twice at once."""
+    pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        bottom = min(top + rows, picture.height)
+        pixels[top:bottom] = picture.crop((0, top, picture.width, bottom))
+    return pixels
 
 
 def _decode_any(data: bytes) -> Image.Image:

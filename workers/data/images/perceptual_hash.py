@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.images.decode import decode_rgb
+from workers.data.images.decode import as_pixels, decode_rgb
 from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
 
 _SIDE = 96
@@ -54,7 +54,7 @@ def hash_encoded(data: bytes) -> int | None:
     """
     size = plain_jpeg_size(data)
     pixels = None if size is None else decode_plain_jpeg(data, size, least=(_SIDE // 2, _SIDE // 2))
-    return perceptual_hashes([thumbnail(np.asarray(decode_rgb(data)) if pixels is None else pixels)])[0]
+    return perceptual_hashes([thumbnail(as_pixels(decode_rgb(data)) if pixels is None else pixels)])[0]
 
 
 @lru_cache(1)

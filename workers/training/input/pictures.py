@@ -5,9 +5,7 @@ import random
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-import numpy as np
-
-from workers.data.images.decode import decode_rgb
+from workers.data.images.decode import as_pixels, decode_rgb
 from workers.data.images.plain_jpeg import decode_plain_jpeg, is_scaled_down, plain_jpeg_size
 from workers.training.input.noise import Pixels, TrainingTransform
 
@@ -52,7 +50,7 @@ class PictureReader:
 
 def _decoded(data: bytes, size: tuple[int, int] | None, least: tuple[int, int] | None = None) -> Pixels:
     pixels = None if size is None else decode_plain_jpeg(data, size, least)
-    return np.array(decode_rgb(data)) if pixels is None else pixels
+    return as_pixels(decode_rgb(data)) if pixels is None else pixels
 
 
 class PictureMemory:
