@@ -2,7 +2,16 @@
 
 _LEFT_BEHIND = frozenset(
     {
-        *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "@sharebin"),  # NAS servers
+        *(
+            "@eaDir",
+            "#recycle",
+            "#snapshot",
+            "~snapshot",
+            "@Recycle",
+            "@Recently-Snapshot",
+            "@tmp",
+            "@sharebin",
+        ),  # NAS servers
         *("$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini"),
         *("ehthumbs_vista.db", "_vti_cnf", "lost+found", "__MACOSX", "Icon\r", "Network Trash Folder"),
         *("Temporary Items", "__pycache__", "node_modules"),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from service.datasets.inspection.delta_log import delta_files
 from service.datasets.inspection.list_files import LIST_SUFFIXES
 from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
@@ -68,8 +69,26 @@ def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles
         raise InvalidRequest(
             "uri", f"{_nothing(location)} is of {dataset_format} ({_endings(suffixes)}){_hint(location)}"
         )
+    if dataset_format != "image_folder":
+        chosen = _of_the_table(location, chosen)
     names = {file.name for file in chosen}
     return ChosenFiles(dataset_format, chosen, [file for file in location.files if file.name not in names])
+
+
+def _of_the_table(location: Location, files: list[FoundFile]) -> list[FoundFile]:
+    """Without what an engine does not count as its table's: folders that begin with an underscore, as Spark and Hive
+    stage their parts in, and files that a Delta table has removed."""
+    kept = [file for file in files if not any(_is_staged(folder) for folder in file.name.split("/")[:-1])]
+    current = delta_files(location)
+    if current is not None:
+        kept = [file for file in kept if file.name in current]
+    if not kept:
+        raise InvalidRequest("uri", f"{location.uri}: none of its {len(files)} file(s) belongs to a table")
+    return kept
+
+
+def _is_staged(folder: str) -> bool:
+    return folder.startswith("_") and "=" not in folder
 
 
 def _guessed(location: Location) -> DatasetFormat:

@@ -8,9 +8,10 @@ from service.config.datasets import DatasetRequest
 from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.splits import are_splits
 from service.errors import InvalidRequest
-from workers.artifact_io import join_uri, open_filesystem
-from workers.data.errors import BrokenImage, ShardReadError
+from workers.artifact_io import join_uri
+from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
+from workers.data.shards.shard_readers import read_member
 from workers.specs.datasets import DatasetFormat, Shard
 
 FILES_PER_SHARD = 1000
@@ -35,20 +36,12 @@ class ImageFolderSource:
         return [member.partition("/")[0] for member in self.shards[shard_index].members]
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
-        return [self._read(shard_index, row) for row in rows]
+        return [read_member(self.shards[shard_index], self.shards[shard_index].members[row]) for row in rows]
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
-        for row in range(self.shards[shard_index].rows):
-            yield self._read(shard_index, row)
-
-    def _read(self, shard_index: int, row: int) -> bytes:
-        shard = self.shards[shard_index]
-        filesystem, root = open_filesystem(shard.uri)
-        try:
-            with filesystem.open_input_stream(f"{root.rstrip('/')}/{shard.members[row]}", compression=None) as stream:
-                return bytes(stream.read())
-        except OSError as error:
-            raise ShardReadError(self.row_name(shard_index, row), str(error)) from error
+        for member in self.shards[shard_index].members:
+            image = read_member(self.shards[shard_index], member)
+            yield image if isinstance(image, bytes) else b""
 
 
 def open_image_folder_source(

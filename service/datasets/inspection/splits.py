@@ -13,8 +13,20 @@ _OF_A_FILE = re.compile(r"(.+?)[-_.]\d+(-?of-?\d+)?")
 
 
 def splits_among(names: Iterable[str]) -> list[str]:
-    """The names that are words for a split, `Train` and `val2017` among them; sorted."""
-    return sorted(name for name in names if _SPLIT.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())))
+    """The names that are words for a split, `Train` and `val2017` among them; sorted.
+
+    Also all of those that are one name with such words, as `pets_train` and `pets_test`.
+    """
+    listed = sorted(names)
+    found = [name for name in listed if _is_split(name)]
+    parts = [re.findall(r"[^\W_]+", name.lower()) for name in listed]
+    rests = {tuple(part for part in each if not _is_split(part)) for each in parts}
+    all_of_one = len(listed) > 1 and len(rests) == 1 and all(any(map(_is_split, each)) for each in parts)
+    return listed if all_of_one else found
+
+
+def _is_split(name: str) -> bool:
+    return _SPLIT.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
 
 
 def are_splits(names: Iterable[str]) -> bool:

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pyarrow import fs
 from pydantic import ValidationError
 
 from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
+from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.dataset_roots import check_place
 from workers.data.errors import BrokenImage, ShardReadError, read_error
 from workers.data.plain_values import printable, shown
@@ -170,28 +170,32 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
 
 
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
-    filesystem, root = open_filesystem(shard.uri)
-    is_remote = is_object_store(filesystem)
-    read = partial(_read_member, filesystem, root, shard)
+    is_remote = is_object_store(open_filesystem(shard.uri)[0])
+    read = partial(read_member, shard)
     # A local disk gives small files as fast as one thread asks for them; an object store answers late.
     with ThreadPoolExecutor(uri_lists.FETCHING_THREADS if is_remote else 1) as readers:
         for members in _batched(shard.members, _FETCHED_ROWS if is_remote else _PIECE_ROWS):
             found = list(readers.map(read, members))
-            gone = [row for row, image in enumerate(found) if image is None]
-            unreadable = {row: BrokenImage(BrokenKind.UNREADABLE, "there is no such file") for row in gone}
+            unreadable = {row: image for row, image in enumerate(found) if isinstance(image, BrokenImage)}
             names: list[str | None] = [member.partition("/")[0] for member in members] if manifest.classes else []
-            yield _Rows(list(members), [image or b"" for image in found], names, unreadable)
+            images = [image if isinstance(image, bytes) else b"" for image in found]
+            yield _Rows(list(members), images, names, unreadable)
 
 
-def _read_member(filesystem: fs.FileSystem, root: str, shard: Shard, member: str) -> bytes | None:
-    check_place(join_uri(shard.uri, member))
+def read_member(shard: Shard, member: str) -> bytes | BrokenImage:
+    """A file of an image folder, or why it cannot be read. Raises ShardReadError where the storage fails."""
+    uri = join_uri(shard.uri, member)
+    check_place(uri)
+    filesystem, root = open_filesystem(shard.uri)
     try:
-        with filesystem.open_input_stream(f"{root.rstrip('/')}/{member}", compression=None) as stream:
-            return bytes(stream.read())
+        with filesystem.open_input_file(f"{root.rstrip('/')}/{member}") as file:
+            if file.size() > MOST_IMAGE_BYTES:
+                return BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
+            return bytes(file.read())
     except FileNotFoundError:
-        return None
+        return BrokenImage(BrokenKind.UNREADABLE, "there is no such file")
     except OSError as error:
-        raise read_error(join_uri(shard.uri, member), "cannot be read", error) from error
+        raise read_error(uri, "cannot be read", error) from error
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
