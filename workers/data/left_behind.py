@@ -2,16 +2,8 @@
 
 _LEFT_BEHIND = frozenset(
     {
-        *(
-            "@eaDir",
-            "#recycle",
-            "#snapshot",
-            "~snapshot",
-            "@Recycle",
-            "@Recently-Snapshot",
-            "@tmp",
-            "@sharebin",
-        ),  # NAS servers
+        # Of file servers, Windows, Mac, and the web servers of old
+        *("@eaDir", "#recycle", "#snapshot", "~snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "@sharebin"),
         *("$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini"),
         *("ehthumbs_vista.db", "_vti_cnf", "lost+found", "__MACOSX", "Icon\r", "Network Trash Folder"),
         *("Temporary Items", "__pycache__", "node_modules"),

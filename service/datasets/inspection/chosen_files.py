@@ -46,9 +46,7 @@ class ChosenFiles:
         """What is there beside the dataset's files, by suffix."""
         if not self.left_out:
             return []
-        return [
-            f"{len(self.left_out):,} file(s) are left out, not being of {self.format}: {counted_files(self.left_out)}"
-        ]
+        return [f"{len(self.left_out):,} file(s) are left out: {counted_files(self.left_out)}"]
 
 
 def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles:

@@ -19,6 +19,7 @@ from tests.support.made_datasets import (
 )
 from tests.support.made_shards import picture
 from workers.data.shards.shard_readers import read_shard
+from workers.specs.hygiene import BrokenKind
 
 pillow_heif.register_heif_opener()
 
@@ -71,7 +72,7 @@ def test_files_that_are_not_read_are_counted_and_the_class_that_they_were_is_nam
     found = inspect(tmp_path)
     assert found.class_counts == {"a": 1, "b": 1}
     assert found.warnings == (
-        "4 file(s) are left out, not being of image_folder: 2 of .mp4, 1 of .txt, 1 of no suffix",
+        "4 file(s) are left out: 2 of .mp4, 1 of .txt, 1 of no suffix",
         "the class folder c holds no image that is read (2 of .mp4)",
         "the class folder d holds no file",
     )
@@ -98,7 +99,7 @@ def test_what_file_systems_leave_behind_is_no_class_and_no_image(tmp_path: Path)
 def test_what_engines_leave_behind_is_no_part_of_a_table(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / "0.parquet", image=pictures(2))
     write_parquet(tmp_path / name, image=pictures(3))
-    write_files(tmp_path, {"_committed_1": b"{}", "_started_1": b""})
+    write_files(tmp_path, {"_committed_1": b"{}", "_started_1": b"", f"_delta_log/{0:020}.json": b"{}"})
     found = inspect(tmp_path, "unlabeled")
     assert (found.manifest.rows, found.warnings) == (2, ())
 
@@ -159,6 +160,7 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
         ("train",),
         ("test_set", "training-set"),
         ("images_train", "images_test"),
+        ("imagenet_train", "imagenet_val"),
     ],
 )
 def test_splits_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -265,3 +267,54 @@ def test_a_label_that_cannot_be_shown_is_refused_by_row(tmp_path: Path, label: s
 def test_a_class_that_cannot_be_shown_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
     write_parquet(tmp_path / "0.parquet", image=pictures(2), label=["cat", "dog"])
     assert refusal(tmp_path, classes=("cat", " ")) == ("classes", "the class at place 1 has nothing but blanks")
+
+
+def delta_table(folder: Path, *commits: str) -> Path:
+    """Files of two images each, 0.parquet to 2.parquet, and a log of what was done with them."""
+    for number in range(3):
+        write_parquet(folder / "a b" / f"{number}.parquet", image=pictures(2, 2 * number))
+    write_files(folder, {f"_delta_log/{number:020}.json": commit.encode() for number, commit in enumerate(commits)})
+    return folder
+
+
+def test_what_a_delta_table_has_removed_does_not_come_back(tmp_path: Path) -> None:
+    adds = "".join(f'{{"add": {{"path": "a%20b/{number}.parquet"}}}}\n' for number in range(2))
+    change = '{"remove": {"path": "a%20b/0.parquet"}}\n{"add": {"path": "a%20b/2.parquet"}}'
+    found = inspect(delta_table(tmp_path, adds, change), "unlabeled")
+    assert [Path(shard.uri).name for shard in found.manifest.shards] == ["1.parquet", "2.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("commits", "words"),
+    [
+        (('{"add": {"path": "x", "deletionVector": {"a": 1}}}',), "rows were deleted from this Delta table"),
+        (("no json",), f"its Delta log cannot be read: {0:020}.json"),
+        (('{"add": {"path": "elsewhere.parquet"}}',), "none of its 3 file(s) belongs to a table"),
+    ],
+)
+def test_a_delta_table_that_cannot_be_told_from_its_log_is_refused(
+    tmp_path: Path, commits: tuple[str, ...], words: str
+) -> None:
+    assert words in refusal(delta_table(tmp_path, *commits), "unlabeled")[1]
+
+
+def test_a_delta_table_whose_log_is_cut_is_refused(tmp_path: Path) -> None:
+    delta_table(tmp_path, "{}", "{}")
+    (tmp_path / "_delta_log" / f"{0:020}.json").unlink()
+    assert "the log of this Delta table is kept in checkpoints" in refusal(tmp_path, "unlabeled")[1]
+
+
+def test_parts_that_an_engine_has_not_moved_into_place_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+    for name in ("0.parquet", "_hive-staging/1.parquet", "_impala_insert_staging/a/2.parquet", "_kind=a/3.parquet"):
+        write_parquet(tmp_path / name, image=pictures(1))
+    found = inspect(tmp_path, "unlabeled")
+    assert found.manifest.rows == 2
+    assert found.warnings[0] == "2 file(s) are left out: 2 of .parquet"
+
+
+def test_an_image_that_is_too_large_is_a_broken_one(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a/1.png": picture(0), "b/1.png": picture(1), "b/2.jpg": b"\xff\xd8\xff"})
+    os.truncate(tmp_path / "b" / "2.jpg", 3 << 30)
+    found = inspect(tmp_path)
+    assert (found.manifest.rows, found.sampled_bad) == (3, 1)
+    assert read_shard(found.manifest, 0).unreadable[2].kind is BrokenKind.TOO_LARGE
