@@ -23,7 +23,7 @@ TABLES = frozenset(
             "rec",
             "mat",
         ),
-        *("pkl", "pickle", "pt", "pth", "pyd", "msgpack", "db", "sqlite", "beton", "mds", "bin", "safetensors"),
+        *("pkl", "pickle", "pt", "pth", "pyd", "msgpack", "db", "sqlite", "beton", "mds", "safetensors"),
     }
 )
 PICTURES = frozenset(

@@ -37,7 +37,7 @@ def _classes_without_images(location: Location, chosen: ChosenFiles, filled: set
     found = []
     for name in sorted(named - filled):
         left_out = [file for file in chosen.left_out if file.name.startswith(f"{name}/")]
-        holds = f"no image that is read ({counted_files(left_out)})" if left_out else "no file"
+        holds = f"no image that is read ({counted_files(left_out)})" if left_out else "no image: it is empty"
         found.append(f"the class folder {shown(name)} holds {holds}")
     return (
         found

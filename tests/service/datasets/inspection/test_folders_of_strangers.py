@@ -44,6 +44,7 @@ def encoded(pillow_format: str, mode: str = "RGB") -> bytes:
         ("0", encoded("JPEG")),
         ("n0144.10026", encoded("PNG")),
         ("0.image", encoded("WEBP")),
+        ("0.bin", encoded("PNG")),
         ("0.jpg?size=large", encoded("GIF")),
         ("1", encoded("PPM")),
         ("2", encoded("AVIF")),
@@ -74,7 +75,7 @@ def test_files_that_are_not_read_are_counted_and_the_class_that_they_were_is_nam
     assert found.warnings == (
         "4 file(s) are left out: 2 of .mp4, 1 of .txt, 1 of no suffix",
         "the class folder c holds no image that is read (2 of .mp4)",
-        "the class folder d holds no file",
+        "the class folder d holds no image: it is empty",
     )
 
 
