@@ -1,9 +1,8 @@
 """Webhooks as they are asked for."""
 
-from typing import Annotated
-
 from pydantic import Field
 
+from service.config.events import EventKind
 from workers.specs.base import Frozen
 
 
@@ -16,6 +15,6 @@ class WebhookRequest(Frozen):
         description="https, of a host with public addresses only; http and private addresses where the setting "
         "webhook_private_networks allows them.",
     )
-    kinds: tuple[Annotated[str, Field(max_length=100, pattern="^[a-z_]+$")], ...] | None = Field(
+    kinds: tuple[EventKind, ...] | None = Field(
         default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
     )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
+from service.config.events import EventKind
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
     Action,
@@ -25,6 +26,7 @@ from service.lifecycle.actions import (
     StopJob,
     SubmitAttempt,
 )
+from service.lifecycle.events import ATTEMPT_ENDED, RUN_ENDED
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.ray_client.jobs import JobRejected, RayJobs
 from service.reconcile.lease import ReconcilerLease, fenced_write
@@ -145,7 +147,9 @@ class Applier:
         job_id = submission_id(run_id, generation, stage, attempt)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(session, job_id, AttemptState.SUBMITTED, submitted_at=now)
-            add_event(session, run_id, now, "attempt_submitted", f"Ray job {job_id}", generation, stage, attempt)
+            add_event(
+                session, run_id, now, EventKind.ATTEMPT_SUBMITTED, f"Ray job {job_id}", generation, stage, attempt
+            )
 
     def _request_pause(self, run_id: str, token: int, action: RequestPause) -> None:
         where = (run_id, action.generation, action.stage)
@@ -220,7 +224,7 @@ class Applier:
             charge_attempt(session, job_id, now)
             message = f"{action.reason}: {action.message}"
             add_event(
-                session, run_id, now, f"attempt_{state}", message, action.generation, action.stage, action.attempt
+                session, run_id, now, ATTEMPT_ENDED[state], message, action.generation, action.stage, action.attempt
             )
 
     def _finish_stage(self, run_id: str, token: int, action: FinishStage) -> None:
@@ -241,18 +245,20 @@ class Applier:
             )
             record_model(session, run_id, action, now)
             make_next_stage_ready(session, run_id, now)
-            add_event(session, run_id, now, "stage_succeeded", "", action.generation, action.stage, action.attempt)
+            add_event(
+                session, run_id, now, EventKind.STAGE_SUCCEEDED, "", action.generation, action.stage, action.attempt
+            )
 
     def _finish_generation(self, run_id: str, token: int, action: FinishGeneration) -> None:
         with self._fenced(run_id, token) as (session, now):
             set_generation_state(session, run_id, action.generation, GenerationState.SUCCEEDED)
-            add_event(session, run_id, now, "generation_succeeded", "", action.generation)
+            add_event(session, run_id, now, EventKind.GENERATION_SUCCEEDED, "", action.generation)
             judge_promotion(session, run_id, action.generation, now)
 
     def _pause_run(self, run_id: str, token: int) -> None:
         with self._fenced(run_id, token) as (session, now):
             set_run_state(session, run_id, RunState.PAUSED)
-            add_event(session, run_id, now, "run_paused", "nothing of it is on the cluster")
+            add_event(session, run_id, now, EventKind.RUN_PAUSED, "nothing of it is on the cluster")
 
     def _end_run(self, run_id: str, token: int, action: EndRun) -> None:
         with self._fenced(run_id, token) as (session, now):
@@ -267,7 +273,9 @@ class Applier:
                 stage_state, generation_state = _END_STATES[action.state]
                 set_stage_state(session, run_id, action.generation, action.stage, stage_state)
                 set_generation_state(session, run_id, action.generation, generation_state)
-            add_event(session, run_id, now, f"run_{action.state}", action.reason or "", action.generation, action.stage)
+            add_event(
+                session, run_id, now, RUN_ENDED[action.state], action.reason or "", action.generation, action.stage
+            )
 
 
 _ATTEMPT_ENDS = {FailureReason.CANCELLED: AttemptState.CANCELLED, FailureReason.PAUSED: AttemptState.PAUSED}

@@ -3,6 +3,7 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from service.config.events import EventKind
 from service.config.gate import gate_failure
 from service.lifecycle.teachers import teacher_generation
 from service.store.run_store import add_event, load_config, load_results
@@ -26,4 +27,5 @@ def judge_promotion(session: Session, run_id: str, generation: int, now: float) 
         .where(GenerationRow.run_id == run_id, GenerationRow.number == generation)
         .values(promoted=reason is None, gate_reason=reason)
     )
-    add_event(session, run_id, now, "promoted" if reason is None else "not_promoted", reason or "", generation)
+    kind = EventKind.PROMOTED if reason is None else EventKind.NOT_PROMOTED
+    add_event(session, run_id, now, kind, reason or "", generation)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.config.events import EventKind
+
 logger = logging.getLogger("service.reconcile")
 
 QUIET_SECONDS = 60.0
@@ -14,16 +16,16 @@ QUIET_SECONDS = 60.0
 class WaitReason(StrEnum):
     """The kinds of event that say so."""
 
-    RAY = "ray_unavailable"
-    ARTIFACT_STORE = "artifact_store_unavailable"
-    FAULT = "reconcile_failed"
+    RAY = EventKind.RAY_UNAVAILABLE
+    ARTIFACT_STORE = EventKind.ARTIFACT_STORE_UNAVAILABLE
+    FAULT = EventKind.RECONCILE_FAILED
     """A fault of the service itself: its log has the traceback."""
 
 
 OVER = {
-    WaitReason.RAY: "ray_available",
-    WaitReason.ARTIFACT_STORE: "artifact_store_available",
-    WaitReason.FAULT: "reconcile_went_on",
+    WaitReason.RAY: EventKind.RAY_AVAILABLE,
+    WaitReason.ARTIFACT_STORE: EventKind.ARTIFACT_STORE_AVAILABLE,
+    WaitReason.FAULT: EventKind.RECONCILE_WENT_ON,
 }
 
 
@@ -32,7 +34,7 @@ class WaitEvent:
     """A line for a run's history."""
 
     run_id: str
-    kind: str
+    kind: EventKind
     message: str
 
 
@@ -67,7 +69,7 @@ class Waits:
         if told:
             logger.warning("%s: waiting, %s", run_id, message)
             self._told_at[run_id, reason] = now
-            self._events.append(WaitEvent(run_id, reason, message))
+            self._events.append(WaitEvent(run_id, EventKind(reason), message))
         return True
 
     def end(self, run_id: str) -> None:

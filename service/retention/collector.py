@@ -8,6 +8,7 @@ from functools import partial
 from service.access.audit import AuditLog
 from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
+from service.config.events import EventKind
 from service.config.policies import Artifact
 from service.retention.commands import RetentionCommands
 from service.retention.files import collect_files
@@ -101,7 +102,7 @@ class Collector:
                 raise ClaimLost
             if gone.files:
                 message = f"{artifact}: {len(gone.files)} file(s), {gone.bytes} bytes"
-                add_event(session, row.run_id, now, "artifacts_collected", message, row.generation, stage)
+                add_event(session, row.run_id, now, EventKind.ARTIFACTS_COLLECTED, message, row.generation, stage)
 
     def _claim(self, row: CollectionRow) -> float:
         now = self._clock()

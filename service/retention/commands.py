@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
+from service.config.events import EventKind
 from service.errors import NotFound
 from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
@@ -109,9 +110,8 @@ class RetentionCommands:
             session.refresh(row)
             if row.kept != kept:
                 session.execute(update(ModelRow).where(ModelRow.id == model_id).values(kept=kept))
-                add_event(
-                    session, row.run_id, now, "model_kept" if kept else "model_released", model_id, row.generation
-                )
+                kind = EventKind.MODEL_KEPT if kept else EventKind.MODEL_RELEASED
+                add_event(session, row.run_id, now, kind, model_id, row.generation)
                 session.refresh(row)
                 look_again(session, row.run_id, now)
             return model_view(row)

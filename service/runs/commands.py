@@ -10,6 +10,7 @@ from service.access.own_project import in_own_project
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.datasets import DatasetRequest
+from service.config.events import EventKind
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
@@ -103,7 +104,7 @@ class RunCommands:
 
         def register(session: Session, now: float) -> DatasetView:
             view = dataset_view(insert_dataset(session, request, found, now))
-            add_event(session, None, now, "dataset_registered", f"{view.id} {view.name}")
+            add_event(session, None, now, EventKind.DATASET_REGISTERED, f"{view.id} {view.name}")
             return view
 
         return self._answers.once(idempotency_key, asked, DatasetView, register)
@@ -119,10 +120,10 @@ class RunCommands:
 
         def create(session: Session, now: float) -> RunView:
             rows = insert_run(session, run_id, config, generation_plans(config), now)
-            add_event(session, run_id, now, "run_created", config.name)
+            add_event(session, run_id, now, EventKind.RUN_CREATED, config.name)
             for dataset in found.values():
                 if not dataset.hashed:
-                    add_event(session, run_id, now, "images_not_compared", _NOT_COMPARED.format(dataset.name))
+                    add_event(session, run_id, now, EventKind.IMAGES_NOT_COMPARED, _NOT_COMPARED.format(dataset.name))
             return self._views.run(rows)
 
         return self._filled(self._answers.once(idempotency_key, asked, RunView, create))
@@ -142,7 +143,7 @@ class RunCommands:
             number, plan = self._next_plan(session, run_id, overrides)
             insert_generation(session, run_id, number, plan, ready_at=now)
             _set_running(session, run_id)
-            add_event(session, run_id, now, "generation_added", plan.model, number)
+            add_event(session, run_id, now, EventKind.GENERATION_ADDED, plan.model, number)
             return self._run_view(session, run_id)
 
         return self._filled(self._answers.once(idempotency_key, asked, RunView, add))
@@ -156,7 +157,7 @@ class RunCommands:
                 raise Conflict(f"{run_id} has {state} already")
             if state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
                 set_run_state(session, run_id, RunState.CANCELLING)
-                add_event(session, run_id, now, "run_cancelling", "cancelled by the user")
+                add_event(session, run_id, now, EventKind.RUN_CANCELLING, "cancelled by the user")
             return self._run_view(session, run_id)
 
         asked = request_hash(f"cancel_run {run_id}")
@@ -171,7 +172,7 @@ class RunCommands:
                 raise Conflict(f"{run_id} is {state}: only a run that is under way can be paused")
             if state is RunState.RUNNING:
                 set_run_state(session, run_id, RunState.PAUSING)
-                add_event(session, run_id, now, "run_pausing", "paused by the user")
+                add_event(session, run_id, now, EventKind.RUN_PAUSING, "paused by the user")
             return self._run_view(session, run_id)
 
         asked = request_hash(f"pause_run {run_id}")
@@ -189,7 +190,7 @@ class RunCommands:
                 if state is RunState.PAUSED and stage is not None:
                     set_ready(session, run_id, stage.generation, stage.name, now)
                 set_run_state(session, run_id, RunState.RUNNING)
-                add_event(session, run_id, now, "run_resumed", "resumed by the user")
+                add_event(session, run_id, now, EventKind.RUN_RESUMED, "resumed by the user")
             return self._run_view(session, run_id)
 
         asked = request_hash(f"resume_run {run_id}")
@@ -203,7 +204,7 @@ class RunCommands:
             if state not in UNFINISHED_RUNS:
                 raise Conflict(f"{run_id} has {state} already: its priority has no meaning any more")
             set_priority(session, run_id, changes.priority)
-            add_event(session, run_id, now, "priority_changed", str(changes.priority))
+            add_event(session, run_id, now, EventKind.PRIORITY_CHANGED, str(changes.priority))
             view = self._run_view(session, run_id)
         return self._filled(view)
 
@@ -216,7 +217,7 @@ class RunCommands:
                 raise Conflict(f"{run_id} is {state}: only a run that failed or was cancelled can be retried")
             _reopen_current_stage(session, run_id, now)
             _set_running(session, run_id)
-            add_event(session, run_id, now, "run_retried", "retried by the user")
+            add_event(session, run_id, now, EventKind.RUN_RETRIED, "retried by the user")
             return self._run_view(session, run_id)
 
         asked = request_hash(f"retry_run {run_id}")

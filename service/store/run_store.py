@@ -8,6 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from service.config.events import EventKind
 from service.config.run import GenerationPlan, RunConfig
 from service.errors import NotFound
 from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
@@ -133,7 +134,7 @@ def add_event(
     session: Session,
     run_id: str | None,
     now: float,
-    kind: str,
+    kind: EventKind,
     message: str,
     generation: int | None = None,
     stage: StageName | None = None,

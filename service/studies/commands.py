@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import in_own_project
 from service.artifacts.layout import ArtifactLayout
+from service.config.events import EventKind
 from service.config.names import derived_name
 from service.config.run import GenerationPlan, PlanRequest, PlanSettings, RunConfig
 from service.config.studies import AblationRequest, SearchRequest
@@ -81,7 +82,13 @@ class DerivedCommands:
             search_id = new_id("search")
             named = config.model_copy(update={"name": request.name or derived_name("search beside", config.name)})
             insert_derived_run(session, search_id, RunKind.SEARCH, request.run_id, named, request.generation, plan, now)
-            add_event(session, search_id, now, "search_created", f"generation {request.generation} of {request.run_id}")
+            add_event(
+                session,
+                search_id,
+                now,
+                EventKind.SEARCH_CREATED,
+                f"generation {request.generation} of {request.run_id}",
+            )
             session.flush()
             return self._views.search(session, search_id)
 
@@ -115,7 +122,7 @@ class DerivedCommands:
             ablation_id = new_id("ablation")
             named = config.model_copy(update={"name": request.name or derived_name("ablation of", config.name)})
             insert_derived_run(session, ablation_id, RunKind.ABLATION, run_id, named, generation, plan, now)
-            add_event(session, ablation_id, now, "ablation_created", f"generation {generation} of {run_id}")
+            add_event(session, ablation_id, now, EventKind.ABLATION_CREATED, f"generation {generation} of {run_id}")
             session.flush()
             return self._views.ablation(session, ablation_id)
 
@@ -138,7 +145,7 @@ class DerivedCommands:
             plan = generation_plans(request.run)[0].model_copy(update={"bill": settings})
             plan_id = new_id("plan")
             insert_derived_run(session, plan_id, RunKind.PLAN, None, request.run, 0, plan, now)
-            add_event(session, plan_id, now, "plan_created", request.run.name)
+            add_event(session, plan_id, now, EventKind.PLAN_CREATED, request.run.name)
             session.flush()
             return plan_view(session, plan_id, self._tick_seconds)
 

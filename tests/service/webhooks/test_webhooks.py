@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.config.events import EventKind
 from service.config.webhooks import WebhookRequest
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from service.store.schema.caller_tables import IdempotencyKeyRow
@@ -129,7 +130,7 @@ def test_a_receiver_that_is_away_gets_everything_later(
 def test_only_the_kinds_that_were_asked_for_are_sent(
     bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
-    webhooks.register(WebhookRequest(url=receiver.url, kinds=("run_succeeded",)))
+    webhooks.register(WebhookRequest(url=receiver.url, kinds=(EventKind.RUN_SUCCEEDED,)))
     start(bench, run_config)
     bench.play_to_the_end(bench.reconciler())
 
