@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import (
@@ -17,6 +16,7 @@ from noisy_student.cli.options import (
     read_json_object,
 )
 from noisy_student.cli.studies import derived_table
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.studies import AblationView
 
@@ -39,8 +39,8 @@ def create(
     if as_json:
         print_json(ablation)
         return
-    typer.echo(f"{ablation.id} started ({ablation.state})")
-    typer.echo(f"noisy-student watch {ablation.id}, then noisy-student ablations show {ablation.id}", err=True)
+    say(f"{ablation.id} started ({ablation.state})")
+    say(f"noisy-student watch {ablation.id}, then noisy-student ablations show {ablation.id}", err=True)
 
 
 @ablations.command("list")
@@ -51,7 +51,7 @@ def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, ap
     if as_json:
         print_json(found)
         return
-    Console().print(derived_table(found))
+    Screen().print(derived_table(found))
 
 
 @ablations.command("show")
@@ -66,7 +66,7 @@ def show(
     if as_json:
         print_json(ablation)
         return
-    Console().print(ablation_table(ablation))
+    Screen().print(ablation_table(ablation))
 
 
 def ablation_table(ablation: AblationView) -> Table | str:

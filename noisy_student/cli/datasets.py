@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, absolute_path, print_json
+from noisy_student.cli.terminal import Screen
 from noisy_student.client import Client
 from service.views.datasets import DatasetView
 from workers.artifact_io import name_of
@@ -45,7 +44,7 @@ def add(
     }
     with Client(api) as client:
         dataset = client.register_dataset(request, idempotency_key)
-    print_json(dataset) if as_json else Console().print(_details(dataset))
+    print_json(dataset) if as_json else Screen().print(_details(dataset))
 
 
 @datasets.command("list")
@@ -61,7 +60,7 @@ def list_datasets(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
         table.add_row(
             dataset.id, dataset.name, dataset.role, dataset.format, f"{dataset.rows:,}", str(len(dataset.classes) or "")
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @datasets.command("show")
@@ -73,7 +72,7 @@ def show(
     """Show a dataset."""
     with Client(api) as client:
         dataset = client.get_dataset(dataset_id)
-    print_json(dataset) if as_json else Console().print(_details(dataset))
+    print_json(dataset) if as_json else Screen().print(_details(dataset))
 
 
 def _details(dataset: DatasetView) -> Table:
@@ -88,5 +87,5 @@ def _details(dataset: DatasetView) -> Table:
         table.add_row("classes", f"{len(dataset.classes)}: {counts}")
     table.add_row("sample", f"{dataset.sampled:,} looked at, {dataset.sampled_bad:,} unreadable")
     for warning in dataset.warnings:
-        table.add_row("warning", escape(warning))
+        table.add_row("warning", warning)
     return table

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from noisy_student.cli.live_view import result_table, watch_run
+from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import ApiError, Client
 from noisy_student.local.demo.digits import write_digit_datasets
 from noisy_student.local.demo.report import demo_report, error_reduction
@@ -26,7 +26,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the split of the digits, and of the training.")] = 7,
 ) -> None:
     """Train one teacher and three noisy students on 100 labeled and 3,400 unlabeled digits, over REST."""
-    console = Console()
+    console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     started_at = time.time()
     home = folder / "demo"
@@ -42,7 +42,7 @@ def demo(
         console.print("Interrupted; everything that was started has been stopped.")
         raise typer.Exit(130) from None
     except (ApiError, StackError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(styled(str(error), "red"))
         raise typer.Exit(1) from error
     report = demo_report(run, started_at, time.time())
     (folder / "demo.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -73,7 +73,7 @@ def demo_run_config() -> dict[str, Any]:
     return config
 
 
-def _show(console: Console, run: RunView, written: Path, seconds: float) -> None:
+def _show(console: Screen, run: RunView, written: Path, seconds: float) -> None:
     console.print(result_table(run))
     reduction = error_reduction(run, run.generation_details[-1])
     if reduction is not None:

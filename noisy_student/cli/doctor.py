@@ -14,11 +14,10 @@ import httpx
 import psutil
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
+from noisy_student.cli.terminal import Screen, styled
 from service.settings import Settings
 from service.store.database import Database
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, write_bytes
@@ -47,9 +46,9 @@ def doctor(api: ApiAddress = DEFAULT_API) -> None:
     table.add_column("found", overflow="fold")
     table.add_column("hint", overflow="fold")
     for finding in findings:
-        verdict = Text(finding.verdict, style=_STYLES[finding.verdict])
-        table.add_row(verdict, Text(finding.subject), Text(finding.found), Text(finding.hint))
-    Console().print(table)
+        verdict = styled(finding.verdict, style=_STYLES[finding.verdict])
+        table.add_row(verdict, styled(finding.subject), styled(finding.found), styled(finding.hint))
+    Screen().print(table)
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)
 

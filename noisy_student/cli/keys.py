@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
 from api.error_responses import status_of
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import API_KEY_VARIABLE, ApiError, Client
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands
@@ -60,8 +60,8 @@ def create(
     if as_json:
         print_json(created)
         return
-    typer.echo(created.key)
-    typer.echo(f"{created.id}: keep it, it is not shown again. Use it: export {API_KEY_VARIABLE}=...", err=True)
+    say(created.key)
+    say(f"{created.id}: keep it, it is not shown again. Use it: export {API_KEY_VARIABLE}=...", err=True)
 
 
 @keys.command("list")
@@ -79,7 +79,7 @@ def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
     table = Table("id", "name", "scope", "project", "state", box=None, header_style="bold")
     for key in found:
         table.add_row(key.id, key.name, key.scope, key.project or "(all)", _state(key))
-    Console().print(table)
+    Screen().print(table)
 
 
 @keys.command("revoke")
@@ -96,7 +96,7 @@ def revoke(
     else:
         with _database() as (commands, audited):
             revoked = audited("DELETE", f"/keys/{key_id}", 200, lambda _: commands.revoke_key(key_id, with_made)[0])
-    print_json(revoked) if as_json else typer.echo(f"{revoked.id} revoked")
+    print_json(revoked) if as_json else say(f"{revoked.id} revoked")
 
 
 Audited = Callable[[str, str, int, Callable[[str], Answer]], Answer]
@@ -106,7 +106,7 @@ Audited = Callable[[str, str, int, Callable[[str], Answer]], Answer]
 def _database() -> Iterator[tuple[KeyCommands, Audited]]:
     """The commands on the settings' database, brought up to date; and what puts a change on the audit log."""
     url = Settings().database_url
-    typer.echo(f"database: {make_url(url).render_as_string(hide_password=True)}", err=True)
+    say(f"database: {make_url(url).render_as_string(hide_password=True)}", err=True)
     upgrade(url)
     database = Database(url)
     audit, user = AuditLog(database), f"cli:{getpass.getuser()}"

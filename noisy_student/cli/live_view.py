@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import get_args
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import ApiUnreachable, Client
 from noisy_student.local.demo.report import error_reduction
 from service.lifecycle.states import UNFINISHED_RUNS, RunState, StageState
@@ -33,7 +32,7 @@ _STYLES = {
 }
 
 
-def watch_run(client: Client, run_id: str, console: Console, wait: Callable[[float], None] = time.sleep) -> RunView:
+def watch_run(client: Client, run_id: str, console: Screen, wait: Callable[[float], None] = time.sleep) -> RunView:
     """Shows the run until it has ended, and returns it as it ended.
 
     On a terminal: a live picture with a bar for each stage. Elsewhere: one line for each change. Raises ApiError for
@@ -49,7 +48,7 @@ def watch_run(client: Client, run_id: str, console: Console, wait: Callable[[flo
         for line in _changes(seen):
             if line not in told:
                 told.add(line)
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(line, soft_wrap=True)
 
     return _follow(client, run, wait, tell)
 
@@ -63,10 +62,10 @@ def run_lines(run: RunView) -> RenderableType:
         else:
             for stage in generation.stages:
                 table.add_row(*_stage_line(stage))
-    head = Text.assemble(run.name, "  ", (run.id, "dim"), "  ", (run.state, _STYLES.get(run.state, "")))
-    reason = [Text(run.state_reason, style="red")] if run.state_reason else []
+    head = styled("  ").join([styled(run.name), styled(run.id, "dim"), styled(run.state, _STYLES.get(run.state, ""))])
+    reason = [styled(run.state_reason, style="red")] if run.state_reason else []
     if run.queue:
-        reason.append(Text(f"place {run.queue.position} in the queue: {run.queue.reason}", style="yellow"))
+        reason.append(styled(f"place {run.queue.position} in the queue: {run.queue.reason}", style="yellow"))
     return Group(head, table, *reason)
 
 
@@ -75,7 +74,7 @@ def result_table(run: RunView) -> Table:
     there = {stage.name for generation in run.generation_details for stage in generation.stages}
     stages: list[StageName] = [name for name in get_args(StageName) if name in there]
     table = Table(
-        title=escape(run.name),
+        title=run.name,
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -95,7 +94,7 @@ def result_table(run: RunView) -> Table:
         by_name = {stage.name: stage for stage in generation.stages}
         table.add_row(
             str(generation.number),
-            escape(_model(generation)),
+            _model(generation),
             _count(generation.model.parameters) if generation.model else "-",
             _percent(_test_accuracy(generation)),
             _percent(error_reduction(run, generation)),
@@ -151,10 +150,10 @@ def _finished_generation(generation: GenerationView) -> tuple[RenderableType, ..
     took = sum(stage.times.total_seconds for stage in generation.stages if stage.times)
     return (
         f"generation {generation.number}",
-        Text("done", style="green"),
+        styled("done", style="green"),
         "",
-        Text(f"test accuracy {_percent(_test_accuracy(generation))}"),
-        Text(f"{took:.0f} s", style="dim"),
+        styled(f"test accuracy {_percent(_test_accuracy(generation))}"),
+        styled(f"{took:.0f} s", style="dim"),
     )
 
 
@@ -167,11 +166,11 @@ def _stage_line(stage: StageView) -> tuple[RenderableType, ...]:
     if stage.state == StageState.RUNNING and progress and progress.waiting:
         trouble = progress.waiting.reason
     return (
-        Text(f"generation {stage.generation} {stage.name}", style=_STYLES.get(stage.state, "dim")),
+        styled(f"generation {stage.generation} {stage.name}", style=_STYLES.get(stage.state, "dim")),
         ProgressBar(total=max(total, 1), completed=done, width=24),
-        Text(counted),
-        Text("  ".join([*_live_numbers(stage), *([trouble[:60]] if trouble else [])])),
-        Text(_elapsed(stage), style="dim"),
+        styled(counted),
+        styled("  ".join([*_live_numbers(stage), *([trouble[:60]] if trouble else [])])),
+        styled(_elapsed(stage), style="dim"),
     )
 
 

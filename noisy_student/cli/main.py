@@ -16,6 +16,7 @@ from noisy_student.cli.projects import projects, queue
 from noisy_student.cli.retention import retention
 from noisy_student.cli.runs import runs
 from noisy_student.cli.studies import searches
+from noisy_student.cli.terminal import complain
 from noisy_student.cli.up import up
 from noisy_student.cli.watch import events, logs, watch
 from noisy_student.cli.webhooks import webhooks
@@ -29,7 +30,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ApiError as error:
-            typer.secho(str(error), err=True, fg=typer.colors.RED)
+            complain(str(error))
             raise typer.Exit(1) from error
 
 

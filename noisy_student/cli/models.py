@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.lineage import Lineage, ModelLineage
 
@@ -31,7 +31,7 @@ def list_models(
         table.add_row(
             model.id, model.model, f"{model.parameters:,}", _percent(model.validation_top1), _percent(model.test_top1)
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @models.command("show")
@@ -53,7 +53,7 @@ def show(
     table.add_row("weights", f"{model.uri}/model.safetensors")
     table.add_row("validation accuracy", _percent(model.validation_top1))
     table.add_row("test accuracy", _percent(model.test_top1))
-    Console().print(table)
+    Screen().print(table)
 
 
 @models.command("lineage")
@@ -73,7 +73,7 @@ def lineage(
     elif as_json:
         print_json(found)
     else:
-        console = Console()
+        console = Screen()
         console.print(_ancestry(found))
         console.print(_datasets(found))
 
@@ -87,7 +87,7 @@ def keep(
     """Have retention spare a model and all that it came from."""
     with Client(api) as client:
         model = client.set_kept(model_id, not release)
-    typer.echo(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
+    say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
 
 
 def _ancestry(found: ModelLineage) -> Table:

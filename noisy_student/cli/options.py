@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, TypeAdapter
 
+from noisy_student.cli.terminal import say_json
 from noisy_student.client import ApiError
 
 DEFAULT_API = "http://127.0.0.1:8000"
@@ -24,10 +25,10 @@ IdempotencyKey = Annotated[
 def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
     """One JSON document on standard output, as the API gives it."""
     if isinstance(answer, BaseModel):
-        typer.echo(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     else:
         kind = type(answer[0]) if answer else BaseModel
-        typer.echo(TypeAdapter(list[kind]).dump_json(list(answer), indent=2))  # type: ignore[valid-type]
+        say_json(TypeAdapter(list[kind]).dump_json(list(answer), indent=2).decode())  # type: ignore[valid-type]
 
 
 def read_json_object(file: Path) -> dict[str, Any]:

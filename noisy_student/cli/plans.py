@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from noisy_student.cli.live_view import watch_run
@@ -19,6 +17,7 @@ from noisy_student.cli.options import (
     print_json,
     read_json_object,
 )
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import ApiError, Client
 from service.views.plans import Bill, PlanSummary, PlanView, StageBill
 
@@ -67,7 +66,7 @@ def plan(
             request[name] = value
     with Client(api) as client:
         started = client.create_plan(request, idempotency_key)
-        watch_run(client, started.id, Console(stderr=True))
+        watch_run(client, started.id, Screen(stderr=True))
         found = client.get_plan(started.id)
     _show(found, as_json)
 
@@ -80,7 +79,7 @@ def list_plans(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEF
     if as_json:
         print_json(found)
         return
-    Console().print(_listing(found))
+    Screen().print(_listing(found))
 
 
 @plans.command("show")
@@ -99,7 +98,7 @@ def bill_table(found: PlanView, bill: Bill) -> Table:
     """One line a stage and one for all of them, within 80 columns."""
     whole, priced = bill.whole_cluster, bill.as_configured.totals.cost is not None
     table = Table(
-        title=f"{escape(found.name)}: {found.id}",
+        title=f"{found.name}: {found.id}",
         title_justify="left",
         header_style="bold",
         footer_style="bold",
@@ -156,11 +155,11 @@ def _show(found: PlanView, as_json: bool) -> None:
     if found.state in ("failed", "cancelled"):
         raise ApiError(f"{found.id} has {found.state}: {found.state_reason or 'no reason given'}")
     if found.bill is None and not as_json:
-        typer.echo(f"{found.id} is {found.state}; noisy-student watch {found.id}")
+        say(f"{found.id} is {found.state}; noisy-student watch {found.id}")
 
 
 def _print_bill(found: PlanView, bill: Bill) -> None:
-    console = Console()
+    console = Screen()
     console.print(bill_table(found, bill))
     totals = bill.as_configured.totals
     console.print(f"storage        {size(totals.bytes_kept)} when all is done")
@@ -171,9 +170,9 @@ def _print_bill(found: PlanView, bill: Bill) -> None:
             f"whole cluster  {whole.devices} devices filled: {duration(whole.totals.wall_seconds)}, "
             f"{_short(whole.totals.device_hours)} device hours{cost}"
         )
-    console.print("assumptions", highlight=False)
+    console.print("assumptions")
     for assumption in bill.assumptions:
-        console.print(f"- {assumption}", markup=False, highlight=False)
+        console.print(f"- {assumption}")
 
 
 def _cells(line: StageBill, other: StageBill | None, priced: bool) -> list[str]:
@@ -195,7 +194,7 @@ def _listing(found: Sequence[PlanSummary]) -> Table:
     table = Table("id", "name", "state", "started", box=None, header_style="bold")
     for each in found:
         started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.id, escape(each.name), each.state, started)
+        table.add_row(each.id, each.name, each.state, started)
     return table
 
 

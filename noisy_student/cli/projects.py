@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.queue import ProjectView
 
@@ -22,7 +22,7 @@ def queue(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_
         print_json(found)
         return
     most = "" if found.max_concurrent_stages is None else f" of {found.max_concurrent_stages}"
-    typer.echo(f"{found.running_stages}{most} stages running, {found.waiting_stages} waiting")
+    say(f"{found.running_stages}{most} stages running, {found.waiting_stages} waiting")
     if not found.waiting:
         return
     table = Table("", "run", "name", "stage", "project", "priority", "waits for", box=None, header_style="bold")
@@ -31,7 +31,7 @@ def queue(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_
         table.add_row(
             str(place.position), place.run_id, place.run_name, stage, place.project, str(place.priority), place.reason
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @projects.command("list")
@@ -78,4 +78,4 @@ def _show(found: list[ProjectView]) -> None:
     for project in found:
         most = "none" if project.quota_device_hours is None else f"{project.quota_device_hours:g}"
         table.add_row(project.name, f"{project.spent_device_hours:.2f}", most, "exhausted" if project.exhausted else "")
-    Console().print(table)
+    Screen().print(table)

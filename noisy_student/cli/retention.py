@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 
 retention = typer.Typer(no_args_is_help=True, help="Look at what retention does, and have it done now.")
@@ -39,7 +39,7 @@ def plan(
             "" if each.bytes is None else f"{each.bytes:,}",
             each.reason,
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @retention.command("apply")
@@ -47,4 +47,4 @@ def apply(run_id: OfRun = None, api: ApiAddress = DEFAULT_API) -> None:
     """Collect now what the plan says goes."""
     with Client(api) as client:
         done = client.apply_retention(run_id)
-    typer.echo(f"{done.marked} artifact(s) marked; the reconciler deletes them")
+    say(f"{done.marked} artifact(s) marked; the reconciler deletes them")

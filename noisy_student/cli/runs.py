@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.live_view import result_table, run_lines
@@ -17,6 +16,7 @@ from noisy_student.cli.options import (
     print_json,
     read_json_object,
 )
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.runs import RunView
 
@@ -50,7 +50,7 @@ def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
         started = run.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         queue = f"{run.queue.position}: {run.queue.reason}" if run.queue else ""
         table.add_row(run.id, run.name, run.state, str(run.generations), started, queue)
-    Console().print(table)
+    Screen().print(table)
 
 
 @runs.command("show")
@@ -61,7 +61,7 @@ def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) 
     if as_json:
         print_json(run)
         return
-    console = Console()
+    console = Screen()
     console.print(run_lines(run))
     console.print(result_table(run))
 
@@ -126,5 +126,5 @@ def _tell(what: str, run: RunView, as_json: bool, api: str) -> None:
     if as_json:
         print_json(run)
         return
-    typer.echo(f"{run.id} {what} ({run.state})")
-    typer.echo(f"noisy-student watch {run.id}    or {api.rstrip('/')}/ui/runs/{run.id}", err=True)
+    say(f"{run.id} {what} ({run.state})")
+    say(f"noisy-student watch {run.id}    or {api.rstrip('/')}/ui/runs/{run.id}", err=True)

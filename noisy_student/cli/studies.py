@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import (
@@ -17,6 +16,7 @@ from noisy_student.cli.options import (
     print_json,
     read_json_object,
 )
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.studies import DerivedSummary, SearchView
 
@@ -37,8 +37,8 @@ def create(
     if as_json:
         print_json(search)
         return
-    typer.echo(f"{search.id} started ({search.state})")
-    typer.echo(f"noisy-student watch {search.id}, then noisy-student searches show {search.id}", err=True)
+    say(f"{search.id} started ({search.state})")
+    say(f"noisy-student watch {search.id}, then noisy-student searches show {search.id}", err=True)
 
 
 @searches.command("list")
@@ -49,7 +49,7 @@ def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
     if as_json:
         print_json(found)
         return
-    Console().print(derived_table(found))
+    Screen().print(derived_table(found))
 
 
 @searches.command("show")
@@ -64,7 +64,7 @@ def show(
     if as_json:
         print_json(search)
         return
-    console = Console()
+    console = Screen()
     console.print(trial_table(search))
     console.print(_summary(search))
     for path in search.pictures:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from noisy_student.cli.terminal import Screen, styled
 from noisy_student.local.stack import LocalStack, StackError
 
 _SUPERVISE_EVERY_SECONDS = 1.0
@@ -21,7 +21,7 @@ def up(
     num_cpus: Annotated[int | None, typer.Option(help="CPUs that Ray may use; all of them by default.")] = None,
 ) -> None:
     """Start Ray, the API and the reconciler here, and keep them running until Ctrl-C."""
-    console = Console()
+    console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with LocalStack(home, api_port=port, num_cpus=num_cpus, announce=console.print) as stack:
@@ -36,7 +36,7 @@ def up(
     except KeyboardInterrupt:
         console.print("stopped")
     except StackError as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(styled(str(error), "red"))
         raise typer.Exit(1) from error
 
 

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
+from noisy_student.cli.terminal import Screen, say, say_json
 from noisy_student.client import ApiError, Client
 from service.lifecycle.states import RunState
 from service.views.runs import EventView, RunView, StageView
@@ -16,12 +16,12 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 def watch(run_id: RunId, api: ApiAddress = DEFAULT_API) -> None:
     """Watch a run until it ends, with live progress; exit code 1 where it does not succeed."""
-    console = Console()
+    console = Screen()
     with Client(api) as client:
         run = watch_run(client, run_id, console)
     console.print(result_table(run))
     if run.state != RunState.SUCCEEDED:
-        console.print(f"{run.id} {run.state}: {run.state_reason or 'no reason given'}", markup=False)
+        console.print(f"{run.id} {run.state}: {run.state_reason or 'no reason given'}")
         raise typer.Exit(1)
 
 
@@ -39,11 +39,11 @@ def logs(
             latest = _latest_stage(client.get_run(run_id), generation, stage)
             generation, stage = latest.generation, latest.name
         tail = client.log_tail(run_id, generation, stage, attempt, lines)
-    typer.echo(f"{tail.submission_id}:", err=True)
+    say(f"{tail.submission_id}:", err=True)
     for line in tail.lines:
-        typer.echo(line)
+        say(line)
     if tail.note:
-        typer.echo(tail.note, err=True)
+        say(tail.note, err=True)
 
 
 def _latest_stage(run: RunView, generation: int | None, stage: str | None) -> StageView:
@@ -71,7 +71,7 @@ def events(
     """Follow what happens, in all runs or in one."""
     with Client(api) as client:
         for seen, event in enumerate(client.follow_events(run_id, after), start=1):
-            typer.echo(event.model_dump_json() if as_json else _line(event))
+            say_json(event.model_dump_json()) if as_json else say(_line(event))
             if seen == count:
                 return
 

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, print_json
+from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 
 webhooks = typer.Typer(no_args_is_help=True, help="Send events to receivers of your own.")
@@ -28,8 +28,8 @@ def add(
     if as_json:
         print_json(webhook)
         return
-    typer.echo(f"{webhook.id} {webhook.url}")
-    typer.echo(f"secret {webhook.secret}")
+    say(f"{webhook.id} {webhook.url}")
+    say(f"secret {webhook.secret}")
 
 
 @webhooks.command("list")
@@ -43,7 +43,7 @@ def list_webhooks(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
     table = Table("id", "url", "kinds", "pending", "dead", box=None, header_style="bold")
     for each in found:
         table.add_row(each.id, each.url, ", ".join(each.kinds or ["all"]), f"{each.pending:,}", f"{each.dead:,}")
-    Console().print(table)
+    Screen().print(table)
 
 
 @webhooks.command("delete")
@@ -51,7 +51,7 @@ def delete(webhook_id: WebhookId, api: ApiAddress = DEFAULT_API) -> None:
     """Send nothing more to a webhook, and forget it."""
     with Client(api) as client:
         client.delete_webhook(webhook_id)
-    typer.echo(f"{webhook_id} deleted")
+    say(f"{webhook_id} deleted")
 
 
 @webhooks.command("deliveries")
@@ -75,7 +75,7 @@ def deliveries(
             "" if each.last_status is None else str(each.last_status),
             each.last_error or "",
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @webhooks.command("retry")
@@ -87,4 +87,4 @@ def retry(
     """Send an event again that was given up."""
     with Client(api) as client:
         client.retry_delivery(webhook_id, event_id)
-    typer.echo(f"event {event_id} will be sent to {webhook_id} again")
+    say(f"event {event_id} will be sent to {webhook_id} again")

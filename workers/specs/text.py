@@ -25,3 +25,8 @@ def unfit_character(text: str) -> str | None:
 def shown(text: str) -> str:
     """The text on one line, each unfit character as its escape: what a terminal or a log may be given."""
     return _UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def in_json(text: str) -> str:
+    """A line of JSON, in which unfit characters can only stand in strings, each as JSON's own escape."""
+    return _UNFIT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

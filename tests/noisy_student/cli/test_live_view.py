@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from rich.console import Console
 
 from noisy_student.cli.live_view import result_table, watch_run
+from noisy_student.cli.terminal import Screen
 from noisy_student.client import ApiUnreachable
 from noisy_student.local.demo.report import error_reduction
 from service.views.runs import RunView
@@ -34,9 +34,9 @@ def watcher(client: TestClient) -> Any:
     return ClientOfTheApplication(client)
 
 
-def _console(terminal: bool = False) -> tuple[Console, io.StringIO]:
+def _console(terminal: bool = False) -> tuple[Screen, io.StringIO]:
     screen = io.StringIO()
-    return Console(file=screen, force_terminal=terminal, width=170, color_system=None), screen
+    return Screen(file=screen, force_terminal=terminal, width=170, color_system=None), screen
 
 
 def test_elsewhere_than_on_a_terminal_each_change_is_told_once(
@@ -103,7 +103,7 @@ def test_the_result_table_has_a_line_for_each_generation(watcher: Any, finished_
 
 def test_the_result_table_fits_into_80_columns(watcher: Any, finished_run: str) -> None:
     screen = io.StringIO()
-    Console(file=screen, width=80, color_system=None).print(result_table(watcher.get_run(finished_run)))
+    Screen(file=screen, width=80, color_system=None).print(result_table(watcher.get_run(finished_run)))
     rows = [line.split() for line in screen.getvalue().splitlines() if "test_resnet" in line]
     assert [row[:2] for row in rows] == [["0", "test_resnet"], ["1", "test_resnet"], ["2", "test_resnet"]]
     assert rows[1][2:] == ["373k", "90.0", "%", "50.0", "%", "5/6", "0+0", "0+0", "0+0", "0+0"]
