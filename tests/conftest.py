@@ -14,7 +14,7 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.store.database import Database
 from service.store.migrate import upgrade
 
-pytest_plugins = ("tests.limits", "tests.support.application")
+pytest_plugins = ("tests.limits", "tests.session_folder", "tests.support.application")
 
 # Machines are busy at times: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from noisy_student.local.process_family import is_alive, kill_marked, processes_of
+from noisy_student.local.process_family import is_alive, kill_all, kill_marked, processes_of
 
 MARK = "NOISY_STUDENT_PART_OF"
 """The environment variable that all processes of a folder inherit; its value is the folder's mark."""
@@ -81,10 +81,14 @@ class OwnedFolder:
 
     def close(self) -> None:
         """Ends the processes, and removes the folder."""
-        self.end_processes()
+        self.abandon()
         _remove(self.path)
-        self._watcher.kill()
-        self._watcher.wait()
+
+    def abandon(self) -> None:
+        """Ends the processes, and leaves the folder to whoever comes after this process's end."""
+        self.end_processes()
+        kill_all(processes_of([self._watcher.pid]))
+        self._watcher.poll()
 
 
 def end_forsaken(below: Path | None = None) -> None:

@@ -1,0 +1,43 @@
+"""A test session's temporary folder: it, and all that the session has started, end with the session, however it ends.
+
+Everything that tests, and the processes that they start, put into the temporary folder is in it.
+"""
+
+import os
+import tempfile
+
+import pytest
+from noisy_student.local.owned_folder import OwnedFolder
+
+_owned = pytest.StashKey[OwnedFolder]()
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes: it has inherited the folder and the mark
+        return
+    owned = OwnedFolder("ns-")  # short: Ray's sockets have paths of at most 107 bytes
+    owned.path.chmod(0o711)  # PostgreSQL's user passes through
+    os.environ.update({**owned.environment, "TMPDIR": str(owned.path)})
+    tempfile.tempdir = None
+    config.option.basetemp = config.option.basetemp or str(owned.path / "t")
+    config.stash[_owned] = owned
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_failed] = exitstatus != pytest.ExitCode.OK
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _owned in config.stash and config.stash.get(_failed, False):
+        terminalreporter.line(f"The files of this session stay in {config.stash[_owned].path} until the next begins.")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _owned not in config.stash:
+        return
+    if config.stash.get(_failed, False):
+        config.stash[_owned].abandon()
+    else:
+        config.stash[_owned].close()
