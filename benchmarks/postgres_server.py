@@ -30,11 +30,12 @@ class PostgresServer:
             raise PostgresMissing(f"PostgreSQL's binaries are not in {_BINARIES}")
         self._bin = found[-1].parent
         self._user = _unprivileged_user()
+        self._owned = OwnedFolder("noisy-student-postgres-")
         self._quick = "" if durable else "-c fsync=off -c synchronous_commit=off -c full_page_writes=off "
 
     def __enter__(self) -> "PostgresServer":
-        self._owned = OwnedFolder("noisy-student-postgres-")
         try:
+            self._owned.make()
             self._make_folder()
             self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "tester", "--no-sync")
             self.start()

@@ -1,16 +1,16 @@
 """A Ray cluster of our own on this machine whose nodes can be killed; no other Ray on the machine is touched."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import mkdtemp
 from types import TracebackType
 
 import psutil
 
+from noisy_student.local.owned_folder import OwnedFolder
 from noisy_student.local.process_family import command_of, descendants, kill_all
 from noisy_student.local.ray_head import free_ports
 
@@ -28,7 +28,7 @@ _PORT_OPTIONS = (
 class RayNode:
     """One node: `ray start --block` and what descends from it. Raises TimeoutError where it does not start."""
 
-    def __init__(self, options: list[str], log_path: Path) -> None:
+    def __init__(self, options: list[str], log_path: Path, environment: Mapping[str, str]) -> None:
         ports = zip(_PORT_OPTIONS, free_ports(len(_PORT_OPTIONS)), strict=True)
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
@@ -37,7 +37,7 @@ class RayNode:
                     *(*options, *(f"{option}={port}" for option, port in ports), "--disable-usage-stats"),
                     *(f"--object-store-memory={_OBJECT_STORE_BYTES}", "--include-log-monitor=false"),
                 ],
-                env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+                env={**os.environ, **environment, "RAY_AUTH_MODE": "disabled"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -78,12 +78,13 @@ class PrivateRay:
     def __init__(self, num_cpus: int) -> None:
         self._num_cpus = num_cpus
         # Not below a test's own folder: Ray's sockets have paths of at most 107 bytes.
-        self._temporary = Path(mkdtemp(prefix="ray-"))
+        self._owned = OwnedFolder("ray-")
         self._nodes: list[RayNode] = []
         self.address = ""
 
     def __enter__(self) -> "PrivateRay":
         try:
+            self._owned.make()
             self.start_head()
         except BaseException:
             self.stop()
@@ -99,7 +100,12 @@ class PrivateRay:
         """A new head; one that was killed is forgotten, and the new one knows nothing of it."""
         [port] = free_ports(1)
         self.address = f"127.0.0.1:{port}"
-        options = ["--head", f"--port={port}", f"--temp-dir={self._temporary / str(port)}", "--include-dashboard=false"]
+        options = [
+            "--head",
+            f"--port={port}",
+            f"--temp-dir={self._owned.path / str(port)}",
+            "--include-dashboard=false",
+        ]
         self.head = self._start(self._num_cpus, options)
 
     def add_node(self, num_cpus: int) -> RayNode:
@@ -110,10 +116,10 @@ class PrivateRay:
         """Ends every process of every node."""
         for node in self._nodes:
             node.kill()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._owned.close()
 
     def _start(self, num_cpus: int, options: list[str]) -> RayNode:
-        log_path = self._temporary / f"node-{len(self._nodes)}.log"
-        node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path)
+        log_path = self._owned.path / f"node-{len(self._nodes)}.log"
+        node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path, self._owned.environment)
         self._nodes.append(node)
         return node

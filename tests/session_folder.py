@@ -7,6 +7,7 @@ import os
 import tempfile
 
 import pytest
+
 from noisy_student.local.owned_folder import OwnedFolder
 
 _owned = pytest.StashKey[OwnedFolder]()
@@ -18,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # one of several processes: it has inherited the folder and the mark
         return
     owned = OwnedFolder("ns-")  # short: Ray's sockets have paths of at most 107 bytes
+    owned.make()
     owned.path.chmod(0o711)  # PostgreSQL's user passes through
     os.environ.update({**owned.environment, "TMPDIR": str(owned.path)})
     tempfile.tempdir = None

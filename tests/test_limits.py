@@ -1,5 +1,6 @@
 """A test that hangs ends, with the stacks of all threads, whatever it hangs in: in a session of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,19 +59,12 @@ def test_a_session_whose_test_hangs_ends_and_says_where(tmp_path: Path, where: s
     (tmp_path / "conftest.py").write_text("from tests import limits\nlimits._GRACE_SECONDS = 1\n")
     done = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "-p",
-                "tests.limits",
-                "-p",
-                "no:cacheprovider",
-                "--timeout-method=signal",
-            ),
+            *(sys.executable, "-m", "pytest", "-p", "tests.limits", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            "--timeout-method=signal",
             *("-o", "timeout=1", f"--rootdir={tmp_path}", f"--confcutdir={tmp_path}", str(tmp_path)),
         ],
         cwd=REPOSITORY,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # some take seconds to import
         capture_output=True,
         text=True,
         timeout=120,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from noisy_student.local.process_family import is_alive, processes_of
 
+from noisy_student.local.process_family import is_alive, processes_of
 from tests.at_once import wait_until
 
 REPOSITORY = Path(__file__).parents[1]

@@ -6,6 +6,7 @@ killed too, the next owner on the machine does it before it begins.
 """
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from noisy_student.local.process_family import is_alive, kill_all, kill_marked, processes_of
+from noisy_student.local.process_family import is_alive, kill_marked, kill_writing_into, processes_of
+from service.private_files import make_new_private_folder, write_private_file
 
 MARK = "NOISY_STUDENT_PART_OF"
 """The environment variable that all processes of a folder inherit; its value is the folder's mark."""
@@ -27,6 +29,7 @@ NOTE = ".owner.json"
 _LOOK_EVERY_SECONDS = 0.5
 _SAME_START_SECONDS = 2.0
 """The system's own idea of when a process started moves a little when the clock is set."""
+_KILL_TIMEOUT_SECONDS = 30.0
 _TRIES = 50
 """To remove a folder into which what is being killed may still write."""
 
@@ -56,15 +59,20 @@ class Owner(BaseModel):
 
 
 class OwnedFolder:
-    """A new folder of this process's below the temporary one, with a watcher. `environment` marks its processes."""
+    """A new folder below the temporary one. `environment` marks the processes that are to end with it."""
 
     def __init__(self, prefix: str) -> None:
+        self.path = Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(4)}"
+        self.environment = {MARK: uuid.uuid4().hex}
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Makes it, of this process's; nobody else may look in. Raises OSError where the name is taken."""
         end_forsaken()
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        mark = uuid.uuid4().hex
-        owner = Owner(pid=os.getpid(), started_at=psutil.Process().create_time(), where=_here(), mark=mark)
-        (self.path / NOTE).write_text(owner.model_dump_json(), encoding="utf-8")
-        self.environment = {MARK: mark}
+        make_new_private_folder(self.path)
+        started_at = psutil.Process().create_time()
+        owner = Owner(pid=os.getpid(), started_at=started_at, where=_here(), mark=self.environment[MARK])
+        write_private_file(self.path / NOTE, owner.model_dump_json())
         self._watcher = subprocess.Popen(
             [sys.executable, "-m", "noisy_student.local.owned_folder", str(self.path)],
             # It belongs to no folder itself, or it would be ended with one.
@@ -76,19 +84,20 @@ class OwnedFolder:
         )
 
     def end_processes(self) -> None:
-        """Kills all that carry the mark, and what descends from them."""
-        kill_marked(MARK, self.environment[MARK])
+        """Kills all that carry the mark, what descends from them, and what writes its output into the folder."""
+        _end_processes(self.path, self.environment[MARK])
 
     def close(self) -> None:
-        """Ends the processes, and removes the folder."""
+        """Ends the processes, and removes the folder, where it has been made."""
         self.abandon()
         _remove(self.path)
 
     def abandon(self) -> None:
         """Ends the processes, and leaves the folder to whoever comes after this process's end."""
         self.end_processes()
-        kill_all(processes_of([self._watcher.pid]))
-        self._watcher.poll()
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.wait(timeout=_KILL_TIMEOUT_SECONDS)
 
 
 def end_forsaken(below: Path | None = None) -> None:
@@ -110,9 +119,14 @@ def watch(folder: Path) -> None:
 
 
 def _end(folder: Path, owner: Owner) -> None:
-    kill_marked(MARK, owner.mark)
+    _end_processes(folder, owner.mark)
     end_forsaken(folder)  # a test session's folder holds those of its stacks
     _remove(folder)
+
+
+def _end_processes(folder: Path, mark: str) -> None:
+    kill_marked(MARK, mark)
+    kill_writing_into(folder)
 
 
 def _owner(note: Path) -> Owner | None:

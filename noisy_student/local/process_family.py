@@ -4,12 +4,14 @@ Processes come and go while they are looked at and signalled. One that has gone 
 for it, whatever the system calls it (`psutil.NoSuchProcess`, or an `OSError` of /proc or `pidfd_open`).
 """
 
+import os
 import signal
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -90,6 +92,14 @@ def kill_marked(variable: str, value: str) -> None:
         kill_all([*marked, *(child for process in marked for child in descendants(process.pid))])
 
 
+def kill_writing_into(folder: Path) -> None:
+    """Kills every process whose output goes to a file in the folder.
+
+    Ray's workers are such, where their node has gone before them: their title is written over their environment.
+    """
+    kill_all([process for process in psutil.process_iter() if _writes_into(folder, process)])
+
+
 def kill_all(processes: Sequence[psutil.Process]) -> None:
     """Kills them, and returns when they have ended, or soon after."""
     for process in processes:
@@ -109,6 +119,14 @@ def wait_for_ends(processes: Sequence[psutil.Process], timeout_seconds: float) -
             return alive
         time.sleep(_POLL_SECONDS)
     return []
+
+
+def _writes_into(folder: Path, process: psutil.Process) -> bool:
+    for stream in (1, 2):
+        with suppress(OSError):  # another user's, or gone by now, or a system without /proc
+            if Path(os.readlink(f"/proc/{process.pid}/fd/{stream}")).is_relative_to(folder):
+                return True
+    return False
 
 
 def _has(process: psutil.Process, variable: str, value: str) -> bool:

@@ -1,14 +1,13 @@
 """What a private Ray head is started with: on loopback alone, and behind a token that is made with it."""
 
 import secrets
-import shutil
 import socket
 import sys
-import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from service.private_files import make_new_private_folder, write_private_file
+from noisy_student.local.owned_folder import OwnedFolder
+from service.private_files import write_private_file
 
 _OBJECT_STORE_BYTES = 512 << 20
 _PORT_OPTIONS = (
@@ -37,9 +36,9 @@ class RayHead:
     and the jobs of this one would join that one. Its path is short, because the paths of sockets must be.
     """
 
-    def __init__(self, name: str, num_cpus: int) -> None:
+    def __init__(self, num_cpus: int) -> None:
         self.token = secrets.token_hex(32)
-        self.folder = Path(tempfile.gettempdir()) / f"ray-{name}"
+        self._owned = OwnedFolder("ray-")
         self._num_cpus = num_cpus
         self._ports = dict(zip(_PORT_OPTIONS, free_ports(len(_PORT_OPTIONS)), strict=True))
 
@@ -62,12 +61,12 @@ class RayHead:
         """Makes the folder, with the token in it, unless that is done. Raises OSError where the name is taken."""
         if self._token_path.exists():
             return
-        make_new_private_folder(self.folder)
+        self._owned.make()
         write_private_file(self._token_path, self.token)
 
     def remove_folder(self) -> None:
-        """Removes it, with the token."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes it, with the token, and ends whatever is left of the processes that were told of this head."""
+        self._owned.close()
 
     def command(self) -> list[str]:
         """Starts the head, and ends with it."""
@@ -77,7 +76,7 @@ class RayHead:
             *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
             *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
             # A head that nobody joins needs no autoscaler, whose port shows its figures to anybody.
-            *("--no-monitor", "--include-log-monitor", "false", "--temp-dir", str(self.folder / "session")),
+            *("--no-monitor", "--include-log-monitor", "false", "--temp-dir", str(self._owned.path / "session")),
         ]
 
     def head_environment(self) -> dict[str, str]:
@@ -87,6 +86,7 @@ class RayHead:
     def driver_environment(self) -> dict[str, str]:
         """For every process that joins this head. The token itself is in its file alone."""
         return {
+            **self._owned.environment,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self._token_path),
             # It would go before the file.
@@ -99,7 +99,7 @@ class RayHead:
 
     @property
     def _token_path(self) -> Path:
-        return self.folder / "token"
+        return self._owned.path / "token"
 
 
 def free_ports(count: int) -> list[int]:

@@ -28,7 +28,7 @@ class StackError(Exception):
 
 
 class LocalStack:
-    """Starts a private Ray head, the API and the reconciler, and stops what it started.
+    """Starts a private Ray head, the API and the reconciler, and stops what it started, also when it is killed.
 
     A context manager. All ports are on loopback, and free ones but for the API's; nothing of another Ray on the
     machine is touched (`ray stop` would end that one too). Logs go to `home/logs`. `settings` are environment variables
@@ -45,7 +45,7 @@ class LocalStack:
     ) -> None:
         self.home = home.resolve()
         self._mark = uuid.uuid4().hex
-        self.ray = RayHead(self._mark[:8], num_cpus or max(2, os.cpu_count() or 2))
+        self.ray = RayHead(num_cpus or max(2, os.cpu_count() or 2))
         self.api_url = f"http://127.0.0.1:{api_port or free_ports(1)[0]}"
         self.dashboard_url = self.ray.dashboard_url
         self.ray_address = self.ray.address
@@ -140,7 +140,6 @@ class LocalStack:
             child = self._children.pop(name, None)
             if child is not None:
                 stop_tree(child)
-        kill_marked(_MARK, self._mark)
         self.ray.remove_folder()
 
     def environment(self) -> dict[str, str]:

@@ -12,13 +12,14 @@ import pytest
 
 from noisy_student.local import owned_folder
 from noisy_student.local.owned_folder import MARK, NOTE, OwnedFolder, Owner, end_forsaken
-from noisy_student.local.process_family import is_alive, processes_of
+from noisy_student.local.process_family import is_alive, kill_all, processes_of
 from tests.at_once import wait_until
 
 OWN = """
 import os, subprocess, sys
 from noisy_student.local.owned_folder import OwnedFolder
 owned = OwnedFolder("ns-owned-")
+owned.make()
 child = subprocess.Popen(["sh", "-c", "trap '' TERM HUP; sleep 600 & wait"], env={**os.environ, **owned.environment},
                          start_new_session=True)
 print(owned.path, child.pid, owned._watcher.pid, flush=True)
@@ -74,14 +75,16 @@ def test_where_the_watcher_is_killed_too_the_next_owner_cleans_up(owning: Owning
     assert is_alive(owning.child)
     assert owning.folder.exists()
 
-    OwnedFolder("ns-next-").close()
+    following = OwnedFolder("ns-next-")
+    following.make()
 
     assert not owning.folder.exists()
     assert not is_alive(owning.child)
+    following.close()
 
 
 def test_what_a_living_process_owns_is_left_alone(owning: Owning) -> None:
-    OwnedFolder("ns-next-").close()
+    end_forsaken()
 
     assert owning.folder.exists()
     assert is_alive(owning.child)
@@ -89,13 +92,19 @@ def test_what_a_living_process_owns_is_left_alone(owning: Owning) -> None:
 
 def test_closing_ends_the_processes_the_watcher_and_the_folder() -> None:
     owned = OwnedFolder("ns-owned-")
+    owned.make()
     child = subprocess.Popen(["sleep", "600"], env={**os.environ, **owned.environment})
 
     owned.close()
 
     assert not owned.path.exists()
     assert child.wait(timeout=30) == -signal.SIGKILL
+    assert owned._watcher is not None
     assert owned._watcher.returncode is not None
+
+
+def test_a_folder_that_was_not_made_is_closed_without_an_error() -> None:
+    OwnedFolder("ns-owned-").close()
 
 
 def test_an_owner_is_not_taken_for_another_process_of_its_number_or_its_number_on_another_machine(
@@ -140,6 +149,21 @@ def test_the_folders_inside_of_a_dead_owners_folder_are_ended_first(owning: Owni
     assert not inner.exists()
     assert not outer.exists()
     assert not is_alive(owning.child)
+
+
+def test_a_process_that_has_lost_the_mark_is_known_by_where_it_writes(owning: Owning, tmp_path: Path) -> None:
+    """As a worker of Ray, whose title is written over its environment, when its parent has gone before it."""
+    command = ["sh", "-c", "trap '' TERM HUP; sleep 600 & wait"]
+    with (owning.folder / "log").open("w") as log, (tmp_path / "log").open("w") as elsewhere:
+        inside = subprocess.Popen(command, env={}, stdout=log, start_new_session=True)
+        outside = subprocess.Popen(command, env={}, stdout=elsewhere, start_new_session=True)
+
+    owning.kill()
+
+    assert inside.wait(timeout=20) == -signal.SIGKILL
+    assert outside.poll() is None
+    kill_all(processes_of([outside.pid]))
+    outside.wait(timeout=20)
 
 
 def test_the_mark_is_not_handed_on_to_the_watcher(owning: Owning) -> None:
