@@ -87,6 +87,8 @@ class RayHead:
         """For every process that joins this head. The token itself is in its file alone."""
         return {
             **self._owned.environment,
+            # What they leave in the temporary folder goes with this one.
+            "TMPDIR": str(self._owned.path),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self._token_path),
             # It would go before the file.
