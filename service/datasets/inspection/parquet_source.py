@@ -1,7 +1,9 @@
 """Parquet datasets: finds the columns, counts rows from the footers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from threading import Lock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,7 +65,7 @@ class ParquetSource:
         return label_texts(labels, self.class_names or ())
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
-        with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
+        with parquet_shards.open_parquet(self.shards[shard_index].uri) as file, _turn(file):
             images: list[bytes | BrokenImage] = list(parquet_shards.read_image_rows(file, self.image_column, rows))
             empty = [place for place, image in enumerate(images) if not image]
             if empty and parquet_shards.has_path(file, self.image_column, rows[empty[0]]):
@@ -72,7 +74,7 @@ class ParquetSource:
         return images
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
-        with parquet_shards.open_parquet(self.shards[shard_index].uri) as file:
+        with parquet_shards.open_parquet(self.shards[shard_index].uri) as file, _turn(file):
             yield from parquet_shards.iterate_images(file, self.image_column)
 
 
@@ -106,6 +108,14 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
         key_column=key_column,
         class_names=None if label_column is None else _class_names(request, footers, label_column),
     )
+
+
+_LARGE_PAGES = Lock()
+
+
+def _turn(file: pq.ParquetFile) -> AbstractContextManager[object]:
+    """Files whose pages may be large are read one after the other, not by all threads at once."""
+    return _LARGE_PAGES if parquet_shards.has_large_groups(file.metadata) else nullcontext()
 
 
 _ONLY_A_PATH = "a path and no bytes: give the format uri_list, or write the images into the file"

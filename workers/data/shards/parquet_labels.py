@@ -31,7 +31,13 @@ def class_label_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 def label_texts(labels: Iterable[Any], names: tuple[str, ...]) -> list[str | None]:
     """The class names of a column's values; None for a missing label, as a negative one is where there are `names`."""
-    return [label_text(label, names) for label in labels]
+    known: dict[Any, str | None] = {}  # one text for all rows of a class, of which there may be millions
+    texts = []
+    for label in labels:
+        if label not in known:
+            known[label] = label_text(label, names)
+        texts.append(known[label])
+    return texts
 
 
 def label_text(label: Any, names: tuple[str, ...]) -> str | None:

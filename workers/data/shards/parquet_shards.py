@@ -10,12 +10,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workers.artifact_io import open_filesystem
+from workers.data.budgets import PIECE_BYTES
 from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError, read_error
 from workers.data.names import readable
 
-_LARGE_ROW_GROUP_BYTES = 256 << 20
+_LARGE_ROW_GROUP_BYTES = 64 << 20
 _STREAM_BYTES = 4 << 20
+_FEW_ROWS = 256
+"""Images."""
+_MANY_ROWS = 65_536
+"""Labels and keys."""
 
 
 def holds_images(column_type: pa.DataType) -> bool:
@@ -62,10 +67,9 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source)
-            groups = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
-            is_large = max(groups, default=0) > _LARGE_ROW_GROUP_BYTES
+            streams = has_large_groups(metadata)
             yield pq.ParquetFile(
-                source, metadata=metadata, pre_buffer=not is_large, buffer_size=_STREAM_BYTES if is_large else 0
+                source, metadata=metadata, pre_buffer=not streams, buffer_size=_STREAM_BYTES if streams else 0
             )
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
@@ -75,38 +79,51 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         raise read_error(uri, "not a readable Parquet file, perhaps truncated", error) from error
 
 
+def has_large_groups(metadata: pq.FileMetaData) -> bool:
+    """Whether there are row groups that are read as a stream, page by page.
+
+    A page may be large too: Arrow's writer looks at its size every 1,024 rows, and reading it takes three times that.
+    """
+    groups = (metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return max(groups, default=0) > _LARGE_ROW_GROUP_BYTES
+
+
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:
     """The named columns as Python values, whole; a struct of images gives its bytes. Only these columns are read.
 
     Text that is not UTF-8 comes as `readable` writes it.
     """
-    table = file.read(columns=sorted({_leaf(file.schema_arrow, name) for name in columns}))
-    return {name: _values(table.column(name)) for name in columns}
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    for values in iterate_columns(file, columns, _MANY_ROWS):
+        for name, some in values.items():
+            found[name] += some
+    return found
 
 
 def iterate_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
-    """At most `rows` rows at a time of the named columns, as `read_columns` gives them.
+    """At most `rows` rows at a time of the named columns, as `read_columns` gives them, and about PIECE_BYTES.
 
     Only these columns are read, one row group after the other; of a large one (`open_parquet`) not even that is in
     memory as a whole.
     """
-    leaves = sorted({_leaf(file.schema_arrow, name) for name in columns})
     for group in range(file.num_row_groups):
-        for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=leaves):
-            yield {name: _values(batch.column(name)) for name in columns}
+        yield from _pieces_of_group(file, group, columns, rows)
 
 
 def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]) -> list[bytes]:
-    """The images of some rows, in the order given. Reads only the row groups they are in, one at a time."""
+    """The images of some rows, in the order given. Reads only the row groups they are in, no further than needed."""
     starts = np.cumsum([0] + [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
     groups = np.searchsorted(starts, rows, side="right") - 1
     found: dict[int, bytes] = {}
     for group in np.unique(groups).tolist():
-        table = file.read_row_group(group, columns=[_leaf(file.schema_arrow, image_column)])
-        wanted = [row for row, row_group in zip(rows, groups, strict=True) if row_group == group]
-        column = table.column(image_column)
-        # One by one, since not every type of column can be taken from.
-        found.update((row, _values(column.slice(row - starts[group], 1))[0] or b"") for row in wanted)
+        wanted = {row for row, row_group in zip(rows, groups, strict=True) if row_group == group}
+        start = int(starts[group])
+        for values in _pieces_of_group(file, group, [image_column], _FEW_ROWS):
+            images = values[image_column]
+            found |= {row: images[row - start] or b"" for row in wanted if start <= row < start + len(images)}
+            start += len(images)
+            if start > max(wanted):
+                break
     return [found[row] for row in rows]
 
 
@@ -120,9 +137,9 @@ def has_path(file: pq.ParquetFile, image_column: str, row: int) -> bool:
 
 
 def iterate_images(file: pq.ParquetFile, image_column: str) -> Iterator[bytes]:
-    """Every image in row order, in small batches; b"" for a null."""
-    for batch in file.iter_batches(batch_size=256, columns=[_leaf(file.schema_arrow, image_column)]):
-        for value in _values(batch.column(image_column)):
+    """Every image in row order, few in memory at a time; b"" for a null."""
+    for values in iterate_columns(file, [image_column], _FEW_ROWS):
+        for value in values[image_column]:
             yield value or b""
 
 
@@ -132,6 +149,38 @@ def image_column_bytes(metadata: pq.FileMetaData, schema: pa.Schema, image_colum
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     columns = [group.column(index) for group in groups for index in range(group.num_columns)]
     return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == leaf)
+
+
+def _pieces_of_group(
+    file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int
+) -> Iterator[dict[str, list[Any]]]:
+    leaves = sorted({_leaf(file.schema_arrow, name) for name in columns})
+    piece: dict[str, list[Any]] = {name: [] for name in columns}
+    count = size = 0
+    at_once = _rows_at_once(file.metadata.row_group(group), leaves, rows)
+    for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=leaves):
+        for name in columns:
+            values = _values(batch.column(name))
+            piece[name] += values
+            size += sum(len(value) for value in values if isinstance(value, bytes | str))
+        count += batch.num_rows
+        if count + at_once > rows or size >= PIECE_BYTES:
+            yield piece
+            piece, count, size = {name: [] for name in columns}, 0, 0
+    if count:
+        yield piece
+
+
+def _rows_at_once(group: pq.RowGroupMetaData, leaves: Sequence[str], most: int) -> int:
+    """How many rows may be decoded together: one value may be as large as all that is stored, and each row may repeat
+    it, for a few bytes in the file."""
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    stored = sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if chunk.path_in_schema in leaves and chunk.physical_type == "BYTE_ARRAY"
+    )
+    return max(1, min(most, PIECE_BYTES // max(1, stored)))
 
 
 def _leaf(schema: pa.Schema, column: str) -> str:
