@@ -64,9 +64,7 @@ def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles
         if file.suffix in suffixes or (sign is not None and sign(heads.get(file.name, b"")))
     ]
     if not chosen:
-        raise InvalidRequest(
-            "uri", f"{_nothing(location)} is of {dataset_format} ({_endings(suffixes)}){_hint(location)}"
-        )
+        raise InvalidRequest("uri", f"{_nothing(location)} is of {dataset_format} ({_endings(suffixes)})")
     if dataset_format != "image_folder":
         chosen = _of_the_table(location, chosen)
     names = {file.name for file in chosen}
@@ -103,8 +101,10 @@ def _guessed(location: Location) -> DatasetFormat:
         heads = _heads(location, [file for file in location.files if _is_odd(file)][:_GUESSED_BY])
         found = Counter(name for head in heads for name, sign in _SIGNS.items() if sign(head))
     if not found:
-        known = _endings(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
-        raise InvalidRequest("uri", f"{_nothing(location)} ends in {known}{_hint(location)}")
+        advice = way_out(location.files)
+        raise InvalidRequest(
+            "uri", f"{_nothing(location)} is read{advice or f'; what is read ends in {_all_endings()}'}"
+        )
     if len(found) > 1:
         kinds = " and ".join(f"{count} file(s) of {name}" for name, count in found.items())
         raise InvalidRequest("format", f"{location.uri}: there are {kinds}; say which are meant")
@@ -120,8 +120,8 @@ def _guessed_of_file(location: Location) -> DatasetFormat:
     head = next(iter(_heads(location, location.files)), b"")
     if (known := next((name for name, sign in _SIGNS.items() if sign(head)), None)) is not None:
         return known
-    known_endings = _endings(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
-    raise InvalidRequest("uri", f"{location.uri}: does not end in {known_endings}{way_out([file]) or ''}")
+    advice = way_out([file])
+    raise InvalidRequest("uri", f"{location.uri}: is not read{advice or f'; what is read ends in {_all_endings()}'}")
 
 
 def _is_odd(file: FoundFile) -> bool:
@@ -148,11 +148,12 @@ def _heads(location: Location, files: Sequence[FoundFile]) -> list[bytes]:
 
 
 def _nothing(location: Location) -> str:
-    return f"{location.uri}: none of its {len(location.files)} file(s)"
+    there = f" ({counted_files(location.files)})" if location.files else ""
+    return f"{location.uri}: none of its {len(location.files)} file(s){there}"
 
 
-def _hint(location: Location) -> str:
-    return way_out(location.files) or (f"; there are {counted_files(location.files)}" if location.files else "")
+def _all_endings() -> str:
+    return _endings(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
 
 def _endings(suffixes: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ PARQUET_SUFFIXES = frozenset({"parquet", "pq", "parq"})
 
 _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "data", "content")
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
+_COLUMNS_SHOWN = 30
 _KEYS_CHECKED = 200_000
 """Rows whose keys are looked at when a dataset is registered; those of larger ones are escaped where they are read."""
 
@@ -83,6 +84,8 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
 
     The columns are chosen by the first file; every other file must have them too, or its folder says the label.
     """
+    if (empty := next((file for file in files if file.size == 0), None)) is not None:
+        raise InvalidRequest("uri", f"{location.uri_of(empty)}: not a readable Parquet file: it is empty")
     footers = list(map_in_threads(_read_footer, [location.uri_of(file) for file in files]))
     first = footers[0]
     image_column = request.image_column or _guess_image_column(first)
@@ -159,7 +162,8 @@ def _guess_image_column(footer: _Footer) -> str:
             return name
     if len(fitting) == 1:
         return str(fitting[0])
-    problem = f"columns {', '.join(map(shown, fitting))} could all hold images" if fitting else "no column holds images"
+    named = ", ".join(shown(name, 60) for name in fitting[:_COLUMNS_SHOWN])
+    problem = f"columns {named} could all hold images" if fitting else "no column holds images"
     hint = "" if fitting else "; where it lists URIs of images, say so with the format uri_list"
     raise InvalidRequest("image_column", f"{footer.uri}: {problem} ({_IMAGE_TYPES}); {_columns(footer)}{hint}")
 
@@ -198,7 +202,9 @@ def _holds_keys(column_type: pa.DataType) -> bool:
 
 
 def _columns(footer: _Footer) -> str:
-    return "its columns are " + ", ".join(f"{shown(field.name, 60)} ({_type(field.type)})" for field in footer.schema)
+    listed = [f"{shown(field.name, 60)} ({_type(field.type)})" for field in list(footer.schema)[:_COLUMNS_SHOWN]]
+    more = f" and {len(footer.schema) - _COLUMNS_SHOWN} more" if len(footer.schema) > _COLUMNS_SHOWN else ""
+    return f"its columns are {', '.join(listed)}{more}"
 
 
 def _type(column_type: pa.DataType) -> str:

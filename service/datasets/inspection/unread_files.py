@@ -46,5 +46,5 @@ def way_out(files: Sequence[FoundFile]) -> str | None:
     for suffixes, advice in _WAYS_OUT:
         fitting = [file for file in files if file.suffix in suffixes]
         if fitting:
-            return f"; there are {counted_files(fitting)}: {advice}"
+            return f": {advice}"
     return None

@@ -201,16 +201,16 @@ def test_one_folder_around_the_classes_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("0.csv", "1 of .csv: where they list images by URI, give the format uri_list"),
+        ("0.csv", "(1 of .csv) is read: where they list images by URI, give the format uri_list"),
         ("0.jsonl", "give the format uri_list"),
-        ("0.tar.gz", "1 of .gz: compressed files are not read"),
+        ("0.tar.gz", "(1 of .gz) is read: compressed files are not read"),
         ("0.tgz", "unpack them first"),
         ("0.zip", "archives are not read: unpack them into a folder first"),
         ("data-00000-of-00001.arrow", "write the images to Parquet"),
         ("0.feather", "write the images to Parquet"),
         ("0.nef", "convert them to JPEG"),
         ("0.json", "JSON lines"),
-        ("0.xyz", "there are 1 of .xyz"),
+        ("0.xyz", "(1 of .xyz) is read; what is read ends in .apng"),
     ],
 )
 def test_files_that_cannot_be_read_come_with_a_way_out(tmp_path: Path, name: str, words: str) -> None:
