@@ -13,6 +13,7 @@ from workers.specs.stages import (
 
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
+HASH_ROWS_FILE = "hash_rows.bin"
 LIST_PARTS_FOLDER = "list"
 PERCEPTUAL_HASHES_FILE = "perceptual_hashes.parquet"
 
@@ -32,6 +33,10 @@ class ArtifactLayout:
     def hashes(self, dataset_id: str) -> str:
         """Content hashes of the dataset's images, sorted."""
         return join_uri(self.dataset_folder(dataset_id), HASHES_FILE)
+
+    def hash_rows(self, dataset_id: str) -> str:
+        """The first row of each content hash, in their order."""
+        return join_uri(self.dataset_folder(dataset_id), HASH_ROWS_FILE)
 
     def list_parts(self, dataset_id: str) -> str:
         """A folder: the shards of a dataset that is a list of URIs."""

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-import numpy as np
-import numpy.typing as npt
-
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
+from service.runs.shared_images import examples, shared_places
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -77,22 +75,16 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
     for part, other in KEPT_APART:
         if part not in hashes or other not in hashes:
             continue
-        shared = count_shared(hashes[part], hashes[other])
-        if shared:
+        places = shared_places(hashes[part], hashes[other])
+        if len(places[0]):
+            pair = (ids[part], ids[other])
+            with artifact_store():
+                which = examples(layout, pair, places)
             raise InvalidRequest(
                 f"datasets.{part}",
-                f"{_named(found[ids[part]])} shares {shared} image(s) with {_named(found[ids[other]])}, "
-                f"the {other} dataset: accuracy on it would prove nothing",
+                f"{_named(found[ids[part]])} shares {len(places[0])} image(s) with {_named(found[ids[other]])}, "
+                f"the {other} dataset{which}: accuracy on it would prove nothing",
             )
-
-
-def count_shared(few: npt.NDArray[np.bytes_], many: npt.NDArray[np.bytes_]) -> int:
-    """How many values two sorted arrays without repeats share. Looks each of the fewer ones up in the others."""
-    if len(few) > len(many):
-        few, many = many, few
-    places = np.searchsorted(many, few)
-    within = places < len(many)
-    return int(np.count_nonzero(many[places[within]] == few[within]))
 
 
 def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_classes: int) -> None:
@@ -220,7 +212,8 @@ def _check_same_classes(field: str, labeled: DatasetFacts, other: DatasetFacts) 
     difference = " and ".join(parts) or "has them in another order"
     raise InvalidRequest(
         field,
-        f"the classes of {_named(other)} are not those of {_named(labeled)}, the labeled dataset: it {difference}",
+        f"the classes of {_named(other)} are not those of {_named(labeled)}, the labeled dataset: it {difference}; "
+        f"register it again with the `classes` that GET /datasets/{labeled.id} gives",
     )
 
 

@@ -1,5 +1,6 @@
 """POST /runs starts runs and refuses what is impossible; cancel, retry, one more generation; what GETs show."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,7 @@ def test_a_test_set_that_shares_a_picture_is_refused(
     error = _refused(client, {**run_config, "datasets": {**run_config["datasets"], "test": overlapping}})
     assert error["field"] == "datasets.test"
     assert part in error["message"]
+    assert re.search(rf"dataset \(overlapping\.parquet row 0 is {part}\.parquet row \d+\)", error["message"])
 
 
 def test_a_dataset_of_another_role_is_refused(client: TestClient, run_config: Config) -> None:

@@ -1,11 +1,11 @@
-"""The file of a dataset's content hashes: 16 bytes each, sorted, without repeats."""
+"""The file of a dataset's content hashes: 16 bytes each, sorted, without repeats; and that of the rows they are of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.artifact_io import read_bytes, write_bytes
+from workers.artifact_io import read_bytes, read_bytes_if_there, write_bytes
 from workers.data.errors import ShardReadError
 
 HASHES_FILE = "hashes.bin"
@@ -28,6 +28,19 @@ def read_hashes(uri: str) -> npt.NDArray[np.bytes_]:
     if len(data) % HASH_BYTES:
         raise ShardReadError(uri, f"{len(data)} bytes is not a multiple of {HASH_BYTES}: the file is damaged")
     return np.frombuffer(data, dtype=f"S{HASH_BYTES}")
+
+
+def write_hash_rows(uri: str, by_row: Sequence[bytes | None]) -> None:
+    """Writes the first row of each hash, in the order of the file of hashes. `by_row` has None where a row has none."""
+    rows = np.array([row for row, value in enumerate(by_row) if value is not None], dtype="<u4")
+    values = np.frombuffer(b"".join(value for value in by_row if value is not None), dtype=f"S{HASH_BYTES}")
+    write_bytes(uri, rows[np.unique(values, return_index=True)[1]].tobytes())
+
+
+def read_hash_rows(uri: str) -> npt.NDArray[np.uint32] | None:
+    """A row for each hash; None where the dataset was registered before they were kept."""
+    data = read_bytes_if_there(uri)
+    return None if data is None else np.frombuffer(data, dtype="<u4")
 
 
 def as_hash_array(hashes: Iterable[bytes]) -> npt.NDArray[np.bytes_]:

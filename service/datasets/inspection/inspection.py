@@ -37,6 +37,8 @@ class InspectedDataset:
     """Images a class, in index order; None for an unlabeled dataset."""
     content_hashes: list[bytes] | None
     """`content_hash` of every image that is not empty, repeats included; None over the limit."""
+    hashes_by_row: list[bytes | None] | None
+    """The same with None for each image that is empty: one for each row."""
     sampled: int
     sampled_bad: int
     digest: DatasetDigest
@@ -79,14 +81,17 @@ def _inspect(
     within_limit = rows <= hash_limit.images and source.image_bytes <= hash_limit.bytes
     manifest = _manifest(source, request, dataset_id, rows, tuple(class_counts or ()))
     content_hashes: list[bytes] | None = None
+    by_row: list[bytes | None] | None = None
     if within_limit:
         by_shard = hash_images(source)
         warnings += warnings_of_repeats(source, by_shard, labeled=class_counts is not None)
-        content_hashes = [value for hashes in by_shard for value in hashes if value is not None]
+        by_row = [value for hashes in by_shard for value in hashes]
+        content_hashes = [value for value in by_row if value is not None]
     return InspectedDataset(
         manifest=manifest,
         class_counts=class_counts,
         content_hashes=content_hashes,
+        hashes_by_row=by_row,
         sampled=sample.images,
         sampled_bad=sample.bad,
         digest=digest_of_files(manifest)

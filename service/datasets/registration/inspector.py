@@ -26,7 +26,7 @@ from service.datasets.registration.messages import (
 from service.errors import InvalidRequest
 from workers.artifact_io import write_bytes
 from workers.data.dataset_roots import DatasetRoots
-from workers.data.hashes import write_hashes
+from workers.data.hashes import write_hash_rows, write_hashes
 
 _PR_SET_PDEATHSIG = 1
 _STACK_BYTES = 1 << 20
@@ -70,6 +70,7 @@ def _write(layout: ArtifactLayout, inspected: InspectedDataset) -> None:
     manifest = inspected.manifest
     if inspected.content_hashes is not None:
         write_hashes(layout.hashes(manifest.dataset_id), inspected.content_hashes)
+        write_hash_rows(layout.hash_rows(manifest.dataset_id), inspected.hashes_by_row or ())
     write_bytes(layout.manifest(manifest.dataset_id), manifest.model_dump_json().encode())
 
 

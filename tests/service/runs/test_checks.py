@@ -2,13 +2,15 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
-from service.runs.checks import check_model, check_not_smaller, count_shared
+from service.runs.checks import check_model, check_not_smaller
+from service.runs.shared_images import shared_places
 from workers.data.hashes import as_hash_array
 
 HASHES = [hashlib.blake2b(str(number).encode(), digest_size=16).digest() for number in range(12)]
@@ -16,7 +18,10 @@ HASHES = [hashlib.blake2b(str(number).encode(), digest_size=16).digest() for num
 
 @given(st.sets(st.sampled_from(HASHES)), st.sets(st.sampled_from(HASHES)))
 def test_shared_images_are_counted_exactly(first: set[bytes], second: set[bytes]) -> None:
-    assert count_shared(as_hash_array(first), as_hash_array(second)) == len(first & second)
+    one, other = as_hash_array(first), as_hash_array(second)
+    in_one, in_other = shared_places(one, other)
+    assert sorted(one[in_one].tolist()) == sorted(np.intersect1d(one, other).tolist())
+    assert one[in_one].tolist() == other[in_other].tolist()
 
 
 def test_a_model_that_timm_lacks_is_refused_with_close_names() -> None:

@@ -61,6 +61,7 @@ def test_classes_that_differ_are_named(bench: Any, run_config: MakeConfig) -> No
 
     assert error.field == "datasets.validation"
     assert "lacks 'dog' and has also 'emu'" in error.message
+    assert error.message.endswith("register it again with the `classes` that GET /datasets/ds-labeled gives")
 
 
 def test_classes_in_another_order_are_refused(bench: Any, run_config: MakeConfig) -> None:
