@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api.access.document import document_access
 from api.access.middleware import AccessMiddleware
+from api.compression import CompressedReads
 from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = open_services(settings)
+    app.add_middleware(CompressedReads)
     app.add_middleware(AccessMiddleware)
     for routes in (
         datasets,

@@ -18,7 +18,7 @@ from service.views.plans import PlanSummary, PlanView
 from service.views.problem import PROBLEM_MEDIA_TYPE, Problem
 from service.views.queue import ProjectView, QueueView
 from service.views.retention import Marked, PlannedArtifact
-from service.views.runs import EventView, LogTail, ModelView, RunSummary, RunView
+from service.views.runs import EventView, LogTail, ModelView, RunSummary, RunView, StageConfusion, StageView
 from service.views.studies import AblationView, DerivedSummary, SearchView
 from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 
@@ -82,6 +82,12 @@ class Client:
 
     def get_run(self, run_id: str) -> RunView:
         return self._get(_run(run_id), RunView)
+
+    def get_stage(self, run_id: str, generation: int, stage: str) -> StageView:
+        return self._get(_stage(run_id, generation, stage), StageView)
+
+    def get_confusion(self, run_id: str, generation: int, stage: str) -> StageConfusion:
+        return self._get(f"{_stage(run_id, generation, stage)}/confusion", StageConfusion)
 
     def cancel_run(self, run_id: str) -> RunView:
         return self._post(f"{_run(run_id)}/cancel", RunView)
@@ -149,7 +155,7 @@ class Client:
     def log_tail(self, run_id: str, generation: int, stage: str, attempt: int | None, lines: int) -> LogTail:
         """The last lines of an attempt's log; the latest attempt's where `attempt` is None."""
         query = {"lines": lines} | ({"attempt": attempt} if attempt is not None else {})
-        return self._get(f"{_run(run_id)}/generations/{generation}/stages/{_part(stage)}/logs", LogTail, query)
+        return self._get(f"{_stage(run_id, generation, stage)}/logs", LogTail, query)
 
     def list_models(self, limit: int, run_id: str | None = None) -> list[ModelView]:
         return self._list("/models", ModelView, limit, {"run_id": run_id} if run_id else {})
@@ -269,6 +275,10 @@ class Client:
 
 def _run(run_id: str) -> str:
     return f"/runs/{_part(run_id)}"
+
+
+def _stage(run_id: str, generation: int, stage: str) -> str:
+    return f"{_run(run_id)}/generations/{generation}/stages/{_part(stage)}"
 
 
 def _part(value: str) -> str:

@@ -12,6 +12,7 @@ from service.views.datasets import DatasetView
 from service.views.health import Readiness, ReadinessCheck
 from service.views.runs import (
     AttemptView,
+    ConfusionMatrix,
     EventView,
     GenerationView,
     LogTail,
@@ -19,6 +20,7 @@ from service.views.runs import (
     ModelView,
     RunSummary,
     RunView,
+    StageConfusion,
     StageMetrics,
     StageTimes,
     StageView,
@@ -132,6 +134,9 @@ EVENT = EventView(
     attempt=1,
     kind="stage_succeeded",
     message="train of generation 0 succeeded",
+)
+CONFUSION = StageConfusion(
+    matrices={"test": ConfusionMatrix(classes=["cat", "dog"], counts=[[480, 20], [35, 465]])},
 )
 METRICS = StageMetrics(
     rows=[

@@ -21,13 +21,15 @@ _HEADERS = {
 }
 
 
-_SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5"
+_SWAGGER = "/ui/swagger"
+"""Swagger UI's files, which a package brings along: the page works without a network."""
 
 
 def add_pages(app: FastAPI) -> None:
     """Serves the list of runs at /, one run at /ui/runs/ID, what both load below /ui/static, the login, and /docs."""
     app.include_router(login.router)
     app.mount("/ui/static", StaticFiles(directory=_FOLDER / "static"), name="static")
+    app.mount(_SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
     app.add_api_route("/", _runs_page, include_in_schema=False)
     app.add_api_route("/ui/runs/{run_id}", _run_page, include_in_schema=False)
     app.add_api_route("/docs", _docs_page, include_in_schema=False)
@@ -50,11 +52,11 @@ async def _docs_page() -> HTMLResponse:
         swagger_css_url=f"{_SWAGGER}/swagger-ui.css",
         swagger_favicon_url="/ui/static/icon.svg",
     )
-    # The one script in the page is let in by a number that nobody else knows; Swagger's own by its address.
+    # The one script in the page is let in by a number that nobody else knows; Swagger's own comes from here.
     nonce = secrets.token_urlsafe(16)
     text = bytes(page.body).decode().replace("<script>", f'<script nonce="{nonce}">')
     policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}' {_SWAGGER}/; style-src {_SWAGGER}/ 'unsafe-inline'; "
+        f"default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})

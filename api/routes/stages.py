@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
-from api.examples.answers import ATTEMPT, LOG_TAIL, METRICS, STAGE, answers, page_of
+from api.examples.answers import ATTEMPT, CONFUSION, LOG_TAIL, METRICS, STAGE, answers, page_of
 from api.examples.studies import PICTURE, TRIALS
 from api.schemas.problem import problem_responses
 from service.views.base import Page
-from service.views.runs import AttemptView, LogTail, StageMetrics, StageView
+from service.views.runs import AttemptView, LogTail, StageConfusion, StageMetrics, StageView
 from service.views.studies import StageTrials
 from workers.specs.stages import StageName
 
@@ -75,6 +75,16 @@ def get_attempt(
 def get_metrics(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageMetrics:
     """What the stage logged, all attempts, in order of attempt and step: loss, accuracy, images a second."""
     return StageMetrics(rows=queries.stage_metrics(run_id, generation, stage))
+
+
+@router.get(
+    f"{_STAGE}/confusion",
+    summary="Read a stage's confusion matrices",
+    responses=answers(200, CONFUSION, "All of them") | problem_responses(404, 422),
+)
+def get_confusion(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageConfusion:
+    """Which classes an evaluate stage's model takes for which: of the test set, of pseudo labels, of external sets."""
+    return queries.stage_confusion(run_id, generation, stage)
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
+import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from service.runs.progress import ProgressReader
 from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary
 from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
+from service.stages.result_summary import confusion_matrices, without_confusion
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
@@ -33,6 +35,7 @@ from service.views.base import Page
 from service.views.datasets import DatasetView
 from service.views.runs import (
     AttemptView,
+    ConfusionMatrix,
     EventView,
     GenerationView,
     LogTail,
@@ -40,6 +43,7 @@ from service.views.runs import (
     ModelView,
     RunSummary,
     RunView,
+    StageConfusion,
     StageView,
 )
 from workers.specs.stages import StageName
@@ -129,6 +133,20 @@ class RunQueries:
         """The rows that the stage logged, in order of attempt and step."""
         return self._progress.metric_rows(self._stage(run_id, generation, stage))
 
+    def stage_confusion(self, run_id: str, generation: int, stage: StageName) -> StageConfusion:
+        """The confusion matrices that the stage has counted. Raises NotFound where it has none."""
+        with self._database.read_once() as session:
+            identity = _stage_id(run_id, generation, stage)
+            row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
+            result = {} if row.result is None else json.loads(row.result)
+        matrices = {
+            name: ConfusionMatrix(classes=list(metrics["per_class"]), counts=metrics["confusion"])
+            for name, metrics in confusion_matrices(result)
+        }
+        if not matrices:
+            raise NotFound("confusion matrix", identity)
+        return StageConfusion(matrices=matrices)
+
     def log_tail(
         self, run_id: str, generation: int, stage: StageName, attempt: int | None = None, lines: int = 200
     ) -> LogTail:
@@ -174,7 +192,7 @@ class RunQueries:
         with self._database.read() as session:
             identity = _stage_id(run_id, generation, stage)
             row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
-            [view] = self._views.stages([row], load_attempts(session, run_id, [row]))
+            [view] = self._views.stages([row], load_attempts(session, run_id, [row]), without_confusion)
         return view
 
 

@@ -2,13 +2,15 @@
 `service.scheduling.queue_places`, and the progress, which is not in the store, by `service.runs.progress`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import AttemptState, RunKind, StageState
 from service.settings import Settings
 from service.stages.order import stage_name
+from service.stages.result_summary import summary
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.schema.tables import AttemptRow, EventRow, ModelRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible
@@ -62,12 +64,17 @@ class ViewBuilder:
             for row in rows.generations
         ]
 
-    def stages(self, rows: Iterable[StageRow], attempts: Iterable[AttemptRow]) -> list[StageView]:
-        """Stages of one run with their attempts, in the order of the rows."""
+    def stages(
+        self,
+        rows: Iterable[StageRow],
+        attempts: Iterable[AttemptRow],
+        shorten: Callable[[Mapping[str, Any]], dict[str, Any]] = summary,
+    ) -> list[StageView]:
+        """Stages of one run with their attempts, in the order of the rows; of their results what `shorten` leaves."""
         attempts_of: dict[tuple[int, str], list[AttemptRow]] = {}
         for attempt in attempts:
             attempts_of.setdefault((attempt.generation, attempt.stage), []).append(attempt)
-        return [self._stage(row, attempts_of.get((row.generation, row.name), [])) for row in rows]
+        return [self._stage(row, attempts_of.get((row.generation, row.name), []), shorten) for row in rows]
 
     def attempt(self, row: AttemptRow) -> AttemptView:
         return AttemptView(
@@ -83,7 +90,9 @@ class ViewBuilder:
             finished_at=time_or_none(row.finished_at),
         )
 
-    def _stage(self, row: StageRow, attempts: list[AttemptRow]) -> StageView:
+    def _stage(
+        self, row: StageRow, attempts: list[AttemptRow], shorten: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> StageView:
         name = stage_name(row.name)
         result = None if row.result is None else json.loads(row.result)
         return StageView(
@@ -95,7 +104,7 @@ class ViewBuilder:
             folder_uri=self._layout.stage_folder(row.run_id, row.generation, name),
             attempts=[self.attempt(attempt) for attempt in attempts],
             progress=None,
-            result=result,
+            result=None if result is None else shorten(result),
             times=None if result is None else stage_times(row, StageTiming.model_validate(result["timing"]), attempts),
             ready_at=time_or_none(row.ready_at),
             finished_at=time_or_none(row.finished_at),

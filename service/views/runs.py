@@ -52,7 +52,10 @@ class StageView(View):
     folder_uri: str
     attempts: list[AttemptView]
     progress: Progress | None = Field(description="As the stage last wrote it; null before it began.")
-    result: dict[str, Any] | None = Field(description="result.json, once the stage has succeeded.")
+    result: dict[str, Any] | None = Field(
+        description="result.json, once the stage has succeeded, without its confusion matrices, which have a route of "
+        "their own; where several stages are listed also without what it says of single classes."
+    )
     times: StageTimes | None = Field(description="Once the stage has succeeded.")
     ready_at: datetime | None
     finished_at: datetime | None
@@ -124,6 +127,17 @@ class MetricRow(View):
     step: int
     at: float
     values: dict[str, float]
+
+
+class ConfusionMatrix(View):
+    classes: list[str]
+    counts: list[list[int]] = Field(description="counts[i][j]: images of true class i that were taken for class j.")
+
+
+class StageConfusion(View):
+    matrices: dict[str, ConfusionMatrix] = Field(
+        description="By what was judged: test; pseudo_labels, where their truth is known; external.NAME."
+    )
 
 
 class StageMetrics(View):

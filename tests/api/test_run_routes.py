@@ -257,3 +257,28 @@ def test_retries_and_deadlines_of_a_run_are_checked(client: TestClient, run_conf
     assert error["field"] == "retry.stage_error"
     error = client.post("/runs", json={**run_config, "stall_timeout_seconds": {"train": 0}}).json()["errors"][0]
     assert error["field"] == "stall_timeout_seconds.train"
+
+
+def test_runs_have_summaries_and_confusion_matrices_a_route_of_their_own(client: TestClient, finished_run: str) -> None:
+    stage = f"/runs/{finished_run}/generations/1/stages/evaluate"
+    for path in (f"/runs/{finished_run}", f"/runs/{finished_run}/generations", f"/runs/{finished_run}/stages", stage):
+        assert "confusion" not in client.get(path).text, path
+    assert '"per_class"' not in client.get(f"/runs/{finished_run}").text
+    assert client.get(stage).json()["result"]["metrics"]["per_class"]
+    matrices = client.get(f"{stage}/confusion").json()["matrices"]
+    assert len(matrices["test"]["counts"]) == len(matrices["test"]["classes"]) == 2
+    assert client.get(f"/runs/{finished_run}/generations/1/stages/train/confusion").status_code == 404
+
+
+def test_what_is_read_is_compressed_and_secrets_are_not(client: TestClient, finished_run: str) -> None:
+    packed = client.get(f"/runs/{finished_run}", headers={"Accept-Encoding": "gzip"})
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    plain = client.get(f"/runs/{finished_run}", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    assert packed.json()["config"] == plain.json()["config"]
+    assert int(packed.headers["Content-Length"]) < len(plain.content) / 3
+    for secret in (
+        client.post("/keys", json={"name": "k" * 120, "scope": "viewer", "project": None}),
+        client.post(f"/runs/{finished_run}/generations", json={}),
+    ):
+        assert "Content-Encoding" not in secret.headers

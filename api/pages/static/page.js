@@ -307,7 +307,7 @@ async function answer(response) {
 
 function offer(id, offered, path) {
   const button = byId(id);
-  button.hidden = !offered;
+  button.hidden = !(offered && mayChange);
   button.onclick = async () => {
     if (id === "cancel" && !confirm("Cancel this run?")) return;
     button.disabled = true;
@@ -321,9 +321,14 @@ function offer(id, offered, path) {
   };
 }
 
-async function offerLogout() {
+let mayChange = false;
+
+// A viewer would be refused: it is offered no button.
+async function meetCaller() {
   const caller = await get("/me");
   byId("logout").hidden = caller.kind !== "session";
+  mayChange = caller.scope !== "viewer";
+  wake();
 }
 
 function complain(message) {
@@ -359,7 +364,7 @@ function fill(node, attributes, children) {
   return node;
 }
 
-offerLogout().catch((error) => complain(error.message));
+meetCaller().catch((error) => complain(error.message));
 const onRunPage = document.body.dataset.page === "run";
 listen(onRunPage ? `/runs/${location.pathname.split("/").pop()}/events/stream` : "/events/stream");
 poll(onRunPage ? pollRun : pollRuns);

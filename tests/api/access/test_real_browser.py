@@ -1,4 +1,4 @@
-"""The login form, its session and logging out, in a real browser."""
+"""The pages in a real browser: logging in and out, what a viewer is offered, and the documentation."""
 
 from collections.abc import Callable
 
@@ -57,3 +57,32 @@ def test_a_wrong_key_gets_the_form_again_and_may_be_corrected(server: str, brows
     wait.until(presence_of_element_located((By.CSS_SELECTOR, "[role=alert]")))
     log_in(browser, make_key("viewer"))
     wait.until(presence_of_element_located(RUNS))
+
+
+@pytest.mark.parametrize(("scope", "offered"), [("viewer", []), ("operator", ["Pause", "Cancel"])])
+def test_a_caller_is_offered_what_it_may_do(
+    server: str, browser: Chrome, make_key: MakeKey, run_of: Callable[[str], str], scope: str, offered: list[str]
+) -> None:
+    run = run_of(make_key("operator"))
+    browser.get(f"{server}/ui/runs/{run}")
+    log_in(browser, make_key(scope))
+    wait = WebDriverWait(browser, WAIT_SECONDS)
+    wait.until(visibility_of_element_located(LOGOUT))  # the page knows who looks at it
+    wait.until(visibility_of_element_located((By.CSS_SELECTOR, "#summary h1")))
+
+    def shown(_: Chrome) -> bool:
+        buttons = browser.find_elements(By.CSS_SELECTOR, ".buttons button")
+        return [button.text for button in buttons if button.is_displayed()] == offered
+
+    wait.until(shown)
+
+
+def test_the_documentation_needs_no_network_and_breaks_no_policy(
+    server: str, browser: Chrome, make_key: MakeKey
+) -> None:
+    browser.get(f"{server}/docs")
+    log_in(browser, make_key("viewer"))
+    WebDriverWait(browser, WAIT_SECONDS).until(visibility_of_element_located((By.CSS_SELECTOR, "#swagger-ui .opblock")))
+    assert "Noisy Student" in browser.find_element(By.CSS_SELECTOR, "#swagger-ui .title").text
+    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [each for each in complaints if "/docs - Failed to load" not in each] == []  # that was the login form's 401

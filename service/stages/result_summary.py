@@ -1,0 +1,42 @@
+"""Parts of stage results by their size: some figures, what grows with the classes, and what grows with their square.
+Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_BY_CLASS = ("per_class", "classes")
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of each stage where many are listed: nothing that grows with the number of classes."""
+    return _without(result, ("confusion", *_BY_CLASS))
+
+
+def without_confusion(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of one stage: a thousand classes have a million pairs."""
+    return _without(result, ("confusion",))
+
+
+def confusion_matrices(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The metrics that have a confusion matrix: of the test set, of pseudo labels, of external sets by name."""
+    if "metrics" in result:
+        yield "test", result["metrics"]
+    if result.get("pseudo_labels"):
+        yield "pseudo_labels", result["pseudo_labels"]
+    for name, metrics in result.get("external", {}).items():
+        yield f"external.{name}", metrics
+
+
+def _without(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Without the parts of these names, in the result itself and in the metrics that it holds."""
+    left = _less(result, names)
+    for part in ("metrics", "pseudo_labels"):
+        if left.get(part):
+            left[part] = _less(left[part], names)
+    if "external" in left:
+        left["external"] = {name: _less(metrics, names) for name, metrics in left["external"].items()}
+    return left
+
+
+def _less(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
