@@ -2,21 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from workers.artifact_io import join_uri
+from workers.data.errors import BrokenImage
+from workers.data.quarantine import BrokenRow, write_quarantine
 from workers.data.shards.shard_readers import iterate_shard, load_manifest, read_rows
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.metrics import judge
+from workers.evaluation.quarantined import quarantine_uri
 from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import WorkItem, work_items
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
+from workers.specs.datasets import DatasetManifest
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import RobustnessSettings
-from workers.specs.stages import EvaluateSpec
+from workers.specs.stages import EvaluateSpec, part_name
 
 
 class Evaluator:
@@ -26,6 +32,7 @@ class Evaluator:
     """
 
     def __init__(self, spec: EvaluateSpec) -> None:
+        self._spec = spec
         uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
         self._manifests = [load_manifest(uri) for uri in uris]
         self._items = work_items(self._manifests, spec.robustness)
@@ -59,21 +66,22 @@ class Evaluator:
     def _judge(self, item: WorkItem) -> bytes:
         """The shard streams through, so that a large one takes no more memory than a small one."""
         judged: list[bytes] = []
-        labels: list[int] = []
+        read = _Read()
+        broken: list[BrokenRow] = []
         start = 0
-        for predicted in self._predictor.predictions(self._images(item, labels)):
+        for predicted in self._predictor.predictions(_images(self._manifests[item.dataset], item.shard, read)):
             end = start + len(predicted.probabilities)
+            for row in sorted(predicted.broken):
+                error = read.unreadable.get(start + row, predicted.broken[row])
+                broken.append(BrokenRow(read.keys[start + row], item.shard, start + row, error.kind, error.reason))
             readable = np.setdiff1d(np.arange(end - start), list(predicted.broken))
-            truth = np.array(labels[start:end], dtype=np.int32)[readable]
+            truth = np.array(read.labels[start:end], dtype=np.int32)[readable]
             judged.append(judge(self._among(item.dataset, predicted.probabilities[readable]), truth).to_bytes())
             start = end
+        if broken:
+            folder_uri = quarantine_uri(self._spec, self._manifests[item.dataset])
+            write_quarantine(join_uri(folder_uri, part_name(item.shard)), broken)
         return b"".join(judged)
-
-    def _images(self, item: WorkItem, labels: list[int]) -> Iterator[bytes]:
-        """The shard's images, as the predictor asks for them; their labels are added to `labels`."""
-        for piece in iterate_shard(self._manifests[item.dataset], item.shard):
-            labels += piece.labels or []
-            yield from piece.images
 
     def _among(self, dataset: int, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """As ImageNet-A is judged: an external set's answer is sought among the set's own classes."""
@@ -83,3 +91,21 @@ class Evaluator:
         chosen = probabilities[:, among]
         chosen /= np.maximum(chosen.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return chosen
+
+
+@dataclass
+class _Read:
+    """What is known of the rows of a shard that were read so far."""
+
+    keys: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
+
+
+def _images(manifest: DatasetManifest, shard: int, read: _Read) -> Iterator[bytes]:
+    """The shard's images, as the predictor asks for them; what else is known of them is added to `read`."""
+    for piece in iterate_shard(manifest, shard):
+        read.unreadable.update({len(read.keys) + row: error for row, error in piece.unreadable.items()})
+        read.keys += piece.keys
+        read.labels += piece.labels or []
+        yield from piece.images

@@ -6,9 +6,11 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from workers.artifact_io import read_bytes
+from workers.artifact_io import delete_folder, join_uri, read_bytes
+from workers.data.quarantine import kinds_in
 from workers.evaluation.metrics import Judged, MetricSums
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
+from workers.evaluation.quarantined import quarantine_uri
 from workers.evaluation.robustness_sums import robustness_result
 from workers.evaluation.work_items import WorkItem, work_items
 from workers.runtime.bad_data import check_bad_images, require_manifest
@@ -16,28 +18,32 @@ from workers.runtime.shard_pool import ShardFunction, map_shards
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
+from workers.specs.hygiene import BrokenKind
 from workers.specs.reports import FailureReason
 from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import RobustnessResult
-from workers.specs.stages import EvaluateSpec
+from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:
     """Judges the model on the test set and the external sets, measures its robustness where `spec.robustness` is
     given, and judges the pseudo labels where `spec.pseudo_label_truth` is.
 
-    Broken images are left out and counted. Raises StageError(BAD_DATA) for a shard that cannot be read and for more
-    broken images than max_bad_fraction; StageError(USER_ERROR) where the classes are not the model's, or the
-    reference was measured otherwise.
+    Broken images are left out, counted, and listed in quarantine/. Raises StageError(BAD_DATA) for a shard that cannot
+    be read and for more broken images of a set than max_bad_fraction; StageError(USER_ERROR) where the classes are not
+    the model's, or the reference was measured otherwise.
     """
     uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
     manifests = [require_manifest(uri) for uri in uris]
     reference = _read_reference(spec)
     items = work_items(manifests, spec.robustness)
+    delete_folder(join_uri(spec.folder_uri, QUARANTINE_FOLDER))  # an earlier attempt's, of images that may be mended
     sums = [MetricSums(len(manifest.classes)) for manifest in manifests]
     counts = _work(spec, reporter, items, sums)
     for uri, manifest, judged in zip(uris, manifests, sums, strict=True):
-        check_bad_images(manifest.rows - judged.images, manifest.rows, spec.max_bad_fraction, uri)
+        quarantine = quarantine_uri(spec, manifest)
+        kinds = kinds_in(quarantine) if judged.images < manifest.rows else Counter[BrokenKind]()
+        check_bad_images(manifest, kinds, spec.max_bad_fraction, quarantine)
         if not judged.images:
             raise StageError(FailureReason.BAD_DATA, f"{uri} has no images")
     result = EvaluateResult(

@@ -48,8 +48,8 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
 
     rows_per_shard = [shard.rows for shard in manifest.shards]
     duplicates = write_duplicates(spec.folder_uri, rows_per_shard, alive=reporter.still_alive)
-    reasons = f"their reasons are in {QUARANTINE_FOLDER}/ of the label folder"
-    check_bad_images(totals.bad, totals.images, spec.max_bad_fraction, f"{spec.manifest_uri} ({reasons})")
+    quarantine = join_uri(spec.folder_uri, QUARANTINE_FOLDER)
+    check_bad_images(manifest, totals.bad_by_kind, spec.max_bad_fraction, quarantine)
     labeled = totals.images - totals.bad
     return LabelResult(
         attempt=spec.attempt,

@@ -79,7 +79,7 @@ def _steps_seconds(phase: Phase, steps: PhaseSteps, begin: int, count: int) -> f
     """Takes steps, the last one of the phase again and again where there are too few, and waits for the last."""
     started_at, loss = time.perf_counter(), torch.zeros(())
     for step in range(begin, begin + count):
-        loss, _ = steps.take(min(phase.first_step + step, phase.end_step - 1))
+        loss = steps.take(min(phase.first_step + step, phase.end_step - 1))
     float(loss)  # a GPU works behind the back of the clock
     return time.perf_counter() - started_at
 

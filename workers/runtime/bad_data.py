@@ -1,9 +1,12 @@
 """When a stage stops because its data cannot be read."""
 
+from collections.abc import Mapping
+
 from workers.data.errors import ShardReadError
 from workers.data.shards.shard_readers import load_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
+from workers.specs.hygiene import BrokenKind
 from workers.specs.reports import FailureReason
 
 
@@ -15,8 +18,18 @@ def require_manifest(uri: str) -> DatasetManifest:
         raise StageError(FailureReason.BAD_DATA, f"the dataset's manifest cannot be read: {error}") from error
 
 
-def check_bad_images(bad: int, images: int, max_bad_fraction: float, where: str) -> None:
-    """Raises StageError(BAD_DATA) where more than `max_bad_fraction` of the images are broken, or all of them are."""
+def check_bad_images(
+    manifest: DatasetManifest, kinds: Mapping[BrokenKind, int], max_bad_fraction: float, listed_in: str
+) -> None:
+    """Raises StageError(BAD_DATA) where more than `max_bad_fraction` of a dataset are broken, or all of it is.
+
+    `kinds` says how many are broken in each way, `listed_in` where each of them is named.
+    """
+    bad, images = sum(kinds.values()), manifest.rows
     if bad > max_bad_fraction * images or (bad and bad == images):
-        share = f"{bad} of {images} images of {where} cannot be read"
-        raise StageError(FailureReason.BAD_DATA, f"{share}; max_bad_fraction allows {max_bad_fraction:.3g} of them")
+        reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()) if count)
+        raise StageError(
+            FailureReason.BAD_DATA,
+            f"{bad} of {images} images of dataset {manifest.called} cannot be read ({reasons}); "
+            f"max_bad_fraction allows {max_bad_fraction:.3g} of them; each is named in {listed_in}",
+        )

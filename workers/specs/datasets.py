@@ -32,6 +32,8 @@ class DatasetManifest(Frozen):
     """What registration found and froze; written once to `ROOT/datasets/ID/manifest.json`."""
 
     dataset_id: str
+    name: str = ""
+    """As people called it at registration; empty in manifests of versions that did not keep it."""
     role: DatasetRole
     format: DatasetFormat
     classes: tuple[str, ...]
@@ -46,3 +48,8 @@ class DatasetManifest(Frozen):
     """Parquet only; without one the key is `FILE_NAME:ROW`."""
     rows: int = Field(ge=0)
     shards: tuple[Shard, ...]
+
+    @property
+    def called(self) -> str:
+        """What it is called where people read of it."""
+        return f"{self.name!r} ({self.dataset_id})" if self.name else self.dataset_id

@@ -44,7 +44,6 @@ def train(
     layout = layout_of(spec, place, state)
     log = _Log(spec, place, entered_at, first_step)
     trained: _Trained | None = None
-    broken = 0
     for phase in phases_of(spec):
         if first_step > phase.end_step:
             continue
@@ -52,10 +51,9 @@ def train(
         trained = _train_phase(phase, place, layout, state, weights, log, on_validation)
         if trained.paused:
             return
-        broken += trained.broken
         state = None
     if place.is_first and trained is not None:
-        _finish(spec, trained, log, first_step, broken)
+        _finish(spec, trained, log, first_step)
 
 
 @dataclass
@@ -64,7 +62,6 @@ class _Trained:
 
     learner: Learner
     loss: torch.Tensor
-    broken: int
     paused: bool = False
     """Whether it ended before its last step, because the service wants it to."""
 
@@ -81,11 +78,10 @@ def _train_phase(
     spec, recipe = phase.spec, phase.recipe
     steps = PhaseSteps(phase, place, layout, state, weights)
     learner = steps.learner
-    loss, broken = torch.zeros(()), 0
+    loss = torch.zeros(())
     log.begin()
     for step in range(steps.first_step, phase.end_step):
-        loss, passed_over = steps.take(step)
-        broken += passed_over
+        loss = steps.take(step)
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
             found = validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
@@ -100,15 +96,15 @@ def _train_phase(
             metrics = {"step": float(done), **log.values}
             place.session.report_checkpoint(whole, metrics)
         if paused:
-            return _Trained(learner, loss, broken, paused=True)
-    return _Trained(learner, loss, broken)
+            return _Trained(learner, loss, paused=True)
+    return _Trained(learner, loss)
 
 
 def _is_due(done: int, every: int, last: int) -> bool:
     return done % every == 0 or done == last
 
 
-def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int, broken: int) -> None:
+def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) -> None:
     """Only the attempt that still owns the folder writes the model, and the summary after it."""
     log.reporter.check_still_ours()
     stepped = spec.recipe.resolution_step is not None
@@ -125,7 +121,6 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int, br
         images_seen=images_seen(spec),
         final_loss=float(trained.loss),
         validation_top1=finished.validation_top1,
-        bad_images=broken,
         work_started_at=log.work_started_at,
         work_ended_at=time.time(),
     )

@@ -9,6 +9,7 @@ from workers.artifact_io import join_uri, read_bytes_if_there
 from workers.runtime.stage_reporter import Paused, StageReporter
 from workers.specs.results import TrainResult
 from workers.specs.stages import STAGE_SPEC, TrainSpec
+from workers.training.image_check import check_images
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 
 _RAY_TRAIN_ENVIRONMENT = {
@@ -21,8 +22,12 @@ _RAY_TRAIN_ENVIRONMENT = {
 
 
 def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
-    """Trains the model of `spec`; a rerun goes on from the last checkpoint, and a finished one is not repeated."""
+    """Trains the model of `spec`; a rerun goes on from the last checkpoint, and a finished one is not repeated.
+
+    Raises StageError(BAD_DATA) where more labeled or validation images are broken than max_bad_fraction allows.
+    """
     reporter.announce(spec.recipe.total_steps, "steps")
+    broken = check_images(spec, reporter.still_alive)
     summary = _read_summary(spec)
     if summary is None:
         fit_in_actor(spec, _train_on_worker, reporter.timing().entered_at)
@@ -43,7 +48,7 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         images_seen=summary.images_seen,
         final_loss=summary.final_loss,
         validation_top1=summary.validation_top1,
-        bad_images=summary.bad_images,
+        bad_images=broken,
         train_image_size=spec.recipe.image_size,
         test_image_size=spec.recipe.test_image_size,
     )

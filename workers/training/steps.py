@@ -92,14 +92,14 @@ class PhaseSteps:
         self._batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
         self.learner.train_mode()  # for good: what is validated is the average, a model of its own
 
-    def take(self, step: int) -> tuple[torch.Tensor, int]:
-        """Takes one step, `step` counted over all phases: its loss, and the images passed over as broken."""
+    def take(self, step: int) -> torch.Tensor:
+        """Takes one step, `step` counted over all phases: its loss."""
         learner, recipe, step_of_phase = self.learner, self._phase.recipe, step - self._phase.first_step
         batch = next(self._batches)
         _set_learning_rate(learner.optimizer, recipe, step_of_phase)
         loss = _step(learner, batch, recipe, self._place)
         learner.ema.update(step_of_phase)
-        return loss, batch.broken
+        return loss
 
 
 def _batch_stream(spec: TrainSpec, place: Place, layout: Layout, first_step: int) -> BatchStream:

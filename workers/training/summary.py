@@ -11,6 +11,5 @@ class TrainSummary(Frozen):
     images_seen: int
     final_loss: float
     validation_top1: float
-    bad_images: int
     work_started_at: float
     work_ended_at: float

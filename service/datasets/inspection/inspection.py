@@ -132,6 +132,7 @@ def _manifest(
         names = source.class_names or ()
     return DatasetManifest(
         dataset_id=dataset_id,
+        name=request.name,
         role=request.role,
         format=source.format,
         classes=classes,

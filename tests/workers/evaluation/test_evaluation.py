@@ -35,7 +35,7 @@ from workers.specs.robustness import (
     RobustnessSettings,
     StabilitySettings,
 )
-from workers.specs.stages import ActorPool, EvaluateSpec, PseudoLabelTruth
+from workers.specs.stages import ActorPool, EvaluateSpec, ExternalSet, PseudoLabelTruth
 
 CLASSES = ("a", "b", "c")
 
@@ -119,6 +119,27 @@ def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: 
     assert result.bad_images == 1
     assert result.pseudo_labels is None
     assert result.timing.work_started_at == 5.0
+
+
+def test_broken_images_of_the_test_set_are_named_in_its_quarantine(world: World):
+    run(world.spec())
+    (file,) = (world.root / "out" / "quarantine").rglob("*.parquet")
+    assert file.parent.name == DatasetManifest.model_validate_json(Path(world.manifest_uri).read_bytes()).dataset_id
+    (row,) = pq.read_table(file).to_pylist()
+    assert row["key"].endswith(f":{row['row']}")
+    assert (row["kind"], bool(row["reason"])) == ("empty", True)
+
+
+def test_too_many_broken_images_of_an_external_set_are_said_of_that_set_and_mended_ones_are_forgotten(world: World):
+    good = world.images[0][:3]
+    broken = world.write_dataset("elsewhere", [[*good, b"", b"junk"]], [[0, 1, 2, 0, 1]])
+    message = r"2 of 5 images of dataset elsewhere cannot be read \(1 empty, 1 unknown_format\).*quarantine/elsewhere"
+    with pytest.raises(StageError, match=message) as caught:
+        run(world.spec(external=(ExternalSet(name="e", manifest_uri=broken),)))
+    assert caught.value.reason is FailureReason.BAD_DATA
+    mended = world.write_dataset("elsewhere", [[*good, *good[:2]]], [[0, 1, 2, 0, 1]])
+    assert run(world.spec(external=(ExternalSet(name="e", manifest_uri=mended),))).external["e"].images == 5
+    assert not (world.root / "out" / "quarantine" / "elsewhere").exists()
 
 
 @pytest.fixture

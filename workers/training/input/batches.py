@@ -24,15 +24,14 @@ _BATCHES_AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes), and how many images were broken."""
+    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes)."""
 
     images: torch.Tensor
     targets: torch.Tensor
-    broken: int
 
     def pin_memory(self) -> "Batch":
         """The same in page-locked memory, from which a GPU copies while it computes; DataLoader calls this."""
-        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.broken)
+        return Batch(self.images.pin_memory(), self.targets.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class BatchStream(IterableDataset[Batch]):
             rows = [reader.rows_of_step(step) for reader in readers]
             images = [image for part in rows for image in part.images]
             targets = [target for part in rows for target in part.targets]
-            yield Batch(_stacked(images), torch.from_numpy(np.stack(targets)), sum(part.broken for part in rows))
+            yield Batch(_stacked(images), torch.from_numpy(np.stack(targets)))
 
     def _reader(self, number: int, part: StreamPart) -> "_PartReader":
         stream = Stream(part.source.rows_per_shard, self._seed, part.images_a_step, self._layout)
@@ -144,7 +143,6 @@ def _batch_of(told: _Told) -> Batch:
 class _Rows:
     images: list[Pixels]
     targets: list[np.ndarray]
-    broken: int
 
 
 class _PartReader:
@@ -173,7 +171,7 @@ class _PartReader:
             row = self._read(stand_in, place)
             assert row is not None
             rows.append(row)
-        return _Rows([image for image, _ in rows], [target for _, target in rows], len(broken))
+        return _Rows([image for image, _ in rows], [target for _, target in rows])
 
     def _read(self, place: int, augmented_as: int) -> tuple[Pixels, np.ndarray] | None:
         """The image at a place of the stream and its target; None for a broken one."""

@@ -1,0 +1,39 @@
+"""Looks at all labeled and validation images before a training: the broken ones are counted once each, and named."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from workers.artifact_io import join_uri
+from workers.data.quarantine import find_broken, found_before, keep_found, write_quarantine
+from workers.runtime.bad_data import check_bad_images, require_manifest
+from workers.specs.hygiene import BrokenKind
+from workers.specs.stages import QUARANTINE_FOLDER, TrainSpec
+
+logger = logging.getLogger(__name__)
+
+
+def check_images(spec: TrainSpec, alive: Callable[[], None]) -> int:
+    """How many images are broken, listed in quarantine/DATASET_ID.parquet of the stage's folder.
+
+    A dataset is looked at once for all trainings, unless it is beyond the limit: it may be mended, and tried again.
+    Raises StageError(BAD_DATA) where it is, and ShardReadError.
+    """
+    return sum(
+        _check(spec, uri, alive) for uri in dict.fromkeys((spec.labeled_manifest_uri, spec.validation_manifest_uri))
+    )
+
+
+def _check(spec: TrainSpec, manifest_uri: str, alive: Callable[[], None]) -> int:
+    manifest = require_manifest(manifest_uri)
+    before = found_before(manifest, manifest_uri)
+    broken = find_broken(manifest, alive) if before is None else before
+    listed_in = join_uri(spec.folder_uri, QUARANTINE_FOLDER, f"{manifest.dataset_id}.parquet")
+    if broken:
+        write_quarantine(listed_in, broken)
+        logger.warning("%d images of dataset %s cannot be read: see %s", len(broken), manifest.called, listed_in)
+    kinds = Counter(each.kind for each in broken)
+    check_bad_images(manifest, kinds, spec.max_bad_fraction, listed_in)
+    if before is None and BrokenKind.UNREADABLE not in kinds:  # what is not there may come
+        keep_found(manifest, manifest_uri, broken)
+    return len(broken)
