@@ -9,6 +9,8 @@ from benchmarks.inputs import (
     picture_blocks,
     picture_files,
     scaled_jpegs,
+    tables,
+    uri_lists,
 )
 from benchmarks.inputs.expectations import Input
 
@@ -21,3 +23,5 @@ def every_input() -> Iterator[Input]:
     yield from broken_pictures.inputs()
     yield from class_folders.inputs()
     yield from leftovers.inputs()
+    yield from uri_lists.inputs()
+    yield from tables.inputs()
