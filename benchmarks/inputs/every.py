@@ -6,10 +6,14 @@ from benchmarks.inputs import (
     broken_pictures,
     class_folders,
     leftovers,
+    parquet_files,
+    parquet_labels,
     picture_blocks,
     picture_files,
     scaled_jpegs,
     tables,
+    tar_files,
+    tar_members,
     uri_lists,
 )
 from benchmarks.inputs.expectations import Input
@@ -23,5 +27,9 @@ def every_input() -> Iterator[Input]:
     yield from broken_pictures.inputs()
     yield from class_folders.inputs()
     yield from leftovers.inputs()
+    yield from parquet_files.inputs()
+    yield from parquet_labels.inputs()
+    yield from tar_files.inputs()
+    yield from tar_members.inputs()
     yield from uri_lists.inputs()
     yield from tables.inputs()

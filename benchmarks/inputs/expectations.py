@@ -31,6 +31,13 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class AnyRows:
+    """201 with so many rows, whatever they hold: for bytes that were damaged on purpose."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
 class Refused:
     """4xx, with every pattern of `says` and none of `never` in its text."""
 
@@ -40,7 +47,7 @@ class Refused:
     status: tuple[int, ...] = (422,)
 
 
-Outcome = Accepted | Refused
+Outcome = Accepted | AnyRows | Refused
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) ->
 
 
 def _problems(given: Input, service: ServiceProcess, folder: Path) -> list[str]:
-    if isinstance(given, PictureInput):
-        return judge_picture(given)
-    assert isinstance(given, DatasetInput)
-    return judge_dataset(given, service, folder)
+    try:
+        if isinstance(given, PictureInput):
+            return judge_picture(given)
+        assert isinstance(given, DatasetInput)
+        return judge_dataset(given, service, folder)
+    except Exception as error:  # of several hundred, one that fails in a way that nobody thought of is wrong
+        return [f"the judge does not come to an end: {type(error).__name__}: {error}"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.inputs.expectations import Accepted, DatasetInput, Outcome, Refused
+from benchmarks.inputs.expectations import Accepted, AnyRows, DatasetInput, Outcome, Refused
 from benchmarks.inputs.peak_memory import PeakMemory
 from benchmarks.inputs.read_back import differences
 from benchmarks.inputs.service_process import ServiceProcess
@@ -86,6 +86,9 @@ def _outcome_problems(answer: httpx.Response, outcome: Outcome, service: Service
         if outcome.field is not None and fields != [outcome.field]:
             problems.append(f"blames {fields}, not {outcome.field}: {text[:300]}")
         return problems
+    if isinstance(outcome, AnyRows):
+        right = answer.status_code == httpx.codes.CREATED and answer.json()["rows"] == outcome.rows
+        return [] if right else [f"answered {answer.status_code}, not 201 with {outcome.rows} rows"]
     return _accepted_problems(answer, outcome, service)
 
 

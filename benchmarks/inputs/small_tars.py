@@ -6,7 +6,16 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.inputs.made_pictures import photo
 from benchmarks.inputs.trees import write
+
+LABELS = ["cat", "dog"] * 3
+LABELED_TAR = {
+    f"{row:03d}.{suffix}": content
+    for row, label in enumerate(LABELS)
+    for suffix, content in (("jpg", photo(row)), ("cls", label.encode()))
+}
+"""Six samples, image and label side by side."""
 
 
 def tar_of(files: Mapping[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:

@@ -137,11 +137,16 @@ def _cells() -> Iterator[DatasetInput]:
     kind = {"kind": "cells"}
     where = Refused(says=(r"\b18\b|row 17|line 17",))
     for name, cells in {
-        "a row with one field": (_NAMES[16],), "a row with three fields": (_NAMES[16], "cat", "x"),
-        "an empty label": (_NAMES[16], ""), "a blank label": (_NAMES[16], "   "), "an empty place": ("", "cat"),
-        "an escape in a label": (_NAMES[16], "\x1b[31mcat"), "a newline in a label": (_NAMES[16], "ca\nt"),
-        "a NUL in a label": (_NAMES[16], "c\0t"), "a C1 control in a label": (_NAMES[16], "c\x9bt"),
-    }.items():  # fmt: skip
+        "a row with one field": (_NAMES[16],),
+        "a row with three fields": (_NAMES[16], "cat", "x"),
+        "an empty label": (_NAMES[16], ""),
+        "a blank label": (_NAMES[16], "   "),
+        "an empty place": ("", "cat"),
+        "an escape in a label": (_NAMES[16], "\x1b[31mcat"),
+        "a newline in a label": (_NAMES[16], "ca\nt"),
+        "a NUL in a label": (_NAMES[16], "c\0t"),
+        "a C1 control in a label": (_NAMES[16], "c\x9bt"),
+    }.items():
         yield _labeled(name, changed(17, *cells), where, **kind)
     yield _labeled(
         "a quote that stays open",

@@ -193,10 +193,21 @@ def _json_lines() -> Iterator[DatasetInput]:
         "json lines with labels", "list.jsonl", text_of([json.dumps(each) for each in good]), labeled, **bodies
     )
     for name, label in {
-        "an object": {"name": "cat"}, "a list": ["cat"], "an empty list": [], "null": None, "a number": 3,
-        "a fraction": 0.5, "true": True, "an empty text": "", "blanks": "   ", "an escape": "\x1b[2J",
-        "a lone surrogate": "\ud800", "NaN": float("nan"), "a NUL": "c\0t", "a nested object": {"a": {"b": 1}},
-    }.items():  # fmt: skip
+        "an object": {"name": "cat"},
+        "a list": ["cat"],
+        "an empty list": [],
+        "null": None,
+        "a number": 3,
+        "a fraction": 0.5,
+        "true": True,
+        "an empty text": "",
+        "blanks": "   ",
+        "an escape": "\x1b[2J",
+        "a lone surrogate": "\ud800",
+        "NaN": float("nan"),
+        "a NUL": "c\0t",
+        "a nested object": {"a": {"b": 1}},
+    }.items():
         wrong = [json.dumps(each | ({"label": label} if row == 16 else {})) for row, each in enumerate(good)]
         refused = Refused(says=("17|row 16|line 16",), never=(r"\{'name'",))
         fine = Accepted(
@@ -216,11 +227,14 @@ def _json_lines() -> Iterator[DatasetInput]:
             **bodies,
         )
     for name, content in {
-        "not json": b"{path: pictures/00.jpg}\n", "a list a line": b'["pictures/00.jpg"]\n', "one json array": json.dumps(good).encode(),
-        "an indented array": json.dumps(good, indent=1).encode(), "deeply nested": b"[" * 100_000 + b"]" * 100_000,
+        "not json": b"{path: pictures/00.jpg}\n",
+        "a list a line": b'["pictures/00.jpg"]\n',
+        "one json array": json.dumps(good).encode(),
+        "an indented array": json.dumps(good, indent=1).encode(),
+        "deeply nested": b"[" * 100_000 + b"]" * 100_000,
         "a deep object": b'{"path": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}\n",
         "a huge number": b'{"path": "pictures/00.jpg", "label": ' + b"9" * 5000 + b"}\n",
-    }.items():  # fmt: skip
+    }.items():
         yield list_input(
             f"json lines: {name}", "list.jsonl", content, Refused(), labeled, kind="unsafe lists", **bodies
         )
