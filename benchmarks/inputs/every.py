@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.inputs import (
+    bodies,
     broken_pictures,
     class_folders,
     leftovers,
@@ -10,6 +11,7 @@ from benchmarks.inputs import (
     parquet_labels,
     picture_blocks,
     picture_files,
+    run_bodies,
     scaled_jpegs,
     tables,
     tar_files,
@@ -33,3 +35,5 @@ def every_input() -> Iterator[Input]:
     yield from tar_members.inputs()
     yield from uri_lists.inputs()
     yield from tables.inputs()
+    yield from bodies.inputs()
+    yield from run_bodies.inputs()

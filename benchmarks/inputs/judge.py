@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.inputs.expectations import DatasetInput, Input, PictureInput
+from benchmarks.inputs.expectations import DatasetInput, Input, PictureInput, RequestInput
+from benchmarks.inputs.good_bodies import GoodBodies
 from benchmarks.inputs.judge_datasets import judge_dataset
 from benchmarks.inputs.judge_pictures import judge_picture
+from benchmarks.inputs.judge_requests import judge_request
 from benchmarks.inputs.service_process import ServiceProcess
 
 
@@ -33,12 +35,13 @@ class Verdict:
 
 def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) -> Iterator[Verdict]:
     """Verdicts in the order of the inputs; the files of an input are deleted after it."""
+    good = GoodBodies(service, folder / "good")
     for number, given in enumerate(inputs):
         if isinstance(given, DatasetInput) and given.needs is not None and shutil.which(given.needs) is None:
             yield Verdict(given, (), skipped=True)
             continue
         place = folder / f"input-{number:04d}"
-        problems = _problems(given, service, place)
+        problems = _problems(given, service, good, place)
         if not service.is_alive():
             problems.append("the service's process has ended")
             service.start_again()
@@ -46,11 +49,12 @@ def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) ->
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _problems(given: Input, service: ServiceProcess, folder: Path) -> list[str]:
+def _problems(given: Input, service: ServiceProcess, good: GoodBodies, folder: Path) -> list[str]:
     try:
         if isinstance(given, PictureInput):
             return judge_picture(given)
-        assert isinstance(given, DatasetInput)
+        if isinstance(given, RequestInput):
+            return judge_request(given, service, good)
         return judge_dataset(given, service, folder)
     except Exception as error:  # of several hundred, one that fails in a way that nobody thought of is wrong
         return [f"the judge does not come to an end: {type(error).__name__}: {error}"]

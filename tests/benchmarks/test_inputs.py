@@ -7,13 +7,33 @@ from pathlib import Path
 import pytest
 
 from benchmarks.inputs.every import every_input
-from benchmarks.inputs.expectations import Accepted, Broken, DatasetInput, Decodes, PictureInput, Refused, Row
+from benchmarks.inputs.expectations import (
+    Accepted,
+    Answered,
+    Broken,
+    DatasetInput,
+    Decodes,
+    Input,
+    PictureInput,
+    Refused,
+    RequestInput,
+    Row,
+)
 from benchmarks.inputs.judge import judge_all
 from benchmarks.inputs.made_pictures import photo, scene
 from benchmarks.inputs.service_process import ServiceProcess
 from benchmarks.inputs.trees import class_folders, labeled_rows, tree
 
-QUICK_KINDS = ("names",)
+ONE_IN = 12
+"""A minute's worth of some thousand; `make benchmark-inputs` tries all of them."""
+NOT_RIGHT_YET = frozenset(
+    (
+        *("pictures", "deep pictures", "orientation", "picture blocks", "scaled jpegs", "broken pictures"),
+        *("picture bombs", "parquet bombs", "class folders", "closed uris", "unsafe lists", "labels in lists"),
+        *("tables", "cells", "batches", "steps", "minimal bodies", "leftovers", "hubs", "parquet"),
+    )
+)
+"""Kinds of which some are known to come otherwise than they should."""
 FILES = class_folders()
 
 
@@ -23,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         yield service
 
 
-def problems(service: ServiceProcess, folder: Path, given: DatasetInput | PictureInput) -> str:
+def problems(service: ServiceProcess, folder: Path, given: Input) -> str:
     [verdict] = judge_all([given], service, folder)
     return "; ".join(verdict.problems)
 
@@ -33,8 +53,8 @@ def test_no_two_inputs_have_the_same_name() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_quick_part_of_the_inputs_comes_as_it_should(service: ServiceProcess, tmp_path: Path) -> None:
-    quick = [given for given in every_input() if given.kind in QUICK_KINDS]
+def test_one_in_a_dozen_of_the_inputs_comes_as_it_should(service: ServiceProcess, tmp_path: Path) -> None:
+    quick = [given for given in every_input() if given.kind not in NOT_RIGHT_YET][::ONE_IN]
     assert len(quick) > 40
     assert [verdict.line() for verdict in judge_all(quick, service, tmp_path) if verdict.wrong] == []
 
@@ -83,6 +103,24 @@ def test_pixels_that_differ_are_seen(service: ServiceProcess, tmp_path: Path) ->
     another = replace(good, expected=(Decodes(lambda _: scene(5)),))
     assert "of 255 from Pillow's" in problems(service, tmp_path, another)
     assert "should be broken" in problems(service, tmp_path, replace(good, expected=(Broken(("empty",)),)))
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (Answered((201,)), ""),
+        (Answered((422,)), "answered 201, not (422,)"),
+        (Answered((201,), says=("a warning that does not come",)), "says nothing of"),
+        (Answered((201,), never=("hook-",)), "says 'hook-'"),
+    ],
+)
+def test_what_differs_of_an_answer_is_seen(
+    service: ServiceProcess, tmp_path: Path, expected: Answered, said: str
+) -> None:
+    given = RequestInput("a hook", "a test's", "POST", "/webhooks", lambda body: body, expected, "webhook")
+    found = problems(service, tmp_path, given)
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_a_service_that_has_died_is_a_problem_and_started_again(service: ServiceProcess, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What a good request would send: four registered datasets, a run of theirs, and a body for each kind of request."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inputs.made_pictures import photos
+from benchmarks.inputs.service_process import ServiceProcess
+from benchmarks.inputs.small_parquet import parquet
+from benchmarks.inputs.trees import write
+
+_LABELS = ["cat", "dog"] * 4
+_RECIPE = {
+    "image_size": 32,
+    "steps": 200,
+    "batch_size": 8,
+    "noise": {"rand_augment": {"n": 2, "m": 9}, "dropout": 0.1, "drop_path": 0.1},
+}
+
+
+class GoodBodies:
+    """Makes its datasets and its run when the first body is asked for."""
+
+    def __init__(self, service: ServiceProcess, folder: Path) -> None:
+        self._service = service
+        self._folder = folder
+        self._bodies: dict[str, Any] = {}
+        self.run_id = ""
+
+    def body(self, kind: str) -> Any:
+        """Of POST /runs for `run`, and so on; the caller's to change."""
+        if not self._bodies:
+            self._bodies = self._made()
+        what, _, length = kind.partition(" of ")
+        body = copy.deepcopy(self._bodies[what])
+        if length:  # beside a run whose name is so long
+            self.run_id = self._created("/runs", self._bodies["run"] | {"name": "n" * int(length)})
+            body |= {"run_id": self.run_id} if what == "search" else {}
+        return body
+
+    def _made(self) -> dict[str, Any]:
+        datasets = {
+            "labeled": self._registered("labeled", "labeled", 1000, _LABELS),
+            "unlabeled": self._registered("unlabeled", "unlabeled", 1100, None),
+            "validation": self._registered("validation", "evaluation", 1200, _LABELS),
+            "test": self._registered("test", "evaluation", 1300, _LABELS),
+        }
+        run = {
+            "name": "a run",
+            "datasets": datasets,
+            "teacher_model": "test_resnet",
+            "student_models": ["test_resnet"],
+            "generations": 1,
+            "teacher_recipe": {**_RECIPE, "unlabeled_ratio": 0},
+            "student_recipe": _RECIPE,
+        }
+        self.run_id = self._created("/runs", run)
+        return {
+            "run": run,
+            "search": {"run_id": self.run_id, "generation": 0, "settings": {"trials": 2}},
+            "ablation": {"settings": {"seeds": 1}},
+            "plan": {"run": run},
+            "webhook": {"url": "https://example.org/hook"},
+            "dataset": {"name": "a dataset", "role": "unlabeled", "uri": str(self._folder / "unlabeled")},
+            "generation": {},
+        }
+
+    def _registered(self, name: str, role: str, first: int, labels: list[str] | None) -> str:
+        write(self._folder / name, {"a.parquet": parquet(photos(8, first), labels)})
+        return self._created("/datasets", {"name": name, "role": role, "uri": str(self._folder / name)})
+
+    def _created(self, path: str, body: dict[str, Any]) -> str:
+        answer = self._service.client.post(path, json=body)
+        if answer.status_code != 201:
+            raise RuntimeError(f"a good body for {path} was refused: {answer.text[:500]}")
+        return str(answer.json()["id"])
