@@ -133,7 +133,7 @@ def _derived_names() -> Iterator[RequestInput]:
 
 def _minimal() -> Iterator[RequestInput]:
     kind = "minimal bodies"
-    warned = Answered((201,), (r"warnings\W*\[[^\]]*(100,?000|CPU)',))
+    warned = Answered((201,), (r"warnings\W*\[[^\]]*(100,?000|CPU)",))
     yield request("a minimal one on CPUs", kind, _minimal_run, warned)
     yield request("a minimal one on CPUs", kind, lambda body: {"run": _minimal_run(body["run"])}, MADE, "plan")
     absent = Answered((422,), (r"datasets\.labeled",))

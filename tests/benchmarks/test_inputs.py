@@ -111,13 +111,13 @@ def test_pixels_that_differ_are_seen(service: ServiceProcess, tmp_path: Path) ->
         (Answered((201,)), ""),
         (Answered((422,)), "answered 201, not (422,)"),
         (Answered((201,), says=("a warning that does not come",)), "says nothing of"),
-        (Answered((201,), never=("hook-",)), "says 'hook-'"),
+        (Answered((201,), never=("plan-",)), "says 'plan-'"),
     ],
 )
 def test_what_differs_of_an_answer_is_seen(
     service: ServiceProcess, tmp_path: Path, expected: Answered, said: str
 ) -> None:
-    given = RequestInput("a hook", "a test's", "POST", "/webhooks", lambda body: body, expected, "webhook")
+    given = RequestInput("a plan", "a test's", "POST", "/plans", lambda body: body, expected, "plan")
     found = problems(service, tmp_path, given)
     assert said in found
     assert bool(said) == bool(found)
