@@ -16,6 +16,7 @@ from workers.data.images.damage import kind_of_damage
 from workers.data.images.jpeg_header import read_jpeg_header
 from workers.data.images.picture_budget import check_file_bytes, check_jpeg, check_pixels, webp_size
 from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.png_texts import is_png_with_long_texts, without_long_texts
 from workers.data.names import READS_HEIF
 from workers.specs.hygiene import BrokenKind
 
@@ -71,7 +72,7 @@ def as_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
 def _decode_any(data: bytes) -> Image.Image:
     _ignore_pillow_warnings()
     try:
-        return _decode(data)
+        return _decode_with_long_texts(data)
     except (BrokenImage, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -102,6 +103,15 @@ def short_reason(error: Exception) -> str:
     """What a quarantine file says of an error: its text on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:160]
+
+
+def _decode_with_long_texts(data: bytes) -> Image.Image:
+    try:
+        return _decode(data)
+    except ValueError as error:
+        if not is_png_with_long_texts(data, error):
+            raise
+        return _decode(without_long_texts(data))
 
 
 def _decode(data: bytes) -> Image.Image:
