@@ -44,7 +44,9 @@ def main() -> None:
         home = FOLDER / "stack"
         shutil.rmtree(home, ignore_errors=True)
         with LocalStack(home, num_cpus=_RAY_CPUS) as stack, Client(stack.api_url) as client:
-            datasets = {seed: register_digits(client, home / f"data-{seed}", seed) for seed in {s for s, _ in missing}}
+            datasets = {
+                seed: register_digits(client, FOLDER / f"data-{seed}", seed) for seed in {s for s, _ in missing}
+            }
             with ThreadPoolExecutor(_RUNS_AT_ONCE) as lanes:
                 for job in [lanes.submit(_run, stack.api_url, datasets[seed], seed, name) for seed, name in missing]:
                     job.result()

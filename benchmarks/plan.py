@@ -36,7 +36,7 @@ def main() -> None:
         shutil.rmtree(home, ignore_errors=True)
         with LocalStack(home) as stack, Client(stack.api_url) as client:
             for seed in missing:
-                _plan_and_run(client, home / f"data-{seed}", seed)
+                _plan_and_run(client, FOLDER / f"data-{seed}", seed)
     named = "" if seeds == _USUAL_SEEDS else f' PLAN_SEEDS="{" ".join(map(str, seeds))}"'
     found = [json.loads(_path(seed).read_text(encoding="utf-8")) for seed in seeds]
     save(rows(found, COMMAND + named))

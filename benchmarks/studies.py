@@ -143,7 +143,7 @@ def run_config(datasets: dict[str, str], seed: int) -> dict[str, Any]:
 def _posted_run(stack: LocalStack, seed: int) -> str:
     def post() -> str:
         with Client(stack.api_url) as client:
-            datasets = register_digits(client, stack.home / f"data-{seed}", seed)
+            datasets = register_digits(client, FOLDER / f"data-{seed}", seed)
             return client.create_run(run_config(datasets, seed)).id
 
     return _remembered(f"run-{seed}", post)
@@ -154,7 +154,7 @@ def _generation_1(stack: LocalStack) -> str:
 
     def post() -> str:
         with Client(stack.api_url) as client:
-            datasets = register_digits(client, stack.home / "data-base", SEEDS[0])
+            datasets = register_digits(client, FOLDER / "data-base", SEEDS[0])
             config = run_config(datasets, SEEDS[0])
             return client.create_run({**config, "name": "base", "generations": 1, "evaluation": {}}).id
 

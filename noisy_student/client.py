@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel
 
+from noisy_student.local.own_keys import own_key
 from service.views.access import CreatedKey, KeyView
 from service.views.base import Page
 from service.views.datasets import DatasetView
@@ -23,7 +24,7 @@ from service.views.studies import AblationView, DerivedSummary, SearchView
 from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
-"""From the environment only: a command line is seen by every process of the machine."""
+"""Never on a command line, which is seen by every process of the machine."""
 _PAGE = 100
 _RECONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 45.0
@@ -43,17 +44,25 @@ class ApiUnreachable(ApiError):
     """The API did not answer."""
 
 
+def known_key(api: str) -> str | None:
+    """The key of the environment, or else of the local stack at this address. Raises ApiError."""
+    try:
+        return os.environ.get(API_KEY_VARIABLE) or own_key(api)
+    except OSError as error:
+        raise ApiError(str(error)) from error
+
+
 class Client:
-    """One API, with the key of the environment if there is one. Not thread-safe.
+    """One API, with `key`; by default that of the environment, or of the local stack at this address. Not thread-safe.
 
     Raises ApiError for every problem document, ApiUnreachable where nothing answers.
     """
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, api: str, key: str | None = None) -> None:
         self.api = api.rstrip("/")
         # A proxy of the environment leads away from this machine.
         here = urlsplit(self.api).hostname in _THIS_MACHINE
-        key = os.environ.get(API_KEY_VARIABLE)
+        key = key or known_key(api)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=self.api, headers=headers, timeout=_TIMEOUT, trust_env=not here)
 
@@ -64,6 +73,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._http.close()
+
+    def make_link(self, path: str = "/") -> str:
+        """An address that opens the web page at `path` as this caller: once, and soon."""
+        answer = self._send("POST", "/ui/links", params={"next": path}).json()
+        return f"{self.api}{answer['path']}"
 
     def register_dataset(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> DatasetView:
         return self._post("/datasets", DatasetView, request, idempotency_key)

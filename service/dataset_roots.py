@@ -16,10 +16,12 @@ class RootsByProject:
     others: Roots | None
     """Of the projects that have none of their own; None: anywhere."""
     own: Mapping[str, Roots] = field(default_factory=dict)
+    apart_from: Roots = ()
+    """Where nothing is registered, whatever the roots."""
 
     def of(self, project: str) -> DatasetRoots:
         """Where a project registers."""
-        return DatasetRoots(self.own.get(project, self.others))
+        return DatasetRoots(self.own.get(project, self.others), self.apart_from)
 
     def of_all(self, projects: Iterable[str]) -> Roots | None:
         """Where a stage reads whose datasets belong to these projects; None: anywhere."""

@@ -23,3 +23,14 @@ def write_private_file(path: Path, text: str) -> None:
 def make_new_private_folder(path: Path) -> None:
     """Makes a folder of mode 0700. Raises FileExistsError: what somebody else has made is not taken for ours."""
     path.mkdir(mode=0o700)
+
+
+def make_private_folder(path: Path) -> None:
+    """Makes the folder, with those above it, or takes it as it is: of mode 0700 from then on.
+
+    Raises PermissionError for one of another user.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} belongs to another user")
+    path.chmod(0o700)

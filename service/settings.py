@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     registration_memory_mib: int = Field(
         default=1024, ge=256, description="For looking at one dataset, in a process of its own; then it is refused."
     )
+    datasets_anywhere: bool = Field(
+        default=False,
+        description="With authentication and no dataset_roots: anywhere but in home and artifact_root. For the machine "
+        "of one person: who may register can have every file read that the service's user can.",
+    )
     tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
     lease_seconds: float = Field(
         default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
@@ -155,7 +160,8 @@ class Settings(BaseSettings):
     @property
     def roots_by_project(self) -> RootsByProject:
         """`dataset_roots` and `dataset_roots_by_project`."""
-        return RootsByProject(self.dataset_roots, self.dataset_roots_by_project)
+        kept = (str(self.home), self.artifact_root) if self.datasets_anywhere else ()
+        return RootsByProject(self.dataset_roots, self.dataset_roots_by_project, kept)
 
     def stage_roots(self, stage: StageName, folder_uri: str, projects: Iterable[str]) -> tuple[str, ...] | None:
         """Where a stage may read images: where the projects of its datasets have them; a plan also the sample of them
@@ -168,7 +174,7 @@ class Settings(BaseSettings):
 
     def _roots(self) -> tuple[str, ...] | None:
         if self.dataset_roots is None:
-            return () if self.authentication else None
+            return () if self.authentication and not self.datasets_anywhere else None
         return absolute_roots(self.dataset_roots)
 
 

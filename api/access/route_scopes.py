@@ -12,8 +12,8 @@ from service.config.access import Scope
 
 _VIEWER, _OPERATOR, _ADMIN = Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN
 
-OPEN = frozenset({("GET", "/healthz"), ("POST", "/ui/login")})
-"""Without any credential: the process's liveness, and the form that takes one."""
+OPEN = frozenset({("GET", "/healthz"), ("POST", "/ui/login"), ("GET", "/ui/enter")})
+"""Without any credential: the process's liveness, the form that takes one, and the links that are one."""
 
 ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/datasets"): _OPERATOR,
@@ -79,6 +79,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/ui/static/{file:path}"): _VIEWER,
     ("GET", "/ui/swagger/{file:path}"): _VIEWER,
     ("POST", "/ui/logout"): _VIEWER,
+    ("POST", "/ui/links"): _VIEWER,
     ("GET", "/docs"): _VIEWER,
     ("GET", "/openapi.json"): _VIEWER,
     ("GET", "/ray"): _VIEWER,

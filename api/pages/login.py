@@ -1,18 +1,21 @@
-"""Logging in to the web page with an API key, and out again."""
+"""Logging in to the web page, with an API key or by a link that is good once; and out again."""
 
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from api.access.admission import address_of, audited_request
 from api.access.login_page import SESSION_COOKIE, login_page, own_path
 from api.access.threads import in_access_thread
-from service.errors import Unauthenticated
+from api.dependencies import Caller
+from service.access.principal import Principal
+from service.errors import Forbidden, Unauthenticated
 
 MAX_FORM_BYTES = 16_384
 
 router = APIRouter(include_in_schema=False)
+_NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 @router.post("/ui/login")
@@ -25,18 +28,28 @@ async def log_in(request: Request) -> Response:
         principal, token = await in_access_thread(services.gatekeeper.log_in, form.get("key", [""])[0].strip(), address)
     except Unauthenticated as refusal:
         return login_page(target, str(refusal))
-    entry = await in_access_thread(services.audit.begin, audited_request(request, principal))
-    await in_access_thread(services.audit.finish, entry, 303)
-    response = RedirectResponse(target, status_code=303)
-    response.set_cookie(
-        SESSION_COOKIE,
-        token,
-        max_age=int(services.gatekeeper.sessions.lifetime_seconds),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
-    return response
+    return await _let_in(request, principal, token, target)
+
+
+@router.post("/ui/links")
+async def make_link(request: Request, caller: Caller, next: str = "/") -> Response:
+    """A path of this service that logs a browser in as the caller, once and soon."""
+    if caller.kind not in ("key", "session"):
+        raise Forbidden("a link stands for an API key; yours is another credential")
+    ticket = await in_access_thread(request.app.state.services.gatekeeper.links.make, caller.subject)
+    query = urlencode({"ticket": ticket, "next": own_path(next)})
+    return JSONResponse({"path": f"/ui/enter?{query}"}, status_code=201, headers=_NOT_KEPT)
+
+
+@router.get("/ui/enter")
+async def enter(request: Request, ticket: str = "", next: str = "/") -> Response:
+    """Takes the ticket of such a link, and sets the cookie of a new session."""
+    gatekeeper, target = request.app.state.services.gatekeeper, own_path(next)
+    try:
+        principal, token = await in_access_thread(gatekeeper.enter, ticket, address_of(request))
+    except Unauthenticated as refusal:
+        return login_page(target, str(refusal))
+    return await _let_in(request, principal, token, target)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -56,4 +69,20 @@ async def log_out(request: Request) -> Response:
         await in_access_thread(request.app.state.services.gatekeeper.sessions.close, token)
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+async def _let_in(request: Request, principal: Principal, token: str, target: str) -> Response:
+    services = request.app.state.services
+    entry = await in_access_thread(services.audit.begin, audited_request(request, principal))
+    await in_access_thread(services.audit.finish, entry, 303)
+    response = RedirectResponse(target, status_code=303, headers=_NOT_KEPT)
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=int(services.gatekeeper.sessions.lifetime_seconds),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
     return response

@@ -138,7 +138,7 @@ def kill_database(scene: Scene, dice: random.Random) -> str:
     scene.postgres.kill()
     try:
         time.sleep(dice.uniform(0.5, 4))
-        answer = httpx.get(f"{scene.stack.api_url}/runs", timeout=30, trust_env=False)
+        answer = httpx.get(f"{scene.stack.api_url}/runs", headers=scene.stack.api_headers, timeout=30, trust_env=False)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or "Retry-After" not in answer.headers:
             raise FaultNotSeen(f"without its database the API answered {answer.status_code}: {answer.text}")
     finally:

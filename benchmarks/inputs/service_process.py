@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from benchmarks.process_memory import tree_pss_bytes
-from noisy_student.local.stack import free_ports
+from noisy_student.local.ray_head import free_ports
 
 START_SECONDS = 60.0
 _ANSWER_SECONDS = 90.0

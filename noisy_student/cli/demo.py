@@ -30,12 +30,14 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     started_at = time.time()
     home = folder / "demo"
-    shutil.rmtree(home, ignore_errors=True)
+    for earlier in (home, folder / "digits"):
+        shutil.rmtree(earlier, ignore_errors=True)
     try:
         console.print("Starting Ray, the API and the reconciler ...")
-        with LocalStack(home, announce=console.print) as stack, Client(stack.api_url) as client:
-            console.print(f"web page       {stack.api_url}/\nRay dashboard  {stack.dashboard_url}/")
-            run = post_digits_run(client, home / "data", seed)
+        with LocalStack(home, announce=console.print) as stack, Client(stack.api_url, stack.api_key) as client:
+            run = post_digits_run(client, folder / "digits", seed)
+            console.print(f"web page       {client.make_link(f'/ui/runs/{run.id}')}", soft_wrap=True)
+            console.print(f"Ray dashboard  {stack.api_url}/ray/    once the page has been opened")
             console.print(f"posted run     {run.id}: {run.name}\n")
             run = watch_run(client, run.id, console)
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from api.error_responses import status_of
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from noisy_student.cli.terminal import Screen, say
-from noisy_student.client import API_KEY_VARIABLE, ApiError, Client
+from noisy_student.client import API_KEY_VARIABLE, ApiError, Client, known_key
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands
 from service.config.access import KeyRequest, Scope
@@ -27,8 +27,8 @@ from service.views.base import View
 
 keys = typer.Typer(
     no_args_is_help=True,
-    help=f"Make, list and revoke API keys: over REST with the key in {API_KEY_VARIABLE}; without one in the database "
-    "of this machine's settings, which is how the first key is made.",
+    help=f"Make, list and revoke API keys: over REST with the key in {API_KEY_VARIABLE}, or of the stack that is up "
+    "here; without one in the database of this machine's settings, which is how the first key is made.",
 )
 Answer = TypeVar("Answer", bound=View)
 
@@ -50,7 +50,7 @@ def create(
         "project": project,
         "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
-    if API_KEY_VARIABLE in os.environ:
+    if known_key(api) is not None:
         with Client(api) as client:
             created = client.create_key(wanted)
     else:
@@ -67,7 +67,7 @@ def create(
 @keys.command("list")
 def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List keys, the newest first; never the keys themselves."""
-    if API_KEY_VARIABLE in os.environ:
+    if known_key(api) is not None:
         with Client(api) as client:
             found = client.list_keys(limit)
     else:
@@ -90,7 +90,7 @@ def revoke(
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Refuse a key, and every login with it, from now on."""
-    if API_KEY_VARIABLE in os.environ:
+    if known_key(api) is not None:
         with Client(api) as client:
             revoked = client.revoke_key(key_id, with_made)
     else:

@@ -10,6 +10,7 @@ from noisy_student.cli.datasets import datasets
 from noisy_student.cli.demo import demo
 from noisy_student.cli.doctor import doctor
 from noisy_student.cli.keys import keys
+from noisy_student.cli.link import link
 from noisy_student.cli.models import models
 from noisy_student.cli.plans import plan, plans
 from noisy_student.cli.projects import projects, queue
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command("up")(up)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
+app.command("link")(link)
 app.add_typer(datasets, name="datasets")
 app.command("plan")(plan)
 app.add_typer(plans, name="plans")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from noisy_student.cli.terminal import Screen, styled
+from noisy_student.client import ApiError, Client
 from noisy_student.local.stack import LocalStack, StackError
 
 _SUPERVISE_EVERY_SECONDS = 1.0
@@ -25,17 +26,19 @@ def up(
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with LocalStack(home, api_port=port, num_cpus=num_cpus, announce=console.print) as stack:
-            console.print(f"web page       {stack.api_url}/")
+            with Client(stack.api_url, stack.api_key) as client:
+                console.print(f"web page       {client.make_link()}", soft_wrap=True)
             console.print(f"REST, OpenAPI  {stack.api_url}/docs")
-            console.print(f"Ray dashboard  {stack.dashboard_url}/")
+            console.print(f"Ray dashboard  {stack.api_url}/ray/")
             console.print(f"data and logs  {stack.home}")
+            console.print("The first link logs your browser in, once; `noisy-student link` makes another.")
             console.print("Ctrl-C stops everything.")
             while True:
                 time.sleep(_SUPERVISE_EVERY_SECONDS)
                 stack.supervise()
     except KeyboardInterrupt:
         console.print("stopped")
-    except StackError as error:
+    except (ApiError, StackError) as error:
         console.print(styled(str(error), "red"))
         raise typer.Exit(1) from error
 

@@ -1,6 +1,7 @@
 """A whole stack on one machine: Ray head, API and reconciler as child processes, SQLite and a folder."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -8,11 +9,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import httpx
 
 from noisy_student.local.process_family import has_living_child, kill_marked, stop_tree
 from noisy_student.local.ray_head import RayHead, free_ports
+from noisy_student.local.stack_key import StackKey
+from service.private_files import make_private_folder
+from service.settings import Settings
 
 _START_TIMEOUT_SECONDS = 90.0
 _SHORT_LIFE_SECONDS = 20.0
@@ -47,6 +52,7 @@ class LocalStack:
         self._mark = uuid.uuid4().hex
         self.ray = RayHead(num_cpus or max(2, os.cpu_count() or 2))
         self.api_url = f"http://127.0.0.1:{api_port or free_ports(1)[0]}"
+        self._key = StackKey(self.api_url)
         self.dashboard_url = self.ray.dashboard_url
         self.ray_address = self.ray.address
         self._announce = announce
@@ -71,10 +77,14 @@ class LocalStack:
 
     def start(self) -> None:
         """Starts all three and returns when they answer. Raises StackError where one does not."""
-        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        self._check_that_the_port_is_free()
+        make_private_folder(self.home)
+        make_private_folder(self.home / "logs")
         self.start_ray()
+        self._make_key()
         self.start_api()
         self.wait_for_api()
+        self._key.keep()
         self.start_reconciler()
         self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray", self.ray.headers)
 
@@ -141,6 +151,7 @@ class LocalStack:
             if child is not None:
                 stop_tree(child)
         self.ray.remove_folder()
+        self._key.end()
 
     def environment(self) -> dict[str, str]:
         """What all children are told, on top of this process's environment."""
@@ -157,7 +168,38 @@ class LocalStack:
 
     def service_environment(self) -> dict[str, str]:
         """What API and reconciler are told."""
-        return {**self.environment(), "NOISY_STUDENT_RAY_AUTH_TOKEN": self.ray.token, **self.settings}
+        return {
+            **self.environment(),
+            "NOISY_STUDENT_RAY_AUTH_TOKEN": self.ray.token,
+            "NOISY_STUDENT_AUTHENTICATION": "true",
+            # The key is its owner's, who may read these files anyway.
+            "NOISY_STUDENT_DATASETS_ANYWHERE": "true",
+            "NOISY_STUDENT_ALLOWED_HOSTS": '["localhost"]',
+            **self.settings,
+        }
+
+    @property
+    def api_key(self) -> str:
+        """What a request to the API needs: the command line sends it by itself. Good until the stack stops."""
+        return self._key.text
+
+    @property
+    def api_headers(self) -> dict[str, str]:
+        """The same, as a request has it."""
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def _make_key(self) -> None:
+        environment = {**os.environ, **self.service_environment()}
+        settings = Settings(home=self.home, database_url=environment.get("NOISY_STUDENT_DATABASE_URL", ""))
+        self._key.make(settings.database_url)
+
+    def _check_that_the_port_is_free(self) -> None:
+        """Somebody else's server would be taken for the API, and be given its key."""
+        parts = urlsplit(self.api_url)
+        try:
+            socket.create_server((parts.hostname or "", parts.port or 0)).close()
+        except OSError as error:
+            raise StackError(f"port {parts.port} cannot be used: {error.strerror}; --port takes another") from error
 
     def _spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         with self._log_path(name).open("ab") as log:

@@ -9,6 +9,7 @@ from service.access.oidc import OidcTokens
 from service.access.principal import LOCAL, Principal
 from service.access.rate_limit import RateLimit
 from service.access.suspects import Suspects
+from service.access.web_links import WebLinks
 from service.access.web_sessions import WebSessions
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
@@ -50,6 +51,7 @@ class Gatekeeper:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sessions = WebSessions(database, settings.session_hours * 3600, clock)
+        self.links = WebLinks(database, clock)
         self._keys = KnownKeys(database, clock, monotonic)
         self._required = settings.authentication
         self._oidc = None if settings.oidc is None else OidcTokens(settings.oidc, monotonic)
@@ -98,6 +100,17 @@ class Gatekeeper:
         with self._suspects.looking_at(key, address):
             principal = self._keys.find(key)
         return principal, self.sessions.open(principal.subject)
+
+    def enter(self, ticket: str, address: str) -> tuple[Principal, str]:
+        """Opens a session for whoever comes first with a link's ticket: who that is, and its token. Raises
+        Unauthenticated, TooManyRequests."""
+        with self._suspects.looking_at(ticket, address):
+            key_id = self.links.take(ticket)
+            token = None if key_id is None else self.sessions.open(key_id)
+            principal = None if token is None else self.sessions.find(token)
+            if token is None or principal is None:
+                raise Unauthenticated("this link has been used or has expired: `noisy-student link` makes another")
+        return principal, token
 
     def _authenticate(self, authorization: str | None, session_token: str | None) -> Principal:
         if authorization is not None:

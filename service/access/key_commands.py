@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.access.api_keys import NewKey, new_key
@@ -78,6 +78,12 @@ class KeyCommands:
                 if each.revoked_at is None:
                     each.revoked_at = self._clock()
             return [_view(each) for each in rows]
+
+    def revoke_made_by(self, maker: str) -> None:
+        """Refuses every key that `maker` has made, from now on."""
+        made = update(ApiKeyRow).where(ApiKeyRow.created_by == maker, ApiKeyRow.revoked_at.is_(None))
+        with self._database.write() as session:
+            session.execute(made.values(revoked_at=self._clock()))
 
 
 def principal_of(row: ApiKeyRow, kind: str) -> Principal:

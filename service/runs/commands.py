@@ -93,7 +93,7 @@ class RunCommands:
             request=request,
             dataset_id=dataset_id,
             artifact_root=self._settings.artifact_root,
-            roots=self._settings.roots_by_project.of(request.project).roots,
+            roots=self._settings.roots_by_project.of(request.project),
         )
         try:
             found = self._inspectors.inspect(job)

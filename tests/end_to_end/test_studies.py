@@ -63,7 +63,7 @@ def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack):
     calibration = result_of(measured, 1, "label")["calibration"]
     assert calibration["loss_after"] <= calibration["loss_before"]
     path = f"{stack.api_url}/runs/{measured.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
-    picture = httpx.get(path)
+    picture = httpx.get(path, headers=stack.api_headers)
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
 
 
@@ -106,7 +106,7 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
     assert found.outcome.steps_run <= found.outcome.steps_of_full_trials
     assert [Path(path).name for path in found.pictures] == [HEAT_MAP_FILE, COST_FILE]
     for path in found.pictures:
-        assert "<svg" in httpx.get(stack.api_url + path).text
+        assert "<svg" in httpx.get(stack.api_url + path, headers=stack.api_headers).text
 
 
 def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client):

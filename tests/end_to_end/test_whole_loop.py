@@ -113,7 +113,7 @@ def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(finished,
 
 def test_progress_metrics_and_logs_can_be_read(finished, client, stack):
     base = f"{stack.api_url}/runs/{finished.id}/generations/1/stages/train"
-    rows = httpx.get(f"{base}/metrics").json()["rows"]
+    rows = httpx.get(f"{base}/metrics", headers=stack.api_headers).json()["rows"]
     assert rows[-1]["step"] == 40
     assert {"loss", "images_per_second", "validation_top1"} <= set(rows[-1]["values"])
     assert "stage train of generation 1" in "\n".join(client.log_tail(finished.id, 1, "train", None, 50).lines)

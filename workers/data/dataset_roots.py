@@ -31,10 +31,12 @@ class OutsideOfRoots(ShardReadError):
 class DatasetRoots:
     """`roots`: folders, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or s3:// and gs:// for every bucket.
 
-    None: any local path, s3 and gs, as on a laptop. An empty tuple: nothing.
+    None: any local path, s3 and gs, as on a laptop. An empty tuple: nothing. `apart_from`: places of the service's own
+    where no dataset may lie, whatever the roots.
     """
 
     roots: tuple[str, ...] | None = None
+    apart_from: tuple[str, ...] = ()
 
     def check(self, uri: str) -> None:
         """Raises OutsideOfRoots where `uri` (a file or a folder) lies outside of all roots, or is not plain.
@@ -45,6 +47,8 @@ class DatasetRoots:
         place = _place(uri)
         if self.roots is not None and not any(_is_below(place, root) for root in self.roots):
             raise OutsideOfRoots(uri, self._refusal())
+        if any(_is_below(place, kept) for kept in self.apart_from):
+            raise OutsideOfRoots(uri, "lies where the service keeps its own files; no dataset may lie there")
 
     def holds(self, uri: str) -> bool:
         """Whether `uri`, which may also stand for every bucket, lies below a root."""

@@ -25,7 +25,6 @@ from service.datasets.registration.messages import (
 )
 from service.errors import InvalidRequest
 from workers.artifact_io import write_bytes
-from workers.data.dataset_roots import DatasetRoots
 from workers.data.hashes import write_hash_rows, write_hashes
 
 _PR_SET_PDEATHSIG = 1
@@ -49,9 +48,7 @@ def main(descriptor: int, memory_bytes: int, parent: int) -> None:
 def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal | StoreFailure:
     layout = ArtifactLayout(job.artifact_root)
     try:
-        inspected = inspect_dataset(
-            job.request, job.dataset_id, layout.list_parts(job.dataset_id), roots=DatasetRoots(job.roots)
-        )
+        inspected = inspect_dataset(job.request, job.dataset_id, layout.list_parts(job.dataset_id), roots=job.roots)
     except InvalidRequest as error:
         return Refusal(field=error.field, message=error.message)
     except MemoryError:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from service.config.datasets import DatasetRequest
+from workers.data.dataset_roots import DatasetRoots
 from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
@@ -16,8 +17,8 @@ class InspectionJob(Frozen):
     dataset_id: str
     artifact_root: str
     """Where manifest, hashes and the parts of a list are written."""
-    roots: tuple[str, ...] | None
-    """Where the dataset may lie; None: anywhere."""
+    roots: DatasetRoots
+    """Where the dataset may lie."""
 
 
 class DatasetSummary(Frozen):

@@ -52,6 +52,16 @@ class WebSessionRow(Table):
     expires_at: Mapped[float] = mapped_column(index=True)
 
 
+class WebLinkRow(Table):
+    """A link that opens such a session without the form, once."""
+
+    __tablename__ = "web_links"
+
+    ticket_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
 class IdempotencyKeyRow(Table):
     __tablename__ = "idempotency_keys"
 

@@ -215,3 +215,37 @@ def test_a_stage_without_restrictions_needs_no_environment() -> None:
     assert stage_environment(None) == {}
     assert json.loads(stage_environment([])[ROOTS_VARIABLE]) == []
     assert ROOTS_VARIABLE not in os.environ
+
+
+def test_anywhere_is_not_where_the_service_keeps_its_own_files(tmp_path: Path) -> None:
+    home, bucket = tmp_path / "home", "s3://pictures/artifacts?region=eu"
+    roots = DatasetRoots(None, apart_from=(str(home), bucket))
+    (tmp_path / "link").symlink_to(home / "artifacts")
+    roots.check(str(tmp_path / "home-made"))
+    roots.check("s3://pictures/web?region=eu")
+    for own in (
+        home,
+        home / "artifacts" / "runs",
+        tmp_path / "link",
+        f"file://{home}/x",
+        f"{bucket[:-10]}/runs?region=eu",
+    ):
+        with pytest.raises(OutsideOfRoots, match="own files"):
+            roots.check(str(own))
+
+
+def test_a_folder_around_the_services_own_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    for folder in (tmp_path, tmp_path / "home"):
+        pq.write_table(pa.table({"image": [b"x"]}), folder / "a.parquet")
+    request = DatasetRequest(name="all", role="unlabeled", uri=str(tmp_path))
+    with pytest.raises(InvalidRequest, match="own files"):
+        inspect_dataset(request, "ds-1", str(tmp_path / "parts"), roots=DatasetRoots(None, (str(tmp_path / "home"),)))
+
+
+def test_on_the_machine_of_one_person_datasets_lie_anywhere_but_there(tmp_path: Path) -> None:
+    roots = Settings(home=tmp_path, authentication=True, datasets_anywhere=True).roots_by_project.of("default")
+    assert roots == DatasetRoots(None, (str(tmp_path), str(tmp_path / "artifacts")))
+    assert Settings(home=tmp_path, authentication=True).roots_by_project.of("default") == DatasetRoots(())
+    limited = Settings(home=tmp_path, authentication=True, datasets_anywhere=True, dataset_roots=("/data",))
+    assert limited.roots_by_project.of("default").roots == ("/data",)

@@ -18,6 +18,7 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
 from service.errors import ArtifactStoreUnavailable, InvalidRequest
 from tests.service.datasets.registration.hostile_files import write_encrypted_parquet, write_pictures
+from workers.data.dataset_roots import ANYWHERE
 
 MEMORY = 512 << 20
 
@@ -38,7 +39,7 @@ def impatient() -> Iterator[InspectorPool]:
 
 def job(tmp_path: Path, uri: Path | str, **request: object) -> InspectionJob:
     asked = DatasetRequest.model_validate({"name": "x", "role": "unlabeled", "uri": str(uri), **request})
-    return InspectionJob(request=asked, dataset_id="ds-1", artifact_root=str(tmp_path / "artifacts"), roots=None)
+    return InspectionJob(request=asked, dataset_id="ds-1", artifact_root=str(tmp_path / "artifacts"), roots=ANYWHERE)
 
 
 def children() -> set[int]:

@@ -1,0 +1,89 @@
+"""Links that log a browser in: once, soon, and as who asked for them."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+
+from service.access.api_keys import split_key
+from service.access.web_links import LINK_SECONDS, WebLinks
+from service.store.database import Database
+from service.store.schema.caller_tables import WebLinkRow
+from tests.support.fake_clock import FakeClock
+
+AsKey = Callable[..., TestClient]
+MakeKey = Callable[..., str]
+
+
+def link_of(client: TestClient, path: str = "/ui/runs/run-1") -> str:
+    answer = client.post("/ui/links", params={"next": path})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    return str(answer.json()["path"])
+
+
+def test_a_link_opens_a_session_of_its_maker_once(anonymous: TestClient, as_key: AsKey) -> None:
+    link = link_of(as_key("operator"))
+    answer = anonymous.get(link)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/runs/run-1")
+    cookie = answer.headers["Set-Cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert answer.headers["Cache-Control"] == "no-store"
+    me = anonymous.get("/me").json()
+    assert (me["kind"], me["scope"]) == ("session", "operator")
+
+    anonymous.cookies.clear()
+    again = anonymous.get(link)
+    assert again.status_code == 401
+    assert "has been used" in again.text
+    assert "Set-Cookie" not in again.headers
+
+
+def test_a_link_expires(secured: FastAPI, anonymous: TestClient, as_key: AsKey) -> None:
+    link = link_of(as_key("viewer"))
+    with secured.state.services.database.write() as session:
+        session.execute(update(WebLinkRow).values(expires_at=1.0))
+    assert anonymous.get(link).status_code == 401
+
+
+def test_a_ticket_is_good_for_a_quarter_of_an_hour_and_is_stored_as_a_hash(secured: FastAPI, make_key: MakeKey) -> None:
+    database: Database = secured.state.services.database
+    clock = FakeClock()
+    key = split_key(make_key("viewer"))
+    assert key is not None
+    links, key_id = WebLinks(database, clock), key[0]
+    early, late = links.make(key_id), links.make(key_id)
+    with database.read() as session:
+        stored = [row.ticket_hash for row in session.query(WebLinkRow)]
+    assert len(stored) == 2
+    assert not {early, late} & set(stored)
+    clock.advance(LINK_SECONDS - 1)
+    assert links.take(early) == key_id
+    clock.advance(1)
+    assert links.take(late) is None
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_a_link_leads_to_no_other_place(anonymous: TestClient, as_key: AsKey, target: str) -> None:
+    ticket = parse_qs(urlsplit(link_of(as_key("viewer"), target)).query)["ticket"][0]
+    answer = anonymous.get("/ui/enter", params={"ticket": ticket, "next": target})
+    assert answer.headers["Location"] == "/"
+
+
+def test_a_link_of_a_revoked_key_opens_nothing(anonymous: TestClient, as_key: AsKey) -> None:
+    client = as_key("viewer")
+    link = link_of(client)
+    as_key("admin").delete(f"/keys/{client.get('/me').json()['subject']}")
+    assert anonymous.get(link).status_code == 401
+
+
+def test_nobody_without_a_key_gets_a_link(anonymous: TestClient) -> None:
+    assert anonymous.post("/ui/links").status_code == 401
+
+
+def test_without_authentication_there_is_nobody_to_make_a_link_for(client: TestClient) -> None:
+    assert client.post("/ui/links").status_code == 403

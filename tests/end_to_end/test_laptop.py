@@ -1,0 +1,117 @@
+"""The local stack's API answers who has its key, which its own command line and page send by themselves."""
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from noisy_student.client import Client
+from noisy_student.local.own_keys import own_key
+from noisy_student.local.process_family import command_of
+from noisy_student.local.stack import LocalStack, StackError
+from service.access.api_keys import split_key
+
+_OTHER_USER = """
+import json, os, sys
+import encodings.idna, httpx
+
+user, group, api, paths, files = json.load(sys.stdin)
+httpx.Client(trust_env=False).close()
+os.setgroups([])
+os.setgid(group)
+os.setuid(user)
+answers = {path: httpx.get(api + path, trust_env=False).status_code for path in paths}
+body = {"name": "x", "role": "unlabeled", "uri": "/etc"}
+answers["POST"] = httpx.post(api + "/datasets", json=body, trust_env=False).status_code
+
+def reads(path):
+    try:
+        return bool(os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1))
+    except OSError:
+        return False
+
+print(json.dumps([answers, [path for path in files if reads(path)]]))
+"""
+_OPEN = {"/healthz"}
+
+
+def test_the_command_line_finds_the_key_by_itself(stack: LocalStack):
+    done = subprocess.run(
+        [sys.executable, "-m", "noisy_student.cli.main", "runs", "list", "--json", "--api", stack.api_url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is not None
+    assert own_key(stack.api_url) == stack.api_key
+
+
+def test_without_the_key_only_the_liveness_answers(stack: LocalStack):
+    with httpx.Client(base_url=stack.api_url, trust_env=False) as stranger:
+        paths = list(httpx.get(f"{stack.api_url}/openapi.json", headers=stack.api_headers).json()["paths"])
+        answers = {path: stranger.get(path).status_code for path in [*paths, "/", "/docs", "/openapi.json", "/ray/"]}
+    assert answers.pop("/healthz") == 200
+    assert set(answers.values()) == {401}
+
+
+def test_another_user_of_the_machine_is_refused(stack: LocalStack):
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    other = pwd.getpwnam("nobody")
+    files = [str(path) for path in (stack.home, *stack.home.rglob("*"))]
+    question = [other.pw_uid, other.pw_gid, stack.api_url, ["/runs", "/me", "/ray/api/jobs/", "/ui/enter"], files]
+    done = subprocess.run(
+        [sys.executable, "-c", _OTHER_USER], input=json.dumps(question), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    answers, readable = json.loads(done.stdout)
+    assert set(answers.values()) == {401}
+    assert readable == []
+
+
+def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalStack, client: Client):
+    link = client.make_link()
+    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+        page = browser.get(link, headers={"Accept": "text/html"})
+        assert (page.status_code, page.url) == (200, f"{stack.api_url}/")
+        assert "Ray Dashboard" in browser.get(f"{stack.api_url}/ray/").text
+        assert browser.get(f"{stack.api_url}/ray/api/version").json()["ray_version"].startswith("2.")
+        assert browser.get(f"{stack.api_url}/readyz").json()["ready"] is True
+    assert httpx.get(link, trust_env=False).status_code == 401
+
+
+def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack):
+    for path in ("/runs", "/ray/", "/ray/api/jobs/"):
+        answer = httpx.get(stack.api_url + path, headers={**stack.api_headers, "Host": "evil.example"}, trust_env=False)
+        assert answer.status_code == 403
+
+
+def test_nothing_of_the_stacks_own_is_a_dataset(stack: LocalStack):
+    body = {"name": "own", "role": "unlabeled", "uri": str(stack.home / "artifacts")}
+    answer = httpx.post(f"{stack.api_url}/datasets", json=body, headers=stack.api_headers, trust_env=False)
+    assert answer.status_code == 422
+    assert "own files" in answer.text
+
+
+def test_the_key_is_in_no_command_line_no_log_and_no_database(stack: LocalStack):
+    key = split_key(stack.api_key)
+    assert key is not None
+    secret = key[1]
+    assert [each for each in psutil.process_iter() if secret in command_of(each)] == []
+    files = [path for path in stack.home.rglob("*") if path.is_file()]
+    assert any(path.name == "noisy-student.db" for path in files)
+    assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_port_that_is_anothers_is_not_taken_for_ours(stack: LocalStack, tmp_path: Path):
+    taken = int(stack.api_url.rpartition(":")[2])
+    with pytest.raises(StackError, match=f"port {taken}"), LocalStack(tmp_path, api_port=taken):
+        pass
+    assert own_key(stack.api_url) == stack.api_key
