@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from service.settings import Settings
 from service.store.migrate import upgrade
+from service.store.own_files import keep_files_private
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
@@ -33,6 +34,7 @@ def main() -> None:
     settings = Settings()
     if not settings.on_loopback and not settings.authentication:
         sys.exit(_EXPOSED.format(host=settings.api_host))
+    keep_files_private(settings)
     upgrade(settings.database_url)
     sys.setswitchinterval(_SWITCH_SECONDS)
     uvicorn.run(

@@ -20,6 +20,7 @@ from service.errors import (
     NotFound,
     RayUnavailable,
     RegistrationBusy,
+    SecretsUnavailable,
     ServiceError,
     TooManyRequests,
     Unauthenticated,
@@ -38,6 +39,7 @@ _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     TooManyRequests: (429, "too-many-requests"),
     RayUnavailable: (503, "ray-unavailable"),
     DatabaseUnavailable: (503, "database-unavailable"),
+    SecretsUnavailable: (503, "secrets-unavailable"),
     ArtifactStoreUnavailable: (503, "artifact-store-unavailable"),
     RegistrationBusy: (503, "registration-busy"),
 }

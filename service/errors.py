@@ -39,6 +39,10 @@ class DatabaseUnavailable(ServiceError):
     """The database does not answer, or cannot take a change at the moment."""
 
 
+class SecretsUnavailable(ServiceError):
+    """The keys that stored secrets are sealed with cannot be read."""
+
+
 class ArtifactStoreUnavailable(ServiceError):
     """The artifact store does not answer in time, or refuses to be read or written."""
 

@@ -1,7 +1,11 @@
 """Files and folders of this user alone: nobody else on the machine can list, read or change them."""
 
 import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_UMASK = 0o077
 """With it, a process makes folders of mode 0700 and files of mode 0600, and so do its children."""
@@ -34,3 +38,37 @@ def make_private_folder(path: Path) -> None:
     if path.stat().st_uid != os.getuid():
         raise PermissionError(f"{path} belongs to another user")
     path.chmod(0o700)
+
+
+def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
+    """Takes what `umask` forbids away from files and folders that are there; those of other users, which it cannot.
+
+    Links are passed over: what they lead to may be anybody's.
+    """
+    left = []
+    for path in paths:
+        try:
+            status = path.lstat()
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & umask:
+                path.chmod(stat.S_IMODE(status.st_mode) & ~umask)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            left.append(path)
+    return left
+
+
+def open_private_log(path: Path) -> BinaryIO:
+    """The file, to write at its end; of mode 0600 from its first byte on."""
+    tighten([path])
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+@contextmanager
+def with_private_umask() -> Iterator[None]:
+    """What is made meanwhile, by any thread of this process, is this user's alone."""
+    before = os.umask(PRIVATE_UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -23,6 +23,12 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default=Path("noisy-student-data"), description="Folder of the default database and artifacts.")
+    umask: str = Field(
+        default="077",
+        pattern="^0?[0-7]{3}$",
+        description="What is forbidden of the files that API and reconciler make; 027 or 007 where the cluster's nodes "
+        "read them from a shared disk as another user of the same group.",
+    )
     database_url: str = Field(
         default="", description="sqlite:///FILE or postgresql://...; empty: noisy-student.db under home."
     )
@@ -106,6 +112,11 @@ class Settings(BaseSettings):
     max_webhooks: int = Field(default=100, ge=1, description="Receivers of events.")
     webhook_max_attempts: int = Field(default=12, ge=1, description="Of one event; then its delivery is dead.")
     webhook_timeout_seconds: float = Field(default=10.0, gt=0, description="For one delivery, from resolving its host.")
+    secret_keys_file: str = Field(
+        default="",
+        description="File of the keys, one a line, that stored secrets are sealed with; the same for API and "
+        "reconciler. Empty: secret.keys under home, made where it is missing.",
+    )
     max_event_streams: int = Field(default=200, ge=1, description="Clients of the event streams, an API process.")
     max_event_streams_of_caller: int = Field(default=20, ge=1, description="Of those, of one caller.")
     event_poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
@@ -137,6 +148,7 @@ class Settings(BaseSettings):
             "database_url": self.database_url or f"sqlite:///{home / 'noisy-student.db'}",
             # Absolute, because the stages run in another working directory.
             "artifact_root": absolute_uri(self.artifact_root) if self.artifact_root else str(home / "artifacts"),
+            "secret_keys_file": self.secret_keys_file or str(home / "secret.keys"),
             "ray_jobs_url": self.ray_jobs_url.rstrip("/"),
             "dashboard_url": self._dashboard().rstrip("/"),
             "dataset_roots": self._roots(),

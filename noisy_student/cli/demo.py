@@ -1,6 +1,7 @@
 """`noisy-student demo`: the whole loop on real digits and a private local stack, in minutes."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -15,6 +16,7 @@ from noisy_student.client import ApiError, Client
 from noisy_student.local.demo.digits import write_digit_datasets
 from noisy_student.local.demo.report import demo_report, error_reduction
 from noisy_student.local.stack import LocalStack, StackError
+from service.private_files import PRIVATE_UMASK
 from service.views.runs import RunView
 
 _RUN_FILE = Path(__file__).parents[1] / "local" / "demo" / "digits_run.json"
@@ -26,6 +28,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the split of the digits, and of the training.")] = 7,
 ) -> None:
     """Train one teacher and three noisy students on 100 labeled and 3,400 unlabeled digits, over REST."""
+    os.umask(PRIVATE_UMASK)
     console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     started_at = time.time()

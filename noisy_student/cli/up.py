@@ -1,5 +1,6 @@
 """`noisy-student up`: the whole stack on this machine, until Ctrl-C."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import ApiError, Client
 from noisy_student.local.stack import LocalStack, StackError
+from service.private_files import PRIVATE_UMASK
 
 _SUPERVISE_EVERY_SECONDS = 1.0
 
@@ -22,6 +24,7 @@ def up(
     num_cpus: Annotated[int | None, typer.Option(help="CPUs that Ray may use; all of them by default.")] = None,
 ) -> None:
     """Start Ray, the API and the reconciler here, and keep them running until Ctrl-C."""
+    os.umask(PRIVATE_UMASK)
     console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -16,7 +16,7 @@ import httpx
 from noisy_student.local.process_family import has_living_child, kill_marked, stop_tree
 from noisy_student.local.ray_head import RayHead, free_ports
 from noisy_student.local.stack_key import StackKey
-from service.private_files import make_private_folder
+from service.private_files import PRIVATE_UMASK, make_private_folder, open_private_log, with_private_umask
 from service.settings import Settings
 
 _START_TIMEOUT_SECONDS = 90.0
@@ -78,15 +78,19 @@ class LocalStack:
     def start(self) -> None:
         """Starts all three and returns when they answer. Raises StackError where one does not."""
         self._check_that_the_port_is_free()
-        make_private_folder(self.home)
-        make_private_folder(self.home / "logs")
+        try:
+            make_private_folder(self.home)
+            make_private_folder(self.home / "logs")
+        except OSError as error:
+            raise StackError(f"{self.home} cannot be used as home: {error}") from error
         self.start_ray()
         self._make_key()
         self.start_api()
         self.wait_for_api()
-        self._key.keep()
+        self._keep_key()
         self.start_reconciler()
         self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray", self.ray.headers)
+        self.ray.tighten_folder()
 
     def start_ray(self) -> None:
         """Starts the Ray head on this stack's ports."""
@@ -191,7 +195,14 @@ class LocalStack:
     def _make_key(self) -> None:
         environment = {**os.environ, **self.service_environment()}
         settings = Settings(home=self.home, database_url=environment.get("NOISY_STUDENT_DATABASE_URL", ""))
-        self._key.make(settings.database_url)
+        with with_private_umask():
+            self._key.make(settings.database_url)
+
+    def _keep_key(self) -> None:
+        try:
+            self._key.keep()
+        except OSError as error:
+            raise StackError(f"the key cannot be left for the command line: {error}; set XDG_STATE_HOME") from error
 
     def _check_that_the_port_is_free(self) -> None:
         """Somebody else's server would be taken for the API, and be given its key."""
@@ -202,7 +213,8 @@ class LocalStack:
             raise StackError(f"port {parts.port} cannot be used: {error.strerror}; --port takes another") from error
 
     def _spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
-        with self._log_path(name).open("ab") as log:
+        path = self._log_path(name)
+        with open_private_log(path) as log:
             self._children[name] = subprocess.Popen(
                 command,
                 env={**os.environ, **environment},
@@ -211,6 +223,8 @@ class LocalStack:
                 stderr=subprocess.STDOUT,
                 # Ctrl-C reaches us alone; we stop them in order.
                 start_new_session=True,
+                # What they make, and what their own children make, is this user's alone.
+                umask=PRIVATE_UMASK,
             )
 
     def _wait_for(self, what: str, url: str, name: str, headers: Mapping[str, str] | None = None) -> None:

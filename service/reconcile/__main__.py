@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
+from service.errors import DatabaseUnavailable, SecretsUnavailable
 from service.ray_client.jobs import RayJobs
 from service.reconcile.job_closer import JobCloser
 from service.reconcile.loop import Reconciler
@@ -14,7 +16,12 @@ from service.retention.collector import Collector
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.store.own_files import keep_files_private
 from service.webhooks.deliverer import WebhookDeliverer
+from service.webhooks.sealing import seal_webhook_secrets
+from service.webhooks.secret_box import SecretBox
+
+logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 """How long deliveries and collections under way are waited for; both go on where they were left."""
@@ -25,11 +32,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, four times a second
     settings = Settings()
+    keep_files_private(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     upgrade(settings.database_url)
     database = Database(settings.database_url)
+    _seal_secrets(database, settings)
     token = settings.ray_auth_token
     token_text = token.get_secret_value() if token else None
     ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds)
@@ -60,6 +69,16 @@ def main() -> None:
     logging.shutdown()
     # A thread that hangs in a dead file system would be waited for by any other way out.
     os._exit(0)
+
+
+def _seal_secrets(database: Database, settings: Settings) -> None:
+    try:
+        sealed = seal_webhook_secrets(database, SecretBox(Path(settings.secret_keys_file)))
+    except (SecretsUnavailable, DatabaseUnavailable) as error:
+        logger.error("secrets of webhooks were not sealed anew: %s", error)
+    else:
+        if sealed:
+            logger.info("%d secret(s) of webhooks were sealed anew", sealed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -31,6 +32,15 @@ def upgrade(database_url: str) -> None:
             command.upgrade(config, "head")
     finally:
         database.close()
+
+
+def forget_what_was_overwritten(database: Database) -> None:
+    """SQLite keeps it in freed pages and in its log until they are used again. As long as copying the file takes."""
+    if database.engine.dialect.name != "sqlite":
+        return
+    with closing(sqlite3.connect(str(database.engine.url.database), timeout=WAL_WAIT_SECONDS)) as connection:
+        connection.execute("vacuum")
+        connection.execute("pragma wal_checkpoint(truncate)")
 
 
 def _switch_sqlite_to_write_ahead_log(database_url: str) -> None:

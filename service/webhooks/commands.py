@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ from service.views.base import Page, as_time, time_or_none
 from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
 from service.webhooks.outbox import delete_webhook, delivery_counts, try_again
+from service.webhooks.secret_box import SecretBox
 
 _SECRET_BYTES = 32
 
@@ -36,6 +38,7 @@ class WebhookCommands:
         self._settings = settings
         self._clock = clock
         self._answers = OnceAnswers(database, clock)
+        self._secrets = SecretBox(Path(settings.secret_keys_file))
 
     def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
         """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to.
@@ -53,6 +56,7 @@ class WebhookCommands:
         except AddressRefused as error:
             raise InvalidRequest("url", str(error)) from error
         webhook_id, secret = new_id("hook"), secrets.token_hex(_SECRET_BYTES)
+        sealed = self._secrets.seal(secret)
 
         def register(session: Session, now: float) -> WebhookView:
             there = session.execute(select(func.count()).select_from(WebhookRow)).scalar_one()
@@ -62,7 +66,7 @@ class WebhookCommands:
                 id=webhook_id,
                 url=request.url,
                 kinds=None if request.kinds is None else json.dumps(request.kinds),
-                secret=secret,
+                secret=sealed,
                 created_at=now,
                 queued_event_id=newest_event_id(session),
             )

@@ -5,10 +5,12 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from sqlalchemy import case, update
 
 from service.background import repeat
+from service.errors import SecretsUnavailable
 from service.lifecycle.states import DeliveryState
 from service.runs.view_builder import event_view
 from service.settings import Settings
@@ -24,6 +26,7 @@ from service.webhooks.outbox import (
     release_webhook,
     webhooks_with_work,
 )
+from service.webhooks.secret_box import SecretBox, UnreadableSecret
 from service.webhooks.sender import Outcome, send, signed_headers
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class WebhookDeliverer:
         self._token = uuid.uuid4().hex
         self._lease_seconds = _TURN_SECONDS + 3 * settings.webhook_timeout_seconds
         self._forget_at = 0.0
+        self._secrets = SecretBox(Path(settings.secret_keys_file))
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
         self._served: set[str] = set()
         """The webhooks whose turn has begun, or waits for a thread; changed by whoever has `_lock`."""
@@ -125,7 +129,11 @@ class WebhookDeliverer:
     def _send(self, webhook: WebhookRow, delivery: DueDelivery) -> Outcome:
         event = delivery.event
         body = event_view(event).model_dump_json().encode()
-        headers = signed_headers(webhook.secret, f"{webhook.id}-{event.id}", event.kind, body, self._clock())
+        try:
+            secret = self._secrets.open(webhook.secret)
+        except (UnreadableSecret, SecretsUnavailable) as error:
+            return Outcome(error=f"not sent: its secret cannot be read: {error}")
+        headers = signed_headers(secret, f"{webhook.id}-{event.id}", event.kind, body, self._clock())
         allowed = self._settings.webhook_private_networks
         return send(webhook.url, headers, body, allowed, self._settings.webhook_timeout_seconds)
 

@@ -76,6 +76,14 @@ def test_another_user_of_the_machine_is_refused(stack: LocalStack):
     assert readable == []
 
 
+def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack):
+    """Its Ray's folder too, which nobody else can enter: what Ray makes inside is Ray's matter."""
+    kept = [stack.home, *stack.home.rglob("*"), stack.ray.folder, *stack.ray.folder.iterdir()]
+    assert any(path.name == "noisy-student.db" for path in kept)
+    open_to_others = [path for path in kept if not path.is_symlink() and path.stat().st_mode & 0o077]
+    assert open_to_others == []
+
+
 def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalStack, client: Client):
     link = client.make_link()
     with httpx.Client(follow_redirects=True, trust_env=False) as browser:

@@ -1,0 +1,32 @@
+"""The files that a process of the control plane keeps on its machine: for its user alone."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from service.private_files import tighten
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def keep_files_private(settings: Settings) -> None:
+    """What this process makes from now on, and what is there of earlier ones; says what is left because it belongs to
+    another user."""
+    umask = int(settings.umask, 8)
+    os.umask(umask)
+    for path in tighten(_own_files(settings), umask):
+        logger.warning("%s belongs to another user: who else can read it is that user's choice", path)
+
+
+def _own_files(settings: Settings) -> Iterator[Path]:
+    yield settings.home
+    yield from (settings.home / name for name in ("artifacts", "logs"))
+    yield from settings.home.glob("logs/*")
+    yield Path(settings.secret_keys_file)
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        yield from (Path(url.database + suffix) for suffix in ("", "-wal", "-shm"))
