@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +68,7 @@ def examine(api: str) -> list[Finding]:
         _database(settings.database_url),
         _artifact_root(settings.artifact_root),
         _answers("API", f"{api.rstrip('/')}/healthz", "start it: noisy-student up, or python -m api"),
-        _answers("Ray's jobs API", f"{settings.ray_jobs_url}/api/version", "start it: noisy-student up, or ray start"),
+        _ray(settings),
     ]
 
 
@@ -142,15 +142,24 @@ def _write_and_delete(root: str) -> str:
     return f"{root} can be written"
 
 
-def _answers(subject: str, url: str, hint: str) -> Finding:
+def _ray(settings: Settings) -> Finding:
+    token = settings.ray_auth_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    hint = "start it: noisy-student up, or ray start"
+    return _answers("Ray's jobs API", f"{settings.ray_jobs_url}/api/version", hint, headers)
+
+
+def _answers(subject: str, url: str, hint: str, headers: Mapping[str, str] | None = None) -> Finding:
     try:
-        response = httpx.get(url, timeout=3, trust_env=False)
+        response = httpx.get(url, headers=headers, timeout=3, trust_env=False)
     except httpx.ConnectError:
         return Finding(subject, "warn", f"nothing listens at {url}", hint)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Finding(subject, "fail", f"{url}: {error}", "check the address")
     if response.is_success:
         return Finding(subject, "ok", f"{url} answers")
+    if response.status_code in (401, 403):
+        return Finding(subject, "warn", f"{url} asks for a token", "set NOISY_STUDENT_RAY_AUTH_TOKEN to Ray's")
     return Finding(subject, "fail", f"{url} answers {response.status_code}", "another program may hold the port")
 
 
