@@ -83,6 +83,14 @@ def parse_place(text: str) -> Place:
     return Place("gs" if scheme == "gcs" else scheme, authority, path, query)
 
 
+def below(folder_uri: str, name: str) -> str:
+    """The URI of a file in a folder, by its name as it is, which may hold what a URI writes as an escape."""
+    if not is_uri(folder_uri):
+        return f"{folder_uri.rstrip('/')}/{name}"
+    address, question, query = folder_uri.partition("?")
+    return f"{address.rstrip('/')}/{quote(name, _UNESCAPED)}{question}{query}"
+
+
 def is_uri(text: str) -> bool:
     """Whether the text has a scheme; else it is a local path."""
     return _WITH_SCHEME.fullmatch(text) is not None

@@ -11,7 +11,7 @@ from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
-from workers.data.shards.shard_readers import read_member
+from workers.data.shards.folder_members import read_member
 from workers.specs.datasets import DatasetFormat, Shard
 
 FILES_PER_SHARD = 1000

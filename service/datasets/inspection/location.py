@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -14,6 +13,7 @@ from workers.data.dataset_roots import ANYWHERE, DatasetRoots, plain_dataset_uri
 from workers.data.left_behind import is_left_behind
 from workers.data.names import readable, suffix_of
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
+from workers.plain_uri import below
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,7 @@ class Location:
         """The absolute URI of a file found here."""
         if not file.name:
             return self.uri
-        if "://" not in self.uri:
-            return f"{self.uri.rstrip('/')}/{file.name}"
-        address, question, query = self.uri.partition("?")
-        return f"{address.rstrip('/')}/{quote(file.name)}{question}{query}"
+        return below(self.uri, file.name)
 
 
 def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:

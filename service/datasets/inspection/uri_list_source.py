@@ -52,7 +52,8 @@ class UriListSource:
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         entries = iter(self._entries(shard_index))
         while few := list(islice(entries, _SIZED)):
-            yield from uri_lists.fetch([entry.uri for entry in few]).images
+            for piece in uri_lists.iterate_fetched([entry.uri for entry in few]):
+                yield from piece.images
 
     def _entries(self, shard_index: int) -> list[ListEntry]:
         return uri_lists.read_part(self.shards[shard_index].uri)
@@ -87,7 +88,7 @@ def open_uri_list_source(
     if not rows:
         raise InvalidRequest("uri", f"{location.uri}: lists no URI, in {len(files)} file(s)")
     warnings = never_opened.said(rows)
-    sizes = [len(image) for image in uri_lists.fetch(sample).images]
+    sizes = uri_lists.sizes_of(sample)
     return UriListSource(tuple(shards), sum(sizes) * rows // len(sizes), warnings=warnings)
 
 

@@ -14,6 +14,7 @@ from workers.data.budgets import PIECE_BYTES
 from workers.data.dataset_roots import check_place
 from workers.data.errors import ShardReadError, read_error
 from workers.data.names import readable
+from workers.data.shards.whole_files import check_regular
 
 _LARGE_ROW_GROUP_BYTES = 64 << 20
 _STREAM_BYTES = 4 << 20
@@ -65,6 +66,7 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     """The same for a file that the service wrote, which lies among the artifacts, where no dataset may."""
     try:
         filesystem, path = open_filesystem(uri)
+        check_regular(uri, filesystem, path)
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source)
             streams = has_large_groups(metadata)

@@ -1,6 +1,6 @@
 """Reads one shard of a registered dataset: keys, encoded images and class indices, in row order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from workers.artifact_io import is_object_store, join_uri, name_of, open_filesystem, read_bytes
-from workers.data.budgets import MOST_IMAGE_BYTES
-from workers.data.dataset_roots import check_place
-from workers.data.errors import BrokenImage, ShardReadError, read_error
+from workers.artifact_io import is_object_store, name_of, open_filesystem, read_bytes
+from workers.data.budgets import MOST_IMAGE_BYTES, PIECE_BYTES
+from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.plain_values import printable, shown
 from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards.folder_members import open_member, read_opened
 from workers.data.shards.parquet_labels import label_texts, partitions
+from workers.data.shards.whole_files import close_all, pieces_within, size_of, too_large
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.hygiene import BrokenKind
 
 __all__ = [
     "ShardImages",
@@ -157,7 +157,7 @@ def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
                 names = [folders[of_folder]] * len(images)
             elif label_column is not None:
                 names = label_texts(values[label_column], manifest.label_names)
-            yield _Rows(_parquet_keys(manifest, shard, values, start), images, names)
+            yield _rows(_parquet_keys(manifest, shard, values, start), images, names)
             start += len(images)
 
 
@@ -171,47 +171,57 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
 
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     is_remote = is_object_store(open_filesystem(shard.uri)[0])
-    read = partial(read_member, shard)
     # A local disk gives small files as fast as one thread asks for them; an object store answers late.
     with ThreadPoolExecutor(uri_lists.FETCHING_THREADS if is_remote else 1) as readers:
         for members in _batched(shard.members, _FETCHED_ROWS if is_remote else _PIECE_ROWS):
-            found = list(readers.map(read, members))
-            unreadable = {row: image for row, image in enumerate(found) if isinstance(image, BrokenImage)}
-            names: list[str | None] = [member.partition("/")[0] for member in members] if manifest.classes else []
-            images = [image if isinstance(image, bytes) else b"" for image in found]
-            yield _Rows(list(members), images, names, unreadable)
-
-
-def read_member(shard: Shard, member: str) -> bytes | BrokenImage:
-    """A file of an image folder, or why it cannot be read. Raises ShardReadError where the storage fails."""
-    uri = join_uri(shard.uri, member)
-    check_place(uri)
-    filesystem, root = open_filesystem(shard.uri)
-    try:
-        with filesystem.open_input_file(f"{root.rstrip('/')}/{member}") as file:
-            if file.size() > MOST_IMAGE_BYTES:
-                return BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
-            return bytes(file.read())
-    except FileNotFoundError:
-        return BrokenImage(BrokenKind.UNREADABLE, "there is no such file")
-    except OSError as error:
-        raise read_error(uri, "cannot be read", error) from error
+            opened = list(readers.map(partial(open_member, shard), members))
+            try:
+                for piece in pieces_within([size_of(each) for each in opened], PIECE_BYTES):
+                    keys = [members[place] for place in piece]
+                    found = readers.map(partial(read_opened, shard), keys, [opened[place] for place in piece])
+                    names: list[str | None] = [key.partition("/")[0] for key in keys] if manifest.classes else []
+                    yield _rows(keys, list(found), names)
+            finally:
+                close_all(opened)
 
 
 def _read_webdataset(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     with tar_shards.open_tar(shard.uri) as stream:
         walk = tar_shards.Walk(with_images=True, with_labels=bool(manifest.classes))
-        for samples in _batched(tar_shards.iterate_samples(stream, walk), _PIECE_ROWS):
+        for samples in _pieces_of_samples(tar_shards.iterate_samples(stream, walk)):
             names = [sample.label for sample in samples] if manifest.classes else []
-            broken = {row: sample.broken for row, sample in enumerate(samples) if sample.broken is not None}
-            yield _Rows([sample.key for sample in samples], [sample.image or b"" for sample in samples], names, broken)
+            yield _rows(
+                [sample.key for sample in samples], [sample.broken or sample.image or b"" for sample in samples], names
+            )
+
+
+def _pieces_of_samples(samples: Iterable[tar_shards.TarSample]) -> Iterator[list[tar_shards.TarSample]]:
+    piece: list[tar_shards.TarSample] = []
+    size = 0
+    for sample in samples:
+        piece.append(sample)
+        size += len(sample.image or b"")
+        if len(piece) == _PIECE_ROWS or size >= PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def _read_uri_list(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     for entries in _batched(uri_lists.read_part(shard.uri), _FETCHED_ROWS):
-        fetched = uri_lists.fetch([entry.uri for entry in entries])
-        names = [entry.label for entry in entries] if manifest.classes else []
-        yield _Rows([entry.key for entry in entries], fetched.images, names, fetched.unreadable)
+        start = 0
+        for fetched in uri_lists.iterate_fetched([entry.uri for entry in entries]):
+            piece = entries[start : start + len(fetched.images)]
+            names = [entry.label for entry in piece] if manifest.classes else []
+            yield _Rows([entry.key for entry in piece], fetched.images, names, fetched.unreadable)
+            start += len(piece)
+
+
+def _rows(keys: list[str], found: Sequence[bytes | BrokenImage], names: list[str | None]) -> _Rows:
+    fitting = [too_large() if isinstance(image, bytes) and len(image) > MOST_IMAGE_BYTES else image for image in found]
+    unreadable = {row: image for row, image in enumerate(fitting) if isinstance(image, BrokenImage)}
+    return _Rows(keys, [image if isinstance(image, bytes) else b"" for image in fitting], names, unreadable)
 
 
 Item = TypeVar("Item")

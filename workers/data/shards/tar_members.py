@@ -14,6 +14,7 @@ from workers.data.dataset_roots import check_place
 from workers.data.errors import BrokenImage, ShardReadError, read_error
 from workers.data.left_behind import is_left_behind
 from workers.data.names import UNREADABLE
+from workers.data.shards.whole_files import check_regular
 from workers.specs.hygiene import BrokenKind
 
 # Enough to take several small files, header and data, in one read of a remote store.
@@ -28,6 +29,10 @@ _COMPRESSIONS = {
     b"PK\x03\x04": "zip",
     b"7z\xbc\xaf": "7z",
 }
+
+
+_MOST_HEADER_BYTES = 1 << 20
+"""Of a member that holds a name or attributes: names have 4,096 bytes at most."""
 
 
 class UnfitMember(Exception):
@@ -53,6 +58,7 @@ def open_tar(uri: str) -> Iterator[IO[bytes]]:
     check_place(uri)
     try:
         filesystem, path = open_filesystem(uri)
+        check_regular(uri, filesystem, path)
         with filesystem.open_input_file(path) as source:
             stream = io.BufferedReader(source, _BUFFER_BYTES)
             _check_beginning(stream)
@@ -74,12 +80,25 @@ def walk_members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     start: int | None = 0
     while start is not None:
         stream.seek(start)
-        with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
+        with tarfile.open(fileobj=_Headers(stream), mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
                 if not member.isdir() and not is_left_behind(member.name):
                     yield member
             start = _next_archive(stream, tar.offset)
+
+
+class _Headers:
+    """The stream as tarfile reads it: headers, and the members that hold long names, which may say to be any size."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"damaged: a header of {size} bytes")
+        return self._stream.read(size)
 
 
 def read_place(stream: IO[bytes], place: Place) -> bytes:

@@ -4,21 +4,22 @@ import os
 import posixpath
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from workers.artifact_io import is_store_error, open_filesystem, write_bytes
-from workers.data.budgets import MOST_IMAGE_BYTES
+from workers.data.budgets import PIECE_BYTES
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.errors import BrokenImage, StoreReadError
 from workers.data.shards.list_entries import why_never_opened, why_not_there
 from workers.data.shards.parquet_shards import open_own_parquet
+from workers.data.shards.whole_files import OpenFile, close_all, open_whole, pieces_within, size_of
 from workers.plain_uri import NotPlain
 from workers.specs.hygiene import BrokenKind
 
@@ -87,63 +88,98 @@ class Fetched:
 
 
 def fetch(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> Fetched:
-    """The files at `uris`, many at a time.
+    """The files at `uris`, all of them: for a few. Raises as `iterate_fetched` does."""
+    images: list[bytes] = []
+    unreadable: dict[int, BrokenImage] = {}
+    for piece in iterate_fetched(uris, sleep):
+        unreadable.update({len(images) + place: error for place, error in piece.unreadable.items()})
+        images += piece.images
+    return Fetched(images, unreadable)
+
+
+def iterate_fetched(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> Iterator[Fetched]:
+    """The files at `uris`, many at a time, in pieces of PIECE_BYTES; all are opened before one is read.
 
     Where the storage fails, it is asked again after a while, a few times. Raises StoreReadError for a file that it does
     not give then: as a broken image it would be lost for good, though there is nothing wrong with it.
     """
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
-        found = dict(enumerate(readers.map(_fetched, uris)))
-        for seconds in _WAITS_SECONDS:
-            refused = [place for place, each in found.items() if isinstance(each, StoreReadError)]
-            if not refused:
-                break
-            sleep(seconds)
-            found.update(zip(refused, readers.map(_fetched, [uris[place] for place in refused]), strict=True))
-    for each in found.values():
-        if isinstance(each, StoreReadError):
-            raise each
-    return Fetched(
-        images=[each if isinstance(each, bytes) else b"" for each in found.values()],
-        unreadable={place: each for place, each in found.items() if isinstance(each, BrokenImage)},
-    )
+        opened = _asked_again(readers, _opened, uris, sleep)
+        try:
+            for piece in pieces_within([size_of(each) for each in opened], PIECE_BYTES):
+                found = _asked_again(readers, _contents, [(uris[place], opened[place]) for place in piece], sleep)
+                yield Fetched(
+                    images=[each if isinstance(each, bytes) else b"" for each in found],
+                    unreadable={place: each for place, each in enumerate(found) if isinstance(each, BrokenImage)},
+                )
+        finally:
+            close_all(opened)
 
 
-def _fetched(uri: str) -> bytes | BrokenImage | StoreReadError:
+def sizes_of(uris: Sequence[str]) -> list[int]:
+    """In bytes; 0 for what cannot be read. Raises StoreReadError."""
+    with ThreadPoolExecutor(FETCHING_THREADS) as readers:
+        opened = _asked_again(readers, _opened, uris, time.sleep)
+    close_all(opened)
+    return [size_of(each) for each in opened]
+
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def _asked_again(
+    readers: ThreadPoolExecutor,
+    ask: Callable[[Item], Found | StoreReadError],
+    items: Sequence[Item],
+    sleep: Callable[[float], None],
+) -> list[Found]:
+    found = list(readers.map(ask, items))
+    for seconds in _WAITS_SECONDS:
+        refused = [place for place, each in enumerate(found) if isinstance(each, StoreReadError)]
+        if not refused:
+            break
+        sleep(seconds)
+        for place, each in zip(refused, readers.map(ask, [items[place] for place in refused]), strict=True):
+            found[place] = each
+    failed = next((each for each in found if isinstance(each, StoreReadError)), None)
+    if failed is not None:
+        close_all(found)
+        raise failed
+    return found  # type: ignore[return-value]  # what the storage did not give has been raised
+
+
+def _opened(uri: str) -> OpenFile | BrokenImage | StoreReadError:
     # Reasons say what is wrong and not what stands in the list: registration shows them.
     if (kind := why_never_opened(uri)) is not None:
         return _unreadable(f"the entry is {kind}")
     try:
         check_place(uri)
-        filesystem, path = open_filesystem(uri)
-        if (problem := _no_regular_file(filesystem, path)) is not None:
-            return _unreadable(problem)
-        with filesystem.open_input_file(path) as file:
-            if file.size() > MOST_IMAGE_BYTES:
-                return BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
-            return bytes(file.read())
-    except FileNotFoundError:
-        return _unreadable(why_not_there(uri))
-    except OutsideOfRoots as error:
-        return _unreadable(error.message)
+        return open_whole(*open_filesystem(uri))
+    except (OSError, ValueError, OutsideOfRoots, pa.ArrowException) as error:
+        return _problem(uri, error)
+
+
+def _contents(entry: tuple[str, OpenFile | BrokenImage]) -> bytes | BrokenImage | StoreReadError:
+    uri, opened = entry
+    try:
+        return opened.read() if isinstance(opened, OpenFile) else opened
     except (OSError, ValueError, pa.ArrowException) as error:
-        if is_store_error(error):
-            return StoreReadError(uri, f"the storage does not give it: {error}")
-        return _unreadable(_why_not_read(error))
+        return _problem(uri, error)
+
+
+def _problem(uri: str, error: Exception) -> BrokenImage | StoreReadError:
+    if isinstance(error, FileNotFoundError):
+        return _unreadable(why_not_there(uri))
+    if isinstance(error, OutsideOfRoots):
+        return _unreadable(error.message)
+    if is_store_error(error):
+        return StoreReadError(uri, f"the storage does not give it: {error}")
+    return _unreadable(_why_not_read(error))
 
 
 def _unreadable(reason: str) -> BrokenImage:
     return BrokenImage(BrokenKind.UNREADABLE, reason)
-
-
-def _no_regular_file(filesystem: fs.FileSystem, path: str) -> str | None:
-    """Why a local path must not be opened: a pipe may give nothing for ever, a device no end."""
-    if not isinstance(filesystem, fs.LocalFileSystem):
-        return None
-    found = filesystem.get_file_info(path).type
-    if found == fs.FileType.Directory:
-        return "it is a folder"
-    return "it is a pipe, a socket or a device" if found == fs.FileType.Unknown else None
 
 
 def _why_not_read(error: Exception) -> str:

@@ -15,7 +15,7 @@ from tests.support.made_shards import picture
 from workers.artifact_io import open_filesystem
 from workers.data.errors import StoreReadError
 from workers.data.images.decode import content_hash
-from workers.data.shards import uri_lists
+from workers.data.shards import uri_lists, whole_files
 from workers.data.shards.shard_readers import read_shard
 from workers.data.shards.uri_lists import fetch, resolved
 from workers.specs.hygiene import BrokenKind
@@ -190,7 +190,7 @@ def test_what_another_try_will_not_get_either_is_a_broken_image_at_once(
 
 
 def test_an_entry_that_is_far_too_large_is_not_read_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uri_lists, "MOST_IMAGE_BYTES", 50)
+    monkeypatch.setattr(whole_files, "MOST_IMAGE_BYTES", 50)
     fetched = fetch([str(folder / "a" / "0.png")])
     assert (fetched.images, fetched.unreadable[0].kind) == ([b""], BrokenKind.TOO_LARGE)
 

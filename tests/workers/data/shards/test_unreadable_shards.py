@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.made_shards import PICTURES, manifest, write_parquet, write_tar
 from workers.data.errors import StoreReadError
-from workers.data.shards import parquet_shards, shard_readers, tar_members
+from workers.data.shards import folder_members, parquet_shards, tar_members
 from workers.data.shards.shard_readers import ShardReadError, load_manifest, read_shard
 from workers.entrypoint import reason_of
 from workers.runtime.shard_pool import as_stage_error
@@ -65,7 +65,7 @@ class FailingStore:
 )
 @pytest.mark.parametrize(
     ("module", "dataset_format"),
-    [(parquet_shards, "parquet"), (tar_members, "webdataset"), (shard_readers, "image_folder")],
+    [(parquet_shards, "parquet"), (tar_members, "webdataset"), (folder_members, "image_folder")],
 )
 def test_an_error_of_the_storage_is_none_of_the_data(
     module: ModuleType, dataset_format: str, error: OSError, monkeypatch: pytest.MonkeyPatch

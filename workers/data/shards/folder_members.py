@@ -1,0 +1,40 @@
+"""The files of an image folder: opened, and read, or said why they cannot be."""
+
+from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
+from workers.data.errors import BrokenImage, read_error
+from workers.data.shards.whole_files import OpenFile, open_whole
+from workers.plain_uri import below
+from workers.specs.datasets import Shard
+from workers.specs.hygiene import BrokenKind
+
+
+def open_member(shard: Shard, member: str) -> OpenFile | BrokenImage:
+    """A file of an image folder. Raises ShardReadError where the storage fails, OutsideOfRoots."""
+    check_place(below(shard.uri, member))
+    filesystem, root = open_filesystem(shard.uri)
+    try:
+        return open_whole(filesystem, f"{root.rstrip('/')}/{member}")
+    except FileNotFoundError:
+        return _gone()
+    except OSError as error:
+        raise read_error(below(shard.uri, member), "cannot be read", error) from error
+
+
+def read_opened(shard: Shard, member: str, opened: OpenFile | BrokenImage) -> bytes | BrokenImage:
+    """Its bytes. Raises ShardReadError where the storage fails."""
+    try:
+        return opened.read() if isinstance(opened, OpenFile) else opened
+    except FileNotFoundError:
+        return _gone()
+    except OSError as error:
+        raise read_error(below(shard.uri, member), "cannot be read", error) from error
+
+
+def read_member(shard: Shard, member: str) -> bytes | BrokenImage:
+    """Both at once, for one file."""
+    return read_opened(shard, member, open_member(shard, member))
+
+
+def _gone() -> BrokenImage:
+    return BrokenImage(BrokenKind.UNREADABLE, "there is no such file")
