@@ -232,7 +232,6 @@ _NAMES = {
     "an equals sign": "cat=1",
     "a long name": "c" * 200,
     "a dollar": "$HOME",
-    "a right-to-left override": "cat\u202egpj",
     "the word null": "null",
     "the word nan": "nan",
     "a number with zeros": "007",
@@ -250,6 +249,9 @@ _UNSAFE_NAMES = {
 
 
 def _names() -> Iterator[DatasetInput]:
+    turned = class_folders(("cat\u202egpj", "dog"))
+    either = (Accepted(labeled_rows(turned)), Refused(says=("character|direction",)))
+    yield _input("a class with a right-to-left override", turned, *either, kind="names")
     for what, name in _NAMES.items():
         yield _input(f"a class with {what}", class_folders((name, "dog")), kind="names")
         files = _BASE | {f"cat/{name}.jpg": photo(60)}

@@ -7,6 +7,7 @@ from benchmarks.inputs import (
     broken_pictures,
     class_folders,
     leftovers,
+    parquet_bombs,
     parquet_files,
     parquet_labels,
     picture_blocks,
@@ -30,6 +31,7 @@ def every_input() -> Iterator[Input]:
     yield from class_folders.inputs()
     yield from leftovers.inputs()
     yield from parquet_files.inputs()
+    yield from parquet_bombs.inputs()
     yield from parquet_labels.inputs()
     yield from tar_files.inputs()
     yield from tar_members.inputs()

@@ -11,7 +11,7 @@ import httpx
 
 from benchmarks.inputs.expectations import Accepted, AnyRows, DatasetInput, Outcome, Refused
 from benchmarks.inputs.peak_memory import PeakMemory
-from benchmarks.inputs.read_back import differences
+from benchmarks.inputs.read_back import differences, unreadable
 from benchmarks.inputs.service_process import ServiceProcess
 
 MOST_SECONDS = 60.0
@@ -87,8 +87,9 @@ def _outcome_problems(answer: httpx.Response, outcome: Outcome, service: Service
             problems.append(f"blames {fields}, not {outcome.field}: {text[:300]}")
         return problems
     if isinstance(outcome, AnyRows):
-        right = answer.status_code == httpx.codes.CREATED and answer.json()["rows"] == outcome.rows
-        return [] if right else [f"answered {answer.status_code}, not 201 with {outcome.rows} rows"]
+        if answer.status_code != httpx.codes.CREATED or answer.json()["rows"] != outcome.rows:
+            return [f"answered {answer.status_code}, not 201 with {outcome.rows} rows: {answer.text[:300]}"]
+        return unreadable(answer.json(), service.home)
     return _accepted_problems(answer, outcome, service)
 
 

@@ -246,25 +246,6 @@ def _damaged() -> Iterator[DatasetInput]:
     yield _input("a column name with an escape", bad_name, Refused(), _NAMED, kind="damaged parquet")
     wide = parquet_of(pa.table({"image": _IMAGES, **{f"column {number}": [number] * 6 for number in range(2000)}}))
     yield _input("two thousand columns", wide, Refused(says=("label",)), kind="damaged parquet")
-    value = b"\xff\xd8\xff" + bytes(8 << 20)
-    repeated = parquet(
-        [value] * 300, ["a", "b"] * 150, compression="zstd", data_page_size=1 << 30, dictionary_pagesize_limit=1 << 30
-    )
-    large = (Refused(), AnyRows(300))
-    yield DatasetInput(
-        "one value of 8 MiB three hundred times", "parquet bombs", tree({"a.parquet": repeated}), large, most_mib=1000
-    )
-    labels = parquet_of(
-        pa.table({"image": pa.array([_IMAGES[0]] * 3_000_000), "label": pa.array([0, 1] * 1_500_000)}),
-        compression="zstd",
-    )
-    yield DatasetInput(
-        "three million rows of one image",
-        "parquet bombs",
-        tree({"a.parquet": labels}),
-        (Refused(), AnyRows(3_000_000)),
-        most_mib=1500,
-    )
 
 
 def _encrypted(plain_footer: bool, column: str, folder: Path) -> Body:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.inputs.expectations import Accepted, Row
 from workers.data.errors import ShardReadError
-from workers.data.shards.shard_readers import load_manifest, read_shard
+from workers.data.shards.shard_readers import iterate_shard, load_manifest, read_shard
 
 _SHOWN = 3
 
@@ -33,11 +33,26 @@ def differences(dataset: dict[str, Any], home: Path, expected: Accepted) -> list
     return problems
 
 
+def unreadable(dataset: dict[str, Any], home: Path) -> list[str]:
+    """Why a stage cannot read all rows, a few in memory at a time; empty: it can."""
+    try:
+        manifest = load_manifest(_manifest_uri(dataset, home))
+        read = sum(
+            len(piece.images) for index in range(len(manifest.shards)) for piece in iterate_shard(manifest, index)
+        )
+    except ShardReadError as error:
+        return [f"registered, and the stages cannot read it: {str(error)[:300]}"]
+    return [] if read == dataset["rows"] else [f"the stages read {read} rows of {dataset['rows']}"]
+
+
+def _manifest_uri(dataset: dict[str, Any], home: Path) -> str:
+    return str(home / "artifacts" / "datasets" / dataset["id"] / "manifest.json")
+
+
 def _rows(dataset: dict[str, Any], home: Path) -> list[Row] | str:
-    uri = str(home / "artifacts" / "datasets" / dataset["id"] / "manifest.json")
     rows: list[Row] = []
     try:
-        manifest = load_manifest(uri)
+        manifest = load_manifest(_manifest_uri(dataset, home))
         for index in range(len(manifest.shards)):
             images = read_shard(manifest, index)
             labels = images.labels or [None] * len(images.images)
