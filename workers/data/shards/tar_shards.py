@@ -18,6 +18,7 @@ from workers.data.shards.tar_members import NOWHERE, Files, Place, UnfitMember, 
 __all__ = ["TarSample", "Walk", "iterate_samples", "list_samples", "open_tar", "read_image", "split_name"]
 
 LABEL_SUFFIX = "cls"
+_TOO_LONG = b"\0"
 _LABEL_SUFFIXES = frozenset({LABEL_SUFFIX, "json"})
 
 
@@ -142,7 +143,7 @@ class _OpenSample:
         place = self._files.place(member)
         if place.size > MOST_LABEL_BYTES:
             if kind != LABEL_SUFFIX:
-                return b"{}"  # what else is told of the image
+                return _TOO_LONG  # most of it is told of other things than the label
             raise UnfitMember(f"{shown(member.name)}: a label of more than {MOST_LABEL_BYTES} bytes")
         return self._files.read(place)
 
@@ -151,6 +152,8 @@ class _OpenSample:
         label = readable(found.get(LABEL_SUFFIX, b"").removeprefix(b"\xef\xbb\xbf")).strip()
         if label or "json" not in found:
             return label or None
+        if found["json"] is _TOO_LONG:
+            raise UnfitMember(f"{shown(self.key)} has no .cls, and a .json of more than {MOST_LABEL_BYTES} bytes")
         try:
             return label_in_json(found["json"])
         except UnfitValue as error:

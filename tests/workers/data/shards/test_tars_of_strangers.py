@@ -147,6 +147,8 @@ def test_a_label_as_large_as_a_film_is_refused(tmp_path: Path) -> None:
     large = json.dumps({"note": "x" * (1 << 20)}).encode()
     members = [*samples(("cls", b"a")), ("0.json", large), ("1.png", picture(1)), ("1.cls", b"b")]
     assert inspect(write(tmp_path / "t.tar", members)).class_counts == {"a": 1, "b": 1}
+    message = refusal(write(tmp_path / "u.tar", samples(("cls", b"a"), ("json", large))))[1]
+    assert "u.tar: 1 has no .cls, and a .json of more than" in message
 
 
 def test_pictures_without_a_known_suffix_are_samples_and_others_are_counted(tmp_path: Path) -> None:
