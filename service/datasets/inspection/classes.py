@@ -1,14 +1,11 @@
 """The classes of a labeled dataset: their names, their order, and how many images each has."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from service.datasets.inspection.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.plain_values import flaw_of, shown
-from workers.specs.datasets import DatasetFormat
-
-_NO_LABEL: Mapping[DatasetFormat, str] = {"webdataset": ": no .cls, and no .json with a field `label`"}
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
@@ -49,7 +46,7 @@ def _check_label(
 ) -> None:
     flaw = None if name is None else flaw_of(name)
     if name is None:
-        field, problem = source.label_field, f"has no label{_NO_LABEL.get(source.format, '')}"
+        field, problem = source.label_field, f"has no label{_no_label(source)}"
     elif flaw is not None:
         field, problem = source.label_field, f"its label has {flaw}, and cannot be the name of a class"
     elif allowed is not None and name not in allowed:
@@ -57,6 +54,12 @@ def _check_label(
     else:
         return
     raise InvalidRequest(field, f"{source.row_name(shard_index, names.index(name))}: {problem}")
+
+
+def _no_label(source: Source) -> str:
+    if source.format == "webdataset":
+        return ": no .cls, and no .json with a field `label`"
+    return "" if source.class_names is None else ", or -1, which is none of the classes that the files name"
 
 
 def _named(source: Source) -> str:

@@ -48,6 +48,8 @@ class ListColumns:
                 kind = why_never_opened(written[:MAX_KEY_CHARACTERS])
                 problem = f"the entry is {kind}" if name == "image" and kind else f"the {name} has {flaw}"
                 raise InvalidRequest(f"{name}_column", f"{origin}: {problem}")
+        if label is not None and (flaw := flaw_of(label)) is not None:
+            raise InvalidRequest("label_column", f"{origin}: its label has {flaw}, and cannot be the name of a class")
         return ListEntry(key or written, resolved(written, self._list_uri), label, origin)
 
     def _chosen(self, field: str, name: str | None) -> str | None:

@@ -1,31 +1,26 @@
 """Files that list URIs: text, CSV, JSON lines and Parquet, one entry after the other."""
 
-import csv
 import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 
 import pyarrow as pa
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.list_columns import URI_NAMES, ListColumns, Row
+from service.datasets.inspection.delimited_rows import DELIMITERS, delimited_rows, line_name
+from service.datasets.inspection.list_columns import ListColumns, Row
 from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS
-from workers.data.names import LABEL_NAMES, suffix_of
-from workers.data.shards.list_entries import looks_like_an_entry
+from workers.data.names import suffix_of
 from workers.data.shards.parquet_labels import class_label_names, named_values
 from workers.data.shards.parquet_shards import holds_images, is_string, open_parquet
 from workers.data.shards.uri_lists import ListEntry
 
 LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson"}) | PARQUET_SUFFIXES
 _BUFFER_BYTES = 256 << 10
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
-_OTHER_DELIMITERS = (";", "\t", "|")
-"""Of a .csv, as a spreadsheet writes them in other countries."""
 _TEXT_COLUMN = "uri"
 
 
@@ -48,17 +43,14 @@ def _rows(uri: str, suffix: str, request: DatasetRequest) -> Iterator[tuple[str,
         yield from _parquet_rows(uri)
         return
     with _text_file(uri) as lines:
-        if suffix in _DELIMITERS:
-            yield from _delimited_rows(uri, lines, _DELIMITERS[suffix], request)
+        if suffix in DELIMITERS:
+            rows = delimited_rows(uri, lines, suffix, request)
+            yield from ((line_name(uri, number), row) for number, row in rows)
         elif suffix in ("jsonl", "ndjson"):
             yield from _json_rows(uri, lines)
         else:
             filled = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-            yield from ((_line(uri, number), {_TEXT_COLUMN: line}) for number, line in filled)
-
-
-def _line(uri: str, number: int) -> str:
-    return f"{uri} line {number}"
+            yield from ((line_name(uri, number), {_TEXT_COLUMN: line}) for number, line in filled)
 
 
 def _parquet_rows(uri: str) -> Iterator[tuple[str, Row]]:
@@ -80,62 +72,6 @@ def _listed_column(field: pa.Field) -> str | None:
     return None if pa.types.is_nested(field.type) or holds_images(field.type) else str(field.name)
 
 
-def _delimited_rows(
-    uri: str, lines: Iterator[str], delimiter: str, request: DatasetRequest
-) -> Iterator[tuple[str, Row]]:
-    first, known = next(lines, ""), _known_columns(request)
-    if delimiter == "," and not known & _split(first, ","):
-        delimiter = next((mark for mark in _OTHER_DELIMITERS if known & _split(first, mark)), delimiter)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    try:
-        head, records = _head(uri, (record for record in reader if record), known)
-        for record in records:
-            origin = _line(uri, reader.line_num)
-            if len(record) != len(head):
-                raise InvalidRequest("uri", f"{origin}: has not the {len(head)} fields of the head")
-            yield origin, dict(zip(head, record, strict=True))
-    except csv.Error as error:
-        raise InvalidRequest("uri", f"{_line(uri, reader.line_num)}: {error}") from error
-
-
-def _split(line: str, delimiter: str) -> set[str]:
-    return {cell.strip().strip('"').lower() for cell in line.split(delimiter)}
-
-
-def _known_columns(request: DatasetRequest) -> set[str]:
-    named = (request.image_column, request.label_column, request.key_column)
-    return {name.lower() for name in named if name is not None} | set(URI_NAMES) | set(LABEL_NAMES)
-
-
-def _head(uri: str, records: Iterator[list[str]], known: set[str]) -> tuple[list[str], Iterator[list[str]]]:
-    """The names of the columns, and the records that follow: all of them where a list of one column has no head.
-
-    A head that is taken for an image would be a broken image; an image that is taken for a head would be lost.
-    """
-    head = next(records, [])
-    if not head:
-        return [], records
-    if {name.strip().lower() for name in head} & known:
-        if len(set(head)) < len(head):
-            raise InvalidRequest("uri", f"{_line(uri, 1)}: two columns have the same name")
-        return head, records
-    is_image = any(looks_like_an_entry(cell) for cell in head)
-    if is_image and len(head) > 1:
-        raise InvalidRequest("uri", f"{_line(uri, 1)}: is no head: begin with a line of column names, as uri,label")
-    if is_image:
-        return [_TEXT_COLUMN], chain([head], records)
-    if len(head) == 1:
-        second = next(records, [])
-        if not second or not looks_like_an_entry(second[0]):
-            raise InvalidRequest(
-                "image_column",
-                f"{_line(uri, 1)}: may be the name of the column or the first image; give its name as image_column, "
-                "or, where it is an image, call the file .txt",
-            )
-        return head, chain([second], records)
-    return head, records
-
-
 def _json_rows(uri: str, lines: Iterator[str]) -> Iterator[tuple[str, Row]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -143,12 +79,12 @@ def _json_rows(uri: str, lines: Iterator[str]) -> Iterator[tuple[str, Row]]:
         try:
             row = json.loads(line)
         except RecursionError as error:
-            raise InvalidRequest("uri", f"{_line(uri, number)}: is nested too deeply") from error
+            raise InvalidRequest("uri", f"{line_name(uri, number)}: is nested too deeply") from error
         except ValueError as error:
-            raise InvalidRequest("uri", f"{_line(uri, number)}: not JSON: {error}") from error
+            raise InvalidRequest("uri", f"{line_name(uri, number)}: not JSON: {error}") from error
         if not isinstance(row, dict):
-            raise InvalidRequest("uri", f"{_line(uri, number)}: not a JSON object")
-        yield _line(uri, number), row
+            raise InvalidRequest("uri", f"{line_name(uri, number)}: not a JSON object")
+        yield line_name(uri, number), row
 
 
 @contextmanager
@@ -166,7 +102,7 @@ def _decoded_lines(uri: str, source: io.BufferedReader) -> Iterator[str]:
     number = 0
     while raw := source.readline(MOST_LINE_CHARACTERS):
         if len(raw) == MOST_LINE_CHARACTERS:
-            raise InvalidRequest("uri", f"{_line(uri, number + 1)}: is longer than {MOST_LINE_CHARACTERS} bytes")
+            raise InvalidRequest("uri", f"{line_name(uri, number + 1)}: is longer than {MOST_LINE_CHARACTERS} bytes")
         for line in raw.splitlines(keepends=True):  # an old line end is a mere \r
             number += 1
             yield _decoded(uri, number, line)
@@ -177,4 +113,4 @@ def _decoded(uri: str, number: int, line: bytes) -> str:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         hint = ": it is UTF-16; save it as UTF-8" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-        raise InvalidRequest("uri", f"{_line(uri, number)}: not UTF-8 text{hint}") from error
+        raise InvalidRequest("uri", f"{line_name(uri, number)}: not UTF-8 text{hint}") from error

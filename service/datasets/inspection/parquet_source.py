@@ -101,6 +101,7 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
     if key_column is not None and sum(footer.metadata.num_rows for footer in footers) <= _KEYS_CHECKED:
         list(map_in_threads(lambda footer: _check_keys(footer, key_column), footers))
 
+    names = None if label_column is None else _class_names(request, footers, label_column)
     return ParquetSource(
         shards=tuple(Shard(uri=footer.uri, rows=footer.metadata.num_rows) for footer in footers),
         image_bytes=sum(
@@ -109,7 +110,8 @@ def open_parquet_source(request: DatasetRequest, location: Location, files: Sequ
         image_column=image_column,
         label_column=label_column,
         key_column=key_column,
-        class_names=None if label_column is None else _class_names(request, footers, label_column),
+        class_names=names,
+        warnings=() if label_column is None or names else _unused_names(first, label_column),
     )
 
 
@@ -141,9 +143,16 @@ def _class_names(request: DatasetRequest, footers: Sequence[_Footer], column: st
             raise InvalidRequest("label_column", f"{footer.uri}: names other classes than {footers[0].uri}")
     flaw = next((found for name in names if (found := flaw_of(name)) is not None), None)
     if flaw is not None or len(set(names)) < len(names):
-        problem = "two with the same name" if flaw is None else f"one with {flaw}"
-        raise InvalidRequest("label_column", f"{footers[0].uri}: of the classes that it names there are {problem}")
+        problem = "is one that comes twice" if flaw is None else f"is one with {flaw}"
+        raise InvalidRequest("label_column", f"{footers[0].uri}: of the classes that it names there {problem}")
     return names
+
+
+def _unused_names(footer: _Footer, column: str) -> tuple[str, ...]:
+    names = class_label_names(footer.schema, column)
+    return (
+        (f"the files name {len(names)} classes, which are not used: classes are asked for by number",) if names else ()
+    )
 
 
 def _check_keys(footer: _Footer, column: str) -> None:

@@ -4,8 +4,47 @@ import re
 
 from workers.data.names import HEIF_SUFFIXES, IMAGE_SUFFIXES, suffix_of
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)?")
 _READ_SCHEMES = frozenset({"s3", "gs", "file"})
+_KNOWN_SCHEMES = frozenset(
+    {
+        *(
+            "ftp",
+            "ftps",
+            "sftp",
+            "ssh",
+            "scp",
+            "smb",
+            "nfs",
+            "hdfs",
+            "webhdfs",
+            "viewfs",
+            "dbfs",
+            "abfs",
+            "abfss",
+            "adl",
+        ),
+        *(
+            "az",
+            "azure",
+            "wasb",
+            "wasbs",
+            "s3a",
+            "s3n",
+            "gcs",
+            "oss",
+            "cos",
+            "cosn",
+            "obs",
+            "b2",
+            "r2",
+            "swift",
+            "minio",
+        ),
+        *("hf", "ipfs", "zip", "tar", "jar", "memory", "blob", "dvc", "wandb", "mlflow", "kaggle", "gdrive", "dropbox"),
+    }
+)
+"""Those that can be named in a message: of others it might be a secret that has a colon."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _LABEL_STUDIO = "/data/local-files/?d="
 _SEVERAL_FIELDS = re.compile(r"\.\w{3,4}[\s,;|]+\S")
@@ -22,16 +61,19 @@ def why_never_opened(entry: str) -> str | None:
     if entry.startswith("~"):
         return "a path that begins with ~, which is another folder for everybody: write it out"
     scheme = _SCHEME.match(entry)
-    if scheme is None or not (scheme[2] or scheme[1].lower() in ("data", "blob", "mailto")):
+    name = "" if scheme is None else scheme[1].lower()
+    if scheme is None or not (scheme[2] == "//" or name == "data" or (scheme[2] and name in _KNOWN_SCHEMES)):
         return None
-    name = scheme[1].lower()
     if name in ("http", "https"):
         return f"an {name} address, and the web is not read: download the images, then {_LIST_PATHS}"
     if name == "data":
         return "a data: URI, which holds the image itself: write the images to Parquet, or as files"
     if name == "file" and not entry[len("file://") :].startswith("/"):
         return "a file:// URI of another machine: three slashes follow `file:` where it is this one"
-    return None if name in _READ_SCHEMES else f"a URI of a scheme that is not read: {_LIST_PATHS}"
+    if name in _READ_SCHEMES:
+        return None
+    known = f"{name}://, a scheme" if name in _KNOWN_SCHEMES else "a URI of a scheme"
+    return f"{known} that is not read: {_LIST_PATHS}"
 
 
 def why_not_there(entry: str) -> str:

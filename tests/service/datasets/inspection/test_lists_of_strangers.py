@@ -37,7 +37,10 @@ def write(path: Path, text: str | bytes) -> Path:
         ("/data/local-files/?d=secret/1.jpg", "an address of Label Studio's local files"),
         ("~/secret/1.jpg", "a path that begins with ~"),
         ("data:image/png;base64,secret", "a data: URI"),
-        ("hdfs://secret/1.jpg", "a URI of a scheme that is not read"),
+        ("hdfs://secret/1.jpg", "hdfs://, a scheme that is not read"),
+        ("dbfs:/secret/1.jpg", "dbfs://, a scheme that is not read"),
+        ("S3A://secret/1.jpg", "s3a://, a scheme that is not read"),
+        ("secret://1.jpg", "a URI of a scheme that is not read"),
         ("file://secret/1.jpg", "a file:// URI of another machine"),
     ],
 )
@@ -178,7 +181,8 @@ def test_a_place_or_a_key_that_cannot_be_shown_is_refused_by_line(folder: Path, 
         ("l.jsonl", b'{"uri": ' + b"9" * 10_000 + b"}", "line 1: not JSON"),
         ("l.txt", b"a/0.png\n" + b"x" * (1 << 21), "line 2: is longer than"),
         ("l.csv", b"uri\n" + b"x" * (1 << 18), "line 2: field larger than field limit"),
-        ("l.csv", b"uri,uri\na,b\n", "line 1: two columns have the same name"),
+        ("l.csv", b"uri,uri\na,b\n", "line 1: two columns have the same name 'uri'"),
+        ("l.csv", b"uri,secret,secret\na,b,c\n", "line 1: two columns have the same name"),
         ("l.txt", "a/0.png\n".encode("utf-16"), "line 1: not UTF-8 text: it is UTF-16"),
         ("l.txt", b"a/0.png\na/caf\xe9.png\n", "line 2: not UTF-8 text"),
     ],
@@ -191,3 +195,13 @@ def test_old_line_ends_and_fields_over_several_lines_are_read(folder: Path) -> N
     assert inspect(write(folder / "l.txt", "a/0.png\ra/1.png\r"), "unlabeled").manifest.rows == 2
     found = inspect(write(folder / "l.csv", 'uri,note,label\r\na/0.png,"two\r\nlines",cat\r\na/1.png,x,dog\r\n'))
     assert labels_read_back(found) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("label", ["do\\ng", "\\u009b", "\\ud800"])
+def test_a_label_that_cannot_be_shown_is_refused_by_the_line_that_it_begins_on(folder: Path, label: str) -> None:
+    rows = f'{{"uri": "a/0.png", "label": "cat"}}\n\n{{"uri": "a/1.png", "label": "{label}"}}\n'
+    field, message = refusal(write(folder / "l.jsonl", rows))
+    assert field == "label_column"
+    assert f"{folder}/l.jsonl line 3: its label has " in message
+    _, message = refusal(write(folder / "l.csv", 'uri,label\na/0.png,cat\n\na/1.png,"do\ng"\n'))
+    assert f"{folder}/l.csv line 4: its label has a control character (U+000A)" in message

@@ -125,7 +125,7 @@ def test_files_that_cannot_be_read_are_broken_images_and_no_failure(folder: Path
     assert [row for row, image in enumerate(shard.images) if not image] == sorted(shard.unreadable) == [1, 2, 3, 5]
     assert {error.kind for error in shard.unreadable.values()} == {BrokenKind.UNREADABLE}
     assert "there is no such file" in shard.unreadable[1].reason
-    assert "a URI of a scheme that is not read" in shard.unreadable[2].reason
+    assert "ftp://, a scheme that is not read" in shard.unreadable[2].reason
     assert shard.unreadable[3].reason == "it is a folder"
 
 
