@@ -127,4 +127,6 @@ def _tell(what: str, run: RunView, as_json: bool, api: str) -> None:
         print_json(run)
         return
     say(f"{run.id} {what} ({run.state})")
+    for warning in run.warnings:
+        say(f"warning: {warning}", err=True)
     say(f"noisy-student watch {run.id}    or {api.rstrip('/')}/ui/runs/{run.id}", err=True)

@@ -9,6 +9,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.run import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
+from service.runs.batch_check import check_batches
 from service.runs.shared_images import examples, shared_places
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
@@ -88,9 +89,14 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
 
 
 def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_classes: int) -> None:
-    """Models are known, grow or stay as large, and have what the noise acts on. Raises InvalidRequest."""
+    """Models are known, grow or stay as large, and have what the noise acts on; batches are large enough.
+
+    Raises InvalidRequest.
+    """
+    workers = config.resources.train.num_workers
     check_model("teacher_model", config.teacher_model, catalog)
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
+    check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
     previous = config.teacher_model
     several = len(config.student_models) > 1
     names = config.student_models if several else config.student_models * max(1, config.generations)
@@ -106,6 +112,8 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
         recipe_field = "student_recipe" if override.recipe is None else f"{overridden}.recipe"
         recipe = override.recipe or config.student_recipe
         check_noise(recipe_field, recipe, name, catalog)
+        if config.generations:
+            check_batches(recipe_field, recipe, workers, pseudo_labeled=True)
         if override.search is not None:
             teacher = None if config.allow_smaller_student else previous
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
@@ -122,12 +130,19 @@ def check_search(
     teacher: str | None,
     catalog: Mapping[str, CatalogModel],
     num_classes: int,
+    *,
+    pseudo_labeled: bool = True,
 ) -> None:
     """The space's models are known, some are as large as the teacher, and what is searched acts on all of them.
 
-    Raises InvalidRequest.
+    Each trial's workers get images enough. `pseudo_labeled` is false for a teacher's search. Raises InvalidRequest.
     """
     space = search.space
+    fewest = recipe
+    if space.unlabeled_ratio is not None and space.unlabeled_ratio.low < recipe.unlabeled_ratio:
+        fewest = recipe.model_copy(update={"unlabeled_ratio": float(space.unlabeled_ratio.low)})
+    trial = fewest.model_copy(update={"resolution_step": None})
+    check_batches(field, trial, search.workers_per_trial, pseudo_labeled=pseudo_labeled, of="workers_per_trial")
     for index, name in enumerate(space.models):
         check_model(f"{field}.space.models.{index}", name, catalog)
     if space.family is not None and not space_models(space, catalog):

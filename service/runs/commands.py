@@ -19,6 +19,7 @@ from service.datasets.registration.messages import InspectionJob
 from service.errors import ArtifactStoreUnavailable, Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
+from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
 from service.runs.preflight import check_new_run
 from service.runs.progress import ProgressReader
@@ -240,6 +241,7 @@ class RunCommands:
         if not config.allow_smaller_student:
             check_not_smaller("student_model", plan.model, before.model, self._models(), num_classes)
         check_noise("recipe", plan.recipe, plan.model, self._models())
+        check_batches("recipe", plan.recipe, config.resources.train.num_workers, pseudo_labeled=True)
         if plan.search is not None:
             teacher = None if config.allow_smaller_student else before.model
             check_search("search", plan.search, plan.recipe, teacher, self._models(), num_classes)

@@ -8,6 +8,7 @@ from typing import Any
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import AttemptState, RunKind, StageState
+from service.runs.run_warnings import run_warnings
 from service.settings import Settings
 from service.stages.order import stage_name
 from service.stages.result_summary import summary
@@ -39,10 +40,12 @@ class ViewBuilder:
     def run(self, rows: RunRows) -> RunView:
         """The run with all its parts but its place in the queue."""
         details = self.generations(rows.parts)
+        config = read_if_possible(RunConfig, rows.run.config, rows.run.id)
         return RunView(
             **dict(run_summary(rows.run, len(details), None)),
-            config=read_if_possible(RunConfig, rows.run.config, rows.run.id),
+            config=config,
             generation_details=details,
+            warnings=[] if config is None else run_warnings(config),
         )
 
     def generations(self, rows: GenerationRows) -> list[GenerationView]:

@@ -18,6 +18,7 @@ from service.model_catalog import CatalogModel, load_catalog
 from service.plans.preflight import check_plan_request
 from service.plans.view_builder import plan_view
 from service.retention.store import labels_are_collected
+from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_search
 from service.runs.preflight import check_new_run
 from service.settings import Settings
@@ -107,6 +108,7 @@ class DerivedCommands:
             model, recipe = request.model or model, request.recipe or recipe
             check_model("model", model, self._models())
             check_noise("recipe", recipe, model, self._models())
+            check_batches("recipe", recipe, workers=1, pseudo_labeled=True)
             smaller = request.settings.smaller_student
             if smaller is not None:
                 check_model("settings.smaller_student", smaller, self._models())
@@ -158,7 +160,15 @@ class DerivedCommands:
         if request.generation > 0 and not config.allow_smaller_student:
             teacher = load_spec_inputs(session, request.run_id).teacher_of(request.generation).model
         classes = len(load_classes(session, config.datasets.labeled))
-        check_search("settings", request.settings, plan.recipe, teacher, self._models(), classes)
+        check_search(
+            "settings",
+            request.settings,
+            plan.recipe,
+            teacher,
+            self._models(),
+            classes,
+            pseudo_labeled=request.generation > 0,
+        )
 
     def _models(self) -> Mapping[str, CatalogModel]:
         return load_catalog() if self._catalog is None else self._catalog

@@ -105,6 +105,7 @@ class RunSummary(View):
 class RunView(RunSummary):
     config: RunConfig | None = Field(description=f"As it was asked for; {_UNREADABLE}")
     generation_details: list[GenerationView]
+    warnings: list[str] = Field(default=[], description="What the configuration means and may not be meant, if any.")
 
 
 class EventView(View):

@@ -82,7 +82,7 @@ def test_another_content_type_is_a_415_problem(client: TestClient) -> None:
         ({"student_recipe": {"noise": {"dropout": "0.5"}}}, "student_recipe.noise.dropout"),
         ({"student_recipe": {"noise": {"rand_augment": {"m": 31}}}}, "student_recipe.noise.rand_augment.m"),
         ({"teacher_recipe": {"mean": [0.1, 0.2]}}, "teacher_recipe.mean.2"),
-        ({"teacher_recipe": {"steps": 50}}, "teacher_recipe.schedule.warmup_steps"),
+        ({"teacher_recipe": {"steps": 50, "schedule": {"warmup_steps": 50}}}, "teacher_recipe.schedule.warmup_steps"),
         ({"student_recipe": {"stepz": 50}}, "student_recipe.stepz"),
         ({"generations": 3, "student_models": ["test_resnet"] * 2}, "student_models"),
         ({"generations": 51}, "generations"),

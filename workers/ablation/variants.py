@@ -84,7 +84,7 @@ def _shortened(recipe: Recipe, fraction: float) -> Recipe:
     steps = max(1, round(recipe.steps * fraction))
     schedule = recipe.schedule.model_copy(
         update={
-            "warmup_steps": min(steps - 1, round(recipe.schedule.warmup_steps * fraction)),
+            "warmup_steps": min(steps - 1, round(recipe.warmup_steps * fraction)),
             "step_every": max(1, round(recipe.schedule.step_every * fraction)),
         }
     )

@@ -85,7 +85,7 @@ def trial_recipe(recipe: Recipe, parameters: TrialParameters, settings: SearchSe
             "steps": steps,
             "schedule": full.schedule.model_copy(
                 update={
-                    "warmup_steps": min(steps - 1, round(full.schedule.warmup_steps * settings.steps_fraction)),
+                    "warmup_steps": min(steps - 1, round(full.warmup_steps * settings.steps_fraction)),
                     "step_every": max(1, round(full.schedule.step_every * settings.steps_fraction)),
                 }
             ),

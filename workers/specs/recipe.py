@@ -9,6 +9,9 @@ from workers.specs.base import Frozen, field_error
 MOST_STEPS = 1_000_000_000
 
 
+_WARMUP_STEPS = 100
+
+
 class RandAugment(Frozen):
     """RandAugment(n, m) on the paper's 0-30 magnitude scale (Cubuk et al. 2019; Xie et al., section 3.1)."""
 
@@ -43,7 +46,9 @@ class Schedule(Frozen):
     """Linear warm-up, then cosine decay to zero, or a step decay by `step_factor` every `step_every` steps."""
 
     kind: Literal["cosine", "step"] = "cosine"
-    warmup_steps: int = Field(default=100, ge=0, le=MOST_STEPS)
+    warmup_steps: int | None = Field(
+        default=None, ge=0, le=MOST_STEPS, description="Null: 100, or half of the steps where that is less."
+    )
     step_every: int = Field(default=1000, ge=1, le=MOST_STEPS)
     step_factor: float = Field(default=0.97, gt=0, le=1)
 
@@ -103,10 +108,8 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _warm_up_ends_before_training(self) -> "Recipe":
-        if self.schedule.warmup_steps >= self.steps:
-            raise field_error(
-                "schedule.warmup_steps", f"must be below steps ({self.steps}); it is {self.schedule.warmup_steps}"
-            )
+        if self.warmup_steps >= self.steps:
+            raise field_error("schedule.warmup_steps", f"must be below steps ({self.steps}); it is {self.warmup_steps}")
         return self
 
     @model_validator(mode="after")
@@ -117,6 +120,12 @@ class Recipe(Frozen):
                 f"must be above image_size ({self.image_size}); it is {self.resolution_step.image_size}",
             )
         return self
+
+    @property
+    def warmup_steps(self) -> int:
+        """The schedule's own, or those that follow from the steps."""
+        asked = self.schedule.warmup_steps
+        return min(_WARMUP_STEPS, self.steps // 2) if asked is None else asked
 
     @property
     def total_steps(self) -> int:

@@ -133,6 +133,6 @@ def _step(learner: Learner, batch: Batch, recipe: Recipe, place: Place) -> torch
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    rate = recipe.optimizer.learning_rate * learning_rate_factor(step, recipe.steps, recipe.schedule)
+    rate = recipe.optimizer.learning_rate * learning_rate_factor(step, recipe)
     for group in optimizer.param_groups:
         group["lr"] = rate

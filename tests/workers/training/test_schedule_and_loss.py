@@ -4,14 +4,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from workers.specs.recipe import Schedule
+from workers.specs.recipe import Recipe, Schedule
 from workers.training.loss import labeled_targets, noisy_student_loss
 from workers.training.schedule import learning_rate_factor
 
 
 def test_cosine_warms_up_then_falls_to_nearly_zero():
-    schedule = Schedule(kind="cosine", warmup_steps=10)
-    factors = [learning_rate_factor(step, 100, schedule) for step in range(100)]
+    recipe = Recipe(steps=100, schedule=Schedule(kind="cosine", warmup_steps=10))
+    factors = [learning_rate_factor(step, recipe) for step in range(100)]
     assert factors[0] == pytest.approx(1 / 11)
     assert max(factors) == factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
@@ -20,8 +20,8 @@ def test_cosine_warms_up_then_falls_to_nearly_zero():
 
 
 def test_step_schedule_multiplies_by_the_factor_at_each_interval():
-    schedule = Schedule(kind="step", warmup_steps=0, step_every=10, step_factor=0.5)
-    assert [learning_rate_factor(step, 40, schedule) for step in (0, 9, 10, 19, 20, 39)] == [
+    recipe = Recipe(steps=40, schedule=Schedule(kind="step", warmup_steps=0, step_every=10, step_factor=0.5))
+    assert [learning_rate_factor(step, recipe) for step in (0, 9, 10, 19, 20, 39)] == [
         1.0,
         1.0,
         0.5,
@@ -29,6 +29,19 @@ def test_step_schedule_multiplies_by_the_factor_at_each_interval():
         0.25,
         0.125,
     ]
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (50, 25), (199, 99), (200, 100), (100_000, 100)])
+def test_a_warm_up_that_nobody_set_follows_from_the_steps(steps: int, warmup: int):
+    recipe = Recipe(steps=steps)
+    assert recipe.warmup_steps == warmup
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert learning_rate_factor(warmup, recipe) == 1.0
+
+
+def test_a_warm_up_that_was_set_must_end_before_training():
+    with pytest.raises(ValueError, match=r"must be below steps \(50\); it is 50"):
+        Recipe(steps=50, schedule=Schedule(warmup_steps=50))
 
 
 def test_labeled_targets_are_smoothed_and_sum_to_one():
