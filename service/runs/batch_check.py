@@ -29,7 +29,7 @@ def check_batches(field: str, recipe: Recipe, workers: int, *, pseudo_labeled: b
 def _images_a_step(recipe: Recipe, pseudo_labeled: bool) -> dict[str, tuple[int, ...]]:
     labeled = (recipe.batch_size,)
     both = (recipe.batch_size, recipe.unlabeled_batch_size)
-    phases = {"a step": both if pseudo_labeled and recipe.unlabeled_batch_size else labeled}
+    phases: dict[str, tuple[int, ...]] = {"a step": both if pseudo_labeled and recipe.unlabeled_batch_size else labeled}
     if recipe.resolution_step is not None:
         phases["a step of the resolution step"] = labeled
     return phases
