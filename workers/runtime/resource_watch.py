@@ -120,7 +120,8 @@ class ResourceWatch:
         waiting = self._waiting(now)
         if waiting is None and self._told is None:
             return
-        if waiting != self._told or now - self._told_at >= _TELL_AGAIN_SECONDS:
+        is_told = waiting == self._told == self._reporter.waiting
+        if not is_told or now - self._told_at >= _TELL_AGAIN_SECONDS:
             self._reporter.wait_for(waiting)
             self._told, self._told_at = waiting, now
 
@@ -128,7 +129,7 @@ class ResourceWatch:
         short = shortfall(self._demand, self._cluster.nodes())
         if short is not None:
             return self._since(now, f"waiting for resources: {short}", exceeds_cluster=True)
-        if self._begun or now - self._entered_at < _TIME_TO_START_SECONDS:
+        if self._begun or self._reporter.works_itself or now - self._entered_at < _TIME_TO_START_SECONDS:
             return None
         self._begun = self._cluster.has_begun()
         if self._begun:

@@ -9,6 +9,9 @@ from workers.specs.reports import FailureReason, Progress, ProgressUnit, StageCo
 from workers.specs.results import StageTiming
 from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt_of_spec, control_name, metrics_name
 
+_AT_WORK_SECONDS = 10.0
+"""Since it last said that it is alive: a large shard takes some seconds."""
+
 
 class StageError(Exception):
     """A stage that cannot go on, and why: the reason decides whether the service tries again."""
@@ -52,6 +55,7 @@ class StageReporter:
         self._work_ended_at: float | None = None
         self._written_at = 0.0
         self._advanced_at = clock()
+        self._alive_at: float | None = None
         self._control: StageControl | None = None
         self._control_read_at = 0.0
         self._done = 0
@@ -77,6 +81,8 @@ class StageReporter:
 
     def update(self, done: int, values: dict[str, float] | None = None) -> None:
         """Reports `done` of the total and the latest values; raises Superseded when the folder changed hands."""
+        if done > self._done:
+            self._waiting = None  # who works does not wait; what takes time before the work ends no wait
         if done != self._done or any(self._values.get(name) != value for name, value in (values or {}).items()):
             self._advance(done)
         self._values.update(values or {})
@@ -91,6 +97,16 @@ class StageReporter:
         self.check_still_ours()
         self._write()
 
+    @property
+    def waiting(self) -> Waiting | None:
+        """The wait that progress tells of. The watch says it again where work before the work took it back."""
+        return self._waiting
+
+    @property
+    def works_itself(self) -> bool:
+        """Whether the driver is at work that needs none of the cluster's resources."""
+        return self._alive_at is not None and self._clock() - self._alive_at < _AT_WORK_SECONDS
+
     def pause_requested(self) -> bool:
         """Whether the service wants the stage to end at its next unit. Looks at most every `interval_seconds`."""
         control = self._read_control()
@@ -103,7 +119,7 @@ class StageReporter:
 
     def still_alive(self) -> None:
         """What work without a counter calls now and then, as it advances; raises Superseded as `update` does."""
-        self._advanced_at = self._clock()
+        self._alive_at = self._advanced_at = self._clock()
         if self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
             self._write()
@@ -139,7 +155,6 @@ class StageReporter:
     def _advance(self, done: int) -> None:
         self._done = done
         self._advanced_at = self._clock()
-        self._waiting = None
 
     def _read_control(self) -> StageControl | None:
         if self._clock() - self._control_read_at >= self._interval_seconds:

@@ -185,6 +185,43 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     assert (Path(spec.folder_uri) / "progress.json").read_text() == "{}"
 
 
+def test_the_reason_of_a_wait_stays_while_it_is_true(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    watch = ResourceWatch(Demand(1, 1, 1, "actor"), reporter, Cluster(), clock)
+    watch.look()
+    told = progress(spec).waiting
+    assert told is not None
+    reporter.announce(10, "shards")  # what a stage does before its work takes nothing back
+    assert progress(spec).waiting == told
+    clock.now += 1
+    reporter.update(0, {"loss": 1.0})
+    assert progress(spec).waiting == told
+    clock.now += 1
+    reporter.update(4)  # an earlier attempt's share: for a moment it looks like work
+    watch.look()
+    assert progress(spec).waiting == told
+    clock.now += 1
+    reporter.update(4)
+    assert progress(spec).waiting == told
+
+
+def test_a_driver_at_work_of_its_own_does_not_wait_for_what_others_use(
+    spec: SelectSpec, reporter: StageReporter, clock: FakeClock
+) -> None:
+    watch = ResourceWatch(Demand(1, 1, 0, "worker"), reporter, Cluster(), clock)
+    for _ in range(60):
+        clock.now += 1
+        reporter.still_alive()
+        watch.look()
+        assert progress(spec).waiting is None
+    clock.now += 11
+    watch.look()
+    waiting = progress(spec).waiting
+    assert waiting is not None
+    assert waiting.reason.endswith("others use them")
+
+
 class RayActorError(Exception):
     """As ray.exceptions.RayActorError."""
 
