@@ -12,9 +12,11 @@ from service.access.jwks import JwksCache
 from service.access.principal import Principal
 from service.config.access import OidcSettings, Scope
 from service.errors import Forbidden, Unauthenticated
-from service.store.schema.columns import plain
+from workers.specs.text import unfit_character
 
 MAX_TOKEN_LENGTH = 16_384
+MAX_SUBJECT_LENGTH = 255
+"""OpenID Connect Core 1.0, section 2."""
 
 
 class OidcTokens:
@@ -69,8 +71,8 @@ class OidcTokens:
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the token is refused: {error}") from error
         # Scopes and projects are the settings' own words; this one claim is stored as it came, in the audit log first.
-        if plain(claims["sub"]) != claims["sub"]:
-            raise Unauthenticated("the token's sub holds a character that cannot be stored")
+        if len(claims["sub"]) > MAX_SUBJECT_LENGTH or unfit_character(claims["sub"]) is not None:
+            raise Unauthenticated("the token's sub is too long, or holds a character that cannot be stored or shown")
         return claims
 
 

@@ -1,5 +1,6 @@
 """OIDC bearer tokens, with real RSA and EC keys and a real HTTP server that publishes them."""
 
+import base64
 import json
 import threading
 import time
@@ -10,8 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pydantic import ValidationError
 
 from service.access import jwks
@@ -167,8 +168,10 @@ def test_a_token_for_others_or_out_of_time_is_refused(
         tokens.authenticate(provider.token("one", **claims))
 
 
-@pytest.mark.parametrize("subject", ["ada\0", "\0", "ada\ud800"])
-def test_a_subject_that_no_database_stores_is_refused(provider: Provider, tokens: OidcTokens, subject: str) -> None:
+@pytest.mark.parametrize("subject", ["ada\0", "\0", "ada\ud800", "\x1b[2J", "ada\x9b", "\u202eada", "a" * 256])
+def test_a_subject_that_cannot_be_stored_or_shown_is_refused(
+    provider: Provider, tokens: OidcTokens, subject: str
+) -> None:
     with pytest.raises(Unauthenticated, match="sub"):
         tokens.authenticate(provider.token("one", sub=subject))
 
@@ -202,6 +205,39 @@ def test_a_secret_among_the_published_keys_is_no_key(provider: Provider, tokens:
 def test_the_algorithm_must_be_the_keys_own(provider: Provider, tokens: OidcTokens) -> None:
     with pytest.raises(Unauthenticated):
         tokens.authenticate(provider.token("one", headers={"kid": "two"}))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"kid": "../../../../dev/null"},
+        {"kid": "one' or '1'='1"},
+        {"kid": "\x1b[2J"},
+        {"crit": ["exp"]},
+        {"crit": ["b64"], "b64": False},
+        {"crit": []},
+    ],
+    ids=str,
+)
+def test_headers_that_ask_for_another_key_or_reading_are_refused(
+    provider: Provider, tokens: OidcTokens, headers: dict[str, Any]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(_signed(provider.private["one"], {"alg": "RS256", "kid": "one", **headers}, provider))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c"])
+def test_a_key_that_the_token_brings_along_is_not_used(provider: Provider, tokens: OidcTokens, name: str) -> None:
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key(), as_dict=True)
+    value = {"jku": provider.url, "x5u": provider.url, "jwk": key, "x5c": ["AAAA"]}[name]
+    fetches = provider.fetches
+    for kid in ({"kid": "one"}, {"kid": "mine"}, {}):
+        with pytest.raises(Unauthenticated):
+            tokens.authenticate(_signed(own, {"alg": "RS256", **kid, name: value}, provider))
+    assert provider.fetches - fetches <= 2  # of the settings' own address
 
 
 @pytest.mark.parametrize("spoil", [lambda t: t[:-4] + "AAAA", lambda t: "x.y.z", lambda t: "", lambda t: "a" * 20_000])
@@ -314,3 +350,14 @@ def _hs256(claims: dict[str, Any], secret: bytes) -> str:
     head = encode(json.dumps({"alg": "HS256", "kid": "one", "typ": "JWT"}).encode())
     signed = f"{head}.{encode(json.dumps(claims).encode())}"
     return f"{signed}.{encode(hmac.digest(secret, signed.encode(), 'sha256'))}"
+
+
+def _signed(private: rsa.RSAPrivateKey, header: dict[str, Any], provider: Provider) -> str:
+    """A token with whatever header: PyJWT itself would refuse to write some."""
+
+    def part(value: dict[str, Any]) -> bytes:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+
+    signed = part(header) + b"." + part(provider.claims())
+    signature = private.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    return (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
