@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
-from service.retention.decisions import files as retention_files
+from service.retention import files as retention_files
 from service.runs import commands as run_commands
 from service.runs import logs as log_reader
 from service.runs import progress as progress_reader

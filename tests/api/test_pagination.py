@@ -46,6 +46,7 @@ def test_a_limit_outside_1_to_100_is_refused(client: TestClient, limit: str) -> 
     assert [error["field"] for error in answer.json()["errors"]] == ["limit"]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -65,6 +66,7 @@ def test_a_foreign_cursor_is_refused(client: TestClient, cursor: str) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == ["cursor"]
 
 
+@pytest.mark.attack
 def test_a_cursor_with_a_number_no_database_holds_is_refused(client: TestClient, finished_run: str) -> None:
     cursor = base64.urlsafe_b64encode(b"[9223372036854775808]").decode()
     answer = client.get(f"/runs/{finished_run}/events", params={"cursor": cursor})

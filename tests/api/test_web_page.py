@@ -19,6 +19,7 @@ def test_pages_and_all_that_they_load_come_from_here(client: TestClient, path: s
         assert client.get(address).status_code == 200, address
 
 
+@pytest.mark.attack
 def test_the_script_writes_text_and_never_markup(client: TestClient) -> None:
     script = client.get("/ui/static/page.js").text
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)

@@ -97,6 +97,7 @@ def test_old_entries_go_and_refused_ones_sooner(
     store.close()
 
 
+@pytest.mark.attack
 def test_a_path_with_a_nul_is_nothing_and_leaves_nothing(as_key: AsKey) -> None:
     admin = as_key("admin")
     for path in ("/nowhere%00", "/runs/a%00b/cancel"):
@@ -124,6 +125,7 @@ def test_a_change_that_blows_up_is_recorded_as_500(as_key: AsKey, monkeypatch: p
     assert admin.get("/audit").json()["items"][0]["status"] == 500
 
 
+@pytest.mark.attack
 def test_without_a_record_nothing_is_changed(as_key: AsKey, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = as_key("admin")
     with monkeypatch.context() as patch:
@@ -144,6 +146,7 @@ def test_a_change_that_is_made_is_answered_even_where_its_status_cannot_be_recor
     assert (entry["path"], entry["status"]) == ("/keys", None)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "forgery", ["delete from audit", "update audit set subject = 'x'", "update audit set status = 200"]
 )

@@ -26,6 +26,7 @@ def test_a_page_answers_401_with_a_form_that_leads_back(anonymous: TestClient) -
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
+@pytest.mark.attack
 def test_a_key_opens_a_session_in_a_cookie_that_scripts_and_other_sites_cannot_use(
     anonymous: TestClient, make_key: MakeKey
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_key_opens_a_session_in_a_cookie_that_scripts_and_other_sites_cannot_u
     assert anonymous.post("/runs/run-1/cancel").status_code == 403
 
 
+@pytest.mark.attack
 def test_logging_out_ends_the_session_itself(anonymous: TestClient, make_key: MakeKey) -> None:
     log_in(anonymous, make_key("viewer"))
     stolen = dict(anonymous.cookies)
@@ -49,6 +51,7 @@ def test_logging_out_ends_the_session_itself(anonymous: TestClient, make_key: Ma
     assert anonymous.get("/me").status_code == 401
 
 
+@pytest.mark.attack
 def test_revoking_the_key_ends_its_sessions(
     anonymous: TestClient, make_key: MakeKey, as_key: Callable[..., TestClient]
 ) -> None:
@@ -65,12 +68,14 @@ def test_a_wrong_key_gets_the_form_again(anonymous: TestClient) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", ""])
 def test_a_login_leads_to_no_other_site(anonymous: TestClient, make_key: MakeKey, target: str) -> None:
     answer = anonymous.post("/ui/login", data={"key": make_key("viewer"), "next": target})
     assert answer.headers["Location"] == "/"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "headers",
     [
@@ -98,6 +103,7 @@ def test_what_the_browser_says_of_the_page_is_believed_before_its_origin(client:
     assert client.post(f"/runs/{run_id}/cancel", headers=own).status_code == 202
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8000", "", "[::1", "x@evil.example"])
 def test_without_authentication_only_loopbacks_names_are_answered(client: TestClient, host: str) -> None:
     assert client.get("/runs", headers={"Host": host}).status_code == 403
@@ -106,6 +112,7 @@ def test_without_authentication_only_loopbacks_names_are_answered(client: TestCl
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.attack
 def test_without_authentication_another_machine_gets_nothing(app: object) -> None:
     with TestClient(app, client=("192.0.2.7", 4000)) as elsewhere:  # type: ignore[arg-type]
         assert elsewhere.get("/runs").status_code == 403

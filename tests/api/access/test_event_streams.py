@@ -65,6 +65,7 @@ def test_a_good_key_keeps_its_stream(app: FastAPI, server: str, make_key: MakeKe
             monotonic.advance(LOOK_EVERY_SECONDS)
 
 
+@pytest.mark.attack
 def test_a_revoked_key_is_told_nothing_more(app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock) -> None:
     key = make_key("admin")
     with follow(server, key) as lines:
@@ -76,6 +77,7 @@ def test_a_revoked_key_is_told_nothing_more(app: FastAPI, server: str, make_key:
         assert list(lines) == []
 
 
+@pytest.mark.attack
 def test_a_silent_stream_of_a_revoked_key_ends(
     app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

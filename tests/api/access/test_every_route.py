@@ -43,6 +43,7 @@ def test_every_route_declares_its_scope(secured: FastAPI) -> None:
     assert (set(ROUTE_SCOPES) | OPEN) - routes == set(), "these are declared, and gone"
 
 
+@pytest.mark.attack
 def test_without_a_credential_every_route_is_401_but_those_that_are_open(
     secured: FastAPI, anonymous: TestClient
 ) -> None:
@@ -55,6 +56,7 @@ def test_without_a_credential_every_route_is_401_but_those_that_are_open(
         assert answer.headers["WWW-Authenticate"] == "Bearer", f"{method} {path}"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("credential", ["Bearer nsk_000000000000_" + "A" * 43, "Bearer x.y.z", "Basic YTpi", "Bearer"])
 def test_a_bad_credential_is_401_everywhere(secured: FastAPI, anonymous: TestClient, credential: str) -> None:
     for method, path in every_route(secured):
@@ -63,6 +65,7 @@ def test_a_bad_credential_is_401_everywhere(secured: FastAPI, anonymous: TestCli
             assert answer.status_code == 401, f"{method} {path}"
 
 
+@pytest.mark.attack
 def test_too_small_a_scope_is_403_on_every_route(secured: FastAPI, as_key: Callable[..., TestClient]) -> None:
     clients = {Scope.OPERATOR: as_key("viewer"), Scope.ADMIN: as_key("operator")}
     for (method, path), scope in ROUTE_SCOPES.items():
@@ -82,6 +85,7 @@ def test_large_enough_a_scope_is_let_in_on_every_route(
         assert answer.status_code not in (401, 403), f"{method} {path}: {answer.text}"
 
 
+@pytest.mark.attack
 def test_a_new_route_that_nobody_declared_is_refused_to_admins_too(
     secured: FastAPI, as_key: Callable[..., TestClient], anonymous: TestClient
 ) -> None:

@@ -37,6 +37,7 @@ def test_a_key_is_shown_once_and_stored_as_a_hash(
     assert secret not in dump
 
 
+@pytest.mark.attack
 def test_a_revoked_key_is_refused_at_once_and_stays_on_the_list(as_key: AsKey, anonymous: TestClient) -> None:
     admin = as_key("admin")
     made = admin.post("/keys", json={"name": "k", "scope": "viewer", "project": None}).json()
@@ -48,6 +49,7 @@ def test_a_revoked_key_is_refused_at_once_and_stays_on_the_list(as_key: AsKey, a
     assert admin.delete("/keys/key-000000000000").status_code == 404
 
 
+@pytest.mark.attack
 def test_an_expired_key_is_refused(secured: FastAPI, as_key: AsKey, anonymous: TestClient) -> None:
     admin = as_key("admin")
     body = {"name": "k", "scope": "viewer", "project": None, "expires_at": "2999-01-01T00:00:00Z"}
@@ -79,6 +81,7 @@ def test_the_same_request_does_not_show_a_key_again(as_key: AsKey) -> None:
     assert first.json()["id"] in again.json()["detail"]
 
 
+@pytest.mark.attack
 def test_an_admin_of_a_project_makes_sees_and_revokes_keys_of_it_only(as_key: AsKey) -> None:
     everywhere, admin = as_key("admin"), as_key("admin", "pets")
     other = everywhere.post("/keys", json={"name": "k", "scope": "viewer", "project": "cars"}).json()
@@ -89,6 +92,7 @@ def test_an_admin_of_a_project_makes_sees_and_revokes_keys_of_it_only(as_key: As
     assert admin.delete(f"/keys/{other['id']}").status_code == 404
 
 
+@pytest.mark.attack
 def test_a_key_of_one_project_sees_and_changes_nothing_of_another(
     as_key: AsKey, write_images: Callable[..., Path], run_body: Callable[[TestClient], dict[str, Any]]
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_key_of_one_project_sees_and_changes_nothing_of_another(
     assert pets.post("/plans", json={"run": {**body, "project": "cars"}}).status_code == 403
 
 
+@pytest.mark.attack
 def test_an_idempotency_key_of_another_project_is_no_way_to_its_answer(
     as_key: AsKey, run_body: Callable[[TestClient], dict[str, Any]]
 ) -> None:

@@ -22,6 +22,7 @@ def small(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.attack
 def test_a_body_over_the_limit_is_413_whether_it_says_its_length_or_not(small: TestClient) -> None:
     body = b'{"name": "' + b"x" * 4096 + b'"}'
     headers = {"Content-Type": "application/json"}
@@ -38,6 +39,7 @@ def test_a_body_over_the_limit_is_413_whether_it_says_its_length_or_not(small: T
     assert small.post("/ui/login", content=body).status_code == 413
 
 
+@pytest.mark.attack
 def test_a_caller_over_its_rate_is_429_and_others_are_not(
     secured: FastAPI, as_key: Callable[..., TestClient], secured_settings: Settings
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_guesser_is_held_back_by_address_and_whoever_shares_it_is_not(
     assert anonymous.get("/runs", headers=wrong).status_code == 429
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.com"])
 def test_where_others_can_reach_it_the_server_does_not_start_unguarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str

@@ -50,6 +50,7 @@ def behind(secured: FastAPI, secured_settings: Settings, head: Any) -> FastAPI:
     return secured
 
 
+@pytest.mark.attack
 def test_a_get_is_passed_on_with_rays_token_only(behind: FastAPI, as_key: AsKey, head: Any) -> None:
     client = as_key("viewer")
     client.cookies.set("noisy_student_session", "mine")
@@ -62,12 +63,14 @@ def test_a_get_is_passed_on_with_rays_token_only(behind: FastAPI, as_key: AsKey,
     assert not {"cookie", "x-forwarded-for", "origin"} & set(headers)
 
 
+@pytest.mark.attack
 def test_the_dashboards_scripts_may_ask_for_its_own_part_only(behind: FastAPI, as_key: AsKey) -> None:
     policy = as_key("viewer").get("/ray/").headers["Content-Security-Policy"]
     assert "connect-src http://testserver/ray/;" in policy
     assert "form-action 'none'" in policy
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nothing_can_be_changed(behind: FastAPI, as_key: AsKey, head: Any, method: str) -> None:
     for path in ("/ray/api/jobs/", "/ray/api/jobs/x/stop", "/ray/api/serve/applications/"):
@@ -75,6 +78,7 @@ def test_nothing_can_be_changed(behind: FastAPI, as_key: AsKey, head: Any, metho
     assert head[1] == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path",
     [
@@ -103,6 +107,7 @@ def test_the_front_end_is_not_made_to_ask_for_rays_token(behind: FastAPI, as_key
     assert head[1] == []
 
 
+@pytest.mark.attack
 def test_who_is_limited_to_a_project_does_not_see_the_jobs_of_all(behind: FastAPI, as_key: AsKey, head: Any) -> None:
     assert as_key("admin", "pets").get("/ray/api/jobs/").status_code == 403
     assert head[1] == []

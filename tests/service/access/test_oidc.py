@@ -141,6 +141,7 @@ def test_the_largest_scope_counts_and_a_star_means_all_projects(provider: Provid
     assert (caller.scope, caller.projects) == (Scope.ADMIN, None)
 
 
+@pytest.mark.attack
 def test_claims_that_map_to_nothing_give_nothing(provider: Provider, tokens: OidcTokens) -> None:
     with pytest.raises(Forbidden, match="roles"):
         tokens.authenticate(provider.token("one", roles=["guest"]))
@@ -148,6 +149,7 @@ def test_claims_that_map_to_nothing_give_nothing(provider: Provider, tokens: Oid
     assert tokens.authenticate(provider.token("one", projects=["*", "pets"])).projects == frozenset()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "claims",
     [
@@ -168,6 +170,7 @@ def test_a_token_for_others_or_out_of_time_is_refused(
         tokens.authenticate(provider.token("one", **claims))
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("subject", ["ada\0", "\0", "ada\ud800", "\x1b[2J", "ada\x9b", "\u202eada", "a" * 256])
 def test_a_subject_that_cannot_be_stored_or_shown_is_refused(
     provider: Provider, tokens: OidcTokens, subject: str
@@ -184,6 +187,7 @@ def test_clocks_may_differ_by_the_leeway(provider: Provider, tokens: OidcTokens)
         tokens.authenticate(provider.token("one", exp=now - 40))
 
 
+@pytest.mark.attack
 def test_no_signature_and_a_secret_in_the_place_of_a_key_are_refused(provider: Provider, tokens: OidcTokens) -> None:
     claims = provider.claims()
     unsigned = jwt.encode(claims, None, "none", headers={"kid": "one"})
@@ -196,12 +200,14 @@ def test_no_signature_and_a_secret_in_the_place_of_a_key_are_refused(provider: P
             tokens.authenticate(token)
 
 
+@pytest.mark.attack
 def test_a_secret_among_the_published_keys_is_no_key(provider: Provider, tokens: OidcTokens) -> None:
     provider.extra = [{"kty": "oct", "kid": "shared", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ"}]
     with pytest.raises(Unauthenticated):
         tokens.authenticate(provider.token("one", headers={"kid": "shared"}))
 
 
+@pytest.mark.attack
 def test_the_algorithm_must_be_the_keys_own(provider: Provider, tokens: OidcTokens) -> None:
     with pytest.raises(Unauthenticated):
         tokens.authenticate(provider.token("one", headers={"kid": "two"}))
@@ -240,6 +246,7 @@ def test_a_key_that_the_token_brings_along_is_not_used(provider: Provider, token
     assert provider.fetches - fetches <= 2  # of the settings' own address
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("spoil", [lambda t: t[:-4] + "AAAA", lambda t: "x.y.z", lambda t: "", lambda t: "a" * 20_000])
 def test_what_is_no_good_token_is_refused(provider: Provider, tokens: OidcTokens, spoil: Callable[[str], str]) -> None:
     with pytest.raises(Unauthenticated):
@@ -257,6 +264,7 @@ def test_keys_are_fetched_once_and_again_when_they_are_old(
     assert provider.fetches == 2
 
 
+@pytest.mark.attack
 def test_a_new_key_is_found_and_made_up_ones_do_not_flood_the_provider(
     provider: Provider, tokens: OidcTokens, clock: FakeClock
 ) -> None:
@@ -332,6 +340,7 @@ def test_a_provider_that_dribbles_its_keys_is_left_in_time(
     assert not provider.dribble.is_set(), "it was waited for until it had enough"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "changes", [{"algorithms": ("HS256",)}, {"algorithms": ("none",)}, {"jwks_url": "http://id.example/jwks"}]
 )

@@ -43,6 +43,7 @@ def test_every_table_belongs_to_a_project_or_is_known_not_to() -> None:
     assert free == WITHOUT_PROJECT
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("table", [RunRow, GenerationRow, StageRow, EventRow])
 def test_rows_of_other_projects_are_not_there(bench: Any, pets_run: str, table: type[Table]) -> None:
     database: Database = bench.database
@@ -56,6 +57,7 @@ def test_rows_of_other_projects_are_not_there(bench: Any, pets_run: str, table: 
         assert session.execute(select(table)).all() == []
 
 
+@pytest.mark.attack
 def test_a_get_by_primary_key_finds_nothing_of_another_project(bench: Any, pets_run: str) -> None:
     with only_projects(frozenset({"cars"})), bench.database.read() as session:
         assert session.get(RunRow, pets_run) is None
@@ -65,6 +67,7 @@ def test_a_get_by_primary_key_finds_nothing_of_another_project(bench: Any, pets_
         assert session.get(RunRow, pets_run) is not None
 
 
+@pytest.mark.attack
 def test_updates_and_locks_do_not_reach_another_project(bench: Any, pets_run: str) -> None:
     with only_projects(frozenset({"cars"})):
         with bench.database.write() as session:
@@ -75,6 +78,7 @@ def test_updates_and_locks_do_not_reach_another_project(bench: Any, pets_run: st
         assert session.get(RunRow, pets_run).name == "pets"
 
 
+@pytest.mark.attack
 def test_joins_and_aliases_are_narrowed_too(bench: Any, pets_run: str) -> None:
     statement = select(RunRow.id, StageRow.name).join(StageRow, StageRow.run_id == RunRow.id)
     with only_projects(frozenset({"cars"})), bench.database.read() as session:

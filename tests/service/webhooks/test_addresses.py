@@ -68,6 +68,7 @@ def test_public_addresses_are_not(address: str) -> None:
     assert refusal(address, ()) is None
 
 
+@pytest.mark.attack
 def test_an_allowed_network_allows_itself_only() -> None:
     assert refusal("127.0.0.2", LOOPBACK) is None
     assert refusal("::ffff:127.0.0.1", LOOPBACK) is None
@@ -75,6 +76,7 @@ def test_an_allowed_network_allows_itself_only() -> None:
     assert refusal("169.254.169.254", LOOPBACK) is not None
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("url", "why"),
     [
@@ -97,12 +99,14 @@ def test_urls_that_cannot_be_receivers_are_refused(url: str, why: str) -> None:
         parse_url(url)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1", "127.1", "[::ffff:7f00:1]", "0"])
 def test_whatever_the_name_the_address_that_it_resolves_to_counts(host: str) -> None:
     with pytest.raises(AddressRefused, match=r"not a public address|cannot be resolved"):
         checked_addresses(parse_url(f"https://{host}/"), ())
 
 
+@pytest.mark.attack
 def test_one_private_address_among_public_ones_refuses_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [(2, 1, 6, "", ("93.184.216.34", 443)), (2, 1, 6, "", ("10.0.0.7", 443))]
     monkeypatch.setattr("service.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: both)
@@ -111,6 +115,7 @@ def test_one_private_address_among_public_ones_refuses_the_name(monkeypatch: pyt
         checked_addresses(parse_url("https://rebinding.example/"), ())
 
 
+@pytest.mark.attack
 def test_http_is_for_allowed_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     public = [(2, 1, 6, "", ("93.184.216.34", 80))]
     monkeypatch.setattr("service.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: public)

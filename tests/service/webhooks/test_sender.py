@@ -10,6 +10,7 @@ from service.webhooks.sender import send
 from tests.support.webhook_receiver import LOOPBACK, Receiver, self_signed, serving
 
 
+@pytest.mark.attack
 def test_redirects_are_not_followed(receiver: Receiver) -> None:
     receiver.answers, receiver.location = [307], receiver.url
     outcome = send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0)
@@ -17,6 +18,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
     assert len(receiver.received) == 1
 
 
+@pytest.mark.attack
 def test_a_receiver_that_dribbles_its_answer_is_left_in_time(receiver: Receiver) -> None:
     receiver.dawdle = threading.Event()
     outcome = send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 0.3)
@@ -51,6 +53,7 @@ def test_a_receiver_that_dribbles_its_answer_over_tls_is_left_in_time(tls_receiv
     assert outcome.error == "no answer within 0.5 s"
 
 
+@pytest.mark.attack
 def test_a_certificate_that_nobody_vouches_for_is_refused(
     tls_receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +71,7 @@ def test_the_next_address_is_tried_where_the_first_takes_no_connection(
     assert send(receiver.url, {}, b'{"run_id": null}', LOOPBACK, 5.0).status == 204
 
 
+@pytest.mark.attack
 def test_nothing_is_sent_to_a_private_address_whatever_was_registered(receiver: Receiver) -> None:
     """A name may resolve to something else by now, and the setting may have changed."""
     outcome = send(receiver.url, {}, b'{"run_id": null}', (), 5.0)

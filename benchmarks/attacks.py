@@ -1,0 +1,31 @@
+"""`python -m benchmarks.attacks`: how many tests, those with the marker `attack`, hold an attack that must not succeed."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.results import row, save
+
+COMMAND = "python -m benchmarks.attacks"
+ROOT = Path(__file__).parents[1]
+_LONGEST_SECONDS = 300
+
+
+def main() -> None:
+    """Collects the tests, runs none, prints how many each file has, and saves the sum."""
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "attack", "-p", "no:cacheprovider"]
+    found = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=True)
+    counts = count(found.stdout)
+    for file, tests in sorted(counts.items()):
+        print(f"{tests:4}  {file}")
+    save([row("trust.attacks", [counts.total()], "tests", "the marker `attack`", COMMAND)])
+
+
+def count(collected: str) -> Counter[str]:
+    """Tests by file, of what `pytest --collect-only -q` prints: a line a test."""
+    return Counter(line.partition("::")[0] for line in collected.splitlines() if "::" in line)
+
+
+if __name__ == "__main__":
+    main()
