@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attacks`: how many tests, those with the marker `attack`, hold an attack that must not succeed."""
+"""`python -m benchmarks.attacks`: how many tests, those marked `attack`, hold an attack that must not succeed."""
 
 import subprocess
 import sys
