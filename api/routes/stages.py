@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
 from api.examples.answers import ATTEMPT, CONFUSION, LOG_TAIL, METRICS, STAGE, answers, page_of
 from api.examples.studies import PICTURE, TRIALS
 from api.schemas.problem import problem_responses
+from service.config.stage_key import StageKey
 from service.views.base import Page
 from service.views.runs import AttemptView, LogTail, StageConfusion, StageMetrics, StageView
 from service.views.studies import StageTrials
@@ -15,11 +16,21 @@ from workers.specs.stages import StageName
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])
 _STAGE = "/generations/{generation}/stages/{stage}"
-Stage = Annotated[StageName, Path(description="The stage's name.", examples=["train"])]
 PictureName = Annotated[
     str,
     Path(pattern=r"^[a-z_]+\.svg$", max_length=100, description="The picture's file.", examples=["reliability.svg"]),
 ]
+
+
+def _stage_key(
+    run_id: RunId,
+    generation: GenerationNumber,
+    stage: Annotated[StageName, Path(description="The stage's name.", examples=["train"])],
+) -> StageKey:
+    return StageKey(run_id, generation, stage)
+
+
+Stage = Annotated[StageKey, Depends(_stage_key)]
 
 
 @router.get(
@@ -33,9 +44,9 @@ def list_stages(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Curs
 
 
 @router.get(_STAGE, summary="Show a stage", responses=answers(200, STAGE, "The stage") | problem_responses(404, 422))
-def get_stage(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageView:
+def get_stage(stage: Stage, queries: Queries) -> StageView:
     """One stage: state, attempts, progress, and once it has succeeded its result and where the time went."""
-    return queries.get_stage(run_id, generation, stage)
+    return queries.get_stage(stage)
 
 
 @router.get(
@@ -44,15 +55,13 @@ def get_stage(run_id: RunId, generation: GenerationNumber, stage: Stage, queries
     responses=answers(200, page_of(ATTEMPT), "One page") | problem_responses(404, 422),
 )
 def list_attempts(
-    run_id: RunId,
-    generation: GenerationNumber,
     stage: Stage,
     queries: Queries,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AttemptView]:
     """Each attempt is one Ray job: its id, its page in Ray's dashboard, and why it failed if it did. Newest first."""
-    return queries.list_attempts(run_id, generation, stage, limit, cursor)
+    return queries.list_attempts(stage, limit, cursor)
 
 
 @router.get(
@@ -60,11 +69,9 @@ def list_attempts(
     summary="Show an attempt",
     responses=answers(200, ATTEMPT, "The attempt") | problem_responses(404, 422),
 )
-def get_attempt(
-    run_id: RunId, generation: GenerationNumber, stage: Stage, attempt: AttemptNumber, queries: Queries
-) -> AttemptView:
+def get_attempt(stage: Stage, attempt: AttemptNumber, queries: Queries) -> AttemptView:
     """One attempt of a stage."""
-    return queries.get_attempt(run_id, generation, stage, attempt)
+    return queries.get_attempt(stage, attempt)
 
 
 @router.get(
@@ -72,9 +79,9 @@ def get_attempt(
     summary="Read a stage's metrics",
     responses=answers(200, METRICS, "All rows") | problem_responses(404, 422),
 )
-def get_metrics(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageMetrics:
+def get_metrics(stage: Stage, queries: Queries) -> StageMetrics:
     """What the stage logged, all attempts, in order of attempt and step: loss, accuracy, images a second."""
-    return StageMetrics(rows=queries.stage_metrics(run_id, generation, stage))
+    return StageMetrics(rows=queries.stage_metrics(stage))
 
 
 @router.get(
@@ -82,9 +89,9 @@ def get_metrics(run_id: RunId, generation: GenerationNumber, stage: Stage, queri
     summary="Read a stage's confusion matrices",
     responses=answers(200, CONFUSION, "All of them") | problem_responses(404, 422),
 )
-def get_confusion(run_id: RunId, generation: GenerationNumber, stage: Stage, queries: Queries) -> StageConfusion:
+def get_confusion(stage: Stage, queries: Queries) -> StageConfusion:
     """Which classes an evaluate stage's model takes for which: of the test set, of pseudo labels, of external sets."""
-    return queries.stage_confusion(run_id, generation, stage)
+    return queries.stage_confusion(stage)
 
 
 @router.get(
@@ -103,14 +110,12 @@ def get_trials(run_id: RunId, generation: GenerationNumber, queries: DerivedQuer
     response_class=Response,
     responses={200: PICTURE} | problem_responses(404, 422),
 )
-def get_picture(
-    run_id: RunId, generation: GenerationNumber, stage: Stage, name: PictureName, queries: DerivedQueriesOf
-) -> Response:
+def get_picture(stage: Stage, name: PictureName, queries: DerivedQueriesOf) -> Response:
     """An SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability
     diagram of fitted labels."""
     # The document may be opened by itself: nothing in it is to be run.
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return Response(queries.picture(run_id, generation, stage, name), media_type="image/svg+xml", headers=headers)
+    return Response(queries.picture(stage, name), media_type="image/svg+xml", headers=headers)
 
 
 @router.get(
@@ -119,8 +124,6 @@ def get_picture(
     responses=answers(200, LOG_TAIL, "The last lines") | problem_responses(404, 422, 503),
 )
 def get_logs(
-    run_id: RunId,
-    generation: GenerationNumber,
     stage: Stage,
     queries: Queries,
     attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="The latest one by default.")] = None,
@@ -128,4 +131,4 @@ def get_logs(
 ) -> LogTail:
     """The last lines that the attempt's Ray job has printed: from Ray while the job is there, from the artifact root
     once it has ended. Where there is nothing, `note` says why."""
-    return queries.log_tail(run_id, generation, stage, attempt, lines)
+    return queries.log_tail(stage, attempt, lines)

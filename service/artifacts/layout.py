@@ -1,11 +1,11 @@
 """Where every artifact lies below the artifact root: the only module that builds paths."""
 
+from service.config.stage_key import StageKey
 from workers.artifact_io import join_uri
 from workers.specs.stages import (
     FAILURE_FILE,
     PROGRESS_FILE,
     RESULT_FILE,
-    StageName,
     control_name,
     metrics_name,
     spec_name,
@@ -46,35 +46,35 @@ class ArtifactLayout:
         """Of an evaluation dataset's images; the first label stage that needs them writes it."""
         return join_uri(self.dataset_folder(dataset_id), PERCEPTUAL_HASHES_FILE)
 
-    def stage_folder(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self._root, "runs", run_id, f"gen-{generation}", stage)
+    def stage_folder(self, key: StageKey) -> str:
+        return join_uri(self._root, "runs", key.run_id, f"gen-{key.generation}", key.stage)
 
-    def spec(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+    def spec(self, key: StageKey, attempt: int) -> str:
         """Written once, before the attempt's job is submitted."""
-        return join_uri(self.stage_folder(run_id, generation, stage), spec_name(attempt))
+        return join_uri(self.stage_folder(key), spec_name(attempt))
 
-    def progress(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), PROGRESS_FILE)
+    def progress(self, key: StageKey) -> str:
+        return join_uri(self.stage_folder(key), PROGRESS_FILE)
 
-    def result(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), RESULT_FILE)
+    def result(self, key: StageKey) -> str:
+        return join_uri(self.stage_folder(key), RESULT_FILE)
 
-    def failure(self, run_id: str, generation: int, stage: StageName) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), FAILURE_FILE)
+    def failure(self, key: StageKey) -> str:
+        return join_uri(self.stage_folder(key), FAILURE_FILE)
 
-    def stage_file(self, run_id: str, generation: int, stage: StageName, name: str) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), name)
+    def stage_file(self, key: StageKey, name: str) -> str:
+        return join_uri(self.stage_folder(key), name)
 
-    def metrics(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), metrics_name(attempt))
+    def metrics(self, key: StageKey, attempt: int) -> str:
+        return join_uri(self.stage_folder(key), metrics_name(attempt))
 
-    def control(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
-        return join_uri(self.stage_folder(run_id, generation, stage), control_name(attempt))
+    def control(self, key: StageKey, attempt: int) -> str:
+        return join_uri(self.stage_folder(key), control_name(attempt))
 
-    def job_log(self, run_id: str, generation: int, stage: StageName, attempt: int) -> str:
+    def job_log(self, key: StageKey, attempt: int) -> str:
         """The end of what the attempt's driver printed, saved before its Ray job is deleted."""
-        return join_uri(self.stage_folder(run_id, generation, stage), "logs", f"a{attempt}.log")
+        return join_uri(self.stage_folder(key), "logs", f"a{attempt}.log")
 
-    def inventory(self, run_id: str, generation: int, stage: StageName, artifact: str) -> str:
+    def inventory(self, key: StageKey, artifact: str) -> str:
         """What retention has taken away of a stage's folder: names, sizes and digests."""
-        return join_uri(self.stage_folder(run_id, generation, stage), f"collected-{artifact}.json")
+        return join_uri(self.stage_folder(key), f"collected-{artifact}.json")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.config.stage_key import StageKey
 from service.lifecycle.states import RunState
 from workers.specs.reports import FailureReason
 from workers.specs.results import AnyStageResult
@@ -9,68 +10,55 @@ from workers.specs.stages import StageName
 
 
 @dataclass(frozen=True)
-class CreateAttempt:
+class OfAttempt:
+    """What concerns one attempt of a stage of the run."""
+
+    generation: int
+    stage: StageName
+    attempt: int
+
+    def key(self, run_id: str) -> StageKey:
+        """The stage, where the run is this one."""
+        return StageKey(run_id, self.generation, self.stage)
+
+
+@dataclass(frozen=True)
+class CreateAttempt(OfAttempt):
     """Puts the intent on record: attempt `attempt` and its submission id."""
 
-    generation: int
-    stage: StageName
-    attempt: int
-
 
 @dataclass(frozen=True)
-class SubmitAttempt:
+class SubmitAttempt(OfAttempt):
     """Writes the spec and submits the Ray job whose id is on record."""
 
-    generation: int
-    stage: StageName
-    attempt: int
-
 
 @dataclass(frozen=True)
-class MarkSubmitted:
+class MarkSubmitted(OfAttempt):
     """Ray has the job already: a reconciler died between submitting it and saying so."""
 
-    generation: int
-    stage: StageName
-    attempt: int
-
 
 @dataclass(frozen=True)
-class RequestPause:
+class RequestPause(OfAttempt):
     """Asks the stage to end at its next unit."""
 
-    generation: int
-    stage: StageName
-    attempt: int
-
 
 @dataclass(frozen=True)
-class BeginStopping:
+class BeginStopping(OfAttempt):
     """The attempt is over for this reason, but its Ray job may be alive."""
 
-    generation: int
-    stage: StageName
-    attempt: int
     reason: FailureReason
     message: str
 
 
 @dataclass(frozen=True)
-class StopJob:
+class StopJob(OfAttempt):
     """Asks Ray to stop the job of an attempt that is over."""
-
-    generation: int
-    stage: StageName
-    attempt: int
 
 
 @dataclass(frozen=True)
-class EndAttempt:
+class EndAttempt(OfAttempt):
     """The attempt ended without a result, and its Ray job is not alive as far as Ray knows."""
 
-    generation: int
-    stage: StageName
-    attempt: int
     reason: FailureReason
     message: str
     maybe_alive: bool = False
@@ -78,12 +66,9 @@ class EndAttempt:
 
 
 @dataclass(frozen=True)
-class FinishStage:
+class FinishStage(OfAttempt):
     """The attempt's result is there."""
 
-    generation: int
-    stage: StageName
-    attempt: int
     result: AnyStageResult
 
 

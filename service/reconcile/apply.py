@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
+from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
     Action,
@@ -37,7 +38,7 @@ from service.settings import Settings
 from service.stages.devices import devices_of
 from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
-from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs, submission_id
+from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs
 from service.store.schema.tables import AttemptRow
 from service.store.transitions import (
     set_attempt_state,
@@ -47,7 +48,6 @@ from service.store.transitions import (
 )
 from workers.artifact_io import write_bytes
 from workers.specs.reports import FailureReason, StageControl
-from workers.specs.stages import StageName
 
 logger = logging.getLogger("service.reconcile")
 
@@ -80,7 +80,7 @@ class Applier:
             case SubmitAttempt():
                 self._submit(run_id, token, action)
             case MarkSubmitted():
-                self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
+                self._mark_submitted(action.key(run_id), token, action.attempt)
             case RequestPause():
                 self._request_pause(run_id, token, action)
             case BeginStopping():
@@ -105,8 +105,9 @@ class Applier:
             yield session, now
 
     def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
+        key = action.key(run_id)
         with self._fenced(run_id, token) as (session, now):
-            set_running(session, run_id, action.generation, action.stage)
+            set_running(session, key)
             resources, plan = load_config(session, run_id).resources, load_plans(session, run_id)[action.generation]
             session.add(
                 AttemptRow(
@@ -114,7 +115,7 @@ class Applier:
                     generation=action.generation,
                     stage=action.stage,
                     number=action.attempt,
-                    submission_id=submission_id(run_id, action.generation, action.stage, action.attempt),
+                    submission_id=key.submission_id(action.attempt),
                     state=AttemptState.SUBMITTING,
                     created_at=now,
                     devices=devices_of(action.stage, resources, plan),
@@ -122,18 +123,18 @@ class Applier:
             )
 
     def _submit(self, run_id: str, token: int, action: SubmitAttempt) -> None:
-        where = (run_id, action.generation, action.stage)
+        key = action.key(run_id)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
         spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
         roots = self._settings.stage_roots(spec.stage, spec.folder_uri, inputs.projects)
         spec = spec.model_copy(update={"dataset_roots": roots})
-        spec_uri = self._layout.spec(*where, action.attempt)
+        spec_uri = self._layout.spec(key, action.attempt)
         # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
         # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.
         self._lease.renew()
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
-        job_id = submission_id(*where, action.attempt)
+        job_id = key.submission_id(action.attempt)
         try:
             self._ray_jobs.submit(job_id, self._settings.python_executable, spec_uri, _metadata(run_id, action))
         except JobRejected as error:
@@ -141,53 +142,51 @@ class Applier:
             ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")
             self._end_attempt(run_id, token, ended)
             return
-        self._mark_submitted(run_id, token, action.generation, action.stage, action.attempt)
+        self._mark_submitted(key, token, action.attempt)
 
-    def _mark_submitted(self, run_id: str, token: int, generation: int, stage: StageName, attempt: int) -> None:
-        job_id = submission_id(run_id, generation, stage, attempt)
-        with self._fenced(run_id, token) as (session, now):
+    def _mark_submitted(self, key: StageKey, token: int, attempt: int) -> None:
+        job_id = key.submission_id(attempt)
+        with self._fenced(key.run_id, token) as (session, now):
             set_attempt_state(session, job_id, AttemptState.SUBMITTED, submitted_at=now)
-            add_event(
-                session, run_id, now, EventKind.ATTEMPT_SUBMITTED, f"Ray job {job_id}", generation, stage, attempt
-            )
+            add_event(session, key.run_id, now, EventKind.ATTEMPT_SUBMITTED, f"Ray job {job_id}", *key[1:], attempt)
 
     def _request_pause(self, run_id: str, token: int, action: RequestPause) -> None:
-        where = (run_id, action.generation, action.stage)
-        self._tell_stage(*where, action.attempt, StageControl(command="pause"))
+        key = action.key(run_id)
+        self._tell_stage(key, action.attempt, StageControl(command="pause"))
         with self._fenced(run_id, token) as (session, now):
-            job_id = submission_id(*where, action.attempt)
+            job_id = key.submission_id(action.attempt)
             session.execute(update(AttemptRow).where(AttemptRow.submission_id == job_id).values(pause_requested_at=now))
 
-    def _tell_stage(self, run_id: str, generation: int, stage: StageName, attempt: int, control: StageControl) -> None:
-        uri = self._layout.control(run_id, generation, stage, attempt)
+    def _tell_stage(self, key: StageKey, attempt: int, control: StageControl) -> None:
+        uri = self._layout.control(key, attempt)
         self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
 
-    def _leave_word_to_stop(self, run_id: str, generation: int, stage: StageName, attempt: int) -> None:
+    def _leave_word_to_stop(self, key: StageKey, attempt: int) -> None:
         """For a job that Ray cannot stop: as one that has not begun, or of which Ray knows nothing.
 
         A full artifact store holds nothing up. Once the attempt is over, JobCloser leaves the word till the store takes
         it; and a later attempt, to which this one would yield, cannot begin before the store takes its spec.
         """
         try:
-            self._tell_stage(run_id, generation, stage, attempt, StageControl(command="stop"))
+            self._tell_stage(key, attempt, StageControl(command="stop"))
         except ArtifactStoreUnavailable as error:
-            job_id = submission_id(run_id, generation, stage, attempt)
+            job_id = key.submission_id(attempt)
             logger.warning("%s: cannot be told to stop by a file: %s", job_id, error)
 
     def _begin_stopping(self, run_id: str, token: int, action: BeginStopping) -> None:
         with self._fenced(run_id, token) as (session, _):
             set_attempt_state(
                 session,
-                submission_id(run_id, action.generation, action.stage, action.attempt),
+                action.key(run_id).submission_id(action.attempt),
                 AttemptState.STOPPING,
                 failure_reason=action.reason,
                 failure_message=action.message,
             )
 
     def _stop_job(self, run_id: str, token: int, action: StopJob) -> None:
-        where = (run_id, action.generation, action.stage)
-        job_id = submission_id(*where, action.attempt)
-        self._leave_word_to_stop(*where, action.attempt)
+        key = action.key(run_id)
+        job_id = key.submission_id(action.attempt)
+        self._leave_word_to_stop(key, action.attempt)
         self._ask_ray_to_stop(job_id)
         with self._fenced(run_id, token) as (session, now):
             first = func.coalesce(AttemptRow.stop_requested_at, now)
@@ -207,10 +206,11 @@ class Applier:
             logger.warning("%s: Ray does not stop it: %s", job_id, error)
 
     def _end_attempt(self, run_id: str, token: int, action: EndAttempt) -> None:
-        job_id = submission_id(run_id, action.generation, action.stage, action.attempt)
+        key = action.key(run_id)
+        job_id = key.submission_id(action.attempt)
         if action.maybe_alive:
             # Should the job begin after all, or live on, it finds this and ends without writing anything.
-            self._leave_word_to_stop(run_id, action.generation, action.stage, action.attempt)
+            self._leave_word_to_stop(key, action.attempt)
         state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(
@@ -228,21 +228,19 @@ class Applier:
             )
 
     def _finish_stage(self, run_id: str, token: int, action: FinishStage) -> None:
-        where = (run_id, action.generation, action.stage)
+        key = action.key(run_id)
         with self._fenced(run_id, token) as (session, now):
             set_attempt_state(
                 session,
-                submission_id(*where, action.attempt),
+                key.submission_id(action.attempt),
                 AttemptState.SUCCEEDED,
                 finished_at=now,
                 # It may have finished its work while it was being stopped.
                 failure_reason=None,
                 failure_message=None,
             )
-            charge_attempt(session, submission_id(*where, action.attempt), now)
-            set_stage_state(
-                session, *where, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json()
-            )
+            charge_attempt(session, key.submission_id(action.attempt), now)
+            set_stage_state(session, key, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json())
             record_model(session, run_id, action, now)
             make_next_stage_ready(session, run_id, now)
             add_event(
@@ -271,7 +269,7 @@ class Applier:
             )
             if action.generation is not None and action.stage is not None:
                 stage_state, generation_state = _END_STATES[action.state]
-                set_stage_state(session, run_id, action.generation, action.stage, stage_state)
+                set_stage_state(session, StageKey(run_id, action.generation, action.stage), stage_state)
                 set_generation_state(session, run_id, action.generation, generation_state)
             add_event(
                 session, run_id, now, RUN_ENDED[action.state], action.reason or "", action.generation, action.stage

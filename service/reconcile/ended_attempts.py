@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from service.config.stage_key import StageKey
 from service.lifecycle.states import OPEN_ATTEMPTS
 from service.stages.order import stage_name
 from service.store.schema.tables import AttemptRow
@@ -22,6 +23,11 @@ class EndedAttempt:
     submission_id: str
     finished_at: float
     """Unix seconds."""
+
+    @property
+    def key(self) -> StageKey:
+        """The stage that it is an attempt of."""
+        return StageKey(self.run_id, self.generation, self.stage)
 
 
 def attempts_with_jobs(session: Session, limit: int) -> list[EndedAttempt]:

@@ -86,7 +86,7 @@ class JobCloser:
 
     def _close_unknown(self, attempt: EndedAttempt) -> None:
         # Ray may have lost a job whose driver lives on: this is how it learns that its time is over.
-        control = self._layout.control(attempt.run_id, attempt.generation, attempt.stage, attempt.number)
+        control = self._layout.control(attempt.key, attempt.number)
         write_bytes(control, StageControl(command="stop").model_dump_json().encode())
         if self._clock() - attempt.finished_at < LATE_SECONDS:
             self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
@@ -110,7 +110,7 @@ class JobCloser:
         log = self._ray_jobs.log_end(attempt.submission_id, self._max_log_bytes)
         if log is None:
             return  # another reconciler has just saved it
-        write_bytes(self._layout.job_log(attempt.run_id, attempt.generation, attempt.stage, attempt.number), log)
+        write_bytes(self._layout.job_log(attempt.key, attempt.number), log)
         with self._database.write() as session:
             mark_log_saved(session, attempt.submission_id)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import NOTHING_OBSERVED, Observed, RunSnapshot
 from service.ray_client.job_status import ENDED_JOBS, JobStatus
@@ -10,7 +11,6 @@ from service.ray_client.jobs import JobInfo
 from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.stage_files import OpenAttempt, Outcome, StageFiles
 from service.reconcile.waits import WaitReason
-from service.store.run_store import submission_id
 
 _OVER = ENDED_JOBS | {JobStatus.UNKNOWN}
 
@@ -54,8 +54,8 @@ def _open_attempt(run: RunSnapshot) -> OpenAttempt | None:
     stage = run.current_stage
     if stage is None or stage.open_attempt is None:
         return None
-    number = stage.open_attempt.number
-    return OpenAttempt(run.run_id, stage, number, submission_id(run.run_id, stage.generation, stage.name, number))
+    number, key = stage.open_attempt.number, StageKey(run.run_id, stage.generation, stage.name)
+    return OpenAttempt(run.run_id, stage, number, key.submission_id(number))
 
 
 def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable | None) -> Look:

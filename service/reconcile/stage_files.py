@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
+from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
 from workers.artifact_io import is_local, read_bytes_if_there
@@ -87,18 +88,18 @@ class StageFiles:
         return sorted(due, key=lambda attempt: looked_at[attempt.job_id])[:LOOKS_AT_ONCE]
 
     def _read(self, attempt: OpenAttempt) -> Outcome:
-        where = (attempt.run_id, attempt.stage.generation, attempt.stage.name)
-        result_uri = self._layout.result(*where)
+        key = StageKey(attempt.run_id, attempt.stage.generation, attempt.stage.name)
+        result_uri = self._layout.result(key)
         result = _of_attempt(read_bytes_if_there(result_uri), attempt.number)
         if result is not None:
             try:
                 return Outcome(result=_parse_result(result, attempt.stage))
             except ValueError as error:
                 return Outcome(failure=_unreadable(attempt.number, f"{result_uri} cannot be read: {error}"))
-        failure = _of_attempt(read_bytes_if_there(self._layout.failure(*where)), attempt.number)
+        failure = _of_attempt(read_bytes_if_there(self._layout.failure(key)), attempt.number)
         if failure is not None:
             return Outcome(failure=_parse_failure(failure, attempt.number))
-        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(*where)), attempt.number))
+        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(key)), attempt.number))
 
 
 def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:

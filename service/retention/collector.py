@@ -10,6 +10,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
 from service.config.events import EventKind
 from service.config.policies import Artifact
+from service.config.stage_key import StageKey
 from service.retention.commands import RetentionCommands
 from service.retention.files import collect_files
 from service.retention.store import claim, marked_rows, renew_claim, set_collected
@@ -89,9 +90,10 @@ class Collector:
             held_until = until
 
         stage, artifact = stage_name(row.stage), Artifact(row.artifact)
+        key = StageKey(row.run_id, row.generation, stage)
         gone = collect_files(
-            self._layout.stage_folder(row.run_id, row.generation, stage),
-            self._layout.inventory(row.run_id, row.generation, stage, artifact),
+            self._layout.stage_folder(key),
+            self._layout.inventory(key, artifact),
             artifact,
             row.keep_last,
             still_ours,

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
+from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
@@ -50,7 +51,7 @@ class RetentionCommands:
             for decision in decide_retention(run, now):
                 sizes: dict[str, int] | None = None
                 if decision.collect:
-                    folder = self._layout.stage_folder(run.run_id, decision.generation, decision.stage)
+                    folder = self._layout.stage_folder(StageKey(run.run_id, decision.generation, decision.stage))
                     with artifact_store():
                         sizes = files_to_collect(folder, decision.artifact, run.policy.keep_last_checkpoints)
                     if not sizes:

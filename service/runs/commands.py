@@ -12,6 +12,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.datasets import DatasetRequest
 from service.config.events import EventKind
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
+from service.config.stage_key import StageKey
 from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
@@ -189,7 +190,7 @@ class RunCommands:
             if state is not RunState.RUNNING:
                 stage = load_snapshot(session, run_id).current_stage
                 if state is RunState.PAUSED and stage is not None:
-                    set_ready(session, run_id, stage.generation, stage.name, now)
+                    set_ready(session, StageKey(run_id, stage.generation, stage.name), now)
                 set_run_state(session, run_id, RunState.RUNNING)
                 add_event(session, run_id, now, EventKind.RUN_RESUMED, "resumed by the user")
             return self._run_view(session, run_id)
@@ -272,9 +273,7 @@ def _reopen_current_stage(session: Session, run_id: str, now: float) -> None:
         return  # cancelled when the last stage had just succeeded
     set_stage_state(
         session,
-        run_id,
-        stage.generation,
-        stage.name,
+        StageKey(run_id, stage.generation, stage.name),
         StageState.PENDING,
         attempts_before_retry=len(stage.attempts),
         ready_at=now,

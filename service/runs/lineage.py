@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationOverrides, RunConfig
+from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.runs.checks import dataset_ids
 from service.settings import Settings
@@ -21,7 +22,6 @@ from service.store.schema.tables import CollectionRow, DatasetRow, ModelRow, Sta
 from service.views.base import time_or_none
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from workers.specs.environment import StageEnvironment
-from workers.specs.stages import StageName
 
 
 class _ResultPart(BaseModel):
@@ -81,10 +81,10 @@ class LineageQueries:
             seed=plan.seed,
             recipe=recipe,
             selection=plan.selection if is_student else None,
-            labels_uri=self._layout.stage_folder(row.run_id, generation, "label") if is_student else None,
-            selection_uri=self._layout.stage_folder(row.run_id, generation, "select") if is_student else None,
+            labels_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "label")) if is_student else None,
+            selection_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "select")) if is_student else None,
             stages=[
-                self._stage(row.run_id, generation, name, stages.get((generation, name), _StageRecord()))
+                self._stage(StageKey(row.run_id, generation, name), stages.get((generation, name), _StageRecord()))
                 for name in stages_of(generation, searched=plan.search is not None)
             ],
             teacher=self._lineage(inputs, models, stages, inputs.teacher_generation(generation))
@@ -92,13 +92,13 @@ class LineageQueries:
             else None,
         )
 
-    def _stage(self, run_id: str, generation: int, name: StageName, record: _StageRecord) -> StageLineage:
+    def _stage(self, key: StageKey, record: _StageRecord) -> StageLineage:
         result = record.result
         return StageLineage(
-            name=name,
+            name=key.stage,
             attempt=None if result is None else result.attempt,
-            folder_uri=self._layout.stage_folder(run_id, generation, name),
-            result_uri=self._layout.result(run_id, generation, name),
+            folder_uri=self._layout.stage_folder(key),
+            result_uri=self._layout.result(key),
             environment=None if result is None else result.environment,
             collected=[
                 CollectedArtifact(

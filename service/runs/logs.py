@@ -2,10 +2,10 @@
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.ray_client.jobs import RayJobs
 from service.views.runs import AttemptView, LogTail
 from workers.artifact_io import read_bytes_if_there
-from workers.specs.stages import StageName
 
 _SHOWN_BYTES = 4 << 20
 
@@ -17,7 +17,7 @@ class LogReader:
         self._layout = layout
         self._ray_jobs = ray_jobs
 
-    def tail(self, run_id: str, generation: int, stage: StageName, attempt: AttemptView, lines: int) -> LogTail:
+    def tail(self, key: StageKey, attempt: AttemptView, lines: int) -> LogTail:
         """The last `lines`, of the last few megabytes. Raises RayUnavailable where only Ray could have them and does
         not answer, and ArtifactStoreUnavailable."""
         answer = LogTail(attempt=attempt.number, submission_id=attempt.submission_id, lines=[], source=None)
@@ -27,7 +27,7 @@ class LogReader:
                 return answer.model_copy(update={"source": "ray", "lines": _last(log, lines)})
         # Also where the record says nothing of it: it may have been saved a moment ago.
         with artifact_store():
-            saved = read_bytes_if_there(self._layout.job_log(run_id, generation, stage, attempt.number))
+            saved = read_bytes_if_there(self._layout.job_log(key, attempt.number))
         if saved is not None:
             return answer.model_copy(update={"source": "artifact_root", "lines": _last(saved, lines)})
         return answer.model_copy(update={"note": _nothing(attempt)})

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.states import StageState
 from service.views.runs import GenerationView, MetricRow, RunView, StageView
@@ -51,7 +52,7 @@ class ProgressReader:
         """All rows that the stage's attempts logged, in order of attempt and step."""
         rows: list[MetricRow] = []
         for attempt in stage.attempts:
-            uri = self._layout.metrics(stage.run_id, stage.generation, stage.name, attempt.number)
+            uri = self._layout.metrics(StageKey(stage.run_id, stage.generation, stage.name), attempt.number)
             with artifact_store():
                 data = read_bytes_if_there(uri) or b""
             rows += [MetricRow.model_validate(json.loads(line)) for line in data.splitlines() if line]
@@ -62,7 +63,7 @@ class ProgressReader:
             return stage
         read = self._read_final if stage.state == StageState.SUCCEEDED else _read
         try:
-            progress = read(self._layout.progress(stage.run_id, stage.generation, stage.name))
+            progress = read(self._layout.progress(StageKey(stage.run_id, stage.generation, stage.name)))
         except OSError:
             return stage
         return stage.model_copy(update={"progress": progress})

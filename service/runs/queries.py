@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.datasets.queries import dataset_view
 from service.errors import InvalidRequest, NotFound
 from service.lifecycle.states import RunKind
@@ -46,7 +47,7 @@ from service.views.runs import (
     StageConfusion,
     StageView,
 )
-from workers.specs.stages import StageName
+from workers.specs.stages import model_id
 
 MAX_LOG_LINES = 10_000
 Row = TypeVar("Row", bound=Table)
@@ -90,7 +91,7 @@ class RunQueries:
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:
         with self._database.read() as session:
-            row = _get(session, GenerationRow, (run_id, generation), "generation", f"{run_id}-g{generation}")
+            row = _get(session, GenerationRow, (run_id, generation), "generation", model_id(run_id, generation))
             [view] = self._views.generations(load_generation_rows(session, run_id, [row]))
         return self._progress.fill_generations([view])[0]
 
@@ -102,8 +103,8 @@ class RunQueries:
             views = self._views.generations(load_generation_rows(session, run_id, rows))
         return Page(items=self._progress.fill_generations(views), next_cursor=following)
 
-    def get_stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
-        return self._progress.fill_stages([self._stage(run_id, generation, stage)])[0]
+    def get_stage(self, key: StageKey) -> StageView:
+        return self._progress.fill_stages([self._stage(key)])[0]
 
     def list_stages(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StageView]:
         with self._database.read() as session:
@@ -113,51 +114,48 @@ class RunQueries:
             views = self._views.stages(rows, load_attempts(session, run_id, rows))
         return Page(items=self._progress.fill_stages(views), next_cursor=following)
 
-    def get_attempt(self, run_id: str, generation: int, stage: StageName, attempt: int) -> AttemptView:
+    def get_attempt(self, key: StageKey, attempt: int) -> AttemptView:
         with self._database.read_once() as session:
-            identity = f"{_stage_id(run_id, generation, stage)}-a{attempt}"
-            row = _get(session, AttemptRow, (run_id, generation, stage, attempt), "attempt", identity)
+            row = _get(session, AttemptRow, (*key, attempt), "attempt", key.submission_id(attempt))
             return self._views.attempt(row)
 
-    def list_attempts(
-        self, run_id: str, generation: int, stage: StageName, limit: int = 50, cursor: str | None = None
-    ) -> Page[AttemptView]:
-        key, name = (run_id, generation, stage), _stage_id(run_id, generation, stage)
+    def list_attempts(self, key: StageKey, limit: int = 50, cursor: str | None = None) -> Page[AttemptView]:
         with self._database.read_once() as session:
-            mine = (AttemptRow.run_id == run_id, AttemptRow.generation == generation, AttemptRow.stage == stage)
+            mine = (
+                AttemptRow.run_id == key.run_id,
+                AttemptRow.generation == key.generation,
+                AttemptRow.stage == key.stage,
+            )
             rows, following = read_page(session, AttemptRow, (AttemptRow.number,), limit, cursor, *mine)
-            _check_there(session, rows, StageRow, key, "stage", name)
+            _check_there(session, rows, StageRow, key, "stage", key.stage_id)
             return Page(items=[self._views.attempt(row) for row in rows], next_cursor=following)
 
-    def stage_metrics(self, run_id: str, generation: int, stage: StageName) -> list[MetricRow]:
+    def stage_metrics(self, key: StageKey) -> list[MetricRow]:
         """The rows that the stage logged, in order of attempt and step."""
-        return self._progress.metric_rows(self._stage(run_id, generation, stage))
+        return self._progress.metric_rows(self._stage(key))
 
-    def stage_confusion(self, run_id: str, generation: int, stage: StageName) -> StageConfusion:
+    def stage_confusion(self, key: StageKey) -> StageConfusion:
         """The confusion matrices that the stage has counted. Raises NotFound where it has none."""
         with self._database.read_once() as session:
-            identity = _stage_id(run_id, generation, stage)
-            row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
+            row = _get(session, StageRow, key, "stage", key.stage_id)
             result = {} if row.result is None else json.loads(row.result)
         matrices = {
             name: ConfusionMatrix(classes=list(metrics["per_class"]), counts=metrics["confusion"])
             for name, metrics in confusion_matrices(result)
         }
         if not matrices:
-            raise NotFound("confusion matrix", identity)
+            raise NotFound("confusion matrix", key.stage_id)
         return StageConfusion(matrices=matrices)
 
-    def log_tail(
-        self, run_id: str, generation: int, stage: StageName, attempt: int | None = None, lines: int = 200
-    ) -> LogTail:
+    def log_tail(self, key: StageKey, attempt: int | None = None, lines: int = 200) -> LogTail:
         """The last lines that an attempt's driver printed, of the latest attempt by default; see `LogReader`."""
         if not 1 <= lines <= MAX_LOG_LINES:
             raise InvalidRequest("lines", f"lines is 1 to {MAX_LOG_LINES}, not {lines}")
-        attempts = {view.number: view for view in self._stage(run_id, generation, stage).attempts}
+        attempts = {view.number: view for view in self._stage(key).attempts}
         number = max(attempts, default=1) if attempt is None else attempt
         if number not in attempts:
-            raise NotFound("attempt", f"{_stage_id(run_id, generation, stage)}-a{number}")
-        return self._logs.tail(run_id, generation, stage, attempts[number], lines)
+            raise NotFound("attempt", key.submission_id(number))
+        return self._logs.tail(key, attempts[number], lines)
 
     def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
         with self._database.read_once() as session:
@@ -188,16 +186,11 @@ class RunQueries:
             rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
             return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
-    def _stage(self, run_id: str, generation: int, stage: StageName) -> StageView:
+    def _stage(self, key: StageKey) -> StageView:
         with self._database.read() as session:
-            identity = _stage_id(run_id, generation, stage)
-            row = _get(session, StageRow, (run_id, generation, stage), "stage", identity)
-            [view] = self._views.stages([row], load_attempts(session, run_id, [row]), without_confusion)
+            row = _get(session, StageRow, key, "stage", key.stage_id)
+            [view] = self._views.stages([row], load_attempts(session, key.run_id, [row]), without_confusion)
         return view
-
-
-def _stage_id(run_id: str, generation: int, stage: StageName) -> str:
-    return f"{run_id}-g{generation}-{stage}"
 
 
 def _check_there(

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
+from service.config.stage_key import StageKey
 from service.lifecycle.states import AttemptState, RunKind, StageState
 from service.runs.run_warnings import run_warnings
 from service.settings import Settings
@@ -97,14 +98,15 @@ class ViewBuilder:
         self, row: StageRow, attempts: list[AttemptRow], shorten: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> StageView:
         name = stage_name(row.name)
+        key = StageKey(row.run_id, row.generation, name)
         result = None if row.result is None else json.loads(row.result)
         return StageView(
-            id=f"{row.run_id}-g{row.generation}-{name}",
+            id=key.stage_id,
             run_id=row.run_id,
             generation=row.generation,
             name=name,
             state=row.state,
-            folder_uri=self._layout.stage_folder(row.run_id, row.generation, name),
+            folder_uri=self._layout.stage_folder(key),
             attempts=[self.attempt(attempt) for attempt in attempts],
             progress=None,
             result=None if result is None else shorten(result),

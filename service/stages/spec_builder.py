@@ -1,6 +1,7 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
@@ -218,9 +219,8 @@ class _Builder:
         run_id, generation = self._inputs.reference or (self._inputs.run_id, 0)
         if (run_id, generation) == (self._inputs.run_id, self._generation):
             return None
-        return RobustnessReference(
-            model_id=f"{run_id}-g{generation}", result_uri=self._layout.result(run_id, generation, "evaluate")
-        )
+        evaluated = StageKey(run_id, generation, "evaluate")
+        return RobustnessReference(model_id=evaluated.model_id, result_uri=self._layout.result(evaluated))
 
     def _pseudo_labels(self) -> PseudoLabels | None:
         if self._generation == 0:
@@ -246,10 +246,10 @@ class _Builder:
         return tuple(dict.fromkeys([self._datasets.validation, self._datasets.test, *external]))
 
     def _folder(self, stage: StageName) -> str:
-        return self._layout.stage_folder(self._inputs.run_id, self._generation, stage)
+        return self._layout.stage_folder(StageKey(self._inputs.run_id, self._generation, stage))
 
     def _source_folder(self, stage: StageName) -> str:
-        return self._layout.stage_folder(self._inputs.source_run_id, self._generation, stage)
+        return self._layout.stage_folder(StageKey(self._inputs.source_run_id, self._generation, stage))
 
     def _unlabeled_manifest(self) -> str:
         # Run creation refuses generations after the first without an unlabeled dataset.

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.config.events import EventKind
 from service.config.run import GenerationPlan, RunConfig
+from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
 from service.stages.order import stages_of
@@ -24,11 +25,6 @@ from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
 
 Result = TypeVar("Result", bound=StageResult)
-
-
-def submission_id(run_id: str, generation: int, stage: StageName, attempt: int) -> str:
-    """The Ray job's id: known before the job is, so that a second submit of the same attempt is refused by Ray."""
-    return f"{run_id}-g{generation}-{stage}-a{attempt}"
 
 
 def insert_run(
@@ -231,10 +227,10 @@ def set_priority(session: Session, run_id: str, priority: int) -> None:
     session.execute(update(RunRow).where(RunRow.id == run_id).values(priority=priority))
 
 
-def set_ready(session: Session, run_id: str, generation: int, stage: StageName, now: float) -> None:
+def set_ready(session: Session, key: StageKey, now: float) -> None:
     """Puts the stage at the end of the line of its priority."""
     statement = update(StageRow).where(
-        StageRow.run_id == run_id, StageRow.generation == generation, StageRow.name == stage
+        StageRow.run_id == key.run_id, StageRow.generation == key.generation, StageRow.name == key.stage
     )
     session.execute(statement.values(ready_at=now))
 

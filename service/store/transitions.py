@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Update, update
 from sqlalchemy.orm import Session
 
+from service.config.stage_key import StageKey
 from service.lifecycle.states import (
     ALLOWED_ATTEMPT,
     ALLOWED_GENERATION,
@@ -17,7 +18,6 @@ from service.lifecycle.states import (
     states_before,
 )
 from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
-from workers.specs.stages import StageName
 
 
 class TransitionRefused(Exception):
@@ -41,23 +41,21 @@ def set_generation_state(session: Session, run_id: str, number: int, state: Gene
     _change_one(session, statement, f"generation {number} of {run_id} may not become {state}")
 
 
-def set_stage_state(
-    session: Session, run_id: str, generation: int, name: StageName, state: StageState, **values: Any
-) -> None:
+def set_stage_state(session: Session, key: StageKey, state: StageState, **values: Any) -> None:
     before = states_before(ALLOWED_STAGE, state)
     statement = (
         update(StageRow)
         .where(
-            StageRow.run_id == run_id,
-            StageRow.generation == generation,
-            StageRow.name == name,
+            StageRow.run_id == key.run_id,
+            StageRow.generation == key.generation,
+            StageRow.name == key.stage,
             StageRow.state.in_(before),
         )
         .values(state=state, **values)
     )
-    _change_one(session, statement, f"{name} of generation {generation} of {run_id} may not become {state}")
+    _change_one(session, statement, f"{key.stage_id} may not become {state}")
     if state is StageState.SUCCEEDED:
-        look_again(session, run_id, values["finished_at"])  # it has left artifacts, and superseded others
+        look_again(session, key.run_id, values["finished_at"])  # it has left artifacts, and superseded others
 
 
 def set_attempt_state(session: Session, submission_id: str, state: AttemptState, **values: Any) -> None:

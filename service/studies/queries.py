@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
 from service.plans.view_builder import plan_summary, plan_view
@@ -17,7 +18,7 @@ from service.views.plans import PlanSummary, PlanView
 from service.views.studies import AblationView, DerivedSummary, SearchView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
-from workers.specs.stages import RELIABILITY_FILE, StageName
+from workers.specs.stages import RELIABILITY_FILE
 
 PICTURES = frozenset({HEAT_MAP_FILE, COST_FILE, RELIABILITY_FILE})
 """The names of pictures that stages write."""
@@ -59,19 +60,20 @@ class DerivedQueries:
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """The trials of a search stage, as they are now."""
+        key = StageKey(run_id, generation, "search")
         with self._database.read_once() as session:
-            if session.get(StageRow, (run_id, generation, "search")) is None:
-                raise NotFound("stage", f"{run_id}-g{generation}-search")
+            if session.get(StageRow, key) is None:
+                raise NotFound("stage", key.stage_id)
         return self._views.trials(run_id, generation)
 
-    def picture(self, run_id: str, generation: int, stage: StageName, name: str) -> bytes:
+    def picture(self, key: StageKey, name: str) -> bytes:
         """An SVG document that the stage has drawn."""
         with self._database.read_once() as session:
-            known = session.get(StageRow, (run_id, generation, stage)) is not None and name in PICTURES
+            known = session.get(StageRow, key) is not None and name in PICTURES
         with artifact_store():
-            data = read_bytes_if_there(self._layout.stage_file(run_id, generation, stage, name)) if known else None
+            data = read_bytes_if_there(self._layout.stage_file(key, name)) if known else None
         if data is None:
-            raise NotFound("picture", f"{run_id}-g{generation}-{stage}/{name}")
+            raise NotFound("picture", f"{key.stage_id}/{name}")
         return data
 
     def _list(self, kind: RunKind, limit: int, cursor: str | None, source: str | None) -> Page[DerivedSummary]:

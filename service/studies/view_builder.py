@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan
+from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
 from service.store.run_store import load_results
@@ -51,7 +52,7 @@ class DerivedViews:
         plan = read_if_possible(GenerationPlan, generation.plan, ablation_id)
         result = load_results(session, ablation_id, AblateResult).get(generation.number)
         outcome = None if result is None else result.outcome
-        uri = self._layout.stage_file(ablation_id, generation.number, "ablate", ABLATION_FILE)
+        uri = self._layout.stage_file(StageKey(ablation_id, generation.number, "ablate"), ABLATION_FILE)
         book = None if outcome else _read(uri, AblationTrainings)
         return AblationView(
             **derived_summary(row, generation.number).model_dump(),
@@ -62,7 +63,7 @@ class DerivedViews:
 
     def trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """The trials of a search stage as it last wrote them."""
-        book = _read(self._layout.stage_file(run_id, generation, "search", TRIALS_FILE), Trials)
+        book = _read(self._layout.stage_file(StageKey(run_id, generation, "search"), TRIALS_FILE), Trials)
         return book.trials if book else ()
 
 

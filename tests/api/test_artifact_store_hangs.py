@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from api.dependencies import open_services
 from service.artifacts.bulkhead import _SLOTS, CALLS_AT_ONCE
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.settings import Settings
 from tests.at_once import LONG_SECONDS
 from tests.support.application import StubRay
@@ -21,7 +22,7 @@ from tests.support.application import StubRay
 def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubRay) -> Path:
     """A file of the finished run that can be opened, but not read: as on a mount whose server is gone."""
     app.state.services = open_services(settings, ray)  # one that has not read it yet
-    file = Path(ArtifactLayout(settings.artifact_root).progress(finished_run, 0, "train"))
+    file = Path(ArtifactLayout(settings.artifact_root).progress(StageKey(finished_run, 0, "train")))
     file.unlink()
     os.mkfifo(file)
     return file

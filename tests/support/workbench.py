@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.datasets.inspection import DatasetRequest
 from service.datasets.registration.messages import DatasetSummary
 from service.model_catalog import CatalogModel
@@ -135,5 +136,5 @@ def submitted(bench: Workbench, run_id: str) -> list[str]:
 
 
 def attempts(bench: Workbench, run_id: str, generation: int = 0, stage: str = "train") -> list[tuple[str, str | None]]:
-    views = bench.queries.get_stage(run_id, generation, stage).attempts
+    views = bench.queries.get_stage(StageKey(run_id, generation, stage)).attempts
     return [(view.state, view.failure_reason) for view in views]

@@ -22,7 +22,7 @@ from workers.specs.hygiene import BrokenKind
 from workers.specs.reports import FailureReason
 from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import RobustnessResult
-from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec
+from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec, model_id
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:
@@ -96,7 +96,7 @@ def _robustness(
 ) -> RobustnessResult | None:
     if spec.robustness is None:
         return None
-    reference_id = spec.reference.model_id if spec.reference else f"{spec.run_id}-g{spec.generation}"
+    reference_id = spec.reference.model_id if spec.reference else model_id(spec.run_id, spec.generation)
     return robustness_result(counts, spec.robustness, reference_id, reference)
 
 

@@ -239,3 +239,8 @@ AnyStageSpec = Annotated[
     Field(discriminator="stage"),
 ]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)
+
+
+def model_id(run_id: str, generation: int) -> str:
+    """Returns the id of a generation, and of the model that it trains."""
+    return f"{run_id}-g{generation}"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.lifecycle.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
 from tests.support.workbench import attempts, submitted
 from workers.artifact_io import write_bytes
@@ -13,7 +14,7 @@ from workers.artifact_io import write_bytes
 def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: Any, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
-    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
     write_bytes(f"{control}/in_the_way", b"")  # a folder where the file should be
 
     bench.commands.cancel_run(run_id)
@@ -30,7 +31,7 @@ def test_a_run_that_waits_for_a_full_artifact_store_can_be_stopped(
     bench: Any, run_id: str, caplog: pytest.LogCaptureFixture, command: str, state: str
 ) -> None:
     layout = ArtifactLayout(bench.settings.artifact_root)
-    for file in (layout.spec(run_id, 0, "train", 1), layout.control(run_id, 0, "train", 1)):
+    for file in (layout.spec(StageKey(run_id, 0, "train"), 1), layout.control(StageKey(run_id, 0, "train"), 1)):
         write_bytes(f"{file}/in_the_way", b"")  # a folder where the file should be
     reconciler = bench.new_reconciler()
     with caplog.at_level("INFO", logger="service.reconcile"):

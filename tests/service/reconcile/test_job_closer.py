@@ -8,6 +8,7 @@ import pytest
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from service.reconcile.ended_attempts import attempts_with_jobs
 from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
 from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
@@ -35,7 +36,7 @@ def close_settled_jobs(bench: Any, closer: JobCloser) -> None:
 
 
 def logs(bench: Any, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
-    return bench.queries.log_tail(run_id, 0, stage, attempt)
+    return bench.queries.log_tail(StageKey(run_id, 0, stage), attempt)
 
 
 def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, closer: JobCloser) -> None:
@@ -53,7 +54,7 @@ def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, close
     assert job not in bench.ray.jobs
     tail = logs(bench, run_id)
     assert (tail.source, tail.lines, tail.note) == ("artifact_root", ["one", "two"], None)
-    [attempt] = bench.queries.get_stage(run_id, 0, "train").attempts
+    [attempt] = bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts
     assert (attempt.log_saved, attempt.dashboard_url) == (True, None)
     bench.ray.jobs.clear()  # the head dies
     bench.ray.down = True
@@ -88,7 +89,7 @@ def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, clo
     bench.ray.write_failure(job, FailureReason.USER_ERROR)
     bench.ray.end(job, "FAILED")
     reconciler.tick()
-    log_uri = ArtifactLayout(bench.settings.artifact_root).job_log(run_id, 0, "train", 1)
+    log_uri = ArtifactLayout(bench.settings.artifact_root).job_log(StageKey(run_id, 0, "train"), 1)
     in_the_way = log_uri.rpartition("/")[0]
     write_bytes(in_the_way, b"a file where a folder should be")
 
@@ -134,7 +135,7 @@ def test_a_job_that_died_with_its_head_leaves_a_note(bench: Any, run_id: str, cl
     tail = logs(bench, run_id)
     assert (tail.source, tail.lines) == (None, [])
     assert "head has died" in tail.note
-    [first, *_] = bench.queries.get_stage(run_id, 0, "train").attempts
+    [first, *_] = bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts
     assert not first.log_saved
 
 
@@ -200,7 +201,7 @@ def test_a_job_that_ray_has_lost_is_told_to_stop_as_soon_as_the_store_takes_it(
     bench: Any, run_id: str, closer: JobCloser
 ) -> None:
     """Its driver may live on, on a run that is cancelled and has no later attempt to yield to."""
-    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
     write_bytes(f"{control}/in_the_way", b"")  # a folder where the file should be
     reconciler = bench.reconciler()
     reconciler.tick()

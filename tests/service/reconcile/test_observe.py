@@ -9,6 +9,7 @@ import pytest
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
 from service.lifecycle.states import StageState
@@ -57,7 +58,7 @@ def asked(bench: Any) -> list[str]:
 
 
 def states(bench: Any, run_ids: list[str]) -> list[str]:
-    return [bench.queries.get_stage(run_id, 0, "train").attempts[0].state for run_id in run_ids]
+    return [bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts[0].state for run_id in run_ids]
 
 
 def test_many_jobs_are_asked_for_at_once(bench: Any, run_ids: list[str], asked: list[str]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from service.config.webhooks import WebhookRequest
 from service.store.schema.tables import LeaseRow
 from service.webhooks.commands import WebhookCommands
@@ -174,7 +175,7 @@ def test_a_paused_reconciler_that_wakes_up_writes_nothing(
     wait_until(lambda: "another process has taken over" in log.read_text(), "the first to notice")
 
     assert is_held_by(bench, second)()
-    [attempt] = bench.queries.get_stage(run_id, 0, "train").attempts
+    [attempt] = bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts
     assert (attempt.state, attempt.failure_reason) == ("submitted", None)
     bench.ray.write_result(job_id)
     wait_until(lambda: f"{run_id}-g0-evaluate-a1" in bench.ray.jobs, "the second to go on")

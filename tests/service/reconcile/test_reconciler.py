@@ -5,6 +5,7 @@ from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from service.store.snapshot_store import load_snapshot
 from tests.support.workbench import ALL_STAGES, attempts, submitted
 from workers.artifact_io import exists, write_bytes
@@ -142,7 +143,7 @@ def test_a_run_that_cannot_be_reconciled_does_not_stop_the_others(
     bench.new_reconciler().tick()
 
     assert submitted(bench, second) == ["g0-train-a1"]
-    assert exists(layout.spec(second, 0, "train", 1))
+    assert exists(layout.spec(StageKey(second, 0, "train"), 1))
 
 
 def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
@@ -156,13 +157,13 @@ def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
     bench.clock.now = entered_at + 101
     reconciler.tick()
 
-    times = bench.queries.get_stage(run_id, 0, "train").times
+    times = bench.queries.get_stage(StageKey(run_id, 0, "train")).times
 
     assert times is not None
     assert (times.waiting_seconds, times.start_seconds, times.setup_seconds, times.finish_seconds) == (2, 3, 7, 1)
     assert (times.total_seconds, times.work_seconds, times.overhead_seconds) == (106, 93, 13)
-    following = bench.queries.get_stage(run_id, 0, "evaluate")
-    assert following.ready_at == bench.queries.get_stage(run_id, 0, "train").finished_at
+    following = bench.queries.get_stage(StageKey(run_id, 0, "evaluate"))
+    assert following.ready_at == bench.queries.get_stage(StageKey(run_id, 0, "train")).finished_at
 
 
 def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:

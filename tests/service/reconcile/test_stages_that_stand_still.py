@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from tests.support.workbench import attempts
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress, Waiting
@@ -62,7 +63,7 @@ def test_a_stage_that_can_never_be_scheduled_fails_its_run_at_the_deadline(bench
         reconciler.tick()
         bench.clock.advance(10)
 
-    shown = bench.queries.get_stage(run_id, 0, "train").progress
+    shown = bench.queries.get_stage(StageKey(run_id, 0, "train")).progress
     assert shown.waiting == waiting
     report(bench, job, waiting=waiting, work_started_at=None)
     reconciler.tick()

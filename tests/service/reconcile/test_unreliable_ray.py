@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.stage_key import StageKey
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
 from tests.support.workbench import attempts, submitted
 from workers.artifact_io import read_bytes, write_bytes
@@ -125,7 +126,7 @@ def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(ben
     reconciler.tick()
 
     assert bench.queries.get_run(run_id).state == "cancelled"
-    control = ArtifactLayout(bench.settings.artifact_root).control(run_id, 0, "train", 1)
+    control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
     assert StageControl.model_validate_json(read_bytes(control)).command == "stop"
 
 
@@ -169,5 +170,5 @@ def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: 
     for _ in range(30):
         bench.clock.advance(5)
         reconciler.tick()
-    assert bench.queries.get_stage(run_id, 0, "train").attempts[0].state == "failed"
+    assert bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts[0].state == "failed"
     assert f"{run_id}-g0-train-a2" in bench.ray.jobs

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.config.run import RunConfig
+from service.config.stage_key import StageKey
 from service.errors import InvalidRequest, NotFound, RayUnavailable
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress
@@ -30,11 +31,11 @@ def write_progress(bench: Any, job_id: str, done: int) -> None:
 
 
 def test_progress_is_what_the_stage_wrote_last(bench: Any, run_id: str) -> None:
-    assert bench.queries.get_stage(run_id, 0, "train").progress is None
+    assert bench.queries.get_stage(StageKey(run_id, 0, "train")).progress is None
 
     for done in (3, 7):
         write_progress(bench, f"{run_id}-g0-train-a1", done)
-        assert bench.queries.get_stage(run_id, 0, "train").progress.done == done
+        assert bench.queries.get_stage(StageKey(run_id, 0, "train")).progress.done == done
         assert bench.queries.get_run(run_id).generation_details[0].stages[0].progress.done == done
 
 
@@ -50,13 +51,13 @@ def test_metric_rows_come_in_order_of_attempt_and_step(bench: Any, run_id: str) 
     lines = "\n".join(str(row).replace("'", '"') for row in rows)
     write_bytes(f"{folder}/{metrics_name(1)}", lines.encode() + b"\n")
 
-    metrics = bench.queries.stage_metrics(run_id, 0, "train")
+    metrics = bench.queries.stage_metrics(StageKey(run_id, 0, "train"))
 
     assert [(row.step, row.values) for row in metrics] == [(1, {"loss": 1.0}), (2, {"loss": 0.5})]
 
 
 def test_a_stage_that_logged_nothing_has_no_metrics(bench: Any, run_id: str) -> None:
-    assert bench.queries.stage_metrics(run_id, 0, "evaluate") == []
+    assert bench.queries.stage_metrics(StageKey(run_id, 0, "evaluate")) == []
 
 
 def test_the_log_tail_is_of_the_latest_attempt(bench: Any, run_id: str) -> None:
@@ -67,31 +68,31 @@ def test_the_log_tail_is_of_the_latest_attempt(bench: Any, run_id: str) -> None:
     reconciler.tick()
     bench.ray.jobs[f"{run_id}-g0-train-a2"]["logs"] = "one\ntwo\nthree\n"
 
-    tail = bench.queries.log_tail(run_id, 0, "train", lines=2)
+    tail = bench.queries.log_tail(StageKey(run_id, 0, "train"), lines=2)
 
     assert (tail.attempt, tail.submission_id) == (2, f"{run_id}-g0-train-a2")
     assert tail.lines == ["two", "three"]
-    assert bench.queries.log_tail(run_id, 0, "train", attempt=1).lines == []
+    assert bench.queries.log_tail(StageKey(run_id, 0, "train"), attempt=1).lines == []
 
 
 def test_a_log_that_cannot_be_had_says_why(bench: Any, run_id: str) -> None:
     with pytest.raises(NotFound, match="a7"):
-        bench.queries.log_tail(run_id, 0, "train", attempt=7)
+        bench.queries.log_tail(StageKey(run_id, 0, "train"), attempt=7)
     with pytest.raises(NotFound):
-        bench.queries.log_tail(run_id, 0, "evaluate")
+        bench.queries.log_tail(StageKey(run_id, 0, "evaluate"))
     with pytest.raises(InvalidRequest):
-        bench.queries.log_tail(run_id, 0, "train", lines=0)
+        bench.queries.log_tail(StageKey(run_id, 0, "train"), lines=0)
     bench.ray.down = True
     with pytest.raises(RayUnavailable):
-        bench.queries.log_tail(run_id, 0, "train")
+        bench.queries.log_tail(StageKey(run_id, 0, "train"))
 
 
 def test_an_attempt_links_to_its_job_in_rays_dashboard(bench: Any, run_id: str) -> None:
-    attempt = bench.queries.get_attempt(run_id, 0, "train", 1)
+    attempt = bench.queries.get_attempt(StageKey(run_id, 0, "train"), 1)
 
     assert attempt.submission_id == f"{run_id}-g0-train-a1"
     assert attempt.dashboard_url == f"https://ray.example/#/jobs/{run_id}-g0-train-a1"
-    assert bench.queries.list_attempts(run_id, 0, "train").items == [attempt]
+    assert bench.queries.list_attempts(StageKey(run_id, 0, "train")).items == [attempt]
 
 
 def test_listings_are_newest_first_and_page_through_everything(bench: Any, run_id: str, run_config: MakeConfig) -> None:
@@ -154,11 +155,11 @@ def test_what_is_not_there_is_not_found(bench: Any, run_id: str) -> None:
         lambda: queries.get_run("run-x"),
         lambda: queries.get_generation(run_id, 9),
         lambda: queries.list_generations("run-x"),
-        lambda: queries.get_stage(run_id, 0, "label"),
+        lambda: queries.get_stage(StageKey(run_id, 0, "label")),
         lambda: queries.list_stages("run-x"),
-        lambda: queries.get_attempt(run_id, 0, "train", 9),
-        lambda: queries.list_attempts(run_id, 0, "label"),
-        lambda: queries.stage_metrics(run_id, 9, "train"),
+        lambda: queries.get_attempt(StageKey(run_id, 0, "train"), 9),
+        lambda: queries.list_attempts(StageKey(run_id, 0, "label")),
+        lambda: queries.stage_metrics(StageKey(run_id, 9, "train")),
         lambda: queries.list_events("run-x"),
         lambda: queries.get_model("x"),
         lambda: queries.list_models(run_id="run-x"),

@@ -7,6 +7,7 @@ import pytest
 
 from service.config.policies import Quota
 from service.config.run import RunChanges, RunConfig
+from service.config.stage_key import StageKey
 from service.errors import Conflict, Forbidden, NotFound
 from service.reconcile.loop import Reconciler
 from service.runs.commands import RunCommands
@@ -212,7 +213,7 @@ def test_a_paused_run_leaves_the_cluster_and_its_place_and_goes_on(limited: Any,
     reconciler.tick()
 
     assert limited.queries.get_run(first).state == "paused"
-    [attempt] = limited.queries.get_stage(first, 0, "train").attempts
+    [attempt] = limited.queries.get_stage(StageKey(first, 0, "train")).attempts
     assert (attempt.state, attempt.failure_reason) == ("paused", "paused")
     assert alive(limited) == [f"{second}-g0-train-a1"]
 

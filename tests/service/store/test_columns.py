@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.config.stage_key import StageKey
 from service.store.schema.columns import plain
 
 NOT_STORABLE = "killed\0 by \ud800 the node"
@@ -17,7 +18,7 @@ def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run
 
     reconciler.tick()
 
-    [attempt] = bench.queries.list_attempts(run_id, 0, "train").items
+    [attempt] = bench.queries.list_attempts(StageKey(run_id, 0, "train")).items
     assert attempt.state == "failed"
     assert attempt.failure_message.endswith(": killed by ? the node")
     assert "killed by ? the node" in bench.queries.list_events(run_id).items[0].message
@@ -28,7 +29,7 @@ def test_a_nul_in_rays_refusal_of_a_job_does_not_hold_up_its_run(bench: Any, run
 
     bench.reconciler().tick()
 
-    [attempt] = bench.queries.list_attempts(run_id, 0, "train").items
+    [attempt] = bench.queries.list_attempts(StageKey(run_id, 0, "train")).items
     assert attempt.failure_reason == "submit_failed"
     assert attempt.failure_message.endswith(": TypeError: not  metadata")
 

@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from service.config.run import GenerationPlan, RunConfig
+from service.config.stage_key import StageKey
 from service.errors import InvalidRequest
 from service.lifecycle.snapshots import RunSnapshot
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
@@ -96,7 +97,7 @@ def test_a_transition_that_is_not_allowed_changes_nothing(database: Database, ru
     def add_and_skip_a_state() -> None:
         with database.write() as session:
             add_event(session, run_id, NOW, "test", "rolled back with the rest")
-            set_stage_state(session, run_id, 0, "train", StageState.SUCCEEDED)
+            set_stage_state(session, StageKey(run_id, 0, "train"), StageState.SUCCEEDED)
 
     with pytest.raises(TransitionRefused):
         add_and_skip_a_state()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.config.run import GenerationOverrides, RunConfig
+from service.config.stage_key import StageKey
 from service.config.studies import AblationRequest, SearchRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from workers.artifact_io import write_bytes
@@ -107,8 +108,8 @@ def test_what_is_not_there_is_not_found(bench: Any, finished_run: str) -> None:
         lambda: bench.derived_queries.get_ablation("ablation-1"),
         lambda: bench.derived_queries.stage_trials(finished_run, 1),
         lambda: bench.derived_queries.list_ablations("run-1"),
-        lambda: bench.derived_queries.picture(finished_run, 1, "train", HEAT_MAP_FILE),
-        lambda: bench.derived_queries.picture(finished_run, 1, "train", "result.json"),
+        lambda: bench.derived_queries.picture(StageKey(finished_run, 1, "train"), HEAT_MAP_FILE),
+        lambda: bench.derived_queries.picture(StageKey(finished_run, 1, "train"), "result.json"),
         lambda: bench.derived_commands.create_search(SearchRequest(run_id="run-1", generation=0)),
         lambda: bench.derived_commands.create_ablation("run-1", AblationRequest()),
     ):
@@ -119,9 +120,9 @@ def test_what_is_not_there_is_not_found(bench: Any, finished_run: str) -> None:
 def test_a_picture_is_the_file_that_the_stage_has_drawn(bench: Any, finished_run: str) -> None:
     search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
     bench.play_to_the_end(bench.reconciler())
-    folder = bench.queries.get_stage(search.id, 1, "search").folder_uri
+    folder = bench.queries.get_stage(StageKey(search.id, 1, "search")).folder_uri
     write_bytes(f"{folder}/{HEAT_MAP_FILE}", b"<svg/>")
-    assert bench.derived_queries.picture(search.id, 1, "search", HEAT_MAP_FILE) == b"<svg/>"
+    assert bench.derived_queries.picture(StageKey(search.id, 1, "search"), HEAT_MAP_FILE) == b"<svg/>"
 
 
 def test_impossible_searches_are_refused(bench: Any, finished_run: str) -> None:
