@@ -25,6 +25,8 @@ def class_label_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
         names = told["info"]["features"][column]["names"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ()
+    if isinstance(names, dict):  # by number, as in the YAML of a card
+        names = [names.get(str(number)) for number in range(len(names))]
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if known else ()
 

@@ -28,6 +28,7 @@ _COMPRESSIONS = {
     b"\x04\x22\x4d\x18": "lz4",
     b"PK\x03\x04": "zip",
     b"7z\xbc\xaf": "7z",
+    b"Rar!": "rar",
 }
 
 

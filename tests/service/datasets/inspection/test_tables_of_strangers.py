@@ -35,7 +35,7 @@ def test_a_struct_of_views_is_read(tmp_path: Path) -> None:
     assert read_shard(inspect(tmp_path).manifest, 0).images == IMAGES
 
 
-def hugging_face(path: Path, labels: list[int | None], names: list[str]) -> Path:
+def hugging_face(path: Path, labels: list[int | None], names: list[str] | dict[str, str]) -> Path:
     """A file with the names of its labels in its schema, where Hugging Face's `datasets` writes them."""
     features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
     images = [{"bytes": image, "path": None} for image in pictures(len(labels))]
@@ -61,6 +61,13 @@ def test_classes_that_are_asked_for_by_name_or_by_number_are_those_that_come(tmp
     by_number = inspect(tmp_path, classes=("0", "1"))
     assert labels_read_back(by_number) == ["1", "0"]
     assert by_number.warnings[0].startswith("the files name 3 classes, which are not used")
+
+
+def test_labels_may_be_named_by_number(tmp_path: Path) -> None:
+    hugging_face(tmp_path / "0.parquet", [1, 0], {"0": "dog", "1": "cat"})
+    assert labels_read_back(inspect(tmp_path)) == ["cat", "dog"]
+    hugging_face(tmp_path / "0.parquet", [1, 0], {"5": "dog", "1": "cat"})
+    assert labels_read_back(inspect(tmp_path)) == ["1", "0"]
 
 
 @pytest.mark.parametrize(

@@ -169,3 +169,8 @@ def test_a_name_in_a_tar_file_that_a_terminal_would_obey_is_refused(tmp_path: Pa
     _, message = refusal(write(tmp_path / "s.tar", [("0.png", picture(0)), (name, picture(1))]), "unlabeled")
     assert "s.tar row 1 (" in message
     assert message.isprintable()
+
+
+def test_a_rar_archive_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "s.tar").write_bytes(b"Rar!\x1a\x07\x01\0" + bytes(600))
+    assert "s.tar: it is compressed (rar)" in refusal(tmp_path / "s.tar", "unlabeled")[1]
