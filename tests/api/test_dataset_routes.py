@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 Write = Callable[..., Path]
 
@@ -31,6 +32,20 @@ def test_registering_answers_201_with_location_and_what_was_found(client: TestCl
     assert dataset["class_counts"] == {"cat": 3, "dog": 3}
     assert dataset["sampled_bad"] == 0
     assert client.get(answer.headers["Location"]).json() == dataset
+
+
+def test_what_is_left_out_is_said_in_the_answer_and_whenever_the_dataset_is_shown(
+    client: TestClient, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("cat/1.png", "dog/1.png")):
+        (tmp_path / "set" / name).parent.mkdir(parents=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "set" / name)
+    (tmp_path / "set" / "notes.txt").write_text("two pictures")
+    (tmp_path / "set" / "fox").mkdir()
+    answer = client.post("/datasets", json={"name": "pets", "role": "labeled", "uri": str(tmp_path / "set")})
+    expected = ["1 file(s) are left out: 1 of .txt", "the class folder fox holds no image: it is empty"]
+    assert answer.json()["warnings"] == expected
+    assert client.get(answer.headers["Location"]).json()["warnings"] == expected
 
 
 def test_an_unlabeled_dataset_has_no_classes(client: TestClient, write_images: Write) -> None:
