@@ -74,10 +74,10 @@ def run_config(variant: str, datasets: dict[str, str], seed: int) -> dict[str, A
 def _run(api_url: str, datasets: dict[str, str], seed: int, variant: str) -> None:
     """One run to its end; keeps its test accuracies, one a generation."""
     with Client(api_url) as client:
-        run = client.create_run(run_config(variant, datasets, seed))
+        run = client.runs.create(run_config(variant, datasets, seed))
         while run.state == "running":
             time.sleep(_POLL_SECONDS)
-            run = client.get_run(run.id)
+            run = client.runs.get(run.id)
     if run.state != "succeeded":
         raise RuntimeError(f"run {run.id} ended {run.state}: {run.state_reason}")
     accuracies = _accuracies(run)

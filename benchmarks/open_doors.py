@@ -118,12 +118,12 @@ def main() -> None:
     seen: dict[Port, dict[str, str]] = {}
     with LocalStack(_FOLDER / "stack") as stack, Client(stack.api_url) as client:
         datasets = register_digits(client, _FOLDER / "digits", seed=0)
-        run = client.create_run({**demo_run_config(), "datasets": datasets, "student_models": [], "generations": 0})
+        run = client.runs.create({**demo_run_config(), "datasets": datasets, "student_models": [], "generations": 0})
         while run.state in UNFINISHED_RUNS:
             for port in listening_ports(psutil.Process().children(recursive=True)):
                 if port not in seen:
                     seen[port] = answers_to_a_stranger(port.address, port.port)
-            run = client.get_run(run.id)
+            run = client.runs.get(run.id)
     beyond = [port for port in seen if not port.on_loopback]
     for port, answers in sorted(seen.items(), key=lambda item: item[0].on_loopback):
         print(json.dumps({**asdict(port), "on_loopback": port.on_loopback, "answers": answers}))

@@ -87,17 +87,17 @@ def _error(seed: dict[str, Any], stage: str, seconds: str) -> float:
 
 def _plan_and_run(client: Client, data: Path, seed: int) -> None:
     config = {**demo_run_config(), "datasets": register_digits(client, data, seed), "seed": seed}
-    plan_id = client.create_plan({"run": config}).id
+    plan_id = client.plans.create({"run": config}).id
     _finished(client, plan_id)
-    run = _finished(client, client.create_run(config).id)
-    found = comparison(client.get_plan(plan_id), run)
+    run = _finished(client, client.runs.create(config).id)
+    found = comparison(client.plans.get(plan_id), run)
     _path(seed).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     errors = ", ".join(f"{stage} {_error(found, stage, 'seconds'):.1%}" for stage in STAGES)
     print(f"seed {seed}: {errors}; the plan took {found['plan_seconds']:.0f} s", flush=True)
 
 
 def _finished(client: Client, run_id: str) -> RunView:
-    while (run := client.get_run(run_id)).state in ("running", "cancelling"):
+    while (run := client.runs.get(run_id)).state in ("running", "cancelling"):
         time.sleep(_POLL_SECONDS)
     if run.state != "succeeded":
         raise SystemExit(f"{run_id} has {run.state}: {run.state_reason}")

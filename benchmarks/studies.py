@@ -82,10 +82,10 @@ def search(stack: LocalStack) -> list[dict[str, Any]]:
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
         search_id = _remembered(
-            "search", lambda: client.create_search({"run_id": base, "generation": 1, "settings": _SEARCH}).id
+            "search", lambda: client.searches.create({"run_id": base, "generation": 1, "settings": _SEARCH}).id
         )
         _finished(stack, search_id)
-        view: SearchView = client.get_search(search_id)
+        view: SearchView = client.searches.get(search_id)
         assert view.outcome is not None
         winner = {"model": view.outcome.model, "recipe": view.outcome.recipe.model_dump(mode="json")}
         default, best = _full_trainings(stack, base, {}), _full_trainings(stack, base, winner)
@@ -108,9 +108,9 @@ def ablation(stack: LocalStack) -> list[dict[str, Any]]:
     """The change of the test error without each part of the method."""
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
-        ablation_id = _remembered("ablation", lambda: client.create_ablation(base, _generation(_ABLATION)).id)
+        ablation_id = _remembered("ablation", lambda: client.ablations.create(base, _generation(_ABLATION)).id)
         _finished(stack, ablation_id)
-        view = client.get_ablation(ablation_id)
+        view = client.ablations.get(ablation_id)
     assert view.outcome is not None
     return [
         row(
@@ -144,7 +144,7 @@ def _posted_run(stack: LocalStack, seed: int) -> str:
     def post() -> str:
         with Client(stack.api_url) as client:
             datasets = register_digits(client, FOLDER / f"data-{seed}", seed)
-            return client.create_run(run_config(datasets, seed)).id
+            return client.runs.create(run_config(datasets, seed)).id
 
     return _remembered(f"run-{seed}", post)
 
@@ -156,7 +156,7 @@ def _generation_1(stack: LocalStack) -> str:
         with Client(stack.api_url) as client:
             datasets = register_digits(client, FOLDER / "data-base", SEEDS[0])
             config = run_config(datasets, SEEDS[0])
-            return client.create_run({**config, "name": "base", "generations": 1, "evaluation": {}}).id
+            return client.runs.create({**config, "name": "base", "generations": 1, "evaluation": {}}).id
 
     run_id = _remembered("base", post)
     _wait(stack, run_id, lambda run: any(s.name == "select" and s.state == "succeeded" for s in _stages(run)))
@@ -168,9 +168,9 @@ def _full_trainings(stack: LocalStack, base: str, student: dict[str, Any]) -> li
     name = "winner" if student else "default"
     request = {**_generation({"variants": ["full"], "seeds": 3, "max_parallel": _RUNS_AT_ONCE}), **student}
     with Client(stack.api_url) as client:
-        ablation_id = _remembered(f"full-{name}", lambda: client.create_ablation(base, request).id)
+        ablation_id = _remembered(f"full-{name}", lambda: client.ablations.create(base, request).id)
         _finished(stack, ablation_id)
-        return [training.test_top1 or 0.0 for training in client.get_ablation(ablation_id).trainings]
+        return [training.test_top1 or 0.0 for training in client.ablations.get(ablation_id).trainings]
 
 
 def _generation(settings: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _finished(stack: LocalStack, run_id: str) -> RunView:
 
 def _wait(stack: LocalStack, run_id: str, reached: Any) -> RunView:
     with Client(stack.api_url) as client:
-        while not reached(run := client.get_run(run_id)):
+        while not reached(run := client.runs.get(run_id)):
             if run.state not in ("running", "cancelling", "succeeded"):
                 raise SystemExit(f"{run.name} ({run_id}) has {run.state}: {run.state_reason}")
             time.sleep(_POLL_SECONDS)

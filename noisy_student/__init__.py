@@ -1,1 +1,36 @@
-"""What a user holds: the client of the REST API, the command line, the local stack."""
+"""What a user of Noisy Student Training holds: a client of the REST API, sync and async, and the command line."""
+
+from noisy_student.client import AsyncClient, Client
+from noisy_student.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+    WaitTimedOut,
+)
+from noisy_student.tables import to_dataframe
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "Conflict",
+    "Forbidden",
+    "InvalidRequest",
+    "NotFound",
+    "Refused",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "WaitTimedOut",
+    "to_dataframe",
+]

@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.faults.ray_proxy import Mood
 from benchmarks.faults.scene import LEASE_SECONDS, Scene, mount
-from noisy_student.client import ApiError
+from noisy_student.errors import ApiError
 from noisy_student.local.process_family import command_of, descendants, is_alive, processes_of
 
 _MIB = 1 << 20

@@ -65,7 +65,7 @@ def play_round(
 ) -> Round:
     """Posts the run and hurts it: each fault comes a random time, between `pause` seconds, after the one before."""
     began = time.monotonic()
-    run_id = scene.run_id = scene.client.create_run(config).id
+    run_id = scene.run_id = scene.client.runs.create(config).id
     told: list[str] = []
     found: list[str] = []
     with Watch(scene) as watch:

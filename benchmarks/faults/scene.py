@@ -16,7 +16,8 @@ from sqlalchemy import select
 
 from benchmarks.faults.ray_proxy import RayProxy
 from benchmarks.postgres_server import PostgresServer
-from noisy_student.client import ApiError, Client
+from noisy_student.client import Client
+from noisy_student.errors import ApiError
 from noisy_student.local.stack import LocalStack
 from service.store.database import Database
 from service.store.schema.tables import LeaseRow
@@ -63,7 +64,7 @@ class Scene:
         deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
         while True:
             try:
-                return self.client.get_run(run_id)
+                return self.client.runs.get(run_id)
             except ApiError:
                 if time.monotonic() > deadline:
                     raise
@@ -71,7 +72,7 @@ class Scene:
 
     def events(self, run_id: str) -> list[EventView]:
         """The run's history, oldest first."""
-        return list(reversed(self.client.list_events(run_id, limit=1000)))
+        return list(self.client.runs.events(run_id, limit=1000))[::-1]
 
     def leader(self) -> int | None:
         """The process id of the reconciler that holds the lease, if it is alive."""

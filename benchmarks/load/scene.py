@@ -23,7 +23,8 @@ from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.load.played_stages import write_progress, write_result
 from benchmarks.standin_ray import StandInRay
 from noisy_student.cli.demo import demo_run_config, register_digits
-from noisy_student.client import API_KEY_VARIABLE, Client
+from noisy_student.client import Client
+from noisy_student.errors import API_KEY_VARIABLE
 from noisy_student.local.ray_head import free_ports
 from service.access.key_commands import KeyCommands
 from service.config.access import KeyRequest, Scope
@@ -99,7 +100,7 @@ class LoadScene:
                 for part, dataset in register_digits(client, self._home / "digits", seed=1).items()
                 if part in ("labeled", "unlabeled", "validation", "test")
             }
-            client.set_quota("default", 1e6)
+            client.projects.set_quota("default", {"device_hours": 1e6})
             self._spawn("reconciler", "service.reconcile")
             templates = {kind: self._lead(client, database, kind) for kind in ("finished", "active")}
         self._stop_reconciler()
@@ -119,11 +120,11 @@ class LoadScene:
         """Takes a run to its end, or to its last train stage."""
         held = kind == "active"
         self._plays = lambda spec: not (held and spec.generation == GENERATIONS and spec.stage == "train")
-        run_id = client.create_run({**self.run_config(), "name": kind}).id
+        run_id = client.runs.create({**self.run_config(), "name": kind}).id
         last = "train" if held else "evaluate"
 
         def is_there() -> bool:
-            stages = client.get_run(run_id).generation_details[-1].stages
+            stages = client.runs.get(run_id).generation_details[-1].stages
             return any(stage.name == last and stage.state == ("running" if held else "succeeded") for stage in stages)
 
         self._wait(is_there)

@@ -35,7 +35,7 @@ def create(
     """Start an ablation of a run's last student, or of the generation that the file names."""
     request = read_json_object(file) if file else {}
     with Client(api) as client:
-        ablation = client.create_ablation(run_id, request, idempotency_key)
+        ablation = client.ablations.create(run_id, request, idempotency_key=idempotency_key)
     if as_json:
         print_json(ablation)
         return
@@ -47,7 +47,7 @@ def create(
 def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List a run's ablations, the newest first."""
     with Client(api) as client:
-        found = client.list_ablations(run_id, limit)
+        found = list(client.ablations.list(run_id, limit))
     if as_json:
         print_json(found)
         return
@@ -62,7 +62,7 @@ def show(
 ) -> None:
     """Show an ablation's table."""
     with Client(api) as client:
-        ablation = client.get_ablation(ablation_id)
+        ablation = client.ablations.get(ablation_id)
     if as_json:
         print_json(ablation)
         return

@@ -43,7 +43,7 @@ def add(
         "classes": [part.strip() for part in classes.split(",")] if classes else None,
     }
     with Client(api) as client:
-        dataset = client.register_dataset(request, idempotency_key)
+        dataset = client.datasets.create(request, idempotency_key=idempotency_key)
     print_json(dataset) if as_json else Screen().print(_details(dataset))
 
 
@@ -51,7 +51,7 @@ def add(
 def list_datasets(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List datasets, the newest first."""
     with Client(api) as client:
-        found = client.list_datasets(limit)
+        found = list(client.datasets.list(limit))
     if as_json:
         print_json(found)
         return
@@ -71,7 +71,7 @@ def show(
 ) -> None:
     """Show a dataset."""
     with Client(api) as client:
-        dataset = client.get_dataset(dataset_id)
+        dataset = client.datasets.get(dataset_id)
     print_json(dataset) if as_json else Screen().print(_details(dataset))
 
 

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from noisy_student.cli.link import page_address
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.terminal import Screen, styled
-from noisy_student.client import ApiError, Client
+from noisy_student.client import Client
+from noisy_student.errors import ApiError
 from noisy_student.local.demo.digits import write_digit_datasets
 from noisy_student.local.demo.report import demo_report, error_reduction
 from noisy_student.local.stack import LocalStack, StackError
@@ -39,7 +41,7 @@ def demo(
         console.print("Starting Ray, the API and the reconciler ...")
         with LocalStack(home, announce=console.print) as stack, Client(stack.api_url, stack.api_key) as client:
             run = post_digits_run(client, folder / "digits", seed)
-            console.print(f"web page       {client.make_link(f'/ui/runs/{run.id}')}", soft_wrap=True)
+            console.print(f"web page       {page_address(client, f'/ui/runs/{run.id}')}", soft_wrap=True)
             console.print(f"Ray dashboard  {stack.api_url}/ray/    once the page has been opened")
             console.print(f"posted run     {run.id}: {run.name}\n")
             run = watch_run(client, run.id, console)
@@ -58,7 +60,7 @@ def demo(
 
 def post_digits_run(client: Client, data_folder: Path, seed: int) -> RunView:
     """Registers the four datasets of `seed`'s split, and posts the demo's run."""
-    return client.create_run(
+    return client.runs.create(
         {**demo_run_config(), "datasets": register_digits(client, data_folder, seed), "seed": seed}
     )
 
@@ -67,7 +69,7 @@ def register_digits(client: Client, data_folder: Path, seed: int) -> dict[str, s
     """Writes the four datasets of `seed`'s split, and registers them; ids by the part each plays."""
     places = write_digit_datasets(data_folder, seed)
     return {
-        name: client.register_dataset({"name": f"digits {name}", "role": _ROLES[name], "uri": str(place.resolve())}).id
+        name: client.datasets.create({"name": f"digits {name}", "role": _ROLES[name], "uri": str(place.resolve())}).id
         for name, place in places.items()
     }
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.table import Table
@@ -14,7 +14,9 @@ from sqlalchemy.engine import make_url
 from api.error_responses import status_of
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from noisy_student.cli.terminal import Screen, say
-from noisy_student.client import API_KEY_VARIABLE, ApiError, Client, known_key
+from noisy_student.client import Client
+from noisy_student.connection import known_key
+from noisy_student.errors import API_KEY_VARIABLE, ApiError
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands
 from service.config.access import KeyRequest, Scope
@@ -52,7 +54,7 @@ def create(
     }
     if known_key(api) is not None:
         with Client(api) as client:
-            created = client.create_key(wanted)
+            created = client.keys.create(wanted)
     else:
         with _database() as (commands, audited):
             request = KeyRequest.model_validate(wanted, strict=False)
@@ -69,7 +71,7 @@ def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
     """List keys, the newest first; never the keys themselves."""
     if known_key(api) is not None:
         with Client(api) as client:
-            found = client.list_keys(limit)
+            found = list(client.keys.list(limit))
     else:
         with _database() as (commands, _):
             found = list(commands.list_keys(min(limit, 200)).items)
@@ -92,7 +94,7 @@ def revoke(
     """Refuse a key, and every login with it, from now on."""
     if known_key(api) is not None:
         with Client(api) as client:
-            revoked = client.revoke_key(key_id, with_made)
+            revoked = client.keys.revoke(key_id, with_made=with_made)
     else:
         with _database() as (commands, audited):
             revoked = audited("DELETE", f"/keys/{key_id}", 200, lambda _: commands.revoke_key(key_id, with_made)[0])
@@ -103,7 +105,7 @@ Audited = Callable[[str, str, int, Callable[[str], Answer]], Answer]
 
 
 @contextmanager
-def _database() -> Iterator[tuple[KeyCommands, Audited]]:
+def _database() -> Iterator[tuple[KeyCommands, Audited[Any]]]:
     """The commands on the settings' database, brought up to date; and what puts a change on the audit log."""
     url = Settings().database_url
     say(f"database: {make_url(url).render_as_string(hide_password=True)}", err=True)

@@ -17,4 +17,9 @@ def link(
 ) -> None:
     """Print an address that logs a browser in to the web page: once, within a quarter of an hour."""
     with Client(api) as client:
-        say(client.make_link("/" if run_id is None else f"/ui/runs/{run_id}"))
+        say(page_address(client, "/" if run_id is None else f"/ui/runs/{run_id}"))
+
+
+def page_address(client: Client, page: str = "/") -> str:
+    """An address that opens the web page as this caller: once, and soon."""
+    return client.api + client.service.link(page).path

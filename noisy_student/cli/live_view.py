@@ -1,7 +1,6 @@
 """The live view of a run in a terminal, and the table at its end."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -12,15 +11,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from noisy_student.cli.terminal import Screen, styled
-from noisy_student.client import ApiUnreachable, Client
+from noisy_student.client import Client
 from noisy_student.local.demo.report import error_reduction
 from service.lifecycle.states import UNFINISHED_RUNS, RunState, StageState
 from service.views.runs import GenerationView, RunView, StageView
 from workers.specs.stages import StageName
 
 _POLL_SECONDS = 0.5
-_PATIENCE_POLLS = 120
-"""Polls without an answer before the view gives up: an API that restarts is back in seconds."""
 _STYLES = {
     "running": "cyan",
     "succeeded": "green",
@@ -32,16 +29,18 @@ _STYLES = {
 }
 
 
-def watch_run(client: Client, run_id: str, console: Screen, wait: Callable[[float], None] = time.sleep) -> RunView:
+def watch_run(client: Client, run_id: str, console: Screen) -> RunView:
     """Shows the run until it has ended, and returns it as it ended.
 
     On a terminal: a live picture with a bar for each stage. Elsewhere: one line for each change. Raises ApiError for
-    an unknown run, and ApiUnreachable where the API stays away.
+    an unknown run, and Unreachable where the API stays away.
     """
-    run = client.get_run(run_id)
+    run = client.runs.get(run_id)
     if console.is_terminal:
         with Live(run_lines(run), console=console, auto_refresh=False) as live:
-            return _follow(client, run, wait, lambda seen: live.update(run_lines(seen), refresh=True))
+            return run.wait(
+                progress=lambda seen: live.update(run_lines(seen), refresh=True), poll_seconds=_POLL_SECONDS
+            )
     told: set[str] = set()
 
     def tell(seen: RunView) -> None:
@@ -50,7 +49,7 @@ def watch_run(client: Client, run_id: str, console: Screen, wait: Callable[[floa
                 told.add(line)
                 console.print(line, soft_wrap=True)
 
-    return _follow(client, run, wait, tell)
+    return run.wait(progress=tell, poll_seconds=_POLL_SECONDS)
 
 
 def run_lines(run: RunView) -> RenderableType:
@@ -102,24 +101,6 @@ def result_table(run: RunView) -> Table:
             *(_seconds(by_name.get(name), digits=0) for name in stages),
         )
     return table
-
-
-def _follow(client: Client, run: RunView, wait: Callable[[float], None], show: Callable[[RunView], None]) -> RunView:
-    """Shows the run again and again, the last time as it ended."""
-    unanswered = 0
-    show(run)
-    while run.state in UNFINISHED_RUNS:
-        wait(_POLL_SECONDS)
-        try:
-            run = client.get_run(run.id)
-        except ApiUnreachable:
-            unanswered += 1
-            if unanswered >= _PATIENCE_POLLS:
-                raise
-            continue
-        unanswered = 0
-        show(run)
-    return run
 
 
 def _changes(run: RunView) -> Iterable[str]:

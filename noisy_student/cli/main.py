@@ -21,7 +21,7 @@ from noisy_student.cli.terminal import complain
 from noisy_student.cli.up import up
 from noisy_student.cli.watch import events, logs, watch
 from noisy_student.cli.webhooks import webhooks
-from noisy_student.client import ApiError
+from noisy_student.errors import ApiError
 
 
 class _Commands(TyperGroup):

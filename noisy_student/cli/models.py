@@ -22,7 +22,7 @@ def list_models(
 ) -> None:
     """List models, the newest first."""
     with Client(api) as client:
-        found = client.list_models(limit, run_id)
+        found = list(client.models.list(limit, run_id=run_id))
     if as_json:
         print_json(found)
         return
@@ -42,7 +42,7 @@ def show(
 ) -> None:
     """Show a model: where its weights lie, and how good it is."""
     with Client(api) as client:
-        model = client.get_model(model_id)
+        model = client.models.get(model_id)
     if as_json:
         print_json(model)
         return
@@ -67,7 +67,7 @@ def lineage(
 ) -> None:
     """Show where a model comes from: teachers, datasets, recipes, label files, code and packages."""
     with Client(api) as client:
-        found = client.get_lineage(model_id)
+        found = client.models.lineage(model_id)
     if run_config:
         print_json(found.run_config)
     elif as_json:
@@ -86,7 +86,7 @@ def keep(
 ) -> None:
     """Have retention spare a model and all that it came from."""
     with Client(api) as client:
-        model = client.set_kept(model_id, not release)
+        model = client.models.release(model_id) if release else client.models.keep(model_id)
     say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
 
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, TypeAdapter
 
 from noisy_student.cli.terminal import say_json
-from noisy_student.client import ApiError
+from noisy_student.errors import ApiError
 
 DEFAULT_API = "http://127.0.0.1:8000"
 

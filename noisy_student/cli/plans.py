@@ -18,7 +18,8 @@ from noisy_student.cli.options import (
     read_json_object,
 )
 from noisy_student.cli.terminal import Screen, say
-from noisy_student.client import ApiError, Client
+from noisy_student.client import Client
+from noisy_student.errors import ApiError
 from service.views.plans import Bill, PlanSummary, PlanView, StageBill
 
 plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
@@ -65,9 +66,9 @@ def plan(
         if value is not None:
             request[name] = value
     with Client(api) as client:
-        started = client.create_plan(request, idempotency_key)
+        started = client.plans.create(request, idempotency_key=idempotency_key)
         watch_run(client, started.id, Screen(stderr=True))
-        found = client.get_plan(started.id)
+        found = client.plans.get(started.id)
     _show(found, as_json)
 
 
@@ -75,7 +76,7 @@ def plan(
 def list_plans(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List plans, the newest first."""
     with Client(api) as client:
-        found = client.list_plans(limit)
+        found = list(client.plans.list(limit))
     if as_json:
         print_json(found)
         return
@@ -90,7 +91,7 @@ def show(
 ) -> None:
     """Show a plan's bill."""
     with Client(api) as client:
-        found = client.get_plan(plan_id)
+        found = client.plans.get(plan_id)
     _show(found, as_json)
 
 

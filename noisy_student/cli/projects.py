@@ -17,7 +17,7 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 def queue(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Show the stages that wait, in the order in which they will start, and why."""
     with Client(api) as client:
-        found = client.get_queue(limit)
+        found = client.queue.get(min(limit, 100))
     if as_json:
         print_json(found)
         return
@@ -38,7 +38,7 @@ def queue(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_
 def list_projects(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List projects with their quotas."""
     with Client(api) as client:
-        found = client.list_projects(limit)
+        found = list(client.projects.list(limit))
     if as_json:
         print_json(found)
     else:
@@ -49,7 +49,7 @@ def list_projects(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
 def show(name: ProjectName, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Show one project."""
     with Client(api) as client:
-        _tell(client.get_project(name), as_json)
+        _tell(client.projects.get(name), as_json)
 
 
 @projects.command("quota")
@@ -63,7 +63,7 @@ def quota(
 ) -> None:
     """Set how many device hours a project may spend."""
     with Client(api) as client:
-        _tell(client.set_quota(name, device_hours), as_json)
+        _tell(client.projects.set_quota(name, {"device_hours": device_hours}), as_json)
 
 
 def _tell(project: ProjectView, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """`noisy-student retention`: what goes of artifacts that have served, and what stays."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from rich.table import Table
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
+from service.views.retention import PlannedArtifact
 
 retention = typer.Typer(no_args_is_help=True, help="Look at what retention does, and have it done now.")
 
@@ -23,7 +25,7 @@ def plan(
 ) -> None:
     """Show what goes and what stays, and why. Nothing is changed."""
     with Client(api) as client:
-        found = client.plan_retention(limit, run_id)
+        found = list(_of_first_runs(client.retention.plan(run_id=run_id), limit))
     if as_json:
         print_json(found)
         return
@@ -46,5 +48,15 @@ def plan(
 def apply(run_id: OfRun = None, api: ApiAddress = DEFAULT_API) -> None:
     """Collect now what the plan says goes."""
     with Client(api) as client:
-        done = client.apply_retention(run_id)
+        done = client.retention.apply(run_id=run_id)
     say(f"{done.marked} artifact(s) marked; the reconciler deletes them")
+
+
+def _of_first_runs(artifacts: Iterable[PlannedArtifact], count: int) -> Iterator[PlannedArtifact]:
+    """They come run by run."""
+    seen: set[str] = set()
+    for each in artifacts:
+        seen.add(each.run_id)
+        if len(seen) > count:
+            return
+        yield each

@@ -34,14 +34,14 @@ def create(
     """Start a run."""
     config = read_json_object(file)
     with Client(api) as client:
-        _tell("started", client.create_run(config, idempotency_key), as_json, api)
+        _tell("started", client.runs.create(config, idempotency_key=idempotency_key), as_json, api)
 
 
 @runs.command("list")
 def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List runs, the newest first."""
     with Client(api) as client:
-        found = client.list_runs(limit)
+        found = list(client.runs.list(limit))
     if as_json:
         print_json(found)
         return
@@ -57,7 +57,7 @@ def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
 def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Show a run: its stages as they are now, and its results so far."""
     with Client(api) as client:
-        run = client.get_run(run_id)
+        run = client.runs.get(run_id)
     if as_json:
         print_json(run)
         return
@@ -70,14 +70,14 @@ def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) 
 def pause(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Let a run's stage end at its next unit, and keep what is done."""
     with Client(api) as client:
-        _tell("asked to pause", client.pause_run(run_id), as_json, api)
+        _tell("asked to pause", client.runs.pause(run_id), as_json, api)
 
 
 @runs.command("resume")
 def resume(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Go on with a paused run."""
     with Client(api) as client:
-        _tell("under way again", client.resume_run(run_id), as_json, api)
+        _tell("under way again", client.runs.resume(run_id), as_json, api)
 
 
 @runs.command("priority")
@@ -89,21 +89,21 @@ def priority(
 ) -> None:
     """Move a run in the queue; write a negative one after --, as in: runs priority RUN -- -5."""
     with Client(api) as client:
-        _tell(f"has priority {value}", client.change_run(run_id, {"priority": value}), as_json, api)
+        _tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), as_json, api)
 
 
 @runs.command("cancel")
 def cancel(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Stop a run and its Ray job."""
     with Client(api) as client:
-        _tell("asked to stop", client.cancel_run(run_id), as_json, api)
+        _tell("asked to stop", client.runs.cancel(run_id), as_json, api)
 
 
 @runs.command("retry")
 def retry(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """Go on with a failed or cancelled run, from the stage where it stopped."""
     with Client(api) as client:
-        _tell("under way again", client.retry_run(run_id), as_json, api)
+        _tell("under way again", client.runs.retry(run_id), as_json, api)
 
 
 @runs.command("add-generation")
@@ -119,7 +119,8 @@ def add_generation(
     """Start one more generation on a finished run."""
     overrides = read_json_object(file) if file else {}
     with Client(api) as client:
-        _tell("one more generation", client.add_generation(run_id, overrides, idempotency_key), as_json, api)
+        run = client.runs.add_generation(run_id, overrides, idempotency_key=idempotency_key)
+    _tell("one more generation", run, as_json, api)
 
 
 def _tell(what: str, run: RunView, as_json: bool, api: str) -> None:

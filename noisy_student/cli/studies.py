@@ -33,7 +33,7 @@ def create(
     """Start a search. {"run_id": RUN, "generation": 1} is enough."""
     request = read_json_object(file)
     with Client(api) as client:
-        search = client.create_search(request, idempotency_key)
+        search = client.searches.create(request, idempotency_key=idempotency_key)
     if as_json:
         print_json(search)
         return
@@ -45,7 +45,7 @@ def create(
 def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List searches, the newest first."""
     with Client(api) as client:
-        found = client.list_searches(limit)
+        found = list(client.searches.list(limit))
     if as_json:
         print_json(found)
         return
@@ -60,7 +60,7 @@ def show(
 ) -> None:
     """Show a search: its trials, the best ones first, and the winner."""
     with Client(api) as client:
-        search = client.get_search(search_id)
+        search = client.searches.get(search_id)
     if as_json:
         print_json(search)
         return

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from noisy_student.cli.link import page_address
 from noisy_student.cli.terminal import Screen, styled
-from noisy_student.client import ApiError, Client
+from noisy_student.client import Client
+from noisy_student.errors import ApiError
 from noisy_student.local.stack import LocalStack, StackError
 from service.private_files import PRIVATE_UMASK
 
@@ -30,7 +32,7 @@ def up(
     try:
         with LocalStack(home, api_port=port, num_cpus=num_cpus, announce=console.print) as stack:
             with Client(stack.api_url, stack.api_key) as client:
-                console.print(f"web page       {client.make_link()}", soft_wrap=True)
+                console.print(f"web page       {page_address(client)}", soft_wrap=True)
             console.print(f"REST, OpenAPI  {stack.api_url}/docs")
             console.print(f"Ray dashboard  {stack.api_url}/ray/")
             console.print(f"data and logs  {stack.home}")

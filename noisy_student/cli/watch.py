@@ -7,7 +7,8 @@ import typer
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from noisy_student.cli.terminal import Screen, say, say_json
-from noisy_student.client import ApiError, Client
+from noisy_student.client import Client
+from noisy_student.errors import ApiError
 from service.lifecycle.states import RunState
 from service.views.runs import EventView, RunView, StageView
 
@@ -36,9 +37,9 @@ def logs(
     """Print the end of a stage's log."""
     with Client(api) as client:
         if generation is None or stage is None:
-            latest = _latest_stage(client.get_run(run_id), generation, stage)
+            latest = _latest_stage(client.runs.get(run_id), generation, stage)
             generation, stage = latest.generation, latest.name
-        tail = client.log_tail(run_id, generation, stage, attempt, lines)
+        tail = client.stages.logs(run_id, generation, stage, attempt, lines)
     say(f"{tail.submission_id}:", err=True)
     for line in tail.lines:
         say(line)
@@ -70,7 +71,8 @@ def events(
 ) -> None:
     """Follow what happens, in all runs or in one."""
     with Client(api) as client:
-        for seen, event in enumerate(client.follow_events(run_id, after), start=1):
+        followed = client.events.follow(after) if run_id is None else client.runs.follow_events(run_id, after)
+        for seen, event in enumerate(followed, start=1):
             say_json(event.model_dump_json()) if as_json else say(_line(event))
             if seen == count:
                 return

@@ -24,7 +24,7 @@ def add(
 ) -> None:
     """Register a webhook, and print the secret that its signatures are checked with: it is shown this once."""
     with Client(api) as client:
-        webhook = client.register_webhook({"url": url, "kinds": kind or None}, idempotency_key)
+        webhook = client.webhooks.create({"url": url, "kinds": kind or None}, idempotency_key=idempotency_key)
     if as_json:
         print_json(webhook)
         return
@@ -36,7 +36,7 @@ def add(
 def list_webhooks(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
     """List webhooks, the newest first."""
     with Client(api) as client:
-        found = client.list_webhooks(limit)
+        found = list(client.webhooks.list(limit))
     if as_json:
         print_json(found)
         return
@@ -50,7 +50,7 @@ def list_webhooks(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
 def delete(webhook_id: WebhookId, api: ApiAddress = DEFAULT_API) -> None:
     """Send nothing more to a webhook, and forget it."""
     with Client(api) as client:
-        client.delete_webhook(webhook_id)
+        client.webhooks.delete(webhook_id)
     say(f"{webhook_id} deleted")
 
 
@@ -60,7 +60,7 @@ def deliveries(
 ) -> None:
     """Show what was sent to a webhook, the newest event first."""
     with Client(api) as client:
-        found = client.list_deliveries(webhook_id, limit)
+        found = list(client.webhooks.deliveries(webhook_id, limit))
     if as_json:
         print_json(found)
         return
@@ -86,5 +86,5 @@ def retry(
 ) -> None:
     """Send an event again that was given up."""
     with Client(api) as client:
-        client.retry_delivery(webhook_id, event_id)
+        client.webhooks.retry_delivery(webhook_id, event_id)
     say(f"event {event_id} will be sent to {webhook_id} again")

@@ -1,33 +1,12 @@
-"""Where `noisy-student up` leaves the key of its stack, and where the other commands find it by the API's address.
+"""Leaves the key of the local stack where the client finds it, and takes it away."""
 
-One file for each address, mode 0600, in a folder of mode 0700. Only addresses of this machine have one: a key is sent
-to nobody but the stack that made it.
-"""
-
-import os
-from pathlib import Path
-from urllib.parse import urlsplit
-
+from noisy_student.own_keys import own_key_path
 from service.private_files import make_private_folder, write_private_file
-
-_HOST = "127.0.0.1"
-"""Not `localhost`: what that leads to may be another program's, on ::1."""
-
-
-def own_key(api: str) -> str | None:
-    """The key of the stack at that address, if one is there. Raises PermissionError for one that others can read."""
-    path = _path(api)
-    if path is None or not path.is_file():
-        return None
-    status = path.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{path} is not yours alone: remove it, and start the stack again")
-    return path.read_text(encoding="utf-8").strip()
 
 
 def keep_own_key(api: str, key: str) -> None:
     """Leaves it for `own_key`. Raises OSError."""
-    path = _path(api)
+    path = own_key_path(api)
     if path is not None:
         make_private_folder(path.parent)
         write_private_file(path, key)
@@ -35,15 +14,6 @@ def keep_own_key(api: str, key: str) -> None:
 
 def drop_own_key(api: str, key: str) -> None:
     """Takes it away, unless another stack has left its own meanwhile."""
-    path = _path(api)
+    path = own_key_path(api)
     if path is not None and path.is_file() and path.read_text(encoding="utf-8") == key:
         path.unlink(missing_ok=True)
-
-
-def _path(api: str) -> Path | None:
-    parts = urlsplit(api)
-    if parts.scheme != "http" or parts.hostname != _HOST:
-        return None
-    state = os.environ.get("XDG_STATE_HOME")
-    folder = Path(state) if state else Path.home() / ".local" / "state"
-    return folder / "noisy-student" / f"{_HOST}-{parts.port or 80}.key"

@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 from noisy_student.local.own_keys import drop_own_key, keep_own_key
-from service.access.key_commands import KeyCommands, KeyRequest
-from service.config.access import Scope
+from service.access.key_commands import KeyCommands
+from service.config.access import KeyRequest, Scope
 from service.errors import DatabaseUnavailable
 from service.store.database import Database
 from service.store.migrate import upgrade

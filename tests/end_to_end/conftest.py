@@ -56,7 +56,7 @@ def digits(client: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     folder = tmp_path_factory.mktemp("digits")
     ids = register_digits(client, folder, seed=11)
     truth = write_truth(folder / "unlabeled", folder / "truth")
-    registered = client.register_dataset({"name": "truth", "role": "evaluation", "uri": str(truth)})
+    registered = client.datasets.create({"name": "truth", "role": "evaluation", "uri": str(truth)})
     return {**ids, "pseudo_label_truth": registered.id}
 
 
@@ -97,7 +97,7 @@ def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) 
     """Polls the run until `reached`, or fails saying where it stands."""
     deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        run = client.get_run(run_id)
+        run = client.runs.get(run_id)
         if reached(run):
             return run
         time.sleep(0.2)

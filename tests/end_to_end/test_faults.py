@@ -19,7 +19,7 @@ def restart_killed(stack, client) -> None:
 
 
 def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client, small_run):
-    run = client.create_run(small_run(teacher_steps=150, student_steps=60))
+    run = client.runs.create(small_run(teacher_steps=150, student_steps=60))
     for stage in ("g0-train", "g0-evaluate", "g1-label", "g1-train"):
         wait_until(client, run.id, is_at(stage))
         kill(stack.pid_of("reconciler"))
@@ -39,12 +39,12 @@ def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
     assert psutil.pid_exists(head)  # it lives on, and answers, and no job could begin
     restart_killed(stack, client)
     assert stack.pid_of("ray") != head
-    run = client.create_run(small_run(teacher_steps=20, generations=0, student_models=[]))
+    run = client.runs.create(small_run(teacher_steps=20, generations=0, student_models=[]))
     assert wait_until(client, run.id, has_ended).state == "succeeded"
 
 
 def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, client, small_run):
-    run = client.create_run(small_run(teacher_steps=200, generations=0, student_models=[]))
+    run = client.runs.create(small_run(teacher_steps=200, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=60))
     kill(a_training_worker(stack.pid_of("ray")))
     run = wait_until(client, run.id, has_ended)
@@ -56,16 +56,16 @@ def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, clien
 
 
 def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(stack, client, small_run):
-    run = client.create_run(small_run(teacher_steps=400, generations=0, student_models=[]))
+    run = client.runs.create(small_run(teacher_steps=400, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=40))
-    client.cancel_run(run.id)
+    client.runs.cancel(run.id)
     run = wait_until(client, run.id, has_ended)
     assert run.state == "cancelled"
     job = httpx.get(
         f"{stack.dashboard_url}/api/jobs/{stages_of(run)[0].attempts[0].submission_id}", headers=stack.ray.headers
     )
     assert job.status_code == 404 or job.json()["status"] == "STOPPED"
-    client.retry_run(run.id)
+    client.runs.retry(run.id)
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert stages_of(run)[0].result["resumed_from_step"] >= 20

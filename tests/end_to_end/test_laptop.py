@@ -11,10 +11,11 @@ import httpx
 import psutil
 import pytest
 
+from noisy_student.cli.link import page_address
 from noisy_student.client import Client
-from noisy_student.local.own_keys import own_key
 from noisy_student.local.process_family import command_of
 from noisy_student.local.stack import LocalStack, StackError
+from noisy_student.own_keys import own_key
 from service.access.api_keys import split_key
 
 _OTHER_USER = """
@@ -85,7 +86,7 @@ def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack):
 
 
 def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalStack, client: Client):
-    link = client.make_link()
+    link = page_address(client)
     with httpx.Client(follow_redirects=True, trust_env=False) as browser:
         page = browser.get(link, headers={"Accept": "text/html"})
         assert (page.status_code, page.url) == (200, f"{stack.api_url}/")

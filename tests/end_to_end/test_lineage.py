@@ -17,7 +17,7 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run)
     """With one training worker on the same kind of machine even the weights are equal, bit by bit."""
     one_worker = {**small_run()["resources"], "train": {"num_workers": 1}}
     first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker))
-    lineage = client.get_lineage(f"{first.id}-g1")
+    lineage = client.models.lineage(f"{first.id}-g1")
     assert all(dataset.digest for dataset in lineage.datasets)
     for stage in [*lineage.stages, *lineage.teacher.stages]:
         assert stage.environment.packages["torch"] == torch.__version__.partition("+")[0]
@@ -30,7 +30,7 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run)
 
     again = finish(client, lineage.run_config.model_dump(mode="json"))
 
-    repeated = client.get_lineage(f"{again.id}-g1")
+    repeated = client.models.lineage(f"{again.id}-g1")
     assert [repeated.seed, repeated.teacher.seed] == [lineage.seed, lineage.teacher.seed]
     assert [each.digest for each in repeated.datasets] == [each.digest for each in lineage.datasets]
     labels, labels_again = parts(lineage.labels_uri), parts(repeated.labels_uri)
@@ -46,7 +46,7 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run)
 
 
 def finish(client, config):
-    run = wait_until(client, client.create_run(config).id, has_ended)
+    run = wait_until(client, client.runs.create(config).id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run
 

@@ -51,9 +51,9 @@ def test_a_run_in_a_bucket_ends_with_a_model_there(bucket: str, tmp_path: Path) 
         ids = register_digits(client, tmp_path / "digits", seed=11)
         for shard in (tmp_path / "digits" / "unlabeled").glob("*.parquet"):
             write_bytes(join_uri(bucket, "pool", shard.name), shard.read_bytes())
-        pool = client.register_dataset({"name": "pool", "role": "unlabeled", "uri": join_uri(bucket, "pool")})
+        pool = client.datasets.create({"name": "pool", "role": "unlabeled", "uri": join_uri(bucket, "pool")})
         config = small_config({**ids, "unlabeled": pool.id}, 40, 20)
-        run = wait_until(client, client.create_run(config).id, has_ended)
+        run = wait_until(client, client.runs.create(config).id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert run.generation_details[1].model is not None
     filesystem, path = open_filesystem(join_uri(run.generation_details[1].model.uri, "model.safetensors"))

@@ -11,16 +11,16 @@ pytestmark = pytest.mark.long
 def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stack, client, small_run):
     config = small_run(teacher_steps=300, generations=0, student_models=[])
     config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
-    run = client.create_run(config)
+    run = client.runs.create(config)
     wait_until(client, run.id, is_at("g0-train", done=40))
-    client.pause_run(run.id)
+    client.runs.pause(run.id)
     run = wait_until(client, run.id, lambda seen: seen.state == "paused")
     [attempt] = stages_of(run)[0].attempts
     assert (attempt.state, attempt.failure_reason) == ("paused", "paused")
     job = httpx.get(f"{stack.dashboard_url}/api/jobs/{attempt.submission_id}", headers=stack.ray.headers)
     assert job.status_code == 404 or job.json()["status"] in ("FAILED", "STOPPED")
 
-    client.resume_run(run.id)
+    client.runs.resume(run.id)
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     train = stages_of(run)[0]
@@ -32,7 +32,7 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stac
 def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(client, small_run):
     config = small_run(generations=0, student_models=[], schedule_timeout_seconds=6)
     config["resources"] = {"train": {"num_workers": 2, "gpus_per_worker": 1}}
-    run = client.create_run(config)
+    run = client.runs.create(config)
 
     def says_so(seen):
         progress = stages_of(seen)[0].progress

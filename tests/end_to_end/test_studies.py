@@ -29,7 +29,7 @@ def measured(client, small_run, digits):
         "temperature": "fit",
         "resolution_step": {"image_size": 32, "steps": 10, "learning_rate": 0.0005, "frozen_share": 0.3},
     }
-    run = client.create_run(
+    run = client.runs.create(
         {
             **config,
             "evaluation": {
@@ -75,7 +75,7 @@ def test_the_student_ended_at_the_larger_size(measured):
 
 
 def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, client, stack):
-    search = client.create_search(
+    search = client.searches.create(
         {
             "run_id": measured.id,
             "generation": 1,
@@ -92,13 +92,13 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
         }
     )
     wait_until(client, search.id, is_at("g1-search", done=1))
-    ended_before = {t.number: t for t in client.get_search(search.id).trials if t.state != "running"}
+    ended_before = {t.number: t for t in client.searches.get(search.id).trials if t.state != "running"}
     os.kill(the_driver_of(stack.pid_of("ray"), search.id), signal.SIGKILL)
     run = wait_until(client, search.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert len(stages_of(run)[0].attempts) == 2
 
-    found = client.get_search(search.id)
+    found = client.searches.get(search.id)
     assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
     assert {number: found.trials[number] for number in ended_before} == ended_before
     assert found.trials[0].parameters.rand_augment_m == 9
@@ -110,14 +110,14 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
 
 
 def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client):
-    search = client.create_search(
+    search = client.searches.create(
         {
             "run_id": measured.id,
             "generation": 1,
             "settings": {"trials": 1, "steps_fraction": 0.25, "workers_per_trial": 2},
         }
     )
-    ablation = client.create_ablation(
+    ablation = client.ablations.create(
         measured.id,
         {
             "settings": {
@@ -130,9 +130,9 @@ def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client)
     for started in (search, ablation):
         run = wait_until(client, started.id, has_ended)
         assert run.state == "succeeded", run.state_reason
-    [trial] = client.get_search(search.id).trials
+    [trial] = client.searches.get(search.id).trials
     assert (trial.state, trial.steps) == ("finished", 10)
-    outcome = client.get_ablation(ablation.id).outcome
+    outcome = client.ablations.get(ablation.id).outcome
     assert [line.variant for line in outcome.lines] == [
         "full",
         "no_noise",

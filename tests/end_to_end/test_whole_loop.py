@@ -11,7 +11,7 @@ import safetensors.torch
 import timm
 import torch
 
-from noisy_student.client import ApiError
+from noisy_student.errors import ApiError
 from noisy_student.local.demo.digits import load_digits
 from tests.end_to_end.conftest import has_ended, stages_of, wait_until
 from workers.data.images.clean import prepare_clean
@@ -23,7 +23,7 @@ from workers.specs.stages import part_name
 
 @pytest.fixture(scope="module")
 def finished(client, small_run):
-    run = client.create_run(small_run())
+    run = client.runs.create(small_run())
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run
@@ -55,7 +55,7 @@ def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack, client):
     left = {job["submission_id"] for job in jobs}
     for stage in stages_of(closed):
         assert stage.attempts[0].submission_id not in left
-        tail = client.log_tail(finished.id, stage.generation, stage.name, None, 200)
+        tail = client.stages.logs(finished.id, stage.generation, stage.name, None, 200)
         assert tail.source == "artifact_root"
         assert any(f"stage {stage.name} of generation {stage.generation}, attempt 1" in line for line in tail.lines)
 
@@ -76,7 +76,7 @@ def test_selection_is_balanced_and_adds_up(client, finished):
     result = next(s.result for s in stages_of(finished) if s.name == "select")
     dropped = sum(result[f"dropped_{why}"] for why in ("bad", "held_out", "low_confidence", "over_cap"))
     assert result["images_labeled"] == 3400 == result["kept"] + dropped
-    classes = client.get_stage(finished.id, 1, "select").result["classes"]
+    classes = client.stages.get(finished.id, 1, "select").result["classes"]
     largest = max(each["copies"] for each in classes)
     assert all(each["copies"] in (0, largest) for each in classes)
 
@@ -89,7 +89,7 @@ def test_pseudo_labels_are_judged_where_their_truth_is_known(client, finished, d
     known = [int(truth[int(key.removeprefix("digit-"))]) for key in labels["key"].to_pylist()]
     right = sum(label == digit for label, digit in zip(labels["label"].to_pylist(), known, strict=True))
     assert result["pseudo_labels"]["top1"] == pytest.approx(right / len(known), abs=1e-6)
-    confusion = client.get_confusion(finished.id, 1, "evaluate").matrices["pseudo_labels"]
+    confusion = client.stages.confusion(finished.id, 1, "evaluate").matrices["pseudo_labels"]
     assert sum(map(sum, confusion.counts)) == len(known)
 
 
@@ -116,16 +116,16 @@ def test_progress_metrics_and_logs_can_be_read(finished, client, stack):
     rows = httpx.get(f"{base}/metrics", headers=stack.api_headers).json()["rows"]
     assert rows[-1]["step"] == 40
     assert {"loss", "images_per_second", "validation_top1"} <= set(rows[-1]["values"])
-    assert "stage train of generation 1" in "\n".join(client.log_tail(finished.id, 1, "train", None, 50).lines)
+    assert "stage train of generation 1" in "\n".join(client.stages.logs(finished.id, 1, "train", None, 50).lines)
     progress = json.loads((folder_of(finished, 1, "train") / "progress.json").read_text())
     assert progress["done"] == progress["total"] == 40
 
 
 def test_one_more_generation_with_another_recipe(finished, client, small_run):
     recipe = {**small_run(student_steps=20)["student_recipe"], "targets": "hard"}
-    run = client.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
+    run = client.runs.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
     with pytest.raises(ApiError, match=r"(?i)conflict"):
-        client.add_generation(finished.id, {})
+        client.runs.add_generation(finished.id, {})
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert [generation.number for generation in run.generation_details] == [0, 1, 2]
@@ -135,10 +135,10 @@ def test_one_more_generation_with_another_recipe(finished, client, small_run):
 
 @pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(finished, client, small_run, stack):
-    started = client.create_plan({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
+    started = client.plans.create({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)
     assert run.state == "succeeded", run.state_reason
-    bill = client.get_plan(started.id).bill
+    bill = client.plans.get(started.id).bill
     planned = {(line.generation, line.stage): line for line in bill.as_configured.stages}
     taken = {(stage.generation, stage.name): stage.times for stage in stages_of(finished)}
     assert planned.keys() == taken.keys()

@@ -1,7 +1,8 @@
-"""The live view follows a run to its end, and survives an API that restarts."""
+"""The live view follows a run to its end."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,29 +10,24 @@ from fastapi.testclient import TestClient
 
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.terminal import Screen
-from noisy_student.client import ApiUnreachable
+from noisy_student.client import Client
 from noisy_student.local.demo.report import error_reduction
-from service.views.runs import RunView
-
-
-class ClientOfTheApplication:
-    """The part of the CLI's client that the live view uses, without a network between."""
-
-    def __init__(self, http: TestClient) -> None:
-        self._http = http
-        self.away = 0
-        """Requests that still get no answer."""
-
-    def get_run(self, run_id: str) -> RunView:
-        if self.away:
-            self.away -= 1
-            raise ApiUnreachable("away")
-        return RunView.model_validate_json(self._http.get(f"/runs/{run_id}").content)
 
 
 @pytest.fixture
-def watcher(client: TestClient) -> Any:
-    return ClientOfTheApplication(client)
+def watcher(server: str) -> Iterator[Client]:
+    with Client(server) as watcher:
+        yield watcher
+
+
+@pytest.fixture
+def at_each_pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Has something done in the place of each pause between two looks at the run."""
+
+    def do(something: Callable[[], None]) -> None:
+        monkeypatch.setattr("noisy_student.transport.time", SimpleNamespace(sleep=lambda _seconds: something()))
+
+    return do
 
 
 def _console(terminal: bool = False) -> tuple[Screen, io.StringIO]:
@@ -40,10 +36,11 @@ def _console(terminal: bool = False) -> tuple[Screen, io.StringIO]:
 
 
 def test_elsewhere_than_on_a_terminal_each_change_is_told_once(
-    watcher: Any, run_id: str, reconcile: Callable[[], None]
+    watcher: Client, run_id: str, reconcile: Callable[[], None], at_each_pause: Callable[..., None]
 ) -> None:
+    at_each_pause(reconcile)
     console, screen = _console()
-    ended = watch_run(watcher, run_id, console, wait=lambda _: reconcile())
+    ended = watch_run(watcher, run_id, console)
     assert ended.state == "succeeded"
     lines = screen.getvalue().splitlines()
     assert len(lines) == len(set(lines))
@@ -53,71 +50,49 @@ def test_elsewhere_than_on_a_terminal_each_change_is_told_once(
 
 
 def test_on_a_terminal_stages_under_way_have_bars_and_numbers(
-    watcher: Any, run_id: str, ray: Any, reconcile: Callable[[], None]
+    watcher: Client, run_id: str, ray: Any, reconcile: Callable[[], None], at_each_pause: Callable[..., None]
 ) -> None:
+    at_each_pause(_interrupt)
     ray.holding = True
     reconcile()
     console, screen = _console(terminal=True)
     with pytest.raises(KeyboardInterrupt):
-        watch_run(watcher, run_id, console, wait=_interrupt)
+        watch_run(watcher, run_id, console)
     shown = screen.getvalue()
     for part in ("generation 0 train", "50/100 steps", "1,234 images/s", "loss 0.250", "accuracy 87.5 %", "━"):
         assert part in shown
 
 
-def _interrupt(_seconds: float) -> None:
+def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_an_api_that_is_away_for_a_while_does_not_end_the_view(
-    watcher: Any, run_id: str, reconcile: Callable[[], None]
-) -> None:
-    def restart(_seconds: float) -> None:
-        if not reconciled:
-            watcher.away = 5
-            reconcile()
-            reconciled.append(True)
-
-    reconciled: list[bool] = []
-    console, _ = _console()
-    assert watch_run(watcher, run_id, console, wait=restart).state == "succeeded"
-
-
-def test_an_api_that_stays_away_ends_the_view(watcher: Any, run_id: str) -> None:
-    def go_away(_seconds: float) -> None:
-        watcher.away = 10_000
-
-    console, _ = _console()
-    with pytest.raises(ApiUnreachable):
-        watch_run(watcher, run_id, console, wait=go_away)
-
-
-def test_the_result_table_has_a_line_for_each_generation(watcher: Any, finished_run: str) -> None:
+def test_the_result_table_has_a_line_for_each_generation(watcher: Client, finished_run: str) -> None:
     console, screen = _console()
-    console.print(result_table(watcher.get_run(finished_run)))
+    console.print(result_table(watcher.runs.get(finished_run)))
     rows = [line for line in screen.getvalue().splitlines() if "test_resnet" in line]
     assert [row.split()[0] for row in rows] == ["0", "1", "2"]
     assert "80.0 %" in rows[0]
     assert "5/6" in rows[1]
 
 
-def test_the_result_table_fits_into_80_columns(watcher: Any, finished_run: str) -> None:
+def test_the_result_table_fits_into_80_columns(watcher: Client, finished_run: str) -> None:
     screen = io.StringIO()
-    Screen(file=screen, width=80, color_system=None).print(result_table(watcher.get_run(finished_run)))
+    Screen(file=screen, width=80, color_system=None).print(result_table(watcher.runs.get(finished_run)))
     rows = [line.split() for line in screen.getvalue().splitlines() if "test_resnet" in line]
     assert [row[:2] for row in rows] == [["0", "test_resnet"], ["1", "test_resnet"], ["2", "test_resnet"]]
     assert rows[1][2:] == ["373k", "90.0", "%", "50.0", "%", "5/6", "0+0", "0+0", "0+0", "0+0"]
 
 
-def test_error_reduction_is_the_share_of_the_first_teachers_errors(watcher: Any, finished_run: str) -> None:
-    run = watcher.get_run(finished_run)
+def test_error_reduction_is_the_share_of_the_first_teachers_errors(watcher: Client, finished_run: str) -> None:
+    run = watcher.runs.get(finished_run)
     reductions = [error_reduction(run, generation) for generation in run.generation_details]
     assert reductions[0] is None
     assert reductions[1:] == [pytest.approx(0.5), pytest.approx(0.75)]
 
 
-def test_markup_in_a_name_is_shown_as_it_is(client: TestClient, watcher: Any, run_config: dict[str, Any]) -> None:
+def test_markup_in_a_name_is_shown_as_it_is(client: TestClient, watcher: Client, run_config: dict[str, Any]) -> None:
     run_id = client.post("/runs", json={**run_config, "name": "[red]cats[/oops]"}).json()["id"]
     console, screen = _console()
-    console.print(result_table(watcher.get_run(run_id)))
+    console.print(result_table(watcher.runs.get(run_id)))
     assert "[red]cats[/oops]" in screen.getvalue()

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import noisy_student.cli
 from noisy_student.cli.main import app as commands
 from noisy_student.cli.terminal import Screen, styled
-from noisy_student.client import ApiError, Client
+from noisy_student.errors import ApiError
+from noisy_student.transport import SyncTransport
 from service.store.schema.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow
 from workers.specs.text import in_json, shown, unfit_character
 
@@ -108,7 +109,7 @@ def test_what_the_api_refuses_is_told_harmlessly(server: str, monkeypatch: pytes
     def refuse(*_: Any, **__: Any) -> None:
         raise ApiError(HOSTILE)
 
-    monkeypatch.setattr(Client, "get_run", refuse)
+    monkeypatch.setattr(SyncTransport, "carry_out", refuse)
     done = CliRunner().invoke(commands, ["runs", "show", "run-1", "--api", server])
     assert (done.exit_code, "[/x] [red]a[/red]" in done.stderr) == (1, True)
     check(done.stderr)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from noisy_student.client import ApiError, known_key
-from noisy_student.local.own_keys import drop_own_key, keep_own_key, own_key
+from noisy_student.connection import known_key
+from noisy_student.errors import ApiError
+from noisy_student.local.own_keys import drop_own_key, keep_own_key
+from noisy_student.own_keys import own_key
 
 API = "http://127.0.0.1:8123"
 

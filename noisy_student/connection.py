@@ -1,0 +1,93 @@
+"""Where the API is and how it is asked: from arguments, or else from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from noisy_student.errors import API_KEY_VARIABLE, ApiError
+from noisy_student.own_keys import own_key
+
+API_VARIABLE = "NOISY_STUDENT_API"
+CA_FILE_VARIABLE = "NOISY_STUDENT_API_CA_FILE"
+CLIENT_CERTIFICATE_VARIABLE = "NOISY_STUDENT_API_CLIENT_CERTIFICATE"
+CLIENT_KEY_VARIABLE = "NOISY_STUDENT_API_CLIENT_KEY"
+DEFAULT_API = "http://127.0.0.1:8000"
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How the server is known, and how it knows this client. Files are PEM."""
+
+    ca_file: Path | None = None
+    """Certificates that the server's is checked with, in place of the machine's."""
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    """None where it is in the certificate's file."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One API and how it is asked. All times are seconds."""
+
+    api: str
+    key: str | None = field(repr=False)
+    tls: Tls = Tls()
+    timeout_seconds: float = 600.0
+    """For an answer: registering a dataset reads every row of it."""
+    connect_timeout_seconds: float = 5.0
+    retries: int = 2
+    """Of a request that may be sent twice, where nothing answers or the service asks to come back."""
+    patience_seconds: float = 120.0
+    """How long a wait or a stream puts up with an API that does not answer: one that restarts is back in seconds."""
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether a proxy of the environment would lead away from it."""
+        return urlsplit(self.api).hostname in _THIS_MACHINE
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request has."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+
+def connection_to(
+    api: str | None,
+    key: str | None,
+    ca_file: str | Path | None,
+    client_certificate: str | Path | None,
+    client_key: str | Path | None,
+    timeout_seconds: float,
+    retries: int,
+    environment: Mapping[str, str] = os.environ,
+) -> Connection:
+    """What is not given is taken from the environment. Raises ApiError."""
+
+    def path(given: str | Path | None, variable: str) -> Path | None:
+        found = given or environment.get(variable)
+        return Path(found) if found else None
+
+    tls = Tls(
+        ca_file=path(ca_file, CA_FILE_VARIABLE),
+        client_certificate=path(client_certificate, CLIENT_CERTIFICATE_VARIABLE),
+        client_key=path(client_key, CLIENT_KEY_VARIABLE),
+    )
+    address = (api or environment.get(API_VARIABLE) or DEFAULT_API).rstrip("/")
+    return Connection(
+        api=address,
+        key=key or known_key(address, environment),
+        tls=tls,
+        timeout_seconds=timeout_seconds,
+        retries=retries,
+    )
+
+
+def known_key(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key of the environment, or else of the local stack at this address. Raises ApiError."""
+    try:
+        return environment.get(API_KEY_VARIABLE) or own_key(api)
+    except OSError as error:
+        raise ApiError(str(error)) from error

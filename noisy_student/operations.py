@@ -1,0 +1,153 @@
+"""What can be asked of the API: each operation is a value, and both clients carry it out.
+
+A resource's method only says what its arguments mean; a decorator makes the call of it. On a resource of the sync
+client it returns the answer, on one of the async client an awaitable of it.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from noisy_student.errors import UnexpectedAnswer
+from noisy_student.steps import IDEMPOTENCY_HEADER, Answered, Request, Steps, exchange
+from noisy_student.transport import AsyncTransport, SyncTransport
+
+Body = BaseModel | Mapping[str, Any]
+"""A request's model, or a mapping of the same form: the API says what is wrong with it."""
+Way = TypeVar("Way", SyncTransport, AsyncTransport)
+Taken = ParamSpec("Taken")
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True)
+class Operation(Generic[Given]):
+    """One route: `path` has its parameters in braces, as in the OpenAPI document."""
+
+    method: str
+    path: str
+    answer: type[Given]
+    """A pydantic model; bytes: as they come; None's type: no content."""
+    body: type[BaseModel] | None = None
+    once: bool = False
+    """Whether it takes an idempotency key."""
+    welcome: tuple[int, ...] = ()
+    """Statuses of 400 and more that come with the answer, not with a problem document."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What one call gives to its operation. Query parameters that are None are left out."""
+
+    path: Mapping[str, str | int] = field(default_factory=dict)
+    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    body: Body | None = None
+    idempotency_key: str | None = None
+
+
+class Resource(Generic[Way]):
+    """A part of the API, asked in the client's way."""
+
+    _way: Way
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+
+class Method(Generic[Taken, Given]):
+    """A resource's method that carries out one operation."""
+
+    def __init__(self, operation: Operation[Given], arguments: Callable[Concatenate[Any, Taken], Arguments]) -> None:
+        self.operation = operation
+        self._arguments = arguments
+        self.__doc__ = arguments.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[SyncTransport], owner: Any) -> Callable[Taken, Given]: ...
+    @overload
+    def __get__(
+        self, resource: Resource[AsyncTransport], owner: Any
+    ) -> Callable[Taken, Coroutine[Any, Any, Given]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: Any) -> Any:
+        if resource is None:
+            return self
+
+        @wraps(self._arguments)
+        def call(*args: Taken.args, **kwargs: Taken.kwargs) -> Any:
+            return resource._way.carry_out(self.steps(resource, *args, **kwargs))
+
+        return call
+
+    def steps(self, resource: Any, /, *args: Taken.args, **kwargs: Taken.kwargs) -> Steps[Given]:
+        """The call as steps, for those that are made of several."""
+        return carry_out(resource._way, self.operation, self._arguments(resource, *args, **kwargs))
+
+
+def operation(
+    method: str,
+    path: str,
+    answer: type[Given],
+    body: type[BaseModel] | None = None,
+    once: bool = False,
+    welcome: tuple[int, ...] = (),
+) -> Callable[[Callable[Concatenate[Any, Taken], Arguments]], Method[Taken, Given]]:
+    """Makes a method of what its arguments mean."""
+
+    def decorate(arguments: Callable[Concatenate[Any, Taken], Arguments]) -> Method[Taken, Given]:
+        return Method(Operation(method, path, answer, body, once, welcome), arguments)
+
+    return decorate
+
+
+def carry_out(way: SyncTransport | AsyncTransport, operation: Operation[Given], arguments: Arguments) -> Steps[Given]:
+    """Asks, and reads the answer. Raises ApiError."""
+    request = request_of(operation, arguments)
+    answered = yield from exchange(way.connection, request, operation.welcome)
+    return read_answer(operation, answered)
+
+
+def request_of(operation: Operation[Any], arguments: Arguments) -> Request:
+    """The HTTP request. A POST that may be carried out once only gets a key of its own where none is given, so that it
+    can be sent again where its answer is lost."""
+    headers = {}
+    if operation.once:
+        headers[IDEMPOTENCY_HEADER] = arguments.idempotency_key or str(uuid.uuid4())
+    if operation.body is not None:
+        headers["Content-Type"] = "application/json"
+    return Request(
+        method=operation.method,
+        path=operation.path.format_map({name: quote(str(value), safe="") for name, value in arguments.path.items()}),
+        query={name: value for name, value in arguments.query.items() if value is not None},
+        headers=headers,
+        body=None if operation.body is None else _json(arguments.body),
+    )
+
+
+def read_answer(operation: Operation[Given], answered: Answered) -> Given:
+    """The answer as a value. Raises UnexpectedAnswer where it is not what this version knows."""
+    if operation.answer is bytes:
+        return answered.content  # type: ignore[return-value]
+    if not issubclass(operation.answer, BaseModel):
+        return None  # type: ignore[return-value]
+    try:
+        return operation.answer.model_validate_json(answered.content)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) or "the whole" for each in error.errors()[:5])
+        raise UnexpectedAnswer(
+            f"{operation.method} {operation.path} answered {answered.status} with something else than "
+            f"{operation.answer.__name__} ({wrong}): is it the API of noisy-student, of this version?"
+        ) from error
+
+
+def _json(body: Body | None) -> bytes:
+    """What was not set stays the service's to decide."""
+    if isinstance(body, BaseModel):
+        return body.model_dump_json(exclude_unset=True).encode()
+    return json.dumps({} if body is None else dict(body)).encode()

@@ -1,0 +1,1 @@
+"""The parts of the API, as attributes of a client."""

@@ -1,0 +1,205 @@
+"""Walks the steps of a call over HTTP: one way for the sync client, one for the async one."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Generic
+
+from noisy_student.connection import Connection
+from noisy_student.errors import ApiError, unreachable
+from noisy_student.steps import Answered, Emit, Listen, NextLine, Request, Result, Send, Sleep, Step, Steps
+
+if TYPE_CHECKING:
+    import httpx  # half of what importing the client would take, and nothing needs it before the first client
+
+
+class SyncTransport:
+    """Not thread-safe."""
+
+    def __init__(self, connection: Connection) -> None:
+        import httpx
+
+        self.connection = connection
+        self._http = httpx.Client(**_options(connection))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def carry_out(self, steps: Steps[Result]) -> Result:
+        """What the steps return. Raises ApiError."""
+        walk = _Walk(steps)
+        for _ in self._walk(walk):
+            pass
+        return walk.result
+
+    def iterate(self, steps: Steps[None]) -> Iterator[Any]:
+        """What the steps emit. Raises ApiError."""
+        return self._walk(_Walk(steps))
+
+    def _walk(self, walk: "_Walk[Any]") -> Iterator[Any]:
+        with ExitStack() as opened:
+            lines: Iterator[str] = iter(())
+            while (step := walk.step) is not None:
+                if isinstance(step, Emit):
+                    yield step.value
+                    walk.go_on(None)
+                    continue
+                try:
+                    if isinstance(step, Listen):
+                        opened.close()
+                        response = opened.enter_context(self._http.stream(**_arguments(step.request, self._http)))
+                        lines = response.iter_lines()
+                        came: Any = _answered(response, response.read() if response.is_error else b"")
+                    else:
+                        came = self._take(step, lines)
+                except _transport_errors() as error:
+                    walk.fail(unreachable(self.connection.api, error))
+                else:
+                    walk.go_on(came)
+
+    def _take(self, step: Step, lines: Iterator[str]) -> Any:
+        match step:
+            case Send(request):
+                response = self._http.request(**_arguments(request, self._http))
+                return _answered(response, response.content)
+            case NextLine():
+                return next(lines, None)
+            case Sleep(seconds):
+                return time.sleep(seconds)
+        raise AssertionError(step)
+
+
+class AsyncTransport:
+    """For one event loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        import httpx
+
+        self.connection = connection
+        self._http = httpx.AsyncClient(**_options(connection))
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def carry_out(self, steps: Steps[Result]) -> Result:
+        """What the steps return. Raises ApiError."""
+        walk = _Walk(steps)
+        async for _ in self._walk(walk):
+            pass
+        return walk.result
+
+    def iterate(self, steps: Steps[None]) -> AsyncIterator[Any]:
+        """What the steps emit. Raises ApiError."""
+        return self._walk(_Walk(steps))
+
+    async def _walk(self, walk: "_Walk[Any]") -> AsyncIterator[Any]:
+        async with AsyncExitStack() as opened:
+            lines: AsyncIterator[str] | None = None
+            while (step := walk.step) is not None:
+                if isinstance(step, Emit):
+                    yield step.value
+                    walk.go_on(None)
+                    continue
+                try:
+                    if isinstance(step, Listen):
+                        await opened.aclose()
+                        stream = self._http.stream(**_arguments(step.request, self._http))
+                        response = await opened.enter_async_context(stream)
+                        lines = response.aiter_lines()
+                        came: Any = _answered(response, await response.aread() if response.is_error else b"")
+                    else:
+                        came = await self._take(step, lines)
+                except _transport_errors() as error:
+                    walk.fail(unreachable(self.connection.api, error))
+                else:
+                    walk.go_on(came)
+
+    async def _take(self, step: Step, lines: AsyncIterator[str] | None) -> Any:
+        match step:
+            case Send(request):
+                response = await self._http.request(**_arguments(request, self._http))
+                return _answered(response, response.content)
+            case NextLine():
+                return None if lines is None else await anext(lines, None)
+            case Sleep(seconds):
+                return await asyncio.sleep(seconds)
+        raise AssertionError(step)
+
+
+class _Walk(Generic[Result]):
+    """How far a call has come: the step to take now, None at the end; then `result`."""
+
+    result: Result
+
+    def __init__(self, steps: Steps[Result]) -> None:
+        self._steps = steps
+        self.step: Step | None = None
+        self.go_on(None)
+
+    def go_on(self, came: Any) -> None:
+        """The step was taken, and this came of it."""
+        try:
+            self.step = self._steps.send(came)
+        except StopIteration as end:
+            self.step, self.result = None, end.value
+
+    def fail(self, error: ApiError) -> None:
+        """The step could not be taken."""
+        try:
+            self.step = self._steps.throw(error)
+        except StopIteration as end:
+            self.step, self.result = None, end.value
+
+
+def _options(connection: Connection) -> dict[str, Any]:
+    import httpx
+
+    timeout = httpx.Timeout(connection.timeout_seconds, connect=connection.connect_timeout_seconds)
+    return {
+        "base_url": connection.api,
+        "headers": connection.headers,
+        "timeout": timeout,
+        "trust_env": not connection.is_on_this_machine,
+        "verify": _tls_context(connection),
+    }
+
+
+def _tls_context(connection: Connection) -> "ssl.SSLContext | bool":
+    """Raises ApiError for a file that is not there or is no certificate."""
+    tls = connection.tls
+    if tls.ca_file is None and tls.client_certificate is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.client_certificate is not None:
+            context.load_cert_chain(tls.client_certificate, tls.client_key)
+    except OSError as error:  # ssl.SSLError is one
+        files = ", ".join(str(file) for file in (tls.ca_file, tls.client_certificate, tls.client_key) if file)
+        raise ApiError(f"the TLS files cannot be used ({error}): {files}") from error
+    return context
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return (httpx.TransportError, httpx.InvalidURL)
+
+
+def _arguments(request: Request, http: "httpx.Client | httpx.AsyncClient") -> dict[str, Any]:
+    import httpx
+
+    given, usual = request.timeout_seconds, http.timeout
+    return {
+        "method": request.method,
+        "url": request.path,
+        "params": dict(request.query),
+        "headers": dict(request.headers),
+        "content": request.body,
+        "timeout": usual if given is None else httpx.Timeout(given, connect=usual.connect),
+    }
+
+
+def _answered(response: "httpx.Response", content: bytes) -> Answered:
+    return Answered(response.status_code, response.headers, content)

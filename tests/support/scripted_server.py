@@ -1,0 +1,71 @@
+"""A real HTTP server on loopback that answers what the test says, in turn, and keeps what it was asked."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.at_once import join
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer. Status 0: the connection is closed without one."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ScriptedServer:
+    """`asked` has the requests; after the last answer it is repeated."""
+
+    def __init__(self, says: Sequence[Said]) -> None:
+        self.asked: list[Asked] = []
+        self._says = list(says)
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                scripted.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+                said = scripted._says.pop(0) if len(scripted._says) > 1 else scripted._says[0]
+                if not said.status:
+                    self.close_connection = True
+                    return
+                self.send_response(said.status)
+                for name, value in {"Content-Type": "application/json", **said.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(said.body.encode())
+                self.close_connection = True
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.answer)
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+
+@contextmanager
+def scripted_server(*says: Said) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(says)
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+        join(thread)
