@@ -18,6 +18,8 @@ from noisy_student.client import Client
 from noisy_student.local.stack import LocalStack
 from tests.end_to_end.conftest import has_ended, is_at, wait_until
 
+pytestmark = pytest.mark.attack
+
 _OTHER_USER = "nobody"
 _AS_OTHER_USER = """
 import json, os, sys

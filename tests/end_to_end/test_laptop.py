@@ -10,6 +10,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import presence_of_element_located
+from selenium.webdriver.support.wait import WebDriverWait
 
 from noisy_student.cli.link import page_address
 from noisy_student.client import Client
@@ -17,6 +20,9 @@ from noisy_student.local.process_family import command_of
 from noisy_student.local.stack import LocalStack, StackError
 from noisy_student.own_keys import own_key
 from service.access.api_keys import split_key
+from tests.browser import WAIT_SECONDS, open_browser
+
+pytestmark = pytest.mark.attack
 
 _OTHER_USER = """
 import json, os, sys
@@ -94,6 +100,17 @@ def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalSt
         assert browser.get(f"{stack.api_url}/ray/api/version").json()["ray_version"].startswith("2.")
         assert browser.get(f"{stack.api_url}/readyz").json()["ready"] is True
     assert httpx.get(link, trust_env=False).status_code == 401
+
+
+def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: LocalStack, client: Client):
+    with open_browser() as browser:
+        wait = WebDriverWait(browser, 3 * WAIT_SECONDS)
+        browser.get(client.make_link())
+        wait.until(presence_of_element_located((By.CSS_SELECTOR, "body[data-page=runs]")))
+        assert browser.current_url == f"{stack.api_url}/"
+        browser.get(f"{stack.api_url}/ray/#/jobs")
+        wait.until(lambda _: "Job ID" in browser.find_element(By.TAG_NAME, "body").text)
+        assert "oken" not in browser.find_element(By.TAG_NAME, "body").text  # it asks for none
 
 
 def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack):

@@ -15,6 +15,8 @@ from service.private_files import (
     write_private_file,
 )
 
+pytestmark = pytest.mark.attack
+
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777

@@ -14,6 +14,8 @@ from service.store.database import Database
 from service.store.schema.caller_tables import WebLinkRow
 from tests.support.fake_clock import FakeClock
 
+pytestmark = pytest.mark.attack
+
 AsKey = Callable[..., TestClient]
 MakeKey = Callable[..., str]
 

@@ -9,6 +9,8 @@ from noisy_student.errors import ApiError
 from noisy_student.local.own_keys import drop_own_key, keep_own_key
 from noisy_student.own_keys import own_key
 
+pytestmark = pytest.mark.attack
+
 API = "http://127.0.0.1:8123"
 
 

@@ -18,6 +18,8 @@ from service.webhooks.sender import SIGNATURE_HEADER, TIMESTAMP_HEADER, signatur
 from tests.service.webhooks.delivering import MakeConfig, deliver, start
 from tests.support.webhook_receiver import Receiver
 
+pytestmark = pytest.mark.attack
+
 
 def stored(bench: Any) -> list[str]:
     with bench.database.read() as session:

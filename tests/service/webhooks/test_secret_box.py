@@ -9,6 +9,8 @@ from cryptography.fernet import Fernet
 from service.errors import SecretsUnavailable
 from service.webhooks.secret_box import SecretBox, UnreadableSecret
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:

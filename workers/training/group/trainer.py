@@ -15,7 +15,7 @@ from workers.artifact_io import ray_storage
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.figures import TRAINING_CHECKPOINTS_KEPT
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
-from workers.training.process_group import ProcessGroupConfig
+from workers.training.group.process_group import ProcessGroupConfig
 
 
 def fit(

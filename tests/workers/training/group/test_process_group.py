@@ -11,7 +11,7 @@ _MEMBER = """
 import sys
 from datetime import timedelta
 import torch, torch.distributed as dist
-from workers.training.process_group import bind_store_to_its_address
+from workers.training.group.process_group import bind_store_to_its_address
 
 bind_store_to_its_address()
 rank, port = int(sys.argv[1]), sys.argv[2]
