@@ -104,6 +104,7 @@ def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalSt
 
 def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: LocalStack, client: Client):
     with open_browser() as browser:
+        browser.set_page_load_timeout(3 * WAIT_SECONDS)  # megabytes of scripts, beside a Ray that starts
         wait = WebDriverWait(browser, 3 * WAIT_SECONDS)
         browser.get(client.make_link())
         wait.until(presence_of_element_located((By.CSS_SELECTOR, "body[data-page=runs]")))
