@@ -18,6 +18,7 @@ from workers.data.plain_values import printable, shown
 from workers.data.shards import parquet_shards, tar_shards, uri_lists
 from workers.data.shards.folder_members import open_member, read_opened
 from workers.data.shards.parquet_labels import label_texts, partitions
+from workers.data.shards.spilled_images import gathered
 from workers.data.shards.whole_files import close_all, pieces_within, size_of, too_large
 from workers.specs.datasets import DatasetManifest, Shard
 
@@ -39,10 +40,11 @@ _FETCHED_ROWS = 256
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read."""
+    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read. Those of a large
+    shard that was read whole are no list, but lie in a temporary file."""
 
     keys: list[str]
-    images: list[bytes]
+    images: Sequence[bytes]
     labels: list[int] | None
     """Indices into the manifest's classes; None for a dataset without labels."""
     unreadable: dict[int, BrokenImage] = field(default_factory=dict)
@@ -127,14 +129,17 @@ def _pieces_with(manifest: DatasetManifest, shard_index: int, rows: npt.NDArray[
 
 def _joined(manifest: DatasetManifest, pieces: Iterable[ShardImages]) -> ShardImages:
     keys: list[str] = []
-    images: list[bytes] = []
     labels: list[int] = []
     unreadable: dict[int, BrokenImage] = {}
-    for piece in pieces:
-        unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
-        keys += piece.keys
-        images += piece.images
-        labels += piece.labels or []
+
+    def images_of_pieces() -> Iterator[Sequence[bytes]]:
+        for piece in pieces:
+            unreadable.update({len(keys) + row: error for row, error in piece.unreadable.items()})
+            keys.extend(piece.keys)
+            labels.extend(piece.labels or [])
+            yield piece.images
+
+    images = gathered(images_of_pieces())
     return ShardImages(keys, images, labels if manifest.classes else None, unreadable)
 
 

@@ -1,7 +1,7 @@
 """Where a training sample comes from: encoded image and target distribution of one row of one shard."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class LabeledSource:
 class _PseudoShard:
     """The images that are learned from, and perhaps some others."""
 
-    images: list[bytes]
+    images: Sequence[bytes]
     rows: np.ndarray
     """Which of the images each selected copy is of, (copies,)."""
     classes: np.ndarray

@@ -48,3 +48,19 @@ def write_pictures(folder: Path, count: int = 4) -> None:
     folder.mkdir(parents=True)
     for number in range(count):
         (folder / f"{number}.png").write_bytes(png(8, 8, grey=number))
+
+
+def write_repeated_value(file: Path, size: int = 8 << 20, rows: int = 450) -> None:
+    """A few hundred bytes: one value, which every row repeats."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([bytes(size)]))
+    pq.write_table(pa.table({"image": column}), file, compression="zstd", store_schema=False)
+
+
+def write_many_labels(file: Path, rows: int) -> None:
+    """Two labels, repeated over and over; no image has a byte."""
+    schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
+    some = 1_000_000
+    batch = pa.table({"image": pa.nulls(some, pa.binary()), "label": pa.array([0, 1] * (some // 2))}, schema)
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for _ in range(rows // some):
+            writer.write_table(batch, row_group_size=some)
