@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     # The allocator that gives memory back at once, and reserves none: the limit is then of what is used.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     "OPENBLAS_NUM_THREADS": "1",
 }
 

@@ -18,6 +18,8 @@ from workers.data.shards.whole_files import check_regular
 
 _LARGE_ROW_GROUP_BYTES = 64 << 20
 _STREAM_BYTES = 4 << 20
+_DECODED_BYTES = 16 << 20
+"""Of one batch, at the worst: the decoder takes a multiple of it for a moment."""
 _FEW_ROWS = 256
 """Images."""
 _MANY_ROWS = 65_536
@@ -75,6 +77,8 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
             )
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
+    except MemoryError:  # Arrow's is one of its exceptions too, and says nothing of the file
+        raise
     except UnicodeDecodeError as error:
         raise ShardReadError(uri, "text in it is not UTF-8") from error
     except (OSError, pa.ArrowException) as error:
@@ -120,10 +124,12 @@ def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]
     for group in np.unique(groups).tolist():
         wanted = {row for row, row_group in zip(rows, groups, strict=True) if row_group == group}
         start = int(starts[group])
-        for values in _pieces_of_group(file, group, [image_column], _FEW_ROWS):
-            images = values[image_column]
-            found |= {row: images[row - start] or b"" for row in wanted if start <= row < start + len(images)}
-            start += len(images)
+        for batch in _batches_of_group(file, group, [image_column], _FEW_ROWS):
+            here = [row for row in wanted if start <= row < start + batch.num_rows]
+            images = batch.column(image_column)
+            # One by one, since not every type of column can be taken from.
+            found |= {row: _values(images.slice(row - start, 1))[0] or b"" for row in here}
+            start += batch.num_rows
             if start > max(wanted):
                 break
     return [found[row] for row in rows]
@@ -156,21 +162,25 @@ def image_column_bytes(metadata: pq.FileMetaData, schema: pa.Schema, image_colum
 def _pieces_of_group(
     file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int
 ) -> Iterator[dict[str, list[Any]]]:
-    leaves = sorted({_leaf(file.schema_arrow, name) for name in columns})
     piece: dict[str, list[Any]] = {name: [] for name in columns}
     count = size = 0
-    at_once = _rows_at_once(file.metadata.row_group(group), leaves, rows)
-    for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=leaves):
+    for batch in _batches_of_group(file, group, columns, rows):
         for name in columns:
             values = _values(batch.column(name))
             piece[name] += values
             size += sum(len(value) for value in values if isinstance(value, bytes | str))
         count += batch.num_rows
-        if count + at_once > rows or size >= PIECE_BYTES:
+        if count + batch.num_rows > rows or size >= PIECE_BYTES:
             yield piece
             piece, count, size = {name: [] for name in columns}, 0, 0
     if count:
         yield piece
+
+
+def _batches_of_group(file: pq.ParquetFile, group: int, columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
+    leaves = sorted({_leaf(file.schema_arrow, name) for name in columns})
+    at_once = _rows_at_once(file.metadata.row_group(group), leaves, most)
+    yield from file.iter_batches(batch_size=at_once, row_groups=[group], columns=leaves)
 
 
 def _rows_at_once(group: pq.RowGroupMetaData, leaves: Sequence[str], most: int) -> int:
@@ -182,7 +192,7 @@ def _rows_at_once(group: pq.RowGroupMetaData, leaves: Sequence[str], most: int) 
         for chunk in chunks
         if chunk.path_in_schema in leaves and chunk.physical_type == "BYTE_ARRAY"
     )
-    return max(1, min(most, PIECE_BYTES // max(1, stored)))
+    return max(1, min(most, _DECODED_BYTES // max(1, stored)))
 
 
 def _leaf(schema: pa.Schema, column: str) -> str:

@@ -14,6 +14,7 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import InspectionJob
 from service.errors import InvalidRequest
 from tests.service.datasets.registration.hostile_files import png, write_many_labels, write_repeated_value
+from workers.data.dataset_roots import ANYWHERE
 
 MIB = 1 << 20
 MEMORY = 768 * MIB
@@ -31,7 +32,7 @@ class Outcome:
 
     def __init__(self, pool: InspectorPool, tmp_path: Path, **request: object) -> None:
         asked = DatasetRequest.model_validate({"name": "x", "role": "unlabeled", **request})
-        job = InspectionJob(request=asked, dataset_id="ds-1", artifact_root=str(tmp_path / "artifacts"), roots=None)
+        job = InspectionJob(request=asked, dataset_id="ds-1", artifact_root=str(tmp_path / "artifacts"), roots=ANYWHERE)
         self.peak, self.refusal = 0, ""
         self._over = threading.Event()
         watcher = threading.Thread(target=self._watch)
@@ -66,17 +67,26 @@ def test_a_picture_of_a_hundred_megapixels_in_few_bytes(pool: InspectorPool, tmp
 
 
 def test_a_value_that_every_row_repeats(pool: InspectorPool, tmp_path: Path) -> None:
-    write_repeated_value(tmp_path / "bomb.parquet")
+    write_repeated_value(tmp_path / "bomb.parquet", 8 * MIB, 200)
     assert (tmp_path / "bomb.parquet").stat().st_size < 10_000
 
     outcome = Outcome(pool, tmp_path, uri=str(tmp_path / "bomb.parquet"))
 
     assert "sampled images cannot be decoded" in outcome.refusal
-    assert outcome.peak < 450 * MIB
+    assert outcome.peak < MEMORY + 256 * MIB
 
 
-def test_twenty_million_labels(pool: InspectorPool, tmp_path: Path) -> None:
-    write_many_labels(tmp_path / "labels.parquet", 20_000_000)
+def test_values_that_no_memory_holds_are_said_to_be(pool: InspectorPool, tmp_path: Path) -> None:
+    write_repeated_value(tmp_path / "bomb.parquet", 400 * MIB, 20)
+
+    outcome = Outcome(pool, tmp_path, uri=str(tmp_path / "bomb.parquet"))
+
+    assert "takes more than 768 MiB of memory" in outcome.refusal
+    assert outcome.peak < MEMORY + 256 * MIB
+
+
+def test_millions_of_labels(pool: InspectorPool, tmp_path: Path) -> None:
+    write_many_labels(tmp_path / "labels.parquet", 4_000_000)
 
     outcome = Outcome(pool, tmp_path, uri=str(tmp_path / "labels.parquet"), role="labeled")
 
