@@ -11,6 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from tests.service.datasets.registration.hostile_files import write_encrypted_parquet
+
 Write = Callable[..., Path]
 
 
@@ -135,3 +137,13 @@ def test_odd_classes_are_refused(client: TestClient, write_images: Callable[...,
     body = {"name": "x", "role": "labeled", "uri": str(write_images("x", 1)), "classes": classes}
     answer = client.post("/datasets", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
+
+
+def test_a_file_that_aborts_its_reader_is_a_422_and_the_service_goes_on(client: TestClient, tmp_path: Path) -> None:
+    write_encrypted_parquet(tmp_path / "encrypted.parquet")
+    body = {"name": "x", "role": "labeled", "uri": str(tmp_path / "encrypted.parquet")}
+    answer = client.post("/datasets", json=body)
+    assert answer.status_code == 422
+    assert "SIGABRT" in answer.json()["detail"]
+    assert client.get("/runs").status_code == 200
+    assert client.get("/datasets").json()["items"] == []
