@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workers.data.names import LABEL_NAMES
+from workers.data.names import LABEL_NAMES, first_known
 
 
 class UnfitValue(ValueError):
@@ -39,4 +39,5 @@ def label_in_json(content: bytes) -> str | None:
         raise UnfitValue("in a file that is no JSON") from error
     if not isinstance(fields, dict):
         return None
-    return next((value_text(fields[name]) for name in LABEL_NAMES if name in fields), None)
+    name = first_known(LABEL_NAMES, list(fields))
+    return None if name is None else value_text(fields[name])

@@ -1,5 +1,6 @@
 """Names of files: which are images by their suffix, and what becomes of one that is not UTF-8."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 HEIF_SUFFIXES = frozenset({"heic", "heif", "hif"})
@@ -31,3 +32,9 @@ def suffix_of(name: str) -> str:
     """What follows the last dot of a file's name, in lower case; empty where there is none."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     return suffix.lower() if dot and stem else ""
+
+
+def first_known(known: Sequence[str], names: Sequence[str]) -> str | None:
+    """Of `names` the one that comes first in `known`, however it is capitalised."""
+    by_lower_case = {name.strip().lower(): name for name in reversed(names)}
+    return next((by_lower_case[name] for name in known if name in by_lower_case), None)

@@ -78,7 +78,7 @@ def _check_class_folders(request: DatasetRequest, location: Location, files: Seq
         raise InvalidRequest(
             "uri",
             f"{shown(location.uri_of(outside))}: lies outside of a class folder; a labeled image folder has one "
-            "sub-folder for each class",
+            "sub-folder for each class; where a table names the labels, register that file, as a list of URIs",
         )
     if len(folders) == 1 and request.classes is None:
         within = sorted({parts[1] for file in files if len(parts := file.name.split("/")) > 2})

@@ -6,7 +6,7 @@ from typing import Any
 from service.config.datasets import DatasetRequest
 from service.errors import InvalidRequest
 from workers.data.label_values import UnfitValue, kind_of, value_text
-from workers.data.names import LABEL_NAMES
+from workers.data.names import LABEL_NAMES, first_known
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry, resolved
@@ -58,7 +58,7 @@ class ListColumns:
         return name
 
     def _guessed_uri(self) -> str:
-        known = _first_of(URI_NAMES, self._names)
+        known = first_known(URI_NAMES, self._names)
         if known is None and len(self._names) == 1:
             return self._names[0]
         if known is None:
@@ -68,7 +68,7 @@ class ListColumns:
         return known
 
     def _guessed_label(self) -> str:
-        known = _first_of(LABEL_NAMES, [name for name in self._names if name != self._uri])
+        known = first_known(LABEL_NAMES, [name for name in self._names if name != self._uri])
         if known is None:
             raise InvalidRequest(
                 "label_column", f"{self._list_uri}: no column is known to hold the labels; {self._listed()}"
@@ -79,11 +79,6 @@ class ListColumns:
         if self._told:
             return f"its columns are {', '.join(shown(name, 40) for name in self._names[:40])}"
         return f"it has {len(self._names)} column(s), none of them so called"
-
-
-def _first_of(known: Sequence[str], names: Sequence[str]) -> str | None:
-    by_lower_case = {name.strip().lower(): name for name in reversed(names)}
-    return next((by_lower_case[name] for name in known if name in by_lower_case), None)
 
 
 def _place(value: Any, origin: str) -> str | None:

@@ -13,7 +13,7 @@ from service.datasets.inspection.location import FoundFile, Location
 from service.datasets.inspection.source import map_in_threads
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
-from workers.data.names import LABEL_NAMES
+from workers.data.names import LABEL_NAMES, first_known
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.data.shards import parquet_shards
 from workers.data.shards.parquet_labels import class_label_names, label_texts, partitions
@@ -166,9 +166,8 @@ def _check_keys(footer: _Footer, column: str) -> None:
 
 def _guess_image_column(footer: _Footer) -> str:
     fitting = [field.name for field in footer.schema if parquet_shards.holds_images(field.type)]
-    for name in _IMAGE_NAMES:
-        if name in fitting:
-            return name
+    if (known := first_known(_IMAGE_NAMES, fitting)) is not None:
+        return known
     if len(fitting) == 1:
         return str(fitting[0])
     named = ", ".join(shown(name, 60) for name in fitting[:_COLUMNS_SHOWN])
@@ -178,9 +177,8 @@ def _guess_image_column(footer: _Footer) -> str:
 
 
 def _guess_label_column(footer: _Footer) -> str:
-    for name in LABEL_NAMES:
-        if name in footer.schema.names or name in footer.partitions:
-            return name
+    if (known := first_known(LABEL_NAMES, [*footer.schema.names, *footer.partitions])) is not None:
+        return known
     alike = [name for name in footer.schema.names if name.startswith("label")]
     if len(alike) == 1:
         return str(alike[0])

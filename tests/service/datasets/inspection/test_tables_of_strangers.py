@@ -164,3 +164,10 @@ def test_an_empty_file_among_others_is_called_empty(tmp_path: Path) -> None:
     write_parquet(tmp_path / "0.parquet", image=IMAGES)
     write_files(tmp_path, {"1.parquet": b""})
     assert refusal(tmp_path, "unlabeled")[1].endswith("1.parquet: not a readable Parquet file: it is empty")
+
+
+def test_columns_are_guessed_however_they_are_capitalised(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "0.parquet", Image=IMAGES, Thumbnail=IMAGES, Label=LABELS)
+    found = inspect(tmp_path)
+    assert (found.manifest.image_column, found.manifest.label_column) == ("Image", "Label")
+    assert labels_read_back(found) == LABELS
