@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from benchmarks.inputs import (
     bodies,
     broken_pictures,
+    buckets,
     class_folders,
+    foreign_writers,
     leftovers,
     parquet_bombs,
     parquet_files,
@@ -37,5 +39,7 @@ def every_input() -> Iterator[Input]:
     yield from tar_members.inputs()
     yield from uri_lists.inputs()
     yield from tables.inputs()
+    yield from buckets.inputs()
+    yield from foreign_writers.inputs()
     yield from bodies.inputs()
     yield from run_bodies.inputs()

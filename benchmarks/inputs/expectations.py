@@ -61,8 +61,10 @@ class DatasetInput:
     expected: tuple[Outcome, ...]
     most_mib: float | None = None
     """That the service's processes may gain meanwhile."""
+    most_seconds: float = 60.0
+    """A person waits for POST /datasets."""
     needs: str | None = None
-    """A program that makes the input; without it the input is skipped, and counted as such."""
+    """A program that makes the input, or `python:PACKAGE`; without it the input is skipped, and counted as such."""
 
 
 @dataclass(frozen=True)

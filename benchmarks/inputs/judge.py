@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.inputs.expectations import DatasetInput, Input, PictureInput, RequestInput
+from benchmarks.inputs.foreign_writers import is_there
 from benchmarks.inputs.good_bodies import GoodBodies
 from benchmarks.inputs.judge_datasets import judge_dataset
 from benchmarks.inputs.judge_pictures import judge_picture
@@ -37,7 +38,7 @@ def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) ->
     """Verdicts in the order of the inputs; the files of an input are deleted after it."""
     good = GoodBodies(service, folder / "good")
     for number, given in enumerate(inputs):
-        if isinstance(given, DatasetInput) and given.needs is not None and shutil.which(given.needs) is None:
+        if isinstance(given, DatasetInput) and not _can_be_made(given):
             yield Verdict(given, (), skipped=True)
             continue
         place = folder / f"input-{number:04d}"
@@ -47,6 +48,13 @@ def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) ->
             service.start_again()
         yield Verdict(given, tuple(problems))
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _can_be_made(given: DatasetInput) -> bool:
+    if given.needs is None:
+        return True
+    program, _, package = given.needs.partition(":")
+    return is_there(package) if package else shutil.which(program) is not None
 
 
 def _problems(given: Input, service: ServiceProcess, good: GoodBodies, folder: Path) -> list[str]:

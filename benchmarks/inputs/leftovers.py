@@ -13,7 +13,7 @@ from benchmarks.inputs.trees import Files, class_folders, labeled_rows, tree, wr
 _KIND = "leftovers"
 _BASE = class_folders()
 _THUMBNAIL = photo(90)
-_BESIDE: dict[str, dict[str, bytes]] = {
+BESIDE_PICTURES: dict[str, dict[str, bytes]] = {
     "Synology's @eaDir": {"@eaDir/SYNO.jpg": _THUMBNAIL, "cat/@eaDir/0.jpg/SYNOPHOTO_THUMB_M.jpg": _THUMBNAIL},
     "Synology's #recycle": {"#recycle/old.jpg": _THUMBNAIL},
     "Synology's @tmp": {"@tmp/x.jpg": _THUMBNAIL},
@@ -41,7 +41,7 @@ _BESIDE: dict[str, dict[str, bytes]] = {
     "an editor's backup": {"cat/0.jpg~": _THUMBNAIL},
     "an office lock": {"cat/~$notes.docx": b"x"},
 }
-_ENGINE: dict[str, dict[str, bytes]] = {
+BESIDE_PARQUET: dict[str, dict[str, bytes]] = {
     "_SUCCESS": {"_SUCCESS": b""},
     "_committed and _started of Databricks": {"_committed_123": b"{}", "_started_123": b""},
     "Spark's _temporary": {"_temporary/0/_temporary/attempt_1/part-1.parquet": parquet(photos(2, 70), None)},
@@ -62,7 +62,7 @@ _ENGINE: dict[str, dict[str, bytes]] = {
 
 def inputs() -> Iterator[DatasetInput]:
     """All of them, in a folder of images, of Parquet files and of tars, and lists."""
-    for name, extra in _BESIDE.items():
+    for name, extra in BESIDE_PICTURES.items():
         files = _BASE | extra
         yield DatasetInput(name, _KIND, tree(files), (Accepted(labeled_rows(_BASE)),))
     yield from _beside_parquet()
@@ -82,7 +82,7 @@ def _beside_parquet() -> Iterator[DatasetInput]:
         "@eaDir/part-0.parquet/x.jpg": _THUMBNAIL,
         "__MACOSX/._part-0.parquet": b"\0\x05\x16\x07",
     }
-    for name, extra in (_ENGINE | {"what a Mac and a filer leave": macos}).items():
+    for name, extra in (BESIDE_PARQUET | {"what a Mac and a filer leave": macos}).items():
         make = tree(rows | extra, role="unlabeled")
         yield DatasetInput(f"{name} beside Parquet", _KIND, make, (_of(photos(4)),))
 

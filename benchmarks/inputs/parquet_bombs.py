@@ -25,7 +25,7 @@ def inputs() -> Iterator[DatasetInput]:
 
 
 def _input(name: str, make: Any, rows: int, most_mib: float, *others: Refused) -> DatasetInput:
-    return DatasetInput(name, _KIND, make, (AnyRows(rows), *others), most_mib=most_mib)
+    return DatasetInput(name, _KIND, make, (AnyRows(rows), *others), most_mib=most_mib, most_seconds=300.0)
 
 
 def _repeated(rows: int, padding: int) -> Any:
@@ -34,9 +34,8 @@ def _repeated(rows: int, padding: int) -> Any:
         images = pa.DictionaryArray.from_arrays(zeros, pa.array([photo(0) + bytes(padding)], pa.binary()))
         labels = pa.DictionaryArray.from_arrays(pa.array(np.arange(rows, dtype=np.int32) % 2), pa.array(["a", "b"]))
         table = pa.table({"image": images, "label": labels})
-        limit = 1 << 30
-        pq.write_table(table, folder / "a.parquet", "2.6", limit, compression="zstd", store_schema=False,
-                       dictionary_pagesize_limit=limit)  # fmt: skip
+        options: dict[str, Any] = {"row_group_size": rows, "dictionary_pagesize_limit": 1 << 30, "compression": "zstd"}
+        pq.write_table(table, folder / "a.parquet", store_schema=False, **options)
         return {}
 
     return make
@@ -59,8 +58,15 @@ def _write_whole(folder: Path, rows: int, picture_bytes: int, page_bytes: int) -
     images = pa.chunked_array([pa.array(block, pa.binary())] * (rows // 100))
     labels = pa.array([("a", "b")[row % 2] for row in range(rows)])
     table = pa.table({"image": images, "label": labels})
-    pq.write_table(table, folder / "a.parquet", row_group_size=rows, compression="none", use_dictionary=False,
-                   data_page_size=page_bytes, write_batch_size=rows if page_bytes > 1 << 20 else 1024)  # fmt: skip
+    pq.write_table(
+        table,
+        folder / "a.parquet",
+        row_group_size=rows,
+        compression="none",
+        use_dictionary=False,
+        data_page_size=page_bytes,
+        write_batch_size=rows if page_bytes > 1 << 20 else 1024,
+    )
 
 
 def _long_label(folder: Path) -> Body:

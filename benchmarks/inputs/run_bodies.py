@@ -27,8 +27,14 @@ _UNBOUNDED = (
     *("resources.batch_size", "resources.train.num_workers", "schedule_timeout_seconds"),
 )
 _NO_NUMBERS = {
-    "a text": "1", "null": None, "a list": [1], "true": True, "an object": {}, "-1000": -1000, "10^400": 10**400,
-}  # fmt: skip
+    "a text": "1",
+    "null": None,
+    "a list": [1],
+    "true": True,
+    "an object": {},
+    "-1000": -1000,
+    "10^400": 10**400,
+}
 
 
 def _numbers() -> Iterator[RequestInput]:
