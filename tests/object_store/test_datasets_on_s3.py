@@ -26,6 +26,7 @@ from service.store.database import Database
 from service.store.migrate import upgrade
 from tests.object_store.conftest import Address, names_below
 from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
+from workers.data.dataset_roots import stage_environment
 from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
@@ -182,3 +183,20 @@ def test_a_key_with_an_empty_part_is_refused_and_named(store: Bucket) -> None:
             store.register(f"{uri}?{options}" if options else uri)
         assert refused.value.field == "uri"
         assert "/a.png" in refused.value.message
+
+
+def test_keys_that_a_uri_writes_as_escapes_are_read_below_their_roots(
+    store: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filesystem, path = open_filesystem(join_uri(store.root, "odd"))
+    for number, name in enumerate(("a#b.png", "50% off?.png", "ä b.png")):
+        with filesystem.open_output_stream(f"{path}/{name}") as stream:
+            stream.write(picture(number))
+    manifest = load_manifest(store.register(join_uri(store.root, "odd")))
+    for name, value in stage_environment([store.root]).items():
+        monkeypatch.setenv(name, value)
+
+    read = read_shard(manifest, 0)
+
+    assert sorted(read.images) == sorted(picture(number) for number in range(3))
+    assert not read.unreadable
