@@ -15,7 +15,7 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get(
     "/{model_id}/lineage",
     summary="Show where a model comes from",
-    responses=answers(200, LINEAGE, "The lineage") | problem_responses(404, 422),
+    responses=answers(200, LINEAGE, "The lineage") | problem_responses(404, 409, 422),
 )
 def get_lineage(model_id: ModelId, lineage: LineageOf) -> ModelLineage:
     """Teachers down to generation 0, datasets with their digests, recipes, seeds, label files and selections, code and
