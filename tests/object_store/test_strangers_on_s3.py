@@ -66,3 +66,15 @@ def test_a_name_in_a_bucket_that_a_terminal_would_obey_is_refused(bucket: Addres
     client.put_object(Bucket=name, Key="set/d\u009bg/1.png", Body=b"x")
     with pytest.raises(InvalidRequest, match=r"a control character \(U\+009B\)"):
         registered(root)
+
+
+@pytest.mark.parametrize("key", ["cat/./9.png", "cat/../9.png", "cat//9.png"])
+def test_a_key_that_is_no_path_is_refused_by_its_name(bucket: Address, s3_endpoint: str, key: str) -> None:
+    root = put(bucket("set"), {"cat/1.png": picture(0), "dog/1.png": picture(1)})
+    name = root.removeprefix("s3://").partition("/")[0]
+    client = boto3.client("s3", endpoint_url=f"http://{s3_endpoint}")
+    client.put_object(Bucket=name, Key=f"set/{key}", Body=picture(2))
+    with pytest.raises(
+        InvalidRequest, match=r"the key cat/\S*/9\.png below it has a|the key cat//9\.png below it has an empty"
+    ):
+        registered(root)

@@ -78,7 +78,9 @@ class ListColumns:
     def _listed(self) -> str:
         if self._told:
             return f"its columns are {', '.join(shown(name, 40) for name in self._names[:40])}"
-        return f"it has {len(self._names)} column(s), none of them so called"
+        return (
+            f"it has {len(self._names)} column(s), none of them so called: a .csv begins with a line such as uri,label"
+        )
 
 
 def _place(value: Any, origin: str) -> str | None:

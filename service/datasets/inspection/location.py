@@ -103,8 +103,10 @@ def _walk_bucket(filesystem: fs.FileSystem, path: str) -> FolderContents:
 
 
 def _check_name(location: str, name: str) -> None:
-    if "" in name.split("/"):
-        problem = f"the key {shown(name)} below it has an empty part (two slashes in a row): give it another"
+    parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        part = "an empty part (two slashes in a row)" if "" in parts else "a part `.` or `..`"
+        problem = f"the key {shown(name)} below it has {part}: give it another"
         raise InvalidRequest("uri", f"{location}: cannot be read: {problem}")
     try:
         name.encode()
