@@ -121,7 +121,7 @@ model-catalog: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): some 5.5 GB with torch, a few minutes ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,demo,dev]"
 	@touch $@
 
 clean:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import row, save
-from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import Client
+from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
 from service.views.runs import RunView
 

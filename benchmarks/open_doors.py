@@ -16,8 +16,8 @@ import httpx
 import psutil
 
 from benchmarks.results import row, save
-from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import Client
+from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
 from service.lifecycle.states import UNFINISHED_RUNS
 from service.settings import is_loopback

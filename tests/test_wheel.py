@@ -18,7 +18,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 import api
 from api.app import create_app
-from noisy_student.cli.demo import demo_run_config
+from noisy_student.local.demo.run import demo_run_config
 from service.model_catalog import load_catalog
 from service.settings import Settings
 from service.store.migrate import upgrade

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.faults.injections import FAULTS, HUNG_AFTER_SECONDS, NEED_A_MOUNT, FaultNotSeen
 from benchmarks.faults.scene import Scene
 from benchmarks.faults.watch import Watch, complaints
-from noisy_student.cli.demo import demo_run_config, register_digits
+from noisy_student.local.demo.run import demo_run_config, register_digits
 from service.views.runs import EventView, RunView, StageView
 
 ENDS_WITHIN_SECONDS = 420.0

@@ -9,7 +9,6 @@ from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Idempoten
 from noisy_student.cli.terminal import Screen
 from noisy_student.client import Client
 from service.views.datasets import DatasetView
-from workers.artifact_io import name_of
 
 datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")
 
@@ -33,7 +32,7 @@ def add(
     """Register a dataset. Nothing is copied: the files must stay as they are."""
     place = uri if "://" in uri else absolute_path(uri)
     request = {
-        "name": name or name_of(place),
+        "name": name or _last_part(place),
         "role": role,
         "uri": place,
         "format": format,
@@ -73,6 +72,11 @@ def show(
     with Client(api) as client:
         dataset = client.datasets.get(dataset_id)
     print_json(dataset) if as_json else Screen().print(_details(dataset))
+
+
+def _last_part(place: str) -> str:
+    """Of a path or a URI, without the URI's options."""
+    return (place.partition("?")[0] if "://" in place else place).rstrip("/").rpartition("/")[2]
 
 
 def _details(dataset: DatasetView) -> Table:

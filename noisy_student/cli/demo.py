@@ -6,23 +6,19 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from noisy_student.cli.extras import require
 from noisy_student.cli.link import page_address
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
-from noisy_student.local.demo.digits import write_digit_datasets
 from noisy_student.local.demo.report import demo_report, error_reduction
-from noisy_student.local.stack import LocalStack, StackError
 from service.private_files import PRIVATE_UMASK
 from service.views.runs import RunView
-
-_RUN_FILE = Path(__file__).parents[1] / "local" / "demo" / "digits_run.json"
-_ROLES = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation", "test": "evaluation"}
 
 
 def demo(
@@ -30,6 +26,10 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the split of the digits, and of the training.")] = 7,
 ) -> None:
     """Train one teacher and three noisy students on 100 labeled and 3,400 unlabeled digits, over REST."""
+    require("all,demo")
+    from noisy_student.local.demo.run import post_digits_run
+    from noisy_student.local.stack import LocalStack, StackError
+
     os.umask(PRIVATE_UMASK)
     console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -56,28 +56,6 @@ def demo(
     _show(console, run, folder / "demo.json", report["seconds"])
     if run.state != "succeeded":
         raise typer.Exit(1)
-
-
-def post_digits_run(client: Client, data_folder: Path, seed: int) -> RunView:
-    """Registers the four datasets of `seed`'s split, and posts the demo's run."""
-    return client.runs.create(
-        {**demo_run_config(), "datasets": register_digits(client, data_folder, seed), "seed": seed}
-    )
-
-
-def register_digits(client: Client, data_folder: Path, seed: int) -> dict[str, str]:
-    """Writes the four datasets of `seed`'s split, and registers them; ids by the part each plays."""
-    places = write_digit_datasets(data_folder, seed)
-    return {
-        name: client.datasets.create({"name": f"digits {name}", "role": _ROLES[name], "uri": str(place.resolve())}).id
-        for name, place in places.items()
-    }
-
-
-def demo_run_config() -> dict[str, Any]:
-    """The demo's run as it is posted, its dataset ids still empty."""
-    config: dict[str, Any] = json.loads(_RUN_FILE.read_text(encoding="utf-8"))
-    return config
 
 
 def _show(console: Screen, run: RunView, written: Path, seconds: float) -> None:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from noisy_student.cli.extras import require
 from noisy_student.cli.link import page_address
 from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
-from noisy_student.local.stack import LocalStack, StackError
 from service.private_files import PRIVATE_UMASK
 
 _SUPERVISE_EVERY_SECONDS = 1.0
@@ -26,6 +26,9 @@ def up(
     num_cpus: Annotated[int | None, typer.Option(help="CPUs that Ray may use; all of them by default.")] = None,
 ) -> None:
     """Start Ray, the API and the reconciler here, and keep them running until Ctrl-C."""
+    require("all")
+    from noisy_student.local.stack import LocalStack, StackError
+
     os.umask(PRIVATE_UMASK)
     console = Screen()
     signal.signal(signal.SIGTERM, _interrupt)

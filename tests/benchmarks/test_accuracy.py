@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.accuracy import equal_compute_steps, reduction, rows, run_config
-from noisy_student.cli.demo import demo_run_config
+from noisy_student.local.demo.run import demo_run_config
 
 
 def test_reduction_is_the_share_of_the_rivals_errors_that_are_gone():

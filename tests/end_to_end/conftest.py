@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from noisy_student.cli.demo import demo_run_config, register_digits
 from noisy_student.client import Client
 from noisy_student.local.demo.digits import load_digits
+from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
 from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.runs import RunView, StageView

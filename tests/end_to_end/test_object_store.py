@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from noisy_student.cli.demo import register_digits
 from noisy_student.client import Client
+from noisy_student.local.demo.run import register_digits
 from noisy_student.local.stack import LocalStack
 from tests.end_to_end.conftest import has_ended, small_config, stages_of, wait_until
 from workers.artifact_io import join_uri, open_filesystem, write_bytes

@@ -40,6 +40,7 @@ def _loaded(statement: str) -> set[str]:
     [
         "from noisy_student import AsyncClient, Client",
         _EVERY_PART,
+        "from noisy_student.cli.main import app",
     ],
 )
 def test_neither_client_nor_command_line_pulls_in_the_service(statement: str) -> None:

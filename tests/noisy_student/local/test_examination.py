@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from noisy_student.cli import doctor as doctor_module
-from noisy_student.cli.doctor import Finding, examine
 from noisy_student.cli.main import app as commands
+from noisy_student.local import examination
+from noisy_student.local.examination import Finding, examine
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -65,5 +65,5 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_package_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_module, "_PACKAGES", ("no-such-package-anywhere",))
+    monkeypatch.setattr(examination, "_PACKAGES", ("no-such-package-anywhere",))
     assert _finding("no-such-package-anywhere").verdict == "fail"

@@ -1,0 +1,27 @@
+"""What a command needs beside the base install, and what is said where it is not there."""
+
+from importlib.util import find_spec
+from typing import Literal
+
+import typer
+
+from noisy_student.cli.terminal import complain
+
+_SERVER = ("alembic", "fastapi", "psutil", "pyarrow", "pydantic_settings", "sqlalchemy", "uvicorn")
+_ALL = (*_SERVER, "ray", "timm", "torch")
+_MODULES = {"server": _SERVER, "all": _ALL, "all,demo": (*_ALL, "mlxtend")}
+
+
+def require(extra: Literal["server", "all", "all,demo"]) -> None:
+    """Looks whether the extra is installed, without importing it. Ends the command with 2 where it is not."""
+    missing = [name for name in _MODULES[extra] if not _is_there(name)]
+    if missing:
+        complain(f"this command needs {', '.join(missing)}: pip install 'noisy-student[{extra}]'")
+        raise typer.Exit(2)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:
+        return False

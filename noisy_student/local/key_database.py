@@ -1,0 +1,85 @@
+"""API keys in the database of this machine's settings, without the API: how the first one is made."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy.engine import make_url
+
+from api.error_responses import status_of
+from noisy_student.errors import ApiError
+from service.access.audit import AuditedRequest, AuditLog
+from service.access.key_commands import KeyCommands
+from service.config.access import KeyRequest
+from service.errors import ServiceError
+from service.settings import Settings
+from service.store.database import Database
+from service.store.migrate import upgrade
+from service.views.access import CreatedKey, KeyView
+
+Answer = TypeVar("Answer", bound=KeyView)
+_MOST = 200
+
+
+class KeyDatabase:
+    """Has the methods of the client's `keys`. What they change is on the audit log, as done by this user.
+
+    Brings the database up to date. All methods raise ApiError.
+    """
+
+    def __init__(self) -> None:
+        url = Settings().database_url
+        self.address = make_url(url).render_as_string(hide_password=True)
+        upgrade(url)
+        self._database = Database(url)
+        self._commands = KeyCommands(self._database)
+        self._audit = AuditLog(self._database)
+        self._user = f"cli:{getpass.getuser()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def create(self, request: Mapping[str, Any]) -> CreatedKey:
+        """Makes a key."""
+        with _as_api_errors():
+            wanted = KeyRequest.model_validate(request, strict=False)
+            return self._audited("POST", "/keys", 201, lambda: self._commands.create_key(wanted, self._user))
+
+    def list(self, limit: int) -> Sequence[KeyView]:
+        """The newest first."""
+        with _as_api_errors():
+            return self._commands.list_keys(min(limit, _MOST)).items
+
+    def revoke(self, key_id: str, *, with_made: bool) -> KeyView:
+        """Refuses a key from now on."""
+        with _as_api_errors():
+            return self._audited(
+                "DELETE", f"/keys/{key_id}", 200, lambda: self._commands.revoke_key(key_id, with_made)[0]
+            )
+
+    def _audited(self, method: str, path: str, success: int, change: Callable[[], Answer]) -> Answer:
+        request = AuditedRequest(self._user, "cli", None, "local", f"cli-{os.getpid()}", method, path)
+        entry = self._audit.begin(request)
+        try:
+            answer = change()
+        except ServiceError as error:
+            self._audit.finish(entry, status_of(error))
+            raise
+        self._audit.finish(entry, success, f"/keys/{answer.id}")
+        return answer
+
+
+@contextmanager
+def _as_api_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ServiceError, ValueError) as error:  # ValueError: pydantic's, of the request
+        raise ApiError(str(error)) from error
