@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 
-.PHONY: demo test test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+.PHONY: demo test test-under-load benchmark-suite test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
 	test-lowest-pyarrow
@@ -13,9 +13,19 @@ export RAY_AUTH_MODE := disabled
 demo: $(READY)
 	@$(BIN)/noisy-student demo
 
-# Two processes: one waits for the real stack (the end-to-end tests) while the other runs the rest.
+# Three processes: two wait for a real stack each (the end-to-end tests) while one runs the rest. In random order, whose
+# seed is printed; ORDER=N repeats one.
+ORDER ?= default
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3 --durations=20 --randomly-seed=$(ORDER)
+
+# Beside two busy loops, three times in a row, each in another order: before a change is called done. About an hour.
+test-under-load: $(READY)
+	$(BIN)/python -m benchmarks.suite under-load
+
+# The suite's seconds beside those of a fixed loop.
+benchmark-suite: $(READY)
+	$(BIN)/python -m benchmarks.suite seconds
 
 test-unit: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not end_to_end and not long"

@@ -1,12 +1,10 @@
 """What all tests share."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import text
-from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.config.inspector_limits import InspectorLimits
@@ -14,26 +12,11 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.store.database import Database
 from service.store.migrate import upgrade
 
-pytest_plugins = ("tests.limits", "tests.session_folder", "tests.support.application")
+pytest_plugins = ("tests.limits", "tests.session_folder", "tests.spreading", "tests.support.application")
 
 # Machines are busy at times: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
-
-
-class OneStack(LoadScopeScheduling):
-    """Of the processes of `pytest -n` one runs all end-to-end tests, on their one stack, and the others run the rest.
-
-    `--dist loadgroup` does not: pytest-xdist 3.8 marks groups in an attribute that pytest 9.2 no longer reads.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "end_to_end" if nodeid.startswith("tests/end_to_end/") else nodeid
-
-
-@pytest.hookimpl(optionalhook=True)  # nothing to spread where xdist is off
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
-    return OneStack(config, log)
 
 
 class SharedInspectors(InspectorPool):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-END_TO_END_LIMIT_SECONDS = 900
+END_TO_END_LIMIT_SECONDS = 1500
 """Of one end-to-end test, with the start of the stack where it is the first."""
 _GRACE_SECONDS = 60
 """Until pytest-timeout's failure has been put on record and the fixtures have ended; a healthy process needs a few."""

@@ -18,7 +18,7 @@ from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.runs import RunView, StageView
 from tests.limits import END_TO_END_LIMIT_SECONDS
 
-STAGE_TIMEOUT_SECONDS = 240
+STAGE_TIMEOUT_SECONDS = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,9 +78,13 @@ def small_run(digits: dict[str, str]) -> Callable[..., dict[str, Any]]:
 
 
 def small_config(
-    datasets: dict[str, str], teacher_steps: int = 120, student_steps: int = 40, **changes: Any
+    datasets: dict[str, str],
+    teacher_steps: int = 120,
+    student_steps: int = 40,
+    train_workers: int = 1,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """The demo's run with few steps, so that a stage takes seconds."""
+    """The demo's run with few steps and one training worker, so that a stage takes seconds: importing is most of it."""
     run = {**demo_run_config(), "datasets": datasets, "generations": 1}
     for recipe, steps in (("teacher_recipe", teacher_steps), ("student_recipe", student_steps)):
         run[recipe] = {
@@ -90,6 +94,7 @@ def small_config(
             "validate_every_steps": 40,
             "checkpoint_every_steps": 20,
         }
+    run["resources"] = {**run["resources"], "train": {"num_workers": train_workers, "cpus_per_worker": 1}}
     return {**run, "selection": {"min_confidence": 0.3}, **changes}
 
 

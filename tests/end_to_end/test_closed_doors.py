@@ -59,7 +59,7 @@ print(json.dumps([port for port in ports if reaches(port)]))
 @pytest.fixture(scope="module")
 def ports(stack: LocalStack, client: Client, small_run) -> Iterator[list[Port]]:
     """Those that listen while two workers train."""
-    run = client.runs.create(small_run(teacher_steps=400, generations=0, student_models=[]))
+    run = client.runs.create(small_run(teacher_steps=400, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=1))
     yield list(listening_ports(psutil.Process().children(recursive=True)))
     client.runs.cancel(run.id)

@@ -44,7 +44,7 @@ def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
 
 
 def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, client, small_run):
-    run = client.runs.create(small_run(teacher_steps=200, generations=0, student_models=[]))
+    run = client.runs.create(small_run(teacher_steps=200, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=60))
     kill(a_training_worker(stack.pid_of("ray")))
     run = wait_until(client, run.id, has_ended)

@@ -52,7 +52,7 @@ def test_a_run_in_a_bucket_ends_with_a_model_there(bucket: str, tmp_path: Path) 
         for shard in (tmp_path / "digits" / "unlabeled").glob("*.parquet"):
             write_bytes(join_uri(bucket, "pool", shard.name), shard.read_bytes())
         pool = client.datasets.create({"name": "pool", "role": "unlabeled", "uri": join_uri(bucket, "pool")})
-        config = small_config({**ids, "unlabeled": pool.id}, 40, 20)
+        config = small_config({**ids, "unlabeled": pool.id}, 40, 20, train_workers=2)
         run = wait_until(client, client.runs.create(config).id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert run.generation_details[1].model is not None

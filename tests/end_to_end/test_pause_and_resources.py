@@ -9,7 +9,7 @@ pytestmark = pytest.mark.long
 
 
 def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stack, client, small_run):
-    config = small_run(teacher_steps=300, generations=0, student_models=[])
+    config = small_run(teacher_steps=300, train_workers=2, generations=0, student_models=[])
     config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
     run = client.runs.create(config)
     wait_until(client, run.id, is_at("g0-train", done=40))

@@ -23,7 +23,7 @@ from workers.specs.stages import part_name
 
 @pytest.fixture(scope="module")
 def finished(client, small_run):
-    run = client.runs.create(small_run())
+    run = client.runs.create(small_run(train_workers=2))
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run
@@ -135,7 +135,7 @@ def test_one_more_generation_with_another_recipe(finished, client, small_run):
 
 @pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(finished, client, small_run, stack):
-    started = client.plans.create({"run": small_run(), "sample_seconds": 1.0, "cluster": {"devices": 2}})
+    started = client.plans.create({"run": small_run(train_workers=2), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     bill = client.plans.get(started.id).bill
