@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from benchmarks.postgres_server import PostgresMissing, PostgresServer
 from service.retention import files as retention_files
-from service.runs import commands as run_commands
 from service.runs import logs as log_reader
 from service.runs import progress as progress_reader
 from service.settings import Settings
@@ -55,17 +54,16 @@ def test_a_killed_database_is_a_503_until_it_is_back(postgres: PostgresServer, t
 
 
 def test_a_dataset_that_cannot_be_written_down_is_a_503_and_not_registered(
-    client: TestClient, write_images: Any, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, settings: Settings, write_images: Any
 ) -> None:
-    def no_space(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_commands, "write_bytes", no_space)
+    root = Path(settings.artifact_root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "datasets").write_text("in the way of the folder of that name")
     uri = str(write_images("labeled", 0))
     answer = client.post("/datasets", json={"name": "digits", "role": "labeled", "uri": uri})
 
     assert_come_back_later(answer, "artifact-store-unavailable")
-    assert "No space left on device" in answer.json()["detail"]
+    assert "Not a directory" in answer.json()["detail"]
     assert client.get("/datasets").json()["items"] == []
 
 
