@@ -1,5 +1,6 @@
 """The commands that time the suite and run it beside busy loops, tried on a suite of one test."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     saved: list[dict[str, object]] = []
     monkeypatch.setattr(suite, "save", saved.extend)
     monkeypatch.setattr(suite, "_LOOP_ROUNDS", 1000)
+    monkeypatch.setattr("benchmarks.results._gpu", lambda: "no GPU")  # else torch is imported
     return saved
 
 
@@ -77,8 +79,16 @@ def test_a_part_of_the_suite_runs_in_the_order_of_its_seed(tmp_path: Path) -> No
     (tmp_path / "test_part.py").write_text("\n".join(f"def {name}(): pass" for name in names))
 
     def order(seed: int) -> list[str]:
-        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--randomly-seed={seed}", "."]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+        options = ["-v", "-p", "pytest_randomly", "-p", "no:cacheprovider", f"--randomly-seed={seed}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, "."],
+            cwd=tmp_path,
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # some take seconds to import
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
         assert f"--randomly-seed={seed}" in done.stdout
         return [line.split("::")[1].split()[0] for line in done.stdout.splitlines() if "::" in line]
 
