@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, list_files, open_filesystem, read_bytes_if_there, write_bytes
 from workers.data.errors import BrokenImage
 from workers.data.images.decode import decode_rgb
-from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 from workers.data.shards.shard_readers import iterate_shard
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
@@ -94,8 +94,8 @@ def kinds_in(folder_uri: str) -> Counter[BrokenKind]:
 
 
 def _broken(data: bytes) -> BrokenImage | None:
-    size = plain_jpeg_size(data)
-    if size is not None and decode_plain_jpeg(data, size, least=_LOOK) is not None:
+    jpeg = plain_jpeg(data)
+    if jpeg is not None and decode_plain_jpeg(data, jpeg, least=_LOOK) is not None:
         return None
     try:
         decode_rgb(data)

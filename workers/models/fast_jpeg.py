@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.images.clean import middle_box, scaled_size
-from workers.data.images.plain_jpeg import decode_plain_jpeg, decoded_length, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, decoded_length, plain_jpeg
 from workers.models.bicubic import resized_planes
 from workers.specs.model_card import ModelCard
 
@@ -26,11 +26,12 @@ class FastPicture:
 
 def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
     """The picture, no smaller than the model needs it; None for whatever `decode_rgb` has to look at more closely."""
-    size = plain_jpeg_size(data)
-    if size is None:
+    jpeg = plain_jpeg(data)
+    if jpeg is None:
         return None
+    size = jpeg.size
     is_cut = card.crop == "center" and middle_box(*size) != (0, 0, *size)
-    pixels = decode_plain_jpeg(data, size, least=None if is_cut else _resized_size(size, card))
+    pixels = decode_plain_jpeg(data, jpeg, least=None if is_cut else _resized_size(size, card))
     return None if pixels is None else FastPicture(pixels, size)
 
 

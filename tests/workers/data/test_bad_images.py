@@ -7,7 +7,7 @@ from tests.support.bad_images import BROKEN, ODD, Odd, scene
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import BrokenImage, decode_rgb
 from workers.data.images.perceptual_hash import hash_encoded
-from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 from workers.models.clean_batches import clean_batches
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
@@ -63,8 +63,8 @@ def test_what_libjpeg_turbo_accepts_pillow_accepts_too(monkeypatch: pytest.Monke
         for place in draws.integers(2, len(data), 1 + trial % 4):
             data[place] = draws.integers(0, 256)
         damaged = bytes(data[: draws.integers(2, len(data))] if trial % 5 == 0 else data)
-        size = plain_jpeg_size(damaged)
-        if size is None or decode_plain_jpeg(damaged, size, least=(8, 8)) is None:
+        jpeg = plain_jpeg(damaged)
+        if jpeg is None or decode_plain_jpeg(damaged, jpeg, least=(8, 8)) is None:
             continue
         accepted += 1
         images._decode_any(damaged)

@@ -15,7 +15,7 @@ from workers.data.errors import BrokenImage
 from workers.data.images.damage import kind_of_damage
 from workers.data.images.jpeg_header import read_jpeg_header
 from workers.data.images.picture_budget import check_file_bytes, check_jpeg, check_pixels, webp_size
-from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 from workers.data.images.png_texts import is_png_with_long_texts, without_long_texts
 from workers.data.names import READS_HEIF
 from workers.specs.hygiene import BrokenKind
@@ -53,9 +53,9 @@ def decode_rgb(data: bytes) -> Image.Image:
     if len(data) == 0:
         raise BrokenImage(BrokenKind.EMPTY, "no bytes (a null or an empty file)")
     check_file_bytes(len(data))
-    size = plain_jpeg_size(data)
+    jpeg = plain_jpeg(data)
     # A large one takes less memory in Pillow: it would be copied there in the end.
-    pixels = None if size is None or size[0] * size[1] > _LARGE else decode_plain_jpeg(data, size)
+    pixels = None if jpeg is None or jpeg.width * jpeg.height > _LARGE else decode_plain_jpeg(data, jpeg)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.images.decode import as_pixels, decode_rgb
-from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 
 _SIDE = 96
 """Pixels that are looked at, each way. With fewer, a resized picture's hash strays; with more, it takes longer."""
@@ -49,11 +49,10 @@ def perceptual_hashes(thumbnails: Sequence[npt.NDArray[np.uint8]]) -> list[int |
 def hash_encoded(data: bytes) -> int | None:
     """The hash of an encoded picture. Raises BrokenImage.
 
-    A large JPEG is scaled down to between one and two times the pixels that are looked at while it is decoded: that
-    loses least of it, and takes least time.
+    A large JPEG is scaled down to a few times the pixels that are looked at while it is decoded.
     """
-    size = plain_jpeg_size(data)
-    pixels = None if size is None else decode_plain_jpeg(data, size, least=(_SIDE // 2, _SIDE // 2))
+    jpeg = plain_jpeg(data)
+    pixels = None if jpeg is None else decode_plain_jpeg(data, jpeg, least=(_SIDE // 2, _SIDE // 2))
     return perceptual_hashes([thumbnail(as_pixels(decode_rgb(data)) if pixels is None else pixels)])[0]
 
 

@@ -1,5 +1,7 @@
 """Decodes plain JPEGs by libjpeg-turbo itself (simplejpeg), in two thirds of Pillow's time and to the same pixels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -8,16 +10,43 @@ from workers.data.errors import BrokenImage
 from workers.data.images.jpeg_header import read_jpeg_header
 from workers.data.images.picture_budget import check_file_bytes, check_jpeg
 
-_LEFT_FOR_A_FILTER = 2
 _FRAMES = (0xC0, 0xC1, 0xC2)
 _COLORSPACES = ("YCbCr", "Gray")
+_EIGHTHS = 8
+_ROOM_WITH_FULL_COLOUR = {1: 2.75, 2: 3.0, 4: 2.0}
+_ROOM_WITH_HALF_COLOUR = {1: 2.75, 2: 2.75, 4: 4.25}
+"""By eighths: how many times the wanted size a scaled picture must still be, so that what a filter makes of it differs
+by less than 1 of 255 from what it makes of the whole, in the finest detail too (docs/decisions/0008). The other scales
+have no vector code, and take as long as the whole."""
 
 
-def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG that `decode_plain_jpeg` may decode.
+@dataclass(frozen=True)
+class PlainJpeg:
+    """A JPEG that `decode_plain_jpeg` may decode, by its header."""
 
-    None for anything else: another format, a turned or a CMYK picture, one of too many pixels, a damaged header.
-    """
+    width: int
+    height: int
+    half_colour: bool
+    """Whether its colours have fewer pixels than its brightness, as most photographs have."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    def is_scaled_down(self, least: tuple[int, int]) -> bool:
+        """Whether it is decoded at a reduced scale; a larger `least` only makes it less so."""
+        return self.eighths(least) < _EIGHTHS
+
+    def eighths(self, least: tuple[int, int]) -> int:
+        """The scale, in eighths, at which it is decoded where a filter is to bring it down to a width and height of
+        `least`: 8 is the whole. A larger `least` never makes it less."""
+        room = min(self.width / least[0], self.height / least[1]) / _EIGHTHS
+        rooms = _ROOM_WITH_HALF_COLOUR if self.half_colour else _ROOM_WITH_FULL_COLOUR
+        return next((eighths for eighths, needed in rooms.items() if eighths * room >= needed), _EIGHTHS)
+
+
+def plain_jpeg(data: bytes) -> PlainJpeg | None:
+    """None for another format, a turned or a CMYK picture, one of too many pixels, or a damaged header."""
     header = read_jpeg_header(data)
     if header is None or header.turned or header.bits != 8 or header.frame not in _FRAMES:
         return None
@@ -27,22 +56,24 @@ def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     except (ValueError, BrokenImage):
         return None
-    return (width, height) if colorspace in _COLORSPACES else None
+    if colorspace not in _COLORSPACES:
+        return None
+    return PlainJpeg(width, height, half_colour=header.layer_samples < header.layers)
 
 
 def decode_plain_jpeg(
-    data: bytes, size: tuple[int, int], least: tuple[int, int] | None = None
+    data: bytes, jpeg: PlainJpeg, least: tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint8] | None:
-    """RGB pixels, (height, width, 3), of a picture of that width and height; None where it is damaged in any way.
+    """RGB pixels, (height, width, 3); None where the data are damaged in any way.
 
-    Where a filter is to bring it down to a width and height of `least`, a picture of at least four times that is scaled
-    down to 1 to 4 eighths while it is decoded, sizes rounded up. Twice the size is left for the filter: with that,
-    photographs differ by 0.2 to 0.6 of 255 from what they are without a scaled decoding, and with 1.5 times by 1.5.
+    Where a filter is to bring it down to a width and height of `least` it may be scaled down while it is decoded, its
+    sides rounded up.
     """
+    eighths = _EIGHTHS if least is None else jpeg.eighths(least)
     asked = {}
-    if least is not None and is_scaled_down(size, least):
-        width, height = _with_room(least)
-        asked = {"min_width": width, "min_height": height, "min_factor": 2}
+    if eighths < _EIGHTHS:
+        width, height = (-(-side * eighths // _EIGHTHS) for side in jpeg.size)
+        asked = {"min_width": width, "min_height": height, "min_factor": _EIGHTHS / eighths}
     try:
         pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, **asked)
     except ValueError:
@@ -50,19 +81,9 @@ def decode_plain_jpeg(
     return pixels
 
 
-def is_scaled_down(size: tuple[int, int], least: tuple[int, int]) -> bool:
-    """Whether `decode_plain_jpeg` decodes such a picture at a reduced scale; a larger `least` only makes it less so."""
-    width, height = _with_room(least)
-    return min(size[0] // width, size[1] // height) >= 2
-
-
 def decoded_length(length: int, to: int) -> float:
     """How many of `to` decoded pixels the `length` pixels of a side fill.
 
     A decoder scales by eighths and rounds the size up: the last pixel may stand for less than the others.
     """
-    return length * (8 * to // length) / 8
-
-
-def _with_room(least: tuple[int, int]) -> tuple[int, int]:
-    return _LEFT_FOR_A_FILTER * least[0], _LEFT_FOR_A_FILTER * least[1]
+    return length * (_EIGHTHS * to // length) / _EIGHTHS

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from workers.data.images.decode import as_pixels, decode_rgb
-from workers.data.images.plain_jpeg import decode_plain_jpeg, is_scaled_down, plain_jpeg_size
+from workers.data.images.plain_jpeg import PlainJpeg, decode_plain_jpeg, plain_jpeg
 from workers.training.input.noise import Pixels, TrainingTransform
 
 _MEMORY_BYTES = 128 << 20
@@ -31,25 +31,25 @@ class PictureReader:
         """uint8 (size, size, 3), the same whether the memory had room for the sample or not. Raises BrokenImage."""
         whole = self._memory.get(sample.key)
         if whole is None:
-            size, wanted = plain_jpeg_size(sample.data), self._transform.size
+            jpeg, wanted = plain_jpeg(sample.data), self._transform.size
             # Not kept as a whole: that would show other pixels than the reduced decoding does.
-            if size is not None and is_scaled_down(size, (wanted, wanted)):
-                return self._decoded_for_its_crop(sample.data, size, draws)
-            whole = _decoded(sample.data, size)
+            if jpeg is not None and jpeg.is_scaled_down((wanted, wanted)):
+                return self._decoded_for_its_crop(sample.data, jpeg, draws)
+            whole = _decoded(sample.data, jpeg)
             self._memory.keep(sample.key, whole)
         height, width, _ = whole.shape
         return self._transform(whole, self._transform.box(width, height, draws), draws)
 
-    def _decoded_for_its_crop(self, data: bytes, size: tuple[int, int], draws: random.Random) -> Pixels:
-        box = self._transform.box(*size, draws)
+    def _decoded_for_its_crop(self, data: bytes, jpeg: PlainJpeg, draws: random.Random) -> Pixels:
+        box = self._transform.box(jpeg.width, jpeg.height, draws)
         wanted = self._transform.size
-        least = math.ceil(size[0] * wanted / box.width), math.ceil(size[1] * wanted / box.height)
-        pixels = _decoded(data, size, least)
-        return self._transform(pixels, box.decoded(size, (pixels.shape[1], pixels.shape[0])), draws)
+        least = math.ceil(jpeg.width * wanted / box.width), math.ceil(jpeg.height * wanted / box.height)
+        pixels = _decoded(data, jpeg, least)
+        return self._transform(pixels, box.decoded(jpeg.size, (pixels.shape[1], pixels.shape[0])), draws)
 
 
-def _decoded(data: bytes, size: tuple[int, int] | None, least: tuple[int, int] | None = None) -> Pixels:
-    pixels = None if size is None else decode_plain_jpeg(data, size, least)
+def _decoded(data: bytes, jpeg: PlainJpeg | None, least: tuple[int, int] | None = None) -> Pixels:
+    pixels = None if jpeg is None else decode_plain_jpeg(data, jpeg, least)
     return as_pixels(decode_rgb(data)) if pixels is None else pixels
 
 

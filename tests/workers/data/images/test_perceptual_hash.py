@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from workers.data.images.perceptual_hash import hash_encoded, perceptual_hashes, thumbnail
-from workers.data.images.plain_jpeg import decode_plain_jpeg
+from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
 
@@ -79,7 +79,7 @@ def test_a_labeler_of_any_size_finds_the_hash_but_for_a_few_bits(image_size: int
     """Its JPEGs are scaled while they are decoded, as its model needs them."""
     for photograph in PHOTOGRAPHS:
         data = encoded(photograph, "JPEG", quality=90)
-        scaled = decode_plain_jpeg(data, photograph.size, least=(image_size, image_size))
+        scaled = decode_plain_jpeg(data, plain_jpeg(data), least=(image_size, image_size))
         assert scaled is not None
         assert ((perceptual_hash(scaled) or 0) ^ (hash_encoded(data) or 0)).bit_count() <= 4
 

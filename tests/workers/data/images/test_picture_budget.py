@@ -16,7 +16,7 @@ from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.images import decode as images
 from workers.data.images.decode import BrokenImage, decode_rgb
 from workers.data.images.perceptual_hash import hash_encoded
-from workers.data.images.plain_jpeg import plain_jpeg_size
+from workers.data.images.plain_jpeg import plain_jpeg
 from workers.models.clean_batches import clean_picture
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
@@ -119,7 +119,7 @@ def test_a_file_of_gigabytes_is_too_large(monkeypatch: pytest.MonkeyPatch) -> No
             return 3 << 30
 
     data = Huge(encoded(scene(), "JPEG"))
-    assert plain_jpeg_size(data) is None
+    assert plain_jpeg(data) is None
     with pytest.raises(BrokenImage, match="3072 MiB") as caught:
         decode_rgb(data)
     assert caught.value.kind is BrokenKind.TOO_LARGE
