@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from workers.data.budgets import PIECE_BYTES
 from workers.data.errors import BrokenImage
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import as_pixels, decode_rgb, short_reason
@@ -54,10 +54,9 @@ def clean_batches(
 
     No more images are asked for than that needs: they may come from a stream.
     """
-    remaining = iter(images)
     start = 0
     pending: deque[list[Future[_Decoded]]] = deque()
-    while chunk := list(islice(remaining, batch_size)):
+    for chunk in _chunks(images, batch_size):
         if decoders is None:
             decoded = [clean_picture(data, card) for data in chunk]
         else:
@@ -71,6 +70,20 @@ def clean_batches(
         decoded = _results(pending)
         yield _batch(start, decoded)
         start += len(decoded)
+
+
+def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
+    """Up to `batch_size` images at a time: fewer where they are so large that as many would fill the memory."""
+    chunk: list[bytes] = []
+    held = 0
+    for data in images:
+        chunk.append(data)
+        held += len(data)
+        if len(chunk) == batch_size or held >= PIECE_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
 
 
 def clean_picture(data: bytes, card: ModelCard) -> _Decoded:

@@ -125,3 +125,18 @@ def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monk
     assert {row: (error.kind, error.reason) for row, error in batch.broken.items()} == {
         0: (BrokenKind.DAMAGED, "too long for an int")
     }
+
+
+def test_a_batch_of_large_files_is_of_fewer_and_no_more_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    data = jpeg(PHOTOGRAPHS[0].resize((60, 40)))
+    monkeypatch.setattr("workers.models.clean_batches.PIECE_BYTES", 2 * len(data))
+    asked: list[int] = []
+
+    def images():
+        for number in range(5):
+            asked.append(number)
+            yield data
+
+    batches = clean_batches(images(), card(32), 4, None)
+    assert (next(batches).rows, len(asked)) == ([0, 1], 2)
+    assert [batch.rows for batch in batches] == [[2, 3], [4]]
