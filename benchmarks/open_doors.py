@@ -49,7 +49,13 @@ class Port:
     @property
     def on_loopback(self) -> bool:
         """Whether this machine alone reaches it."""
-        return is_loopback(self.address.removeprefix("::ffff:"))
+        return is_loopback(self.address)
+
+    @property
+    def host(self) -> str:
+        """Where it is asked: one that listens everywhere answers on loopback too."""
+        everywhere = self.address in ("::", "0.0.0.0")
+        return "127.0.0.1" if everywhere else f"[{self.address}]" if ":" in self.address else self.address
 
 
 def listening_ports(processes: Iterable[psutil.Process]) -> Iterator[Port]:
@@ -58,7 +64,7 @@ def listening_ports(processes: Iterable[psutil.Process]) -> Iterator[Port]:
         try:
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
-                    yield Port(connection.laddr.ip, connection.laddr.port, _name(process))
+                    yield Port(connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port, _name(process))
         except psutil.Error:
             continue  # gone meanwhile
 
@@ -66,7 +72,7 @@ def listening_ports(processes: Iterable[psutil.Process]) -> Iterator[Port]:
 def answers_to_a_stranger(host: str, port: int) -> dict[str, str]:
     """What a caller without token gets, by what it asked for; empty where nothing is answered at all."""
     try:
-        socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), port), timeout=_TIMEOUT_SECONDS).close()
     except OSError:
         return {}
     return _answers_of_http(host, port) or _answers_of_grpc(host, port)
@@ -122,7 +128,7 @@ def main() -> None:
         while run.state in UNFINISHED_RUNS:
             for port in listening_ports(psutil.Process().children(recursive=True)):
                 if port not in seen:
-                    seen[port] = answers_to_a_stranger(port.address, port.port)
+                    seen[port] = answers_to_a_stranger(port.host, port.port)
             run = client.runs.get(run.id)
     beyond = [port for port in seen if not port.on_loopback]
     for port, answers in sorted(seen.items(), key=lambda item: item[0].on_loopback):
