@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from noisy_student.cli.bodies import read_body
 from noisy_student.cli.options import (
     DEFAULT_API,
     ApiAddress,
@@ -13,7 +14,6 @@ from noisy_student.cli.options import (
     IdempotencyKey,
     Limit,
     print_json,
-    read_json_object,
 )
 from noisy_student.cli.studies import derived_table
 from noisy_student.cli.terminal import Screen, say
@@ -27,13 +27,15 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 @ablations.command("create")
 def create(
     run_id: RunId,
-    file: Annotated[Path | None, typer.Option("--file", help="JSON of the ablation; all variants by default.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The ablation, JSON or .yaml; all variants by default.")
+    ] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start an ablation of a run's last student, or of the generation that the file names."""
-    request = read_json_object(file) if file else {}
+    request = read_body(file) if file else {}
     with Client(api) as client:
         ablation = client.ablations.create(run_id, request, idempotency_key=idempotency_key)
     if as_json:

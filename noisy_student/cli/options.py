@@ -1,16 +1,13 @@
 """Options that many commands take, and how answers are printed for programs."""
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel, TypeAdapter
 
 from noisy_student.cli.terminal import say_json
-from noisy_student.errors import ApiError
 
 DEFAULT_API = "http://127.0.0.1:8000"
 
@@ -29,19 +26,6 @@ def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
     else:
         kind = type(answer[0]) if answer else BaseModel
         say_json(TypeAdapter(list[kind]).dump_json(list(answer), indent=2).decode())  # type: ignore[valid-type]
-
-
-def read_json_object(file: Path) -> dict[str, Any]:
-    """The object in `file`; `-` is standard input. Raises ApiError, naming the file, for anything else."""
-    try:
-        body = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ApiError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise ApiError(f"{file} is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise ApiError(f"{file} holds no JSON object")
-    return body
 
 
 def absolute_path(path: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from noisy_student.cli.bodies import read_body
 from noisy_student.cli.live_view import watch_run
 from noisy_student.cli.options import (
     DEFAULT_API,
@@ -15,7 +16,6 @@ from noisy_student.cli.options import (
     IdempotencyKey,
     Limit,
     print_json,
-    read_json_object,
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -29,8 +29,8 @@ def plan(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.json",
-            help="A run's configuration, or a plan's request with it as `run`; - reads standard input.",
+            metavar="FILE",
+            help="A run's configuration, or a plan's request with it as `run`: JSON or .yaml; - is standard input.",
         ),
     ],
     devices: Annotated[
@@ -50,7 +50,7 @@ def plan(
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Measure what a run would take, wait for it, and print the bill of each stage of each generation."""
-    request = _request(read_json_object(file))
+    request = _request(read_body(file))
     spot = {"share": spot_share} if spot_share else None
     shape = {
         "devices": devices,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from noisy_student.cli.bodies import read_body
 from noisy_student.cli.live_view import result_table, run_lines
 from noisy_student.cli.options import (
     DEFAULT_API,
@@ -14,7 +15,6 @@ from noisy_student.cli.options import (
     IdempotencyKey,
     Limit,
     print_json,
-    read_json_object,
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -26,13 +26,16 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 @runs.command("create")
 def create(
-    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The run's configuration; - reads standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The run's configuration, JSON or .yaml; - is standard input."),
+    ],
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start a run."""
-    config = read_json_object(file)
+    config = read_body(file)
     with Client(api) as client:
         _tell("started", client.runs.create(config, idempotency_key=idempotency_key), as_json, api)
 
@@ -110,14 +113,14 @@ def retry(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API)
 def add_generation(
     run_id: RunId,
     file: Annotated[
-        Path | None, typer.Option("--file", help="JSON of what it does differently; nothing by default.")
+        Path | None, typer.Option("--file", help="JSON or YAML of what it does differently; nothing by default.")
     ] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start one more generation on a finished run."""
-    overrides = read_json_object(file) if file else {}
+    overrides = read_body(file) if file else {}
     with Client(api) as client:
         run = client.runs.add_generation(run_id, overrides, idempotency_key=idempotency_key)
     _tell("one more generation", run, as_json, api)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from noisy_student.cli.bodies import read_body
 from noisy_student.cli.options import (
     DEFAULT_API,
     ApiAddress,
@@ -14,7 +15,6 @@ from noisy_student.cli.options import (
     IdempotencyKey,
     Limit,
     print_json,
-    read_json_object,
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -25,13 +25,13 @@ searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise 
 
 @searches.command("create")
 def create(
-    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The search; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search, JSON or .yaml; - is standard input.")],
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start a search. {"run_id": RUN, "generation": 1} is enough."""
-    request = read_json_object(file)
+    request = read_body(file)
     with Client(api) as client:
         search = client.searches.create(request, idempotency_key=idempotency_key)
     if as_json:

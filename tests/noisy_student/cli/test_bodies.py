@@ -1,0 +1,70 @@
+"""Request bodies are read from JSON and YAML alike, and what is wrong with a file is said without its content."""
+
+from pathlib import Path
+
+import pytest
+
+from noisy_student.cli.bodies import read_body
+from noisy_student.errors import ApiError
+
+
+def _written(tmp_path: Path, text: str, name: str = "body.yaml") -> Path:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-3", 0.001),
+        ("3.", 3.0),
+        (".5", 0.5),
+        ("-7", -7),
+        ("true", True),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("no", "no"),
+        ("on", "on"),
+        ("2026-01-01", "2026-01-01"),
+        ("12:30:00", "12:30:00"),
+        ("0x10", "0x10"),
+        ("1_000", "1_000"),
+        ("'1'", "1"),
+        ("top1 >= previous", "top1 >= previous"),
+        ("[a, 1]", ["a", 1]),
+    ],
+)
+def test_yaml_has_jsons_values(tmp_path: Path, written: str, value: object) -> None:
+    read = read_body(_written(tmp_path, f"x: {written}"))
+    assert read == {"x": value}
+    assert type(read["x"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.yaml", "x: [secret", "is not YAML: line 1: "),
+        ("a.yml", "x: 1\ny: !!python/object/apply:os.system [secret]", "is not YAML: line 2: "),
+        ("a.yaml", "x: 1\nsecret: 1\nx: 2", "is not YAML: line 1: a key that is there twice"),
+        ("a.yaml", "- secret", "holds no mapping"),
+        ("a.yaml", "", "holds no mapping"),
+        ("a.json", "{secret", "is not JSON: "),
+        ("a.json", "[1]", "holds no JSON object"),
+        ("a.json", "[" * 100_000, "is not JSON: "),
+        ("a.yaml", "[" * 5_000, "is not YAML: "),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, name: str, text: str, told: str) -> None:
+    file = _written(tmp_path, text, name)
+    with pytest.raises(ApiError) as wrong:
+        read_body(file)
+    assert str(wrong.value).startswith(f"{file} ")
+    assert told in str(wrong.value)
+    assert "secret" not in str(wrong.value)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ApiError, match="No such file"):
+        read_body(tmp_path / "absent.yaml")
