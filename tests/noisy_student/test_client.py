@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from noisy_student import (
     AsyncClient,
@@ -20,6 +25,7 @@ from noisy_student import (
 )
 from service.config.run import RunChanges, RunConfig
 from service.views.runs import RunView
+from tests.at_once import join
 from tests.support.application import StubRay
 
 Result = TypeVar("Result")
@@ -86,6 +92,48 @@ def test_what_can_be_done_with_a_run_is_done_with_it(api: Client, run_id: str, r
 def test_a_wait_ends_after_its_timeout(api: Client, run_id: str) -> None:
     with pytest.raises(WaitTimedOut, match=f"{run_id} is running after 0.1 seconds"):
         api.runs.wait(run_id, timeout_seconds=0.1, poll_seconds=0.05)
+
+
+class _Restarting:
+    """The application behind a server that is stopped and started again, on the same port."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def start(self) -> None:
+        config = uvicorn.Config(self._app, host="127.0.0.1", port=int(self.url.rpartition(":")[2]), log_config=None)
+        self._server = uvicorn.Server(config)
+        self._socket.close()
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        join(self._thread)
+
+
+@pytest.mark.usefixtures("reconciling")
+def test_a_wait_lives_through_an_api_that_restarts(app: FastAPI, client: TestClient, run_id: str) -> None:
+    server = _Restarting(app)
+    server.start()
+    looks: list[str] = []
+
+    def restart(run: RunView) -> None:
+        looks.append(run.state)
+        if len(looks) == 1:
+            server.stop()
+            threading.Timer(1.0, server.start).start()
+
+    with Client(server.url, retries=30) as api:
+        api.service.health()  # it is up
+    with Client(server.url, retries=0) as api:
+        assert api.runs.wait(run_id, progress=restart, poll_seconds=0.1, timeout_seconds=60).state == "succeeded"
+    assert len(looks) > 1
+    server.stop()
 
 
 def test_a_listing_goes_over_all_pages_and_ends_at_its_limit(
