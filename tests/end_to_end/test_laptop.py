@@ -106,7 +106,7 @@ def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: L
     with open_browser() as browser:
         browser.set_page_load_timeout(3 * WAIT_SECONDS)  # megabytes of scripts, beside a Ray that starts
         wait = WebDriverWait(browser, 3 * WAIT_SECONDS)
-        browser.get(client.make_link())
+        browser.get(page_address(client))
         wait.until(presence_of_element_located((By.CSS_SELECTOR, "body[data-page=runs]")))
         assert browser.current_url == f"{stack.api_url}/"
         browser.get(f"{stack.api_url}/ray/#/jobs")
