@@ -7,6 +7,7 @@ from benchmarks.inputs import (
     broken_pictures,
     buckets,
     class_folders,
+    command_lines,
     foreign_writers,
     leftovers,
     parquet_bombs,
@@ -43,3 +44,4 @@ def every_input() -> Iterator[Input]:
     yield from foreign_writers.inputs()
     yield from bodies.inputs()
     yield from run_bodies.inputs()
+    yield from command_lines.inputs()

@@ -117,7 +117,22 @@ class RequestInput:
     headers: Mapping[str, str] | None = None
 
 
-Input = DatasetInput | PictureInput | RequestInput
+@dataclass(frozen=True)
+class CommandInput:
+    """A command line of `noisy-student`, typed in the folder that `make` has filled and gives."""
+
+    name: str
+    kind: str
+    make: Callable[[Path], Path]
+    words: tuple[str, ...]
+    """`{run}` is a run that there is."""
+    exit_codes: tuple[int, ...]
+    says: tuple[str, ...] = ()
+    never: tuple[str, ...] = ("Traceback",)
+    stdin: bytes = b""
+
+
+Input = DatasetInput | PictureInput | RequestInput | CommandInput
 
 
 def rows_of(label: str | None, contents: Iterable[bytes]) -> tuple[Row, ...]:

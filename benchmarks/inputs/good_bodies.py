@@ -1,6 +1,7 @@
 """What a good request would send: four registered datasets, a run of theirs, and a body for each kind of request."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ class GoodBodies:
             body |= {"run_id": self.run_id} if what == "search" else {}
         return body
 
+    def run(self) -> str:
+        """The id of a run that there is."""
+        self.body("run")
+        return self.run_id
+
     def _made(self) -> dict[str, Any]:
         datasets = {
             "labeled": self._registered("labeled", "labeled", 1000, _LABELS),
@@ -54,9 +60,17 @@ class GoodBodies:
             "teacher_recipe": {**_RECIPE, "unlabeled_ratio": 0},
             "student_recipe": _RECIPE,
         }
+        # A test set that holds one of the labeled images, and sets with other classes.
+        shared = [*photos(7, 1400), *photos(1, 1000)]
+        others = {
+            "shares": self._written("shares", "evaluation", shared, _LABELS),
+            "other_classes": self._registered("other classes", "evaluation", 1500, ["cat", "emu"] * 4),
+            "more_classes": self._registered("more classes", "evaluation", 1600, ["cat", "dog", "emu", "fox"] * 2),
+        }
         self.run_id = self._created("/runs", run)
         return {
             "run": run,
+            "sets": {"run": run, **others},
             "search": {"run_id": self.run_id, "generation": 0, "settings": {"trials": 2}},
             "ablation": {"settings": {"seeds": 1}},
             "plan": {"run": run},
@@ -66,7 +80,10 @@ class GoodBodies:
         }
 
     def _registered(self, name: str, role: str, first: int, labels: list[str] | None) -> str:
-        write(self._folder / name, {"a.parquet": parquet(photos(8, first), labels)})
+        return self._written(name, role, photos(8, first), labels)
+
+    def _written(self, name: str, role: str, images: Sequence[bytes], labels: list[str] | None) -> str:
+        write(self._folder / name, {"a.parquet": parquet(images, labels)})
         return self._created("/datasets", {"name": name, "role": role, "uri": str(self._folder / name)})
 
     def _created(self, path: str, body: dict[str, Any]) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.inputs.expectations import DatasetInput, Input, PictureInput, RequestInput
+from benchmarks.inputs.expectations import CommandInput, DatasetInput, Input, PictureInput, RequestInput
 from benchmarks.inputs.foreign_writers import is_there
 from benchmarks.inputs.good_bodies import GoodBodies
+from benchmarks.inputs.judge_commands import judge_command
 from benchmarks.inputs.judge_datasets import judge_dataset
 from benchmarks.inputs.judge_pictures import judge_picture
 from benchmarks.inputs.judge_requests import judge_request
@@ -61,6 +62,8 @@ def _problems(given: Input, service: ServiceProcess, good: GoodBodies, folder: P
     try:
         if isinstance(given, PictureInput):
             return judge_picture(given)
+        if isinstance(given, CommandInput):
+            return judge_command(given, service, good, folder)
         if isinstance(given, RequestInput):
             return judge_request(given, service, good)
         return judge_dataset(given, service, folder)

@@ -63,10 +63,13 @@ def answer_problems(answer: httpx.Response, seconds: float, most_seconds: float)
         problems.append(f"an answer of {len(answer.content)} bytes")
     if seconds > most_seconds:
         problems.append(f"took {seconds:.0f} s")
-    hidden = _UNPRINTABLE.search(_texts(answer))
-    if hidden:
-        problems.append(f"the answer has the character U+{ord(hidden.group()):04X}")
-    return problems
+    return problems + hidden_characters(_texts(answer))
+
+
+def hidden_characters(text: str) -> list[str]:
+    """That a text has one that a terminal would obey, or that nothing can encode."""
+    hidden = _UNPRINTABLE.search(text)
+    return [f"the answer has the character U+{ord(hidden.group()):04X}"] if hidden else []
 
 
 def pattern_problems(text: str, says: Sequence[str], never: Sequence[str]) -> list[str]:

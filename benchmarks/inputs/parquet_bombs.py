@@ -16,8 +16,7 @@ _KIND = "parquet bombs"
 
 def inputs() -> Iterator[DatasetInput]:
     """All of them."""
-    for rows in (300, 20_000):
-        yield _input(f"{rows} times one picture of 8 MiB", _repeated(rows, 8 << 20), rows, 1000, Refused())
+    yield _input("300 times one picture of 8 MiB", _repeated(300, 8 << 20), 300, 1000, Refused())
     yield _input("three million times one small picture", _repeated(3_000_000, 0), 3_000_000, 1500, Refused())
     yield _input("a row group of 2.3 GB", _one_row_group, 28_000, 1500)
     yield _input("a page of 300 MB", _one_page, 3_700, 1500)

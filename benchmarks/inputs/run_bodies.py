@@ -16,6 +16,8 @@ def inputs() -> Iterator[RequestInput]:
     yield from _webhooks()
     yield from _derived_names()
     yield from _minimal()
+    yield from _sets()
+    yield from _pages()
 
 
 _BOUNDED = (
@@ -156,3 +158,40 @@ def _minimal_run(body: Any) -> Any:
 
 def _same(part: str, other: str) -> Callable[[Any], Any]:
     return lambda body: put(f"datasets.{part}", body["datasets"][other])(body)
+
+
+def _sets() -> Iterator[RequestInput]:
+    """Datasets that do not go together: which image they share, which classes differ, by name and id."""
+    for name, part, other, says in (
+        ("an image of the labeled set in test", "test", "shares", ("shares 1 image", r"a\.parquet|row 7|:7|row 0|:0")),
+        ("an image of the labeled set in validation", "validation", "shares", ("shares 1 image", r"a\.parquet|:7|:0")),
+        ("other classes in test", "test", "other_classes", ("dog", "emu", r"ds-")),
+        ("more classes in validation", "validation", "more_classes", ("emu", "fox", r"ds-")),
+    ):
+        expected = Answered((422,), (rf"datasets\.{part}", *says))
+        yield RequestInput(name, "datasets of a run", "POST", "/runs", _with_set(part, other), expected, "sets")
+
+
+def _with_set(part: str, other: str) -> Callable[[Any], Any]:
+    return lambda sets: put(f"datasets.{part}", sets[other])(sets["run"])
+
+
+def _pages() -> Iterator[RequestInput]:
+    """What a browser without a network is given, and what nobody is."""
+    for path in ("/docs", "/", "/ui/runs/{run}", "/ui/runs", "/redoc"):
+        status = (200, 307, 404)
+        expected = Answered(status, never=(r"""(src|href)=["']?(https?:)?//(?!127\.0\.0\.1|localhost)""",))
+        yield RequestInput(path, "pages", "GET", path, lambda _: b"", expected)
+    for path in ("/runs/run-nothing", "/runs/%00", "/runs/..%2f..", "/runs/\u732b", "/datasets/ds-nothing", "/nothing"):
+        yield RequestInput(path, "pages", "GET", path, lambda _: b"", Answered((404, 422)))
+    for query in (
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=x",
+        "cursor=%00",
+        "limit=1&limit=2",
+        "cursor=" + "a" * 600,
+    ):
+        may_be = (200, 422) if query == "limit=1&limit=2" else (422,)
+        yield RequestInput(f"/runs?{query[:30]}", "pages", "GET", f"/runs?{query}", lambda _: b"", Answered(may_be))
