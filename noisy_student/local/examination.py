@@ -78,7 +78,7 @@ def _package(name: str) -> Finding:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "fail", "not installed", "install the project: pip install -e .")
+        return Finding(name, "fail", "not installed", "pip install 'noisy-student[all]'")
     if name == "ray" and not version.startswith(f"{_TESTED_RAY}."):
         return Finding(name, "warn", version, f"tested with {_TESTED_RAY}")
     return Finding(name, "ok", version)
