@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -68,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = FastAPI(
         title="Noisy Student",
-        version="0.1.0",
+        version=version("noisy-student"),
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         lifespan=_lifespan,

@@ -1,6 +1,7 @@
 """Examples of lineage, retention, event streams and webhooks, as OpenAPI shows them. Tests parse each request."""
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from api.examples.answers import DATASET, EVENT, MODEL
@@ -21,7 +22,7 @@ _ENVIRONMENT = StageEnvironment(
     platform="Linux-6.1.0-x86_64-with-glibc2.36",
     packages={"torch": "2.11.0", "timm": "1.0.31", "ray": "2.60.0", "pyarrow": "20.0.0", "numpy": "2.2.0"},
     code=CodeVersion(
-        version="0.1.0",
+        version=version("noisy-student"),
         git_commit="c0de5c0de5c0de5c0de5c0de5c0de5c0de5c0de5",
         source_digest="6d1f0f6f2f2c4b0f8a53c4a7a5d1b3e2",
     ),

@@ -1,1 +1,0 @@
-"""What `make lint` looks at beside the code itself."""
