@@ -9,8 +9,8 @@ from service.access.oidc import OidcTokens
 from service.access.principal import LOCAL, Principal
 from service.access.rate_limit import RateLimit
 from service.access.suspects import Suspects
-from service.access.web_links import WebLinks
-from service.access.web_sessions import WebSessions
+from service.access.web.links import WebLinks
+from service.access.web.sessions import WebSessions
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
 from service.settings import Settings
 from service.store.database import Database

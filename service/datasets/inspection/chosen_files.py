@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.datasets.inspection.delta_log import delta_files
-from service.datasets.inspection.list_files import LIST_SUFFIXES
-from service.datasets.inspection.location import FoundFile, Location
-from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
-from service.datasets.inspection.source import map_in_threads
-from service.datasets.inspection.unread_files import counted_files, way_out
-from service.datasets.inspection.webdataset_source import TAR_SUFFIXES
+from service.datasets.formats.delta_log import delta_files
+from service.datasets.formats.list_files import LIST_SUFFIXES
+from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
+from service.datasets.formats.source import map_in_threads
+from service.datasets.formats.webdataset_source import TAR_SUFFIXES
+from service.datasets.places.location import FoundFile, Location
+from service.datasets.places.unread_files import counted_files, way_out
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 from workers.data.images.picture_signatures import is_picture

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from service.datasets.inspection.source import Source, map_in_threads
+from service.datasets.formats.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.plain_values import flaw_of, shown
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyarrow import fs
 
-from service.datasets.inspection.source import Source, map_in_threads
+from service.datasets.formats.source import Source, map_in_threads
 from workers.artifact_io import open_filesystem
 from workers.specs.datasets import DatasetManifest, DigestOf, Shard
 

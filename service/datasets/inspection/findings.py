@@ -4,11 +4,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from service.datasets.formats.source import Source, map_in_threads
 from service.datasets.inspection.chosen_files import ChosenFiles
-from service.datasets.inspection.location import Location
-from service.datasets.inspection.source import Source, map_in_threads
-from service.datasets.inspection.splits import are_splits, splits_of_files
-from service.datasets.inspection.unread_files import counted_files
+from service.datasets.places.location import Location
+from service.datasets.places.splits import are_splits, splits_of_files
+from service.datasets.places.unread_files import counted_files
 from workers.data.plain_values import shown
 from workers.specs.datasets import DatasetRole
 

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 
 from service.config.datasets import DatasetRequest
+from service.datasets.formats.image_folder_source import open_image_folder_source
+from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
+from service.datasets.formats.source import Source
+from service.datasets.formats.uri_list_source import open_uri_list_source
+from service.datasets.formats.webdataset_source import open_webdataset_source
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.classes import check_classes, count_classes
 from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
 from service.datasets.inspection.findings import warnings_of_classes, warnings_of_files, warnings_of_repeats
-from service.datasets.inspection.image_folder_source import open_image_folder_source
-from service.datasets.inspection.location import locate
-from service.datasets.inspection.parquet_source import ParquetSource, open_parquet_source
 from service.datasets.inspection.sampling import decode_sample, hash_images
-from service.datasets.inspection.source import Source
-from service.datasets.inspection.uri_list_source import open_uri_list_source
-from service.datasets.inspection.webdataset_source import open_webdataset_source
+from service.datasets.places.location import locate
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError

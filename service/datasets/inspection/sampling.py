@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from service.datasets.inspection.source import Source, map_in_threads
+from service.datasets.formats.source import Source, map_in_threads
 from service.errors import InvalidRequest
 from workers.data.images.decode import BrokenImage, content_hash, decode_rgb
 from workers.data.plain_values import shown

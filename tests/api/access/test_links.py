@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from service.access.api_keys import split_key
-from service.access.web_links import LINK_SECONDS, WebLinks
+from service.access.web.links import LINK_SECONDS, WebLinks
 from service.store.database import Database
 from service.store.schema.caller_tables import WebLinkRow
 from tests.support.fake_clock import FakeClock

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset, uri_list_source
+from service.datasets.formats import uri_list_source
+from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset
 from service.errors import InvalidRequest
 from tests.support.made_shards import picture
 from workers.artifact_io import open_filesystem

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from service.datasets.inspection.location import Location
+from service.datasets.places.location import Location
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 

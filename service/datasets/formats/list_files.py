@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.delimited_rows import DELIMITERS, delimited_rows, line_name
-from service.datasets.inspection.list_columns import ListColumns, Row
-from service.datasets.inspection.parquet_source import PARQUET_SUFFIXES
+from service.datasets.formats.delimited_rows import DELIMITERS, delimited_rows, line_name
+from service.datasets.formats.list_columns import ListColumns, Row
+from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS

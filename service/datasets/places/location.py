@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyarrow import fs
 
-from service.datasets.inspection.local_folder import FolderContents, walk_local_folder
+from service.datasets.places.local_folder import FolderContents, walk_local_folder
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, plain_dataset_uri

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.location import FoundFile, Location
-from service.datasets.inspection.splits import are_splits
+from service.datasets.places.location import FoundFile, Location
+from service.datasets.places.splits import are_splits
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data.errors import BrokenImage

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from service.datasets.inspection.location import FoundFile, Location
-from service.datasets.inspection.source import map_in_threads
-from service.datasets.inspection.unread_files import counted
+from service.datasets.formats.source import map_in_threads
+from service.datasets.places.location import FoundFile, Location
+from service.datasets.places.unread_files import counted
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.list_columns import URI_NAMES, Row
+from service.datasets.formats.list_columns import URI_NAMES, Row
 from service.errors import InvalidRequest
 from workers.data.names import LABEL_NAMES
 from workers.data.shards.list_entries import looks_like_an_entry

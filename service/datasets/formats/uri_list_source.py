@@ -7,9 +7,9 @@ from itertools import islice
 from math import ceil
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.image_folder_source import FILES_PER_SHARD
-from service.datasets.inspection.list_files import list_entries
-from service.datasets.inspection.location import FoundFile, Location
+from service.datasets.formats.image_folder_source import FILES_PER_SHARD
+from service.datasets.formats.list_files import list_entries
+from service.datasets.places.location import FoundFile, Location
 from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, OutsideOfRoots

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from service.datasets.inspection.location import FoundFile
+from service.datasets.places.location import FoundFile
 
 _SPLIT = re.compile(
     r"(the|my|images?|img|data)?(train(ing|val)?|val(id(ation)?)?|dev(elopment)?|eval(uation)?|test(ing)?|holdout"

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.config.datasets import DatasetRequest
-from service.datasets.inspection.location import FoundFile, Location
-from service.datasets.inspection.source import map_in_threads
+from service.datasets.formats.source import map_in_threads
+from service.datasets.places.location import FoundFile, Location
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
 from workers.data.names import LABEL_NAMES, first_known

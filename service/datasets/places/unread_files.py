@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from service.datasets.inspection.location import FoundFile
+from service.datasets.places.location import FoundFile
 from workers.data import other_suffixes
 from workers.data.plain_values import shown
 

@@ -1,0 +1,1 @@
+"""How people get to the web page: sessions in a cookie, and links that log in once."""
