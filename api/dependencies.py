@@ -11,6 +11,8 @@ from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
 from service.access.stream_places import StreamPlaces
+from service.datasets.commands import DatasetCommands
+from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
@@ -36,6 +38,8 @@ class Services:
     ray_jobs: RayJobs
     commands: RunCommands
     queries: RunQueries
+    dataset_commands: DatasetCommands
+    dataset_queries: DatasetQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
     projects: Projects
@@ -69,8 +73,10 @@ def open_services(
         settings=settings,
         database=database,
         ray_jobs=ray_jobs,
-        commands=RunCommands(database, settings, places, inspectors=inspectors),
+        commands=RunCommands(database, settings, places),
         queries=RunQueries(database, settings, ray_jobs, places),
+        dataset_commands=DatasetCommands(database, settings, inspectors),
+        dataset_queries=DatasetQueries(database),
         derived_commands=DerivedCommands(database, settings),
         derived_queries=DerivedQueries(database, settings),
         projects=Projects(database, settings, places),
@@ -94,6 +100,16 @@ async def _commands(request: Request) -> RunCommands:
 
 async def _queries(request: Request) -> RunQueries:
     queries: RunQueries = request.app.state.services.queries
+    return queries
+
+
+async def _dataset_commands(request: Request) -> DatasetCommands:
+    commands: DatasetCommands = request.app.state.services.dataset_commands
+    return commands
+
+
+async def _dataset_queries(request: Request) -> DatasetQueries:
+    queries: DatasetQueries = request.app.state.services.dataset_queries
     return queries
 
 
@@ -169,6 +185,8 @@ async def _settings(request: Request) -> Settings:
 
 Commands = Annotated[RunCommands, Depends(_commands)]
 Queries = Annotated[RunQueries, Depends(_queries)]
+DatasetCommandsOf = Annotated[DatasetCommands, Depends(_dataset_commands)]
+DatasetQueriesOf = Annotated[DatasetQueries, Depends(_dataset_queries)]
 DerivedCommandsOf = Annotated[DerivedCommands, Depends(_derived_commands)]
 DerivedQueriesOf = Annotated[DerivedQueries, Depends(_derived_queries)]
 ProjectsOf = Annotated[Projects, Depends(_projects)]

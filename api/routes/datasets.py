@@ -4,7 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import Commands, Cursor, DatasetId, IdempotencyKey, Limit, Queries, SettingsOf
+from api.dependencies import (
+    Cursor,
+    DatasetCommandsOf,
+    DatasetId,
+    DatasetQueriesOf,
+    IdempotencyKey,
+    Limit,
+    SettingsOf,
+)
 from api.examples.answers import DATASET, answers, page_of
 from api.examples.requests import DATASET_REQUESTS
 from api.registration_line import in_registration_thread
@@ -26,23 +34,21 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 async def register_dataset(
     request: Annotated[DatasetRequest, strict_json(DatasetRequest), Body(openapi_examples=DATASET_REQUESTS)],
     response: Response,
-    commands: Commands,
+    commands: DatasetCommandsOf,
     settings: SettingsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetView:
     """Reads a sample, counts the rows and freezes the list of shards. What cannot work is refused with an error that
     names the file and the field. Nothing is copied."""
-    dataset = await in_registration_thread(
-        settings.registration_processes, commands.register_dataset, request, idempotency_key
-    )
+    dataset = await in_registration_thread(settings.registration_processes, commands.register, request, idempotency_key)
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return dataset
 
 
 @router.get("", summary="List datasets", responses=answers(200, page_of(DATASET), "One page") | problem_responses(422))
-def list_datasets(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetView]:
+def list_datasets(queries: DatasetQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetView]:
     """Registered datasets, newest first."""
-    return queries.list_datasets(limit, cursor)
+    return queries.list(limit, cursor)
 
 
 @router.get(
@@ -50,6 +56,6 @@ def list_datasets(queries: Queries, limit: Limit = 50, cursor: Cursor = None) ->
     summary="Show a dataset",
     responses=answers(200, DATASET, "The dataset") | problem_responses(404, 422),
 )
-def get_dataset(dataset_id: DatasetId, queries: Queries) -> DatasetView:
+def get_dataset(dataset_id: DatasetId, queries: DatasetQueriesOf) -> DatasetView:
     """One registered dataset: classes, rows, shards and what the sample showed."""
-    return queries.get_dataset(dataset_id)
+    return queries.get(dataset_id)

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from service.access.api_keys import NewKey, new_key
 from service.access.principal import Principal
 from service.config.access import KeyRequest, Scope
-from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from service.errors import Conflict, Forbidden, InvalidRequest
 from service.store.database import Database
 from service.store.idempotency import OnceAnswers, request_hash
-from service.store.paging import read_page
+from service.store.paging import get_row, read_page
 from service.store.schema.caller_tables import ApiKeyRow
 from service.views.access import CreatedKey, KeyView
 from service.views.base import Page, as_time, time_or_none
@@ -70,9 +70,7 @@ class KeyCommands:
         `with_made`: so are the keys that it has made, those that they have made, and so on. The key itself comes first.
         """
         with self._database.write() as session:
-            row = session.get(ApiKeyRow, key_id)
-            if row is None:
-                raise NotFound("key", key_id)
+            row = get_row(session, ApiKeyRow, key_id, "key", key_id)
             rows = [row, *(_made_by(session, key_id) if with_made else ())]
             for each in rows:
                 if each.revoked_at is None:

@@ -1,9 +1,29 @@
-"""Reads registered datasets."""
+"""What users see of datasets."""
 
+from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
+from service.store.paging import get_row, read_page
 from service.store.schema.tables import DatasetRow
-from service.views.base import as_time
+from service.views.base import Page, as_time
 from service.views.datasets import DatasetView
+
+
+class DatasetQueries:
+    """Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, dataset_id: str) -> DatasetView:
+        """Raises NotFound."""
+        with self._database.read_once() as session:
+            return dataset_view(get_row(session, DatasetRow, dataset_id, "dataset", dataset_id))
+
+    def list(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
+        """The newest first."""
+        with self._database.read_once() as session:
+            rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
+            return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
 
 def dataset_view(row: DatasetRow) -> DatasetView:

@@ -4,13 +4,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.config.run import GenerationPlan, PlanSettings, RunConfig
-from service.errors import NotFound
 from service.lifecycle.states import RunKind
 from service.plans.forecast import write_bill
 from service.plans.planned_run import DatasetSize, JobTimes
 from service.runs.checks import dataset_ids
 from service.runs.view_builder import stage_times
-from service.store.run_store import load_results
+from service.store.run_store import get_run_of_kind, load_results
 from service.store.schema.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible
 from service.views.base import as_time, time_or_none
@@ -20,9 +19,7 @@ from workers.specs.results import MeasureResult
 
 def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     """The plan with its bill. `tick_seconds` is the pause of the reconciler. Raises NotFound."""
-    row = session.get(RunRow, plan_id)
-    if row is None or row.kind != RunKind.PLAN:
-        raise NotFound(RunKind.PLAN.value, plan_id)
+    row = get_run_of_kind(session, plan_id, RunKind.PLAN)
     config = read_if_possible(RunConfig, row.config, plan_id)
     statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
     plan = read_if_possible(GenerationPlan, session.execute(statement).scalar_one(), plan_id)

@@ -9,7 +9,6 @@ from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
 from service.config.stage_key import StageKey
-from service.errors import NotFound
 from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
 from service.retention.looks import Look, note_looks, runs_to_look_at
@@ -17,7 +16,7 @@ from service.retention.store import load_run_facts, mark
 from service.runs.view_builder import model_view
 from service.settings import Settings
 from service.store.database import Database
-from service.store.paging import read_page
+from service.store.paging import get_row, read_page
 from service.store.run_store import add_event, lock_run
 from service.store.schema.tables import ModelRow, RunRow
 from service.store.transitions import look_again
@@ -41,8 +40,8 @@ class RetentionCommands:
         """A dry run over `limit` runs, newest first, or over one. Raises NotFound, ArtifactStoreUnavailable."""
         now = self._clock()
         with self._database.read() as session:
-            if run_id is not None and session.get(RunRow, run_id) is None:
-                raise NotFound("run", run_id)
+            if run_id is not None:
+                get_row(session, RunRow, run_id, "run", run_id)
             conditions = () if run_id is None else (RunRow.id == run_id,)
             rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
             facts = load_run_facts(session, [row.id for row in rows], self._policy)
@@ -74,8 +73,7 @@ class RetentionCommands:
         """Marks what may go, of one run or of all, to be deleted by the reconciler's process. Raises NotFound."""
         if run_id is not None:
             with self._database.read() as session:
-                if session.get(RunRow, run_id) is None:
-                    raise NotFound("run", run_id)
+                get_row(session, RunRow, run_id, "run", run_id)
             return Marked(marked=self._mark(run_id))
         total, now = 0, self._clock()
         while (marked := self.mark_next(now)) is not None:
@@ -103,9 +101,7 @@ class RetentionCommands:
     def set_kept(self, model_id: str, kept: bool) -> ModelView:
         """Spares a model and all that it came from, or no longer. Raises NotFound. Asking again is no error."""
         with self._database.write() as session:
-            row = session.get(ModelRow, model_id)
-            if row is None:
-                raise NotFound("model", model_id)
+            row = get_row(session, ModelRow, model_id, "model", model_id)
             now = self._clock()
             lock_run(session, row.run_id, now)
             session.refresh(row)

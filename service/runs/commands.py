@@ -1,23 +1,16 @@
-"""What users may do: register a dataset; create, extend, pause, resume, cancel and retry a run."""
+"""What users may do with runs: create, extend, pause, resume, cancel and retry a run."""
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
 from service.access.own_project import in_own_project
-from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
-from service.config.datasets import DatasetRequest
 from service.config.events import EventKind
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.config.stage_key import StageKey
-from service.datasets.plain_request import plain_request
-from service.datasets.queries import dataset_view
-from service.datasets.registration.inspector_pool import InspectorPool
-from service.datasets.registration.messages import InspectionJob
-from service.errors import ArtifactStoreUnavailable, Conflict
+from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.batch_check import check_batches
@@ -29,7 +22,7 @@ from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.stages.generation_plans import generation_plans, student_plan
 from service.store.database import Database
-from service.store.dataset_store import insert_dataset, load_classes
+from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
 from service.store.run_rows import load_run_rows
 from service.store.run_store import (
@@ -46,9 +39,7 @@ from service.store.run_store import (
 )
 from service.store.snapshot_store import load_snapshot
 from service.store.transitions import set_generation_state, set_run_state, set_stage_state
-from service.views.datasets import DatasetView
 from service.views.runs import RunView
-from workers.artifact_io import delete_folder
 
 _NOT_COMPARED = (
     "{} is too large to be hashed at registration: it was not looked through for evaluation images. "
@@ -59,8 +50,7 @@ _NOT_COMPARED = (
 class RunCommands:
     """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
 
-    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default; `inspectors` look
-    at datasets, by default some of their own.
+    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default.
     """
 
     def __init__(
@@ -70,46 +60,15 @@ class RunCommands:
         places: QueuePlaces,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
-        inspectors: InspectorPool | None = None,
     ) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
-        self._settings = settings
-        self._inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
         self._views = ViewBuilder(self._layout, settings)
         self._places = places
         self._progress = ProgressReader(self._layout)
         self._clock = clock
         self._catalog = catalog
         self._answers = OnceAnswers(database, clock)
-
-    def register_dataset(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
-        """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
-        record."""
-        request = plain_request(in_own_project(request))
-        asked = request_hash("register_dataset", request)
-        if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
-            return answer
-        dataset_id = new_id("ds")
-        job = InspectionJob(
-            request=request,
-            dataset_id=dataset_id,
-            artifact_root=self._settings.artifact_root,
-            roots=self._settings.roots_by_project.of(request.project),
-        )
-        try:
-            found = self._inspectors.inspect(job)
-        except BaseException:
-            with suppress(ArtifactStoreUnavailable), artifact_store():
-                delete_folder(self._layout.dataset_folder(dataset_id))
-            raise
-
-        def register(session: Session, now: float) -> DatasetView:
-            view = dataset_view(insert_dataset(session, request, found, now))
-            add_event(session, None, now, EventKind.DATASET_REGISTERED, f"{view.id} {view.name}")
-            return view
-
-        return self._answers.once(idempotency_key, asked, DatasetView, register)
 
     def create_run(self, config: RunConfig, idempotency_key: str | None = None) -> RunView:
         """Checks that the run can work, and starts it."""

@@ -1,15 +1,12 @@
 """What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
 
 import json
-from collections.abc import Sequence
 from typing import TypeVar
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
-from service.datasets.queries import dataset_view
 from service.errors import InvalidRequest, NotFound
 from service.lifecycle.states import RunKind
 from service.ray_client.jobs import RayJobs
@@ -20,11 +17,10 @@ from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.stages.result_summary import confusion_matrices, without_confusion
 from service.store.database import Database
-from service.store.paging import read_page
+from service.store.paging import check_owner, get_row, read_page
 from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
 from service.store.schema.tables import (
     AttemptRow,
-    DatasetRow,
     EventRow,
     GenerationRow,
     ModelRow,
@@ -33,7 +29,6 @@ from service.store.schema.tables import (
     Table,
 )
 from service.views.base import Page
-from service.views.datasets import DatasetView
 from service.views.runs import (
     AttemptView,
     ConfusionMatrix,
@@ -91,7 +86,7 @@ class RunQueries:
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:
         with self._database.read() as session:
-            row = _get(session, GenerationRow, (run_id, generation), "generation", model_id(run_id, generation))
+            row = get_row(session, GenerationRow, (run_id, generation), "generation", model_id(run_id, generation))
             [view] = self._views.generations(load_generation_rows(session, run_id, [row]))
         return self._progress.fill_generations([view])[0]
 
@@ -99,7 +94,7 @@ class RunQueries:
         with self._database.read() as session:
             mine = GenerationRow.run_id == run_id
             rows, following = read_page(session, GenerationRow, (GenerationRow.number,), limit, cursor, mine)
-            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            check_owner(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.generations(load_generation_rows(session, run_id, rows))
         return Page(items=self._progress.fill_generations(views), next_cursor=following)
 
@@ -110,13 +105,13 @@ class RunQueries:
         with self._database.read() as session:
             keys = (StageRow.generation, StageRow.position)
             rows, following = read_page(session, StageRow, keys, limit, cursor, StageRow.run_id == run_id)
-            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            check_owner(session, rows, RunRow, run_id, "run", run_id)
             views = self._views.stages(rows, load_attempts(session, run_id, rows))
         return Page(items=self._progress.fill_stages(views), next_cursor=following)
 
     def get_attempt(self, key: StageKey, attempt: int) -> AttemptView:
         with self._database.read_once() as session:
-            row = _get(session, AttemptRow, (*key, attempt), "attempt", key.submission_id(attempt))
+            row = get_row(session, AttemptRow, (*key, attempt), "attempt", key.submission_id(attempt))
             return self._views.attempt(row)
 
     def list_attempts(self, key: StageKey, limit: int = 50, cursor: str | None = None) -> Page[AttemptView]:
@@ -127,7 +122,7 @@ class RunQueries:
                 AttemptRow.stage == key.stage,
             )
             rows, following = read_page(session, AttemptRow, (AttemptRow.number,), limit, cursor, *mine)
-            _check_there(session, rows, StageRow, key, "stage", key.stage_id)
+            check_owner(session, rows, StageRow, key, "stage", key.stage_id)
             return Page(items=[self._views.attempt(row) for row in rows], next_cursor=following)
 
     def stage_metrics(self, key: StageKey) -> list[MetricRow]:
@@ -137,7 +132,7 @@ class RunQueries:
     def stage_confusion(self, key: StageKey) -> StageConfusion:
         """The confusion matrices that the stage has counted. Raises NotFound where it has none."""
         with self._database.read_once() as session:
-            row = _get(session, StageRow, key, "stage", key.stage_id)
+            row = get_row(session, StageRow, key, "stage", key.stage_id)
             result = {} if row.result is None else json.loads(row.result)
         matrices = {
             name: ConfusionMatrix(classes=list(metrics["per_class"]), counts=metrics["confusion"])
@@ -160,12 +155,12 @@ class RunQueries:
     def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
         with self._database.read_once() as session:
             rows, following = read_page(session, EventRow, (EventRow.id,), limit, cursor, EventRow.run_id == run_id)
-            _check_there(session, rows, RunRow, run_id, "run", run_id)
+            check_owner(session, rows, RunRow, run_id, "run", run_id)
             return Page(items=[event_view(row) for row in rows], next_cursor=following)
 
     def get_model(self, model_id: str) -> ModelView:
         with self._database.read_once() as session:
-            return model_view(_get(session, ModelRow, model_id, "model", model_id))
+            return model_view(get_row(session, ModelRow, model_id, "model", model_id))
 
     def list_models(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[ModelView]:
         """Of all runs, or of one."""
@@ -174,35 +169,11 @@ class RunQueries:
             keys = (ModelRow.created_at, ModelRow.id)
             rows, following = read_page(session, ModelRow, keys, limit, cursor, *conditions)
             if run_id is not None:
-                _check_there(session, rows, RunRow, run_id, "run", run_id)
+                check_owner(session, rows, RunRow, run_id, "run", run_id)
             return Page(items=[model_view(row) for row in rows], next_cursor=following)
-
-    def get_dataset(self, dataset_id: str) -> DatasetView:
-        with self._database.read_once() as session:
-            return dataset_view(_get(session, DatasetRow, dataset_id, "dataset", dataset_id))
-
-    def list_datasets(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
-        with self._database.read_once() as session:
-            rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
-            return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
     def _stage(self, key: StageKey) -> StageView:
         with self._database.read() as session:
-            row = _get(session, StageRow, key, "stage", key.stage_id)
+            row = get_row(session, StageRow, key, "stage", key.stage_id)
             [view] = self._views.stages([row], load_attempts(session, key.run_id, [row]), without_confusion)
         return view
-
-
-def _check_there(
-    session: Session, found: Sequence[Table], owner: type[Table], key: object, kind: str, identity: str
-) -> None:
-    """Raises NotFound where nothing was found because there is nothing that it would belong to."""
-    if not found:
-        _get(session, owner, key, kind, identity)
-
-
-def _get(session: Session, table: type[Row], key: object, kind: str, identity: str) -> Row:
-    row = session.get(table, key)
-    if row is None:
-        raise NotFound(kind, identity)
-    return row

@@ -7,13 +7,12 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
 from service.config.policies import Quota
-from service.errors import NotFound
 from service.scheduling.queue_places import QueuePlaces
 from service.scheduling.queue_reader import count_running
 from service.scheduling.quotas import budgets_of, set_quota
 from service.settings import Settings
 from service.store.database import Database
-from service.store.paging import read_page
+from service.store.paging import get_row, read_page
 from service.store.schema.caller_tables import ProjectRow
 from service.store.visibility import visible_projects
 from service.views.base import Page, as_time
@@ -82,9 +81,7 @@ class Projects:
         )
 
     def _view(self, session: Session, name: str) -> ProjectView:
-        row = session.get(ProjectRow, name)
-        if row is None:
-            raise NotFound("project", name)
+        row = get_row(session, ProjectRow, name, "project", name)
         return self._views(session, [row])[0]
 
     def _views(self, session: Session, rows: list[ProjectRow]) -> list[ProjectView]:

@@ -1,10 +1,7 @@
-"""Reads and writes registered datasets."""
-
-from __future__ import annotations
+"""Reads registered datasets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 from sqlalchemy import select
@@ -13,43 +10,12 @@ from sqlalchemy.orm import Session
 from service.store.schema.tables import DatasetRow
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
-if TYPE_CHECKING:  # what the reconciler, who reads datasets too, need not import
-    from service.config.datasets import DatasetRequest
-    from service.datasets.registration.messages import DatasetSummary
-
 CLASSES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 CLASS_COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 WARNINGS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 DATASET_ROLE: TypeAdapter[DatasetRole] = TypeAdapter(DatasetRole)
 DATASET_FORMAT: TypeAdapter[DatasetFormat] = TypeAdapter(DatasetFormat)
 DIGEST_OF: TypeAdapter[DigestOf] = TypeAdapter(DigestOf)
-
-
-def insert_dataset(session: Session, request: DatasetRequest, found: DatasetSummary, now: float) -> DatasetRow:
-    """Adds the row of a dataset whose manifest and hashes are on file."""
-    counts = found.class_counts
-    row = DatasetRow(
-        id=found.dataset_id,
-        name=request.name,
-        role=found.role,
-        format=found.format,
-        uri=request.uri,
-        classes=CLASSES.dump_json(found.classes).decode(),
-        rows=found.rows,
-        shards=found.shards,
-        class_counts=None if counts is None else CLASS_COUNTS.dump_json(counts).decode(),
-        sampled=found.sampled,
-        sampled_bad=found.sampled_bad,
-        hashed=found.hashed,
-        digest=found.digest,
-        digest_of=found.digest_of,
-        warnings=WARNINGS.dump_json(found.warnings).decode(),
-        created_at=now,
-        project=request.project,
-    )
-    session.add(row)
-    session.flush()
-    return row
 
 
 def load_classes(session: Session, dataset_id: str) -> tuple[str, ...]:

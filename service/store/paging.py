@@ -1,4 +1,4 @@
-"""Listings by keyset: newest first, with an opaque cursor that says after which row the next page begins."""
+"""Rows by their key, and listings by keyset: newest first, with an opaque cursor that says where a page begins."""
 
 import base64
 import binascii
@@ -9,13 +9,29 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, NotFound
 from service.store.schema.columns import plain
 from service.store.schema.tables import Table
 
 MAX_LIMIT = 200
 _LARGEST_INTEGER = 2**63 - 1  # of the databases
 Row = TypeVar("Row", bound=Table)
+
+
+def get_row(session: Session, table: type[Row], key: object, kind: str, identity: str) -> Row:
+    """The row with this primary key. Raises NotFound, which names it by `kind` and `identity`."""
+    row = session.get(table, key)
+    if row is None:
+        raise NotFound(kind, identity)
+    return row
+
+
+def check_owner(
+    session: Session, found: Sequence[Table], owner: type[Table], key: object, kind: str, identity: str
+) -> None:
+    """Raises NotFound where nothing was found because there is nothing that it would belong to."""
+    if not found:
+        get_row(session, owner, key, kind, identity)
 
 
 def read_page(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from service.errors import NotFound
+from service.store.paging import get_row
 from service.store.schema.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
@@ -30,9 +30,7 @@ class RunRows:
 
 def load_run_rows(session: Session, run_id: str) -> RunRows:
     """Raises NotFound."""
-    run = session.get(RunRow, run_id)
-    if run is None:
-        raise NotFound("run", run_id)
+    run = get_row(session, RunRow, run_id, "run", run_id)
     generations = session.scalars(
         select(GenerationRow).where(GenerationRow.run_id == run_id).order_by(GenerationRow.number)
     )

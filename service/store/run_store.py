@@ -222,6 +222,14 @@ def run_kind(session: Session, run_id: str) -> RunKind:
     return RunKind(session.execute(select(RunRow.kind).where(RunRow.id == run_id)).scalar_one())
 
 
+def get_run_of_kind(session: Session, run_id: str, kind: RunKind) -> RunRow:
+    """The row of a run, search, ablation or plan. Raises NotFound, also for one of another kind."""
+    row = session.get(RunRow, run_id)
+    if row is None or row.kind != kind:
+        raise NotFound(kind.value, run_id)
+    return row
+
+
 def set_priority(session: Session, run_id: str, priority: int) -> None:
     """Of a run that is locked."""
     session.execute(update(RunRow).where(RunRow.id == run_id).values(priority=priority))

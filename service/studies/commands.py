@@ -12,7 +12,7 @@ from service.config.events import EventKind
 from service.config.names import derived_name
 from service.config.run import GenerationPlan, PlanRequest, PlanSettings, RunConfig
 from service.config.studies import AblationRequest, SearchRequest
-from service.errors import Conflict, InvalidRequest, NotFound
+from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.plans.preflight import check_plan_request
@@ -26,6 +26,7 @@ from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
+from service.store.paging import get_row
 from service.store.run_store import (
     add_event,
     insert_derived_run,
@@ -200,8 +201,7 @@ def _last_student(session: Session, run_id: str) -> int:
         StageRow.run_id == run_id, StageRow.name == "select", StageRow.state == StageState.SUCCEEDED
     )
     generations = list(session.scalars(selected))
-    if session.get(RunRow, run_id) is None:
-        raise NotFound("run", run_id)
+    get_row(session, RunRow, run_id, "run", run_id)
     if not generations:
         raise Conflict(f"{run_id} has no generation whose images are selected yet")
     return max(generations)

@@ -10,7 +10,7 @@ from service.lifecycle.states import RunKind
 from service.plans.view_builder import plan_summary, plan_view
 from service.settings import Settings
 from service.store.database import Database
-from service.store.paging import read_page
+from service.store.paging import check_owner, get_row, read_page
 from service.store.schema.tables import GenerationRow, RunRow, StageRow
 from service.studies.view_builder import DerivedViews, derived_summary
 from service.views.base import Page
@@ -62,8 +62,7 @@ class DerivedQueries:
         """The trials of a search stage, as they are now."""
         key = StageKey(run_id, generation, "search")
         with self._database.read_once() as session:
-            if session.get(StageRow, key) is None:
-                raise NotFound("stage", key.stage_id)
+            get_row(session, StageRow, key, "stage", key.stage_id)
         return self._views.trials(run_id, generation)
 
     def picture(self, key: StageKey, name: str) -> bytes:
@@ -82,8 +81,8 @@ class DerivedQueries:
             if source is not None:
                 conditions.append(RunRow.source_run_id == source)
             rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
-            if source is not None and not rows and session.get(RunRow, source) is None:
-                raise NotFound("run", source)
+            if source is not None:
+                check_owner(session, rows, RunRow, source, "run", source)
             found = select(GenerationRow.run_id, GenerationRow.number).where(
                 GenerationRow.run_id.in_([row.id for row in rows])
             )

@@ -10,9 +10,8 @@ from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan
 from service.config.stage_key import StageKey
-from service.errors import NotFound
 from service.lifecycle.states import RunKind
-from service.store.run_store import load_results
+from service.store.run_store import get_run_of_kind, load_results
 from service.store.schema.tables import GenerationRow, RunRow
 from service.store.stored_values import read_if_possible
 from service.views.base import as_time, time_or_none
@@ -81,9 +80,7 @@ def derived_summary(row: RunRow, generation: int) -> DerivedSummary:
 
 
 def _derived(session: Session, run_id: str, kind: RunKind) -> tuple[RunRow, GenerationRow]:
-    row = session.get(RunRow, run_id)
-    if row is None or row.kind != kind:
-        raise NotFound(kind.value, run_id)
+    row = get_run_of_kind(session, run_id, kind)
     return row, session.execute(select(GenerationRow).where(GenerationRow.run_id == run_id)).scalar_one()
 
 

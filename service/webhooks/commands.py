@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.event_store import newest_event_id
 from service.store.idempotency import OnceAnswers, request_hash
-from service.store.paging import read_page
+from service.store.paging import get_row, read_page
 from service.store.run_store import new_id
 from service.store.schema.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.store.schema.tables import EventRow
@@ -114,9 +114,8 @@ class WebhookCommands:
         _check_caller()
         with self._database.write() as session:
             session.get(WebhookRow, webhook_id, with_for_update=True)  # whoever delivers to it changes its row first
-            row = session.get(WebhookDeliveryRow, (webhook_id, event_id))
-            if row is None:
-                raise NotFound("delivery", f"{webhook_id}-{event_id}")
+            key = (webhook_id, event_id)
+            row = get_row(session, WebhookDeliveryRow, key, "delivery", f"{webhook_id}-{event_id}")
             if row.state != DeliveryState.DEAD:
                 raise Conflict(f"the delivery of event {event_id} is {row.state}: only a dead one can be retried")
             try_again(session, row, self._clock())
@@ -129,10 +128,7 @@ def _check_caller() -> None:
 
 
 def _get(session: Session, webhook_id: str) -> WebhookRow:
-    row = session.get(WebhookRow, webhook_id)
-    if row is None:
-        raise NotFound("webhook", webhook_id)
-    return row
+    return get_row(session, WebhookRow, webhook_id, "webhook", webhook_id)
 
 
 def _views(session: Session, rows: Sequence[WebhookRow]) -> "Sequence[WebhookView]":

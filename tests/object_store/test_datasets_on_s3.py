@@ -3,7 +3,6 @@
 import io
 import os
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -16,11 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from service.datasets.commands import DatasetCommands
 from service.datasets.inspection import DatasetRequest
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import InvalidRequest
-from service.runs.commands import RunCommands
-from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
@@ -93,7 +91,7 @@ class Bucket:
         upgrade(settings.database_url)
         database = Database(settings.database_url)
         self.inspectors = InspectorPool(settings.inspector_limits, 1)
-        self.commands = RunCommands(database, settings, QueuePlaces(None, time.time), inspectors=self.inspectors)
+        self.commands = DatasetCommands(database, settings, self.inspectors)
         self.labeled: list[int] = []
         monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
 
@@ -106,7 +104,7 @@ class Bucket:
     def register(self, uri: str, **fields: object) -> str:
         """The URI of the manifest of a new unlabeled dataset."""
         request = DatasetRequest.model_validate({"name": "d", "role": "unlabeled", "uri": uri, **fields})
-        dataset = self.commands.register_dataset(request)
+        dataset = self.commands.register(request)
         return join_uri(self.root, "artifacts", "datasets", dataset.id, "manifest.json")
 
     def label_spec(self, manifest_uri: str, attempt: int = 1) -> LabelSpec:

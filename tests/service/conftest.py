@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import text, update
 
 from service.config.run import RunConfig
+from service.datasets.commands import DatasetCommands
+from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
 from service.runs.commands import RunCommands
@@ -132,8 +134,10 @@ def bench(
         ray=ray,
         ray_jobs=ray_jobs,
         clock=clock,
-        commands=RunCommands(database, settings, places, clock, CATALOG, inspectors),
+        commands=RunCommands(database, settings, places, clock, CATALOG),
         queries=RunQueries(database, settings, ray_jobs, places),
+        dataset_commands=DatasetCommands(database, settings, inspectors, clock),
+        dataset_queries=DatasetQueries(database),
         derived_commands=DerivedCommands(database, settings, clock, CATALOG),
         derived_queries=DerivedQueries(database, settings),
     )

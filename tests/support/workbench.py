@@ -6,7 +6,9 @@ from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
+from service.datasets.commands import DatasetCommands, insert_dataset
 from service.datasets.inspection import DatasetRequest
+from service.datasets.queries import DatasetQueries
 from service.datasets.registration.messages import DatasetSummary
 from service.model_catalog import CatalogModel
 from service.ray_client.jobs import RayJobs
@@ -16,7 +18,6 @@ from service.runs.commands import RunCommands
 from service.runs.queries import RunQueries
 from service.settings import Settings
 from service.store.database import Database
-from service.store.dataset_store import insert_dataset
 from service.studies.commands import DerivedCommands
 from service.studies.queries import DerivedQueries
 from tests.support.fake_clock import FakeClock
@@ -45,6 +46,8 @@ class Workbench:
     clock: FakeClock
     commands: RunCommands
     queries: RunQueries
+    dataset_commands: DatasetCommands
+    dataset_queries: DatasetQueries
     derived_commands: DerivedCommands
     derived_queries: DerivedQueries
 

@@ -211,27 +211,27 @@ def test_a_registered_dataset_has_its_manifest_and_hashes_on_file(bench: Any, tm
     make_image_folder(tmp_path / "pets")
     request = DatasetRequest(name="pets", role="labeled", uri=str(tmp_path / "pets"))
 
-    dataset = bench.commands.register_dataset(request, "key-1")
+    dataset = bench.dataset_commands.register(request, "key-1")
 
     assert (dataset.classes, dataset.rows, dataset.class_counts) == (["cat", "dog"], 4, {"cat": 2, "dog": 2})
     layout = ArtifactLayout(bench.settings.artifact_root)
     manifest = DatasetManifest.model_validate_json(read_bytes(layout.manifest(dataset.id)))
     assert (manifest.dataset_id, manifest.rows) == (dataset.id, 4)
     assert len(read_hashes(layout.hashes(dataset.id))) == 4
-    assert bench.queries.get_dataset(dataset.id) == dataset
-    assert bench.commands.register_dataset(request, "key-1") == dataset
+    assert bench.dataset_queries.get(dataset.id) == dataset
+    assert bench.dataset_commands.register(request, "key-1") == dataset
 
 
 def test_a_dataset_that_cannot_be_read_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
     folders = sorted(Path(bench.settings.artifact_root, "datasets").iterdir())
-    count = len(bench.queries.list_datasets().items)
+    count = len(bench.dataset_queries.list().items)
 
     with pytest.raises(InvalidRequest) as caught:
-        bench.commands.register_dataset(DatasetRequest(name="x", role="labeled", uri=str(tmp_path / "nowhere")))
+        bench.dataset_commands.register(DatasetRequest(name="x", role="labeled", uri=str(tmp_path / "nowhere")))
 
     assert caught.value.field == "uri"
     assert sorted(Path(bench.settings.artifact_root, "datasets").iterdir()) == folders
-    assert len(bench.queries.list_datasets().items) == count
+    assert len(bench.dataset_queries.list().items) == count
 
 
 def test_answers_survive_json(bench: Any, run_config: MakeConfig) -> None:

@@ -142,7 +142,7 @@ def test_datasets_are_listed_newest_first(bench: Any) -> None:
     bench.clock.advance(1)
     bench.add_dataset("ds-new", "unlabeled")
 
-    listed = bench.queries.list_datasets().items
+    listed = bench.dataset_queries.list().items
 
     assert listed[0].id == "ds-new"
     assert listed[0].class_counts is None
@@ -163,7 +163,7 @@ def test_what_is_not_there_is_not_found(bench: Any, run_id: str) -> None:
         lambda: queries.list_events("run-x"),
         lambda: queries.get_model("x"),
         lambda: queries.list_models(run_id="run-x"),
-        lambda: queries.get_dataset("x"),
+        lambda: bench.dataset_queries.get("x"),
     ):
         with pytest.raises(NotFound):
             ask()

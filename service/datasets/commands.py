@@ -1,0 +1,98 @@
+"""What users may do with datasets: register one."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from sqlalchemy.orm import Session
+
+from service.access.own_project import in_own_project
+from service.artifacts.bulkhead import artifact_store
+from service.artifacts.layout import ArtifactLayout
+from service.config.datasets import DatasetRequest
+from service.config.events import EventKind
+from service.datasets.plain_request import plain_request
+from service.datasets.queries import dataset_view
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import DatasetSummary, InspectionJob
+from service.errors import ArtifactStoreUnavailable
+from service.settings import Settings
+from service.store.database import Database
+from service.store.dataset_store import CLASS_COUNTS, CLASSES, WARNINGS
+from service.store.idempotency import OnceAnswers, request_hash
+from service.store.run_store import add_event, new_id
+from service.store.schema.tables import DatasetRow
+from service.views.datasets import DatasetView
+from workers.artifact_io import delete_folder
+
+
+class DatasetCommands:
+    """Thread-safe. `inspectors` look at datasets; `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        inspectors: InspectorPool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._settings = settings
+        self._inspectors = inspectors
+        self._answers = OnceAnswers(database, clock)
+
+    def register(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
+        """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
+        record. Raises InvalidRequest and Conflict before anything has changed, and ArtifactStoreUnavailable.
+        """
+        request = plain_request(in_own_project(request))
+        asked = request_hash("register_dataset", request)
+        if (answer := self._answers.first(idempotency_key, asked, DatasetView)) is not None:
+            return answer
+        dataset_id = new_id("ds")
+        job = InspectionJob(
+            request=request,
+            dataset_id=dataset_id,
+            artifact_root=self._settings.artifact_root,
+            roots=self._settings.roots_by_project.of(request.project),
+        )
+        try:
+            found = self._inspectors.inspect(job)
+        except BaseException:
+            with suppress(ArtifactStoreUnavailable), artifact_store():
+                delete_folder(self._layout.dataset_folder(dataset_id))
+            raise
+
+        def register(session: Session, now: float) -> DatasetView:
+            view = dataset_view(insert_dataset(session, request, found, now))
+            add_event(session, None, now, EventKind.DATASET_REGISTERED, f"{view.id} {view.name}")
+            return view
+
+        return self._answers.once(idempotency_key, asked, DatasetView, register)
+
+
+def insert_dataset(session: Session, request: DatasetRequest, found: DatasetSummary, now: float) -> DatasetRow:
+    """Adds the row of a dataset whose manifest and hashes are on file."""
+    counts = found.class_counts
+    row = DatasetRow(
+        id=found.dataset_id,
+        name=request.name,
+        role=found.role,
+        format=found.format,
+        uri=request.uri,
+        classes=CLASSES.dump_json(found.classes).decode(),
+        rows=found.rows,
+        shards=found.shards,
+        class_counts=None if counts is None else CLASS_COUNTS.dump_json(counts).decode(),
+        sampled=found.sampled,
+        sampled_bad=found.sampled_bad,
+        hashed=found.hashed,
+        digest=found.digest,
+        digest_of=found.digest_of,
+        warnings=WARNINGS.dump_json(found.warnings).decode(),
+        created_at=now,
+        project=request.project,
+    )
+    session.add(row)
+    session.flush()
+    return row
