@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from noisy_student.connection import connection_to
-from noisy_student.operations import Way
-from noisy_student.transport import AsyncTransport, SyncTransport
+from noisy_student.transport import AsyncTransport, SyncTransport, Way
 
 if TYPE_CHECKING:
     from noisy_student.resources.access import Audit, Keys, Projects, Queue, Service

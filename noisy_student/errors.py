@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from service.views.problem import FieldError, Problem
+if TYPE_CHECKING:
+    from service.views.problem import FieldError, Problem  # pydantic, which a client needs from its first answer on
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
 """Never on a command line, which is seen by every process of the machine."""
@@ -30,7 +30,7 @@ class WaitTimedOut(ApiError):
 class Refused(ApiError):
     """The API answered with a problem document (RFC 9457). `retry_after_seconds` is None where it does not say."""
 
-    def __init__(self, problem: Problem, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, problem: "Problem", retry_after_seconds: float | None = None) -> None:
         super().__init__(_message(problem))
         self.problem = problem
         self.retry_after_seconds = retry_after_seconds
@@ -41,7 +41,7 @@ class Refused(ApiError):
         return self.problem.status
 
     @property
-    def errors(self) -> list[FieldError]:
+    def errors(self) -> "list[FieldError]":
         """The fields that are wrong, each with what is wrong about it; empty where no field is to blame."""
         return self.problem.errors
 
@@ -92,6 +92,10 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
 
 def error_of(url: str, status: int, headers: Mapping[str, str], content: bytes) -> ApiError:
     """The exception that stands for an answer of 400 or more. `headers` are looked up without regard to case."""
+    from pydantic import ValidationError
+
+    from service.views.problem import Problem
+
     try:
         problem = Problem.model_validate_json(content)
     except ValidationError:
@@ -114,7 +118,7 @@ def unreachable(address: str, error: Exception) -> Unreachable:
     )
 
 
-def _message(problem: Problem) -> str:
+def _message(problem: "Problem") -> str:
     if not problem.errors:
         hint = f"\nSet {API_KEY_VARIABLE} to a good API key." if problem.status == HTTPStatus.UNAUTHORIZED else ""
         return f"{problem.title}: {problem.detail}{hint}"

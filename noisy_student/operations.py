@@ -16,11 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from noisy_student.errors import UnexpectedAnswer
 from noisy_student.steps import IDEMPOTENCY_HEADER, Answered, Request, Steps, exchange
-from noisy_student.transport import AsyncTransport, SyncTransport
+from noisy_student.transport import AsyncTransport, SyncTransport, Way
 
 Body = BaseModel | Mapping[str, Any]
 """A request's model, or a mapping of the same form: the API says what is wrong with it."""
-Way = TypeVar("Way", SyncTransport, AsyncTransport)
 Taken = ParamSpec("Taken")
 Given = TypeVar("Given")
 

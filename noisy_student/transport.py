@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from noisy_student.connection import Connection
 from noisy_student.errors import ApiError, unreachable
@@ -126,6 +126,9 @@ class AsyncTransport:
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
         raise AssertionError(step)
+
+
+Way = TypeVar("Way", SyncTransport, AsyncTransport)
 
 
 class _Walk(Generic[Result]):

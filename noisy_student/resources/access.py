@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from noisy_student.operations import Arguments, Body, Resource, Way, operation
+from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
+from noisy_student.transport import Way
 from service.config.access import KeyRequest
 from service.config.policies import Quota
 from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView

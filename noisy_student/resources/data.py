@@ -1,7 +1,8 @@
 """Datasets and models: what goes into runs, what comes out, and what is kept of it."""
 
-from noisy_student.operations import Arguments, Body, Resource, Way, operation
+from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
+from noisy_student.transport import Way
 from service.config.datasets import DatasetRequest
 from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage

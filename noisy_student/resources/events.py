@@ -1,7 +1,8 @@
 """Events of all runs, and the webhooks that they are sent to."""
 
-from noisy_student.operations import Arguments, Body, Resource, Way, operation
+from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing, stream
+from noisy_student.transport import Way
 from service.config.webhooks import WebhookRequest
 from service.views.runs import EventView
 from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Concatenate, Generic, Self, overload
 
 from pydantic import BaseModel, PrivateAttr
 
-from noisy_student.operations import Arguments, Body, Method, Operation, Resource, Taken, Way
+from noisy_student.operations import Arguments, Body, Method, Operation, Resource, Taken
 from noisy_student.pages import AsyncPages, Pages, listing, stream
 from noisy_student.steps import Steps
-from noisy_student.transport import AsyncTransport, SyncTransport
+from noisy_student.transport import AsyncTransport, SyncTransport, Way
 from noisy_student.waiting import Progress, wait_for_end
 from service.config.run import GenerationOverrides, RunChanges, RunConfig
 from service.views.runs import EventView, RunSummary, RunView

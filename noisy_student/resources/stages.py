@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from noisy_student.operations import Arguments, Resource, Way, operation
+from noisy_student.operations import Arguments, Resource, operation
 from noisy_student.pages import listing
 from noisy_student.tables import to_dataframe
+from noisy_student.transport import Way
 from service.views.runs import AttemptView, GenerationView, LogTail, StageConfusion, StageMetrics, StageView
 from service.views.studies import StageTrials
 

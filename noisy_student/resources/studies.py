@@ -1,8 +1,9 @@
 """Searches, ablations and plans: what is run beside a run. Their ids are runs' ids: `runs.wait`, `cancel` and the like
 work with them."""
 
-from noisy_student.operations import Arguments, Body, Resource, Way, operation
+from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
+from noisy_student.transport import Way
 from service.config.run import PlanRequest
 from service.config.studies import AblationRequest, SearchRequest
 from service.views.plans import PlanSummary, PlanView
