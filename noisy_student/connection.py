@@ -75,10 +75,10 @@ def connection_to(
         client_certificate=path(client_certificate, CLIENT_CERTIFICATE_VARIABLE),
         client_key=path(client_key, CLIENT_KEY_VARIABLE),
     )
-    address = (api or environment.get(API_VARIABLE) or DEFAULT_API).rstrip("/")
+    address = _checked_address(api or environment.get(API_VARIABLE) or DEFAULT_API)
     return Connection(
         api=address,
-        key=key or known_key(address, environment),
+        key=_checked_key(key or known_key(address, environment)),
         tls=tls,
         timeout_seconds=timeout_seconds,
         retries=retries,
@@ -91,3 +91,22 @@ def known_key(api: str, environment: Mapping[str, str] = os.environ) -> str | No
         return environment.get(API_KEY_VARIABLE) or own_key(api)
     except OSError as error:
         raise ApiError(str(error)) from error
+
+
+def _checked_address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket, or a port that is no number
+        good = False
+    if not good:
+        raise ApiError(f"{address!r} is no address of an API: http://HOST:PORT or https://HOST")
+    return address.rstrip("/")
+
+
+def _checked_key(key: str | None) -> str | None:
+    """A file's last line feed is no part of it."""
+    key = None if key is None else key.strip()
+    if key and not (key.isascii() and key.isprintable()):
+        raise ApiError(f"the API key has characters that no key has; look at {API_KEY_VARIABLE}")
+    return key or None

@@ -7,7 +7,7 @@ client it returns the answer, on one of the async client an awaitable of it.
 import json
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from urllib.parse import quote
@@ -105,9 +105,14 @@ def operation(
     return decorate
 
 
-def carry_out(way: SyncTransport | AsyncTransport, operation: Operation[Given], arguments: Arguments) -> Steps[Given]:
-    """Asks, and reads the answer. Raises ApiError."""
-    request = request_of(operation, arguments)
+def carry_out(
+    way: SyncTransport | AsyncTransport,
+    operation: Operation[Given],
+    arguments: Arguments,
+    timeout_seconds: float | None = None,
+) -> Steps[Given]:
+    """Asks, and reads the answer. `timeout_seconds` None: the connection's. Raises ApiError."""
+    request = replace(request_of(operation, arguments), timeout_seconds=timeout_seconds)
     answered = yield from exchange(way.connection, request, operation.welcome)
     return read_answer(operation, answered)
 

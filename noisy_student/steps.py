@@ -19,6 +19,8 @@ _SILENCE_SECONDS = 45.0
 """Of an event stream: three heartbeats."""
 _SAFE_METHODS = {"GET", "PUT", "DELETE"}
 """Doing it twice is doing it once."""
+PASSING = (Unreachable, Unavailable, TooManyRequests)
+"""What may be over in a moment."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
@@ -92,7 +94,7 @@ def exchange(connection: Connection, request: Request, welcome: tuple[int, ...] 
             if answered.status < HTTPStatus.BAD_REQUEST or answered.status in welcome:
                 return answered
             raise error_of(connection.api + request.path, *answered)
-        except (Unreachable, Unavailable, TooManyRequests) as error:
+        except PASSING as error:
             pause = _pause(error, attempt)
             if attempt == tries or pause > _LONGEST_PAUSE_SECONDS:
                 raise
@@ -132,7 +134,7 @@ def follow(
                     yield Emit(read("\n".join(data)))
                     request = replace(request, headers={**request.headers, "Last-Event-ID": identity})
                     data = []
-        except (Unreachable, Unavailable) as error:
+        except PASSING as error:
             if heard_at is None or clock() - heard_at > connection.patience_seconds:
                 raise
             yield Sleep(max(_RECONNECT_SECONDS, _asked_pause(error)))
@@ -148,7 +150,7 @@ def patiently(
     while True:
         try:
             return (yield from look())
-        except (Unreachable, Unavailable) as error:
+        except PASSING as error:
             if clock() >= left_at:
                 raise
             yield Sleep(max(poll_seconds, _asked_pause(error)))

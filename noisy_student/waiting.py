@@ -1,11 +1,13 @@
 """Waits until a run has ended, whatever happens to the API meanwhile."""
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from noisy_student.connection import Connection
 from noisy_student.errors import WaitTimedOut
-from noisy_student.steps import Clock, Sleep, Steps, patiently
+from noisy_student.steps import PASSING, Clock, Sleep, Steps, patiently
 from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.runs import RunView
 
@@ -23,13 +25,21 @@ def wait_for_end(
 ) -> Steps[RunView]:
     """The run as it ended: succeeded, failed, cancelled or gated. A paused run is waited for, too. Raises WaitTimedOut,
     and ApiError where the API stays away for longer than the connection's patience."""
-    ends_at = None if timeout_seconds is None else clock() + timeout_seconds
+    ends_at = math.inf if timeout_seconds is None else clock() + timeout_seconds
+    patient = replace(connection, patience_seconds=min(connection.patience_seconds, timeout_seconds or math.inf))
     while True:
-        run = yield from patiently(connection, look, poll_seconds, clock)
+        try:
+            run = yield from patiently(patient, look, poll_seconds, clock)
+        except PASSING as error:
+            if clock() >= ends_at:
+                raise WaitTimedOut(f"the API is away after {timeout_seconds:g} seconds; the run goes on") from error
+            raise
         if progress is not None:
             progress(run)
         if run.state not in UNFINISHED_RUNS:
             return run
-        if ends_at is not None and clock() >= ends_at:
+        left = ends_at - clock()
+        if left <= 0:
             raise WaitTimedOut(f"{run.id} is {run.state} after {timeout_seconds:g} seconds; it goes on")
-        yield Sleep(poll_seconds if ends_at is None else min(poll_seconds, max(ends_at - clock(), 0.0)))
+        patient = replace(connection, patience_seconds=min(connection.patience_seconds, left))
+        yield Sleep(min(poll_seconds, left))

@@ -6,13 +6,17 @@ from typing import Any, ClassVar, Concatenate, Generic, Self, overload
 
 from pydantic import BaseModel, PrivateAttr
 
-from noisy_student.operations import Arguments, Body, Method, Operation, Resource, Taken
+from noisy_student.operations import Arguments, Body, Method, Operation, Resource, Taken, carry_out
 from noisy_student.pages import AsyncPages, Pages, listing, stream
 from noisy_student.steps import Steps
 from noisy_student.transport import AsyncTransport, SyncTransport, Way
 from noisy_student.waiting import Progress, wait_for_end
 from service.config.run import GenerationOverrides, RunChanges, RunConfig
 from service.views.runs import EventView, RunSummary, RunView
+
+_GET = Operation("GET", "/runs/{run_id}", RunView)
+_LOOK_SECONDS = 30.0
+"""For one look at a run that is waited for: an API that hangs is asked again."""
 
 
 class RunMethod(Generic[Taken]):
@@ -139,7 +143,7 @@ class Runs(Resource[Way]):
         """The run as it ended, whether it succeeded or not: look at its `state`. `progress` is told the run each time
         that it was looked at. An API that restarts meanwhile is waited for. Ids of searches, ablations and plans work
         as well. Raises WaitTimedOut after `timeout_seconds`."""
-        look = partial(Runs.get.steps, self, run_id)
+        look = partial(carry_out, self._way, _GET, Arguments({"run_id": run_id}), _LOOK_SECONDS)
         return wait_for_end(self._way.connection, look, progress, timeout_seconds, poll_seconds)
 
 

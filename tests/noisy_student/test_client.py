@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from api.examples.studies import TRIALS
 from noisy_student import (
     AsyncClient,
     Client,
@@ -23,6 +24,7 @@ from noisy_student import (
     Unreachable,
     WaitTimedOut,
 )
+from noisy_student.resources.stages import Trials
 from service.config.run import RunChanges, RunConfig
 from service.views.runs import RunView
 from tests.at_once import join
@@ -167,6 +169,11 @@ def test_metrics_trials_and_pages_are_data_frames(api: Client, finished_run: str
     assert list(frame["step"]) == [10, 20]
     assert list(frame["loss"]) == [0.5, 0.5]
     assert set(api.models.list().to_dataframe()["run_id"]) == {finished_run}
+
+
+def test_trials_are_a_data_frame_with_dotted_names() -> None:
+    frame = Trials.model_validate_json(TRIALS.model_dump_json()).to_dataframe()
+    assert "parameters.dropout" in frame.columns
 
 
 def test_a_data_frame_without_pandas_says_what_is_missing(

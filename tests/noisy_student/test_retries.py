@@ -18,9 +18,11 @@ from noisy_student import (
     Unavailable,
     UnexpectedAnswer,
     Unreachable,
+    WaitTimedOut,
 )
 from noisy_student.connection import Connection
 from noisy_student.steps import Answered, Emit, Listen, NextLine, Request, Send, Sleep, Steps, follow, patiently
+from noisy_student.waiting import wait_for_end
 from tests.support.fake_clock import FakeClock
 from tests.support.scripted_server import Said, scripted_server
 
@@ -176,6 +178,42 @@ def test_a_stream_gives_up_where_the_api_stays_away() -> None:
     with pytest.raises(Unreachable):
         _steps_taken(steps, comes(), clock)
     assert 60 < clock() - FakeClock()() < 64
+
+
+@pytest.mark.parametrize(("timeout_seconds", "kind", "after"), [(30.0, WaitTimedOut, 30), (None, Unreachable, 60)])
+def test_a_wait_ends_while_the_api_is_away(timeout_seconds: float | None, kind: type[ApiError], after: float) -> None:
+    clock = FakeClock()
+    connection = Connection("http://api", None, patience_seconds=60)
+
+    def look() -> Steps[Any]:
+        yield Send(Request("GET", "/", {}, {}))
+
+    def comes() -> Iterator[Any]:
+        while True:
+            yield Unreachable("away")
+
+    with pytest.raises(kind):
+        _steps_taken(wait_for_end(connection, look, None, timeout_seconds, 1.0, clock), comes(), clock)
+    assert after <= clock() - FakeClock()() <= after + 1
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://x", "http://", "http://[::1", "http://x:port", "", "x"])
+def test_what_is_no_address_is_said_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISY_STUDENT_API", address or " ")
+    for given in (address, None):
+        if given != "":
+            with pytest.raises(ApiError, match="is no address of an API"):
+                Client(given)
+
+
+def test_a_key_with_a_line_feed_is_the_key_and_one_that_cannot_be_sent_is_refused() -> None:
+    with scripted_server(HEALTHY) as server, Client(server.url, "nsk_a\n") as api:
+        api.service.health()
+    assert server.asked[0].headers["Authorization"] == "Bearer nsk_a"
+    for key in ("nsk_ä", "nsk_a\nX-Other: b"):
+        with pytest.raises(ApiError, match="NOISY_STUDENT_API_KEY") as refused:
+            Client(server.url, key)
+        assert key not in str(refused.value)
 
 
 def test_patience_ends_too() -> None:
