@@ -7,6 +7,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from api.access.connections import ConnectionLimits, guarded_connection, room_for_connections
 from api.app import create_app
 from service.settings import Settings
 from service.store.migrate import upgrade
@@ -41,6 +42,8 @@ def main() -> None:
         _prepared(create_app(settings)),
         host=settings.api_host,
         port=settings.api_port,
+        http=guarded_connection(ConnectionLimits(most=room_for_connections())),
+        ws="none",
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

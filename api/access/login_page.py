@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 SESSION_COOKIE = "noisy_student_session"
+MAX_FORM_BYTES = 16_384
+"""Of whoever has shown no credential yet."""
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;display:grid;place-items:center;min-height:90vh;margin:0}"

@@ -23,7 +23,7 @@ from api.access.admission import (
     recall,
 )
 from api.access.body_limit import BodyTooLarge, limited
-from api.access.login_page import login_page, wants_page
+from api.access.login_page import MAX_FORM_BYTES, login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
 from api.access.threads import in_access_thread
@@ -86,7 +86,8 @@ class AccessMiddleware:
             check_sender(request, services.settings)
             if principal is not None:
                 check_allowed(request, principal)
-            receive = limited(receive, request, services.settings.max_body_bytes)
+            most = services.settings.max_body_bytes
+            receive = limited(receive, request, most if principal is not None else min(most, MAX_FORM_BYTES))
         except (ServiceError, Undeclared, BodyTooLarge) as refusal:
             await _refusal(request, refusal)(request.scope, receive, send)
             return

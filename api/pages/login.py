@@ -12,8 +12,6 @@ from api.dependencies import Caller
 from service.access.principal import Principal
 from service.errors import Forbidden, Unauthenticated
 
-MAX_FORM_BYTES = 16_384
-
 router = APIRouter(include_in_schema=False)
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -53,10 +51,10 @@ async def enter(request: Request, ticket: str = "", next: str = "/") -> Response
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    """The fields by name; none where there are more than the form has, or more than its fields can hold."""
+    """The fields by name; none where there are more than the form has."""
     body = await request.body()
     try:
-        return parse_qs(body.decode(), max_num_fields=10) if len(body) <= MAX_FORM_BYTES else {}
+        return parse_qs(body.decode(), max_num_fields=10)
     except ValueError:
         return {}
 

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from selenium.webdriver import Chrome
 
+from api.access.connections import ConnectionLimits, guarded_connection
 from api.app import create_app
 from api.dependencies import open_services
 from service.datasets.registration.inspector_pool import InspectorPool
@@ -167,9 +168,16 @@ def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], No
 
 
 @pytest.fixture
-def server(app: FastAPI) -> Iterator[str]:
+def connection_limits() -> ConnectionLimits:
+    """Of `server`."""
+    return ConnectionLimits()
+
+
+@pytest.fixture
+def server(app: FastAPI, connection_limits: ConnectionLimits) -> Iterator[str]:
     """The application behind a real server on a free loopback port; its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    connection = guarded_connection(connection_limits)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=connection, ws="none", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
