@@ -77,6 +77,26 @@ def _suffixes() -> Iterator[DatasetInput]:
     yield _input("suffixes that lie", wrong, kind="suffixes")
 
 
+_NOT_READ = {
+    "tga": b"\0\0\x02\0\0\0\0\0\0\0\0\0\x30\0\x20\0\x18\0",
+    "ico": b"\0\0\x01\0\x01\0",
+    "qoi": b"qoif\0\0\0\x30\0\0\0\x20\x03\0",
+    "psd": b"8BPS\0\x01",
+    "svg": b"<svg xmlns='http://www.w3.org/2000/svg'>",
+    "jxl": b"\xff\x0a",
+    "exr": b"\x76\x2f\x31\x01",
+    "hdr": b"#?RADIANCE\n",
+    "dng": b"II*\0\x08\0\0\0",
+    "arw": b"II*\0\x08\0\0\0",
+    "dcm": bytes(128) + b"DICM",
+    "npy": b"\x93NUMPY\x01\0",
+    "pcx": b"\x0a\x05\x01\x08",
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "pdf": b"%PDF-1.7\n",
+}
+"""How they begin: pictures to their programs, and none here."""
+
+
 def _left_out() -> Iterator[DatasetInput]:
     """Files that are no images beside them; what might be images, or a class, is never left out in silence."""
     for name, extra in {
@@ -87,6 +107,14 @@ def _left_out() -> Iterator[DatasetInput]:
         "archives": {"pets.zip": b"PK\x03\x04" + bytes(50)},
     }.items():
         yield _input(f"beside {name}", _BASE | extra, Accepted(labeled_rows(_BASE)), kind="left out")
+    for suffix, head in _NOT_READ.items():
+        files = _BASE | {f"fox/{row}.{suffix}": head + bytes([row]) * 300 for row in range(3)}
+        said = Accepted(labeled_rows(_BASE), says=(f"fox|{suffix}",))
+        as_broken = Accepted(labeled_rows(files))
+        yield _input(f"a class of .{suffix}", files, said, as_broken, Refused(says=(f"fox|{suffix}",)), kind="left out")
+        stray = _BASE | {f"cat/stray.{suffix}": head + bytes(300)}
+        said = Accepted(labeled_rows(_BASE), says=("1|one", f"{suffix}|left out|not a picture"))
+        yield _input(f"a stray .{suffix}", stray, said, Accepted(labeled_rows(stray)), kind="left out")
     raw = {"cat/raw.cr2": b"II*\0\x10\0\0\0CR\x02\0" + bytes(500), "dog/raw.nef": b"MM\0*" + bytes(500)}
     counted = Accepted(labeled_rows(_BASE), says=(r"\b2\b", "cr2|nef|left out|cannot|not read"))
     broken_rows = Accepted(labeled_rows(_BASE | raw), says=())

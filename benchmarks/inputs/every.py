@@ -8,6 +8,7 @@ from benchmarks.inputs import (
     buckets,
     class_folders,
     command_lines,
+    deep_pictures,
     foreign_writers,
     leftovers,
     parquet_bombs,
@@ -28,6 +29,7 @@ from benchmarks.inputs.expectations import Input
 def every_input() -> Iterator[Input]:
     """In the order of their modules. No two have the same kind and name."""
     yield from picture_files.inputs()
+    yield from deep_pictures.inputs()
     yield from picture_blocks.inputs()
     yield from scaled_jpegs.inputs()
     yield from broken_pictures.inputs()

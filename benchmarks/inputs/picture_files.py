@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.inputs.expectations import Broken, Decodes, PictureInput
+from benchmarks.inputs.expectations import PictureInput
 from benchmarks.inputs.made_pictures import SIZE, detailed, encoded, scene
 
 _KIND = "pictures"
@@ -69,24 +69,11 @@ def inputs() -> Iterator[PictureInput]:
     yield PictureInput("mpo of two pictures", _KIND, partial(_animation, "MPO"))
     for bits in (2, 4, 16, 64):
         yield PictureInput(f"palette png of {bits} colours", _KIND, partial(_few_colours, bits))
-    yield from _deep()
     yield from _by_opencv()
     for size in ((1, 1), (1, 2000), (2000, 1), (3, 2), (7, 9), (8, 8), (17, 5)):
         for image_format in ("JPEG", "PNG"):
             picture = detailed(size, seed=size[0])
             yield PictureInput(f"{image_format} of {size[0]}x{size[1]}", _KIND, partial(encoded, picture, image_format))
-
-
-def _deep() -> Iterator[PictureInput]:
-    """More than 8 bits: the whole range is to be brought to 8, where Pillow's convert() cuts it off."""
-    scaled = (Decodes(_grey_by_range),)
-    yield PictureInput("16-bit grey png", "deep pictures", partial(_sixteen_bit, "PNG"), scaled)
-    yield PictureInput("16-bit grey tiff", "deep pictures", partial(_sixteen_bit, "TIFF"), scaled)
-    yield PictureInput("16-bit grey pgm", "deep pictures", _sixteen_bit_pgm, scaled)
-    yield PictureInput("16-bit colour png", "deep pictures", partial(_by_cv, ".png", np.uint16, 257))
-    for name, dtype in (("float", np.float32), ("int", np.int32)):
-        make = partial(_thirty_two_bit, dtype)
-        yield PictureInput(f"32-bit {name} tiff", "deep pictures", make, (Broken(("unsupported",)), Decodes()))
 
 
 def _by_opencv() -> Iterator[PictureInput]:
@@ -134,25 +121,6 @@ def _animation(image_format: str) -> bytes:
 
 def _few_colours(colours: int) -> bytes:
     return encoded(scene().quantize(colours), "PNG", bits={2: 1, 4: 2, 16: 4, 64: 8}[colours])
-
-
-def _sixteen_bit(image_format: str) -> bytes:
-    return encoded(Image.fromarray(np.asarray(scene().convert("L")).astype(np.uint16) * 257), image_format)
-
-
-def _sixteen_bit_pgm() -> bytes:
-    values = np.asarray(scene().convert("L")).astype(">u2") * 257
-    return f"P5\n{SIZE[0]} {SIZE[1]}\n65535\n".encode() + values.astype(">u2").tobytes()
-
-
-def _thirty_two_bit(dtype: type) -> bytes:
-    return encoded(Image.fromarray(np.asarray(scene().convert("L")).astype(dtype)), "TIFF")
-
-
-def _grey_by_range(data: bytes) -> Image.Image:
-    """The picture that was written, whatever its depth."""
-    assert data
-    return scene().convert("L").convert("RGB")
 
 
 def _by_cv(suffix: str, dtype: type, factor: int) -> bytes:
