@@ -11,6 +11,7 @@ from benchmarks.inputs import (
     deep_pictures,
     foreign_writers,
     leftovers,
+    near_leftovers,
     parquet_bombs,
     parquet_files,
     parquet_labels,
@@ -35,6 +36,7 @@ def every_input() -> Iterator[Input]:
     yield from broken_pictures.inputs()
     yield from class_folders.inputs()
     yield from leftovers.inputs()
+    yield from near_leftovers.inputs()
     yield from parquet_files.inputs()
     yield from parquet_bombs.inputs()
     yield from parquet_labels.inputs()

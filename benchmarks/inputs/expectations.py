@@ -25,7 +25,7 @@ class Accepted:
 
     rows: tuple[Row, ...]
     says: tuple[str, ...] = ()
-    """Patterns (regular expressions, case ignored) of which each must be in the answer, outside of name and place."""
+    """Patterns (regular expressions, case ignored) of which each must be in the answer's warnings."""
     classes: tuple[str, ...] | None = None
     """In this order; None: whichever order."""
 
