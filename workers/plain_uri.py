@@ -15,6 +15,8 @@ _WITH_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AUTHORITY = re.compile(r"(?:[^@/\\\s]+@)?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LONGEST_BUCKET = 255
+"""Old ones of S3 have as many; Google's have at most 222."""
 _QUERY = re.compile(r"[A-Za-z0-9._~:/%=&+,@\[\]-]*")
 _UNESCAPED = "/!$&'()*+,;=:@"
 """What stays as it is in the path of a URI (RFC 3986, pchar)."""
@@ -72,6 +74,8 @@ def parse_place(text: str) -> Place:
         return Place(LOCAL, "", _local(f"/{path}"), "")
     if _AUTHORITY.fullmatch(authority) is None:
         raise NotPlain(f"no bucket can be read after {scheme}://: it is followed by the bucket's name alone, no port")
+    if len(authority) > _LONGEST_BUCKET:
+        raise NotPlain(f"its bucket has a name of {len(authority)} characters: none has more than {_LONGEST_BUCKET}")
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
         raise NotPlain("its options (after the question mark) are not NAME=VALUE&NAME=VALUE, percent-encoded")
     path = path.removesuffix("/")

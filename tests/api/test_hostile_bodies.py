@@ -62,7 +62,7 @@ def test_a_large_or_strange_body_is_refused_shortly_and_soon(client: TestClient,
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert len(answer.json().get("errors", [])) <= MAX_ERRORS
         assert len(answer.content) < 60_000
-        assert took < 2, took  # with a client that is counted too, on a machine that is not alone
+        assert took < 5, took  # with a client that is counted too, on a machine that others slow down
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown < 500_000  # KiB
 
 
