@@ -1,10 +1,10 @@
 """Listings: iterators over all pages, and event streams."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Self, TypeVar, overload
 
-from noisy_student.operations import Arguments, Operation, Resource, Taken, carry_out, request_of
+from noisy_student.operations import Arguments, Operation, Resource, Taken, carry_out, read_model, request_of
 from noisy_student.steps import Emit, Steps, follow
 from noisy_student.tables import to_dataframe
 from noisy_student.transport import AsyncTransport, SyncTransport
@@ -142,7 +142,7 @@ class StreamMethod(Generic[Taken, Item]):
         arguments = self._arguments(resource, *args, **kwargs)
         after = arguments.query.get("after")
         request = request_of(self.operation, Arguments(arguments.path))
-        read = self.operation.answer.model_validate_json
+        read = partial(read_model, self.operation.answer)
         return follow(resource._way.connection, request, None if after is None else int(after), read)
 
 

@@ -96,6 +96,14 @@ def test_what_has_no_idempotency_key_is_sent_once(call: str, slept: list[float])
     assert len(server.asked) == 1
 
 
+def test_what_a_newer_service_answers_more_is_left_out() -> None:
+    caller = {"subject": "key-1", "kind": "key", "scope": "viewer", "projects": None, "mood": "good"}
+    newer = Said(200, json.dumps(caller)), Said(200, _event(1).replace('"kind"', '"mood": 1, "kind"'))
+    with scripted_server(*newer) as server, Client(server.url) as api:
+        assert api.service.me().subject == "key-1"
+        assert next(api.events.follow()).id == 1
+
+
 def test_something_else_than_the_api_is_said_to_be_so() -> None:
     for said in (Said(200, "<html>"), Said(418, "tea"), Said(200, '{"status": "fine"}'), Said(307)):
         with (
