@@ -50,10 +50,13 @@ def read_body(file: Path) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         body = yaml.load(text, _Loader) if is_yaml else json.loads(text)
+        json.dumps(body)
     except OSError as error:
         raise ApiError(f"{file}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ApiError(f"{file} is not YAML: {_what_is_wrong(error)}") from error
+    except TypeError as error:  # a date, bytes, a set: by a tag of YAML's
+        raise ApiError(f"{file} holds a value that JSON does not have: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ApiError(f"{file} is not {'YAML' if is_yaml else 'JSON'}: {error}") from error
     if not isinstance(body, dict):

@@ -54,6 +54,9 @@ def test_yaml_has_jsons_values(tmp_path: Path, written: str, value: object) -> N
         ("a.json", "[1]", "holds no JSON object"),
         ("a.json", "[" * 100_000, "is not JSON: "),
         ("a.yaml", "[" * 5_000, "is not YAML: "),
+        ("a.yaml", "x: !!timestamp 2026-01-01", "holds a value that JSON does not have"),
+        ("a.yaml", "x: !!binary c2VjcmV0", "holds a value that JSON does not have"),
+        ("a.yaml", "x: &x [*x]", "is not YAML: "),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, name: str, text: str, told: str) -> None:
