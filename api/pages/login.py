@@ -32,7 +32,8 @@ async def log_in(request: Request) -> Response:
 @router.post("/ui/links")
 async def make_link(request: Request, caller: Caller, next: str = "/") -> Response:
     """A path of this service that logs a browser in as the caller, once and soon."""
-    if caller.kind not in ("key", "session"):
+    if caller.kind != "key":
+        # Of a session too: who has a cookie for a moment would make new sessions of it without end.
         raise Forbidden("a link stands for an API key; yours is another credential")
     ticket = await in_access_thread(request.app.state.services.gatekeeper.links.make, caller.subject)
     query = urlencode({"ticket": ticket, "next": own_path(next)})

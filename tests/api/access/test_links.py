@@ -83,6 +83,13 @@ def test_a_link_of_a_revoked_key_opens_nothing(anonymous: TestClient, as_key: As
     assert anonymous.get(link).status_code == 401
 
 
+def test_a_session_makes_no_further_sessions(anonymous: TestClient, as_key: AsKey) -> None:
+    """A cookie that was stolen would never end, whatever `session_hours` and logging out say."""
+    anonymous.get(link_of(as_key("admin")))
+    assert anonymous.get("/me").json()["kind"] == "session"
+    assert anonymous.post("/ui/links").status_code == 403
+
+
 def test_nobody_without_a_key_gets_a_link(anonymous: TestClient) -> None:
     assert anonymous.post("/ui/links").status_code == 401
 
