@@ -10,6 +10,9 @@ from pyarrow import fs
 from service.datasets.places.location import Location
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
+from workers.data.shards.whole_files import check_regular
+from workers.plain_uri import below
 
 _LOG = "_delta_log"
 _MOST_BYTES = 64 << 20
@@ -23,6 +26,7 @@ def delta_files(location: Location) -> frozenset[str] | None:
     a log that is not whole, or that removes single rows.
     """
     filesystem, root = open_filesystem(location.uri)
+    check_place(below(location.uri, _LOG))
     found = filesystem.get_file_info(fs.FileSelector(f"{root}/{_LOG}", allow_not_found=True))
     commits = sorted((info for info in found if info.base_name.endswith(".json")), key=lambda info: info.base_name)
     if not commits and not any(info.base_name.endswith(".parquet") for info in found):
@@ -34,6 +38,8 @@ def delta_files(location: Location) -> frozenset[str] | None:
     names: set[str] = set()
     is_table = False
     for info in commits:
+        check_place(below(location.uri, f"{_LOG}/{info.base_name}"))
+        check_regular(location.uri, filesystem, info.path)
         for action in _actions(filesystem, info.path, location):
             if isinstance(added := action.get("add"), dict):
                 if added.get("deletionVector"):

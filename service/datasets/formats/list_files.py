@@ -14,10 +14,12 @@ from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
 from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.budgets import MOST_LINE_CHARACTERS
+from workers.data.dataset_roots import check_place
 from workers.data.names import suffix_of
 from workers.data.shards.parquet_labels import class_label_names, named_values
 from workers.data.shards.parquet_shards import holds_images, is_string, open_parquet
 from workers.data.shards.uri_lists import ListEntry
+from workers.data.shards.whole_files import check_regular
 
 LIST_SUFFIXES = frozenset({"txt", "csv", "tsv", "jsonl", "ndjson"}) | PARQUET_SUFFIXES
 _BUFFER_BYTES = 256 << 10
@@ -89,8 +91,10 @@ def _json_rows(uri: str, lines: Iterator[str]) -> Iterator[tuple[str, Row]]:
 
 @contextmanager
 def _text_file(uri: str) -> Iterator[Iterator[str]]:
+    check_place(uri)
     filesystem, path = open_filesystem(uri)
     try:
+        check_regular(uri, filesystem, path)
         with filesystem.open_input_file(path) as source:
             yield _decoded_lines(uri, io.BufferedReader(source, _BUFFER_BYTES))
     except OSError as error:

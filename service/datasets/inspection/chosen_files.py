@@ -13,6 +13,7 @@ from service.datasets.places.location import FoundFile, Location
 from service.datasets.places.unread_files import counted_files, way_out
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
+from workers.data.dataset_roots import check_place
 from workers.data.images.picture_signatures import is_picture
 from workers.data.names import IMAGE_SUFFIXES
 from workers.data.other_suffixes import OTHER_SUFFIXES
@@ -137,6 +138,7 @@ def _heads(location: Location, files: Sequence[FoundFile]) -> list[bytes]:
     """The first bytes of each file; none of one that cannot be read."""
 
     def head(file: FoundFile) -> bytes:
+        check_place(location.uri_of(file))
         try:
             filesystem, path = open_filesystem(location.uri_of(file))
             with filesystem.open_input_stream(path, compression=None) as stream:

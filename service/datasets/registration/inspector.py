@@ -25,6 +25,7 @@ from service.datasets.registration.messages import (
 )
 from service.errors import InvalidRequest
 from workers.artifact_io import write_bytes
+from workers.data.dataset_roots import reading_within
 from workers.data.hashes import write_hash_rows, write_hashes
 
 _PR_SET_PDEATHSIG = 1
@@ -47,8 +48,11 @@ def main(descriptor: int, memory_bytes: int, parent: int) -> None:
 
 def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal | StoreFailure:
     layout = ArtifactLayout(job.artifact_root)
+    parts = layout.list_parts(job.dataset_id)
     try:
-        inspected = inspect_dataset(job.request, job.dataset_id, layout.list_parts(job.dataset_id), roots=job.roots)
+        # Each file is judged again when it is opened: it may be another by then.
+        with reading_within(job.roots.roots):
+            inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots)
     except InvalidRequest as error:
         return Refusal(field=error.field, message=error.message)
     except MemoryError:
