@@ -41,4 +41,14 @@ NOTES: dict[str, str] = {
         "minutes, 243.2 to 243.3 in the last six). None of 180,000 requests failed. Memory is PSS, which shares "
         "libraries with what else runs: the figures in between are lower for it."
     ),
+    "make benchmark-inputs": (
+        "Pictures, folders, Parquet, tars, lists, buckets, bodies and command lines as other programs and people make "
+        "them (`benchmarks/inputs`), each with what should come of it: rows that come back through the stages' readers "
+        "byte for byte, a warning or a refusal that says the reason, pixels within a mean of 1 of 255 of "
+        '`ImageOps.exif_transpose(Image.open(f)).convert("RGB")` in registration, labeling and training. No answer '
+        "may be a 500, hold a control character, take minutes, or end the service. Other than Pillow's are pictures "
+        "of 16 bits, whose range is kept, and of 32, which are broken. Writers that the project does not install "
+        "(pandas, Polars, DuckDB, fastparquet, datasets, webdataset, deltalake) are taken from the Python that "
+        "INPUT_WRITERS names."
+    ),
 }
