@@ -43,7 +43,8 @@ def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) ->
             yield Verdict(given, (), skipped=True)
             continue
         place = folder / f"input-{number:04d}"
-        problems = _problems(given, service, good, place)
+        # Makers may lay more beside the folder that is theirs.
+        problems = _problems(given, service, good, place / "input")
         if not service.is_alive():
             problems.append("the service's process has ended")
             service.start_again()

@@ -1,6 +1,5 @@
 """The judge of inputs sees what is wrong; and the service does with a quick part of its inputs what it should."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,12 +29,6 @@ NOT_RIGHT_YET = frozenset(("deep pictures", "near leftovers", "command lines"))
 """Kinds of which some are known to come otherwise than they should."""
 SLOW_KINDS = ("parquet bombs", "picture bombs")
 FILES = class_folders()
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    with ServiceProcess(tmp_path_factory.mktemp("service") / "home") as service:
-        yield service
 
 
 def problems(service: ServiceProcess, folder: Path, given: Input) -> str:

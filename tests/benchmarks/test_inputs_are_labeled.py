@@ -31,12 +31,6 @@ Write = Callable[[Path, list[bytes]], str]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    with ServiceProcess(tmp_path_factory.mktemp("service") / "home") as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
 def pictures() -> list[tuple[PictureInput, bytes]]:
     given = [each for each in every_input() if isinstance(each, PictureInput) and each.kind not in LARGE_KINDS]
     return [(each, data) for each in given if len(data := each.make()) < MOST_BYTES]
