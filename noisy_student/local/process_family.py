@@ -55,9 +55,12 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs: not gone, not a zombie, and not another that was given its number."""
+    """Whether it runs: not gone, not a zombie, and not another that was given its number.
+
+    A zombie with threads is about to end: its parent cannot be told of its end yet.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except _GONE:
         return False
 

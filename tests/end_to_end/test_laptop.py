@@ -84,8 +84,9 @@ def test_another_user_of_the_machine_is_refused(stack: LocalStack):
 
 
 def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack):
-    """Its Ray's folder too, which nobody else can enter: what Ray makes inside is Ray's matter."""
-    kept = [stack.home, *stack.home.rglob("*"), stack.ray.folder, *stack.ray.folder.iterdir()]
+    """Its Ray's folder and the token in it too. Each driver opens Ray's own folder inside again, where nobody comes."""
+    token = next(path for path in stack.ray.folder.iterdir() if path.is_file() and stack.ray.token in path.read_text())
+    kept = [stack.home, *stack.home.rglob("*"), stack.ray.folder, token]
     assert any(path.name == "noisy-student.db" for path in kept)
     open_to_others = [path for path in kept if not path.is_symlink() and path.stat().st_mode & 0o077]
     assert open_to_others == []

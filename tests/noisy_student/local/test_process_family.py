@@ -1,6 +1,7 @@
 """Trees of processes are ended, and what a killed parent leaves behind; nothing else, and what has gone is no error."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -167,3 +168,18 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_once_a_process_of_many_threads_was_killed_its_parent_knows_how_it_ended() -> None:
+    threads = (
+        "import threading, time\nfor _ in range(50): threading.Thread(target=time.sleep, args=(60,)).start()\nprint()"
+    )
+    for _ in range(5):
+        child = subprocess.Popen([sys.executable, "-u", "-c", threads], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+
+        kill_all(processes_of([child.pid]))
+
+        assert child.poll() == -signal.SIGKILL
+        child.stdout.close()
