@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel, TypeAdapter
 
+from noisy_student import connection
 from noisy_student.cli.terminal import say_json
 
-DEFAULT_API = "http://127.0.0.1:8000"
+DEFAULT_API = connection.DEFAULT_API
 
-ApiAddress = Annotated[str, typer.Option("--api", envvar="NOISY_STUDENT_API", help="Address of the API.")]
+ApiAddress = Annotated[str, typer.Option("--api", envvar=connection.API_VARIABLE, help="Address of the API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most, the newest first.")]
 IdempotencyKey = Annotated[
