@@ -12,6 +12,16 @@ _LEFT_BEHIND = frozenset(
     }
 )
 _OF_ANY_CASE = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"})
+_HIDDEN_BY_PROGRAMS = frozenset(
+    {
+        *(".git", ".svn", ".hg", ".bzr", ".dvc", ".cache", ".venv", ".idea", ".vscode", ".ipynb_checkpoints"),
+        *(".DS_Store", ".Spotlight-V100", ".fseventsd", ".Trashes", ".TemporaryItems", ".DocumentRevisions-V100"),
+        *(".AppleDouble", ".AppleDB", ".AppleDesktop", ".MobileBackups", ".thumbnails", ".@__thumb", ".@upload_cache"),
+        *(".snapshot", ".snapshots", ".zfs", ".stfolder", ".stversions", ".sync", ".dropbox.cache", ".streams"),
+        *(".hive-staging", ".spark-staging", ".huggingface", ".ds_store", ".nfs", ".tmp", ".temp"),
+    }
+)
+_HIDDEN_BEGINNINGS = ("._", ".Trash", ".nfs", ".hive-staging", ".spark-staging", ".fuse_hidden", ".tmp", ".~")
 _BEGINNINGS = (".", "~$", "_committed_", "_started_")
 _ENDINGS = ("~", "_$folder$", ".crc", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart", ".swp")
 
@@ -23,6 +33,15 @@ def is_left_behind(name: str) -> bool:
     nothing, as it does for Spark: `_other` may be a class.
     """
     return any(_is_left_behind(part) for part in name.split("/"))
+
+
+def is_hidden_by_somebody(folder: str) -> bool:
+    """Whether a folder's own name hides it, and no program is known to make folders of that name.
+
+    A person may have named a class so: it is passed over as any hidden one, but that is said.
+    """
+    known = folder in _HIDDEN_BY_PROGRAMS or folder.startswith(_HIDDEN_BEGINNINGS)
+    return folder.startswith(".") and folder not in (".", "..") and not known
 
 
 def _is_left_behind(part: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from service.datasets.formats.source import Source, map_in_threads
 from service.datasets.inspection.chosen_files import ChosenFiles
+from service.datasets.inspection.sampling import Sample
 from service.datasets.places.location import Location
 from service.datasets.places.splits import are_splits, splits_of_files
 from service.datasets.places.unread_files import counted_files
@@ -62,6 +63,16 @@ def warnings_of_classes(counts: Mapping[str, int]) -> list[str]:
         if len(names) > 1:
             found.append(f"the classes {_listed(names)} differ in case, blanks or spelling of accents only")
     return found
+
+
+def warnings_of_sample(sample: Sample) -> list[str]:
+    """Pictures whose range is made smaller."""
+    if not sample.deep:
+        return []
+    return [
+        f"{sample.deep} of {sample.images} sampled images have 16 (or 12) bits a sample: they are scaled to 8 bits, "
+        "from black to white"
+    ]
 
 
 def warnings_of_repeats(source: Source, hashes: Sequence[Sequence[bytes | None]], labeled: bool) -> list[str]:

@@ -11,7 +11,12 @@ from service.datasets.formats.webdataset_source import open_webdataset_source
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.classes import check_classes, count_classes
 from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
-from service.datasets.inspection.findings import warnings_of_classes, warnings_of_files, warnings_of_repeats
+from service.datasets.inspection.findings import (
+    warnings_of_classes,
+    warnings_of_files,
+    warnings_of_repeats,
+    warnings_of_sample,
+)
 from service.datasets.inspection.sampling import decode_sample, hash_images
 from service.datasets.places.location import locate
 from service.errors import InvalidRequest
@@ -78,6 +83,7 @@ def _inspect(
     class_counts = None if request.role == "unlabeled" else count_classes(source, request.classes)
     warnings += warnings_of_classes(class_counts or {})
     sample = decode_sample(source)
+    warnings += warnings_of_sample(sample)
     within_limit = rows <= hash_limit.images and source.image_bytes <= hash_limit.bytes
     manifest = _manifest(source, request, dataset_id, rows, tuple(class_counts or ()))
     content_hashes: list[bytes] | None = None

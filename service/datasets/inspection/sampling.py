@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.datasets.formats.source import Source, map_in_threads
 from service.errors import InvalidRequest
-from workers.data.images.decode import BrokenImage, content_hash, decode_rgb
+from workers.data.images.decode import BrokenImage, content_hash, decode_rgb, is_deep
 from workers.data.plain_values import shown
 
 PLACES = 8
@@ -16,15 +16,16 @@ _REASONS_SHOWN = 4
 
 @dataclass(frozen=True)
 class Sample:
-    """How many images were decoded, and how many of those could not be."""
+    """How many images were decoded, how many of those could not be, and how many have over 8 bits a sample."""
 
     images: int
     bad: int
+    deep: int
 
 
 def decode_sample(source: Source) -> Sample:
     """Decodes about PLACES x ROWS_PER_PLACE images. Raises InvalidRequest where more than half are broken."""
-    decoded = 0
+    decoded = deep = 0
     broken: list[tuple[int, int, str]] = []
     for shard_index, rows in sample_rows([shard.rows for shard in source.shards]).items():
         for row, data in zip(rows, source.read_rows(shard_index, rows), strict=True):
@@ -33,6 +34,7 @@ def decode_sample(source: Source) -> Sample:
                 if isinstance(data, BrokenImage):
                     raise data
                 decode_rgb(data)
+                deep += is_deep(data)
             except BrokenImage as error:
                 broken.append((shard_index, row, error.reason))
     if len(broken) > decoded / 2:
@@ -40,7 +42,7 @@ def decode_sample(source: Source) -> Sample:
             source.image_field,
             f"{len(broken)} of {decoded} sampled images cannot be decoded, the first at {_by_reason(source, broken)}",
         )
-    return Sample(decoded, len(broken))
+    return Sample(decoded, len(broken), deep)
 
 
 def _by_reason(source: Source, broken: list[tuple[int, int, str]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workers.data.left_behind import is_left_behind
+from workers.data.left_behind import is_hidden_by_somebody, is_left_behind
 
 
 @dataclass
@@ -21,6 +21,8 @@ class FolderContents:
     repeated_folders: list[str] = field(default_factory=list)
     """Those that were looked into under another name, and links to a folder that they lie in."""
     dead_links: list[str] = field(default_factory=list)
+    hidden_folders: list[str] = field(default_factory=list)
+    """Those whose names begin with a dot, and that no program is known to make; they were not looked into."""
     special_files: list[str] = field(default_factory=list)
     """Pipes, sockets and devices: reading one may never end."""
 
@@ -68,6 +70,8 @@ def _entries(folder: _Folder, contents: FolderContents) -> Iterator[tuple["os.Di
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if is_left_behind(entry.name):
+            if is_hidden_by_somebody(entry.name) and entry.is_dir():
+                contents.hidden_folders.append(f"{folder.name}/{entry.name}".lstrip("/"))
             continue
         try:
             yield entry, entry.stat()

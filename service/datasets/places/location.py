@@ -10,7 +10,7 @@ from service.datasets.places.local_folder import FolderContents, walk_local_fold
 from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, plain_dataset_uri
-from workers.data.left_behind import is_left_behind
+from workers.data.left_behind import is_hidden_by_somebody, is_left_behind
 from workers.data.names import readable, suffix_of
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.plain_uri import below
@@ -99,7 +99,16 @@ def _walk_bucket(filesystem: fs.FileSystem, path: str) -> FolderContents:
     return FolderContents(
         sizes={name: item.size for name, item in kept if item.type == fs.FileType.File},
         folders=[name for name, item in kept if item.type == fs.FileType.Directory],
+        hidden_folders=sorted({hidden for name, _ in named if (hidden := _hidden_folder(name)) is not None}),
     )
+
+
+def _hidden_folder(key: str) -> str | None:
+    parts = key.split("/")[:-1]
+    for number, part in enumerate(parts):
+        if is_left_behind(part):
+            return "/".join(parts[: number + 1]) if is_hidden_by_somebody(part) else None
+    return None
 
 
 def _check_name(location: str, name: str) -> None:
@@ -121,6 +130,7 @@ def _warnings(contents: FolderContents) -> tuple[str, ...]:
     found = {
         "link(s) to a folder that is read already, or that holds them": contents.repeated_folders,
         "link(s) that lead nowhere": contents.dead_links,
+        "hidden folder(s), whose names begin with a dot,": contents.hidden_folders,
         "pipe(s), socket(s) or device(s)": contents.special_files,
     }
     return tuple(

@@ -37,6 +37,7 @@ _FORMATS = tuple(
 
 _TILE_TAGS = (322, 323)
 _BITS_TAG = 258
+_PNG_HEAD, _PNG_BITS_AT = b"\x89PNG\r\n\x1a\n", 24
 _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
 _LARGE, _STRIP = 50_000_000, 1_000_000
 """In pixels."""
@@ -57,6 +58,20 @@ def decode_rgb(data: bytes) -> Image.Image:
     # A large one takes less memory in Pillow: it would be copied there in the end.
     pixels = None if jpeg is None or jpeg.width * jpeg.height > _LARGE else decode_plain_jpeg(data, jpeg)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether the picture has more than 8 bits a sample, by its header: `decode_rgb` scales those to 8."""
+    if data.startswith(_PNG_HEAD):
+        return data[_PNG_BITS_AT : _PNG_BITS_AT + 1] == b"\x10"
+    if read_jpeg_header(data) is not None:
+        return False
+    _ignore_pillow_warnings()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+    except Exception:  # as hostile as any: what is wrong with it is said when it is decoded
+        return False
 
 
 def as_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
