@@ -49,7 +49,7 @@ def read_body(file: Path) -> dict[str, Any]:
     is_yaml = file.suffix.lower() in _YAML_SUFFIXES
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        body = yaml.load(text, _Loader) if is_yaml else json.loads(text)
+        body = _from_yaml(text) if is_yaml else json.loads(text)
         json.dumps(body)
     except OSError as error:
         raise ApiError(f"{file}: {error.strerror}") from error
@@ -62,6 +62,14 @@ def read_body(file: Path) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(f"{file} holds no {'mapping' if is_yaml else 'JSON object'}")
     return body
+
+
+def _from_yaml(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _what_is_wrong(error: yaml.YAMLError) -> str:

@@ -101,7 +101,7 @@ class RayHead:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self._token_path),
             # It would go before the file.
-            "RAY_AUTH_TOKEN": "",
+            "RAY_AUTH_TOKEN": "",  # nosec B105: no password
             # Ray takes 127.0.0.1 for a node's address only where it thinks of no cluster, as on a Mac; and then all of
             # its servers listen there alone. With any other address they listen on all.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
