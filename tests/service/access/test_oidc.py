@@ -4,130 +4,23 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pydantic import ValidationError
 
 from service.access import jwks
 from service.access.oidc import OidcTokens
-from service.config.access import OidcSettings, Scope
+from service.config.access import Scope
 from service.errors import Forbidden, Unauthenticated
 from tests.at_once import LONG_SECONDS
 from tests.support.fake_clock import FakeClock
-
-ISSUER, AUDIENCE = "https://id.example", "noisy-student"
-
-
-class Provider:
-    """An identity provider: signing keys by id, published over HTTP."""
-
-    def __init__(self) -> None:
-        self.private: dict[str, Any] = {}
-        self.fetches = 0
-        self.status = 200
-        self.extra: list[dict[str, Any]] = []
-        self.asked = threading.Event()
-        self.dribble: threading.Event | None = None
-        """Set: send a byte now and then, until the event is set."""
-        self.url = ""
-
-    def add_rsa(self, key_id: str) -> None:
-        self.private[key_id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    def add_ec(self, key_id: str) -> None:
-        self.private[key_id] = ec.generate_private_key(ec.SECP256R1())
-
-    def document(self) -> str:
-        keys = list(self.extra)
-        for key_id, private in self.private.items():
-            kind = jwt.algorithms.RSAAlgorithm if isinstance(private, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-            keys.append({**kind.to_jwk(private.public_key(), as_dict=True), "kid": key_id, "use": "sig"})
-        return json.dumps({"keys": keys})
-
-    def token(self, key_id: str | None, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        private = self.private[key_id or next(iter(self.private))]
-        algorithm = "RS256" if isinstance(private, rsa.RSAPrivateKey) else "ES256"
-        named = {} if key_id is None else {"kid": key_id}
-        return jwt.encode(self.claims(**claims), private, algorithm, headers={**named, **(headers or {})})
-
-    def claims(self, **changes: Any) -> dict[str, Any]:
-        now = int(time.time())
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 300, "roles": ["ml-ops"]}
-        return {name: value for name, value in {**claims, **changes}.items() if value is not None}
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[Provider]:
-    provider = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            provider.fetches += 1
-            provider.asked.set()
-            if provider.dribble is not None:
-                try:
-                    while not provider.dribble.wait(0.02):
-                        self.wfile.write(b"H")
-                except OSError:
-                    return
-                return
-            self.send_response(provider.status)
-            self.end_headers()
-            self.wfile.write(provider.document().encode())
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
-    provider.add_rsa("one")
-    provider.add_ec("two")
-    yield provider
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def provider(serving: Provider) -> Iterator[Provider]:
-    keys = dict(serving.private)
-    serving.fetches, serving.status, serving.extra, serving.dribble = 0, 200, [], None
-    serving.asked.clear()
-    yield serving
-    if serving.dribble is not None:
-        serving.dribble.set()
-    serving.private = keys
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def tokens(provider: Provider, clock: FakeClock) -> OidcTokens:
-    return OidcTokens(settings_for(provider), clock)
-
-
-def settings_for(provider: Provider, **changes: Any) -> OidcSettings:
-    return OidcSettings(
-        **{
-            "issuer": ISSUER,
-            "audience": AUDIENCE,
-            "jwks_url": provider.url,
-            "scopes": {"ml-ops": "operator", "ml-admins": "admin"},
-            "projects": {"team-pets": "pets", "everything": "*"},
-            **changes,
-        }
-    )
+from tests.support.oidc_provider import Provider, settings_for
 
 
 @pytest.mark.parametrize("key_id", ["one", "two"])

@@ -1,0 +1,55 @@
+"""`python -m benchmarks.house`: how the house of `service/` stands: files at its root, and arrows that run back up."""
+
+import tomllib
+from pathlib import Path
+
+import grimp
+
+from benchmarks.results import row, save
+
+COMMAND = "python -m benchmarks.house"
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Counts, prints and saves both figures."""
+    files = len([path for path in (ROOT / "service").glob("*.py") if path.name != "__init__.py"])
+    arrows = back_arrows()
+    print(f"{files} files at the root of service/, {arrows} arrows back up")
+    save(
+        [
+            row("house.service_files_at_root", [files], "files", "50 before the move", COMMAND),
+            row("house.back_arrows", [arrows], "imports", "the floors in pyproject.toml; 4 before", COMMAND),
+        ]
+    )
+
+
+def back_arrows() -> int:
+    """Imports within `service/` that run from a floor to one above it, or to another room of the same floor."""
+    floors = floors_of_service()
+    rank = {room: number for number, rooms in enumerate(floors) for room in rooms}
+    graph = grimp.build_graph("service")
+    arrows = 0
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            start, end = room_of(importer), room_of(imported)
+            arrows += start != end and rank.get(start, -1) >= rank.get(end, len(floors))
+    return arrows
+
+
+def floors_of_service() -> list[list[str]]:
+    """The rooms of each floor, the highest first, as the contract of import-linter has them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    [layers] = [each["layers"] for each in contracts if each.get("containers") == ["service"]]
+    return [[room.strip() for room in layer.split("|")] for layer in layers]
+
+
+def room_of(module: str) -> str:
+    """The first part below `service`."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+if __name__ == "__main__":
+    main()
