@@ -99,6 +99,7 @@ class Gatekeeper:
         TooManyRequests."""
         with self._suspects.looking_at(key, address):
             principal = self._keys.find(key)
+        self._count(principal.subject)
         return principal, self.sessions.open(principal.subject)
 
     def enter(self, ticket: str, address: str) -> tuple[Principal, str]:

@@ -5,12 +5,15 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from service.access.key_commands import is_good, principal_of
 from service.access.principal import Principal
 from service.store.database import Database
 from service.store.schema.caller_tables import ApiKeyRow, WebSessionRow
+
+MOST_OF_KEY = 100
+"""Logins with one key that last at the same time: for one more, the oldest ends."""
 
 
 class WebSessions:
@@ -26,6 +29,9 @@ class WebSessions:
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._database.write() as session:
             session.execute(delete(WebSessionRow).where(WebSessionRow.expires_at <= now))
+            of_key = select(WebSessionRow.token_hash).where(WebSessionRow.key_id == key_id)
+            oldest = session.scalars(of_key.order_by(WebSessionRow.expires_at.desc()).offset(MOST_OF_KEY - 1)).all()
+            session.execute(delete(WebSessionRow).where(WebSessionRow.token_hash.in_(oldest)))
             session.add(WebSessionRow(token_hash=_hash(token), key_id=key_id, expires_at=now + self.lifetime_seconds))
         return token
 

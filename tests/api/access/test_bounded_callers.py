@@ -113,3 +113,34 @@ def test_behind_tls_browsers_are_told_to_stay_there(secured: FastAPI) -> None:
     with TestClient(secured, base_url="https://testserver") as secure, TestClient(secured) as plain:
         assert "max-age=" in secure.get("/healthz").headers["Strict-Transport-Security"]
         assert "Strict-Transport-Security" not in plain.get("/healthz").headers
+
+
+def test_logins_of_a_key_are_bounded_and_count_for_it(
+    secured: FastAPI,
+    secured_settings: Settings,
+    anonymous: TestClient,
+    make_key: MakeKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.access.web.sessions.MOST_OF_KEY", 3)
+    few = secured_settings.model_copy(update={"request_burst": 10, "requests_per_second": 0.01})
+    key, other = make_key("viewer"), make_key("viewer")
+    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    kept = login(anonymous, other)
+    cookies = [login(anonymous, key) for _ in range(5)]
+    assert [me(anonymous, cookie) for cookie in cookies] == [401, 401, 200, 200, 200]
+    assert me(anonymous, kept) == 200
+    codes = [anonymous.post("/ui/login", data={"key": key}).status_code for _ in range(4)]
+    assert codes == [303, 303, 429, 429]
+    assert me(anonymous, kept) == 200
+
+
+def login(client: TestClient, key: str) -> str:
+    answer = client.post("/ui/login", data={"key": key})
+    assert answer.status_code == 303, answer.text
+    return str(answer.cookies["noisy_student_session"])
+
+
+def me(client: TestClient, cookie: str) -> int:
+    client.cookies.clear()
+    return client.get("/me", headers={"Cookie": f"noisy_student_session={cookie}"}).status_code
