@@ -1,7 +1,9 @@
-"""`python -m api`: brings the database up to date, then serves the API."""
+"""`python -m api [FD]`: brings the database up to date, then serves the API: on the settings' address, or on the socket
+FD, which listens already and is its parent's too."""
 
 import gc
 import logging
+import socket
 import sys
 
 import uvicorn
@@ -28,7 +30,7 @@ _NEW_OBJECTS = 10_000
 """So many are made before they are looked through for garbage: a request makes thousands that go by themselves."""
 
 
-def main() -> None:
+def main(descriptor: int | None = None) -> None:
     """Serves until it is told to stop. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
@@ -38,7 +40,7 @@ def main() -> None:
     keep_files_private(settings)
     upgrade(settings.database_url)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    uvicorn.run(
+    config = uvicorn.Config(
         _prepared(create_app(settings)),
         host=settings.api_host,
         port=settings.api_port,
@@ -50,6 +52,7 @@ def main() -> None:
         # Event streams never end by themselves; their clients come again.
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    uvicorn.Server(config).run(None if descriptor is None else [socket.socket(fileno=descriptor)])
 
 
 def _prepared(app: FastAPI) -> FastAPI:
@@ -64,4 +67,4 @@ def _prepared(app: FastAPI) -> FastAPI:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

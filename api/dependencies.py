@@ -66,7 +66,9 @@ def open_services(
     """Commands and queries on the settings' database and Ray head (or the one given); connects to neither yet."""
     database = Database(settings.database_url)
     token = settings.ray_auth_token
-    ray_jobs = ray_jobs or RayJobs(settings.ray_jobs_url, token.get_secret_value() if token else None)
+    ray_jobs = ray_jobs or RayJobs(
+        settings.ray_jobs_url, token.get_secret_value() if token else None, is_own=settings.ray_is_own
+    )
     inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
     places = QueuePlaces(settings.max_concurrent_stages, time.time)
     return Services(

@@ -13,10 +13,15 @@ _HOST = "127.0.0.1"
 
 
 def own_key(api: str) -> str | None:
-    """The key of the stack at that address, if one is there. Raises PermissionError for one that others can read."""
+    """The key of the stack at that address, if one is there. Raises PermissionError for one that others can read, and
+    where somebody else listens: a stack that was killed has left its key, and its port to whoever comes next."""
     path = own_key_path(api)
     if path is None or not path.is_file():
         return None
+    from service.port_owner import is_anothers  # a client of another service has no use for it
+
+    if is_anothers(api):
+        raise PermissionError(f"what listens at {api} is another user's: your stack's key is not sent there")
     status = path.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise PermissionError(f"{path} is not yours alone: remove it, and start the stack again")

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     ray_jobs_url: str = Field(default="http://127.0.0.1:8265", description="Ray's dashboard and jobs API.")
     ray_auth_token: SecretStr | None = Field(default=None, description="Bearer token, where RAY_AUTH_MODE=token.")
+    ray_is_own: bool = Field(
+        default=False, description="Ray runs on this machine as this user: its token goes to no other user's program."
+    )
     dashboard_url: str = Field(
         default="",
         description="Prefix of the links to Ray's dashboard; empty: ray_jobs_url, or /ray with authentication.",

@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 
 from api.dependencies import Caller, SettingsOf
 from service.errors import Forbidden, NotFound, RayUnavailable
+from service.ray_client.jobs import refuse_anothers
 from service.settings import Settings
 
 router = APIRouter(prefix="/ray", include_in_schema=False)
@@ -73,8 +74,11 @@ async def _ask(client: httpx.AsyncClient, settings: Settings, path: str, request
     if settings.ray_auth_token is not None:
         headers["Authorization"] = f"Bearer {settings.ray_auth_token.get_secret_value()}"
     url = httpx.URL(f"{settings.ray_jobs_url}/{path}").copy_with(query=request.scope["query_string"])
+    asked = client.build_request("GET", url, headers=headers)
     try:
-        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+        if settings.ray_is_own:
+            refuse_anothers(asked)
+        return await client.send(asked, stream=True)
     except httpx.HTTPError as error:
         raise RayUnavailable(f"Ray's dashboard does not answer: {type(error).__name__}") from error
 

@@ -48,6 +48,11 @@ class RayHead:
         return self._owned.path
 
     @property
+    def ports(self) -> list[int]:
+        """All that it listens on, but for those of its workers."""
+        return list(self._ports.values())
+
+    @property
     def address(self) -> str:
         """Where drivers join."""
         return f"127.0.0.1:{self._ports['--port']}"

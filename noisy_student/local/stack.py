@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -16,10 +16,12 @@ import httpx
 from noisy_student.local.process_family import has_living_child, kill_marked, stop_tree
 from noisy_student.local.ray_head import RayHead, free_ports
 from noisy_student.local.stack_key import StackKey
+from service.port_owner import is_anothers
 from service.private_files import PRIVATE_UMASK, make_private_folder, open_private_log, with_private_umask
 from service.settings import Settings
 
 _START_TIMEOUT_SECONDS = 90.0
+_BACKLOG = 1024
 _SHORT_LIFE_SECONDS = 20.0
 """A Ray head takes some six seconds to start: one that ends sooner than this has hardly begun."""
 _SHORT_LIVES = 3
@@ -57,6 +59,9 @@ class LocalStack:
         self.ray_address = self.ray.address
         self._announce = announce
         self.settings = dict(settings or {})
+        self._listener: socket.socket | None = None
+        """Of the API. Held from before the start until the key is good no more, whoever of the API's processes lives:
+        were the port free in between, another user could listen there and be sent the key."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ray_started_at = 0.0
         self._short_lives = 0
@@ -77,7 +82,7 @@ class LocalStack:
 
     def start(self) -> None:
         """Starts all three and returns when they answer. Raises StackError where one does not."""
-        self._check_that_the_port_is_free()
+        self._listener = self._listen()
         try:
             make_private_folder(self.home)
             make_private_folder(self.home / "logs")
@@ -96,12 +101,16 @@ class LocalStack:
         """Starts the Ray head on this stack's ports."""
         self._ray_started_at = time.monotonic()
         self._had_a_node = False
+        if any(is_anothers(f"http://127.0.0.1:{port}") for port in self.ray.ports):
+            raise StackError("another user's program has taken a port of this stack's Ray: start again")
         self.ray.make_folder()
         self._spawn("ray", self.ray.command(), {**self.environment(), **self.ray.head_environment(), _MARK: self._mark})
 
     def start_api(self) -> None:
         """Starts the API."""
-        self._spawn("api", [sys.executable, "-m", "api"], self.service_environment())
+        assert self._listener is not None, "the stack has not been started"
+        descriptor = self._listener.fileno()
+        self._spawn("api", [sys.executable, "-m", "api", str(descriptor)], self.service_environment(), [descriptor])
 
     def start_reconciler(self) -> None:
         """Starts the reconciler."""
@@ -156,6 +165,9 @@ class LocalStack:
                 stop_tree(child)
         self.ray.remove_folder()
         self._key.end()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def environment(self) -> dict[str, str]:
         """What all children are told, on top of this process's environment."""
@@ -175,6 +187,7 @@ class LocalStack:
         return {
             **self.environment(),
             "NOISY_STUDENT_RAY_AUTH_TOKEN": self.ray.token,
+            "NOISY_STUDENT_RAY_IS_OWN": "true",
             "NOISY_STUDENT_AUTHENTICATION": "true",
             # The key is its owner's, who may read these files anyway.
             "NOISY_STUDENT_DATASETS_ANYWHERE": "true",
@@ -204,15 +217,16 @@ class LocalStack:
         except OSError as error:
             raise StackError(f"the key cannot be left for the command line: {error}; set XDG_STATE_HOME") from error
 
-    def _check_that_the_port_is_free(self) -> None:
-        """Somebody else's server would be taken for the API, and be given its key."""
+    def _listen(self) -> socket.socket:
         parts = urlsplit(self.api_url)
         try:
-            socket.create_server((parts.hostname or "", parts.port or 0)).close()
+            return socket.create_server((parts.hostname or "", parts.port or 0), backlog=_BACKLOG)
         except OSError as error:
             raise StackError(f"port {parts.port} cannot be used: {error.strerror}; --port takes another") from error
 
-    def _spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+    def _spawn(
+        self, name: str, command: list[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()
+    ) -> None:
         path = self._log_path(name)
         with open_private_log(path) as log:
             self._children[name] = subprocess.Popen(
@@ -221,6 +235,7 @@ class LocalStack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
                 # Ctrl-C reaches us alone; we stop them in order.
                 start_new_session=True,
                 # What they make, and what their own children make, is this user's alone.
@@ -233,6 +248,8 @@ class LocalStack:
             if self._children[name].poll() is not None:
                 break
             try:
+                if is_anothers(url):
+                    raise StackError(f"{what} cannot start: another user's program has taken its port, {url}")
                 if httpx.get(url, headers=headers, timeout=2, trust_env=False).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:

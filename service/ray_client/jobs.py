@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from service.errors import RayDoesNotAnswer, RayUnavailable
+from service.port_owner import is_anothers
 from service.ray_client.job_status import JobStatus
 from service.ray_client.log_tail import end_of_log
 
@@ -32,19 +33,29 @@ class JobInfo:
     message: str = ""
 
 
+def refuse_anothers(request: httpx.Request) -> None:
+    """Raises httpx.ConnectError where another user's program has taken the port of a Ray of ours: whatever comes with
+    the token is run as our user."""
+    if is_anothers(str(request.url)):
+        raise httpx.ConnectError("another user's program listens there: Ray's token is not sent to it", request=request)
+
+
 class RayJobs:
-    """One kept-alive connection pool to one Ray head. Thread-safe.
+    """One kept-alive connection pool to one Ray head. Thread-safe. `is_own`: a Ray of this user's, on this machine.
 
     Every method raises RayUnavailable where Ray answers 5xx or refuses our token, and RayDoesNotAnswer, which is one
     too, where it does not answer in time.
     """
 
-    def __init__(self, url: str, token: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS, is_own: bool = False
+    ) -> None:
         self._url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The head is inside the cluster's network, never behind the proxy of the environment.
         timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS))
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
+        hooks = {"request": [refuse_anothers]} if is_own else {}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False, event_hooks=hooks)
 
     @cached_property
     def _stranger(self) -> httpx.Client:

@@ -41,9 +41,10 @@ def main() -> None:
     _seal_secrets(database, settings)
     token = settings.ray_auth_token
     token_text = token.get_secret_value() if token else None
-    ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds)
+    own = settings.ray_is_own
+    ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds, is_own=own)
     # It holds nobody up, and so has time for long logs.
-    patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text)
+    patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text, is_own=own)
     # Daemons: what they leave half done they do again, and what is outside may keep them waiting.
     beside = [
         threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)

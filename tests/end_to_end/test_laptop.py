@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,35 @@ def test_a_port_that_is_anothers_is_not_taken_for_ours(stack: LocalStack, tmp_pa
     with pytest.raises(StackError, match=f"port {taken}"), LocalStack(tmp_path, api_port=taken):
         pass
     assert own_key(stack.api_url) == stack.api_key
+
+
+def test_the_port_is_the_stacks_from_its_start_to_its_end_whichever_part_of_it_lives(tmp_path: Path):
+    """Somebody who listened there before the API does, or while it is started anew, would be sent the key."""
+    tried = []
+
+    class Watched(LocalStack):
+        def start_ray(self) -> None:
+            tried.append(can_listen())
+            super().start_ray()
+
+        def start_api(self) -> None:
+            tried.append(can_listen())
+            super().start_api()
+
+    def can_listen() -> bool:
+        try:
+            socket.create_server(("127.0.0.1", int(stack.api_url.rpartition(":")[2]))).close()
+        except OSError:
+            return False
+        return True
+
+    stack = Watched(tmp_path / "home")
+    with stack:
+        psutil.Process(stack.pid_of("api")).kill()
+        psutil.wait_procs([psutil.Process(stack.pid_of("api"))], timeout=20)
+        tried.append(can_listen())
+        with Client(stack.api_url, stack.api_key) as client:
+            stack.supervise()
+            assert client.service.me().scope == "admin"
+    assert tried == [False] * len(tried)
+    assert can_listen()

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from api.dependencies import open_services
 from service.settings import Settings
+from tests.support.stranger import stranger_at
 
 AsKey = Callable[..., TestClient]
 
@@ -129,3 +130,14 @@ def test_ready_only_where_ray_asks_for_its_token(behind: FastAPI, as_key: AsKey,
     assert answer.status_code == 503
     assert "RAY_AUTH_MODE=token" in answer.json()["checks"][1]["detail"]
     assert client.get("/ray").headers["Location"] == "/ray/"
+
+
+@pytest.mark.attack
+def test_another_users_program_at_the_port_of_our_own_ray_is_not_asked(
+    secured: FastAPI, secured_settings: Settings, as_key: AsKey
+) -> None:
+    with stranger_at("127.0.0.1") as port:
+        changes = {"ray_jobs_url": f"http://127.0.0.1:{port}", "ray_auth_token": SecretStr("s"), "ray_is_own": True}
+        secured.state.services = open_services(secured_settings.model_copy(update=changes))
+        answer = as_key("viewer").get("/ray/api/version")
+    assert (answer.status_code, "does not answer" in answer.text) == (503, True)

@@ -1,5 +1,7 @@
 """The command line finds the key of a local stack by its address, and sends it nowhere else."""
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from noisy_student.connection import known_key
 from noisy_student.errors import ApiError
 from noisy_student.local.own_keys import drop_own_key, keep_own_key
 from noisy_student.own_keys import own_key
+from tests.support.stranger import stranger_at
 
 pytestmark = pytest.mark.attack
 
@@ -75,3 +78,25 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(state: Pat
     keep_own_key(API, "nsk_b")
     assert not (tmp_path / "elsewhere").exists()
     assert own_key(API) == "nsk_b"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+def test_another_users_program_in_the_place_of_the_stack_is_not_sent_the_key(address: str) -> None:
+    """As after a stack that was killed, which could not take its key away."""
+    with stranger_at(address) as port:
+        keep_own_key(f"http://127.0.0.1:{port}", "nsk_a")
+        with pytest.raises(ApiError, match="another user's"):
+            known_key(f"http://127.0.0.1:{port}")
+
+
+def test_another_users_program_beside_the_stack_does_no_harm() -> None:
+    with stranger_at("127.0.0.2") as port, closing(socket.create_server(("127.0.0.1", port))):
+        keep_own_key(f"http://127.0.0.1:{port}", "nsk_a")
+        assert own_key(f"http://127.0.0.1:{port}") == "nsk_a"
+
+
+def test_ones_own_program_is_sent_the_key() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        api = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        keep_own_key(api, "nsk_a")
+        assert own_key(api) == "nsk_a"

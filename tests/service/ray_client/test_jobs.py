@@ -12,6 +12,7 @@ from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_client.job_status import JobStatus
 from service.ray_client.jobs import JobRejected, RayJobs
 from service.ray_client.log_tail import end_of_log
+from tests.support.stranger import stranger_at
 
 
 @pytest.fixture
@@ -207,4 +208,21 @@ def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray:
     assert client.answers_without_token()
     ray.token = "secret"
     assert not client.answers_without_token()
+    client.close()
+
+
+@pytest.mark.attack
+def test_another_users_program_at_the_port_of_our_own_ray_is_not_sent_the_token() -> None:
+    """Ray's command line tells its ports to everybody before it listens on them."""
+    with stranger_at("127.0.0.1") as port:
+        client = RayJobs(f"http://127.0.0.1:{port}", "secret", timeout_seconds=5, is_own=True)
+        with pytest.raises(RayUnavailable, match="another user's program"):
+            client.version()
+        client.close()
+
+
+@pytest.mark.attack
+def test_our_own_ray_is_asked(ray: Any) -> None:
+    client = RayJobs(ray.url, "secret", is_own=True)
+    assert client.version() == "2.60.0"
     client.close()
