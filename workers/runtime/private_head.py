@@ -1,4 +1,4 @@
-"""`python -m workers.private_head start --head ...`: Ray's own command line, without Ray's client server.
+"""`python -m workers.runtime.private_head start --head ...`: Ray's own command line, without Ray's client server.
 
 `ray start` of Ray 2.60 starts that server (`ray://`) wherever gRPC is installed: its option gives another port, none
 takes it away. Nobody needs it here, and what listens nowhere cannot be attacked.

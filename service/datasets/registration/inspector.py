@@ -1,4 +1,4 @@
-"""`python -m service.registration.inspector FD MEMORY_BYTES PARENT`: looks at one dataset after the other.
+"""`python -m service.datasets.registration.inspector FD MEMORY_BYTES PARENT`: looks at one dataset after the other.
 
 Jobs come as lines of JSON over the socket FD, and answers go back the same way. It ends with the process PARENT, and
 when the socket closes. It is the only place of the control plane where foreign bytes are parsed.
