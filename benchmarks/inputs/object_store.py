@@ -1,5 +1,6 @@
 """A real server of the S3 protocol on loopback, in this process, for inputs that lie in buckets."""
 
+import logging
 import os
 import uuid
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ def s3_uri(place: str) -> str:
 
 @cache
 def _address() -> str:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request tells nobody anything
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()  # a daemon thread: it ends with this process
     host, port = server.get_host_and_port()
