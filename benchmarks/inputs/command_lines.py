@@ -83,7 +83,7 @@ def _words() -> Iterator[CommandInput]:
         yield _input(f"a name {name[:20]}, listed", ".", ("datasets", "list"))
     for name in ("\x1b[31mred", "a" * 121, "\x9b31m", "  "):
         yield _input(f"a name {name[:20]!r}", ".", _add("data/pets", "--name", name), code=1)
-    yield _input("a run that there is", ".", ("runs", "show", "{run}"), "a run")
+    yield _input("a run that there is", ".", ("runs", "show", "{run}"))
     yield _input("a run that there is not", ".", ("runs", "show", "run-nothing"), "run-nothing", code=1)
     yield _input("a run of odd letters", ".", ("runs", "show", "../\x1b[31m"), code=1)
     yield _input("a role that is none", ".", ("datasets", "add", "data/pets", "--role", "teacher"), "role", code=1)
