@@ -9,7 +9,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from api.access.connections import ConnectionLimits, guarded_connection, room_for_connections
+from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
 from api.app import create_app
 from service.settings import Settings
 from service.store.migrate import upgrade
@@ -34,6 +34,7 @@ def main(descriptor: int | None = None) -> None:
     """Serves until it is told to stop. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
+    logging.getLogger("uvicorn.error").addFilter(SaidRarely())
     settings = Settings()
     if not settings.on_loopback and not settings.authentication:
         sys.exit(_EXPOSED.format(host=settings.api_host))

@@ -5,8 +5,11 @@ machine, somebody could fill its memory with one endless header, or take all of 
 """
 
 import asyncio
+import logging
+import math
 import resource
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _FILES = 8_192
 _MOST = 2_000
+_SILENT_SECONDS = 60.0
 _FRAMING = 4
 """Of a body that comes in chunks: one byte around it for so many of its own."""
 _LARGEST_FRAMED_BYTES = 4 << 20
@@ -118,6 +122,28 @@ def room_for_connections() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // 2)
+
+
+class SaidRarely(logging.Filter):
+    """Lets a message of uvicorn's pass once a minute: anybody may cause one with each connection, and logs are kept.
+
+    `monotonic` gives seconds that never go back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Errors pass always: each is one of ours. The messages are few, uvicorn's own words."""
+        if record.levelno != logging.WARNING:
+            return True
+        now = self._monotonic()
+        if now - self._said_at.get(str(record.msg), -math.inf) < _SILENT_SECONDS:
+            return False
+        self._said_at[str(record.msg)] = now
+        return True
 
 
 def _make_room(connections: Iterable[object], most: int) -> None:

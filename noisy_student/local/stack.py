@@ -192,6 +192,8 @@ class LocalStack:
             # The key is its owner's, who may read these files anyway.
             "NOISY_STUDENT_DATASETS_ANYWHERE": "true",
             "NOISY_STUDENT_ALLOWED_HOSTS": '["localhost"]',
+            # Nobody stands between: from loopback as from anywhere, a header does not say where a request is from.
+            "FORWARDED_ALLOW_IPS": os.environ.get("FORWARDED_ALLOW_IPS", ""),
             **self.settings,
         }
 

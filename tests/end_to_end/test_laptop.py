@@ -122,6 +122,15 @@ def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack):
         assert answer.status_code == 403
 
 
+def test_where_a_request_is_from_is_not_for_its_headers_to_say(stack: LocalStack):
+    headers = {**stack.api_headers, "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    answer = httpx.post(f"{stack.api_url}/runs/run-none/cancel", headers=headers, trust_env=False)
+    assert answer.status_code == 404
+    assert "Strict-Transport-Security" not in answer.headers
+    entry = httpx.get(f"{stack.api_url}/audit", headers=stack.api_headers, trust_env=False).json()["items"][0]
+    assert (entry["path"], entry["address"]) == ("/runs/run-none/cancel", "127.0.0.1")
+
+
 def test_nothing_of_the_stacks_own_is_a_dataset(stack: LocalStack):
     body = {"name": "own", "role": "unlabeled", "uri": str(stack.home / "artifacts")}
     answer = httpx.post(f"{stack.api_url}/datasets", json=body, headers=stack.api_headers, trust_env=False)

@@ -1,5 +1,6 @@
 """Whoever has no credential, and tries to fill the server with what comes before one is asked for."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.access.connections import ConnectionLimits
+from api.access.connections import ConnectionLimits, SaidRarely
 from api.access.login_page import MAX_FORM_BYTES
+from tests.support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.attack
 
@@ -142,3 +144,23 @@ class TestManyConnections:
 def test_who_has_shown_no_credential_sends_no_more_than_a_form(anonymous: TestClient, secured: FastAPI) -> None:
     assert anonymous.post("/ui/login", content=b"key=" + b"x" * MAX_FORM_BYTES).status_code == 413
     assert anonymous.post("/ui/login", content=b"key=x").status_code == 401
+
+
+def test_requests_that_are_none_do_not_fill_the_log(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    rarely = SaidRarely(clock)
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(rarely)
+    try:
+        for _ in range(20):
+            with connected(server) as connection:
+                connection.sendall(b"no request\r\n\r\n")
+                assert b" 400 " in rest_of(connection)
+        assert caplog.text.count("Invalid HTTP request") == 1
+        clock.advance(60)
+        with connected(server) as connection:
+            connection.sendall(b"no request\r\n\r\n")
+            rest_of(connection)
+        assert caplog.text.count("Invalid HTTP request") == 2
+    finally:
+        logger.removeFilter(rarely)

@@ -83,6 +83,14 @@ def test_a_link_of_a_revoked_key_opens_nothing(anonymous: TestClient, as_key: As
     assert anonymous.get(link).status_code == 401
 
 
+def test_who_guesses_a_ticket_does_not_hold_up_those_who_write(
+    secured: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = secured.state.services.database
+    monkeypatch.setattr(database, "write", lambda: pytest.fail("a guess has begun to write"))
+    assert WebLinks(database).take("guessed") is None
+
+
 def test_a_session_makes_no_further_sessions(anonymous: TestClient, as_key: AsKey) -> None:
     """A cookie that was stolen would never end, whatever `session_hours` and logging out say."""
     anonymous.get(link_of(as_key("admin")))
