@@ -1,9 +1,11 @@
 """The line of those who register a dataset: a few are served at once, in threads that no other route needs.
 
-What a registration waits for (a bucket that does not resolve, a mount whose server is gone) holds up registrations.
+What a registration waits for (a bucket that does not resolve, a mount whose server is gone) holds up registrations: of
+one caller only so many that others still have their turn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, fail_after
@@ -11,11 +13,12 @@ from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 
 from service.errors import RegistrationBusy
+from service.store.visibility import acting_caller
 
 MOST_WAITING = 64
 WAIT_SECONDS = 30.0
-_BUSY = "{} datasets are being registered, and {} requests wait: try again later"
-_LIMITER: RunVar[CapacityLimiter] = RunVar("registration_limiter")
+_BUSY = "up to {} datasets of yours are registered at once, and {} of your requests wait: try again later"
+_LINE: RunVar["_Line"] = RunVar("registration_line")
 Arguments = TypeVarTuple("Arguments")
 Answer = TypeVar("Answer")
 
@@ -25,24 +28,46 @@ async def in_registration_thread(
 ) -> Answer:
     """The function's answer, when its turn has come. Raises RegistrationBusy where that does not come soon."""
     line = _line(at_once)
-    waiting = line.statistics().tasks_waiting
-    busy = RegistrationBusy(_BUSY.format(at_once, waiting))
-    if waiting >= MOST_WAITING:
-        raise busy
-    try:
-        with fail_after(WAIT_SECONDS):
-            await line.acquire()
-    except TimeoutError:
-        raise busy from None
-    try:
-        return await run_sync(function, *arguments, limiter=CapacityLimiter(1))
-    finally:
-        line.release()
+    with line.of_caller(acting_caller()) as own:
+        waiting = own.statistics().tasks_waiting
+        busy = RegistrationBusy(_BUSY.format(at_once, waiting))
+        if waiting >= MOST_WAITING:
+            raise busy
+        async with AsyncExitStack() as places:
+            try:
+                with fail_after(WAIT_SECONDS):
+                    await places.enter_async_context(own)
+                    await places.enter_async_context(line.of_all)
+            except TimeoutError:
+                raise busy from None
+            return await run_sync(function, *arguments, limiter=CapacityLimiter(1))
 
 
-def _line(at_once: int) -> CapacityLimiter:
-    line = _LIMITER.get(None)
-    if line is None or line.total_tokens != at_once:
-        line = CapacityLimiter(at_once)
-        _LIMITER.set(line)
+class _Line:
+    """Of one event loop."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+        self.of_all = CapacityLimiter(at_once + 1)
+        """One more than a caller may have."""
+        self._of_callers: dict[str, tuple[CapacityLimiter, int]] = {}
+
+    @contextmanager
+    def of_caller(self, caller: str) -> Iterator[CapacityLimiter]:
+        """The places of one caller, kept for as long as a request of this caller is there."""
+        places, requests = self._of_callers.get(caller, (CapacityLimiter(self.at_once), 0))
+        self._of_callers[caller] = (places, requests + 1)
+        try:
+            yield places
+        finally:
+            places, requests = self._of_callers.pop(caller)
+            if requests > 1:
+                self._of_callers[caller] = (places, requests - 1)
+
+
+def _line(at_once: int) -> _Line:
+    line = _LINE.get(None)
+    if line is None or line.at_once != at_once:
+        line = _Line(at_once)
+        _LINE.set(line)
     return line

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         "dataset_roots.",
     )
     registration_processes: int = Field(
-        default=2, ge=1, description="Datasets that an API process looks at at once; others wait for their turn."
+        default=2, ge=1, description="Datasets of one caller that an API process looks at at once; one more of others'."
     )
     registration_timeout_seconds: float = Field(
         default=300.0, gt=0, description="For looking at one dataset; then it is refused."

@@ -25,7 +25,7 @@ _REAP_SECONDS = 2.0
 _SPARE_BYTES = 256 << 20
 """Of memory that no limit counts (libraries, mapped files), before the process is killed for what it holds."""
 _MOST_ANSWER_BYTES = 64 << 20
-_OWN_SETTINGS = "NOISY_STUDENT_"
+_OWN_SETTINGS = ("NOISY_STUDENT_", "RAY_AUTH_", "PG")
 _ENVIRONMENT = {
     # The allocator that gives memory back at once, and reserves none: the limit is then of what is used.
     "ARROW_DEFAULT_MEMORY_POOL": "system",

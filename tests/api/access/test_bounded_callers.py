@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -10,8 +12,11 @@ from fastapi.testclient import TestClient
 
 from api.dependencies import open_services
 from service.access.stream_places import StreamPlaces
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.errors import TooManyRequests
 from service.settings import Settings
+from tests.api.test_registration_line import HeldInspectors
 
 pytestmark = pytest.mark.attack
 
@@ -144,3 +149,43 @@ def login(client: TestClient, key: str) -> str:
 def me(client: TestClient, cookie: str) -> int:
     client.cookies.clear()
     return client.get("/me", headers={"Cookie": f"noisy_student_session={cookie}"}).status_code
+
+
+class HeldByName(HeldInspectors):
+    """Holds up what is called `hangs`."""
+
+    def inspect(self, job: InspectionJob) -> DatasetSummary:
+        return super().inspect(job) if job.request.name == "hangs" else InspectorPool.inspect(self, job)
+
+
+def test_one_caller_does_not_take_all_places_of_registration(
+    secured: FastAPI, secured_settings: Settings, make_key: MakeKey, tmp_path: Path
+) -> None:
+    inspectors = HeldByName(secured_settings)
+    greedy, other = ({"Authorization": f"Bearer {make_key('operator')}"} for _ in range(2))
+    secured.state.services = open_services(secured_settings, secured.state.services.ray_jobs, inspectors)
+    uri = str(tmp_path / "images" / "nowhere")
+    body = {"name": "hangs", "role": "unlabeled", "uri": uri}
+
+    async def others_answer() -> int:
+        transport = httpx.ASGITransport(secured)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as client,
+            anyio.create_task_group() as registering,
+        ):
+
+            async def register() -> None:
+                await client.post("/datasets", json=body, headers=greedy)
+
+            for _ in range(20):
+                registering.start_soon(register)
+            try:
+                with anyio.fail_after(20):
+                    while inspectors.looking < secured_settings.registration_processes:
+                        await anyio.sleep(0.01)
+                    answer = await client.post("/datasets", json={**body, "name": "mine"}, headers=other)
+                    return answer.status_code
+            finally:
+                inspectors.let_go()
+
+    assert anyio.run(others_answer) == 422

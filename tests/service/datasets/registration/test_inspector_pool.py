@@ -173,3 +173,19 @@ def test_an_inspector_knows_neither_the_database_nor_rays_token(
 
     assert not [name for name in environment if name.startswith("NOISY_STUDENT_")]
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9"
+
+
+@pytest.mark.attack
+def test_what_reads_foreign_bytes_is_told_no_secret_of_the_service(
+    others: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NOISY_STUDENT_RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PGPASSWORD"):
+        monkeypatch.setenv(name, "secret-of-the-service")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-store")
+    pool = InspectorPool(InspectorLimits(seconds=60, memory_bytes=MEMORY), kept=1)
+    pool.start()
+    [waiting] = children() - others
+    environment = psutil.Process(waiting).environ()
+    pool.close()
+    assert "secret-of-the-service" not in environment.values()
+    assert environment["AWS_ACCESS_KEY_ID"] == "of-the-store"
