@@ -63,7 +63,7 @@ class GuardedConnection(HttpToolsProtocol):
         framing = min(self._body_bytes, _LARGEST_FRAMED_BYTES) // _FRAMING
         if self._around_body_bytes > self.limits.head_bytes + framing:
             self.send_400_response("The head of the request is too large.")
-        elif self.waiting_since is not None and self._deadline is None:
+        elif self._around_body_bytes and self.waiting_since is not None:
             self._wait_for_request()  # an answer was given, and what has come is not yet a request
 
     def on_message_begin(self) -> None:
