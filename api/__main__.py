@@ -34,12 +34,12 @@ def main(descriptor: int | None = None) -> None:
     """Serves until it is told to stop. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
-    logging.getLogger("uvicorn.error").addFilter(SaidRarely())
     settings = Settings()
     if not settings.on_loopback and not settings.authentication:
         sys.exit(_EXPOSED.format(host=settings.api_host))
     keep_files_private(settings)
     upgrade(settings.database_url)
+    logging.getLogger("uvicorn.error").addFilter(SaidRarely())
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         _prepared(create_app(settings)),
