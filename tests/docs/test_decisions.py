@@ -25,6 +25,6 @@ def test_every_decision_has_a_number_of_its_own_which_its_heading_repeats() -> N
     assert numbers == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
     for file, number in zip(DECISIONS, numbers, strict=True):
         heading = file.read_text(encoding="utf-8").splitlines()[0]
-        found = re.fullmatch(r"# 0*(\d+)(?:\.| ·) \S.*", heading)
+        found = re.fullmatch(r"# (\d+)\. \S.*", heading)
         assert found is not None, heading
         assert int(found[1]) == int(number), heading

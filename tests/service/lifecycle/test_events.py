@@ -11,13 +11,19 @@ from service.config.webhooks import WebhookRequest
 from service.lifecycle.events import ATTEMPT_ENDED, RUN_ENDED
 from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_RUNS, AttemptState, RunState
 
-OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+ROOT = Path(__file__).parents[3]
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 def test_each_kind_of_event_is_documented_once_and_nothing_else_is() -> None:
     events = OPERATIONS.read_text(encoding="utf-8").split("## Events")[1].split("\n## ")[0]
 
     assert re.findall(r"^\| `([a-z_]+)` \|", events, re.MULTILINE) == [kind.value for kind in EventKind]
+
+
+def test_each_kind_of_event_is_told_somewhere() -> None:
+    sources = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "service").rglob("*.py"))
+    assert set(re.findall(r"EventKind\.([A-Z_]+)\b", sources)) == {kind.name for kind in EventKind}
 
 
 def test_a_webhook_for_a_kind_that_does_not_exist_is_refused() -> None:
