@@ -80,7 +80,7 @@ def as_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
     rows = max(1, _STRIP // picture.width)
     for top in range(0, picture.height, rows):
         bottom = min(top + rows, picture.height)
-        pixels[top:bottom] = picture.crop((0, top, picture.width, bottom))
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
     return pixels
 
 

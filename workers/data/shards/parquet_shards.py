@@ -192,7 +192,7 @@ def _rows_at_once(group: pq.RowGroupMetaData, leaves: Sequence[str], most: int) 
         for chunk in chunks
         if chunk.path_in_schema in leaves and chunk.physical_type == "BYTE_ARRAY"
     )
-    return max(1, min(most, _DECODED_BYTES // max(1, stored)))
+    return max(1, min(most, _DECODED_BYTES // max(1, int(stored))))
 
 
 def _leaf(schema: pa.Schema, column: str) -> str:

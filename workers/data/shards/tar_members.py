@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from workers.artifact_io import open_filesystem
 from workers.data.budgets import MOST_IMAGE_BYTES
@@ -81,9 +81,10 @@ def walk_members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     start: int | None = 0
     while start is not None:
         stream.seek(start)
-        with tarfile.open(fileobj=_Headers(stream), mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
+        headers = cast(IO[bytes], _Headers(stream))
+        with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+                tar.members.clear()  # tarfile would keep them all
                 if not member.isdir() and not is_left_behind(member.name):
                     yield member
             start = _next_archive(stream, tar.offset)

@@ -104,10 +104,11 @@ def iterate_fetched(uris: Sequence[str], sleep: Callable[[float], None] = time.s
     not give then: as a broken image it would be lost for good, though there is nothing wrong with it.
     """
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
-        opened = _asked_again(readers, _opened, uris, sleep)
+        opened: list[OpenFile | BrokenImage] = _asked_again(readers, _opened, uris, sleep)
         try:
             for piece in pieces_within([size_of(each) for each in opened], PIECE_BYTES):
-                found = _asked_again(readers, _contents, [(uris[place], opened[place]) for place in piece], sleep)
+                asked: list[tuple[str, OpenFile | BrokenImage]] = [(uris[place], opened[place]) for place in piece]
+                found = _asked_again(readers, _contents, asked, sleep)
                 yield Fetched(
                     images=[each if isinstance(each, bytes) else b"" for each in found],
                     unreadable={place: each for place, each in enumerate(found) if isinstance(each, BrokenImage)},
