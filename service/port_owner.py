@@ -42,4 +42,4 @@ def _in_table(address: str, family: socket.AddressFamily) -> str:
 
 _LISTENS = "0A"
 _AT_HOST = (_in_table(_HOST, socket.AF_INET), _in_table(f"::ffff:{_HOST}", socket.AF_INET6))
-_EVERYWHERE = (_in_table("0.0.0.0", socket.AF_INET), _in_table("::", socket.AF_INET6))
+_EVERYWHERE = (_in_table("0.0.0.0", socket.AF_INET), _in_table("::", socket.AF_INET6))  # nosec B104: looked for, not bound

@@ -84,7 +84,7 @@ def walk_members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
         headers = cast(IO[bytes], _Headers(stream))
         with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors=UNREADABLE) as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # tarfile would keep them all
+                tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
                 if not member.isdir() and not is_left_behind(member.name):
                     yield member
             start = _next_archive(stream, tar.offset)
