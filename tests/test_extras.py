@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from importlib.metadata import distribution, files
+from importlib.metadata import distribution, distributions, files
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,9 @@ def _environment(folder: Path, *extras: str) -> Path:
     folder.mkdir()
     for name in OURS:
         (folder / name).symlink_to(REPOSITORY / name)
-    [metadata] = {Path(str(file.locate())).parent for file in files("noisy-student") or [] if file.name == "METADATA"}
+    # An editable install leaves an egg-info in the checkout too, which is found first there.
+    ours = [file for each in distributions(name="noisy-student") for file in each.files or []]
+    metadata = next(Path(str(file.locate())).parent for file in ours if file.name == "METADATA")
     (folder / metadata.name).symlink_to(metadata)  # who we are, which every install has
     for name in _closure(_requirements(*extras)):
         for file in files(name) or []:

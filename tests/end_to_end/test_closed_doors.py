@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.open_doors import Port, answers_to_a_stranger, gives_something, listening_ports
 from noisy_student.client import Client
+from noisy_student.errors import Conflict
 from noisy_student.local.process_family import descendants
 from noisy_student.local.stack import LocalStack
 from tests.end_to_end.conftest import has_ended, is_at, wait_until
@@ -63,7 +64,8 @@ def ports(stack: LocalStack, client: Client, small_run) -> Iterator[list[Port]]:
     run = client.runs.create(small_run(teacher_steps=400, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=1))
     yield list(listening_ports(descendants(os.getpid())))
-    client.runs.cancel(run.id)
+    with suppress(Conflict):  # it has ended already
+        client.runs.cancel(run.id)
     wait_until(client, run.id, has_ended)
 
 
