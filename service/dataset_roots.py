@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.data.dataset_roots import DatasetRoots, check_root
+from workers.specs.stages import StageName
 
 Roots = tuple[str, ...]
 
@@ -23,8 +24,14 @@ class RootsByProject:
         """Where a project registers."""
         return DatasetRoots(self.own.get(project, self.others), self.apart_from)
 
+    def of_stage(self, stage: StageName, folder_uri: str, projects: Iterable[str]) -> Roots | None:
+        """Where a stage may read images; None: anywhere. That is where the projects of its datasets have them; a plan
+        also reads the sample of them that it lays into its own folder."""
+        roots = self.of_all(projects)
+        return roots if roots is None or stage != "measure" else (*roots, folder_uri)
+
     def of_all(self, projects: Iterable[str]) -> Roots | None:
-        """Where a stage reads whose datasets belong to these projects; None: anywhere."""
+        """The roots of all these projects together; None: anywhere."""
         found: dict[str, None] = {}
         for project in sorted(projects):
             roots = self.of(project).roots

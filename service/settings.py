@@ -1,7 +1,6 @@
 """Every setting of the control plane, read from environment variables that begin with NOISY_STUDENT_."""
 
 import ipaddress
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +11,6 @@ from service.config.access import OidcSettings
 from service.config.inspector_limits import InspectorLimits
 from service.config.policies import RetentionPolicy
 from service.dataset_roots import RootsByProject, absolute_roots, absolute_uri
-from workers.specs.stages import StageName
 
 
 class Settings(BaseSettings):
@@ -177,12 +175,6 @@ class Settings(BaseSettings):
         """`dataset_roots` and `dataset_roots_by_project`."""
         kept = (str(self.home), self.artifact_root) if self.datasets_anywhere else ()
         return RootsByProject(self.dataset_roots, self.dataset_roots_by_project, kept)
-
-    def stage_roots(self, stage: StageName, folder_uri: str, projects: Iterable[str]) -> tuple[str, ...] | None:
-        """Where a stage may read images: where the projects of its datasets have them; a plan also the sample of them
-        that it lays into its own folder."""
-        roots = self.roots_by_project.of_all(projects)
-        return roots if roots is None or stage != "measure" else (*roots, folder_uri)
 
     def _dashboard(self) -> str:
         return self.dashboard_url or ("/ray" if self.authentication else self.ray_jobs_url)

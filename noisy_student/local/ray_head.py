@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from noisy_student.local.owned_folder import OwnedFolder
-from service.private_files import tighten, write_private_file
+from service.private_files import write_private_file
 
 _OBJECT_STORE_BYTES = 512 << 20
 _PORT_OPTIONS = (
@@ -73,10 +73,6 @@ class RayHead:
             return
         self._owned.make()
         write_private_file(self._token_path, self.token)
-
-    def tighten_folder(self) -> None:
-        """Ray opens what it makes to everybody; nobody else comes so far, and yet."""
-        tighten(path for path in self.folder.rglob("*") if not path.is_socket())
 
     def remove_folder(self) -> None:
         """Removes it, with the token, and ends whatever is left of the processes that were told of this head."""

@@ -95,7 +95,6 @@ class LocalStack:
         self._keep_key()
         self.start_reconciler()
         self._wait_for("Ray's jobs API", f"{self.dashboard_url}/api/version", "ray", self.ray.headers)
-        self.ray.tighten_folder()
 
     def start_ray(self) -> None:
         """Starts the Ray head on this stack's ports."""

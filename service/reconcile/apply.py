@@ -126,9 +126,8 @@ class Applier:
         key = action.key(run_id)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
-        spec = build_stage_spec(inputs, self._layout, action.generation, action.stage, action.attempt)
-        roots = self._settings.stage_roots(spec.stage, spec.folder_uri, inputs.projects)
-        spec = spec.model_copy(update={"dataset_roots": roots})
+        roots = self._settings.roots_by_project
+        spec = build_stage_spec(inputs, self._layout, roots, action.generation, action.stage, action.attempt)
         spec_uri = self._layout.spec(key, action.attempt)
         # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
         # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.

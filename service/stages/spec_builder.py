@@ -1,7 +1,10 @@
 """Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
 
+from typing import TypedDict
+
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
+from service.dataset_roots import Roots, RootsByProject
 from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
@@ -24,17 +27,37 @@ from workers.specs.stages import (
 
 
 def build_stage_spec(
-    inputs: SpecInputs, layout: ArtifactLayout, generation: int, stage: StageName, attempt: int
+    inputs: SpecInputs,
+    layout: ArtifactLayout,
+    roots: RootsByProject,
+    generation: int,
+    stage: StageName,
+    attempt: int,
 ) -> AnyStageSpec:
-    """The spec that attempt `attempt` of a stage is given."""
-    return _Builder(inputs, layout, generation, attempt).build(stage)
+    """The spec that attempt `attempt` of a stage is given; it reads images below `roots` alone."""
+    return _Builder(inputs, layout, roots, generation, attempt).build(stage)
+
+
+class _Common(TypedDict):
+    """The fields of `StageSpec`, which every stage is told."""
+
+    run_id: str
+    generation: int
+    attempt: int
+    folder_uri: str
+    seed: int
+    max_bad_fraction: float
+    dataset_roots: Roots | None
 
 
 class _Builder:
     """The parts that specs of one generation share."""
 
-    def __init__(self, inputs: SpecInputs, layout: ArtifactLayout, generation: int, attempt: int) -> None:
+    def __init__(
+        self, inputs: SpecInputs, layout: ArtifactLayout, roots: RootsByProject, generation: int, attempt: int
+    ) -> None:
         self._inputs = inputs
+        self._roots = roots
         self._datasets = inputs.config.datasets
         self._resources = inputs.config.resources
         self._plan = inputs.plans[generation]
@@ -59,14 +82,21 @@ class _Builder:
             case "measure":
                 return self._measure()
 
-    def _label(self) -> LabelSpec:
-        return LabelSpec(
+    def _common(self, stage: StageName) -> _Common:
+        folder_uri = self._folder(stage)
+        return _Common(
             run_id=self._inputs.run_id,
             generation=self._generation,
             attempt=self._attempt,
-            folder_uri=self._folder("label"),
+            folder_uri=folder_uri,
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
+            dataset_roots=self._roots.of_stage(stage, folder_uri, self._inputs.projects),
+        )
+
+    def _label(self) -> LabelSpec:
+        return LabelSpec(
+            **self._common("label"),
             # The student of the generation before is the teacher of this one, unless the gate refused it.
             model_uri=self._inputs.teacher_of(self._generation).uri,
             manifest_uri=self._unlabeled_manifest(),
@@ -93,12 +123,7 @@ class _Builder:
 
     def _select(self) -> SelectSpec:
         return SelectSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("select"),
-            seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            **self._common("select"),
             manifest_uri=self._unlabeled_manifest(),
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
@@ -110,12 +135,7 @@ class _Builder:
     def _train(self) -> TrainSpec:
         model, recipe = self._inputs.student_of(self._generation)
         return TrainSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("train"),
-            seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            **self._common("train"),
             model=model,
             classes=self._inputs.classes,
             recipe=recipe,
@@ -131,12 +151,7 @@ class _Builder:
         if self._generation > 0 and not self._inputs.config.allow_smaller_student:
             teacher = self._inputs.teacher_of(self._generation).model
         return SearchSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("search"),
-            seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            **self._common("search"),
             base=self._train(),
             settings=self._plan.search,
             models=searched_models(self._plan.search.space, self._inputs.catalog, len(self._inputs.classes), teacher),
@@ -146,12 +161,7 @@ class _Builder:
         assert self._plan.ablation is not None
         teacher = self._inputs.teacher_of(self._generation)
         return AblateSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("ablate"),
-            seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            **self._common("ablate"),
             base=self._train(),
             selection=self._select(),
             settings=self._plan.ablation,
@@ -166,12 +176,7 @@ class _Builder:
         config = self._inputs.config
         students, _ = measured_students(generation_plans(config))
         return MeasureSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("measure"),
-            seed=self._plan.seed,
-            max_bad_fraction=config.max_bad_fraction,
+            **self._common("measure"),
             classes=self._inputs.classes,
             students=students,
             labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
@@ -192,12 +197,7 @@ class _Builder:
 
     def _evaluate(self) -> EvaluateSpec:
         return EvaluateSpec(
-            run_id=self._inputs.run_id,
-            generation=self._generation,
-            attempt=self._attempt,
-            folder_uri=self._folder("evaluate"),
-            seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            **self._common("evaluate"),
             model_uri=self._inputs.models[self._generation].uri,
             manifest_uri=self._layout.manifest(self._datasets.test),
             batch_size=self._resources.batch_size,

@@ -1,11 +1,13 @@
 """What each stage is told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
+from service.dataset_roots import RootsByProject
 from service.stages.generation_plans import generation_seed
 from service.stages.order import stages_of
 from service.stages.spec_builder import build_stage_spec
@@ -14,6 +16,7 @@ from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
 LAYOUT = ArtifactLayout("s3://bucket/root/")
+ANYWHERE = RootsByProject(None)
 MakeConfig = Callable[..., RunConfig]
 
 
@@ -42,21 +45,21 @@ def inputs(run_config: MakeConfig) -> SpecInputs:
 def test_every_stage_of_every_generation_has_a_spec_that_survives_json(inputs: SpecInputs) -> None:
     for generation in (0, 1):
         for stage in stages_of(generation):
-            spec = build_stage_spec(inputs, LAYOUT, generation, stage, attempt=3)
+            spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, generation, stage, attempt=3)
             assert STAGE_SPEC.validate_json(spec.model_dump_json()) == spec
             assert (spec.stage, spec.generation, spec.attempt) == (stage, generation, 3)
             assert spec.folder_uri == f"s3://bucket/root/runs/run-1/gen-{generation}/{stage}"
 
 
 def test_the_teacher_of_a_generation_is_the_model_of_the_one_before(inputs: SpecInputs) -> None:
-    spec = build_stage_spec(inputs, LAYOUT, 2, "label", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, 2, "label", attempt=1)
 
     assert isinstance(spec, LabelSpec)
     assert spec.model_uri == "s3://models/1"
 
 
 def test_a_generation_is_judged_by_its_own_model(inputs: SpecInputs) -> None:
-    spec = build_stage_spec(inputs, LAYOUT, 1, "evaluate", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, 1, "evaluate", attempt=1)
 
     assert isinstance(spec, EvaluateSpec)
     assert spec.model_uri == "s3://models/1"
@@ -64,7 +67,7 @@ def test_a_generation_is_judged_by_its_own_model(inputs: SpecInputs) -> None:
 
 
 def test_the_first_teacher_learns_from_labeled_images_alone(inputs: SpecInputs) -> None:
-    spec = build_stage_spec(inputs, LAYOUT, 0, "train", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, 0, "train", attempt=1)
 
     assert isinstance(spec, TrainSpec)
     assert spec.pseudo_labels is None
@@ -72,7 +75,7 @@ def test_the_first_teacher_learns_from_labeled_images_alone(inputs: SpecInputs) 
 
 
 def test_a_student_learns_from_the_labels_and_the_selection_of_its_own_generation(inputs: SpecInputs) -> None:
-    spec = build_stage_spec(inputs, LAYOUT, 2, "train", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, 2, "train", attempt=1)
 
     assert isinstance(spec, TrainSpec)
     assert spec.recipe.steps == 1002
@@ -82,8 +85,8 @@ def test_a_student_learns_from_the_labels_and_the_selection_of_its_own_generatio
 
 
 def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
-    selection = build_stage_spec(inputs, LAYOUT, 1, "select", attempt=1)
-    spec = build_stage_spec(inputs, LAYOUT, 1, "label", attempt=1)
+    selection = build_stage_spec(inputs, LAYOUT, ANYWHERE, 1, "select", attempt=1)
+    spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, 1, "label", attempt=1)
 
     assert isinstance(selection, SelectSpec)
     assert selection.settings.min_confidence == 0.1
@@ -97,7 +100,7 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
 def test_training_shards_are_written_without_gpus(inputs: SpecInputs, run_config: MakeConfig) -> None:
     pool = {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8.0, "gpus_per_actor": 1.0}
     on_gpus = SpecInputs(**{**vars(inputs), "config": run_config(resources={"label": pool})})
-    selection = build_stage_spec(on_gpus, LAYOUT, 1, "select", attempt=1)
+    selection = build_stage_spec(on_gpus, LAYOUT, ANYWHERE, 1, "select", attempt=1)
     assert isinstance(selection, SelectSpec)
     assert selection.pool.model_dump() == {**pool, "gpus_per_actor": 0.0}
 
@@ -106,8 +109,8 @@ def test_pseudo_labels_are_judged_where_their_truth_is_known(inputs: SpecInputs,
     datasets = {**inputs.config.datasets.model_dump(), "pseudo_label_truth": "ds-truth"}
     known = SpecInputs(**{**vars(inputs), "config": run_config(datasets=datasets)})
 
-    student = build_stage_spec(known, LAYOUT, 1, "evaluate", attempt=1)
-    teacher = build_stage_spec(known, LAYOUT, 0, "evaluate", attempt=1)
+    student = build_stage_spec(known, LAYOUT, ANYWHERE, 1, "evaluate", attempt=1)
+    teacher = build_stage_spec(known, LAYOUT, ANYWHERE, 0, "evaluate", attempt=1)
 
     assert isinstance(student, EvaluateSpec)
     assert isinstance(teacher, EvaluateSpec)
@@ -123,3 +126,12 @@ def test_seeds_differ_between_generations_and_between_runs() -> None:
     assert len(seeds) == 5000
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert generation_seed(3, 1) == generation_seed(3, 1)
+
+
+def test_every_spec_says_where_images_may_be_read(inputs: SpecInputs) -> None:
+    roots = RootsByProject(("/shared",), {"pets": ("/pets",)})
+    of_pets = replace(inputs, projects=frozenset({"pets"}))
+    for stage in stages_of(1):
+        spec = build_stage_spec(of_pets, LAYOUT, roots, 1, stage, attempt=1)
+        assert spec.dataset_roots == ("/pets",)
+    assert build_stage_spec(of_pets, LAYOUT, ANYWHERE, 1, "label", attempt=1).dataset_roots is None

@@ -159,7 +159,8 @@ def enter_stage(guarded: Settings, stage: StageName, monkeypatch: pytest.MonkeyP
     """As the stage's processes are told; its folder."""
     folder = Path(guarded.artifact_root, "runs", "run-1", "gen-1", stage)
     folder.mkdir(parents=True)
-    for name, value in stage_environment(guarded.stage_roots(stage, str(folder), ["default"])).items():
+    roots = guarded.roots_by_project.of_stage(stage, str(folder), ["default"])
+    for name, value in stage_environment(roots).items():
         monkeypatch.setenv(name, value)
     return folder
 
