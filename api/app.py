@@ -134,7 +134,7 @@ def _document_problems(app: FastAPI) -> None:
             app.openapi_schema = document
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's page "Extending OpenAPI" does it
 
     @app.get("/openapi.json", include_in_schema=False)
     def get_openapi_document() -> Response:

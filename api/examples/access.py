@@ -1,14 +1,15 @@
 """Examples of keys, callers and the audit log, as OpenAPI shows them."""
 
 from datetime import UTC, datetime
-from typing import Any
+
+from fastapi.openapi.models import Example
 
 from service.config.access import Scope
 from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
 
 _AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 
-KEY_REQUESTS: dict[str, Any] = {
+KEY_REQUESTS: dict[str, Example] = {
     "operator": {
         "summary": "For a pipeline that starts runs of one project",
         "value": {"name": "nightly", "scope": "operator", "project": "pets", "expires_at": "2027-11-23T00:00:00Z"},

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.examples.requests import RUN_CONFIGS
+from api.schemas.problem import Answers
 from service.config.run import GenerationPlan, RunConfig
 from service.views.base import Page
 from service.views.datasets import DatasetView
@@ -172,10 +173,11 @@ NOT_READY = Readiness(
 
 def page_of(item: BaseModel) -> Page[Any]:
     """A listing's only page."""
+    # Of Any: pydantic then writes each item by its own class.
     return Page[Any](items=[item], next_cursor=None)
 
 
-def answers(status: int, example: BaseModel, description: str) -> dict[int | str, dict[str, Any]]:
+def answers(status: int, example: BaseModel, description: str) -> Answers:
     """The `responses` entry of a route: what it answers with, by example."""
     return {
         status: {

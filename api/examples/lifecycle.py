@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+
+from fastapi.openapi.models import Example
 
 from api.examples.answers import DATASET, EVENT, MODEL
 from api.examples.requests import RUN_CONFIGS
@@ -111,7 +112,7 @@ PLANNED_ARTIFACT = PlannedArtifact(
 )
 MARKED = Marked(marked=3)
 STREAM = f"retry: 2000\n\nid: {EVENT.id}\ndata: {EVENT.model_dump_json()}\n\n: still here\n\n"
-WEBHOOK_REQUESTS: dict[str, Any] = {
+WEBHOOK_REQUESTS: dict[str, Example] = {
     "all events": {"summary": "Every change", "value": {"url": "https://hooks.example.org/noisy-student"}},
     "ends of runs": {
         "summary": "Only how runs end",

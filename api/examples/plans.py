@@ -1,7 +1,8 @@
 """Examples of plans, as OpenAPI shows them: a made measurement, and the bill that the service writes from it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from fastapi.openapi.models import Example
 
 from api.examples.requests import RUN_CONFIGS
 from service.config.cluster_shape import ClusterShape
@@ -23,7 +24,7 @@ from workers.specs.measure import (
     TrainingMeasurement,
 )
 
-PLAN_REQUESTS: dict[str, Any] = {
+PLAN_REQUESTS: dict[str, Example] = {
     "this cluster": {
         "summary": "What the run would take where the plan is measured",
         "value": {"run": RUN_CONFIGS["digits"]["value"]},

@@ -1,8 +1,8 @@
 """Examples of request bodies, as OpenAPI shows them. Tests parse each."""
 
-from typing import Any
+from fastapi.openapi.models import Example
 
-DATASET_REQUESTS: dict[str, Any] = {
+DATASET_REQUESTS: dict[str, Example] = {
     "parquet": {
         "summary": "Labeled images in Parquet files",
         "value": {
@@ -51,7 +51,7 @@ _DIGITS_RECIPE = {
     "noise": {"rand_augment": {"n": 2, "m": 9}, "dropout": 0.3, "drop_path": 0.1},
     "ema_decay": 0.99,
 }
-RUN_CONFIGS: dict[str, Any] = {
+RUN_CONFIGS: dict[str, Example] = {
     "digits": {
         "summary": "One teacher and three students on small pictures",
         "value": {
@@ -93,7 +93,7 @@ RUN_CONFIGS: dict[str, Any] = {
     },
 }
 
-GENERATION_OVERRIDES: dict[str, Any] = {
+GENERATION_OVERRIDES: dict[str, Example] = {
     "the same again": {"summary": "One more, like the one before", "value": {}},
     "another model": {
         "summary": "A larger student that learns from surer labels only",

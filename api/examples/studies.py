@@ -1,9 +1,11 @@
 """Examples of searches and ablations, as OpenAPI shows them. Tests parse each request."""
 
 from datetime import UTC, datetime
-from typing import Any
+
+from fastapi.openapi.models import Example
 
 from api.examples.requests import RUN_CONFIGS
+from api.schemas.problem import Answers
 from service.config.run import RunConfig
 from service.views.studies import AblationView, DerivedSummary, SearchView, StageTrials
 from workers.specs.ablation import AblationLine, AblationOutcome, AblationSettings, AblationTraining
@@ -21,7 +23,7 @@ _START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 _RECIPE = RunConfig.model_validate(RUN_CONFIGS["digits"]["value"], strict=False).student_recipe
 _RUN_ID = "run-3f9c2a71d0"
 
-SEARCH_REQUESTS: dict[str, Any] = {
+SEARCH_REQUESTS: dict[str, Example] = {
     "the noise": {
         "summary": "RandAugment's n and m, 16 trials of a quarter of the steps",
         "value": {"run_id": _RUN_ID, "generation": 1},
@@ -48,7 +50,7 @@ SEARCH_REQUESTS: dict[str, Any] = {
         },
     },
 }
-ABLATION_REQUESTS: dict[str, Any] = {
+ABLATION_REQUESTS: dict[str, Example] = {
     "everything": {"summary": "All variants that need nothing more, three seeds", "value": {}},
     "the noise": {
         "summary": "Only the noise, and a smaller student, on half of the steps",
@@ -133,12 +135,14 @@ ABLATION = AblationView(
     ),
 )
 DERIVED = DerivedSummary(**SEARCH.model_dump(include=set(DerivedSummary.model_fields)))
-PICTURE: dict[str, Any] = {
-    "description": "The picture",
-    "content": {
-        "image/svg+xml": {
-            "schema": {"type": "string"},
-            "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 518 302"></svg>',
-        }
-    },
+PICTURE: Answers = {
+    200: {
+        "description": "The picture",
+        "content": {
+            "image/svg+xml": {
+                "schema": {"type": "string"},
+                "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 518 302"></svg>',
+            }
+        },
+    }
 }

@@ -13,7 +13,7 @@ from api.access.admission import watch_caller
 from api.access.threads import in_access_thread
 from api.dependencies import Feed, Places, Queries, RunId
 from api.examples.lifecycle import STREAM
-from api.schemas.problem import problem_responses
+from api.schemas.problem import Answers, problem_responses
 from service.access.gatekeeper import Watch
 from service.access.own_project import for_all_projects
 from service.access.stream_places import WAIT_SECONDS, StreamPlaces
@@ -65,7 +65,7 @@ class EventStreamResponse(StreamingResponse):
             self._at_end()
 
 
-_ANSWER = {
+_ANSWER: Answers = {
     200: {
         "description": "Events without end: `id` to go on from, and an event as JSON in `data`. Comments in between.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}},
@@ -77,7 +77,7 @@ _ANSWER = {
     "/events/stream",
     summary="Follow all events",
     response_class=EventStreamResponse,
-    responses={**_ANSWER, **problem_responses(422, 503)},
+    responses=_ANSWER | problem_responses(422, 503),
 )
 def follow_events(
     feed: Feed, places: Places, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
@@ -92,7 +92,7 @@ def follow_events(
     "/runs/{run_id}/events/stream",
     summary="Follow a run's events",
     response_class=EventStreamResponse,
-    responses={**_ANSWER, **problem_responses(404, 422, 503)},
+    responses=_ANSWER | problem_responses(404, 422, 503),
 )
 def follow_run_events(
     run_id: RunId,

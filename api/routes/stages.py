@@ -108,7 +108,7 @@ def get_trials(run_id: RunId, generation: GenerationNumber, queries: DerivedQuer
     f"{_STAGE}/pictures/{{name}}",
     summary="Show a picture that a stage has drawn",
     response_class=Response,
-    responses={200: PICTURE} | problem_responses(404, 422),
+    responses=PICTURE | problem_responses(404, 422),
 )
 def get_picture(stage: Stage, name: PictureName, queries: DerivedQueriesOf) -> Response:
     """An SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability

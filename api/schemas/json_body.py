@@ -34,7 +34,7 @@ _Path = tuple[str | int, ...]
 def strict_json(model: type[BaseModel]) -> WrapValidator:
     """The annotation of a body parameter: `Annotated[RunConfig, strict_json(RunConfig), Body()]`."""
 
-    def parse(body: Any, _handler: ValidatorFunctionWrapHandler) -> BaseModel:
+    def parse(body: object, _handler: ValidatorFunctionWrapHandler) -> BaseModel:
         if isinstance(body, bytes):  # what FastAPI hands over where the content type is not JSON
             message = "send the body as JSON, with Content-Type: application/json"
             raise PydanticCustomError("unsupported_media_type", message)
@@ -65,10 +65,10 @@ def _error(path: _Path, context: dict[str, Any]) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError("invalid", "{message}", context), loc=path, input=None)
 
 
-def _unacceptable(body: Any) -> Iterator[tuple[_Path, str]]:
+def _unacceptable(body: object) -> Iterator[tuple[_Path, str]]:
     """What is wrong with the body whatever it is for, and where. Goes through it without recursion."""
     seen = names = 0
-    waiting: list[tuple[_Path, Any]] = [((), body)]
+    waiting: list[tuple[_Path, object]] = [((), body)]
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, str):

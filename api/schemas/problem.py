@@ -5,7 +5,10 @@ from typing import Any
 
 from service.views.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 
-_EXAMPLES = {
+Answers = dict[int | str, dict[str, Any]]
+"""The `responses` of a route: an OpenAPI response object by status, as FastAPI takes them."""
+
+_EXAMPLES: dict[int, tuple[str, str, list[FieldError]]] = {
     400: ("malformed-request", "the body is not JSON: expected value at line 1 column 1", []),
     401: ("unauthorized", "the API key is unknown, expired or revoked", []),
     403: ("forbidden", "this needs the scope operator; yours is viewer", []),
@@ -23,8 +26,8 @@ _EXAMPLES = {
 }
 
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: the problems it can answer with, each with an example."""
+def problem_responses(*statuses: int) -> Answers:
+    """The problems that a route can answer with, each with an example."""
     return {status: _documented(status) for status in statuses}
 
 
