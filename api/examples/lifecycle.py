@@ -130,7 +130,7 @@ WEBHOOK = WebhookView(
     pending=1,
     dead=0,
 )
-NEW_WEBHOOK = NewWebhookView(**WEBHOOK.model_dump(), secret="0123456789abcdef" * 4)
+NEW_WEBHOOK = NewWebhookView(**WEBHOOK.model_dump(), secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 DELIVERY = DeliveryView(
     event_id=EVENT.id,
     run_id=EVENT.run_id,

@@ -18,7 +18,9 @@ class WebhookView(View):
 
 
 class NewWebhookView(WebhookView):
-    secret: str = Field(description="Key of the signatures. It is shown this once.")
+    secret: str = Field(
+        description="Key of the signatures, as verifiers of Standard Webhooks take it. It is shown this once."
+    )
 
 
 class DeliveryView(View):

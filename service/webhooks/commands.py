@@ -1,7 +1,6 @@
 """What users may do with webhooks: register, list, delete, read the log of deliveries, and retry dead ones."""
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,8 +25,7 @@ from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 from service.webhooks.addresses import AddressRefused, checked_addresses, parse_url
 from service.webhooks.outbox import delete_webhook, delivery_counts, try_again
 from service.webhooks.secret_box import SecretBox
-
-_SECRET_BYTES = 32
+from service.webhooks.signature import new_secret
 
 
 class WebhookCommands:
@@ -55,7 +53,7 @@ class WebhookCommands:
             checked_addresses(parse_url(request.url), self._settings.webhook_private_networks)
         except AddressRefused as error:
             raise InvalidRequest("url", str(error)) from error
-        webhook_id, secret = new_id("hook"), secrets.token_hex(_SECRET_BYTES)
+        webhook_id, secret = new_id("hook"), new_secret()
         sealed = self._secrets.seal(secret)
 
         def register(session: Session, now: float) -> WebhookView:

@@ -27,7 +27,8 @@ from service.webhooks.outbox import (
     webhooks_with_work,
 )
 from service.webhooks.secret_box import SecretBox, UnreadableSecret
-from service.webhooks.sender import Outcome, send, signed_headers
+from service.webhooks.sender import Outcome, send
+from service.webhooks.signature import signed_headers
 
 logger = logging.getLogger(__name__)
 
@@ -128,14 +129,14 @@ class WebhookDeliverer:
 
     def _send(self, webhook: WebhookRow, delivery: DueDelivery) -> Outcome:
         event = delivery.event
-        body = event_view(event).model_dump_json().encode()
+        body = event_view(event).model_dump_json()
         try:
             secret = self._secrets.open(webhook.secret)
         except (UnreadableSecret, SecretsUnavailable) as error:
             return Outcome(error=f"not sent: its secret cannot be read: {error}")
-        headers = signed_headers(secret, f"{webhook.id}-{event.id}", event.kind, body, self._clock())
+        headers = signed_headers(secret, f"{webhook.id}-{event.id}", body, self._clock())
         allowed = self._settings.webhook_private_networks
-        return send(webhook.url, headers, body, allowed, self._settings.webhook_timeout_seconds)
+        return send(webhook.url, headers, body.encode(), allowed, self._settings.webhook_timeout_seconds)
 
     def _record(self, webhook_id: str, delivery: DueDelivery, outcome: Outcome) -> None:
         attempts, event_id = delivery.attempts + 1, delivery.event.id

@@ -1,7 +1,5 @@
-"""Sends one event to one receiver: signed, to a checked address, without redirects, within a time and a size."""
+"""Sends one event to one receiver: to a checked address, without redirects, within a time and a size."""
 
-import hashlib
-import hmac
 import http.client
 import logging
 import socket
@@ -17,10 +15,6 @@ from service.webhooks.addresses import AddressRefused, Network, checked_addresse
 
 logger = logging.getLogger(__name__)
 
-TIMESTAMP_HEADER = "Noisy-Student-Timestamp"
-SIGNATURE_HEADER = "Noisy-Student-Signature"
-DELIVERY_HEADER = "Noisy-Student-Delivery"
-EVENT_HEADER = "Noisy-Student-Event"
 _SHORTEST_SECONDS = 0.001
 """Zero as a socket's timeout would mean not to wait at all."""
 
@@ -33,25 +27,6 @@ class Outcome:
     """HTTP status of the answer; None where there was none."""
     error: str | None = None
     """Why it does not count as delivered; None where it does."""
-
-
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """`sha256=` and the HMAC-SHA256 of timestamp, a full stop, and the body, in hex."""
-    signed = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
-    return f"sha256={signed.hexdigest()}"
-
-
-def signed_headers(secret: str, delivery_id: str, kind: str, body: bytes, now: float) -> dict[str, str]:
-    """The headers of a delivery. The timestamp, in Unix seconds, is of this attempt."""
-    timestamp = str(int(now))
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "noisy-student",
-        DELIVERY_HEADER: delivery_id,
-        EVENT_HEADER: kind,
-        TIMESTAMP_HEADER: timestamp,
-        SIGNATURE_HEADER: signature(secret, timestamp, body),
-    }
 
 
 def send(

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.at_once import join
 
@@ -31,6 +32,8 @@ class Receiver:
     answers: list[int] = field(default_factory=list)
     """Statuses of the next answers; then 204."""
     failing_runs: set[str] = field(default_factory=set)
+    verifier: Webhook | None = None
+    """Of Standard Webhooks' library: what it does not vouch for is answered 401."""
     location: str = ""
     dawdle: threading.Event | None = None
     """Set: hold the connection, sending a byte now and then, until the event is set."""
@@ -63,6 +66,8 @@ class ReceiverHandler(BaseHTTPRequestHandler):
         status = receiver.answers.pop(0) if receiver.answers else 204
         if json.loads(body)["run_id"] in receiver.failing_runs:
             status = 500
+        if receiver.verifier is not None and not _is_vouched_for(receiver.verifier, body, dict(self.headers)):
+            status = 401
         self.send_response(status)
         if receiver.location:
             self.send_header("Location", receiver.location)
@@ -71,6 +76,14 @@ class ReceiverHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+def _is_vouched_for(verifier: Webhook, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        verifier.verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
 
 
 @contextmanager
@@ -94,16 +107,16 @@ def serving(port: int = 0, certificate: Path | None = None) -> Iterator[Receiver
         join(thread)
 
 
-def self_signed(folder: Path) -> Path:
-    """A file with a certificate of 127.0.0.1, and its key."""
+def self_signed(folder: Path, host: str = "127.0.0.1") -> Path:
+    """A file with a certificate of an address or a name, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -111,3 +124,10 @@ def self_signed(folder: Path) -> Path:
     file = folder / "certificate.pem"
     file.write_bytes(private + certificate.public_bytes(pem))
     return file
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

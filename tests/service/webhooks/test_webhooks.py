@@ -1,8 +1,6 @@
 """Webhooks on both kinds of database, with receivers that are real HTTP servers."""
 
-import hashlib
-import hmac
-import json
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -51,23 +49,8 @@ def test_events_before_the_registration_are_not_sent(
     assert receiver.received == []
 
 
-def test_the_signature_is_of_timestamp_and_body(
-    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
-) -> None:
-    start(bench, run_config)
-    deliver(deliverer)
-
-    headers, body = receiver.received[0]
-    signed = f"{headers['Noisy-Student-Timestamp']}.".encode() + body
-    expected = hmac.new(hook.secret.encode(), signed, hashlib.sha256).hexdigest()
-    assert headers["Noisy-Student-Signature"] == f"sha256={expected}"
-    assert headers["Noisy-Student-Timestamp"] == str(int(bench.clock()))
-    assert headers["Noisy-Student-Event"] == "run_created"
-    assert headers["Noisy-Student-Delivery"] == f"{hook.id}-{json.loads(body)['id']}"
-
-
 def test_the_secret_is_shown_once(webhooks: WebhookCommands, hook: NewWebhookView) -> None:
-    assert len(hook.secret) == 64
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", hook.secret)
     assert "secret" not in webhooks.get(hook.id).model_dump()
     assert "secret" not in webhooks.list().items[0].model_dump()
 
