@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from noisy_student.client import Client
 from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
@@ -89,11 +89,11 @@ def equal_compute_steps(config: dict[str, Any]) -> int:
     """Steps of the teacher's batch size that see as many images as the teacher and all the students together."""
     teacher, student = config["teacher_recipe"], config["student_recipe"]
     student_images = student["steps"] * student["batch_size"] * (1 + student["unlabeled_ratio"])
-    images = teacher["steps"] * teacher["batch_size"] + config["generations"] * student_images
-    return round(images / teacher["batch_size"])
+    images: float = teacher["steps"] * teacher["batch_size"] + config["generations"] * student_images
+    return round(images / float(teacher["batch_size"]))
 
 
-def rows(seeds: list[dict[str, list[float]]]) -> list[dict[str, Any]]:
+def rows(seeds: list[dict[str, list[float]]]) -> list[ResultRow]:
     """The figures over all seeds; a seed is its test accuracies, one a generation, by variant."""
     teachers = [seed["noisy"][0] for seed in seeds]
     students = [seed["noisy"][-1] for seed in seeds]

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -153,7 +153,8 @@ def _dataloader() -> Iterator[Any]:
 
 def _timm() -> Iterator[Any]:
     """timm.data.create_loader as its train.py calls it on a CPU. p1.0: each operation acts, as in the paper."""
-    from timm.data import create_loader
+    from timm.data.dataset import ImageDataset
+    from timm.data.loader import create_loader
     from torch.utils.data import Dataset
 
     class Photographs(Dataset[Any]):
@@ -171,7 +172,7 @@ def _timm() -> Iterator[Any]:
 
     return iter(
         create_loader(
-            Photographs(),
+            cast("ImageDataset", Photographs()),  # timm takes any dataset with a `transform`
             input_size=(3, 224, 224),
             batch_size=_BATCH,
             is_training=True,

@@ -17,12 +17,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from benchmarks.labeling_contenders import FOLDER, MODELS, SIZE
 from benchmarks.photographs import write_photograph_shards
 from benchmarks.process_memory import peak_mib_while
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from benchmarks.two_cores import hold_to_two_cores
 from workers.specs.model_card import ModelCard
 
@@ -36,7 +35,7 @@ def main() -> None:
     """All rounds of both models, and the memory of ten times the shards."""
     import torch
 
-    rows: list[dict[str, Any]] = []
+    rows: list[ResultRow] = []
     if torch.cuda.is_available():
         _prepare("gpu")
         rows += _gpu_rows([{name: _run(name, "gpu") for name in _GPU_CONTENDERS} for _ in range(ROUNDS)])
@@ -49,7 +48,7 @@ def main() -> None:
     save(rows)
 
 
-def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[ResultRow]:
     def ratios(of: Callable[[dict[str, dict[str, float]]], float]) -> list[float]:
         return [of(each) for each in rounds]
 
@@ -99,7 +98,7 @@ def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[dict[s
     ]
 
 
-def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[ResultRow]:
     """Beside a GPU decoding has cores of its own: the ceiling is the slower of the two."""
     ours, forward, decode = ([each[name]["rate"] for each in rounds] for name in ("ours", "gpu_forward", "gpu_decode"))
     bound = f"bounded by {'decoding' if sum(decode) < sum(forward) else 'the model'}"
@@ -110,7 +109,7 @@ def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]
     ]
 
 
-def _memory_row() -> dict[str, Any]:
+def _memory_row() -> ResultRow:
     """Peak memory of labeling 10 x the shards over that of 1 x, light model, three times."""
     growth = []
     for _ in range(ROUNDS):

@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -122,7 +123,7 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
     from workers.runtime.stage_reporter import StageReporter
 
     cpus = len(os.sched_getaffinity(0))
-    ray.init("local", num_cpus=2 * cpus, include_dashboard=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2 * cpus, include_dashboard=False, logging_level=logging.ERROR)
     manifest = json.loads((FOLDER / weight / "manifest.json").read_text(encoding="utf-8"))
     if shards is not None:
         manifest["shards"] = manifest["shards"][:shards]
@@ -174,7 +175,7 @@ class _DocsModel:
         import torch
 
         with torch.inference_mode():
-            probabilities = self._model(torch.from_numpy(np.stack(batch["image"]))).softmax(1)
+            probabilities = self._model(torch.from_numpy(np.stack(list(batch["image"])))).softmax(1)
         confidence, label = probabilities.max(1)
         return {"label": label.numpy(), "confidence": confidence.numpy()}
 
@@ -183,7 +184,7 @@ def _ray_docs(weight: str) -> dict[str, float]:
     """read_parquet, map, map_batches, write_parquet (docs.ray.io, "End-to-end: Offline Batch Inference")."""
     import ray
 
-    ray.init("local", num_cpus=2 * CORES, include_dashboard=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2 * CORES, include_dashboard=False, logging_level=logging.ERROR)
     transform = _timm_transform()
 
     def decoded(each: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _timm_transform() -> Callable[[bytes], Any]:
     import io
 
     from PIL import Image
-    from timm.data import create_transform
+    from timm.data.transforms_factory import create_transform
 
     transform = create_transform(SIZE, is_training=False, crop_pct=0.875, interpolation="bicubic")
     return lambda data: transform(Image.open(io.BytesIO(data)).convert("RGB"))

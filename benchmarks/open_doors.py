@@ -100,8 +100,9 @@ def _answers_of_grpc(host: str, port: int) -> dict[str, str]:
     found = {}
     with grpc.insecure_channel(f"{host}:{port}") as channel:
         for method in _ASKED_OF_GRPC:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
             try:
-                channel.unary_unary(method)(b"", timeout=_TIMEOUT_SECONDS)
+                call(b"", timeout=_TIMEOUT_SECONDS)
                 found[method] = "OK"
             except grpc.RpcError as error:
                 found[method] = error.code().name

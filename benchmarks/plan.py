@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from noisy_student.client import Client
 from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
@@ -66,7 +66,7 @@ def comparison(plan: PlanView, run: RunView) -> dict[str, Any]:
     }
 
 
-def rows(seeds: list[dict[str, Any]], command: str = COMMAND) -> list[dict[str, Any]]:
+def rows(seeds: list[dict[str, Any]], command: str = COMMAND) -> list[ResultRow]:
     """The rows over all seeds: the errors of labeling and training, those of their work alone, and the plans' time."""
     wall = [_error(seed, stage, "seconds") for seed in seeds for stage in STAGES]
     work = [_error(seed, stage, "work_seconds") for seed in seeds for stage in STAGES]

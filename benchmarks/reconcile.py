@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.postgres_server import PostgresServer
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from benchmarks.standin_ray import StandInRay
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
@@ -49,7 +49,7 @@ def main() -> None:
     save(rows)
 
 
-def _rows(name: str, url: str, home: Path, ray_url: str) -> list[dict[str, object]]:
+def _rows(name: str, url: str, home: Path, ray_url: str) -> list[ResultRow]:
     upgrade(url)
     database = Database(url)
     _fill(database, home / "artifacts")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TypedDict
 
 from benchmarks.notes import NOTES
 
@@ -17,7 +17,22 @@ REPORT_PATH = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("ray", "torch", "timm", "pyarrow")
 
 
-def row(name: str, values: Sequence[float], unit: str, rival: str, command: str) -> dict[str, Any]:
+class ResultRow(TypedDict):
+    """One figure, as results.json keeps it."""
+
+    name: str
+    value: float
+    unit: str
+    rival: str
+    spread: float | None
+    runs: list[float]
+    command: str
+    machine: str
+    versions: dict[str, str]
+    date: str
+
+
+def row(name: str, values: Sequence[float], unit: str, rival: str, command: str) -> ResultRow:
     """One figure: the mean over runs, and its standard deviation as the spread."""
     return {
         "name": name,
@@ -36,16 +51,16 @@ def row(name: str, values: Sequence[float], unit: str, rival: str, command: str)
     }
 
 
-def save(rows: Sequence[dict[str, Any]]) -> None:
+def save(rows: Sequence[ResultRow]) -> None:
     """Puts the rows in the place of earlier ones of the same names, and writes the report anew."""
-    kept = json.loads(RESULTS_PATH.read_text(encoding="utf-8")) if RESULTS_PATH.exists() else []
+    kept: list[ResultRow] = json.loads(RESULTS_PATH.read_text(encoding="utf-8")) if RESULTS_PATH.exists() else []
     by_name = {each["name"]: each for each in [*kept, *rows]}
     ordered = [by_name[name] for name in sorted(by_name)]
     RESULTS_PATH.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
     REPORT_PATH.write_text(report(ordered), encoding="utf-8")
 
 
-def report(rows: Sequence[dict[str, Any]]) -> str:
+def report(rows: Sequence[ResultRow]) -> str:
     """The rows as Markdown, grouped by the command that makes them."""
     lines = ["# Results", "", "Generated from `results.json`; not written by hand. Spread is the standard deviation."]
     for command in sorted({each["command"] for each in rows}):
@@ -60,7 +75,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(each: dict[str, Any]) -> str:
+def _line(each: ResultRow) -> str:
     spread = "" if each["spread"] is None else f"± {each['spread']}"
     runs = ", ".join(str(value) for value in each["runs"])
     return f"| {each['name']} | {each['value']} | {spread} | {runs} | {each['unit']} | {each['rival']} |"

@@ -12,14 +12,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.process_memory import peak_mib_while
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from benchmarks.two_cores import hold_to_two_cores
 from workers.labeling.label_files import PARQUET_OPTIONS
 from workers.specs.datasets import DatasetManifest, Shard
@@ -54,7 +53,7 @@ def main() -> None:
     del seconds[0], mib[0]
     command = "make benchmark-selection" + ("" if MILLIONS == 300 else f" MILLIONS={MILLIONS}")
     name = f"selection.{MILLIONS}m"
-    rows: list[dict[str, Any]] = [
+    rows: list[ResultRow] = [
         row(f"{name}.seconds", seconds, "s; the whole process, reading and writing", "goal: 15 s", command),
         row(f"{name}.peak_mib", mib, "MiB; all processes", "goal: 1,024 MiB", command),
     ]

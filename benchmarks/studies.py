@@ -13,15 +13,16 @@ nothing: the search looks at the validation images.
 import json
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from noisy_student.client import Client
 from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
-from service.views.runs import RunView
+from service.views.runs import RunView, StageView
 from service.views.studies import AblationView, SearchView
 from workers.specs.ablation import AblationLine
 
@@ -61,7 +62,7 @@ def main() -> None:
             print(f"{name}: {time.monotonic() - started_at:.0f} s", flush=True)
 
 
-def robustness(stack: LocalStack) -> list[dict[str, Any]]:
+def robustness(stack: LocalStack) -> list[ResultRow]:
     """mCE and flip rate of each seed's last student, as a share of its teacher's."""
     with ThreadPoolExecutor(_RUNS_AT_ONCE) as lanes:
         runs = list(lanes.map(lambda seed: _finished(stack, _posted_run(stack, seed)), SEEDS))
@@ -77,7 +78,7 @@ def robustness(stack: LocalStack) -> list[dict[str, Any]]:
     ]
 
 
-def search(stack: LocalStack) -> list[dict[str, Any]]:
+def search(stack: LocalStack) -> list[ResultRow]:
     """The steps that were run, and the winner's full training less the default's."""
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
@@ -104,7 +105,7 @@ def search(stack: LocalStack) -> list[dict[str, Any]]:
     ]
 
 
-def ablation(stack: LocalStack) -> list[dict[str, Any]]:
+def ablation(stack: LocalStack) -> list[ResultRow]:
     """The change of the test error without each part of the method."""
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
@@ -188,21 +189,27 @@ def _changes(view: AblationView, line: AblationLine) -> list[float]:
 
 def _robustness_of(run: RunView) -> dict[str, Any]:
     """The last evaluation's."""
-    return [stage.result for stage in _stages(run) if stage.name == "evaluate" and stage.result][-1]["robustness"]
+    found: dict[str, Any] = _evaluations(run)[-1]["robustness"]
+    return found
 
 
 def _under_attack(run: RunView) -> float:
     """Gain in accuracy under the strongest attack measured."""
-    found = [stage.result["robustness"] for stage in _stages(run) if stage.name == "evaluate" and stage.result]
-    first, last = (each["adversarial"]["attacks"][-1]["top1"] for each in (found[0], found[-1]))
+    found = _evaluations(run)
+    first, last = (each["robustness"]["adversarial"]["attacks"][-1]["top1"] for each in (found[0], found[-1]))
     return float(last - first)
 
 
-def _stages(run: RunView) -> list[Any]:
+def _evaluations(run: RunView) -> list[dict[str, Any]]:
+    """Results of the evaluate stages, in the order of the generations."""
+    return [stage.result for stage in _stages(run) if stage.name == "evaluate" and stage.result]
+
+
+def _stages(run: RunView) -> list[StageView]:
     return [stage for generation in run.generation_details for stage in generation.stages]
 
 
-def _remembered(name: str, make: Any) -> str:
+def _remembered(name: str, make: Callable[[], str]) -> str:
     """The id of something that was started, now or before an interruption."""
     path = FOLDER / f"{name}.json"
     if not path.exists():
@@ -217,7 +224,7 @@ def _finished(stack: LocalStack, run_id: str) -> RunView:
     return run
 
 
-def _wait(stack: LocalStack, run_id: str, reached: Any) -> RunView:
+def _wait(stack: LocalStack, run_id: str, reached: Callable[[RunView], bool]) -> RunView:
     with Client(stack.api_url) as client:
         while not reached(run := client.runs.get(run_id)):
             if run.state not in ("running", "cancelling", "succeeded"):

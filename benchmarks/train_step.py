@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import ingest
 from benchmarks.photographs import CLASSES, write_photograph_shards
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 from benchmarks.two_cores import CORES, hold_to_two_cores
 from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
 from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup
@@ -74,7 +74,7 @@ def main() -> None:
     save(rows)
 
 
-def _gpu_rows() -> list[dict[str, Any]]:
+def _gpu_rows() -> list[ResultRow]:
     names = ("gpu-stage", "gpu-plain", "gpu-compiled", "gpu-loading")
     rounds = [{name.removeprefix("gpu-"): _run(name) for name in names} for _ in range(ROUNDS)]
     bounds = {name: np.mean([each[name] for each in rounds]) for name in ("plain", "loading")}
@@ -170,8 +170,8 @@ def _plain(setting: _Setting, compiled: bool = False) -> float:
     torch.set_num_threads(CORES)
     torch.backends.cudnn.benchmark = True
     model = timm.create_model(setting.model, num_classes=len(CLASSES), drop_rate=0.3, drop_path_rate=0.1)
-    model = model.to(setting.device, memory_format=torch.channels_last).train()
-    forward: Any = torch.compile(model) if compiled else model
+    model = model.to(setting.device).to(memory_format=torch.channels_last).train()
+    forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     batches = _random_batches(setting)
     started_at = 0.0

@@ -103,16 +103,16 @@ def hang_for_good(scene: Scene, dice: random.Random) -> str:
 
 def pause_and_resume(scene: Scene, dice: random.Random) -> str:
     """What a user does, not a fault: the stage stops at its next unit, and goes on from there."""
-    if not _ask(scene.client.pause_run, scene.run_id):
+    if not _ask(scene.client.runs.pause, scene.run_id):
         return "too late to pause"
     _wait_for_state(scene, "paused")
     time.sleep(dice.uniform(0, 2))
-    return "paused and resumed" if _ask(scene.client.resume_run, scene.run_id) else "paused, and ended"
+    return "paused and resumed" if _ask(scene.client.runs.resume, scene.run_id) else "paused, and ended"
 
 
 def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
     """Nor is this: a cancelled run leaves no work on the cluster, and goes on when it is retried."""
-    if not _ask(scene.client.cancel_run, scene.run_id):
+    if not _ask(scene.client.runs.cancel, scene.run_id):
         return "too late to cancel"
     _wait_for_state(scene, "cancelled")
     deadline = time.monotonic() + _SLACK_SECONDS
@@ -120,7 +120,7 @@ def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
         if time.monotonic() > deadline:
             raise FaultNotSeen(f"the run is cancelled, and its driver is alive {_SLACK_SECONDS:.0f} s later")
         time.sleep(0.5)
-    return "cancelled and retried" if _ask(scene.client.retry_run, scene.run_id) else "cancelled, and could not retry"
+    return "cancelled and retried" if _ask(scene.client.runs.retry, scene.run_id) else "cancelled, and could not retry"
 
 
 def kill_ray_head(scene: Scene, dice: random.Random) -> str:

@@ -13,7 +13,7 @@ from benchmarks.inputs.every import every_input
 from benchmarks.inputs.expectations import Input
 from benchmarks.inputs.judge import Verdict, judge_all
 from benchmarks.inputs.service_process import ServiceProcess
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 
 _COMMAND = "make benchmark-inputs"
 
@@ -49,7 +49,7 @@ def _say(verdicts: Sequence[Verdict], deaths: int) -> None:
     print(f"{tried.total()} tried, {wrong.total()} wrong, {skipped} skipped, {deaths} deaths of the service")
 
 
-def _rows(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+def _rows(verdicts: Sequence[Verdict]) -> list[ResultRow]:
     skipped = sum(verdict.skipped for verdict in verdicts)
     wrong = sum(verdict.wrong for verdict in verdicts)
     beside = f"{skipped} more need a program that this machine lacks" if skipped else ""

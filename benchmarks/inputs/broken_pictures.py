@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks.inputs.expectations import Broken, Decodes, PictureInput
@@ -106,7 +106,7 @@ def _ppm_bomb() -> bytes:
     return b"P6\n100000 100000\n255\n" + bytes(1000)
 
 
-_BOMBS = {
+_BOMBS: dict[str, Callable[[], bytes]] = {
     "a png of 60,000 x 60,000": partial(_png_bomb, 60_000),
     "a png of 10,001 x 10,001 rgba": partial(_png_bomb, 10_001),
     "a gif of 65,535 x 65,535": _gif_bomb,

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -83,7 +83,7 @@ def _colour_png(factor: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-_WHOLE_RANGE = {
+_WHOLE_RANGE: dict[str, Callable[[], bytes]] = {
     "16-bit grey png": partial(_written, "PNG", 257),
     "16-bit grey tiff": partial(_written, "TIFF", 257),
     "16-bit grey jpeg 2000": partial(_written, "JPEG2000", 257),

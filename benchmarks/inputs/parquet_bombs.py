@@ -1,6 +1,6 @@
 """Parquet files that are small on disk and large once they are read, or large in one piece: memory stays bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ def inputs() -> Iterator[DatasetInput]:
     yield _input("a label of 64 MiB", _long_label, 4, 1000, Refused(says=("label|class",)))
 
 
-def _input(name: str, make: Any, rows: int, most_mib: float, *others: Refused) -> DatasetInput:
+def _input(name: str, make: Callable[[Path], Body], rows: int, most_mib: float, *others: Refused) -> DatasetInput:
     return DatasetInput(name, _KIND, make, (AnyRows(rows), *others), most_mib=most_mib, most_seconds=300.0)
 
 
-def _repeated(rows: int, padding: int) -> Any:
+def _repeated(rows: int, padding: int) -> Callable[[Path], Body]:
     def make(folder: Path) -> Body:
         zeros = pa.array(np.zeros(rows, np.int32))
         images = pa.DictionaryArray.from_arrays(zeros, pa.array([photo(0) + bytes(padding)], pa.binary()))

@@ -85,11 +85,11 @@ def _label_columns() -> Iterator[DatasetInput]:
         refused = Refused(says=("row 4|row 5",))
         yield _input(f"a label that is {name}", _table(images, column), refused)
     minus = pa.array([-1, 0, 1, 0, 1, -1])
-    rows = tuple(Row(str(value), image) for value, image in zip(minus.to_pylist(), _IMAGES, strict=True))
+    with_minus = tuple(Row(str(value), image) for value, image in zip(minus.to_pylist(), _IMAGES, strict=True))
     yield _input(
         "labels with -1",
         _table(images, minus),
-        Accepted(rows, says=("-1",)),
+        Accepted(with_minus, says=("-1",)),
         Refused(says=("-1",)),
         kind="parquet labels",
     )

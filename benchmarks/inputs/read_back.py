@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmarks.inputs.expectations import Accepted, Row
 from workers.data.errors import ShardReadError
-from workers.data.shards.shard_readers import iterate_shard, load_manifest, read_shard
+from workers.data.shards.shard_readers import ShardImages, iterate_shard, load_manifest, read_shard
+from workers.specs.datasets import DatasetManifest
 
 _SHOWN = 3
 
@@ -55,12 +56,18 @@ def _rows(dataset: dict[str, Any], home: Path) -> list[Row] | str:
         manifest = load_manifest(_manifest_uri(dataset, home))
         for index in range(len(manifest.shards)):
             images = read_shard(manifest, index)
-            labels = images.labels or [None] * len(images.images)
-            names = [None if label is None else manifest.classes[label] for label in labels]
+            names = _class_names(manifest, images)
             rows += [Row(name, content) for name, content in zip(names, images.images, strict=True)]
     except ShardReadError as error:
         return f"registered, and the stages cannot read it: {str(error)[:300]}"
     return rows
+
+
+def _class_names(manifest: DatasetManifest, images: ShardImages) -> list[str | None]:
+    """One an image."""
+    if not images.labels:
+        return [None] * len(images.images)
+    return [manifest.classes[label] for label in images.labels]
 
 
 def _shown(rows: "Counter[Row]") -> str:

@@ -28,7 +28,7 @@ _UNBOUNDED = (
     *("student_recipe.steps", "student_recipe.batch_size", "student_recipe.optimizer.learning_rate"),
     *("resources.batch_size", "resources.train.num_workers", "schedule_timeout_seconds"),
 )
-_NO_NUMBERS = {
+_NO_NUMBERS: dict[str, object] = {
     "a text": "1",
     "null": None,
     "a list": [1],
@@ -41,10 +41,11 @@ _NO_NUMBERS = {
 
 def _numbers() -> Iterator[RequestInput]:
     for place in (*_BOUNDED, *_UNBOUNDED):
-        more = {"10^30": 10**30} if place in _BOUNDED else {}
+        more: dict[str, object] = {"10^30": 10**30} if place in _BOUNDED else {}
         for name, value in (_NO_NUMBERS | more).items():
             yield request(f"{place} that is {name}", "numbers", put(place, value), Answered((400, 422)))
-        for name, value in {"10^18": 10**18, "1.5": 1.5, "1e-320": 1e-320}.items():
+        large_and_small: dict[str, object] = {"10^18": 10**18, "1.5": 1.5, "1e-320": 1e-320}
+        for name, value in large_and_small.items():
             # Where nothing is too large by itself, what is stored must come back.
             yield request(f"{place} that is {name}", "numbers", put(place, value), Answered((201, 422)))
 

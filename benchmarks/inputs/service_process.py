@@ -1,5 +1,6 @@
 """The API as a process of its own on an empty home: it can be ended by an input, and that is noticed."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -49,14 +50,12 @@ class ServiceProcess:
         """Ends it and its children at once."""
         if self._process is None:
             return
-        family = [self._process]
-        if self._process.poll() is None:
-            family += psutil.Process(self._process.pid).children(recursive=True)
-        for process in family:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        alive = self._process.poll() is None
+        children = psutil.Process(self._process.pid).children(recursive=True) if alive else []
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self._process.wait(START_SECONDS)
 
     def memory_mib(self) -> float:

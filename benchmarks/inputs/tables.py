@@ -194,9 +194,11 @@ def _columns() -> Iterator[DatasetInput]:
     )
     one = _table([["path", "label"], *((name, "cat") for name in _NAMES)])
     yield _labeled("one class", one, Refused(says=("class",)))
-    given = {"classes": ["cat", "dog", "emu"]}
     yield _labeled(
-        "classes that are given", _table(_BOTH), Accepted(_LABELED.rows, classes=("cat", "dog", "emu")), **given
+        "classes that are given",
+        _table(_BOTH),
+        Accepted(_LABELED.rows, classes=("cat", "dog", "emu")),
+        classes=["cat", "dog", "emu"],
     )
     yield _labeled(
         "too few classes given", _table(_BOTH), Refused(says=("label",), field="classes"), classes=["cat", "emu"]

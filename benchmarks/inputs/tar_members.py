@@ -172,7 +172,7 @@ def _members() -> Iterator[DatasetInput]:
     )
     yield raw
     for name, link in {"a hard link": tarfile.LNKTYPE, "a symbolic link": tarfile.SYMTYPE}.items():
-        for target, rows in {
+        for target, followed in {
             "000.jpg": (*_POOL.rows, _POOL.rows[0]),
             "/etc/passwd": (*_POOL.rows, Row(None, b"")),
             "006.jpg": (*_POOL.rows, Row(None, b"")),
@@ -181,7 +181,7 @@ def _members() -> Iterator[DatasetInput]:
             yield _input(
                 f"{name} to {target}",
                 _with_special(plain, link, target),
-                Accepted(rows),
+                Accepted(followed),
                 Accepted(_POOL.rows, says=("link|1",)),
                 Refused(says=("link|006",)),
                 kind="members",

@@ -12,7 +12,7 @@ from benchmarks.load.scene import LoadScene
 from benchmarks.load.traffic import POST, Record, Traffic, percentile
 from benchmarks.postgres_server import PostgresServer
 from benchmarks.process_memory import tree_pss_bytes
-from benchmarks.results import row, save
+from benchmarks.results import ResultRow, row, save
 
 ACTIVE, FINISHED = 1_000, 100_000
 RATE = 50.0
@@ -34,7 +34,7 @@ def latency() -> None:
     save(rows)
 
 
-def _latency_rows(infix: str, name: str, url: str, home: Path) -> list[dict[str, object]]:
+def _latency_rows(infix: str, name: str, url: str, home: Path) -> list[ResultRow]:
     with LoadScene(home, url, ACTIVE, FINISHED) as scene:
         windows = [WARM_UP_SECONDS] + [ROUND_SECONDS] * ROUNDS
         before = psutil.cpu_times()._asdict()

@@ -33,7 +33,7 @@ from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.schema.tables import AttemptRow
 from workers.artifact_io import read_bytes
-from workers.specs.stages import STAGE_SPEC
+from workers.specs.stages import STAGE_SPEC, AnyStageSpec
 
 GENERATIONS = 3
 WITH_ARTIFACTS = 50
@@ -51,7 +51,7 @@ class LoadScene:
         self._counts = {"active": active, "finished": finished}
         self._open = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._plays: Callable[[Any], bool] = lambda _: True
+        self._plays: Callable[[AnyStageSpec], bool] = lambda _: True
         [self._port] = free_ports(1)
         self.api_url = f"http://127.0.0.1:{self._port}"
 
