@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -58,7 +60,7 @@ def test_a_private_webhook_is_refused_by_name(client: TestClient) -> None:
 
 
 def test_the_same_on_the_command_line(
-    server: str, finished_run: str, monkeypatch: Any, client: TestClient, tmp_path: Any
+    server: str, finished_run: str, monkeypatch: pytest.MonkeyPatch, client: TestClient, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NOISY_STUDENT_API", server)
     monkeypatch.setenv("COLUMNS", "200")
@@ -82,7 +84,7 @@ def test_the_same_on_the_command_line(
 
 
 def test_dataset_digests_are_of_the_images_wherever_they_lie(
-    client: TestClient, register: Callable[..., str], write_images: Callable[..., Any]
+    client: TestClient, register: Callable[..., str], write_images: Callable[..., Path]
 ) -> None:
     def digest(dataset: str) -> str:
         return str(client.get(f"/datasets/{dataset}").json()["digest"])

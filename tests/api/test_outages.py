@@ -15,6 +15,7 @@ from service.runs import progress as progress_reader
 from service.settings import Settings
 from service.store.migrate import upgrade
 from service.views.problem import PROBLEM_MEDIA_TYPE
+from tests.support.application import StubRay
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_killed_database_is_a_503_until_it_is_back(postgres: PostgresServer, t
 
 
 def test_a_dataset_that_cannot_be_written_down_is_a_503_and_not_registered(
-    client: TestClient, settings: Settings, write_images: Any
+    client: TestClient, settings: Settings, write_images: Callable[..., Path]
 ) -> None:
     root = Path(settings.artifact_root)
     root.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def test_saved_logs_and_the_retention_plan_are_a_503_while_the_artifact_store_is
     client: TestClient,
     run_config: dict[str, Any],
     reconcile: Callable[[], None],
-    ray: Any,
+    ray: StubRay,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stale(*_: object) -> None:

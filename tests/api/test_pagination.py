@@ -1,12 +1,11 @@
 """Listings come in pages, newest first, tied together by cursors."""
 
 import base64
-from collections.abc import Callable
 
 import pytest
 from fastapi.testclient import TestClient
 
-Register = Callable[..., str]
+from tests.support.application import Register
 
 
 def _walk(client: TestClient, path: str, limit: int) -> list[list[str]]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from api.examples.plans import PLAN
 from noisy_student.cli.main import app as commands
 from noisy_student.cli.plans import bill_table, duration, size
+from tests.support.application import StubRay
 
 
 def test_a_plan_is_started_shown_and_billed(
@@ -98,7 +99,7 @@ def test_a_plans_request_is_taken_from_standard_input_too(
 
 
 def test_a_plan_that_fails_ends_with_1_and_says_why(
-    cli: Callable[..., Any], run_config: dict[str, Any], ray: Any, reconciling: None
+    cli: Callable[..., Any], run_config: dict[str, Any], ray: StubRay, reconciling: None
 ) -> None:
     ray.failing = {"measure": "timm cannot build it"}
     done = cli("plan", "-", input=json.dumps(run_config))

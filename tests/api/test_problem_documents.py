@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.runs.queries import RunQueries
+from tests.support.application import StubRay
 
 RUN = {
     "name": "a run",
@@ -150,7 +151,7 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(client: TestClient, mon
     assert "hunter2" not in answer.text
 
 
-def test_logs_without_ray_are_a_503_problem(client: TestClient, finished_run: str, ray: Any) -> None:
+def test_logs_without_ray_are_a_503_problem(client: TestClient, finished_run: str, ray: StubRay) -> None:
     ray.away = True
     problem = _problem(client.get(f"/runs/{finished_run}/generations/0/stages/train/logs"), 503)
     assert "does not answer" in problem["detail"]

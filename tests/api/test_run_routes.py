@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-Register = Callable[..., str]
+from tests.support.application import Register, StubRay
+
 Config = dict[str, Any]
 
 
@@ -110,7 +111,7 @@ def test_a_finished_run_can_be_neither_cancelled_nor_retried(client: TestClient,
 
 
 def test_a_failed_stage_shows_why_and_can_be_retried(
-    client: TestClient, run_id: str, ray: Any, reconcile: Callable[[], None]
+    client: TestClient, run_id: str, ray: StubRay, reconcile: Callable[[], None]
 ) -> None:
     ray.failing = {"label": "image_size 7 does not fit"}
     reconcile()

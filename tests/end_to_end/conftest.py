@@ -19,6 +19,8 @@ from service.views.runs import RunView, StageView
 from tests.limits import END_TO_END_LIMIT_SECONDS
 
 STAGE_TIMEOUT_SECONDS = 600
+SmallRun = Callable[..., dict[str, Any]]
+"""The fixture `small_run`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,7 +74,7 @@ def write_truth(unlabeled: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_run(digits: dict[str, str]) -> Callable[..., dict[str, Any]]:
+def small_run(digits: dict[str, str]) -> SmallRun:
     """`small_config` of these digits."""
     return partial(small_config, digits)
 

@@ -26,7 +26,7 @@ def service(home: Path, ray_jobs_url: str, token: str) -> TestClient:
     return TestClient(app, headers={"Authorization": f"Bearer {key}"})
 
 
-def test_the_head_is_ready_and_its_dashboard_is_read_through_the_service(stack: LocalStack, tmp_path: Path):
+def test_the_head_is_ready_and_its_dashboard_is_read_through_the_service(stack: LocalStack, tmp_path: Path) -> None:
     with service(tmp_path, stack.dashboard_url, stack.ray.token) as client:
         ready = client.get("/readyz")
         assert ready.status_code == 200, ready.text
@@ -40,14 +40,14 @@ def test_the_head_is_ready_and_its_dashboard_is_read_through_the_service(stack: 
         assert client.post("/ray/api/jobs/", json={"entrypoint": "id"}).status_code == 405
 
 
-def test_a_wrong_token_is_not_ready(stack: LocalStack, tmp_path: Path):
+def test_a_wrong_token_is_not_ready(stack: LocalStack, tmp_path: Path) -> None:
     with service(tmp_path, stack.dashboard_url, "wrong") as client:
         answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "NOISY_STUDENT_RAY_AUTH_TOKEN" in answer.text
 
 
-def test_a_head_that_asks_for_no_token_is_not_ready(open_head: str, tmp_path: Path):
+def test_a_head_that_asks_for_no_token_is_not_ready(open_head: str, tmp_path: Path) -> None:
     with service(tmp_path, open_head, "any") as client:
         answer = client.get("/readyz")
     assert answer.status_code == 503
@@ -93,7 +93,7 @@ print(ray.get([read.remote("/data/a.parquet"), read.remote("/etc/passwd")]))
 """
 
 
-def test_the_roots_of_a_stage_hold_in_its_ray_workers(stack: LocalStack):
+def test_the_roots_of_a_stage_hold_in_its_ray_workers(stack: LocalStack) -> None:
     environment = {
         **os.environ,
         **stack.environment(),

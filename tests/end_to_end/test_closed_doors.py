@@ -18,7 +18,7 @@ from noisy_student.client import Client
 from noisy_student.errors import Conflict
 from noisy_student.local.process_family import descendants
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import has_ended, is_at, wait_until
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, wait_until
 
 pytestmark = pytest.mark.attack
 
@@ -59,7 +59,7 @@ print(json.dumps([port for port in ports if reaches(port)]))
 
 
 @pytest.fixture(scope="module")
-def ports(stack: LocalStack, client: Client, small_run) -> Iterator[list[Port]]:
+def ports(stack: LocalStack, client: Client, small_run: SmallRun) -> Iterator[list[Port]]:
     """Those that listen while two workers train."""
     run = client.runs.create(small_run(teacher_steps=400, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=1))
@@ -69,21 +69,21 @@ def ports(stack: LocalStack, client: Client, small_run) -> Iterator[list[Port]]:
     wait_until(client, run.id, has_ended)
 
 
-def test_everything_listens_on_loopback_alone(ports: list[Port]):
+def test_everything_listens_on_loopback_alone(ports: list[Port]) -> None:
     assert {"gcs_server", "raylet", "ray::DashboardAgent", "api"} <= {port.process for port in ports}
     assert [port for port in ports if not port.on_loopback] == []
 
 
-def test_there_is_no_ray_client_server(ports: list[Port]):
+def test_there_is_no_ray_client_server(ports: list[Port]) -> None:
     assert [port for port in ports if "ray.util.client" in port.process] == []
 
 
-def test_no_port_gives_anything_without_a_token(ports: list[Port]):
+def test_no_port_gives_anything_without_a_token(ports: list[Port]) -> None:
     answers = {port: answers_to_a_stranger("127.0.0.1", port.port) for port in ports}
     assert {port: answer for port, answer in answers.items() if gives_something(answer)} == {}
 
 
-def test_another_user_of_the_machine_gets_nothing(stack: LocalStack, ports: list[Port]):
+def test_another_user_of_the_machine_gets_nothing(stack: LocalStack, ports: list[Port]) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
     other = pwd.getpwnam(_OTHER_USER)
@@ -119,14 +119,14 @@ def other_machine() -> Iterator[list[str]]:
         subprocess.run(["ip", "netns", "delete", _NAMESPACE], check=False, capture_output=True, timeout=20)
 
 
-def test_another_machine_reaches_no_port(other_machine: list[str], ports: list[Port]):
+def test_another_machine_reaches_no_port(other_machine: list[str], ports: list[Port]) -> None:
     with closing(socket.create_server(("0.0.0.0", 0))) as open_to_all:
         reached = open_to_all.getsockname()[1]
         question = [_HERE, [reached, *(port.port for port in ports)]]
         assert json.loads(_run([*other_machine, sys.executable, "-c", _REACHES], question)) == [reached]
 
 
-def test_the_token_is_in_no_command_line_no_log_and_no_database(stack: LocalStack, ports: list[Port]):
+def test_the_token_is_in_no_command_line_no_log_and_no_database(stack: LocalStack, ports: list[Port]) -> None:
     token = stack.ray.token
     assert stack.ray.folder.joinpath("token").read_text() == token
     assert stack.ray.folder.joinpath("token").stat().st_mode & 0o777 == 0o600

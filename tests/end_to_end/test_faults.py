@@ -4,21 +4,25 @@ import httpx
 import psutil
 import pytest
 
+from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants, kill_all, processes_of, wait_for_ends
-from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+from noisy_student.local.stack import LocalStack
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
 
 
 def kill(pid: int) -> None:
     kill_all(processes_of([pid]))
 
 
-def restart_killed(stack, client) -> None:
+def restart_killed(stack: LocalStack, client: Client) -> None:
     """What `noisy-student up` does each second; then waits until the API answers."""
     stack.supervise()
     stack.wait_for_api()
 
 
-def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client, small_run):
+def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(
+    stack: LocalStack, client: Client, small_run: SmallRun
+) -> None:
     run = client.runs.create(small_run(teacher_steps=150, student_steps=60))
     for stage in ("g0-train", "g0-evaluate", "g1-label", "g1-train"):
         wait_until(client, run.id, is_at(stage))
@@ -30,7 +34,7 @@ def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(stack, client
     assert [len(stage.attempts) for stage in stages_of(run)] == [1] * 6
 
 
-def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
+def test_a_head_whose_node_was_ended_is_started_again(stack: LocalStack, client: Client, small_run: SmallRun) -> None:
     head = stack.pid_of("ray")
     stack.supervise()  # sees the node
     raylet = next(child for child in descendants(head) if command_of(child).partition(" ")[0].endswith("/raylet"))
@@ -43,7 +47,9 @@ def test_a_head_whose_node_was_ended_is_started_again(stack, client, small_run):
     assert wait_until(client, run.id, has_ended).state == "succeeded"
 
 
-def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, client, small_run):
+def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(
+    stack: LocalStack, client: Client, small_run: SmallRun
+) -> None:
     run = client.runs.create(small_run(teacher_steps=200, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=60))
     kill(a_training_worker(stack.pid_of("ray")))
@@ -55,7 +61,9 @@ def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(stack, clien
     assert train.result["steps"] == 200
 
 
-def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(stack, client, small_run):
+def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(
+    stack: LocalStack, client: Client, small_run: SmallRun
+) -> None:
     run = client.runs.create(small_run(teacher_steps=400, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=40))
     client.runs.cancel(run.id)

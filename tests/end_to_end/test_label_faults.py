@@ -47,7 +47,7 @@ def undisturbed(data: Path, cluster: PrivateRay, tmp_path_factory: pytest.TempPa
 
 def test_training_shards_are_the_same_after_a_kill(
     data: Path, undisturbed: Path, cluster: PrivateRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def select_spec(folder: str) -> SelectSpec:
         return SelectSpec(
             run_id="faults",
@@ -90,7 +90,7 @@ def test_training_shards_are_the_same_after_a_kill(
 
 def test_label_files_are_the_same_after_kills_of_actor_driver_and_head(
     data: Path, undisturbed: Path, cluster: PrivateRay, tmp_path: Path
-):
+) -> None:
     outcome = label_under_kills(tmp_path / "killed", data, undisturbed, ["actor", "driver", "head"], 3, cluster)
     assert outcome.kills == {"actor": 1, "driver": 1, "head": 1}
     assert outcome.attempts == 3, "a lost actor costs no attempt"
@@ -100,7 +100,9 @@ def test_label_files_are_the_same_after_kills_of_actor_driver_and_head(
     assert outcome.shards_resumed >= outcome.finished_at_last_start > 0
 
 
-def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one attempt: all shards come, few are begun twice, and the new node does some of the work."""
     # Ray takes half a minute to be sure that a node is gone; so long would the test be.
     monkeypatch.setenv("RAY_health_check_period_ms", "1000")

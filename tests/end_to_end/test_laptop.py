@@ -49,7 +49,7 @@ print(json.dumps([answers, [path for path in files if reads(path)]]))
 _OPEN = {"/healthz"}
 
 
-def test_the_command_line_finds_the_key_by_itself(stack: LocalStack):
+def test_the_command_line_finds_the_key_by_itself(stack: LocalStack) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "noisy_student.cli.main", "runs", "list", "--json", "--api", stack.api_url],
         capture_output=True,
@@ -61,7 +61,7 @@ def test_the_command_line_finds_the_key_by_itself(stack: LocalStack):
     assert own_key(stack.api_url) == stack.api_key
 
 
-def test_without_the_key_only_the_liveness_answers(stack: LocalStack):
+def test_without_the_key_only_the_liveness_answers(stack: LocalStack) -> None:
     with httpx.Client(base_url=stack.api_url, trust_env=False) as stranger:
         paths = list(httpx.get(f"{stack.api_url}/openapi.json", headers=stack.api_headers).json()["paths"])
         answers = {path: stranger.get(path).status_code for path in [*paths, "/", "/docs", "/openapi.json", "/ray/"]}
@@ -69,7 +69,7 @@ def test_without_the_key_only_the_liveness_answers(stack: LocalStack):
     assert set(answers.values()) == {401}
 
 
-def test_another_user_of_the_machine_is_refused(stack: LocalStack):
+def test_another_user_of_the_machine_is_refused(stack: LocalStack) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
     other = pwd.getpwnam("nobody")
@@ -84,7 +84,7 @@ def test_another_user_of_the_machine_is_refused(stack: LocalStack):
     assert readable == []
 
 
-def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack):
+def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack) -> None:
     """Its Ray's folder and the token in it too. Each driver opens Ray's own folder inside again, where nobody comes."""
     token = next(path for path in stack.ray.folder.iterdir() if path.is_file() and stack.ray.token in path.read_text())
     kept = [stack.home, *stack.home.rglob("*"), stack.ray.folder, token]
@@ -93,7 +93,7 @@ def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack):
     assert open_to_others == []
 
 
-def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalStack, client: Client):
+def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalStack, client: Client) -> None:
     link = page_address(client)
     with httpx.Client(follow_redirects=True, trust_env=False) as browser:
         page = browser.get(link, headers={"Accept": "text/html"})
@@ -104,7 +104,7 @@ def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalSt
     assert httpx.get(link, trust_env=False).status_code == 401
 
 
-def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: LocalStack, client: Client):
+def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: LocalStack, client: Client) -> None:
     with open_browser() as browser:
         browser.set_page_load_timeout(3 * WAIT_SECONDS)  # megabytes of scripts, beside a Ray that starts
         wait = WebDriverWait(browser, 3 * WAIT_SECONDS)
@@ -116,13 +116,13 @@ def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: L
         assert "oken" not in browser.find_element(By.TAG_NAME, "body").text  # it asks for none
 
 
-def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack):
+def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack) -> None:
     for path in ("/runs", "/ray/", "/ray/api/jobs/"):
         answer = httpx.get(stack.api_url + path, headers={**stack.api_headers, "Host": "evil.example"}, trust_env=False)
         assert answer.status_code == 403
 
 
-def test_where_a_request_is_from_is_not_for_its_headers_to_say(stack: LocalStack):
+def test_where_a_request_is_from_is_not_for_its_headers_to_say(stack: LocalStack) -> None:
     headers = {**stack.api_headers, "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
     answer = httpx.post(f"{stack.api_url}/runs/run-none/cancel", headers=headers, trust_env=False)
     assert answer.status_code == 404
@@ -131,14 +131,14 @@ def test_where_a_request_is_from_is_not_for_its_headers_to_say(stack: LocalStack
     assert (entry["path"], entry["address"]) == ("/runs/run-none/cancel", "127.0.0.1")
 
 
-def test_nothing_of_the_stacks_own_is_a_dataset(stack: LocalStack):
+def test_nothing_of_the_stacks_own_is_a_dataset(stack: LocalStack) -> None:
     body = {"name": "own", "role": "unlabeled", "uri": str(stack.home / "artifacts")}
     answer = httpx.post(f"{stack.api_url}/datasets", json=body, headers=stack.api_headers, trust_env=False)
     assert answer.status_code == 422
     assert "own files" in answer.text
 
 
-def test_the_key_is_in_no_command_line_no_log_and_no_database(stack: LocalStack):
+def test_the_key_is_in_no_command_line_no_log_and_no_database(stack: LocalStack) -> None:
     key = split_key(stack.api_key)
     assert key is not None
     secret = key[1]
@@ -148,14 +148,14 @@ def test_the_key_is_in_no_command_line_no_log_and_no_database(stack: LocalStack)
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
 
 
-def test_a_port_that_is_anothers_is_not_taken_for_ours(stack: LocalStack, tmp_path: Path):
+def test_a_port_that_is_anothers_is_not_taken_for_ours(stack: LocalStack, tmp_path: Path) -> None:
     taken = int(stack.api_url.rpartition(":")[2])
     with pytest.raises(StackError, match=f"port {taken}"), LocalStack(tmp_path, api_port=taken):
         pass
     assert own_key(stack.api_url) == stack.api_key
 
 
-def test_the_port_is_the_stacks_from_its_start_to_its_end_whichever_part_of_it_lives(tmp_path: Path):
+def test_the_port_is_the_stacks_from_its_start_to_its_end_whichever_part_of_it_lives(tmp_path: Path) -> None:
     """Somebody who listened there before the API does, or while it is started anew, would be sent the key."""
     tried = []
 

@@ -7,13 +7,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.end_to_end.conftest import has_ended, wait_until
+from noisy_student.client import Client
+from tests.end_to_end.conftest import SmallRun, has_ended, wait_until
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
 
 pytestmark = pytest.mark.long
 
 
-def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run):
+def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, small_run: SmallRun) -> None:
     """With one training worker on the same kind of machine even the weights are equal, bit by bit."""
     one_worker = {**small_run()["resources"], "train": {"num_workers": 1}}
     first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker))
@@ -45,7 +46,7 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client, small_run)
         assert all(torch.equal(weights[name], weights_again[name]) for name in weights), one.model_id
 
 
-def finish(client, config):
+def finish(client: Client, config):
     run = wait_until(client, client.runs.create(config).id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run

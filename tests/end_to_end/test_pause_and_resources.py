@@ -3,12 +3,16 @@
 import httpx
 import pytest
 
-from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+from noisy_student.client import Client
+from noisy_student.local.stack import LocalStack
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
 
 pytestmark = pytest.mark.long
 
 
-def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stack, client, small_run):
+def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(
+    stack: LocalStack, client: Client, small_run: SmallRun
+) -> None:
     config = small_run(teacher_steps=300, train_workers=2, generations=0, student_models=[])
     config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
     run = client.runs.create(config)
@@ -29,7 +33,9 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(stac
     assert train.result["steps"] == 300
 
 
-def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(client, small_run):
+def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(
+    client: Client, small_run: SmallRun
+) -> None:
     config = small_run(generations=0, student_models=[], schedule_timeout_seconds=6)
     config["resources"] = {"train": {"num_workers": 2, "gpus_per_worker": 1}}
     run = client.runs.create(config)

@@ -7,8 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants
-from tests.end_to_end.conftest import has_ended, is_at, stages_of, wait_until
+from noisy_student.local.stack import LocalStack
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
 from workers.models.files import read_card
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE
 from workers.specs.stages import RELIABILITY_FILE
@@ -21,7 +23,7 @@ ROBUSTNESS = {
 
 
 @pytest.fixture(scope="module")
-def measured(client, small_run, digits):
+def measured(client: Client, small_run: SmallRun, digits: dict[str, str]):
     config = small_run()
     recipe = config["student_recipe"]
     config["student_recipe"] = {
@@ -48,7 +50,7 @@ def result_of(run, generation: int, stage: str) -> dict:
     return next(s.result for s in stages_of(run) if s.generation == generation and s.name == stage)
 
 
-def test_robustness_is_measured_against_generation_0(measured):
+def test_robustness_is_measured_against_generation_0(measured) -> None:
     teacher, student = (result_of(measured, generation, "evaluate")["robustness"] for generation in (0, 1))
     assert teacher["reference"] == student["reference"] == f"{measured.id}-g0"
     assert teacher["corruptions"]["mean_corruption_error"] == teacher["stability"]["mean_flip_rate"] == 100
@@ -59,7 +61,7 @@ def test_robustness_is_measured_against_generation_0(measured):
     assert measured.generation_details[1].promoted is True
 
 
-def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack):
+def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack: LocalStack) -> None:
     calibration = result_of(measured, 1, "label")["calibration"]
     assert calibration["loss_after"] <= calibration["loss_before"]
     path = f"{stack.api_url}/runs/{measured.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
@@ -67,14 +69,14 @@ def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack):
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
 
 
-def test_the_student_ended_at_the_larger_size(measured):
+def test_the_student_ended_at_the_larger_size(measured) -> None:
     result = result_of(measured, 1, "train")
     assert (result["train_image_size"], result["test_image_size"], result["steps"]) == (28, 32, 50)
     card = read_card(measured.generation_details[1].model.uri)
     assert (card.image_size, card.train_image_size) == (32, 28)
 
 
-def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, client, stack):
+def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, client: Client, stack: LocalStack) -> None:
     search = client.searches.create(
         {
             "run_id": measured.id,
@@ -109,7 +111,7 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
         assert "<svg" in httpx.get(stack.api_url + path, headers=stack.api_headers).text
 
 
-def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client):
+def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client: Client) -> None:
     search = client.searches.create(
         {
             "run_id": measured.id,

@@ -3,7 +3,7 @@
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -29,7 +29,7 @@ from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
 from workers.specs.model_card import ModelCard
@@ -95,8 +95,10 @@ class Bucket:
         self.labeled: list[int] = []
         monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
 
-    def _map_shards(self, make_function, shard_indices, pool):
-        function = make_function() if shard_indices else None
+    def _map_shards(
+        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
+        function = make_function() if shard_indices else bytes
         for shard in shard_indices:
             self.labeled.append(shard)
             yield ShardDone(shard, 1.0, 2.0, function(shard))

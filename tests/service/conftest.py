@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from tests.at_once import join
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
 from tests.support.webhook_receiver import Receiver, ReceiverServer, serving
-from tests.support.workbench import CATALOG, Workbench
+from tests.support.workbench import CATALOG, MakeConfig, Workbench
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def bench(
 
 
 @pytest.fixture
-def run_config() -> Callable[..., RunConfig]:
+def run_config() -> MakeConfig:
     """Makes run configurations: one teacher and one student, unless told otherwise."""
 
     def make(**changes: Any) -> RunConfig:
@@ -172,7 +172,7 @@ def run_config() -> Callable[..., RunConfig]:
 
 
 @pytest.fixture
-def run_id(bench: Workbench, run_config: Callable[..., RunConfig]) -> str:
+def run_id(bench: Workbench, run_config: MakeConfig) -> str:
     """A run that has just been created."""
     return bench.commands.create_run(run_config()).id
 

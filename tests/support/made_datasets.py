@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset
+from service.datasets.inspection import DatasetRequest, HashLimit, InspectedDataset, inspect_dataset
 from service.errors import InvalidRequest
 from tests.support.made_shards import picture
 from workers.data.shards.shard_readers import read_shard
@@ -18,15 +18,16 @@ def pictures(count: int, start: int = 0) -> list[bytes]:
     return [picture(seed) for seed in range(start, start + count)]
 
 
-def inspect(uri: object, role: str = "labeled", **fields: object) -> InspectedDataset:
-    hash_limit = fields.pop("hash_limit", None)
+def inspect(
+    uri: object, role: str = "labeled", *, hash_limit: HashLimit | None = None, **fields: object
+) -> InspectedDataset:
     request = DatasetRequest.model_validate({"name": "digits", "role": role, "uri": str(uri), **fields})
     return inspect_dataset(request, "ds-1", f"{uri}.parts", hash_limit)
 
 
 def refusal(uri: object, role: str = "labeled", **fields: object) -> tuple[str, str]:
     with pytest.raises(InvalidRequest) as caught:
-        inspect(uri, role, **fields)
+        inspect(uri, role, hash_limit=None, **fields)
     return caught.value.field, caught.value.message
 
 

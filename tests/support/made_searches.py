@@ -25,7 +25,7 @@ SPACE = SearchSpace(
 )
 
 
-def search_spec(folder: Path, attempt: int = 1, **changes) -> SearchSpec:
+def search_spec(folder: Path, attempt: int = 1, **changes: object) -> SearchSpec:
     base = TrainSpec(
         run_id="run-1",
         generation=1,
@@ -55,7 +55,7 @@ def search_spec(folder: Path, attempt: int = 1, **changes) -> SearchSpec:
     return spec
 
 
-def book_of(spec: SearchSpec, costs=COSTS) -> TrialBook:
+def book_of(spec: SearchSpec, costs: dict[str, ModelCost] = COSTS) -> TrialBook:
     reporter = StageReporter(spec, entered_at=0.0, clock=lambda: 1.0)
     reporter.announce(spec.settings.trials, "trials")
     return TrialBook(spec, costs, reporter, clock=lambda: 1.0)

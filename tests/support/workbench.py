@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.datasets.commands import DatasetCommands, insert_dataset
 from service.datasets.inspection import DatasetRequest
@@ -24,8 +24,11 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import FakeRay
 from workers.artifact_io import write_bytes
 from workers.data.hashes import write_hashes
-from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.datasets import DatasetManifest, DatasetRole, Shard
+from workers.specs.stages import StageName
 
+MakeConfig = Callable[..., RunConfig]
+"""The fixture `run_config`."""
 CATALOG = {
     "small": CatalogModel(parameters=100, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
     "large": CatalogModel(parameters=900, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
@@ -54,7 +57,7 @@ class Workbench:
     def add_dataset(
         self,
         dataset_id: str,
-        role: Any,
+        role: DatasetRole,
         hashes: list[bytes] | None = None,
         classes: tuple[str, ...] = ("cat", "dog"),
         rows: int = 10,
@@ -138,6 +141,8 @@ def submitted(bench: Workbench, run_id: str) -> list[str]:
     return [body["submission_id"].removeprefix(f"{run_id}-") for body in bench.ray.submits]
 
 
-def attempts(bench: Workbench, run_id: str, generation: int = 0, stage: str = "train") -> list[tuple[str, str | None]]:
+def attempts(
+    bench: Workbench, run_id: str, generation: int = 0, stage: StageName = "train"
+) -> list[tuple[str, str | None]]:
     views = bench.queries.get_stage(StageKey(run_id, generation, stage)).attempts
     return [(view.state, view.failure_reason) for view in views]

@@ -17,7 +17,7 @@ def stage_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The attempts whose stage was run; each fails for want of space."""
     calls: list[int] = []
 
-    def run_stage(spec, reporter):
+    def run_stage(spec, reporter) -> None:
         calls.append(spec.attempt)
         raise OSError(28, "No space left on device")
 
@@ -42,7 +42,7 @@ def write_spec(folder: Path, attempt: int) -> str:
     return uri
 
 
-def test_a_job_of_an_earlier_attempt_does_nothing(tmp_path, stage_calls):
+def test_a_job_of_an_earlier_attempt_does_nothing(tmp_path: Path, stage_calls: list[int]) -> None:
     first = write_spec(tmp_path, 1)
     write_spec(tmp_path, 10)
 
@@ -51,7 +51,9 @@ def test_a_job_of_an_earlier_attempt_does_nothing(tmp_path, stage_calls):
     assert not (tmp_path / "failure.json").exists()
 
 
-def test_a_spec_of_an_earlier_attempt_that_is_written_late_takes_nothing_back(tmp_path, stage_calls):
+def test_a_spec_of_an_earlier_attempt_that_is_written_late_takes_nothing_back(
+    tmp_path: Path, stage_calls: list[int]
+) -> None:
     write_spec(tmp_path, 2)
     late = write_spec(tmp_path, 1)
 
@@ -61,7 +63,9 @@ def test_a_spec_of_an_earlier_attempt_that_is_written_late_takes_nothing_back(tm
 
 
 @pytest.mark.parametrize("name", ["result.json", "failure.json"])
-def test_a_job_that_is_started_again_after_its_attempt_has_ended_does_nothing(tmp_path, stage_calls, name):
+def test_a_job_that_is_started_again_after_its_attempt_has_ended_does_nothing(
+    tmp_path: Path, stage_calls: list[int], name: str
+) -> None:
     uri = write_spec(tmp_path, 1)
     (tmp_path / name).write_text('{"attempt": 1}')
 
@@ -70,7 +74,7 @@ def test_a_job_that_is_started_again_after_its_attempt_has_ended_does_nothing(tm
     assert (tmp_path / name).read_text() == '{"attempt": 1}'
 
 
-def test_an_outcome_of_the_attempt_before_is_no_reason_to_stop(tmp_path, stage_calls):
+def test_an_outcome_of_the_attempt_before_is_no_reason_to_stop(tmp_path: Path, stage_calls: list[int]) -> None:
     uri = write_spec(tmp_path, 2)
     (tmp_path / "failure.json").write_text('{"attempt": 1}')
 
@@ -78,17 +82,19 @@ def test_an_outcome_of_the_attempt_before_is_no_reason_to_stop(tmp_path, stage_c
     assert stage_calls == [2]
 
 
-def test_a_full_disk_is_named_as_the_reason(tmp_path, stage_calls):
+def test_a_full_disk_is_named_as_the_reason(tmp_path: Path, stage_calls: list[int]) -> None:
     assert entrypoint.run(write_spec(tmp_path, 1), time.time()) == 1
     failure = json.loads((tmp_path / "failure.json").read_text())
     assert failure["reason"] == FailureReason.ARTIFACT_STORE
     assert "No space left on device" in failure["message"]
 
 
-def test_a_stage_that_cannot_even_write_its_failure_says_so_by_its_exit_code(tmp_path, stage_calls, monkeypatch):
+def test_a_stage_that_cannot_even_write_its_failure_says_so_by_its_exit_code(
+    tmp_path: Path, stage_calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = write_spec(tmp_path, 1)
 
-    def refuse(uri, data):
+    def refuse(uri, data) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(entrypoint, "write_bytes", refuse)

@@ -8,11 +8,15 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.dependencies import open_services
+from api.dependencies import Services, open_services
 from service.config.access import KeyRequest
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.settings import Settings
+from tests.support.application import StubRay
 
 MakeKey = Callable[..., str]
+AsKey = Callable[..., TestClient]
+RunBody = Callable[[TestClient], dict[str, Any]]
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def secured(application: FastAPI, secured_settings: Settings, ray: Any, inspectors: Any) -> FastAPI:
+def secured(application: FastAPI, secured_settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
     application.state.services = open_services(secured_settings, ray, inspectors)
     return application
 
@@ -33,7 +37,8 @@ def make_key(secured: FastAPI) -> MakeKey:
 
     def make(scope: str = "admin", project: str | None = None, **more: Any) -> str:
         request = KeyRequest.model_validate({"name": scope, "scope": scope, "project": project, **more}, strict=False)
-        return secured.state.services.keys.create_key(request, "the test").key
+        services: Services = secured.state.services
+        return services.keys.create_key(request, "the test").key
 
     return make
 
@@ -45,7 +50,7 @@ def anonymous(secured: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def as_key(anonymous: TestClient, make_key: MakeKey) -> Callable[..., TestClient]:
+def as_key(anonymous: TestClient, make_key: MakeKey) -> AsKey:
     """A client with a key of the scope and the project. It shares the running application."""
 
     def client(scope: str = "admin", project: str | None = None) -> TestClient:
@@ -56,7 +61,7 @@ def as_key(anonymous: TestClient, make_key: MakeKey) -> Callable[..., TestClient
 
 
 @pytest.fixture
-def run_body(write_images: Callable[..., Path]) -> Callable[[TestClient], dict[str, Any]]:
+def run_body(write_images: Callable[..., Path]) -> RunBody:
     """Registers four datasets as the client, and gives a run with them."""
 
     def body(client: TestClient) -> dict[str, Any]:
@@ -83,7 +88,7 @@ def run_body(write_images: Callable[..., Path]) -> Callable[[TestClient], dict[s
 
 
 @pytest.fixture
-def run_of(anonymous: TestClient, run_body: Callable[[TestClient], dict[str, Any]]) -> Callable[[str], str]:
+def run_of(anonymous: TestClient, run_body: RunBody) -> Callable[[str], str]:
     """Starts a run with a key, and gives its id."""
 
     def start(key: str) -> str:

@@ -2,21 +2,18 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from api.access.route_scopes import ROUTE_SCOPES
+from tests.api.access.conftest import AsKey, MakeKey, RunBody
 
 pytestmark = pytest.mark.attack
 
-AsKey = Callable[..., TestClient]
-MakeKey = Callable[..., str]
-RunBody = Callable[[TestClient], dict[str, Any]]
 _ID = re.compile(r"\{(run|dataset|model|search|ablation|plan|key)_id\}|\{name\}")
 _WITH_IDS = sorted(route for route in ROUTE_SCOPES if _ID.search(route[1]))
 _FILLED = {"{generation}": "0", "{stage}": "train", "{attempt}": "1", "{name}": "reliability.svg"}

@@ -14,9 +14,8 @@ from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.database import Database
+from tests.api.access.conftest import AsKey
 from tests.support.fake_clock import FakeClock
-
-AsKey = Callable[..., TestClient]
 
 
 def test_every_change_is_recorded_with_its_outcome_and_reading_is_not(as_key: AsKey) -> None:

@@ -16,12 +16,10 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.errors import TooManyRequests
 from service.settings import Settings
+from tests.api.access.conftest import AsKey, MakeKey
 from tests.api.test_registration_line import HeldInspectors
 
 pytestmark = pytest.mark.attack
-
-AsKey = Callable[..., TestClient]
-MakeKey = Callable[..., str]
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
-MakeKey = Callable[..., str]
+from tests.api.access.conftest import MakeKey
+
 HTML = {"Accept": "text/html,*/*"}
 
 

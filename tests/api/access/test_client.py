@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from noisy_student import ApiError, Client, Forbidden, NotFound, TooManyRequests, Unauthorized
 from noisy_student.local.own_keys import keep_own_key
 from service.config.access import KeyRequest, Scope
 from service.settings import Settings
-
-MakeKey = Callable[..., str]
+from tests.api.access.conftest import MakeKey
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_no_key_and_a_wrong_one_are_unauthorized(server: str) -> None:
 
 
 def test_what_a_key_may_not_is_forbidden_and_what_it_does_not_see_is_not_there(
-    server: str, make_key: MakeKey, run_body: Any, as_key: Any
+    server: str, make_key: MakeKey, run_body: Callable[[TestClient], dict[str, Any]], as_key: Callable[..., TestClient]
 ) -> None:
     with Client(server, make_key("viewer")) as viewer, pytest.raises(Forbidden) as refused:
         viewer.keys.create(KeyRequest(name="more", scope=Scope.VIEWER, project=None))

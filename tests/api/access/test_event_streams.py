@@ -1,7 +1,7 @@
 """A stream of events outlives the request's check: it ends when its caller is no longer good."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,9 +14,8 @@ from service.access.gatekeeper import LOOK_EVERY_SECONDS, Gatekeeper
 from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.run_store import add_event
+from tests.api.access.conftest import MakeKey
 from tests.support.fake_clock import FakeClock
-
-MakeKey = Callable[..., str]
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from fastapi.testclient import TestClient
 
 from service.settings import Settings
 from service.store.schema.caller_tables import ApiKeyRow
-
-AsKey = Callable[..., TestClient]
+from tests.api.access.conftest import AsKey
 
 
 def bearer(key: str) -> dict[str, str]:

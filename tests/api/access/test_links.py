@@ -1,6 +1,5 @@
 """Links that log a browser in: once, soon, and as who asked for them."""
 
-from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,12 +11,10 @@ from service.access.api_keys import split_key
 from service.access.web.links import LINK_SECONDS, WebLinks
 from service.store.database import Database
 from service.store.schema.caller_tables import WebLinkRow
+from tests.api.access.conftest import AsKey, MakeKey
 from tests.support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.attack
-
-AsKey = Callable[..., TestClient]
-MakeKey = Callable[..., str]
 
 
 def link_of(client: TestClient, path: str = "/ui/runs/run-1") -> str:

@@ -2,20 +2,18 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from api.dependencies import open_services
 from service.settings import Settings
+from tests.api.access.conftest import AsKey
+from tests.support.application import StubRay
 from tests.support.stranger import stranger_at
-
-AsKey = Callable[..., TestClient]
 
 
 @pytest.fixture
@@ -45,14 +43,16 @@ def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
 
 
 @pytest.fixture
-def behind(secured: FastAPI, secured_settings: Settings, head: Any) -> FastAPI:
+def behind(secured: FastAPI, secured_settings: Settings, head: tuple[str, list[tuple[str, dict[str, str]]]]) -> FastAPI:
     changes = {"ray_jobs_url": head[0], "ray_auth_token": SecretStr("ray-secret")}
     secured.state.services = open_services(secured_settings.model_copy(update=changes))
     return secured
 
 
 @pytest.mark.attack
-def test_a_get_is_passed_on_with_rays_token_only(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+def test_a_get_is_passed_on_with_rays_token_only(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]]
+) -> None:
     client = as_key("viewer")
     client.cookies.set("noisy_student_session", "mine")
     answer = client.get("/ray/api/v0/tasks?limit=7&detail=1", headers={"X-Forwarded-For": "x"})
@@ -73,7 +73,9 @@ def test_the_dashboards_scripts_may_ask_for_its_own_part_only(behind: FastAPI, a
 
 @pytest.mark.attack
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_nothing_can_be_changed(behind: FastAPI, as_key: AsKey, head: Any, method: str) -> None:
+def test_nothing_can_be_changed(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]], method: str
+) -> None:
     for path in ("/ray/api/jobs/", "/ray/api/jobs/x/stop", "/ray/api/serve/applications/"):
         assert as_key("admin").request(method, path).status_code == 405, path
     assert head[1] == []
@@ -97,19 +99,25 @@ def test_nothing_can_be_changed(behind: FastAPI, as_key: AsKey, head: Any, metho
         "//evil.example/",
     ],
 )
-def test_what_is_not_listed_is_not_there(behind: FastAPI, as_key: AsKey, head: Any, path: str) -> None:
+def test_what_is_not_listed_is_not_there(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]], path: str
+) -> None:
     assert as_key("admin").get(f"/ray/{path}").status_code == 404
     assert head[1] == []
 
 
-def test_the_front_end_is_not_made_to_ask_for_rays_token(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+def test_the_front_end_is_not_made_to_ask_for_rays_token(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]]
+) -> None:
     answer = as_key("viewer").get("/ray/api/authentication_mode")
     assert answer.json() == {"authentication_mode": "disabled"}
     assert head[1] == []
 
 
 @pytest.mark.attack
-def test_who_is_limited_to_a_project_does_not_see_the_jobs_of_all(behind: FastAPI, as_key: AsKey, head: Any) -> None:
+def test_who_is_limited_to_a_project_does_not_see_the_jobs_of_all(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]]
+) -> None:
     assert as_key("admin", "pets").get("/ray/api/jobs/").status_code == 403
     assert head[1] == []
 
@@ -120,7 +128,7 @@ def test_a_head_that_is_away_is_503(secured: FastAPI, as_key: AsKey) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_ready_only_where_ray_asks_for_its_token(behind: FastAPI, as_key: AsKey, ray: Any) -> None:
+def test_ready_only_where_ray_asks_for_its_token(behind: FastAPI, as_key: AsKey, ray: StubRay) -> None:
     client = as_key("viewer")
     assert client.get("/readyz").status_code == 200
     settings = behind.state.services.settings

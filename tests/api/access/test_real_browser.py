@@ -10,9 +10,9 @@ from selenium.webdriver.support.expected_conditions import presence_of_element_l
 from selenium.webdriver.support.wait import WebDriverWait
 
 from service.settings import Settings
+from tests.api.access.conftest import MakeKey
 from tests.browser import TEAM_HOST, WAIT_SECONDS
 
-MakeKey = Callable[..., str]
 RUNS = (By.CSS_SELECTOR, "body[data-page=runs]")
 LOGIN = (By.CSS_SELECTOR, "form[action='/ui/login']")
 LOGOUT = (By.CSS_SELECTOR, "#logout button")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from noisy_student.cli.main import app as commands
 from service.views.datasets import DatasetView
 from service.views.runs import RunView
+from tests.support.application import StubRay
 
 Cli = Callable[..., Any]
 
@@ -169,7 +170,7 @@ def test_watching_a_finished_run_shows_the_table_and_ends_with_0(cli: Cli, finis
 
 
 def test_watching_a_failed_run_says_why_and_ends_with_1(
-    cli: Cli, run_id: str, ray: Any, reconcile: Callable[[], None]
+    cli: Cli, run_id: str, ray: StubRay, reconcile: Callable[[], None]
 ) -> None:
     ray.failing = {"select": "no image is left"}
     reconcile()
@@ -179,7 +180,7 @@ def test_watching_a_failed_run_says_why_and_ends_with_1(
 
 
 def test_showing_a_run_under_way_has_its_live_numbers(
-    cli: Cli, run_id: str, ray: Any, reconcile: Callable[[], None]
+    cli: Cli, run_id: str, ray: StubRay, reconcile: Callable[[], None]
 ) -> None:
     ray.holding = True
     reconcile()

@@ -12,6 +12,7 @@ from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.terminal import Screen
 from noisy_student.client import Client
 from noisy_student.local.demo.report import error_reduction
+from tests.support.application import StubRay
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_elsewhere_than_on_a_terminal_each_change_is_told_once(
 
 
 def test_on_a_terminal_stages_under_way_have_bars_and_numbers(
-    watcher: Client, run_id: str, ray: Any, reconcile: Callable[[], None], at_each_pause: Callable[..., None]
+    watcher: Client, run_id: str, ray: StubRay, reconcile: Callable[[], None], at_each_pause: Callable[..., None]
 ) -> None:
     at_each_pause(_interrupt)
     ray.holding = True

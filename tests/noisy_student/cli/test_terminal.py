@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from rich.table import Table
 from sqlalchemy import update
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from noisy_student.cli.terminal import Screen, styled
 from noisy_student.errors import ApiError
 from noisy_student.transport import SyncTransport
 from service.store.schema.tables import AttemptRow, DatasetRow, EventRow, ModelRow, RunRow
+from tests.support.application import StubRay
 from workers.specs.text import in_json, shown, unfit_character
 
 pytestmark = pytest.mark.attack
@@ -54,7 +56,7 @@ def test_unfit_characters_are_written_out(text: str) -> None:
 
 
 @pytest.fixture
-def hostile(client: Any, app: FastAPI, finished_run: str) -> str:
+def hostile(client: TestClient, app: FastAPI, finished_run: str) -> str:
     """A run whose every text was put into the database by an older, less careful version."""
     with app.state.services.database.write() as session:
         session.execute(update(RunRow).values(name=HOSTILE, state_reason=HOSTILE, state="failed"))
@@ -88,7 +90,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_no_command_crashes_at_what_others_have_written_or_passes_it_on(
-    server: str, hostile: str, ray: Any, monkeypatch: pytest.MonkeyPatch, as_json: bool
+    server: str, hostile: str, ray: StubRay, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     monkeypatch.setenv("NOISY_STUDENT_API", server)
     monkeypatch.setenv("COLUMNS", "300")

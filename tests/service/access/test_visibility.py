@@ -23,6 +23,7 @@ from service.store.schema.tables import (
     Table,
 )
 from service.store.visibility import condition_of, only_projects, visible_projects
+from tests.support.workbench import Workbench
 
 WITHOUT_PROJECT = {"idempotency_keys", "leases", "web_links", "web_sessions", "webhooks"}
 """Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease is the
@@ -30,7 +31,7 @@ reconciler's; webhooks are told of every project, and are for callers who see al
 
 
 @pytest.fixture
-def pets_run(bench: Any, run_config: Callable[..., RunConfig]) -> str:
+def pets_run(bench: Workbench, run_config: Callable[..., RunConfig]) -> str:
     return str(bench.commands.create_run(run_config(project="pets")).id)
 
 
@@ -45,7 +46,7 @@ def test_every_table_belongs_to_a_project_or_is_known_not_to() -> None:
 
 @pytest.mark.attack
 @pytest.mark.parametrize("table", [RunRow, GenerationRow, StageRow, EventRow])
-def test_rows_of_other_projects_are_not_there(bench: Any, pets_run: str, table: type[Table]) -> None:
+def test_rows_of_other_projects_are_not_there(bench: Workbench, pets_run: str, table: type[Table]) -> None:
     database: Database = bench.database
     keys = [getattr(table, column.name) for column in table.__table__.primary_key.columns]
     for projects, seen in ((None, True), (frozenset({"pets", "cars"}), True), (frozenset({"cars"}), False)):
@@ -58,7 +59,7 @@ def test_rows_of_other_projects_are_not_there(bench: Any, pets_run: str, table: 
 
 
 @pytest.mark.attack
-def test_a_get_by_primary_key_finds_nothing_of_another_project(bench: Any, pets_run: str) -> None:
+def test_a_get_by_primary_key_finds_nothing_of_another_project(bench: Workbench, pets_run: str) -> None:
     with only_projects(frozenset({"cars"})), bench.database.read() as session:
         assert session.get(RunRow, pets_run) is None
         assert session.get(StageRow, (pets_run, 0, "train")) is None
@@ -68,7 +69,7 @@ def test_a_get_by_primary_key_finds_nothing_of_another_project(bench: Any, pets_
 
 
 @pytest.mark.attack
-def test_updates_and_locks_do_not_reach_another_project(bench: Any, pets_run: str) -> None:
+def test_updates_and_locks_do_not_reach_another_project(bench: Workbench, pets_run: str) -> None:
     with only_projects(frozenset({"cars"})):
         with bench.database.write() as session:
             session.execute(update(RunRow).values(name="stolen"), execution_options={"synchronize_session": False})
@@ -79,7 +80,7 @@ def test_updates_and_locks_do_not_reach_another_project(bench: Any, pets_run: st
 
 
 @pytest.mark.attack
-def test_joins_and_aliases_are_narrowed_too(bench: Any, pets_run: str) -> None:
+def test_joins_and_aliases_are_narrowed_too(bench: Workbench, pets_run: str) -> None:
     statement = select(RunRow.id, StageRow.name).join(StageRow, StageRow.run_id == RunRow.id)
     with only_projects(frozenset({"cars"})), bench.database.read() as session:
         assert session.execute(statement).all() == []
@@ -87,7 +88,7 @@ def test_joins_and_aliases_are_narrowed_too(bench: Any, pets_run: str) -> None:
         assert len(session.execute(statement).all()) > 1
 
 
-def test_models_and_attempts_belong_to_their_run(bench: Any, pets_run: str) -> None:
+def test_models_and_attempts_belong_to_their_run(bench: Workbench, pets_run: str) -> None:
     bench.play_to_the_end(bench.reconciler())
     for table in (AttemptRow, ModelRow):
         for project, seen in (("pets", True), ("cars", False)):
@@ -95,13 +96,13 @@ def test_models_and_attempts_belong_to_their_run(bench: Any, pets_run: str) -> N
                 assert bool(session.scalars(select(table)).all()) is seen, table
 
 
-def test_a_model_is_of_its_runs_project(bench: Any, pets_run: str) -> None:
+def test_a_model_is_of_its_runs_project(bench: Workbench, pets_run: str) -> None:
     bench.play_to_the_end(bench.reconciler())
     with bench.database.read() as session:
         assert set(session.scalars(select(ModelRow.project))) == {"pets"}
 
 
-def test_the_conditions_of_a_caller_are_made_once(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_conditions_of_a_caller_are_made_once(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[type[Table]] = []
 
     def make(table: type[Table], projects: frozenset[str]) -> Any:

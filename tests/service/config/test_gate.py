@@ -35,7 +35,9 @@ def evaluation(top1: float, mce: float | None = None) -> EvaluateResult:
         ("calibration_error <= 0.05", 0.5, 0.5, True),
     ],
 )
-def test_a_condition_compares_with_a_number_or_with_the_teacher(condition, student, teacher, holds) -> None:
+def test_a_condition_compares_with_a_number_or_with_the_teacher(
+    condition: str, student: float, teacher: float, holds: bool
+) -> None:
     failure = gate_failure([condition], evaluation(student), evaluation(teacher))
     assert (failure is None) is holds
 
@@ -63,6 +65,6 @@ def test_what_was_not_measured_fails_the_student_and_not_the_teacher() -> None:
         ("", "is no condition"),
     ],
 )
-def test_other_text_is_refused(text, complaint) -> None:
+def test_other_text_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Condition(text)

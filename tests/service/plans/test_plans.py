@@ -1,21 +1,19 @@
 """Plans on both kinds of database: checked as runs are, measured by one stage, billed from its result."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.config.cluster_shape import ClusterShape
-from service.config.run import PlanRequest, RunConfig
+from service.config.run import PlanRequest
 from service.config.studies import SearchRequest
 from service.errors import InvalidRequest, NotFound
+from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.reports import FailureReason
 from workers.specs.stages import MeasureSpec
 
-MakeConfig = Callable[..., RunConfig]
 
-
-def test_a_plan_is_a_run_of_one_stage_that_measures_what_differs(bench: Any, run_config: MakeConfig) -> None:
+def test_a_plan_is_a_run_of_one_stage_that_measures_what_differs(bench: Workbench, run_config: MakeConfig) -> None:
     config = run_config(generations=3, search={"trials": 2, "objective": "corrupted_accuracy"})
     plan = bench.derived_commands.create_plan(PlanRequest(run=config, sample_seconds=2.0), "key")
     assert bench.derived_commands.create_plan(PlanRequest(run=config, sample_seconds=2.0), "key") == plan
@@ -34,7 +32,7 @@ def test_a_plan_is_a_run_of_one_stage_that_measures_what_differs(bench: Any, run
     assert [each.id for each in bench.derived_queries.list_plans().items] == [plan.id]
 
 
-def test_the_bill_is_there_once_all_is_measured(bench: Any, run_config: MakeConfig) -> None:
+def test_the_bill_is_there_once_all_is_measured(bench: Workbench, run_config: MakeConfig) -> None:
     request = PlanRequest(run=run_config(), cluster=ClusterShape(devices=4, price_per_device_hour=1.0))
     plan = bench.derived_commands.create_plan(request)
     bench.play_to_the_end(bench.reconciler())
@@ -55,7 +53,7 @@ def test_the_bill_is_there_once_all_is_measured(bench: Any, run_config: MakeConf
     assert found.bill.as_configured.totals.cost > 0
 
 
-def test_a_run_without_students_is_planned_without_unlabeled_images(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_without_students_is_planned_without_unlabeled_images(bench: Workbench, run_config: MakeConfig) -> None:
     config = run_config(generations=0, student_models=[])
     plan = bench.derived_commands.create_plan(PlanRequest(run=config))
     bench.play_to_the_end(bench.reconciler())
@@ -64,14 +62,14 @@ def test_a_run_without_students_is_planned_without_unlabeled_images(bench: Any, 
     assert [line.stage for line in bill.as_configured.stages] == ["train", "evaluate"]
 
 
-def test_the_gate_of_a_planned_run_does_not_judge_the_plan(bench: Any, run_config: MakeConfig) -> None:
+def test_the_gate_of_a_planned_run_does_not_judge_the_plan(bench: Workbench, run_config: MakeConfig) -> None:
     config = run_config(gate={"conditions": ["top1 >= 0.99"]})
     plan = bench.derived_commands.create_plan(PlanRequest(run=config))
     bench.play_to_the_end(bench.reconciler())
     assert bench.derived_queries.get_plan(plan.id).state == "succeeded"
 
 
-def test_a_plan_whose_measurement_fails_says_why_and_has_no_bill(bench: Any, run_config: MakeConfig) -> None:
+def test_a_plan_whose_measurement_fails_says_why_and_has_no_bill(bench: Workbench, run_config: MakeConfig) -> None:
     plan = bench.derived_commands.create_plan(PlanRequest(run=run_config()))
     reconciler = bench.reconciler()
     bench.play(reconciler, until=lambda _: True)
@@ -97,7 +95,7 @@ def test_a_plan_whose_measurement_fails_says_why_and_has_no_bill(bench: Any, run
     ],
 )
 def test_what_cannot_work_is_refused_and_nothing_is_kept(
-    bench: Any, run_config: MakeConfig, run: dict[str, Any], plan: dict[str, Any], field: str
+    bench: Workbench, run_config: MakeConfig, run: dict[str, Any], plan: dict[str, Any], field: str
 ) -> None:
     request = PlanRequest.model_validate({"run": run_config(**run), **plan})
     with pytest.raises(InvalidRequest) as refused:
@@ -106,7 +104,7 @@ def test_what_cannot_work_is_refused_and_nothing_is_kept(
     assert bench.derived_queries.list_plans().items == []
 
 
-def test_a_plan_is_no_run_and_a_run_no_plan(bench: Any, run_config: MakeConfig) -> None:
+def test_a_plan_is_no_run_and_a_run_no_plan(bench: Workbench, run_config: MakeConfig) -> None:
     plan = bench.derived_commands.create_plan(PlanRequest(run=run_config()))
     with pytest.raises(InvalidRequest, match="is a plan, not a run"):
         bench.derived_commands.create_search(SearchRequest(run_id=plan.id, generation=0))

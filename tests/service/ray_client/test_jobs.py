@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,11 +11,12 @@ from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_client.job_status import JobStatus
 from service.ray_client.jobs import JobRejected, RayJobs
 from service.ray_client.log_tail import end_of_log
+from tests.support.fake_ray import FakeRay
 from tests.support.stranger import stranger_at
 
 
 @pytest.fixture
-def client(ray: Any, ray_jobs: RayJobs) -> RayJobs:
+def client(ray: FakeRay, ray_jobs: RayJobs) -> RayJobs:
     return ray_jobs
 
 
@@ -24,7 +24,7 @@ def submit(client: RayJobs, job_id: str = "job-1", spec_uri: str = "/data/spec.j
     client.submit(job_id, "python3", spec_uri, {"attempt": "1"})
 
 
-def test_the_entrypoint_is_fixed_and_its_argument_never_reaches_a_shell_unquoted(ray: Any, client: RayJobs) -> None:
+def test_the_entrypoint_is_fixed_and_its_argument_never_reaches_a_shell_unquoted(ray: FakeRay, client: RayJobs) -> None:
     spec_uri = "/my data/$(rm -rf ~)/spec.json"
 
     submit(client, spec_uri=spec_uri)
@@ -37,7 +37,7 @@ def test_the_entrypoint_is_fixed_and_its_argument_never_reaches_a_shell_unquoted
     assert "runtime_env" not in body
 
 
-def test_a_job_that_exists_already_counts_as_submitted(ray: Any, client: RayJobs) -> None:
+def test_a_job_that_exists_already_counts_as_submitted(ray: FakeRay, client: RayJobs) -> None:
     submit(client)
     submit(client)
 
@@ -45,14 +45,14 @@ def test_a_job_that_exists_already_counts_as_submitted(ray: Any, client: RayJobs
     assert list(ray.jobs) == ["job-1"]
 
 
-def test_a_head_without_an_agent_is_unavailable_not_a_refusal(ray: Any, client: RayJobs) -> None:
+def test_a_head_without_an_agent_is_unavailable_not_a_refusal(ray: FakeRay, client: RayJobs) -> None:
     ray.answers.append((500, "No available agent to submit job, please try again later."))
 
     with pytest.raises(RayUnavailable, match="No available agent"):
         submit(client)
 
 
-def test_a_bad_request_is_a_refusal(ray: Any, client: RayJobs) -> None:
+def test_a_bad_request_is_a_refusal(ray: FakeRay, client: RayJobs) -> None:
     ray.answers.append((400, "Traceback...\nTypeError: metadata values must be strings"))
 
     with pytest.raises(JobRejected, match="metadata values must be strings"):
@@ -63,7 +63,7 @@ def test_the_status_of_an_unknown_job_is_unknown(client: RayJobs) -> None:
     assert client.status("job-9").status is JobStatus.UNKNOWN
 
 
-def test_the_status_comes_with_rays_own_account(ray: Any, client: RayJobs) -> None:
+def test_the_status_comes_with_rays_own_account(ray: FakeRay, client: RayJobs) -> None:
     submit(client)
     ray.end("job-1", "FAILED", "driver exited with 1")
 
@@ -72,7 +72,7 @@ def test_the_status_comes_with_rays_own_account(ray: Any, client: RayJobs) -> No
     assert (info.status, info.message) == (JobStatus.FAILED, "driver exited with 1")
 
 
-def test_a_status_that_ray_never_had_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+def test_a_status_that_ray_never_had_is_no_knowledge(ray: FakeRay, client: RayJobs) -> None:
     ray.answers += [(200, '{"status": "DREAMING"}'), (200, "<html>"), (200, "[]")]
 
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_a_status_that_ray_never_had_is_no_knowledge(ray: Any, client: RayJobs) 
             client.status("job-1")
 
 
-def test_all_jobs_are_listed_by_their_submission_ids(ray: Any, client: RayJobs) -> None:
+def test_all_jobs_are_listed_by_their_submission_ids(ray: FakeRay, client: RayJobs) -> None:
     submit(client, "job-1")
     submit(client, "job-2")
     ray.end("job-2", "FAILED", "driver exited with 1")
@@ -96,7 +96,7 @@ def test_all_jobs_are_listed_by_their_submission_ids(ray: Any, client: RayJobs) 
     assert found["job-2"].message == "driver exited with 1"
 
 
-def test_a_list_that_is_none_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+def test_a_list_that_is_none_is_no_knowledge(ray: FakeRay, client: RayJobs) -> None:
     ray.answers += [(200, '{"jobs": []}'), (200, "<html>"), (200, "[1]"), (404, "no such page")]
 
     for _ in range(4):
@@ -104,7 +104,7 @@ def test_a_list_that_is_none_is_no_knowledge(ray: Any, client: RayJobs) -> None:
             client.statuses()
 
 
-def test_stopping_an_unknown_job_is_no_error(ray: Any, client: RayJobs) -> None:
+def test_stopping_an_unknown_job_is_no_error(ray: FakeRay, client: RayJobs) -> None:
     client.stop("job-9")
 
     submit(client)
@@ -112,7 +112,7 @@ def test_stopping_an_unknown_job_is_no_error(ray: Any, client: RayJobs) -> None:
     assert ray.stops == ["job-1"]
 
 
-def test_logs_are_those_of_the_driver_or_none(ray: Any, client: RayJobs) -> None:
+def test_logs_are_those_of_the_driver_or_none(ray: FakeRay, client: RayJobs) -> None:
     submit(client)
     ray.jobs["job-1"]["logs"] = "one\ntwo\n"
 
@@ -120,7 +120,7 @@ def test_logs_are_those_of_the_driver_or_none(ray: Any, client: RayJobs) -> None
     assert client.log_end("job-9", 1000) is None
 
 
-def test_a_head_that_is_down_is_unavailable(ray: Any, client: RayJobs) -> None:
+def test_a_head_that_is_down_is_unavailable(ray: FakeRay, client: RayJobs) -> None:
     ray.down = True
 
     calls = (
@@ -143,7 +143,7 @@ def test_no_server_at_all_is_unavailable() -> None:
     client.close()
 
 
-def test_the_token_is_sent_and_a_missing_one_is_named(ray: Any, client: RayJobs) -> None:
+def test_the_token_is_sent_and_a_missing_one_is_named(ray: FakeRay, client: RayJobs) -> None:
     ray.token = "secret"
 
     with pytest.raises(RayUnavailable, match="NOISY_STUDENT_RAY_AUTH_TOKEN"):
@@ -153,7 +153,7 @@ def test_the_token_is_sent_and_a_missing_one_is_named(ray: Any, client: RayJobs)
     with_token.close()
 
 
-def test_one_connection_serves_many_calls(ray: Any) -> None:
+def test_one_connection_serves_many_calls(ray: FakeRay) -> None:
     client = RayJobs(ray.url)
     for _ in range(5):
         client.version()
@@ -177,21 +177,21 @@ def test_the_end_of_a_log_is_its_last_whole_lines(log: str, max_bytes: int, piec
     assert end == whole or whole.endswith(b"\n" + end) or b"\n" not in whole[-max_bytes:]
 
 
-def test_a_long_log_is_cut_where_a_line_begins(ray: Any, client: RayJobs) -> None:
+def test_a_long_log_is_cut_where_a_line_begins(ray: FakeRay, client: RayJobs) -> None:
     submit(client)
     ray.jobs["job-1"]["logs"] = 'a "quoted" \\ line\n' * 100_000
 
     assert client.log_end("job-1", 50) == b'a "quoted" \\ line\n' * 2
 
 
-def test_an_answer_that_is_no_log_is_no_knowledge(ray: Any, client: RayJobs) -> None:
+def test_an_answer_that_is_no_log_is_no_knowledge(ray: FakeRay, client: RayJobs) -> None:
     for text in ("<html>", "[]"):
         ray.answers.append((200, text))
         with pytest.raises(RayUnavailable):
             client.log_end("job-1", 100)
 
 
-def test_only_a_job_that_has_ended_is_deleted(ray: Any, client: RayJobs) -> None:
+def test_only_a_job_that_has_ended_is_deleted(ray: FakeRay, client: RayJobs) -> None:
     submit(client)
     with pytest.raises(RayUnavailable, match="non-terminal"):
         client.delete("job-1")
@@ -203,7 +203,7 @@ def test_only_a_job_that_has_ended_is_deleted(ray: Any, client: RayJobs) -> None
     assert ray.jobs == {}
 
 
-def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray: Any) -> None:
+def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray: FakeRay) -> None:
     client = RayJobs(ray.url, "secret")
     assert client.answers_without_token()
     ray.token = "secret"
@@ -222,7 +222,7 @@ def test_another_users_program_at_the_port_of_our_own_ray_is_not_sent_the_token(
 
 
 @pytest.mark.attack
-def test_our_own_ray_is_asked(ray: Any) -> None:
+def test_our_own_ray_is_asked(ray: FakeRay) -> None:
     client = RayJobs(ray.url, "secret", is_own=True)
     assert client.version() == "2.60.0"
     client.close()

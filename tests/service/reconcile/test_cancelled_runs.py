@@ -1,17 +1,15 @@
 """How the reconciler cancels runs, whatever their jobs do; on both databases."""
 
-from typing import Any
-
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.lifecycle.decide import STOP_AGAIN_SECONDS, SUBMIT_IN_FLIGHT_SECONDS, UNSTOPPABLE_SECONDS
-from tests.support.workbench import attempts, submitted
+from tests.support.workbench import Workbench, attempts, submitted
 from workers.artifact_io import write_bytes
 
 
-def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: Any, run_id: str) -> None:
+def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
@@ -28,7 +26,7 @@ def test_a_run_is_cancelled_although_the_artifact_root_cannot_be_written(bench: 
 
 @pytest.mark.parametrize(("command", "state"), [("cancel_run", "cancelled"), ("pause_run", "paused")])
 def test_a_run_that_waits_for_a_full_artifact_store_can_be_stopped(
-    bench: Any, run_id: str, caplog: pytest.LogCaptureFixture, command: str, state: str
+    bench: Workbench, run_id: str, caplog: pytest.LogCaptureFixture, command: str, state: str
 ) -> None:
     layout = ArtifactLayout(bench.settings.artifact_root)
     for file in (layout.spec(StageKey(run_id, 0, "train"), 1), layout.control(StageKey(run_id, 0, "train"), 1)):
@@ -47,7 +45,7 @@ def test_a_run_that_waits_for_a_full_artifact_store_can_be_stopped(
     assert bench.ray.submits == []
 
 
-def test_a_job_that_promises_to_stop_and_does_not_is_given_up(bench: Any, run_id: str) -> None:
+def test_a_job_that_promises_to_stop_and_does_not_is_given_up(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.stop_ends_jobs = False
@@ -62,7 +60,7 @@ def test_a_job_that_promises_to_stop_and_does_not_is_given_up(bench: Any, run_id
     assert 2 < len(bench.ray.stops) < 20
 
 
-def test_a_cancelled_run_stops_its_job_and_waits_for_it(bench: Any, run_id: str) -> None:
+def test_a_cancelled_run_stops_its_job_and_waits_for_it(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.stop_ends_jobs = False
@@ -80,7 +78,7 @@ def test_a_cancelled_run_stops_its_job_and_waits_for_it(bench: Any, run_id: str)
     assert bench.ray.stops == [f"{run_id}-g0-train-a1"]
 
 
-def test_a_cancelled_run_can_be_retried_and_cancelled_again(bench: Any, run_id: str) -> None:
+def test_a_cancelled_run_can_be_retried_and_cancelled_again(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     for number in (1, 2):
         reconciler.tick()
@@ -98,7 +96,7 @@ def test_a_cancelled_run_can_be_retried_and_cancelled_again(bench: Any, run_id: 
     assert bench.queries.get_run(run_id).state == "succeeded"
 
 
-def test_a_run_cancelled_before_it_began_ends_without_a_job(bench: Any, run_id: str) -> None:
+def test_a_run_cancelled_before_it_began_ends_without_a_job(bench: Workbench, run_id: str) -> None:
     bench.commands.cancel_run(run_id)
     bench.new_reconciler().tick()
 

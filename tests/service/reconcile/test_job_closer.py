@@ -1,45 +1,42 @@
 """Jobs of attempts that are over: their logs are saved, then they are deleted, and nothing waits for it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
-from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.reconcile.ended_attempts import attempts_with_jobs
 from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
+from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageControl
 
-MakeConfig = Callable[..., RunConfig]
-
 
 @pytest.fixture
-def run_id(bench: Any, run_config: MakeConfig) -> str:
+def run_id(bench: Workbench, run_config: MakeConfig) -> str:
     run_id: str = bench.commands.create_run(run_config(generations=0, student_models=[])).id
     return run_id
 
 
 @pytest.fixture
-def closer(bench: Any) -> JobCloser:
+def closer(bench: Workbench) -> JobCloser:
     return JobCloser(bench.database, bench.settings, bench.ray_jobs, bench.clock)
 
 
-def close_settled_jobs(bench: Any, closer: JobCloser) -> None:
+def close_settled_jobs(bench: Workbench, closer: JobCloser) -> None:
     """Sees the ends, then deletes what has settled."""
     closer.close_jobs()
     bench.clock.advance(SETTLE_SECONDS)
     closer.close_jobs()
 
 
-def logs(bench: Any, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
+def logs(bench: Workbench, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
     return bench.queries.log_tail(StageKey(run_id, 0, stage), attempt)
 
 
-def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_the_log_of_an_ended_job_outlives_the_job(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -61,7 +58,7 @@ def test_the_log_of_an_ended_job_outlives_the_job(bench: Any, run_id: str, close
     assert logs(bench, run_id).lines == ["one", "two"]
 
 
-def test_a_job_is_deleted_once_rays_monitor_has_seen_its_end(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_a_job_is_deleted_once_rays_monitor_has_seen_its_end(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -82,7 +79,7 @@ def test_a_job_is_deleted_once_rays_monitor_has_seen_its_end(bench: Any, run_id:
     assert job not in bench.ray.jobs
 
 
-def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_nothing_is_deleted_before_its_log_is_saved(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -106,7 +103,7 @@ def test_nothing_is_deleted_before_its_log_is_saved(bench: Any, run_id: str, clo
     assert exists(log_uri)
 
 
-def test_a_job_that_hangs_after_its_result_is_stopped(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_a_job_that_hangs_after_its_result_is_stopped(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -125,7 +122,7 @@ def test_a_job_that_hangs_after_its_result_is_stopped(bench: Any, run_id: str, c
     assert logs(bench, run_id).source == "artifact_root"
 
 
-def test_a_job_that_died_with_its_head_leaves_a_note(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_a_job_that_died_with_its_head_leaves_a_note(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     bench.lose_jobs(reconciler)
@@ -139,7 +136,7 @@ def test_a_job_that_died_with_its_head_leaves_a_note(bench: Any, run_id: str, cl
     assert not first.log_saved
 
 
-def test_an_outage_of_ray_only_puts_it_off(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_an_outage_of_ray_only_puts_it_off(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     bench.play_to_the_end(bench.reconciler())
     bench.ray.down = True
     closer.close_jobs()
@@ -151,7 +148,7 @@ def test_an_outage_of_ray_only_puts_it_off(bench: Any, run_id: str, closer: JobC
     assert bench.ray.jobs == {}
 
 
-def test_only_the_end_of_a_long_log_is_kept(bench: Any, run_id: str) -> None:
+def test_only_the_end_of_a_long_log_is_kept(bench: Workbench, run_id: str) -> None:
     small = bench.settings.model_copy(update={"job_log_mib": 0.001})
     reconciler = bench.reconciler()
     reconciler.tick()
@@ -169,7 +166,9 @@ def test_only_the_end_of_a_long_log_is_kept(bench: Any, run_id: str) -> None:
     assert sum(len(line) + 1 for line in lines) <= 1048
 
 
-def test_a_job_that_appears_after_its_attempt_was_over_is_stopped(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_a_job_that_appears_after_its_attempt_was_over_is_stopped(
+    bench: Workbench, run_id: str, closer: JobCloser
+) -> None:
     """Ray had forgotten it for a moment, or a reconciler that was held up submitted it late."""
     reconciler = bench.reconciler()
     reconciler.tick()
@@ -184,7 +183,7 @@ def test_a_job_that_appears_after_its_attempt_was_over_is_stopped(bench: Any, ru
     assert bench.ray.stops == list(jobs)
 
 
-def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Any, run_id: str, closer: JobCloser) -> None:
+def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Workbench, run_id: str, closer: JobCloser) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     bench.lose_jobs(reconciler)
@@ -198,7 +197,7 @@ def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Any, run_id: str
 
 
 def test_a_job_that_ray_has_lost_is_told_to_stop_as_soon_as_the_store_takes_it(
-    bench: Any, run_id: str, closer: JobCloser
+    bench: Workbench, run_id: str, closer: JobCloser
 ) -> None:
     """Its driver may live on, on a run that is cancelled and has no later attempt to yield to."""
     control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
@@ -220,6 +219,6 @@ def test_a_job_that_ray_has_lost_is_told_to_stop_as_soon_as_the_store_takes_it(
     assert attempts_left(bench) == 0
 
 
-def attempts_left(bench: Any) -> int:
+def attempts_left(bench: Workbench) -> int:
     with bench.database.read() as session:
         return len(attempts_with_jobs(session, 10))

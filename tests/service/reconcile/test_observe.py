@@ -1,14 +1,14 @@
 """Looking at many attempts at once: one list of Ray's jobs, and only as many files as are due."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
-from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
@@ -24,19 +24,20 @@ from service.reconcile.job_statuses import (
 )
 from service.reconcile.loop import Reconciler
 from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
-
-MakeConfig = Callable[..., RunConfig]
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_ray import FakeRay
+from tests.support.workbench import MakeConfig, Workbench
 
 
 @pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """These tests are about Ray and files: one kind of database will do."""
     shutil.copy(request.getfixturevalue("migrated_sqlite_file"), tmp_path / "test.db")
     return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture
-def run_ids(bench: Any, run_config: MakeConfig) -> list[str]:
+def run_ids(bench: Workbench, run_config: MakeConfig) -> list[str]:
     """More runs than are asked for one by one, all with a job that runs."""
     ids = [bench.commands.create_run(run_config()).id for _ in range(LIST_FROM + 2)]
     bench.reconciler().tick()
@@ -45,7 +46,7 @@ def run_ids(bench: Any, run_config: MakeConfig) -> list[str]:
 
 
 @pytest.fixture
-def asked(bench: Any) -> list[str]:
+def asked(bench: Workbench) -> list[str]:
     """The paths of all questions to Ray from here on."""
     answer, paths = bench.ray.answer, []
 
@@ -57,18 +58,18 @@ def asked(bench: Any) -> list[str]:
     return paths
 
 
-def states(bench: Any, run_ids: list[str]) -> list[str]:
+def states(bench: Workbench, run_ids: list[str]) -> list[str]:
     return [bench.queries.get_stage(StageKey(run_id, 0, "train")).attempts[0].state for run_id in run_ids]
 
 
-def test_many_jobs_are_asked_for_at_once(bench: Any, run_ids: list[str], asked: list[str]) -> None:
+def test_many_jobs_are_asked_for_at_once(bench: Workbench, run_ids: list[str], asked: list[str]) -> None:
     bench.reconciler().tick()
 
     assert asked == ["/api/jobs/"]
 
 
 def test_a_job_that_is_missing_from_the_list_is_asked_for_before_it_counts_as_lost(
-    bench: Any, run_ids: list[str], asked: list[str]
+    bench: Workbench, run_ids: list[str], asked: list[str]
 ) -> None:
     forgotten, kept = (f"{run_id}-g0-train-a1" for run_id in run_ids[:2])
     del bench.ray.jobs[forgotten]
@@ -82,7 +83,7 @@ def test_a_job_that_is_missing_from_the_list_is_asked_for_before_it_counts_as_lo
     assert states(bench, run_ids) == ["failed"] + ["submitted"] * (len(run_ids) - 1)
 
 
-def test_a_list_that_is_none_is_no_knowledge(bench: Any, run_ids: list[str]) -> None:
+def test_a_list_that_is_none_is_no_knowledge(bench: Workbench, run_ids: list[str]) -> None:
     bench.ray.answers += [(200, '{"jobs": []}')]
 
     bench.reconciler().tick()
@@ -90,7 +91,7 @@ def test_a_list_that_is_none_is_no_knowledge(bench: Any, run_ids: list[str]) -> 
     assert states(bench, run_ids) == ["submitted"] * len(run_ids)
 
 
-def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Any, run_config: MakeConfig) -> None:
+def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Workbench, run_config: MakeConfig) -> None:
     """Nothing listens at the address: each submit would wait for its timeout, and the next run for that."""
     nowhere = RayJobs("http://127.0.0.1:9")
     attempted: list[str] = []
@@ -113,7 +114,7 @@ def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Any
         assert kinds == ["ray_unavailable", "run_created"]
 
 
-def test_an_outage_of_ray_is_in_the_history_once_and_so_is_its_end(bench: Any, run_ids: list[str]) -> None:
+def test_an_outage_of_ray_is_in_the_history_once_and_so_is_its_end(bench: Workbench, run_ids: list[str]) -> None:
     bench.ray.down = True
     for _ in range(4):
         bench.reconciler().tick()
@@ -129,7 +130,7 @@ def test_an_outage_of_ray_is_in_the_history_once_and_so_is_its_end(bench: Any, r
 
 
 def test_a_result_that_cannot_be_read_is_waited_for_though_its_job_has_ended(
-    bench: Any, run_ids: list[str], monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, run_ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = f"{run_ids[0]}-g0-train-a1"
     bench.ray.write_result(job_id)
@@ -148,7 +149,7 @@ def test_a_result_that_cannot_be_read_is_waited_for_though_its_job_has_ended(
 
 
 def test_a_full_disk_keeps_the_next_stage_waiting_and_says_so(
-    bench: Any, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = bench.commands.create_run(run_config()).id
     with monkeypatch.context() as patched:
@@ -177,7 +178,7 @@ def open_attempts(count: int) -> list[OpenAttempt]:
     return [OpenAttempt(f"run-{number}", stage, 1, f"job-{number}") for number in range(count)]
 
 
-def count_questions(ray: Any, clock: Any, seconds_a_list: float = 0.0) -> list[str]:
+def count_questions(ray: FakeRay, clock: FakeClock, seconds_a_list: float = 0.0) -> list[str]:
     """The paths that are asked for from here on; a list takes as long as told."""
     answer, paths = ray.answer, []
 
@@ -190,7 +191,9 @@ def count_questions(ray: Any, clock: Any, seconds_a_list: float = 0.0) -> list[s
     return paths
 
 
-def test_few_jobs_among_very_many_that_ray_keeps_are_asked_for_by_name(ray: Any, ray_jobs: RayJobs, clock: Any) -> None:
+def test_few_jobs_among_very_many_that_ray_keeps_are_asked_for_by_name(
+    ray: FakeRay, ray_jobs: RayJobs, clock: FakeClock
+) -> None:
     attempts = open_attempts(LIST_FROM)
     ray.jobs = {f"job-{number}": {"submission_id": f"job-{number}", "status": "RUNNING"} for number in range(100)}
     asked = count_questions(ray, clock)
@@ -205,7 +208,7 @@ def test_few_jobs_among_very_many_that_ray_keeps_are_asked_for_by_name(ray: Any,
     assert asked[-1] == "/api/jobs/"
 
 
-def test_a_slow_list_rests_for_a_while(ray: Any, ray_jobs: RayJobs, clock: Any) -> None:
+def test_a_slow_list_rests_for_a_while(ray: FakeRay, ray_jobs: RayJobs, clock: FakeClock) -> None:
     attempts = open_attempts(LIST_FROM)
     ray.jobs = {f"job-{number}": {"submission_id": f"job-{number}", "status": "RUNNING"} for number in range(LIST_FROM)}
     asked = count_questions(ray, clock, seconds_a_list=1.0)
@@ -223,7 +226,7 @@ def test_a_slow_list_rests_for_a_while(ray: Any, ray_jobs: RayJobs, clock: Any) 
 class Looks:
     """Stage files whose looks at a folder are counted."""
 
-    def __init__(self, calls: ArtifactCalls, clock: Any, local: bool, folder: Any) -> None:
+    def __init__(self, calls: ArtifactCalls, clock: FakeClock, local: bool, folder: Any) -> None:
         self.files = StageFiles(ArtifactLayout(str(folder)), calls, local=local, monotonic=clock)
         self._looked: set[str] = set()
         read = self.files._read
@@ -249,7 +252,7 @@ def calls() -> Iterator[ArtifactCalls]:
 
 
 def test_of_very_many_running_stages_those_not_seen_for_longest_are_looked_at(
-    tmp_path: Any, clock: Any, calls: ArtifactCalls
+    tmp_path: Path, clock: FakeClock, calls: ArtifactCalls
 ) -> None:
     looks = Looks(calls, clock, True, tmp_path)
     attempts = open_attempts(2 * LOOKS_AT_ONCE)
@@ -263,7 +266,7 @@ def test_of_very_many_running_stages_those_not_seen_for_longest_are_looked_at(
 
 
 def test_an_object_store_is_looked_at_seldom_until_the_job_has_ended(
-    tmp_path: Any, clock: Any, calls: ArtifactCalls
+    tmp_path: Path, clock: FakeClock, calls: ArtifactCalls
 ) -> None:
     looks = Looks(calls, clock, False, tmp_path)
     [attempt] = open_attempts(1)
@@ -277,7 +280,7 @@ def test_an_object_store_is_looked_at_seldom_until_the_job_has_ended(
 
 
 def test_what_was_seen_last_holds_until_the_next_look(
-    tmp_path: Any, clock: Any, calls: ArtifactCalls, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: FakeClock, calls: ArtifactCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = StageFiles(ArtifactLayout(str(tmp_path)), calls, local=False, monotonic=clock)
     [attempt] = open_attempts(1)

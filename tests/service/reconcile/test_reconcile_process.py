@@ -21,6 +21,7 @@ from service.store.schema.tables import LeaseRow
 from service.webhooks.commands import WebhookCommands
 from tests.at_once import LONG_SECONDS, wait_until
 from tests.support.webhook_receiver import serving
+from tests.support.workbench import Workbench
 
 REPOSITORY = Path(__file__).parents[3]
 LEASE_SECONDS = 2.0
@@ -28,7 +29,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start_reconciler(bench: Any, tmp_path: Path) -> Iterator[Start]:
+def start_reconciler(bench: Workbench, tmp_path: Path) -> Iterator[Start]:
     """Starts reconciler processes on the bench's database; none is left over."""
     started: list[subprocess.Popen[bytes]] = []
     environment = {
@@ -63,24 +64,24 @@ def log_path(folder: Path, number: int) -> Path:
     return folder / f"reconciler-{number}.log"
 
 
-def holder(bench: Any) -> tuple[int, str]:
+def holder(bench: Workbench) -> tuple[int, str]:
     """The latest fencing token, and whose it is."""
     with bench.database.read() as session:
         row = session.execute(select(LeaseRow.fencing_token, LeaseRow.holder)).one()
         return row.fencing_token, row.holder
 
 
-def lease_seconds_left(bench: Any) -> float:
+def lease_seconds_left(bench: Workbench) -> float:
     with bench.database.read() as session:
         return float(session.execute(select(LeaseRow.expires_at)).scalar_one()) - time.time()
 
 
-def is_held_by(bench: Any, process: subprocess.Popen[bytes]) -> Callable[[], bool]:
+def is_held_by(bench: Workbench, process: subprocess.Popen[bytes]) -> Callable[[], bool]:
     return lambda: holder(bench)[1].endswith(f"process {process.pid}")
 
 
 def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
-    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
+    bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
     """Kill -9 in the middle of every stage: no stage runs twice, none is lost."""
     bench.clock.now = time.time()
@@ -104,7 +105,7 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_sigterm_stops_it_cleanly_and_gives_its_runs_back(
-    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
+    bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
     bench.clock.now = time.time()
     run_id = bench.commands.create_run(run_config()).id
@@ -120,7 +121,7 @@ def test_sigterm_stops_it_cleanly_and_gives_its_runs_back(
 
 
 def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
-    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
+    bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
 ) -> None:
     lease_seconds = 8.0
     bench.clock.now = time.time()
@@ -147,7 +148,7 @@ def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
 
 
 def test_a_paused_reconciler_that_wakes_up_writes_nothing(
-    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
+    bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
 ) -> None:
     """SIGSTOP while it waits for Ray's answer, which is that the job is gone: what it would have put on record."""
     bench.clock.now = time.time()
@@ -186,7 +187,7 @@ def test_a_paused_reconciler_that_wakes_up_writes_nothing(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_it_collects_artifacts_and_delivers_events_beside_reconciling(
-    bench: Any, run_config: Callable[..., RunConfig], start_reconciler: Start
+    bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
     bench.clock.now = time.time()
     run_id = bench.commands.create_run(run_config(generations=2)).id

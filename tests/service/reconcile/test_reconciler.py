@@ -1,21 +1,17 @@
 """The reconciler on both kinds of database, against a jobs API that is a real HTTP server."""
 
-from collections.abc import Callable
 from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
-from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.store.snapshot_store import load_snapshot
-from tests.support.workbench import ALL_STAGES, attempts, submitted
+from tests.support.workbench import ALL_STAGES, MakeConfig, Workbench, attempts, submitted
 from workers.artifact_io import exists, write_bytes
 from workers.specs.reports import FailureReason
 from workers.specs.results import StageTiming
 
-MakeConfig = Callable[..., RunConfig]
 
-
-def test_a_run_goes_through_all_its_stages_one_after_the_other(bench: Any, run_id: str) -> None:
+def test_a_run_goes_through_all_its_stages_one_after_the_other(bench: Workbench, run_id: str) -> None:
     bench.play_to_the_end(bench.new_reconciler())
 
     run = bench.queries.get_run(run_id)
@@ -26,7 +22,7 @@ def test_a_run_goes_through_all_its_stages_one_after_the_other(bench: Any, run_i
     assert [generation.model.test_top1 for generation in run.generation_details] == [0.5, 0.6]
 
 
-def test_one_tick_goes_from_a_result_to_the_next_submit(bench: Any, run_id: str) -> None:
+def test_one_tick_goes_from_a_result_to_the_next_submit(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     assert submitted(bench, run_id) == ["g0-train-a1"]
@@ -37,7 +33,7 @@ def test_one_tick_goes_from_a_result_to_the_next_submit(bench: Any, run_id: str)
     assert submitted(bench, run_id) == ["g0-train-a1", "g0-evaluate-a1"]
 
 
-def test_the_spec_is_on_file_and_the_intent_on_record_before_the_submit(bench: Any, run_id: str) -> None:
+def test_the_spec_is_on_file_and_the_intent_on_record_before_the_submit(bench: Workbench, run_id: str) -> None:
     seen: list[tuple[int, str]] = []
     answer = bench.ray.answer
 
@@ -56,7 +52,7 @@ def test_the_spec_is_on_file_and_the_intent_on_record_before_the_submit(bench: A
     assert seen == [(1, "submitting")]
 
 
-def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Any, run_id: str) -> None:
+def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Workbench, run_id: str) -> None:
     """The files are read again once Ray says that the job is over."""
     reconciler = bench.new_reconciler()
     reconciler.tick()
@@ -75,7 +71,7 @@ def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Any, ru
     assert attempts(bench, run_id) == [("succeeded", None)]
 
 
-def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: Any, run_id: str) -> None:
+def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     for number in range(1, 5):
         reconciler.tick()
@@ -92,7 +88,7 @@ def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: An
     assert [generation.state for generation in run.generation_details] == ["failed", "pending"]
 
 
-def test_a_result_that_cannot_be_read_fails_the_attempt(bench: Any, run_id: str) -> None:
+def test_a_result_that_cannot_be_read_fails_the_attempt(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     spec = bench.ray.spec_of(f"{run_id}-g0-train-a1")
@@ -104,7 +100,7 @@ def test_a_result_that_cannot_be_read_fails_the_attempt(bench: Any, run_id: str)
     assert bench.ray.stops == [f"{run_id}-g0-train-a1"]
 
 
-def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Any, run_id: str) -> None:
+def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.stop_ends_jobs = False
@@ -124,7 +120,7 @@ def test_no_new_attempt_while_the_job_of_the_last_one_is_alive(bench: Any, run_i
     assert attempts(bench, run_id) == [("failed", "stage_error"), ("submitted", None)]
 
 
-def test_a_refused_submit_fails_the_attempt(bench: Any, run_id: str) -> None:
+def test_a_refused_submit_fails_the_attempt(bench: Workbench, run_id: str) -> None:
     bench.ray.answers += [(404, "Job does not exist"), (400, "TypeError: metadata")]
 
     bench.new_reconciler().tick()
@@ -133,7 +129,7 @@ def test_a_refused_submit_fails_the_attempt(bench: Any, run_id: str) -> None:
 
 
 def test_a_run_that_cannot_be_reconciled_does_not_stop_the_others(
-    bench: Any, run_id: str, run_config: MakeConfig
+    bench: Workbench, run_id: str, run_config: MakeConfig
 ) -> None:
     bench.clock.advance(1)
     second = bench.commands.create_run(run_config()).id
@@ -146,7 +142,7 @@ def test_a_run_that_cannot_be_reconciled_does_not_stop_the_others(
     assert exists(layout.spec(StageKey(second, 0, "train"), 1))
 
 
-def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
+def test_stage_times_say_where_the_time_went(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     created_at = bench.clock()
     bench.clock.advance(2)
@@ -166,7 +162,7 @@ def test_stage_times_say_where_the_time_went(bench: Any, run_id: str) -> None:
     assert following.ready_at == bench.queries.get_stage(StageKey(run_id, 0, "train")).finished_at
 
 
-def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:
+def test_the_history_tells_what_happened(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.lose_jobs(reconciler)
@@ -184,7 +180,7 @@ def test_the_history_tells_what_happened(bench: Any, run_id: str) -> None:
     assert events[-1].kind == "run_succeeded"
 
 
-def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Any, run_id: str) -> None:
+def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Workbench, run_id: str) -> None:
     bench.new_reconciler().tick()
 
     [body] = bench.ray.submits
@@ -192,7 +188,7 @@ def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Any, run_id: str) ->
     assert body["entrypoint"].startswith("'my python' -m workers.entrypoint ")
 
 
-def test_a_stage_is_told_the_roots_of_the_projects_of_its_datasets(bench: Any, run_id: str) -> None:
+def test_a_stage_is_told_the_roots_of_the_projects_of_its_datasets(bench: Workbench, run_id: str) -> None:
     bench.settings = bench.settings.model_copy(
         update={"dataset_roots": ("/shared",), "dataset_roots_by_project": {"default": ("/data",), "x": ("/x",)}}
     )

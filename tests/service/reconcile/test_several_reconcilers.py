@@ -1,20 +1,16 @@
 """Of several reconcilers one is at work, whoever sleeps, stops or takes over; on both databases."""
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from service.config.run import RunConfig
 from service.reconcile.loop import Reconciler
 from tests.at_once import at_once
-from tests.support.workbench import ALL_STAGES, attempts, submitted
-
-MakeConfig = Callable[..., RunConfig]
+from tests.support.workbench import ALL_STAGES, MakeConfig, Workbench, attempts, submitted
 
 
-def test_two_reconcilers_at_once_submit_every_job_once(bench: Any, run_id: str, run_config: MakeConfig) -> None:
+def test_two_reconcilers_at_once_submit_every_job_once(bench: Workbench, run_id: str, run_config: MakeConfig) -> None:
     others = [bench.commands.create_run(run_config()).id for _ in range(2)]
     reconcilers = [bench.new_reconciler(), bench.new_reconciler()]
 
@@ -31,7 +27,7 @@ def test_two_reconcilers_at_once_submit_every_job_once(bench: Any, run_id: str, 
     assert len(ids) == len(set(ids)) == 3 * len(ALL_STAGES)
 
 
-def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: Any, run_id: str) -> None:
+def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: Workbench, run_id: str) -> None:
     first, second = bench.new_reconciler(), bench.new_reconciler()
     first.tick()
     bench.ray.write_result(f"{run_id}-g0-train-a1")
@@ -45,7 +41,9 @@ def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: A
 
 
 @pytest.mark.parametrize("held_up_in", ["GET", "POST"])
-def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, run_id: str, held_up_in: str) -> None:
+def test_a_reconciler_that_slept_through_its_lease_writes_nothing(
+    bench: Workbench, run_id: str, held_up_in: str
+) -> None:
     """Held up before or inside its submit, until the other has taken over and lost that attempt for the next."""
     answer = bench.ray.answer
     late, second = bench.new_reconciler(), bench.new_reconciler()
@@ -72,7 +70,7 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(bench: Any, ru
     assert bench.ray.spec_of(f"{run_id}-g0-train-a2").attempt == 2
 
 
-def test_a_stopped_reconciler_gives_its_runs_back_at_once(bench: Any, run_id: str) -> None:
+def test_a_stopped_reconciler_gives_its_runs_back_at_once(bench: Workbench, run_id: str) -> None:
     first = bench.new_reconciler()
     stop = threading.Event()
     stop_after_the_first_tick(first, stop)

@@ -1,27 +1,23 @@
 """Stages that hang or can never be scheduled, as the reconciler sees them in their files; on both databases."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from service.config.run import RunConfig
 from service.config.stage_key import StageKey
-from tests.support.workbench import attempts
+from tests.support.workbench import MakeConfig, Workbench, attempts
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress, Waiting
 
-MakeConfig = Callable[..., RunConfig]
-
 
 @pytest.fixture
-def run_id(bench: Any, run_config: MakeConfig) -> str:
+def run_id(bench: Workbench, run_config: MakeConfig) -> str:
     config = run_config(stall_timeout_seconds={"train": 60}, schedule_timeout_seconds=30, retry={"unschedulable": 0})
     run_id: str = bench.commands.create_run(config).id
     return run_id
 
 
-def report(bench: Any, job_id: str, **changes: Any) -> None:
+def report(bench: Workbench, job_id: str, **changes: Any) -> None:
     spec = bench.ray.spec_of(job_id)
     now = bench.clock()
     known: dict[str, Any] = {"attempt": spec.attempt, "done": 3, "total": 10, "unit": "steps", "entered_at": now}
@@ -29,7 +25,7 @@ def report(bench: Any, job_id: str, **changes: Any) -> None:
     write_bytes(f"{spec.folder_uri}/progress.json", progress.model_dump_json().encode())
 
 
-def test_a_hung_stage_is_stopped_and_tried_again(bench: Any, run_id: str) -> None:
+def test_a_hung_stage_is_stopped_and_tried_again(bench: Workbench, run_id: str) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -53,7 +49,7 @@ def test_a_hung_stage_is_stopped_and_tried_again(bench: Any, run_id: str) -> Non
     assert message == "hung: no progress for 60 s at 3 of 10 steps"
 
 
-def test_a_stage_that_can_never_be_scheduled_fails_its_run_at_the_deadline(bench: Any, run_id: str) -> None:
+def test_a_stage_that_can_never_be_scheduled_fails_its_run_at_the_deadline(bench: Workbench, run_id: str) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"
@@ -74,7 +70,7 @@ def test_a_stage_that_can_never_be_scheduled_fails_its_run_at_the_deadline(bench
     assert run.state_reason == ("generation 0, train: unschedulable: waiting for resources: needs 1 GPU; waited 30 s")
 
 
-def test_a_stage_whose_files_cannot_be_seen_is_not_taken_for_a_hung_one(bench: Any, run_id: str) -> None:
+def test_a_stage_whose_files_cannot_be_seen_is_not_taken_for_a_hung_one(bench: Workbench, run_id: str) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"

@@ -7,12 +7,12 @@ import pytest
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
-from tests.support.workbench import attempts, submitted
+from tests.support.workbench import Workbench, attempts, submitted
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageControl
 
 
-def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Any, run_id: str) -> None:
+def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Workbench, run_id: str) -> None:
     answer = bench.ray.answer
 
     def lose_the_answer(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
@@ -31,7 +31,7 @@ def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Any, run_id: st
     assert submitted(bench, run_id) == ["g0-train-a1"]
 
 
-def test_a_reconciler_that_died_before_its_submit_is_followed_by_the_same_submit(bench: Any, run_id: str) -> None:
+def test_a_reconciler_that_died_before_its_submit_is_followed_by_the_same_submit(bench: Workbench, run_id: str) -> None:
     bench.ray.down = True
     bench.new_reconciler().tick()  # nothing reached Ray: as good as dead
     bench.ray.down = False
@@ -43,7 +43,7 @@ def test_a_reconciler_that_died_before_its_submit_is_followed_by_the_same_submit
     assert attempts(bench, run_id) == [("submitted", None)]
 
 
-def test_a_head_without_an_agent_is_asked_again_with_the_same_id(bench: Any, run_id: str) -> None:
+def test_a_head_without_an_agent_is_asked_again_with_the_same_id(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     no_agent = (500, "No available agent to submit job, please try again later.")
     bench.ray.answers += [(404, "Job does not exist"), no_agent]
@@ -56,7 +56,7 @@ def test_a_head_without_an_agent_is_asked_again_with_the_same_id(bench: Any, run
     assert submitted(bench, run_id) == ["g0-train-a1"]
 
 
-def test_a_lost_job_starts_a_new_attempt(bench: Any, run_id: str) -> None:
+def test_a_lost_job_starts_a_new_attempt(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
 
@@ -70,7 +70,7 @@ def test_a_lost_job_starts_a_new_attempt(bench: Any, run_id: str) -> None:
     assert bench.queries.get_run(run_id).state == "succeeded"
 
 
-def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Any, run_id: str) -> None:
+def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     old = bench.ray.spec_of(f"{run_id}-g0-train-a1")
@@ -86,7 +86,7 @@ def test_a_result_of_an_earlier_attempt_is_not_taken_for_this_ones(bench: Any, r
     assert attempts(bench, run_id) == [("failed", "job_lost"), ("submitted", None)]
 
 
-def test_a_job_that_ray_forgets_for_a_moment_is_not_lost(bench: Any, run_id: str) -> None:
+def test_a_job_that_ray_forgets_for_a_moment_is_not_lost(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     jobs = dict(bench.ray.jobs)
@@ -104,7 +104,7 @@ def test_a_job_that_ray_forgets_for_a_moment_is_not_lost(bench: Any, run_id: str
     assert attempts(bench, run_id) == [("submitted", None)]
 
 
-def test_a_proxys_404_is_not_rays_word_that_there_is_no_job(bench: Any, run_id: str) -> None:
+def test_a_proxys_404_is_not_rays_word_that_there_is_no_job(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.answers += [(404, "<html>Not Found</html>")] * 5
@@ -116,7 +116,7 @@ def test_a_proxys_404_is_not_rays_word_that_there_is_no_job(bench: Any, run_id: 
     assert "ray_unavailable" in [event.kind for event in bench.queries.list_events(run_id).items]
 
 
-def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(bench: Any, run_id: str) -> None:
+def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(bench: Workbench, run_id: str) -> None:
     """The job may be alive, or be submitted late by a reconciler that was held up: it reads this before its work."""
     reconciler = bench.new_reconciler()
     reconciler.tick()
@@ -130,7 +130,7 @@ def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(ben
     assert StageControl.model_validate_json(read_bytes(control)).command == "stop"
 
 
-def test_ray_being_away_changes_nothing(bench: Any, run_id: str) -> None:
+def test_ray_being_away_changes_nothing(bench: Workbench, run_id: str) -> None:
     reconciler = bench.new_reconciler()
     reconciler.tick()
     bench.ray.down = True
@@ -145,7 +145,7 @@ def test_ray_being_away_changes_nothing(bench: Any, run_id: str) -> None:
     assert bench.queries.get_run(run_id).state == "succeeded"
 
 
-def test_an_outage_is_logged_once(bench: Any, run_id: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once(bench: Workbench, run_id: str, caplog: pytest.LogCaptureFixture) -> None:
     reconciler = bench.new_reconciler()
     bench.ray.down = True
 
@@ -155,7 +155,7 @@ def test_an_outage_is_logged_once(bench: Any, run_id: str, caplog: pytest.LogCap
     assert sum("waiting" in record.message for record in caplog.records) == 1
 
 
-def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: Any, run_id: str) -> None:
+def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: Workbench, run_id: str) -> None:
     """Ray goes on saying that it runs, and answers 500 to every stop: its agent is not there any more."""
     reconciler = bench.reconciler()
     reconciler.tick()

@@ -1,8 +1,7 @@
 """What a run's history says of outages."""
 
-from typing import Any
-
 from service.reconcile.waits import QUIET_SECONDS, WaitReason, Waits
+from tests.support.fake_clock import FakeClock
 
 
 def told(waits: Waits) -> list[tuple[str, str]]:
@@ -11,7 +10,7 @@ def told(waits: Waits) -> list[tuple[str, str]]:
     return events
 
 
-def test_an_outage_is_told_when_it_begins_and_when_it_is_over(clock: Any) -> None:
+def test_an_outage_is_told_when_it_begins_and_when_it_is_over(clock: FakeClock) -> None:
     waits = Waits(clock)
     for _ in range(5):
         waits.begin("run-1", WaitReason.RAY, "no answer")
@@ -23,7 +22,7 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over(clock: Any) -> Non
     assert told(waits) == []
 
 
-def test_an_outage_that_comes_and_goes_does_not_fill_the_history(clock: Any) -> None:
+def test_an_outage_that_comes_and_goes_does_not_fill_the_history(clock: FakeClock) -> None:
     waits = Waits(clock)
     for _ in range(10):
         waits.begin("run-1", WaitReason.RAY, "500")
@@ -37,7 +36,7 @@ def test_an_outage_that_comes_and_goes_does_not_fill_the_history(clock: Any) -> 
     assert told(waits) == [("ray_unavailable", "500 again")]
 
 
-def test_one_trouble_after_the_other_is_told_in_order(clock: Any) -> None:
+def test_one_trouble_after_the_other_is_told_in_order(clock: FakeClock) -> None:
     waits = Waits(clock)
     assert waits.begin("run-1", WaitReason.RAY, "no answer")
     assert waits.begin("run-1", WaitReason.ARTIFACT_STORE, "disk full")
@@ -47,7 +46,7 @@ def test_one_trouble_after_the_other_is_told_in_order(clock: Any) -> None:
     assert kinds == ["ray_unavailable", "ray_available", "artifact_store_unavailable", "artifact_store_available"]
 
 
-def test_runs_that_are_over_are_forgotten(clock: Any) -> None:
+def test_runs_that_are_over_are_forgotten(clock: FakeClock) -> None:
     waits = Waits(clock)
     waits.begin("run-1", WaitReason.FAULT, "KeyError: 'x'")
     waits.forget_all_but(["run-2"])

@@ -1,7 +1,6 @@
 """Retention at work, on both kinds of database and on real files: what is needed survives whatever happens."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,15 @@ from service.retention.collector import ClaimLost, Collector
 from service.retention.commands import RetentionCommands
 from service.retention.files import collect_files
 from service.runs.lineage import LineageQueries
+from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.checkpoint import CheckpointNote
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-MakeConfig = Callable[..., RunConfig]
 DAY_SECONDS = 86_400.0
 
 
 @pytest.fixture
-def finished(bench: Any, run_config: MakeConfig) -> str:
+def finished(bench: Workbench, run_config: MakeConfig) -> str:
     """A run of two students, two days after its end, with the files that its stages would have left."""
     run_id: str = bench.commands.create_run(run_config(generations=2)).id
     bench.play_to_the_end(bench.reconciler())
@@ -33,11 +32,11 @@ def finished(bench: Any, run_config: MakeConfig) -> str:
     return run_id
 
 
-def stage_folder(bench: Any, run_id: str, generation: int, stage: str) -> Path:
+def stage_folder(bench: Workbench, run_id: str, generation: int, stage: str) -> Path:
     return Path(bench.settings.artifact_root) / "runs" / run_id / f"gen-{generation}" / stage
 
 
-def write_files(bench: Any, run_id: str, generation: int) -> None:
+def write_files(bench: Workbench, run_id: str, generation: int) -> None:
     train = stage_folder(bench, run_id, generation, "train")
     (train / "model.safetensors").write_bytes(b"weights")
     for number, score in enumerate((0.5, 0.9, 0.7, 0.8)):
@@ -57,16 +56,16 @@ def write_files(bench: Any, run_id: str, generation: int) -> None:
         (stage_folder(bench, run_id, generation, "label") / ".part-00000.parquet.0a1b.tmp").write_bytes(b"half")
 
 
-def collector(bench: Any) -> Collector:
+def collector(bench: Workbench) -> Collector:
     return Collector(bench.database, bench.settings, bench.clock)
 
 
-def names(bench: Any, run_id: str, generation: int, stage: str, pattern: str) -> list[str]:
+def names(bench: Workbench, run_id: str, generation: int, stage: str, pattern: str) -> list[str]:
     folder = stage_folder(bench, run_id, generation, stage)
     return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern))
 
 
-def test_superseded_labels_and_surplus_checkpoints_go_and_all_else_stays(bench: Any, finished: str) -> None:
+def test_superseded_labels_and_surplus_checkpoints_go_and_all_else_stays(bench: Workbench, finished: str) -> None:
     collector(bench).tick()
 
     assert names(bench, finished, 1, "label", "*.parquet") == []
@@ -85,7 +84,7 @@ def test_superseded_labels_and_surplus_checkpoints_go_and_all_else_stays(bench: 
 
 
 @on_sqlite
-def test_events_and_lineage_say_what_went(bench: Any, finished: str) -> None:
+def test_events_and_lineage_say_what_went(bench: Workbench, finished: str) -> None:
     collector(bench).tick()
 
     told = [event for event in bench.queries.list_events(finished, 200).items if event.kind == "artifacts_collected"]
@@ -103,7 +102,7 @@ def test_events_and_lineage_say_what_went(bench: Any, finished: str) -> None:
 
 
 @on_sqlite
-def test_nothing_goes_of_a_run_that_ended_a_moment_ago(bench: Any, finished: str) -> None:
+def test_nothing_goes_of_a_run_that_ended_a_moment_ago(bench: Workbench, finished: str) -> None:
     bench.clock.advance(-2 * DAY_SECONDS + 60)
 
     collector(bench).tick()
@@ -112,7 +111,7 @@ def test_nothing_goes_of_a_run_that_ended_a_moment_ago(bench: Any, finished: str
 
 
 @on_sqlite
-def test_what_a_kept_model_came_from_stays(bench: Any, finished: str) -> None:
+def test_what_a_kept_model_came_from_stays(bench: Workbench, finished: str) -> None:
     retention = RetentionCommands(bench.database, bench.settings, bench.clock)
     assert retention.set_kept(f"{finished}-g2", True).kept
 
@@ -127,7 +126,7 @@ def test_what_a_kept_model_came_from_stays(bench: Any, finished: str) -> None:
     assert names(bench, finished, 1, "label", "*.parquet") == []
 
 
-def test_labels_that_an_ablation_reads_stay_until_it_has_succeeded(bench: Any, finished: str) -> None:
+def test_labels_that_an_ablation_reads_stay_until_it_has_succeeded(bench: Workbench, finished: str) -> None:
     bench.derived_commands.create_ablation(finished, AblationRequest(generation=1))
     at_work = collector(bench)
 
@@ -141,7 +140,7 @@ def test_labels_that_an_ablation_reads_stay_until_it_has_succeeded(bench: Any, f
 
 
 @on_sqlite
-def test_an_ablation_of_labels_that_are_gone_is_refused(bench: Any, finished: str) -> None:
+def test_an_ablation_of_labels_that_are_gone_is_refused(bench: Workbench, finished: str) -> None:
     collector(bench).tick()
 
     with pytest.raises(Conflict, match="collected by retention"):
@@ -150,7 +149,7 @@ def test_an_ablation_of_labels_that_are_gone_is_refused(bench: Any, finished: st
 
 
 @on_sqlite
-def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Any, finished: str) -> None:
+def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Workbench, finished: str) -> None:
     bench.commands.add_generation(finished, GenerationOverrides())
     reconciler = bench.reconciler()
     bench.play(reconciler, until=lambda job_id: job_id.endswith("g3-train-a1"))
@@ -169,7 +168,7 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Any, fin
 
 @on_sqlite
 def test_a_collector_that_died_between_two_deletions_is_followed_by_one_that_finishes(
-    bench: Any, finished: str, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import service.retention.files as files
 
@@ -204,7 +203,7 @@ def test_a_collector_that_died_between_two_deletions_is_followed_by_one_that_fin
     assert files_of == {"labels": 2, "selection": 2, "checkpoints": 4, "scratch": 1}
 
 
-def test_two_collectors_at_once_do_it_once(bench: Any, finished: str) -> None:
+def test_two_collectors_at_once_do_it_once(bench: Workbench, finished: str) -> None:
     one, other = collector(bench), collector(bench)
     for _ in range(2):
         one.tick()
@@ -215,7 +214,7 @@ def test_two_collectors_at_once_do_it_once(bench: Any, finished: str) -> None:
 
 
 @on_sqlite
-def test_the_plan_says_what_would_go_and_changes_nothing(bench: Any, finished: str) -> None:
+def test_the_plan_says_what_would_go_and_changes_nothing(bench: Workbench, finished: str) -> None:
     retention = RetentionCommands(bench.database, bench.settings, bench.clock)
 
     plan = {(each.generation, each.artifact): each for each in retention.plan(run_id=finished).items}
@@ -229,7 +228,7 @@ def test_the_plan_says_what_would_go_and_changes_nothing(bench: Any, finished: s
 
 
 @on_sqlite
-def test_apply_marks_and_the_next_tick_collects(bench: Any, finished: str) -> None:
+def test_apply_marks_and_the_next_tick_collects(bench: Workbench, finished: str) -> None:
     at_work = collector(bench)
     at_work.tick()
     other = bench.commands.create_run(
@@ -274,7 +273,7 @@ def test_a_collector_that_reads_for_hours_looks_whether_its_claim_still_holds(
     assert not (tmp_path / "list.json").exists()
 
 
-def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Any, run_config: MakeConfig) -> None:
+def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Workbench, run_config: MakeConfig) -> None:
     first = bench.commands.create_run(run_config(), "monday").id
     bench.clock.advance(7 * DAY_SECONDS)
     collector(bench).tick()

@@ -1,22 +1,21 @@
 """Which runs retention looks at: a run in which nothing can have changed is not read again, and none is forgotten."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from service.config.run import GenerationOverrides, RunConfig
+from service.config.run import GenerationOverrides
 from service.config.studies import AblationRequest
 from service.retention.commands import RetentionCommands
 from service.retention.looks import Look, note_looks, runs_to_look_at
 from service.store.transitions import look_again
+from tests.support.workbench import MakeConfig, Workbench
 
-MakeConfig = Callable[..., RunConfig]
 DAY_SECONDS = 86_400.0
 
 
 @pytest.fixture
-def finished(bench: Any, run_config: MakeConfig) -> str:
+def finished(bench: Workbench, run_config: MakeConfig) -> str:
     """A run of two students that is over, a second ago."""
     run_id: str = bench.commands.create_run(run_config(generations=2)).id
     bench.play_to_the_end(bench.reconciler())
@@ -24,20 +23,20 @@ def finished(bench: Any, run_config: MakeConfig) -> str:
     return run_id
 
 
-def look(bench: Any, **policy: Any) -> None:
+def look(bench: Workbench, **policy: Any) -> None:
     """What the reconciler does every ten minutes; with other settings, as after a restart."""
     settings = bench.settings.model_copy(update={f"retention_{name}": value for name, value in policy.items()})
     RetentionCommands(bench.database, settings, bench.clock).apply()
     bench.clock.advance(1)
 
 
-def due(bench: Any, **policy: Any) -> list[str]:
+def due(bench: Workbench, **policy: Any) -> list[str]:
     default = bench.settings.retention.model_copy(update=policy)
     with bench.database.read() as session:
         return list(runs_to_look_at(session, default, bench.clock(), 10))
 
 
-def test_a_run_is_looked_at_when_it_is_old_enough_and_then_no_more(bench: Any, finished: str) -> None:
+def test_a_run_is_looked_at_when_it_is_old_enough_and_then_no_more(bench: Workbench, finished: str) -> None:
     assert due(bench) == [finished]
     look(bench)
     assert due(bench) == [], "it is too young"
@@ -50,7 +49,7 @@ def test_a_run_is_looked_at_when_it_is_old_enough_and_then_no_more(bench: Any, f
     assert due(bench) == [], "the last generation's labels stay for ever"
 
 
-def test_a_run_that_goes_on_is_looked_at_again(bench: Any, finished: str) -> None:
+def test_a_run_that_goes_on_is_looked_at_again(bench: Workbench, finished: str) -> None:
     bench.clock.advance(DAY_SECONDS)
     look(bench)
     bench.commands.add_generation(finished, GenerationOverrides())
@@ -63,7 +62,7 @@ def test_a_run_that_goes_on_is_looked_at_again(bench: Any, finished: str) -> Non
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_run_whose_model_is_kept_or_released_is_looked_at_again(bench: Any, finished: str, kept: bool) -> None:
+def test_a_run_whose_model_is_kept_or_released_is_looked_at_again(bench: Workbench, finished: str, kept: bool) -> None:
     retention = RetentionCommands(bench.database, bench.settings, bench.clock)
     retention.set_kept(f"{finished}-g2", not kept)
     bench.clock.advance(DAY_SECONDS)
@@ -76,7 +75,7 @@ def test_a_run_whose_model_is_kept_or_released_is_looked_at_again(bench: Any, fi
     assert due(bench) == [finished]
 
 
-def test_runs_are_looked_at_again_with_another_policy(bench: Any, finished: str) -> None:
+def test_runs_are_looked_at_again_with_another_policy(bench: Workbench, finished: str) -> None:
     bench.clock.advance(DAY_SECONDS)
     look(bench)
 
@@ -85,7 +84,7 @@ def test_runs_are_looked_at_again_with_another_policy(bench: Any, finished: str)
     assert due(bench, keep_label_generations=0) == []
 
 
-def test_a_run_whose_labels_another_reads_is_looked_at_each_time(bench: Any, finished: str) -> None:
+def test_a_run_whose_labels_another_reads_is_looked_at_each_time(bench: Workbench, finished: str) -> None:
     bench.derived_commands.create_ablation(finished, AblationRequest(generation=1))
     bench.clock.advance(DAY_SECONDS)
 
@@ -98,7 +97,7 @@ def test_a_run_whose_labels_another_reads_is_looked_at_each_time(bench: Any, fin
     assert due(bench) == []
 
 
-def test_a_run_that_changes_while_it_is_looked_at_is_looked_at_again(bench: Any, finished: str) -> None:
+def test_a_run_that_changes_while_it_is_looked_at_is_looked_at_again(bench: Workbench, finished: str) -> None:
     with bench.database.read() as session:
         seen = runs_to_look_at(session, bench.settings.retention, bench.clock(), 10)
     with bench.database.write() as session:

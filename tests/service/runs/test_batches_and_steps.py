@@ -44,7 +44,9 @@ def refused(asked: RunConfig) -> str | None:
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 @pytest.mark.parametrize("batch_size", range(1, 17))
 @pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0, 3.0])
-def test_a_batch_is_refused_exactly_where_a_workers_share_is_of_less_than_two(workers, batch_size, ratio):
+def test_a_batch_is_refused_exactly_where_a_workers_share_is_of_less_than_two(
+    workers: int, batch_size, ratio: float
+) -> None:
     asked = recipe(batch_size=batch_size, unlabeled_ratio=ratio)
     shares = [
         len(share_of(asked.batch_size, rank, workers)) + len(share_of(asked.unlabeled_batch_size, rank, workers))
@@ -90,16 +92,16 @@ def test_a_batch_is_refused_exactly_where_a_workers_share_is_of_less_than_two(wo
         ),
     ],
 )
-def test_a_run_names_the_field_of_a_batch_that_cannot_train(changes: dict[str, Any], field: str | None):
+def test_a_run_names_the_field_of_a_batch_that_cannot_train(changes: dict[str, Any], field: str | None) -> None:
     assert refused(config(**changes)) == field
 
 
-def test_a_teacher_alone_is_not_asked_for_students_batches():
+def test_a_teacher_alone_is_not_asked_for_students_batches() -> None:
     alone = config(generations=0, student_models=(), student_recipe=recipe(batch_size=1, unlabeled_ratio=0))
     assert refused(alone) is None
 
 
-def test_default_steps_on_cpus_are_a_warning():
+def test_default_steps_on_cpus_are_a_warning() -> None:
     minimal = config(teacher_recipe=Recipe(unlabeled_ratio=0), student_recipe=Recipe())
     warnings = run_warnings(minimal)
     assert [warning.split(":")[0] for warning in warnings] == ["teacher_recipe.steps", "student_recipe.steps"]

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,20 @@ from PIL import Image
 from sqlalchemy import event, update
 
 from service.artifacts.layout import ArtifactLayout
-from service.config.run import GenerationOverrides, RunConfig
+from service.config.run import GenerationOverrides
 from service.datasets.inspection import DatasetRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.store.schema.tables import DatasetRow
 from tests.at_once import at_once
+from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import read_bytes
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetManifest
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 
-MakeConfig = Callable[..., RunConfig]
 
-
-def test_a_created_run_has_all_its_generations_planned(bench: Any, run_config: MakeConfig) -> None:
+def test_a_created_run_has_all_its_generations_planned(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config(generations=3, student_models=["large"]))
 
     assert run.state == "running"
@@ -34,7 +32,7 @@ def test_a_created_run_has_all_its_generations_planned(bench: Any, run_config: M
     assert bench.queries.get_run(run.id) == run
 
 
-def test_a_dataset_too_large_to_be_compared_is_told_of(bench: Any, run_config: MakeConfig) -> None:
+def test_a_dataset_too_large_to_be_compared_is_told_of(bench: Workbench, run_config: MakeConfig) -> None:
     config = run_config()
     with bench.database.write() as session:
         session.execute(update(DatasetRow).where(DatasetRow.id == config.datasets.labeled).values(hashed=False))
@@ -45,13 +43,13 @@ def test_a_dataset_too_large_to_be_compared_is_told_of(bench: Any, run_config: M
     assert "too large to be hashed" in (events[0].message or "")
 
 
-def test_a_run_of_a_teacher_alone_needs_no_students(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_of_a_teacher_alone_needs_no_students(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config(generations=0, student_models=[]))
 
     assert [view.plan.model for view in run.generation_details] == ["small"]
 
 
-def test_the_same_key_and_body_make_one_run(bench: Any, run_config: MakeConfig) -> None:
+def test_the_same_key_and_body_make_one_run(bench: Workbench, run_config: MakeConfig) -> None:
     first = bench.commands.create_run(run_config(), "key-1")
     bench.play(bench.reconciler(), until=lambda _: True)
     again = bench.commands.create_run(run_config(), "key-1")
@@ -60,14 +58,14 @@ def test_the_same_key_and_body_make_one_run(bench: Any, run_config: MakeConfig) 
     assert len(bench.queries.list_runs().items) == 1
 
 
-def test_the_same_key_with_another_body_is_a_conflict(bench: Any, run_config: MakeConfig) -> None:
+def test_the_same_key_with_another_body_is_a_conflict(bench: Workbench, run_config: MakeConfig) -> None:
     bench.commands.create_run(run_config(), "key-1")
 
     with pytest.raises(Conflict, match="key-1"):
         bench.commands.create_run(run_config(seed=5), "key-1")
 
 
-def test_a_refused_request_does_not_use_up_its_key(bench: Any, run_config: MakeConfig) -> None:
+def test_a_refused_request_does_not_use_up_its_key(bench: Workbench, run_config: MakeConfig) -> None:
     with pytest.raises(InvalidRequest):
         bench.commands.create_run(run_config(teacher_model="huge"), "key-1")
 
@@ -75,21 +73,21 @@ def test_a_refused_request_does_not_use_up_its_key(bench: Any, run_config: MakeC
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201])
-def test_a_key_of_the_wrong_length_is_refused(bench: Any, run_config: MakeConfig, key: str) -> None:
+def test_a_key_of_the_wrong_length_is_refused(bench: Workbench, run_config: MakeConfig, key: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         bench.commands.create_run(run_config(), key)
 
     assert caught.value.field == "Idempotency-Key"
 
 
-def test_the_same_request_sent_many_times_at_once_is_carried_out_once(bench: Any, run_config: MakeConfig) -> None:
+def test_the_same_request_sent_many_times_at_once_is_carried_out_once(bench: Workbench, run_config: MakeConfig) -> None:
     answers = at_once([lambda: bench.commands.create_run(run_config(), "key-1")] * 4)
 
     [run] = bench.queries.list_runs().items
     assert [answer.id for answer in answers] == [run.id] * 4
 
 
-def test_a_generation_is_added_to_a_run_that_succeeded(bench: Any, run_config: MakeConfig) -> None:
+def test_a_generation_is_added_to_a_run_that_succeeded(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     bench.play_to_the_end(bench.reconciler())
     bench.clock.advance(60)
@@ -107,14 +105,14 @@ def test_a_generation_is_added_to_a_run_that_succeeded(bench: Any, run_config: M
     assert [model.generation for model in bench.queries.list_models(run_id=run.id).items] == [2, 1, 0]
 
 
-def test_a_generation_cannot_be_added_to_a_running_run(bench: Any, run_config: MakeConfig) -> None:
+def test_a_generation_cannot_be_added_to_a_running_run(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
 
     with pytest.raises(Conflict, match="running"):
         bench.commands.add_generation(run.id, GenerationOverrides())
 
 
-def test_an_added_generation_is_checked_like_the_others(bench: Any, run_config: MakeConfig) -> None:
+def test_an_added_generation_is_checked_like_the_others(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     bench.play_to_the_end(bench.reconciler())
 
@@ -129,7 +127,9 @@ def test_an_added_generation_is_checked_like_the_others(bench: Any, run_config: 
     assert bench.queries.get_run(run.id).state == "succeeded"
 
 
-def test_a_student_cannot_be_added_where_there_are_no_unlabeled_images(bench: Any, run_config: MakeConfig) -> None:
+def test_a_student_cannot_be_added_where_there_are_no_unlabeled_images(
+    bench: Workbench, run_config: MakeConfig
+) -> None:
     without = {"labeled": "ds-labeled", "validation": "ds-validation", "test": "ds-test"}
     run = bench.commands.create_run(run_config(generations=0, student_models=[], datasets=without))
     bench.play_to_the_end(bench.reconciler())
@@ -139,7 +139,7 @@ def test_a_student_cannot_be_added_where_there_are_no_unlabeled_images(bench: An
 
 
 def test_cancelling_twice_is_no_error_and_a_finished_run_cannot_be_cancelled(
-    bench: Any, run_config: MakeConfig
+    bench: Workbench, run_config: MakeConfig
 ) -> None:
     run = bench.commands.create_run(run_config())
     assert bench.commands.cancel_run(run.id).state == "cancelling"
@@ -153,7 +153,7 @@ def test_cancelling_twice_is_no_error_and_a_finished_run_cannot_be_cancelled(
         bench.commands.cancel_run(finished.id)
 
 
-def test_a_retry_keeps_what_has_succeeded_and_gives_new_attempts(bench: Any, run_config: MakeConfig) -> None:
+def test_a_retry_keeps_what_has_succeeded_and_gives_new_attempts(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     reconciler = bench.reconciler()
     bench.play(reconciler, until=lambda job_id: "g1-select" in job_id)
@@ -183,14 +183,14 @@ def test_a_retry_keeps_what_has_succeeded_and_gives_new_attempts(bench: Any, run
     ]
 
 
-def test_only_a_run_that_stopped_can_be_retried(bench: Any, run_config: MakeConfig) -> None:
+def test_only_a_run_that_stopped_can_be_retried(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
 
     with pytest.raises(Conflict, match="running"):
         bench.commands.retry_run(run.id)
 
 
-def test_commands_on_an_unknown_run_say_so(bench: Any) -> None:
+def test_commands_on_an_unknown_run_say_so(bench: Workbench) -> None:
     for command in (bench.commands.cancel_run, bench.commands.retry_run):
         with pytest.raises(NotFound):
             command("run-nowhere")
@@ -207,7 +207,7 @@ def make_image_folder(folder: Path) -> None:
             (folder / name / f"{number}.png").write_bytes(data.getvalue())
 
 
-def test_a_registered_dataset_has_its_manifest_and_hashes_on_file(bench: Any, tmp_path: Path) -> None:
+def test_a_registered_dataset_has_its_manifest_and_hashes_on_file(bench: Workbench, tmp_path: Path) -> None:
     make_image_folder(tmp_path / "pets")
     request = DatasetRequest(name="pets", role="labeled", uri=str(tmp_path / "pets"))
 
@@ -222,7 +222,7 @@ def test_a_registered_dataset_has_its_manifest_and_hashes_on_file(bench: Any, tm
     assert bench.dataset_commands.register(request, "key-1") == dataset
 
 
-def test_a_dataset_that_cannot_be_read_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
+def test_a_dataset_that_cannot_be_read_leaves_nothing_behind(bench: Workbench, tmp_path: Path) -> None:
     folders = sorted(Path(bench.settings.artifact_root, "datasets").iterdir())
     count = len(bench.dataset_queries.list().items)
 
@@ -234,13 +234,13 @@ def test_a_dataset_that_cannot_be_read_leaves_nothing_behind(bench: Any, tmp_pat
     assert len(bench.dataset_queries.list().items) == count
 
 
-def test_answers_survive_json(bench: Any, run_config: MakeConfig) -> None:
+def test_answers_survive_json(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
 
     assert type(run).model_validate_json(json.dumps(run.model_dump(mode="json"))) == run
 
 
-def test_a_run_of_more_generations_is_written_with_no_more_statements(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_of_more_generations_is_written_with_no_more_statements(bench: Workbench, run_config: MakeConfig) -> None:
     inserts: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
 
 from service.config.run import RunConfig
 from service.runs.event_feed import EventFeed
 from service.store.run_store import add_event
 from service.store.visibility import only_projects
 from service.views.runs import EventView
+from tests.support.workbench import Workbench
 
 LIMIT_SECONDS = 5.0
 """For what comes at once where all is well."""
 
 
 def test_a_first_client_of_one_project_does_not_silence_the_others(
-    bench: Any, run_config: Callable[..., RunConfig]
+    bench: Workbench, run_config: Callable[..., RunConfig]
 ) -> None:
     cats, pets = (bench.commands.create_run(run_config(project=project)).id for project in ("cats", "pets"))
     feed = EventFeed(bench.database, poll_seconds=0.01)

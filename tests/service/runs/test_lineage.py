@@ -1,6 +1,5 @@
 """Lineage: from a model back to all that it came from, and forward to the same run again."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,22 +9,21 @@ from service.config.run import GenerationOverrides, RunConfig
 from service.errors import InvalidRequest, NotFound
 from service.runs.lineage import LineageQueries
 from service.store.run_store import load_plans
+from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.recipe import SelectionSettings
-
-MakeConfig = Callable[..., RunConfig]
 
 
 @pytest.fixture
-def lineage(bench: Any) -> LineageQueries:
+def lineage(bench: Workbench) -> LineageQueries:
     return LineageQueries(bench.database, bench.settings)
 
 
-def plans(bench: Any, run_id: str) -> Any:
+def plans(bench: Workbench, run_id: str) -> Any:
     with bench.database.read() as session:
         return load_plans(session, run_id)
 
 
-def test_it_leads_to_generation_0(bench: Any, run_config: MakeConfig, lineage: LineageQueries) -> None:
+def test_it_leads_to_generation_0(bench: Workbench, run_config: MakeConfig, lineage: LineageQueries) -> None:
     run_id = bench.commands.create_run(run_config(generations=2)).id
     bench.play_to_the_end(bench.reconciler())
 
@@ -45,7 +43,7 @@ def test_it_leads_to_generation_0(bench: Any, run_config: MakeConfig, lineage: L
 
 
 def test_a_longer_line_of_teachers_takes_no_more_queries(
-    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+    bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
 ) -> None:
     run_id = bench.commands.create_run(run_config(generations=3)).id
     bench.play_to_the_end(bench.reconciler())
@@ -66,7 +64,7 @@ def test_a_longer_line_of_teachers_takes_no_more_queries(
 
 
 def test_it_passes_over_a_student_that_the_gate_refused(
-    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+    bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
 ) -> None:
     gate = {"conditions": ["top1 >= 0.65"], "on_failure": "go_on"}  # the stand-in's are 0.5, 0.6, 0.7
     run_id = bench.commands.create_run(run_config(generations=2, gate=gate)).id
@@ -79,7 +77,7 @@ def test_it_passes_over_a_student_that_the_gate_refused(
 
 
 def test_the_run_posted_again_from_it_has_the_same_plans(
-    bench: Any, run_config: MakeConfig, lineage: LineageQueries
+    bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
 ) -> None:
     """Though its generations were trained in several ways, one with a search, one with settings of its own."""
     run_id = bench.commands.create_run(run_config(generations=1, search={"trials": 2})).id
@@ -103,7 +101,7 @@ def test_the_run_posted_again_from_it_has_the_same_plans(
     assert all(plan.search is None for plan in after.values())
 
 
-def test_overrides_are_checked_like_the_rest_of_a_run(bench: Any, run_config: MakeConfig) -> None:
+def test_overrides_are_checked_like_the_rest_of_a_run(bench: Workbench, run_config: MakeConfig) -> None:
     recipe = {"noise": {"drop_path": 0.2, "dropout": 0.1}}
     for overrides, field in (
         ({"1": {"student_model": "unheard_of"}}, "generation_overrides.1.student_model"),
@@ -116,6 +114,6 @@ def test_overrides_are_checked_like_the_rest_of_a_run(bench: Any, run_config: Ma
         run_config(generation_overrides={"2": {}})
 
 
-def test_an_unknown_model_has_none(bench: Any, lineage: LineageQueries) -> None:
+def test_an_unknown_model_has_none(bench: Workbench, lineage: LineageQueries) -> None:
     with pytest.raises(NotFound):
         lineage.model_lineage("run-0-g0")

@@ -1,14 +1,10 @@
 """What is refused before a run begins. The database plays no part in it: SQLite alone will do."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from service.config.run import RunConfig
 from service.errors import InvalidRequest
-
-MakeConfig = Callable[..., RunConfig]
+from tests.support.workbench import MakeConfig, Workbench
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -23,14 +19,14 @@ def datasets(**changes: str) -> dict[str, str]:
     }
 
 
-def refusal(bench: Any, config: RunConfig) -> InvalidRequest:
+def refusal(bench: Workbench, config: RunConfig) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         bench.commands.create_run(config)
     assert bench.queries.list_runs().items == []
     return caught.value
 
 
-def test_an_unknown_dataset_is_refused_by_its_field(bench: Any, run_config: MakeConfig) -> None:
+def test_an_unknown_dataset_is_refused_by_its_field(bench: Workbench, run_config: MakeConfig) -> None:
     error = refusal(bench, run_config(datasets=datasets(test="ds-nowhere")))
 
     assert error.field == "datasets.test"
@@ -41,20 +37,22 @@ def test_an_unknown_dataset_is_refused_by_its_field(bench: Any, run_config: Make
     ("part", "wrong"),
     [("labeled", "ds-test"), ("unlabeled", "ds-labeled"), ("validation", "ds-labeled"), ("test", "ds-unlabeled")],
 )
-def test_a_dataset_of_the_wrong_role_is_refused(bench: Any, run_config: MakeConfig, part: str, wrong: str) -> None:
+def test_a_dataset_of_the_wrong_role_is_refused(
+    bench: Workbench, run_config: MakeConfig, part: str, wrong: str
+) -> None:
     error = refusal(bench, run_config(datasets=datasets(**{part: wrong})))
 
     assert error.field == f"datasets.{part}"
     assert "role" in error.message
 
 
-def test_an_empty_dataset_is_refused(bench: Any, run_config: MakeConfig) -> None:
+def test_an_empty_dataset_is_refused(bench: Workbench, run_config: MakeConfig) -> None:
     bench.add_dataset("ds-empty", "unlabeled", hashes=[], rows=0)
 
     assert refusal(bench, run_config(datasets=datasets(unlabeled="ds-empty"))).field == "datasets.unlabeled"
 
 
-def test_classes_that_differ_are_named(bench: Any, run_config: MakeConfig) -> None:
+def test_classes_that_differ_are_named(bench: Workbench, run_config: MakeConfig) -> None:
     bench.add_dataset("ds-zoo", "evaluation", classes=("cat", "emu"))
 
     error = refusal(bench, run_config(datasets=datasets(validation="ds-zoo")))
@@ -64,7 +62,7 @@ def test_classes_that_differ_are_named(bench: Any, run_config: MakeConfig) -> No
     assert error.message.endswith("register it again with the `classes` that GET /datasets/ds-labeled gives")
 
 
-def test_classes_in_another_order_are_refused(bench: Any, run_config: MakeConfig) -> None:
+def test_classes_in_another_order_are_refused(bench: Workbench, run_config: MakeConfig) -> None:
     bench.add_dataset("ds-swapped", "evaluation", classes=("dog", "cat"))
 
     assert "another order" in refusal(bench, run_config(datasets=datasets(test="ds-swapped"))).message
@@ -81,7 +79,7 @@ def test_classes_in_another_order_are_refused(bench: Any, run_config: MakeConfig
     ],
 )
 def test_an_evaluation_set_that_shares_images_is_refused(
-    bench: Any, run_config: MakeConfig, part: str, other: str
+    bench: Workbench, run_config: MakeConfig, part: str, other: str
 ) -> None:
     shared = [bytes([number]) * 16 for number in range(1, 4)]
     role_of_other = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation"}[other]
@@ -96,33 +94,33 @@ def test_an_evaluation_set_that_shares_images_is_refused(
     assert "ds-other" in error.message
 
 
-def test_the_truth_of_pseudo_labels_may_share_the_unlabeled_images(bench: Any, run_config: MakeConfig) -> None:
+def test_the_truth_of_pseudo_labels_may_share_the_unlabeled_images(bench: Workbench, run_config: MakeConfig) -> None:
     bench.add_dataset("ds-truth", "evaluation", hashes=[b"ds-unlabeled----"])
 
     bench.commands.create_run(run_config(datasets=datasets(pseudo_label_truth="ds-truth")))
 
 
-def test_an_unknown_model_is_refused(bench: Any, run_config: MakeConfig) -> None:
+def test_an_unknown_model_is_refused(bench: Workbench, run_config: MakeConfig) -> None:
     assert refusal(bench, run_config(teacher_model="huge")).field == "teacher_model"
     error = refusal(bench, run_config(generations=2, student_models=["large", "huge"]))
     assert error.field == "student_models.1"
 
 
-def test_a_smaller_student_is_refused_unless_allowed(bench: Any, run_config: MakeConfig) -> None:
+def test_a_smaller_student_is_refused_unless_allowed(bench: Workbench, run_config: MakeConfig) -> None:
     shrinking = {"teacher_model": "large", "student_models": ["small"]}
 
     assert refusal(bench, run_config(**shrinking)).field == "student_models.0"
     bench.commands.create_run(run_config(**shrinking, allow_smaller_student=True))
 
 
-def test_a_student_is_compared_with_the_student_before_it(bench: Any, run_config: MakeConfig) -> None:
+def test_a_student_is_compared_with_the_student_before_it(bench: Workbench, run_config: MakeConfig) -> None:
     error = refusal(bench, run_config(generations=2, student_models=["large", "small"]))
 
     assert error.field == "student_models.1"
 
 
 @pytest.mark.parametrize("noise", ["drop_path", "dropout"])
-def test_noise_that_the_model_does_not_have_is_refused(bench: Any, run_config: MakeConfig, noise: str) -> None:
+def test_noise_that_the_model_does_not_have_is_refused(bench: Workbench, run_config: MakeConfig, noise: str) -> None:
     off = {"rand_augment": None, "dropout": 0.0, "drop_path": 0.0}
     silent, noisy = {"noise": off}, {"noise": {**off, noise: 0.1}}
 

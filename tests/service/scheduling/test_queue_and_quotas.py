@@ -1,12 +1,11 @@
 """Runs that wait for each other and for their project's quota, and runs that pause; on both kinds of database."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.config.policies import Quota
-from service.config.run import RunChanges, RunConfig
+from service.config.run import RunChanges
 from service.config.stage_key import StageKey
 from service.errors import Conflict, Forbidden, NotFound
 from service.reconcile.loop import Reconciler
@@ -15,15 +14,13 @@ from service.runs.queries import RunQueries
 from service.scheduling.projects import Projects
 from service.scheduling.queue_places import QueuePlaces
 from service.store.visibility import only_projects
-from tests.support.workbench import CATALOG
+from tests.support.workbench import CATALOG, MakeConfig, Workbench
 from workers.artifact_io import read_bytes
 from workers.specs.reports import FailureReason, StageControl
 
-MakeConfig = Callable[..., RunConfig]
-
 
 @pytest.fixture
-def limited(bench: Any) -> Any:
+def limited(bench: Workbench) -> Any:
     """The bench with at most one stage at a time."""
     settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
     bench.settings = settings
@@ -33,26 +30,26 @@ def limited(bench: Any) -> Any:
     return bench
 
 
-def places_of(bench: Any) -> QueuePlaces:
+def places_of(bench: Workbench) -> QueuePlaces:
     return QueuePlaces(bench.settings.max_concurrent_stages, bench.clock, seconds=0)
 
 
 @pytest.fixture
-def projects(bench: Any) -> Projects:
+def projects(bench: Workbench) -> Projects:
     return Projects(bench.database, bench.settings, places_of(bench), bench.clock)
 
 
-def create(bench: Any, run_config: MakeConfig, **changes: Any) -> str:
+def create(bench: Workbench, run_config: MakeConfig, **changes: Any) -> str:
     bench.clock.advance(1)
     run_id: str = bench.commands.create_run(run_config(generations=0, student_models=[], **changes)).id
     return run_id
 
 
-def alive(bench: Any) -> list[str]:
+def alive(bench: Workbench) -> list[str]:
     return [job_id for job_id, job in bench.ray.jobs.items() if job["status"] == "RUNNING"]
 
 
-def finish(bench: Any, reconciler: Reconciler, job_id: str) -> None:
+def finish(bench: Workbench, reconciler: Reconciler, job_id: str) -> None:
     bench.clock.advance(1)
     bench.ray.write_result(job_id)
     bench.ray.end(job_id)
@@ -85,7 +82,7 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
 
 @pytest.mark.parametrize("max_concurrent_stages", [1, None])
 def test_a_caller_with_projects_sees_their_share_of_the_queue(
-    bench: Any, run_config: MakeConfig, max_concurrent_stages: int | None
+    bench: Workbench, run_config: MakeConfig, max_concurrent_stages: int | None
 ) -> None:
     bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": max_concurrent_stages})
     create(bench, run_config, project="theirs")
@@ -125,7 +122,7 @@ def test_a_changed_priority_changes_the_order(limited: Any, run_config: MakeConf
     assert alive(limited) == [f"{third}-g0-train-a1"]
 
 
-def test_a_run_that_has_ended_has_no_priority_to_change(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_that_has_ended_has_no_priority_to_change(bench: Workbench, run_config: MakeConfig) -> None:
     run = create(bench, run_config)
     bench.play_to_the_end(bench.reconciler())
 
@@ -134,7 +131,7 @@ def test_a_run_that_has_ended_has_no_priority_to_change(bench: Any, run_config: 
 
 
 def test_an_exhausted_quota_lets_running_stages_end_and_new_ones_wait(
-    bench: Any, run_config: MakeConfig, projects: Projects
+    bench: Workbench, run_config: MakeConfig, projects: Projects
 ) -> None:
     two_gpus = {"train": {"num_workers": 4, "gpus_per_worker": 0.5}}
     patient = {"train": 100_000}
@@ -164,7 +161,7 @@ def test_an_exhausted_quota_lets_running_stages_end_and_new_ones_wait(
     assert bench.queries.get_run(run).queue is None
 
 
-def test_failed_attempts_are_paid_for_too(bench: Any, run_config: MakeConfig, projects: Projects) -> None:
+def test_failed_attempts_are_paid_for_too(bench: Workbench, run_config: MakeConfig, projects: Projects) -> None:
     run = create(bench, run_config, resources={"train": {"num_workers": 2}})
     reconciler = bench.reconciler()
     reconciler.tick()
@@ -185,7 +182,7 @@ def test_a_caller_limited_to_projects_does_not_lift_their_quotas(projects: Proje
 
 
 def test_a_project_is_there_once_a_run_or_a_quota_names_it(
-    bench: Any, run_config: MakeConfig, projects: Projects
+    bench: Workbench, run_config: MakeConfig, projects: Projects
 ) -> None:
     with pytest.raises(NotFound):
         projects.get_project("speech")
@@ -239,7 +236,7 @@ def test_a_run_that_waits_in_the_queue_is_paused_at_once(limited: Any, run_confi
     assert (run.state, run.queue) == ("paused", None)
 
 
-def test_a_paused_run_can_be_cancelled(bench: Any, run_config: MakeConfig) -> None:
+def test_a_paused_run_can_be_cancelled(bench: Workbench, run_config: MakeConfig) -> None:
     run = create(bench, run_config)
     bench.commands.pause_run(run)
     reconciler = bench.reconciler()
@@ -254,7 +251,7 @@ def test_a_paused_run_can_be_cancelled(bench: Any, run_config: MakeConfig) -> No
         bench.commands.resume_run(run)
 
 
-def test_a_run_resumed_before_it_has_paused_goes_on(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_resumed_before_it_has_paused_goes_on(bench: Workbench, run_config: MakeConfig) -> None:
     run = create(bench, run_config)
     reconciler = bench.reconciler()
     reconciler.tick()
@@ -271,7 +268,7 @@ def test_a_run_resumed_before_it_has_paused_goes_on(bench: Any, run_config: Make
 
 
 def test_cancelling_a_job_that_ray_has_not_started_ends_the_run_and_leaves_word_for_the_job(
-    bench: Any, run_config: MakeConfig
+    bench: Workbench, run_config: MakeConfig
 ) -> None:
     run = create(bench, run_config)
     reconciler = bench.reconciler()

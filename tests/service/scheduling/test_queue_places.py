@@ -1,24 +1,23 @@
 """Where runs stand in the queue, when many look at once: it is read seldom, and never under the write lock."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from service.config.run import RunChanges, RunConfig
+from service.config.run import RunChanges
 from service.runs.commands import RunCommands
 from service.scheduling.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.scheduling.queue_reader import Queue, read_queue
 from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views.runs import RunView
 from tests.at_once import LONG_SECONDS, join
-from tests.support.workbench import CATALOG
+from tests.support.workbench import CATALOG, MakeConfig, Workbench
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-MakeConfig = Callable[..., RunConfig]
 
 
 @contextmanager
@@ -35,17 +34,17 @@ def queue_reads(database: Database) -> Iterator[list[bool]]:
     event.remove(database.engine, "before_cursor_execute", note)
 
 
-def position(bench: Any, places: QueuePlaces, run_id: str) -> int | None:
+def position(bench: Workbench, places: QueuePlaces, run_id: str) -> int | None:
     return place_of(bench, places, bench.queries.get_run(run_id))
 
 
-def place_of(bench: Any, places: QueuePlaces, run: RunView) -> int | None:
+def place_of(bench: Workbench, places: QueuePlaces, run: RunView) -> int | None:
     with bench.database.read() as session:
         place = places.fill_run(session, run).queue
     return None if place is None else place.position
 
 
-def test_one_look_serves_all_for_a_while(bench: Any, run_config: MakeConfig) -> None:
+def test_one_look_serves_all_for_a_while(bench: Workbench, run_config: MakeConfig) -> None:
     runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
     places = QueuePlaces(1, bench.clock, seconds=0.5)
 
@@ -58,7 +57,7 @@ def test_one_look_serves_all_for_a_while(bench: Any, run_config: MakeConfig) -> 
 
 
 def test_nobody_waits_for_another_who_looks_anew(
-    bench: Any, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = QueuePlaces(1, bench.clock)
     bench.commands.create_run(run_config())
@@ -84,7 +83,7 @@ def test_nobody_waits_for_another_who_looks_anew(
     join(thread)
 
 
-def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Any, run_config: MakeConfig) -> None:
+def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     places = QueuePlaces(1, bench.clock)
     held, may_look = threading.Barrier(CONNECTIONS + 1), threading.Event()
@@ -109,7 +108,7 @@ def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Any
 
 
 def test_an_answer_that_is_given_once_more_does_not_put_its_run_back_into_the_line(
-    bench: Any, run_config: MakeConfig
+    bench: Workbench, run_config: MakeConfig
 ) -> None:
     places = QueuePlaces(1, bench.clock)
     commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
@@ -128,7 +127,7 @@ def test_an_answer_that_is_given_once_more_does_not_put_its_run_back_into_the_li
     assert first.id == again.id
 
 
-def test_a_clock_that_is_set_back_does_not_keep_what_was_seen(bench: Any, run_config: MakeConfig) -> None:
+def test_a_clock_that_is_set_back_does_not_keep_what_was_seen(bench: Workbench, run_config: MakeConfig) -> None:
     places = QueuePlaces(1, bench.clock)
     run = bench.commands.create_run(run_config())
     place_of(bench, places, run)
@@ -141,7 +140,7 @@ def test_a_clock_that_is_set_back_does_not_keep_what_was_seen(bench: Any, run_co
 
 
 def test_a_look_that_was_under_way_when_a_limit_changed_is_not_kept(
-    bench: Any, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = QueuePlaces(1, bench.clock)
     run = bench.commands.create_run(run_config())
@@ -159,7 +158,7 @@ def test_a_look_that_was_under_way_when_a_limit_changed_is_not_kept(
     assert len(reads) == 1
 
 
-def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_created_since_the_last_look_has_its_place(bench: Workbench, run_config: MakeConfig) -> None:
     first = bench.commands.create_run(run_config()).id
     places = QueuePlaces(1, bench.clock, seconds=0.5)
     assert position(bench, places, first) is None
@@ -170,7 +169,9 @@ def test_a_run_created_since_the_last_look_has_its_place(bench: Any, run_config:
     assert position(bench, places, second) == 1
 
 
-def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(
+    bench: Workbench, run_config: MakeConfig
+) -> None:
     places = QueuePlaces(1, bench.clock)
     commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
     runs = []
@@ -185,7 +186,7 @@ def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(bench:
     assert [position(bench, places, run) for run in runs] == [1, 2, None]
 
 
-def test_a_new_run_is_given_its_place_without_another_look(bench: Any, run_config: MakeConfig) -> None:
+def test_a_new_run_is_given_its_place_without_another_look(bench: Workbench, run_config: MakeConfig) -> None:
     places = QueuePlaces(1, bench.clock)
     commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
     commands.create_run(run_config())
@@ -203,7 +204,7 @@ def test_a_new_run_is_given_its_place_without_another_look(bench: Any, run_confi
     assert again == once
 
 
-def test_a_tick_reads_the_queue_once_however_many_runs_are_cancelled(bench: Any, run_config: MakeConfig) -> None:
+def test_a_tick_reads_the_queue_once_however_many_runs_are_cancelled(bench: Workbench, run_config: MakeConfig) -> None:
     bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
     runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
     reconciler = bench.reconciler()

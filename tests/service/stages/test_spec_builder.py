@@ -1,23 +1,22 @@
 """What each stage is told."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from service.artifacts.layout import ArtifactLayout
-from service.config.run import GenerationPlan, RunConfig
+from service.config.run import GenerationPlan
 from service.dataset_roots import RootsByProject
 from service.stages.generation_plans import generation_seed
 from service.stages.order import stages_of
 from service.stages.spec_builder import build_stage_spec
 from service.stages.spec_inputs import SpecInputs, TrainedModel
+from tests.support.workbench import MakeConfig
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
 LAYOUT = ArtifactLayout("s3://bucket/root/")
 ANYWHERE = RootsByProject(None)
-MakeConfig = Callable[..., RunConfig]
 
 
 @pytest.fixture

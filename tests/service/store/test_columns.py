@@ -1,17 +1,16 @@
 """What others write about a failure goes on record, whatever is in it: on both kinds of database."""
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.stage_key import StageKey
 from service.store.schema.columns import plain
+from tests.support.workbench import Workbench
 
 NOT_STORABLE = "killed\0 by \ud800 the node"
 
 
-def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:
+def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Workbench, run_id: str) -> None:
     reconciler = bench.reconciler()
     reconciler.tick()
     bench.ray.end(f"{run_id}-g0-train-a1", "FAILED", NOT_STORABLE)
@@ -24,7 +23,7 @@ def test_a_nul_in_rays_account_of_a_job_does_not_hold_up_its_run(bench: Any, run
     assert "killed by ? the node" in bench.queries.list_events(run_id).items[0].message
 
 
-def test_a_nul_in_rays_refusal_of_a_job_does_not_hold_up_its_run(bench: Any, run_id: str) -> None:
+def test_a_nul_in_rays_refusal_of_a_job_does_not_hold_up_its_run(bench: Workbench, run_id: str) -> None:
     bench.ray.answers += [(404, "Job does not exist"), (400, "Traceback...\nTypeError: not \0 metadata")]
 
     bench.reconciler().tick()

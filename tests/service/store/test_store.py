@@ -30,6 +30,7 @@ from service.store.schema.tables import AttemptRow, EventRow, StageRow
 from service.store.snapshot_store import KnownRules, load_active_runs, load_snapshot
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
 from tests.at_once import at_once, join
+from tests.support.workbench import Workbench
 from workers.specs.recipe import Recipe, SelectionSettings
 
 PLAN = GenerationPlan(model="small", recipe=Recipe(), selection=SelectionSettings(), seed=1)
@@ -283,7 +284,7 @@ def test_a_snapshot_carries_what_the_decision_needs(database: Database, run_id: 
 
 
 def test_a_run_created_while_the_reconciler_reads_is_seen_whole_or_not_at_all(
-    bench: Any, run_config: Callable[..., RunConfig]
+    bench: Workbench, run_config: Callable[..., RunConfig]
 ) -> None:
     late: list[str] = []
 

@@ -1,6 +1,5 @@
 """Searches and ablations, a run's own search, and its gate, on both kinds of database."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,28 +8,27 @@ from service.config.run import GenerationOverrides, RunConfig
 from service.config.stage_key import StageKey
 from service.config.studies import AblationRequest, SearchRequest
 from service.errors import Conflict, InvalidRequest, NotFound
+from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import write_bytes
 from workers.specs.ablation import AblationSettings
 from workers.specs.search import HEAT_MAP_FILE, SearchSettings, SearchSpace
 from workers.specs.stages import AblateSpec, EvaluateSpec, LabelSpec, SearchSpec, TrainSpec
 
-MakeConfig = Callable[..., RunConfig]
-
 
 @pytest.fixture
-def finished_run(bench: Any, run_config: MakeConfig) -> str:
+def finished_run(bench: Workbench, run_config: MakeConfig) -> str:
     run_id: str = bench.commands.create_run(run_config()).id
     bench.play_to_the_end(bench.reconciler())
     assert bench.queries.get_run(run_id).state == "succeeded"
     return run_id
 
 
-def stages(bench: Any, run_id: str) -> list[str]:
+def stages(bench: Workbench, run_id: str) -> list[str]:
     run = bench.queries.get_run(run_id)
     return [f"g{s.generation}-{s.name}" for generation in run.generation_details for s in generation.stages]
 
 
-def test_the_winner_of_a_runs_search_becomes_the_generations_student(bench: Any, run_config: MakeConfig) -> None:
+def test_the_winner_of_a_runs_search_becomes_the_generations_student(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config(search={"trials": 4}))
     bench.play_to_the_end(bench.reconciler())
 
@@ -52,7 +50,7 @@ def test_the_winner_of_a_runs_search_becomes_the_generations_student(bench: Any,
     assert bench.queries.get_run(run.id).generation_details[1].model.model == "large"
 
 
-def test_a_search_beside_a_run_uses_its_labels_and_leaves_it_alone(bench: Any, finished_run: str) -> None:
+def test_a_search_beside_a_run_uses_its_labels_and_leaves_it_alone(bench: Workbench, finished_run: str) -> None:
     before = bench.queries.get_run(finished_run)
     search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
     assert (search.state, search.run_id, search.generation, search.trials) == ("running", finished_run, 1, [])
@@ -69,13 +67,13 @@ def test_a_search_beside_a_run_uses_its_labels_and_leaves_it_alone(bench: Any, f
     assert [each.id for each in bench.derived_queries.list_searches().items] == [search.id]
 
 
-def test_a_search_can_be_for_a_teacher(bench: Any, finished_run: str) -> None:
+def test_a_search_can_be_for_a_teacher(bench: Workbench, finished_run: str) -> None:
     search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=0))
     bench.play_to_the_end(bench.reconciler())
     assert bench.ray.spec_of(f"{search.id}-g0-search-a1").base.pseudo_labels is None
 
 
-def test_a_search_is_a_run_of_one_stage_that_can_be_cancelled_and_retried(bench: Any, finished_run: str) -> None:
+def test_a_search_is_a_run_of_one_stage_that_can_be_cancelled_and_retried(bench: Workbench, finished_run: str) -> None:
     search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key")
     assert bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key") == search
     assert stages(bench, search.id) == ["g1-search"]
@@ -89,7 +87,7 @@ def test_a_search_is_a_run_of_one_stage_that_can_be_cancelled_and_retried(bench:
         bench.commands.add_generation(search.id, GenerationOverrides())
 
 
-def test_an_ablation_trains_the_last_student_again_from_the_same_labels(bench: Any, finished_run: str) -> None:
+def test_an_ablation_trains_the_last_student_again_from_the_same_labels(bench: Workbench, finished_run: str) -> None:
     request = AblationRequest(settings=AblationSettings(smaller_student="small", seeds=2))
     ablation = bench.derived_commands.create_ablation(finished_run, request)
     bench.play_to_the_end(bench.reconciler())
@@ -102,7 +100,7 @@ def test_an_ablation_trains_the_last_student_again_from_the_same_labels(bench: A
     assert [each.id for each in bench.derived_queries.list_ablations(finished_run).items] == [ablation.id]
 
 
-def test_what_is_not_there_is_not_found(bench: Any, finished_run: str) -> None:
+def test_what_is_not_there_is_not_found(bench: Workbench, finished_run: str) -> None:
     for look in (
         lambda: bench.derived_queries.get_search(finished_run),
         lambda: bench.derived_queries.get_ablation("ablation-1"),
@@ -117,7 +115,7 @@ def test_what_is_not_there_is_not_found(bench: Any, finished_run: str) -> None:
             look()
 
 
-def test_a_picture_is_the_file_that_the_stage_has_drawn(bench: Any, finished_run: str) -> None:
+def test_a_picture_is_the_file_that_the_stage_has_drawn(bench: Workbench, finished_run: str) -> None:
     search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
     bench.play_to_the_end(bench.reconciler())
     folder = bench.queries.get_stage(StageKey(search.id, 1, "search")).folder_uri
@@ -125,7 +123,7 @@ def test_a_picture_is_the_file_that_the_stage_has_drawn(bench: Any, finished_run
     assert bench.derived_queries.picture(StageKey(search.id, 1, "search"), HEAT_MAP_FILE) == b"<svg/>"
 
 
-def test_impossible_searches_are_refused(bench: Any, finished_run: str) -> None:
+def test_impossible_searches_are_refused(bench: Workbench, finished_run: str) -> None:
     def refused(**changes: Any) -> InvalidRequest:
         body = {"run_id": finished_run, "generation": 1, **changes}
         with pytest.raises(InvalidRequest) as refusal:
@@ -142,7 +140,7 @@ def test_impossible_searches_are_refused(bench: Any, finished_run: str) -> None:
     assert refused(**space(models=("large", "plain"))).field == "settings.space.noise.drop_path"
 
 
-def test_a_search_waits_for_the_labels_it_needs(bench: Any, run_config: MakeConfig) -> None:
+def test_a_search_waits_for_the_labels_it_needs(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     with pytest.raises(Conflict, match="are not selected yet"):
         bench.derived_commands.create_search(SearchRequest(run_id=run.id, generation=1))
@@ -154,7 +152,7 @@ def gated(run_config: MakeConfig, on_failure: str, condition: str = "top1 >= pre
     return run_config(generations=2, gate={"conditions": [condition], "on_failure": on_failure})
 
 
-def test_a_student_that_fails_the_gate_ends_the_run_which_says_why(bench: Any, run_config: MakeConfig) -> None:
+def test_a_student_that_fails_the_gate_ends_the_run_which_says_why(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(gated(run_config, "stop"))
     bench.play_to_the_end(bench.reconciler())
 
@@ -169,7 +167,7 @@ def test_a_student_that_fails_the_gate_ends_the_run_which_says_why(bench: Any, r
     assert "not_promoted" in [event.kind for event in bench.queries.list_events(run.id).items]
 
 
-def test_a_run_may_go_on_with_the_teacher_it_had(bench: Any, run_config: MakeConfig) -> None:
+def test_a_run_may_go_on_with_the_teacher_it_had(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(gated(run_config, "go_on"))
     bench.play_to_the_end(bench.reconciler())
 
@@ -182,14 +180,14 @@ def test_a_run_may_go_on_with_the_teacher_it_had(bench: Any, run_config: MakeCon
     assert labeled.model_uri.endswith("/gen-0/train")
 
 
-def test_a_student_that_passes_teaches(bench: Any, run_config: MakeConfig) -> None:
+def test_a_student_that_passes_teaches(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(gated(run_config, "stop", "top1 >= previous"))
     bench.play_to_the_end(bench.reconciler())
     assert bench.queries.get_run(run.id).state == "succeeded"
     assert bench.ray.spec_of(f"{run.id}-g2-label-a1").model_uri.endswith("/gen-1/train")
 
 
-def test_the_evaluation_is_told_what_to_measure_and_against_whom(bench: Any, run_config: MakeConfig) -> None:
+def test_the_evaluation_is_told_what_to_measure_and_against_whom(bench: Workbench, run_config: MakeConfig) -> None:
     bench.add_dataset("ds-wild", "evaluation", classes=("moggy",))
     wild = {"name": "wild", "dataset": "ds-wild", "class_map": {"moggy": "cat"}}
     run = bench.commands.create_run(run_config(evaluation={"robustness": {}, "external": [wild]}))
@@ -217,14 +215,18 @@ def test_the_evaluation_is_told_what_to_measure_and_against_whom(bench: Any, run
         ({"reference": "run-1-g0"}, "evaluation.reference"),
     ],
 )
-def test_impossible_evaluations_are_refused(bench: Any, run_config: MakeConfig, evaluation: Any, field: str) -> None:
+def test_impossible_evaluations_are_refused(
+    bench: Workbench, run_config: MakeConfig, evaluation: Any, field: str
+) -> None:
     bench.add_dataset("ds-wild", "evaluation", classes=("moggy",))
     with pytest.raises(InvalidRequest) as refusal:
         bench.commands.create_run(run_config(evaluation=evaluation))
     assert refusal.value.field == field
 
 
-def test_a_named_reference_must_have_been_judged_alike(bench: Any, run_config: MakeConfig, finished_run: str) -> None:
+def test_a_named_reference_must_have_been_judged_alike(
+    bench: Workbench, run_config: MakeConfig, finished_run: str
+) -> None:
     named = {"reference": f"{finished_run}-g1"}
     bench.commands.create_run(run_config(evaluation=named))
     with pytest.raises(InvalidRequest, match="other robustness settings"):
@@ -232,7 +234,7 @@ def test_a_named_reference_must_have_been_judged_alike(bench: Any, run_config: M
 
 
 def test_labels_are_calibrated_where_the_recipe_asks_for_a_fitted_temperature(
-    bench: Any, run_config: MakeConfig
+    bench: Workbench, run_config: MakeConfig
 ) -> None:
     run = bench.commands.create_run(run_config(student_recipe={"temperature": "fit"}))
     bench.play_to_the_end(bench.reconciler())

@@ -1,25 +1,25 @@
 """What tests of webhooks share: a webhook of the test's receiver, and who delivers to it."""
 
-from typing import Any
-
 import pytest
 
 from service.config.webhooks import WebhookRequest
+from service.settings import Settings
 from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from tests.support.webhook_receiver import LOOPBACK, Receiver
+from tests.support.workbench import Workbench
 
 
 @pytest.fixture
-def settings(bench: Any) -> Any:
+def settings(bench: Workbench) -> Settings:
     return bench.settings.model_copy(
         update={"webhook_private_networks": LOOPBACK, "webhook_max_attempts": 3, "webhook_timeout_seconds": 5.0}
     )
 
 
 @pytest.fixture
-def webhooks(bench: Any, settings: Any) -> WebhookCommands:
+def webhooks(bench: Workbench, settings: Settings) -> WebhookCommands:
     return WebhookCommands(bench.database, settings, bench.clock)
 
 
@@ -29,5 +29,5 @@ def hook(webhooks: WebhookCommands, receiver: Receiver) -> NewWebhookView:
 
 
 @pytest.fixture
-def deliverer(bench: Any, settings: Any) -> WebhookDeliverer:
+def deliverer(bench: Workbench, settings: Settings) -> WebhookDeliverer:
     return WebhookDeliverer(bench.database, settings, bench.clock)

@@ -1,20 +1,16 @@
 """Events to be delivered, and one round of delivering them."""
 
-from collections.abc import Callable
 from concurrent.futures import wait
-from typing import Any
 
-from service.config.run import RunConfig
+from service.config.events import EventKind
 from service.store.run_store import add_event
 from service.webhooks.deliverer import WebhookDeliverer
 from tests.at_once import LONG_SECONDS
+from tests.support.workbench import MakeConfig, Workbench
 
-MakeConfig = Callable[..., RunConfig]
 
-
-def start(bench: Any, run_config: MakeConfig) -> str:
-    run_id: str = bench.commands.create_run(run_config(generations=0, student_models=[])).id
-    return run_id
+def start(bench: Workbench, run_config: MakeConfig) -> str:
+    return bench.commands.create_run(run_config(generations=0, student_models=[])).id
 
 
 def deliver(deliverer: WebhookDeliverer) -> None:
@@ -22,7 +18,7 @@ def deliver(deliverer: WebhookDeliverer) -> None:
     assert not under_way
 
 
-def tell(bench: Any, run_id: str | None, *kinds: str) -> None:
+def tell(bench: Workbench, run_id: str | None, *kinds: EventKind) -> None:
     for kind in kinds:
         with bench.database.write() as session:
             add_event(session, run_id, bench.clock(), kind, "")

@@ -14,10 +14,11 @@ from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.outbox import due_deliveries, webhooks_with_work
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
 from tests.support.webhook_receiver import Receiver
+from tests.support.workbench import Workbench
 
 
 def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
-    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     failing, other = start(bench, run_config), start(bench, run_config)
     receiver.failing_runs.add(failing)
@@ -38,7 +39,7 @@ def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
 
 
 def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,
@@ -67,7 +68,7 @@ def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows
 
 
 def test_a_backlog_leaves_no_more_to_look_at_than_the_oldest_event_of_each_run(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     hook: NewWebhookView,
     deliverer: WebhookDeliverer,
@@ -104,7 +105,7 @@ def test_a_backlog_leaves_no_more_to_look_at_than_the_oldest_event_of_each_run(
 
 
 def test_events_of_no_run_are_told_in_their_order_too(
-    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     receiver.answers = [500]
     tell(bench, None, "first", "second")
@@ -118,7 +119,7 @@ def test_events_of_no_run_are_told_in_their_order_too(
 
 
 def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,
@@ -146,7 +147,7 @@ def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
 
 
 def test_an_event_that_is_being_sent_while_an_earlier_one_is_retried_waits_for_it_then(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,

@@ -18,16 +18,17 @@ from service.webhooks.sealing import seal_webhook_secrets
 from service.webhooks.secret_box import SecretBox
 from tests.service.webhooks.delivering import MakeConfig, deliver, start
 from tests.support.webhook_receiver import Receiver
+from tests.support.workbench import Workbench
 
 pytestmark = pytest.mark.attack
 
 
-def stored(bench: Any) -> list[str]:
+def stored(bench: Workbench) -> list[str]:
     with bench.database.read() as session:
         return [row.secret for row in session.query(WebhookRow)]
 
 
-def files_with(bench: Any, text: str) -> list[str]:
+def files_with(bench: Workbench, text: str) -> list[str]:
     """Those of SQLite's files that hold the text; PostgreSQL's are its server's."""
     if bench.database.engine.dialect.name != "sqlite":
         pytest.skip("the files of PostgreSQL are looked after by its server")
@@ -35,13 +36,13 @@ def files_with(bench: Any, text: str) -> list[str]:
     return [file for file in (name, f"{name}-wal") if Path(file).exists() and text.encode() in Path(file).read_bytes()]
 
 
-def store_in_clear(bench: Any, secret: str) -> None:
+def store_in_clear(bench: Workbench, secret: str) -> None:
     """As versions before this one did."""
     with bench.database.write() as session:
         session.execute(update(WebhookRow).values(secret=secret))
 
 
-def test_the_database_does_not_hold_the_secret(bench: Any, hook: NewWebhookView) -> None:
+def test_the_database_does_not_hold_the_secret(bench: Workbench, hook: NewWebhookView) -> None:
     [sealed] = stored(bench)
     assert sealed != hook.secret
     assert files_with(bench, hook.secret) == []
@@ -49,7 +50,7 @@ def test_the_database_does_not_hold_the_secret(bench: Any, hook: NewWebhookView)
 
 
 def test_what_is_sent_is_signed_with_the_secret_that_was_shown(
-    bench: Any, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver, run_config: MakeConfig
+    bench: Workbench, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver, run_config: MakeConfig
 ) -> None:
     start(bench, run_config)
     deliver(deliverer)
@@ -58,7 +59,9 @@ def test_what_is_sent_is_signed_with_the_secret_that_was_shown(
     assert headers["webhook-signature"] == Webhook(hook.secret).sign(headers["webhook-id"], at, body.decode())
 
 
-def test_secrets_in_clear_are_sealed_once_and_leave_no_trace(bench: Any, settings: Any, hook: NewWebhookView) -> None:
+def test_secrets_in_clear_are_sealed_once_and_leave_no_trace(
+    bench: Workbench, settings: Any, hook: NewWebhookView
+) -> None:
     store_in_clear(bench, "in-clear-" * 5)
     assert files_with(bench, "in-clear-" * 5) != []
     box = SecretBox(Path(settings.secret_keys_file))
@@ -70,7 +73,7 @@ def test_secrets_in_clear_are_sealed_once_and_leave_no_trace(bench: Any, setting
     assert seal_webhook_secrets(bench.database, box) == 0
 
 
-def test_a_new_key_takes_over_and_the_old_one_may_go(bench: Any, settings: Any, hook: NewWebhookView) -> None:
+def test_a_new_key_takes_over_and_the_old_one_may_go(bench: Workbench, settings: Any, hook: NewWebhookView) -> None:
     file = Path(settings.secret_keys_file)
     new = Fernet.generate_key()
     file.write_bytes(new + b"\n" + file.read_bytes())
@@ -80,7 +83,7 @@ def test_a_new_key_takes_over_and_the_old_one_may_go(bench: Any, settings: Any, 
 
 
 def test_without_its_key_nothing_is_sent_and_the_delivery_says_why(
-    bench: Any,
+    bench: Workbench,
     settings: Any,
     hook: NewWebhookView,
     receiver: Receiver,

@@ -18,10 +18,11 @@ from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.signature import new_secret, signed_headers
 from tests.service.webhooks.delivering import MakeConfig, deliver, start
 from tests.support.webhook_receiver import Receiver
+from tests.support.workbench import Workbench
 
 
 @pytest.fixture
-def deliverer(bench: Any, settings: Any) -> WebhookDeliverer:
+def deliverer(bench: Workbench, settings: Any) -> WebhookDeliverer:
     """On the receiver's time: verifiers refuse what is older than five minutes."""
     return WebhookDeliverer(bench.database, settings, time.time)
 
@@ -31,7 +32,7 @@ def statuses(webhooks: WebhookCommands, hook: NewWebhookView) -> list[int | None
 
 
 def test_a_receiver_verifies_what_it_is_sent_with_the_library(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,
@@ -49,7 +50,7 @@ def test_a_receiver_verifies_what_it_is_sent_with_the_library(
 
 @pytest.mark.attack
 def test_a_receiver_with_another_secret_refuses_it(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,
@@ -63,7 +64,7 @@ def test_a_receiver_with_another_secret_refuses_it(
 
 
 def test_a_second_attempt_has_the_same_id_and_a_time_of_its_own(
-    bench: Any, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
 ) -> None:
     receiver.answers = [500]
     deliverer = WebhookDeliverer(bench.database, settings, bench.clock)
@@ -93,7 +94,7 @@ def test_secrets_differ_and_are_as_long_as_the_specification_asks() -> None:
 
 
 def test_a_secret_of_version_0_1_keeps_its_key(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,

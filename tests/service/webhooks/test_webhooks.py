@@ -20,10 +20,11 @@ from service.webhooks.deliverer import WebhookDeliverer, next_attempt_at
 from tests.at_once import LONG_SECONDS
 from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
 from tests.support.webhook_receiver import Receiver, serving
+from tests.support.workbench import Workbench
 
 
 def test_a_whole_run_is_told_in_order_and_once(
-    bench: Any, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     run_id = start(bench, run_config)
     bench.play_to_the_end(bench.reconciler())
@@ -39,7 +40,7 @@ def test_a_whole_run_is_told_in_order_and_once(
 
 
 def test_events_before_the_registration_are_not_sent(
-    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     start(bench, run_config)
     webhooks.register(WebhookRequest(url=receiver.url))
@@ -56,7 +57,7 @@ def test_the_secret_is_shown_once(webhooks: WebhookCommands, hook: NewWebhookVie
 
 
 def test_a_repeated_registration_is_a_conflict_and_no_secret_is_kept_for_it(
-    bench: Any, webhooks: WebhookCommands, receiver: Receiver
+    bench: Workbench, webhooks: WebhookCommands, receiver: Receiver
 ) -> None:
     made = webhooks.register(WebhookRequest(url=receiver.url), "monday")
     with pytest.raises(Conflict, match=made.id):
@@ -68,7 +69,7 @@ def test_a_repeated_registration_is_a_conflict_and_no_secret_is_kept_for_it(
 
 
 def test_a_slow_receiver_holds_up_no_other(
-    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     receiver.dawdle = threading.Event()
     with serving() as server:
@@ -86,7 +87,7 @@ def test_a_slow_receiver_holds_up_no_other(
     assert [event["kind"] for event in server.receiver.events] == ["run_created", "second"]
 
 
-def test_private_addresses_are_refused_at_registration(bench: Any, receiver: Receiver) -> None:
+def test_private_addresses_are_refused_at_registration(bench: Workbench, receiver: Receiver) -> None:
     strict = WebhookCommands(bench.database, bench.settings, bench.clock)
     for url in (receiver.url, "https://localhost/", "https://169.254.169.254/latest/", "gopher://example.org/"):
         with pytest.raises(InvalidRequest) as refused:
@@ -95,7 +96,7 @@ def test_private_addresses_are_refused_at_registration(bench: Any, receiver: Rec
 
 
 def test_a_receiver_that_is_away_gets_everything_later(
-    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     with serving() as away:
         url = away.receiver.url
@@ -111,7 +112,7 @@ def test_a_receiver_that_is_away_gets_everything_later(
 
 
 def test_only_the_kinds_that_were_asked_for_are_sent(
-    bench: Any, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, webhooks: WebhookCommands, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     webhooks.register(WebhookRequest(url=receiver.url, kinds=(EventKind.RUN_SUCCEEDED,)))
     start(bench, run_config)
@@ -123,7 +124,7 @@ def test_only_the_kinds_that_were_asked_for_are_sent(
 
 
 def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
-    bench: Any, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
 ) -> None:
     start(bench, run_config)
     first, second = (WebhookDeliverer(bench.database, settings, bench.clock) for _ in range(2))
@@ -137,7 +138,7 @@ def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
 
 
 def test_a_deleted_webhook_gets_nothing_and_leaves_nothing(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,
@@ -159,7 +160,7 @@ def test_a_deleted_webhook_gets_nothing_and_leaves_nothing(
 
 
 def test_a_caller_limited_to_projects_neither_sees_nor_changes_a_webhook(
-    bench: Any,
+    bench: Workbench,
     run_config: MakeConfig,
     webhooks: WebhookCommands,
     hook: NewWebhookView,

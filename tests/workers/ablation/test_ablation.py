@@ -44,7 +44,7 @@ def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", 
     )
 
 
-def test_each_variant_takes_one_thing_away(tmp_path):
+def test_each_variant_takes_one_thing_away(tmp_path: Path) -> None:
     found, left_out = students(ablate_spec(tmp_path, smaller_student="tiny"))
     assert tuple(found) == VARIANTS
     assert left_out == {}
@@ -69,19 +69,19 @@ def test_each_variant_takes_one_thing_away(tmp_path):
         assert sum(changed) == (0 if variant in ("full", "ratio_3") else 1), variant
 
 
-def test_what_cannot_be_trained_is_left_out_with_the_reason(tmp_path):
+def test_what_cannot_be_trained_is_left_out_with_the_reason(tmp_path: Path) -> None:
     _, left_out = students(ablate_spec(tmp_path, teacher_model="another"))
     assert set(left_out) == {"smaller_student", "teacher_initialisation"}
     assert "the teacher is a another" in left_out["teacher_initialisation"]
 
 
-def test_the_same_student_is_trained_once(tmp_path):
+def test_the_same_student_is_trained_once(tmp_path: Path) -> None:
     found, _ = students(ablate_spec(tmp_path))
     assert same_as(found)["ratio_3"] == "full"
     assert same_as(found)["ratio_1"] == "ratio_1"
 
 
-def test_the_full_student_is_always_there_and_the_budget_scales_its_steps(tmp_path):
+def test_the_full_student_is_always_there_and_the_budget_scales_its_steps(tmp_path: Path) -> None:
     found, _ = students(ablate_spec(tmp_path, variants=("no_noise",), steps_fraction=0.4))
     assert list(found) == ["full", "no_noise"]
     assert (found["full"].recipe.steps, found["full"].recipe.schedule.warmup_steps) == (400, 40)
@@ -94,7 +94,7 @@ def book_of(spec: AblateSpec) -> TrainingBook:
     return TrainingBook(spec, found, dict.fromkeys(found, "/selection"), reporter, clock=lambda: 1.0)
 
 
-def test_every_student_is_trained_with_the_same_seeds_and_judged_on_the_test_set(tmp_path):
+def test_every_student_is_trained_with_the_same_seeds_and_judged_on_the_test_set(tmp_path: Path) -> None:
     book = book_of(ablate_spec(tmp_path, variants=("no_noise",), seeds=2))
     trainings = [book.propose() for _ in range(4)]
     assert book.propose() is None
@@ -104,7 +104,7 @@ def test_every_student_is_trained_with_the_same_seeds_and_judged_on_the_test_set
     assert len({t.spec.folder_uri for t in trainings}) == 4
 
 
-def test_a_resumed_ablation_repeats_what_failed_or_was_interrupted_only(tmp_path):
+def test_a_resumed_ablation_repeats_what_failed_or_was_interrupted_only(tmp_path: Path) -> None:
     book = book_of(ablate_spec(tmp_path, variants=("no_noise",), seeds=2))
     for number in range(3):
         book.propose()
@@ -119,7 +119,7 @@ def test_a_resumed_ablation_repeats_what_failed_or_was_interrupted_only(tmp_path
     assert again.propose() is None
 
 
-def test_the_table_compares_equal_seeds(tmp_path):
+def test_the_table_compares_equal_seeds(tmp_path: Path) -> None:
     found, _ = students(ablate_spec(tmp_path, variants=("no_noise", "ratio_3")))
 
     def finished(variant, seed, accuracy):
@@ -144,7 +144,7 @@ def test_the_table_compares_equal_seeds(tmp_path):
     assert by_variant["full"].test_error == pytest.approx(0.15)
 
 
-def test_selections_of_variants_are_not_written_out_as_training_shards(tmp_path):
+def test_selections_of_variants_are_not_written_out_as_training_shards(tmp_path: Path) -> None:
     spec = ablate_spec(tmp_path)
     own = spec.selection.settings.model_copy(update={"materialize": Materialization()})
     spec = spec.model_copy(update={"selection": spec.selection.model_copy(update={"settings": own})})

@@ -21,7 +21,7 @@ def card(crop: str) -> ModelCard:
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_an_odd_picture_is_read_upright_and_in_its_colours(odd: Odd):
+def test_an_odd_picture_is_read_upright_and_in_its_colours(odd: Odd) -> None:
     picture = decode_rgb(odd.data)
     assert (picture.mode, picture.size) == ("RGB", odd.size)
     if odd.looks_like_the_scene:
@@ -30,7 +30,7 @@ def test_an_odd_picture_is_read_upright_and_in_its_colours(odd: Odd):
 
 
 @pytest.mark.parametrize(("data", "kind"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_picture_is_broken_of_its_kind(data: bytes, kind: BrokenKind):
+def test_a_broken_picture_is_broken_of_its_kind(data: bytes, kind: BrokenKind) -> None:
     with pytest.raises(BrokenImage) as caught:
         decode_rgb(data)
     assert caught.value.kind is kind
@@ -40,7 +40,7 @@ def test_a_broken_picture_is_broken_of_its_kind(data: bytes, kind: BrokenKind):
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
-def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop: str):
+def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop: str) -> None:
     data = [odd.data for odd in ODD.values()] + [each for each, _ in BROKEN.values()]
     batches = list(clean_batches(data, card(crop), 7, None))
     assert [row for batch in batches for row in batch.rows] == list(range(len(ODD)))
@@ -52,7 +52,7 @@ def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop
         assert np.abs(pixels[row].astype(int) - expected).mean() < 6, list(ODD)[row]
 
 
-def test_what_libjpeg_turbo_accepts_pillow_accepts_too(monkeypatch: pytest.MonkeyPatch):
+def test_what_libjpeg_turbo_accepts_pillow_accepts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """However JPEGs are damaged: otherwise an image would be broken for one model, and not for another."""
     from workers.data.images import decode as images
 

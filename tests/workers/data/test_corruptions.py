@@ -33,7 +33,9 @@ def change(image: np.ndarray, kind: str, severity: int) -> float:
 
 @given(st.sampled_from(CORRUPTIONS), st.sampled_from(SEVERITIES), st.integers(8, 120), st.integers(8, 120))
 @settings(max_examples=80, deadline=None)
-def test_a_picture_of_any_size_keeps_its_shape_and_the_same_key_gives_the_same(kind, severity, height, width):
+def test_a_picture_of_any_size_keeps_its_shape_and_the_same_key_gives_the_same(
+    kind, severity, height: int, width: int
+) -> None:
     image = np.asarray(PHOTOGRAPH.resize((width, height)))
     once = corrupt(image, kind, severity, generator_of(1, kind))
     again = corrupt(image, kind, severity, generator_of(1, kind))
@@ -43,7 +45,7 @@ def test_a_picture_of_any_size_keeps_its_shape_and_the_same_key_gives_the_same(k
 
 @pytest.mark.parametrize("size", [28, 224])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_a_higher_severity_changes_more(kind, size):
+def test_a_higher_severity_changes_more(kind, size: int) -> None:
     image = photograph(size)
     changes = [change(image, kind, severity) for severity in SEVERITIES]
     assert changes[0] > 1
@@ -53,13 +55,13 @@ def test_a_higher_severity_changes_more(kind, size):
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_black_and_white_pictures_are_corrupted_too(kind):
+def test_black_and_white_pictures_are_corrupted_too(kind) -> None:
     for value in (0, 255):
         flat = np.full((16, 16, 3), value, dtype=np.uint8)
         assert corrupt(flat, kind, 5, generator_of(kind)).shape == flat.shape
 
 
-def test_the_rows_of_a_set_fall_to_all_kinds_and_severities():
+def test_the_rows_of_a_set_fall_to_all_kinds_and_severities() -> None:
     image = photograph(16)
     made = {corrupt_by_row(image, row).tobytes() for row in range(75)}
     assert len(made) == 75
@@ -67,7 +69,7 @@ def test_the_rows_of_a_set_fall_to_all_kinds_and_severities():
 
 
 @pytest.mark.parametrize("kind", PERTURBATIONS)
-def test_a_sequence_moves_slowly_away_from_its_picture(kind):
+def test_a_sequence_moves_slowly_away_from_its_picture(kind) -> None:
     image = photograph(64)
     frames = sequence(image, kind, 8, generator_of(kind)).astype(float)
     assert frames.shape == (8, 64, 64, 3)
@@ -81,7 +83,7 @@ def test_a_sequence_moves_slowly_away_from_its_picture(kind):
         assert steps.max() < away[-1] * 1.2
 
 
-def test_flips_are_counted_from_the_frame_before_and_for_noise_from_the_first():
+def test_flips_are_counted_from_the_frame_before_and_for_noise_from_the_first() -> None:
     predicted = np.array([1, 2, 2, 2, 1])
     assert flips(predicted, "rotate") == 2
     assert flips(predicted, "gaussian_noise") == 3

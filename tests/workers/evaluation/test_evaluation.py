@@ -1,6 +1,7 @@
 """The evaluation of real files, without Ray."""
 
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
@@ -92,7 +93,9 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    def map_shards(make_function, shard_indices, pool):
+    def map_shards(
+        make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> list[ShardDone]:
         function = make_function()
         return [ShardDone(shard, 5.0, 6.0 + shard, function(shard)) for shard in shard_indices]
 
@@ -104,7 +107,7 @@ def run(spec: EvaluateSpec):
     return stage.run_evaluate(spec, StageReporter(spec, entered_at=0.0))
 
 
-def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: World):
+def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: World) -> None:
     result = run(world.spec())
     predictor = Predictor(str(world.root / "model"), "cpu")
     right = images = 0
@@ -121,7 +124,7 @@ def test_the_stage_judges_every_readable_image_and_counts_the_broken_one(world: 
     assert result.timing.work_started_at == 5.0
 
 
-def test_broken_images_of_the_test_set_are_named_in_its_quarantine(world: World):
+def test_broken_images_of_the_test_set_are_named_in_its_quarantine(world: World) -> None:
     run(world.spec())
     (file,) = (world.root / "out" / "quarantine").rglob("*.parquet")
     assert file.parent.name == DatasetManifest.model_validate_json(Path(world.manifest_uri).read_bytes()).dataset_id
@@ -130,7 +133,9 @@ def test_broken_images_of_the_test_set_are_named_in_its_quarantine(world: World)
     assert (row["kind"], bool(row["reason"])) == ("empty", True)
 
 
-def test_too_many_broken_images_of_an_external_set_are_said_of_that_set_and_mended_ones_are_forgotten(world: World):
+def test_too_many_broken_images_of_an_external_set_are_said_of_that_set_and_mended_ones_are_forgotten(
+    world: World,
+) -> None:
     good = world.images[0][:3]
     broken = world.write_dataset("elsewhere", [[*good, b"", b"junk"]], [[0, 1, 2, 0, 1]])
     message = r"2 of 5 images of dataset elsewhere cannot be read \(1 empty, 1 unknown_format\).*quarantine/elsewhere"
@@ -157,7 +162,9 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return read
 
 
-def test_a_shard_is_judged_while_it_is_read(world: World, rows_read: list[int], monkeypatch: pytest.MonkeyPatch):
+def test_a_shard_is_judged_while_it_is_read(
+    world: World, rows_read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read_when_judged = []
 
     def judging(probabilities, truth):
@@ -171,7 +178,7 @@ def test_a_shard_is_judged_while_it_is_read(world: World, rows_read: list[int], 
     assert Judged.from_bytes(evaluate(1)).truth.tolist() == [0, 1, 1, 2, 2]  # of the broken picture no label is left
 
 
-def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, probe = [], RobustnessProbe.probe
 
     def probing(self, item, sample):
@@ -187,20 +194,22 @@ def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, mon
     assert sum(len(images) for _, images in kept) == 5
 
 
-def test_too_many_broken_images_fail_the_stage(world: World):
+def test_too_many_broken_images_fail_the_stage(world: World) -> None:
     with pytest.raises(StageError, match="1 of 12 images") as caught:
         run(world.spec(max_bad_fraction=0.05))
     assert caught.value.reason is FailureReason.BAD_DATA
 
 
-def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World):
+def test_an_evaluation_set_with_other_classes_is_the_users_error(world: World) -> None:
     other = world.write_dataset("other", world.images, world.labels, classes=("c", "b", "a"))
     with pytest.raises(StageError, match="classes") as caught:
         Evaluator(world.spec(manifest_uri=other))
     assert caught.value.reason is FailureReason.USER_ERROR
 
 
-def test_the_evaluator_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_the_evaluator_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert Evaluator(world.spec())(0)
 
@@ -212,7 +221,7 @@ SMALL = RobustnessSettings(
 )
 
 
-def test_robustness_is_measured_on_the_readable_images_and_is_the_same_each_time(world: World):
+def test_robustness_is_measured_on_the_readable_images_and_is_the_same_each_time(world: World) -> None:
     first, again = (run(world.spec(robustness=SMALL, seed=seed)).robustness for seed in (1, 2))
     assert first == again
     assert first.corruptions.images == 11
@@ -222,7 +231,7 @@ def test_robustness_is_measured_on_the_readable_images_and_is_the_same_each_time
     assert [attack.attack for attack in first.adversarial.attacks] == ["fgsm", "pgd"]
 
 
-def test_a_model_measured_against_itself_has_an_mce_of_100(world: World):
+def test_a_model_measured_against_itself_has_an_mce_of_100(world: World) -> None:
     result = run(world.spec(robustness=SMALL))
     (world.root / "reference.json").write_text(result.model_dump_json())
     reference = {"model_id": "r-g0", "result_uri": str(world.root / "reference.json")}
@@ -231,14 +240,14 @@ def test_a_model_measured_against_itself_has_an_mce_of_100(world: World):
     assert again.corruptions.mean_corruption_error == pytest.approx(100)
 
 
-def test_a_reference_that_is_not_there_is_named_before_any_work(world: World):
+def test_a_reference_that_is_not_there_is_named_before_any_work(world: World) -> None:
     reference = {"model_id": "r-g0", "result_uri": str(world.root / "nothing.json")}
     with pytest.raises(StageError, match="reference r-g0 cannot be read") as caught:
         run(world.spec(robustness=SMALL, reference=reference))
     assert caught.value.reason is FailureReason.USER_ERROR
 
 
-def test_an_external_set_is_judged_among_its_own_classes(world: World):
+def test_an_external_set_is_judged_among_its_own_classes(world: World) -> None:
     manifest = world.write_dataset("wild", [world.images[0][:2]], [[1, 1]], classes=("b", "a"))
     external = ({"name": "wild", "manifest_uri": manifest, "class_map": None},)
     found = run(world.spec(external=external)).external["wild"]
@@ -270,7 +279,7 @@ def pseudo(world: World) -> PseudoLabelTruth:
     )
 
 
-def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabelTruth):
+def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabelTruth) -> None:
     metrics = judge_pseudo_labels(pseudo, CLASSES)
     # truth 0, 0, 2, 1 of the first four images; predicted 0, 1, 2, 0
     assert metrics.images == 4
@@ -281,7 +290,7 @@ def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabe
 
 def test_the_truth_is_hashed_while_it_is_read(
     world: World, pseudo: PseudoLabelTruth, rows_read: list[int], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     read_when_hashed = []
 
     def hashing(image):
@@ -294,20 +303,20 @@ def test_the_truth_is_hashed_while_it_is_read(
     assert read_when_hashed == [1, 2, 3, 4, 5]
 
 
-def test_the_stage_reports_the_pseudo_labels_too(world: World, pseudo: PseudoLabelTruth):
+def test_the_stage_reports_the_pseudo_labels_too(world: World, pseudo: PseudoLabelTruth) -> None:
     result = run(world.spec(pseudo_label_truth=pseudo))
     assert isinstance(result.pseudo_labels, Metrics)
     assert result.pseudo_labels.images == 4
 
 
-def test_a_truth_without_any_of_the_images_is_bad_data(world: World, pseudo: PseudoLabelTruth):
+def test_a_truth_without_any_of_the_images_is_bad_data(world: World, pseudo: PseudoLabelTruth) -> None:
     elsewhere = world.write_dataset("elsewhere", [[png(900)]], [[0]])
     with pytest.raises(StageError, match="no image of") as caught:
         judge_pseudo_labels(pseudo.model_copy(update={"truth_manifest_uri": elsewhere}), CLASSES)
     assert caught.value.reason is FailureReason.BAD_DATA
 
 
-def test_a_missing_label_file_is_named(world: World, pseudo: PseudoLabelTruth):
+def test_a_missing_label_file_is_named(world: World, pseudo: PseudoLabelTruth) -> None:
     (world.root / "labels" / "part-00001.parquet").unlink()
     with pytest.raises(StageError, match=r"part-00001\.parquet"):
         judge_pseudo_labels(pseudo, CLASSES)

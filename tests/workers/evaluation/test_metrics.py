@@ -36,7 +36,9 @@ def reference(probabilities: np.ndarray, truth: list[int], classes: int) -> dict
 
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**31), st.booleans(), st.integers(1, 5))
 @settings(max_examples=200, deadline=None)
-def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(classes, images, seed, ties, parts):
+def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(
+    classes: int, images: int, seed: int, ties: bool, parts: int
+) -> None:
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(classes, 0.3), size=images).astype(np.float32)
     if ties:
@@ -57,7 +59,7 @@ def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(c
     assert [metrics.per_class[name] for name in names] == pytest.approx(expected["per_class"])
 
 
-def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one():
+def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one() -> None:
     sums = MetricSums(2)
     # 3/15 is the upper edge of the third bin, the other lies in the fourth: two bins, each wrong by its confidence.
     confidence = np.array([0.2, 0.21], dtype=np.float64)
@@ -65,6 +67,6 @@ def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one():
     assert sums.metrics(["a", "b"]).expected_calibration_error == pytest.approx((0.2 + (1 - 0.21)) / 2)
 
 
-def test_nothing_judged_has_no_metrics():
+def test_nothing_judged_has_no_metrics() -> None:
     with pytest.raises(ValueError, match="no images"):
         MetricSums(2).metrics(["a", "b"])

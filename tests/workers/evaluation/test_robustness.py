@@ -28,7 +28,7 @@ SETTINGS = RobustnessSettings(
 )
 
 
-def test_the_work_is_all_shards_of_all_sets_and_the_sampled_rows_of_the_test_set():
+def test_the_work_is_all_shards_of_all_sets_and_the_sampled_rows_of_the_test_set() -> None:
     items = work_items([manifest(100, 100), manifest(10, dataset_id="ds-2")], SETTINGS)
     assert [(i.dataset, i.shard) for i in items if i.kind == "judge"] == [(0, 0), (0, 1), (1, 0)]
     sampled = {kind: sum(len(i.rows) for i in items if i.kind == kind) for kind in ("corruptions", "stability")}
@@ -54,7 +54,7 @@ def counts(fog: tuple[int, int], snow: tuple[int, int], rotate: int) -> Counter[
     )
 
 
-def test_mean_corruption_error_and_flip_rate_are_relative_to_the_reference():
+def test_mean_corruption_error_and_flip_rate_are_relative_to_the_reference() -> None:
     reference = sums.robustness_result(counts((10, 10), (20, 20), 16), SETTINGS, "run-1-g0", None)
     assert reference.corruptions.mean_corruption_error == 100
     assert reference.stability.mean_flip_rate == 100
@@ -69,21 +69,21 @@ def test_mean_corruption_error_and_flip_rate_are_relative_to_the_reference():
     assert student.reference == "run-1-g0"
 
 
-def test_a_reference_without_errors_counts_as_having_made_one():
+def test_a_reference_without_errors_counts_as_having_made_one() -> None:
     perfect = sums.robustness_result(counts((0, 0), (0, 0), 0), SETTINGS, "g0", None)
     student = sums.robustness_result(counts((1, 0), (0, 0), 0), SETTINGS, "g0", perfect)
     assert student.corruptions.mean_corruption_error == pytest.approx(50)
     assert student.stability.mean_flip_rate == 0
 
 
-def test_a_reference_that_was_measured_otherwise_is_refused():
+def test_a_reference_that_was_measured_otherwise_is_refused() -> None:
     reference = sums.robustness_result(counts((1, 1), (1, 1), 1), SETTINGS, "g0", None)
     other = SETTINGS.model_copy(update={"stability": StabilitySettings(kinds=("tilt",), frames=5)})
     with pytest.raises(StageError, match="g0 was measured with other stability"):
         sums.robustness_result(counts((1, 1), (1, 1), 1), other, "g0", reference)
 
 
-def test_a_sample_without_a_readable_image_is_an_error():
+def test_a_sample_without_a_readable_image_is_an_error() -> None:
     with pytest.raises(StageError, match="none of the sampled images"):
         sums.robustness_result(Counter(), SETTINGS, "g0", None)
 
@@ -105,7 +105,9 @@ def linear_model() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("epsilon", [4 / 255, 32 / 255])
-def test_attacks_stay_within_epsilon_and_more_steps_do_more_harm(linear_model, epsilon):
+def test_attacks_stay_within_epsilon_and_more_steps_do_more_harm(
+    linear_model: tuple[nn.Module, torch.Tensor, torch.Tensor], epsilon
+) -> None:
     model, pixels, labels = linear_model
     quick = fgsm(model, pixels, labels, epsilon)
     slow = pgd(model, pixels, labels, epsilon, 10, epsilon / 4, torch.Generator().manual_seed(0))
@@ -123,13 +125,13 @@ def test_attacks_stay_within_epsilon_and_more_steps_do_more_harm(linear_model, e
         assert accuracy(slow) < accuracy(pixels) - 0.1
 
 
-def test_a_random_start_depends_on_the_seed_alone(linear_model):
+def test_a_random_start_depends_on_the_seed_alone(linear_model: tuple[nn.Module, torch.Tensor, torch.Tensor]) -> None:
     model, pixels, labels = linear_model
     first, again = (pgd(model, pixels, labels, 0.05, 3, 0.02, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, again)
 
 
-def test_an_external_set_may_have_some_of_the_classes_under_other_names():
+def test_an_external_set_may_have_some_of_the_classes_under_other_names() -> None:
     external = ExternalSet(name="wild", manifest_uri="/x", class_map={"moggy": "cat"})
     assert class_indices(external, ("dog", "moggy"), ("bird", "cat", "dog")) == [2, 1]
     with pytest.raises(StageError, match="does not know the class\\(es\\) 'fish' of the external set wild"):

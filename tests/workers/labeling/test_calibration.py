@@ -1,6 +1,7 @@
 """The teacher's logits on sampled validation images."""
 
 import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from workers.labeling import calibration
 from workers.labeling.logit_collector import LogitCollector
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import ActorPool, LabelSpec
@@ -71,7 +72,9 @@ def test_as_many_images_are_sampled_as_were_asked_for_however_small_the_shards_a
 ) -> None:
     read: list[int] = []
 
-    def map_shards(make_function, shard_indices, pool):
+    def map_shards(
+        make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
         collector = make_function()
         for shard in shard_indices:
             read.append(shard)

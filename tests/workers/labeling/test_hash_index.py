@@ -35,7 +35,9 @@ def flipped(value: int, bits: list[int]) -> int:
     st.sampled_from([1, 7, 1 << 19]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_nearest_is_found_within_the_distance_and_nothing_beyond(hashes, changes, strangers, distance, at_once):
+def test_the_nearest_is_found_within_the_distance_and_nothing_beyond(
+    hashes, changes: list[tuple[int, list[int]]], strangers, distance: int, at_once
+) -> None:
     queries = [flipped(hashes[place % len(hashes)], bits) for place, bits in changes if hashes] + strangers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hash_index, "_LOOKED_UP_AT_ONCE", at_once)
@@ -43,7 +45,7 @@ def test_the_nearest_is_found_within_the_distance_and_nothing_beyond(hashes, cha
     assert (found[0].tolist(), found[1].tolist()) == by_comparing_all(hashes, queries, distance)
 
 
-def test_hashes_that_crowd_in_one_bucket_are_compared_in_parts():
+def test_hashes_that_crowd_in_one_bucket_are_compared_in_parts() -> None:
     rng = np.random.default_rng(0)
     crowd = rng.integers(0, 2**16, 3000, dtype=np.uint64)
     found = HashIndex(crowd, 4).nearest(crowd[:500])

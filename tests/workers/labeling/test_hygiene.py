@@ -1,6 +1,7 @@
 """What the label stage says of images that are broken, repeated, or too like an evaluation image."""
 
 import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from workers.data.images.decode import content_hash
 from workers.labeling import evaluation_hashes, stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
@@ -106,7 +107,9 @@ class Pool:
         (Path(spec.folder_uri) / "spec.json").write_text(spec.model_dump_json())
         return function(spec, StageReporter(spec, entered_at=0.0))
 
-    def _map_shards(self, make_function, shard_indices, pool):
+    def _map_shards(
+        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
         function = make_function()
         for shard in shard_indices:
             yield ShardDone(shard, 1.0, 2.0, function(shard))

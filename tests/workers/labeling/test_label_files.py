@@ -16,7 +16,7 @@ def hygiene_of(rows: int, broken: dict[int, BrokenImage] | None = None) -> Hygie
     return Hygiene([b"0" * 16] * rows, [None] * rows, broken or {}, {})
 
 
-def test_many_classes_keep_the_top_k_and_few_keep_all():
+def test_many_classes_keep_the_top_k_and_few_keep_all() -> None:
     rng = np.random.default_rng(0)
     many = rng.dirichlet(np.ones(101), size=3000).astype(np.float32)
     table, _ = label_table([""] * 3000, hygiene_of(3000), many, top_k=7)
@@ -27,7 +27,7 @@ def test_many_classes_keep_the_top_k_and_few_keep_all():
     assert table.schema.field("top_probabilities").type == pa.list_(pa.float16(), 100)
 
 
-def test_label_file_keeps_no_label_for_broken_rows_and_its_numbers_in_the_footer(tmp_path: Path):
+def test_label_file_keeps_no_label_for_broken_rows_and_its_numbers_in_the_footer(tmp_path: Path) -> None:
     probabilities = np.array([[0.1, 0.7, 0.2], [np.nan] * 3, [0.5, 0.25, 0.25]], dtype=np.float32)
     hashes = [bytes([n]) * 16 for n in range(3)]
     hygiene = Hygiene(
@@ -68,7 +68,7 @@ def test_label_file_keeps_no_label_for_broken_rows_and_its_numbers_in_the_footer
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path: Path):
+def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path: Path) -> None:
     probabilities = np.array([[np.nan, np.nan], [0.25, 0.75]], dtype=np.float32)
     hygiene = hygiene_of(2, {0: BrokenImage(BrokenKind.EMPTY, "no bytes")})
     table, _ = label_table(["a", "b"], hygiene, probabilities, top_k=2)
@@ -82,7 +82,7 @@ def test_rows_of_a_label_file_stay_aligned_for_a_reader_of_flat_values(tmp_path:
     )
 
 
-def test_a_file_without_a_summary_is_not_taken_for_a_label_file(tmp_path: Path):
+def test_a_file_without_a_summary_is_not_taken_for_a_label_file(tmp_path: Path) -> None:
     pq.write_table(pa.table({"label": [1]}), tmp_path / "part-00000.parquet")
     (tmp_path / "part-00001.parquet").write_bytes(b"garbage")
     assert read_summary(str(tmp_path), 0) is None

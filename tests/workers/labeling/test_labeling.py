@@ -1,6 +1,7 @@
 """Label files and the actor that writes them, called directly on real files; no Ray."""
 
 import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from workers.labeling.top_classes import top_classes
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.runtime.shard_pool import ShardActor, ShardDone
+from workers.runtime.shard_pool import ShardActor, ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
@@ -47,7 +48,7 @@ from workers.specs.stages import ActorPool, LabelSpec
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case):
+def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case) -> None:
     rows, k, classes = case
     found = top_classes(np.array(rows, dtype=np.float32).reshape(-1, classes), k)
     assert found.tolist() == [sorted(range(classes), key=lambda c: (-np.float32(row[c]), c))[:k] for row in rows]
@@ -99,8 +100,10 @@ class Dataset:
         spec = self.spec(attempt, **changes)
         return stage.run_label(spec, StageReporter(spec, entered_at=0.0))
 
-    def _map_shards(self, make_function, shard_indices, pool):
-        function = make_function() if shard_indices else None
+    def _map_shards(
+        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
+        function = make_function() if shard_indices else bytes
         for shard in shard_indices:
             self.labeled.append(shard)
             yield ShardDone(shard, 10.0 + shard, 11.0 + shard, function(shard))
@@ -111,7 +114,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return Dataset(tmp_path, monkeypatch)
 
 
-def test_labels_are_the_predictors_in_the_row_order_of_the_shard(dataset: Dataset):
+def test_labels_are_the_predictors_in_the_row_order_of_the_shard(dataset: Dataset) -> None:
     result = dataset.run()
     assert (result.images, result.labeled, result.bad_images, result.shards, result.shards_resumed) == (12, 11, 1, 3, 0)
     predictor = Predictor(str(dataset.root / "model"), "cpu")
@@ -129,7 +132,7 @@ def test_labels_are_the_predictors_in_the_row_order_of_the_shard(dataset: Datase
     assert result.images_per_second == pytest.approx(4.0)
 
 
-def test_a_rerun_labels_only_the_missing_shards_and_counts_them_all(dataset: Dataset):
+def test_a_rerun_labels_only_the_missing_shards_and_counts_them_all(dataset: Dataset) -> None:
     first = dataset.run()
     kept = (dataset.root / "label" / "part-00001.parquet").stat().st_mtime_ns
     (dataset.root / "label" / "part-00002.parquet").unlink()
@@ -142,7 +145,7 @@ def test_a_rerun_labels_only_the_missing_shards_and_counts_them_all(dataset: Dat
     assert again.mean_confidence == pytest.approx(first.mean_confidence)
 
 
-def test_a_rerun_of_a_finished_stage_labels_nothing(dataset: Dataset):
+def test_a_rerun_of_a_finished_stage_labels_nothing(dataset: Dataset) -> None:
     dataset.run()
     again = dataset.run(attempt=2)
     assert dataset.labeled == []
@@ -150,20 +153,20 @@ def test_a_rerun_of_a_finished_stage_labels_nothing(dataset: Dataset):
     assert '"done":12' in (dataset.root / "label" / "progress.json").read_text()
 
 
-def test_too_many_broken_images_fail_the_stage_after_all_files_are_written(dataset: Dataset):
+def test_too_many_broken_images_fail_the_stage_after_all_files_are_written(dataset: Dataset) -> None:
     with pytest.raises(StageError, match="1 of 12 images") as caught:
         dataset.run(max_bad_fraction=0.08)
     assert caught.value.reason is FailureReason.BAD_DATA
     assert len(list((dataset.root / "label").glob("part-*"))) == 3
 
 
-def test_a_missing_manifest_is_bad_data(dataset: Dataset):
+def test_a_missing_manifest_is_bad_data(dataset: Dataset) -> None:
     with pytest.raises(StageError, match=r"nowhere\.json") as caught:
         dataset.run(manifest_uri=str(dataset.root / "nowhere.json"))
     assert caught.value.reason is FailureReason.BAD_DATA
 
 
-def test_a_shard_that_cannot_be_read_is_bad_data_and_named(dataset: Dataset):
+def test_a_shard_that_cannot_be_read_is_bad_data_and_named(dataset: Dataset) -> None:
     (dataset.root / "s1.parquet").unlink()
     with pytest.raises(ShardReadError, match=r"s1\.parquet"):
         ShardLabeler(dataset.spec())(1)
@@ -176,12 +179,12 @@ def test_a_shard_that_cannot_be_read_is_bad_data_and_named(dataset: Dataset):
 
 def test_the_labeler_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert ShardLabeler(dataset.spec()).predictor.device.type == "cpu"
 
 
-def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset):
+def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset) -> None:
     made = []
 
     def make():
@@ -205,8 +208,8 @@ def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset
         (StageError(FailureReason.USER_ERROR, "no"), "user_error"),
     ],
 )
-def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str):
-    def make():
+def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str) -> None:
+    def make() -> None:
         raise error
 
     outcome = ShardActor(make)(pa.table({"shard": [0]})).to_pylist()[0]
@@ -214,7 +217,7 @@ def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str):
     assert str(error) in outcome["message"]
 
 
-def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redone(dataset: Dataset):
+def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redone(dataset: Dataset) -> None:
     labeler = ShardLabeler(dataset.spec())
     first = labeler(0)
     file = dataset.root / "label" / "part-00000.parquet"
@@ -227,7 +230,7 @@ def test_a_shard_that_is_handed_out_again_after_its_file_was_written_is_not_redo
     assert read_summary(str(dataset.root / "label"), 0) == LabelSummary.model_validate_json(first)
 
 
-def test_half_written_files_of_killed_actors_are_no_results_and_go_away(dataset: Dataset):
+def test_half_written_files_of_killed_actors_are_no_results_and_go_away(dataset: Dataset) -> None:
     for folder in (dataset.root / "label", dataset.root / "label" / "quarantine"):
         folder.mkdir()
         (folder / ".part-00001.parquet.0123456789ab.tmp").write_bytes(b"half")
@@ -237,7 +240,9 @@ def test_half_written_files_of_killed_actors_are_no_results_and_go_away(dataset:
     assert not list(dataset.root.rglob("*.tmp"))
 
 
-def test_labels_do_not_depend_on_how_the_shard_is_cut_into_pieces(dataset: Dataset, monkeypatch: pytest.MonkeyPatch):
+def test_labels_do_not_depend_on_how_the_shard_is_cut_into_pieces(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset.run()
     whole = [pq.read_table(dataset.root / "label" / f"part-{shard:05d}.parquet") for shard in range(3)]
     quarantine = pq.read_table(dataset.root / "label" / "quarantine" / "part-00001.parquet")

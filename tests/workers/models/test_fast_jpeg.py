@@ -49,8 +49,8 @@ def fast_pixels(data: bytes, card: ModelCard) -> np.ndarray:
 )
 @settings(max_examples=60, deadline=None)
 def test_a_picture_of_less_than_twice_the_size_is_the_same_but_for_rounding(
-    photograph, width, height, mode, crop, subsampling, progressive
-):
+    photograph, width: int, height: int, mode: str, crop: str, subsampling: int, progressive: bool
+) -> None:
     data = jpeg(
         photograph.resize((width, height)).convert(mode), progressive=progressive,
         **({} if mode == "L" else {"subsampling": subsampling}),
@@ -65,7 +65,7 @@ def test_a_picture_of_less_than_twice_the_size_is_the_same_but_for_rounding(
 
 @pytest.mark.parametrize("crop", ["center", "none"])
 @pytest.mark.parametrize("image_size", [16, 28, 60, 90])
-def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image_size, crop):
+def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image_size: int, crop: str) -> None:
     for photograph in PHOTOGRAPHS:
         data = jpeg(photograph)
         pixels = fast_pixels(data, card(image_size, crop))
@@ -74,7 +74,7 @@ def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image
         assert np.abs(pixels.astype(float) - expected).mean() < 5
 
 
-def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way():
+def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way() -> None:
     picture = PHOTOGRAPHS[0].resize((90, 60))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -92,7 +92,7 @@ def test_what_is_not_a_plain_jpeg_is_left_to_the_careful_way():
 
 @given(st.binary(max_size=40), st.integers(0, 3000))
 @settings(max_examples=200, deadline=None)
-def test_damaged_bytes_are_broken_or_decoded_as_pillow_decodes_them(noise, at):
+def test_damaged_bytes_are_broken_or_decoded_as_pillow_decodes_them(noise: bytes, at: int) -> None:
     data = bytearray(jpeg(PHOTOGRAPHS[1].resize((60, 40))))
     data[at : at + len(noise)] = noise
     (batch,) = clean_batches([bytes(data)], card(32), 1, None)
@@ -104,13 +104,13 @@ def test_damaged_bytes_are_broken_or_decoded_as_pillow_decodes_them(noise, at):
 
 
 @pytest.mark.parametrize("size", [(40, 900), (901, 40), (1, 60_000)])
-def test_a_long_picture_is_cut_before_it_is_resized_and_looks_the_same(size):
+def test_a_long_picture_is_cut_before_it_is_resized_and_looks_the_same(size: tuple[int, int]) -> None:
     data = jpeg(PHOTOGRAPHS[0].resize(size), subsampling=0)
     pixels, expected = fast_pixels(data, card()), prepare_clean(decode_rgb(data), card())
     assert np.abs(pixels.astype(int) - expected).mean() < 0.5
 
 
-def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch):
+def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails_on_a_line(picture, card):
         if 1 in picture.size:
             raise OverflowError("too long\nfor an int")
@@ -127,7 +127,7 @@ def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monk
     }
 
 
-def test_a_batch_of_large_files_is_of_fewer_and_no_more_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+def test_a_batch_of_large_files_is_of_fewer_and_no_more_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     data = jpeg(PHOTOGRAPHS[0].resize((60, 40)))
     monkeypatch.setattr("workers.models.clean_batches.PIECE_BYTES", 2 * len(data))
     asked: list[int] = []

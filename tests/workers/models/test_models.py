@@ -62,7 +62,7 @@ def in_a_new_process(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_inference_imports_one_architecture_alone_and_leaves_the_real_packages_importable():
+def test_inference_imports_one_architecture_alone_and_leaves_the_real_packages_importable() -> None:
     out = in_a_new_process(
         "import sys\n"
         "import workers.models.predictor\n"
@@ -80,7 +80,7 @@ def test_inference_imports_one_architecture_alone_and_leaves_the_real_packages_i
     assert out == "[]"
 
 
-def test_model_that_no_file_defines_by_name_falls_back_to_the_whole_of_timm():
+def test_model_that_no_file_defines_by_name_falls_back_to_the_whole_of_timm() -> None:
     out = in_a_new_process(
         "import sys, warnings\nwarnings.simplefilter('ignore')\n"
         "from workers.models.lean_timm import load_zoo\n"
@@ -92,7 +92,7 @@ def test_model_that_no_file_defines_by_name_falls_back_to_the_whole_of_timm():
 
 
 @pytest.mark.parametrize(("name", "image_size"), [("test_resnet", 28), ("test_vit", 32), ("test_convnext", 32)])
-def test_model_files_load_with_plain_timm_and_give_the_same_answers(tmp_path: Path, name: str, image_size: int):
+def test_model_files_load_with_plain_timm_and_give_the_same_answers(tmp_path: Path, name: str, image_size: int) -> None:
     torch.manual_seed(0)
     model = create_model(name, 3, image_size, dropout=0.5, drop_path=0.2)
     model(torch.randn(8, 3, image_size, image_size))  # moves the running statistics off their start
@@ -108,23 +108,23 @@ def test_model_files_load_with_plain_timm_and_give_the_same_answers(tmp_path: Pa
     torch.testing.assert_close(loaded(pictures), model.eval()(pictures))
 
 
-def test_an_unknown_model_is_the_users_error():
+def test_an_unknown_model_is_the_users_error() -> None:
     with pytest.raises(StageError, match="no_such_net") as caught:
         create_model("no_such_net", 3, 32, 0, 0)
     assert caught.value.reason is FailureReason.USER_ERROR
 
 
-def test_drop_path_on_a_model_that_has_none_is_the_users_error():
+def test_drop_path_on_a_model_that_has_none_is_the_users_error() -> None:
     with pytest.raises(StageError, match=r"drop_path_rate=0\.2"):
         create_model("vgg11", 3, 32, 0, 0.2)
 
 
-def test_no_dropout_means_none_even_where_the_architecture_has_some_by_default():
+def test_no_dropout_means_none_even_where_the_architecture_has_some_by_default() -> None:
     assert create_model("ghostnet_050", 3, 32, 0, 0).drop_rate == 0
     assert create_model("vgg11", 3, 32, 0.25, 0).head.drop.p == 0.25
 
 
-def test_predictions_are_the_models_softmax_of_the_clean_pictures(model_folder: str):
+def test_predictions_are_the_models_softmax_of_the_clean_pictures(model_folder: str) -> None:
     images = [encoded(seed, (40 + seed, 30)) for seed in range(7)]
     predicted = Predictor(model_folder, "cpu", batch_size=3).predict(images)
 
@@ -138,7 +138,7 @@ def test_predictions_are_the_models_softmax_of_the_clean_pictures(model_folder: 
 
 
 @pytest.mark.parametrize("cpus", [1, 3])
-def test_broken_pictures_get_a_row_of_nan_and_a_reason(model_folder: str, cpus: int):
+def test_broken_pictures_get_a_row_of_nan_and_a_reason(model_folder: str, cpus: int) -> None:
     whole = encoded(1)
     images = [whole, b"", encoded(2), whole[: len(whole) // 2], b"no picture"] + [encoded(s) for s in range(3, 20)]
     predicted = Predictor(model_folder, "cpu", cpus=cpus, batch_size=2).predict(images)
@@ -153,13 +153,13 @@ def test_broken_pictures_get_a_row_of_nan_and_a_reason(model_folder: str, cpus: 
     np.testing.assert_allclose(alone.probabilities[0], predicted.probabilities[21], atol=1e-5)
 
 
-def test_a_batch_of_only_broken_pictures_is_no_trouble(model_folder: str):
+def test_a_batch_of_only_broken_pictures_is_no_trouble(model_folder: str) -> None:
     predicted = Predictor(model_folder, "cpu", batch_size=2).predict([b"x", b"y", b"z"])
     assert np.isnan(predicted.probabilities).all()
     assert Predictor(model_folder, "cpu").predict([]).probabilities.shape == (0, 3)
 
 
-def test_the_predictor_adds_no_noise_though_the_model_was_trained_with_much(tmp_path: Path):
+def test_the_predictor_adds_no_noise_though_the_model_was_trained_with_much(tmp_path: Path) -> None:
     noisy = create_model("test_resnet", 3, 32, dropout=0.9, drop_path=0.5)
     inputs = torch.randn(4, 3, 32, 32)
     assert not torch.equal(noisy(inputs), noisy(inputs)), "the same model is noisy in training"
@@ -169,7 +169,7 @@ def test_the_predictor_adds_no_noise_though_the_model_was_trained_with_much(tmp_
     np.testing.assert_array_equal(predictor.predict(images).probabilities, predictor.predict(images).probabilities)
 
 
-def test_a_diverged_model_is_refused(tmp_path: Path):
+def test_a_diverged_model_is_refused(tmp_path: Path) -> None:
     state = create_model("test_resnet", 3, 32, 0, 0).state_dict()
     state["fc.bias"] = torch.full_like(state["fc.bias"], torch.nan)
     write_model(str(tmp_path), state, card_of())
@@ -177,7 +177,7 @@ def test_a_diverged_model_is_refused(tmp_path: Path):
         Predictor(str(tmp_path), "cpu").predict([encoded(0)])
 
 
-def test_normalized_pixels_are_channels_last():
+def test_normalized_pixels_are_channels_last() -> None:
     images = torch.randint(0, 256, (2, 5, 5, 3), dtype=torch.uint8)
     out = normalized(images, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     assert out.shape == (2, 3, 5, 5)
@@ -186,7 +186,7 @@ def test_normalized_pixels_are_channels_last():
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
-def test_a_frozen_network_answers_as_the_network_does_for_any_size_of_batch(name):
+def test_a_frozen_network_answers_as_the_network_does_for_any_size_of_batch(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name, 5, 32, 0.2, 0.1).eval().requires_grad_(False)
     answering = frozen(model, 32)
@@ -209,5 +209,5 @@ class Unwilling(torch.nn.Module):
 
 
 @pytest.mark.parametrize("model", [Capricious(), Unwilling()])
-def test_a_network_that_cannot_be_frozen_is_used_as_it_is(model):
+def test_a_network_that_cannot_be_frozen_is_used_as_it_is(model) -> None:
     assert frozen(model, 8) is model

@@ -1,17 +1,22 @@
 """What a pool of actors tells its stage when it fails; the actors themselves are in tests/end_to_end."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import pytest
 from ray.exceptions import ActorUnavailableError
 
 from workers.runtime import shard_pool
-from workers.runtime.shard_pool import map_shards
+from workers.runtime.shard_pool import ShardFunction, map_shards
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import ActorPool
 
 
-def test_actors_that_are_lost_over_and_over_end_the_stage_with_a_reason(monkeypatch: pytest.MonkeyPatch):
-    def rows(make_function, shard_indices, pool):
+def test_actors_that_are_lost_over_and_over_end_the_stage_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(
+        make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[dict[str, Any]]:
         raise ActorUnavailableError("socket closed", actor_id=None)
         yield
 

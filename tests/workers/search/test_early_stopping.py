@@ -13,7 +13,7 @@ from workers.search.trial_book import read_trials
 from workers.specs.search import EarlyStopping
 
 
-def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path):
+def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path: Path) -> None:
     halving = scheduler(search_spec(tmp_path), "validation_top1", [])
     verdicts = {}
     for number, accuracy in enumerate([0.2, 0.9, 0.3, 0.95]):
@@ -25,7 +25,7 @@ def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path):
 
 @given(st.lists(st.floats(0, 1), min_size=16, max_size=16, unique=True), st.sampled_from([2, 3, 4]))
 @settings(max_examples=60, deadline=None)
-def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies, factor):
+def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies: list[float], factor: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Steps enough for all of them: a budget that runs out stops good trials too.
         stopping = EarlyStopping(reduction_factor=factor, max_steps_share=1.0)
@@ -41,7 +41,7 @@ def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies, 
 
 @given(st.permutations(range(16)))
 @settings(max_examples=40, deadline=None)
-def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial_beats_the_last(order):
+def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial_beats_the_last(order) -> None:
     with tempfile.TemporaryDirectory() as folder:
         halving = scheduler(search_spec(Path(folder), trials=16), "validation_top1", [])
     taken = 0
@@ -57,7 +57,7 @@ def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial
     assert taken <= 0.45 * 16 * 90
 
 
-def test_a_small_search_may_finish_two_trials_beside_the_recipe():
+def test_a_small_search_may_finish_two_trials_beside_the_recipe() -> None:
     budget = StepBudget(trials=4, steps=90, first_rung=10, max_share=0.45)
     assert budget.grant("recipe", 90)
     assert budget.grant("second", 90)
@@ -66,7 +66,7 @@ def test_a_small_search_may_finish_two_trials_beside_the_recipe():
     assert budget.grant("fourth", 10)
 
 
-def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path):
+def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     play(book_of(spec), {number: [0.8] * 9 for number in range(4)})
     ended = list(read_trials(spec).values())
@@ -76,10 +76,10 @@ def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path):
     assert halving.on_trial_result(None, trial, {"step": 10, "validation_top1": 0.7}) == "STOP"
 
 
-def test_without_early_stopping_there_is_no_scheduler(tmp_path):
+def test_without_early_stopping_there_is_no_scheduler(tmp_path: Path) -> None:
     assert scheduler(search_spec(tmp_path, early_stopping=None), "validation_top1", []) is None
 
 
-def test_a_single_rung_needs_no_early_stopping(tmp_path):
+def test_a_single_rung_needs_no_early_stopping(tmp_path: Path) -> None:
     spec = search_spec(tmp_path, steps_fraction=0.001, early_stopping=EarlyStopping(first_rung=0.9))
     assert scheduler(spec, "validation_top1", []) is None

@@ -1,5 +1,7 @@
 """What comes out of a search: the winner, the Pareto front, pictures of the space."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ def trial(number: int, objective: float, model: str = "small", state: str = "fin
     )
 
 
-def test_the_winner_is_the_best_finished_trial_and_of_equals_the_cheapest(tmp_path):
+def test_the_winner_is_the_best_finished_trial_and_of_equals_the_cheapest(tmp_path: Path) -> None:
     trials = [trial(0, 0.8, "large"), trial(1, 0.9, "large"), trial(2, 0.9, "medium"), trial(3, 0.99, state="pruned")]
     outcome = search_outcome(search_spec(tmp_path), trials, ())
     assert (outcome.best_trial, outcome.model) == (2, "medium")
@@ -35,19 +37,19 @@ def test_the_winner_is_the_best_finished_trial_and_of_equals_the_cheapest(tmp_pa
     assert outcome.recipe.steps == RECIPE.steps
 
 
-def test_where_no_trial_came_to_its_end_the_furthest_count(tmp_path):
+def test_where_no_trial_came_to_its_end_the_furthest_count(tmp_path: Path) -> None:
     outcome = search_outcome(search_spec(tmp_path), [trial(0, 0.5, state="pruned"), trial(1, 0.6, state="pruned")], ())
     assert outcome.best_trial == 1
 
 
-def test_a_search_whose_trials_all_failed_says_why(tmp_path):
+def test_a_search_whose_trials_all_failed_says_why(tmp_path: Path) -> None:
     broken = trial(0, 0.5).model_copy(update={"state": "failed", "curve": (), "message": "no space left"})
     with pytest.raises(StageError, match="none of 1 trials came to its end: no space left"):
         search_outcome(search_spec(tmp_path), [broken], ())
 
 
 @given(st.lists(st.tuples(st.sampled_from(MODELS), st.floats(0, 1)), min_size=1, max_size=20))
-def test_the_pareto_front_is_what_nothing_beats(points):
+def test_the_pareto_front_is_what_nothing_beats(points) -> None:
     trials = [trial(number, objective, model) for number, (model, objective) in enumerate(points)]
     front = pareto_front(trials)
 
@@ -63,7 +65,7 @@ def test_the_pareto_front_is_what_nothing_beats(points):
     }
 
 
-def test_pictures_of_the_space_are_drawn(tmp_path):
+def test_pictures_of_the_space_are_drawn(tmp_path: Path) -> None:
     trials = (trial(0, 0.8), trial(1, 0.9, "medium", rand_augment_n=1, rand_augment_m=4), trial(2, 0.7))
     rows, columns, best = heat_map(trials)
     assert (rows, columns) == ([1, 2], [4, 9])

@@ -1,5 +1,7 @@
 """The search without Ray: space, sampler, the book of trials."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from workers.specs.stages import control_name
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
-def test_every_draw_is_a_recipe_within_the_space_and_can_be_told_from_it(seed):
+def test_every_draw_is_a_recipe_within_the_space_and_can_be_told_from_it(seed: int) -> None:
     space = distributions(SPACE, MODELS)
     default = default_parameters("small", RECIPE)
     point = drawn_parameters(Sampler(space, seed).draw(1), default, MODELS)
@@ -36,24 +38,24 @@ def test_every_draw_is_a_recipe_within_the_space_and_can_be_told_from_it(seed):
     assert drawn_parameters(draw_of(point, MODELS, space), default, MODELS) == point
 
 
-def test_the_recipe_itself_may_lie_outside_of_the_space():
+def test_the_recipe_itself_may_lie_outside_of_the_space() -> None:
     assert draw_of(default_parameters("small", RECIPE), MODELS, distributions(SPACE, MODELS)) is None
 
 
-def test_a_trial_is_the_train_stages_recipe_on_a_budget():
+def test_a_trial_is_the_train_stages_recipe_on_a_budget() -> None:
     recipe = trial_recipe(RECIPE, default_parameters("small", RECIPE), SearchSettings(steps_fraction=0.25))
     assert (recipe.steps, recipe.schedule.warmup_steps, recipe.validate_every_steps) == (90, 10, 10)
     assert recipe.noise == RECIPE.noise
     assert recipe.checkpoint_every_steps >= recipe.steps
 
 
-def test_searching_only_m_of_a_recipe_without_rand_augment_turns_it_on():
+def test_searching_only_m_of_a_recipe_without_rand_augment_turns_it_on() -> None:
     plain = RECIPE.model_copy(update={"noise": Noise(rand_augment=None)})
     point = drawn_parameters({"rand_augment_m": 8}, default_parameters("small", plain), MODELS)
     assert (point.rand_augment_n, point.rand_augment_m) == (2, 8)
 
 
-def test_the_first_trial_is_the_recipe_as_it_is(tmp_path):
+def test_the_first_trial_is_the_recipe_as_it_is(tmp_path: Path) -> None:
     book = book_of(search_spec(tmp_path))
     first = book.propose()
     assert first.number == 0
@@ -65,7 +67,7 @@ def test_the_first_trial_is_the_recipe_as_it_is(tmp_path):
     assert first.spec.folder_uri == f"{tmp_path}/trials/0000"
 
 
-def test_all_trials_are_given_out_once_and_written_down(tmp_path):
+def test_all_trials_are_given_out_once_and_written_down(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     assert play(book_of(spec), {1: [0.6] * 9, 2: [0.4]}) == [0, 1, 2, 3]
     trials = read_trials(spec)
@@ -74,7 +76,7 @@ def test_all_trials_are_given_out_once_and_written_down(tmp_path):
     assert '"done":4' in (tmp_path / "progress.json").read_text()
 
 
-def test_a_resumed_search_keeps_what_ended_and_begins_the_interrupted_again(tmp_path):
+def test_a_resumed_search_keeps_what_ended_and_begins_the_interrupted_again(tmp_path: Path) -> None:
     book = book_of(search_spec(tmp_path))
     for _ in range(3):
         training = book.propose()
@@ -94,7 +96,7 @@ def test_a_resumed_search_keeps_what_ended_and_begins_the_interrupted_again(tmp_
         assert (augment.n, augment.m) == (parameters.rand_augment_n, parameters.rand_augment_m)
 
 
-def test_a_trial_that_fails_is_reported_and_the_others_go_on(tmp_path):
+def test_a_trial_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     book = book_of(spec)
     failed = book.propose()
@@ -106,14 +108,14 @@ def test_a_trial_that_fails_is_reported_and_the_others_go_on(tmp_path):
     assert [trials[n].state for n in (1, 2, 3)] == ["finished"] * 3
 
 
-def test_a_superseded_search_writes_nothing_more(tmp_path):
+def test_a_superseded_search_writes_nothing_more(tmp_path: Path) -> None:
     book = book_of(search_spec(tmp_path))
     search_spec(tmp_path, attempt=2)
     with pytest.raises(Superseded):
         book.propose()
 
 
-def test_the_objective_may_be_accuracy_under_corruption(tmp_path):
+def test_the_objective_may_be_accuracy_under_corruption(tmp_path: Path) -> None:
     book = book_of(search_spec(tmp_path, objective="corrupted_accuracy"))
     training = book.propose()
     assert training.spec.validate_corrupted
@@ -121,13 +123,13 @@ def test_the_objective_may_be_accuracy_under_corruption(tmp_path):
     assert read_trials(search_spec(tmp_path))[0].objective == 0.4
 
 
-def test_models_beyond_a_limit_are_left_out_with_the_reason():
+def test_models_beyond_a_limit_are_left_out_with_the_reason() -> None:
     allowed, excluded = within_limits(COSTS, SearchSettings(space=SPACE, max_parameters=10_000))
     assert list(allowed) == ["small", "medium"]
     assert [(each.model, each.reason) for each in excluded] == [("large", "max_parameters allows 10,000")]
 
 
-def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path):
+def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path: Path) -> None:
     space = SearchSpace(rand_augment_n=IntRange(low=1, high=2), rand_augment_m=IntRange(low=3, high=9, step=3))
     spec = search_spec(tmp_path, space=space, trials=7)
     play(book_of(spec, {"small": COSTS["small"]}), {number: [0.9 if number == 3 else 0.1] * 9 for number in range(7)})
@@ -136,7 +138,7 @@ def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path):
     assert len(set(tried)) == 6
 
 
-def test_a_search_that_is_to_pause_begins_no_further_trial(tmp_path):
+def test_a_search_that_is_to_pause_begins_no_further_trial(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     (tmp_path / control_name(1)).write_text('{"command": "pause"}')
 

@@ -14,7 +14,7 @@ from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(0, 2**31))
 @settings(max_examples=200, deadline=None)
-def test_extra_copies_of_all_shards_add_up(in_shard, extra, seed):
+def test_extra_copies_of_all_shards_add_up(in_shard: list[int], extra: int, seed: int) -> None:
     here = np.array(in_shard)[:, None]
     total = here.sum(axis=0)
     one_more = np.minimum(total, extra)
@@ -24,7 +24,7 @@ def test_extra_copies_of_all_shards_add_up(in_shard, extra, seed):
     assert all((share <= images).all() for share, images in zip(shares, here, strict=True))
 
 
-def test_extra_copies_fall_on_every_image_about_equally_often():
+def test_extra_copies_fall_on_every_image_about_equally_often() -> None:
     hits: Counter[tuple[int, int]] = Counter()
     total, one_more, here = np.array([10]), np.array([3]), np.array([2])
     for seed in range(1000):
@@ -36,7 +36,7 @@ def test_extra_copies_fall_on_every_image_about_equally_often():
     assert all(240 < hits[shard, row] < 360 for shard in range(5) for row in range(2)), hits  # 300 expected
 
 
-def test_random_keys_depend_on_the_row_alone_and_never_repeat():
+def test_random_keys_depend_on_the_row_alone_and_never_repeat() -> None:
     rows = np.arange(5000)
     np.testing.assert_array_equal(random_keys(5, 3, rows[7:9]), random_keys(5, 3, rows)[7:9])
     keys = np.concatenate([random_keys(5, shard, rows) for shard in range(20)])
@@ -53,7 +53,9 @@ def test_random_keys_depend_on_the_row_alone_and_never_repeat():
         ([0, 0, 0], None, True, [0, 0, 0], [0, 0, 0]),
     ],
 )
-def test_plan_of_copies(confident, cap, fill_up, kept, copies):
+def test_plan_of_copies(
+    confident: list[int], cap: int | None, fill_up: bool, kept: list[int], copies: list[int]
+) -> None:
     plan = plan_copies(np.array(confident), cap, fill_up)
     assert plan.kept.tolist() == kept
     assert plan.copies.tolist() == copies

@@ -53,7 +53,7 @@ def candidates(shards: np.ndarray) -> Candidates:
     return Candidates(shards, rows, np.zeros(len(shards), np.int32), np.zeros(len(shards), np.uint32))
 
 
-def test_reading_a_shard_does_not_go_through_all_shards_with_duplicates(monkeypatch: pytest.MonkeyPatch):
+def test_reading_a_shard_does_not_go_through_all_shards_with_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, doubts = np.zeros(3, np.int32), np.zeros(3, np.float32)
     monkeypatch.setattr(selector, "read_label_rows", lambda uri, shard, classes: LabelRows(shard, labels, doubts))
     monkeypatch.setattr(selector, "read_listed_rows", lambda uri, folder, shard: np.array([1], np.int32))
@@ -62,7 +62,9 @@ def test_reading_a_shard_does_not_go_through_all_shards_with_duplicates(monkeypa
     assert dropped == [(0, 0), (1, 0), (0, 1), (1, 0)]
 
 
-def test_hashes_of_ties_are_gathered_without_going_through_all_ties_for_each_shard(monkeypatch: pytest.MonkeyPatch):
+def test_hashes_of_ties_are_gathered_without_going_through_all_ties_for_each_shard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hashes = np.array([f"{shard:08}{row:08}".encode() for shard in range(SHARDS) for row in range(ROWS)], "S16")
     by_shard = hashes.reshape(SHARDS, ROWS)
     monkeypatch.setattr(selector, "read_hashes", lambda uri, shard: by_shard[shard])
@@ -74,7 +76,7 @@ def test_hashes_of_ties_are_gathered_without_going_through_all_ties_for_each_sha
     assert Seen.elements <= 4 * len(tied)
 
 
-def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range():
+def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range() -> None:
     chosen = candidates(np.repeat(np.arange(SHARDS, dtype=np.int32), ROWS))
     counted = Candidates(chosen.shards.view(CountedArray), chosen.rows, chosen.classes, chosen.order)
     confident = np.array([len(chosen)])
@@ -88,7 +90,7 @@ def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range():
     assert Seen.elements <= 4 * len(chosen)
 
 
-def test_a_table_of_digits_is_not_kept_for_each_range():
+def test_a_table_of_digits_is_not_kept_for_each_range() -> None:
     alive: list[weakref.ref[np.ndarray]] = []
 
     def scanned(*_: object) -> Iterator[tuple[Scan, UsedDigits]]:
@@ -111,7 +113,7 @@ def test_a_table_of_digits_is_not_kept_for_each_range():
 )
 def test_selection_uses_a_bounded_part_of_a_machine(
     cores: int, quota: str | None, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
     monkeypatch.setattr(ranges, "_CPU_QUOTA", tmp_path / "cpu.max")
     if quota is not None:

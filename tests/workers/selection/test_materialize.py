@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from workers.data.order.random_order import copy_keys
 from workers.data.shards import materialized_shards
 from workers.data.shards.materialized_shards import read_index, training_shard_uri
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize as module
 from workers.selection import training_shards
@@ -26,7 +26,7 @@ from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Materialization, Recipe, SelectionSettings
 from workers.specs.results import SelectResult
-from workers.specs.stages import PseudoLabels, SelectSpec
+from workers.specs.stages import ActorPool, PseudoLabels, SelectSpec
 from workers.training.input import sources
 from workers.training.input.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source
 
@@ -92,7 +92,9 @@ class Pool:
     def files(self, folder: str) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in (self.root / folder / "materialized").rglob("*.*")}
 
-    def _map_shards(self, make_function, shard_indices, pool) -> Iterator[ShardDone]:
+    def _map_shards(
+        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
         function = make_function()
         for shard in shard_indices:
             if self.kill_after == len(self.done):
@@ -123,7 +125,7 @@ def samples(source: SampleSource) -> Counter[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("rows_per_shard", [1, 11, 50, 10_000])
 @pytest.mark.parametrize("recipe", [Recipe(temperature=0.5), Recipe(targets="hard")])
-def test_training_shards_hold_exactly_what_the_pool_gives(pool: Pool, rows_per_shard: int, recipe: Recipe):
+def test_training_shards_hold_exactly_what_the_pool_gives(pool: Pool, rows_per_shard: int, recipe: Recipe) -> None:
     """Every selected image as often as it was selected, each time with its own target."""
     result = pool.select(rows_per_shard=rows_per_shard)
     assert result.copies > result.kept, "some are repeated"
@@ -135,7 +137,7 @@ def test_training_shards_hold_exactly_what_the_pool_gives(pool: Pool, rows_per_s
     assert samples(materialized) == samples(PseudoLabeledSource(pseudo_labels, len(CLASSES), recipe))
 
 
-def test_a_share_of_the_training_shards_is_the_same_share_of_the_pool(pool: Pool):
+def test_a_share_of_the_training_shards_is_the_same_share_of_the_pool(pool: Pool) -> None:
     pool.select()
     pseudo_labels = pool.pseudo_labels("select", fraction=0.3)
     found = samples(pseudo_labeled_source(pseudo_labels, 3, Recipe()))
@@ -143,13 +145,13 @@ def test_a_share_of_the_training_shards_is_the_same_share_of_the_pool(pool: Pool
     assert found == samples(PseudoLabeledSource(pseudo_labels, 3, Recipe()))
 
 
-def test_a_selection_that_is_not_materialised_is_read_from_the_pool(pool: Pool):
+def test_a_selection_that_is_not_materialised_is_read_from_the_pool(pool: Pool) -> None:
     result = pool.select(rows_per_shard=None)
     assert result.training_shards is None
     assert isinstance(pseudo_labeled_source(pool.pseudo_labels("select"), 3, Recipe()), PseudoLabeledSource)
 
 
-def test_a_row_says_where_it_comes_from(pool: Pool):
+def test_a_row_says_where_it_comes_from(pool: Pool) -> None:
     pool.select()
     for row in pq.read_table(training_shard_uri(str(pool.root / "select"), 0)).to_pylist():
         assert row["image"] == picture(row["pool_shard"], row["pool_row"])
@@ -162,7 +164,7 @@ def test_a_row_says_where_it_comes_from(pool: Pool):
 
 
 @pytest.mark.parametrize("kill_after", [0, 1, 3, 5, 12])
-def test_a_rerun_after_a_kill_gives_the_same_files_and_repeats_none(pool: Pool, kill_after: int):
+def test_a_rerun_after_a_kill_gives_the_same_files_and_repeats_none(pool: Pool, kill_after: int) -> None:
     pool.select("undisturbed")
     assert pool.done, "the pool was used"
     everything = pool.done
@@ -182,20 +184,20 @@ def test_a_rerun_after_a_kill_gives_the_same_files_and_repeats_none(pool: Pool, 
     assert not (pool.root / "killed" / "materialized" / "runs").exists()
 
 
-def test_a_rerun_of_what_is_finished_does_nothing(pool: Pool):
+def test_a_rerun_of_what_is_finished_does_nothing(pool: Pool) -> None:
     first = pool.select()
     second = pool.select()
     assert pool.done == []
     assert (second.training_shards, second.training_shard_bytes) == (first.training_shards, first.training_shard_bytes)
 
 
-def test_another_seed_gives_another_order(pool: Pool):
+def test_another_seed_gives_another_order(pool: Pool) -> None:
     pool.select("one", seed=1)
     pool.select("two", seed=2)
     assert pool.files("one") != pool.files("two")
 
 
-def test_training_shards_are_shuffled_as_a_whole():
+def test_training_shards_are_shuffled_as_a_whole() -> None:
     """Of 200,000 rows the place in the pool says nothing of the place in training: no correlation, and every training
     shard has as many rows of every tenth of the pool as chance gives it (chi-squared)."""
     rows = np.arange(200_000)
@@ -209,14 +211,14 @@ def test_training_shards_are_shuffled_as_a_whole():
     assert counts.sum() == len(rows)
 
 
-def test_copies_of_a_row_go_their_own_ways():
+def test_copies_of_a_row_go_their_own_ways() -> None:
     keys = copy_keys(7, 0, np.zeros(1000, dtype=np.int64), np.arange(1000))
     assert len(np.unique(keys)) == 1000
     assert 400 < np.count_nonzero(keys < np.uint64(1 << 63)) < 600
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 5), st.integers(1, 3))
-def test_runs_cover_every_selected_row_once_and_in_order(kept: list[int], rows_per_shard: int, copies: int):
+def test_runs_cover_every_selected_row_once_and_in_order(kept: list[int], rows_per_shard: int, copies: int) -> None:
     plan = ShufflePlan.of(kept, sum(kept) * copies, rows_per_shard)
     parts = [list(plan.parts(run)) for run in range(plan.runs)]
     rows = [(part.shard, row) for run in parts for part in run for row in range(part.first, part.end)]

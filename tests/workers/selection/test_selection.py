@@ -143,7 +143,9 @@ class Folder:
 
 @given(shards_strategy, settings_strategy, st.sampled_from([1, 3]), st.integers(0, 40))
 @settings(max_examples=120, deadline=None)
-def test_the_stage_selects_what_the_obvious_reference_selects(shards, selection, ranges, gathered_at_most):
+def test_the_stage_selects_what_the_obvious_reference_selects(
+    shards, selection, ranges: int, gathered_at_most: int
+) -> None:
     """In one range of shards or several, with rows compared in memory or counted digit by digit."""
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "start_executor", lambda rows: (ThreadPoolExecutor(2), ranges))
@@ -162,7 +164,7 @@ def test_the_stage_selects_what_the_obvious_reference_selects(shards, selection,
         assert result.images_labeled == dropped + result.kept
 
 
-def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     shards = [
         [Row(int(rng.integers(CLASSES)), float(rng.random()), rng.bytes(16)) for _ in range(200)] for _ in range(9)
@@ -178,7 +180,7 @@ def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: p
     check_against_reference(shards, SelectionSettings(max_per_class=500), chosen[0])
 
 
-def test_millions_of_equally_sure_images_are_decided_by_their_hashes_in_bounded_memory():
+def test_millions_of_equally_sure_images_are_decided_by_their_hashes_in_bounded_memory() -> None:
     classes, rows, wanted = 2, 300_000, np.array([1000, 7])
     rng = np.random.default_rng(1)
     labels = rng.integers(0, classes, rows).astype(np.int32)
@@ -197,7 +199,7 @@ def test_millions_of_equally_sure_images_are_decided_by_their_hashes_in_bounded_
 
 
 @given(st.floats(0, 1, width=32))
-def test_a_threshold_on_confidence_is_one_on_doubt_to_the_last_row(minimum):
+def test_a_threshold_on_confidence_is_one_on_doubt_to_the_last_row(minimum: float) -> None:
     near = np.float32(1) - np.float32(minimum)
     doubts = np.clip(
         np.array([near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(2)), 0, 1, 1e-30]), 0, 1
@@ -205,7 +207,7 @@ def test_a_threshold_on_confidence_is_one_on_doubt_to_the_last_row(minimum):
     np.testing.assert_array_equal(doubts <= largest_doubt(minimum), confidence_of(doubts) >= np.float32(minimum))
 
 
-def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Path):
+def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Path) -> None:
     shards = [[Row(0, 0.1, digest(1))] * 100 + [Row(1, 0.1, digest(2))] * 150]
     chosen = []
     for seed in (1, 2):
@@ -219,7 +221,7 @@ def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Pat
 
 @given(shards_strategy, st.sampled_from([10**9, 5]))
 @settings(max_examples=100, deadline=None)
-def test_of_equal_images_only_the_first_is_selected_where_that_is_asked(shards, rows_at_a_time):
+def test_of_equal_images_only_the_first_is_selected_where_that_is_asked(shards, rows_at_a_time) -> None:
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_ROWS_AT_A_TIME", rows_at_a_time)
         folder = Folder(Path(root))
@@ -251,7 +253,7 @@ SHARDS = [
 ]
 
 
-def test_the_stage_writes_a_file_for_every_shard_and_the_numbers_add_up(tmp_path: Path):
+def test_the_stage_writes_a_file_for_every_shard_and_the_numbers_add_up(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
     result = folder.run(settings=SelectionSettings(max_per_class=2))
@@ -268,7 +270,7 @@ def test_the_stage_writes_a_file_for_every_shard_and_the_numbers_add_up(tmp_path
     assert (progress["done"], progress["total"], progress["unit"]) == (3, 3, "shards")
 
 
-def test_nothing_selected_is_bad_data_and_names_the_threshold(tmp_path: Path):
+def test_nothing_selected_is_bad_data_and_names_the_threshold(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
     with pytest.raises(StageError, match=r"min_confidence 0\.99") as caught:
@@ -277,7 +279,7 @@ def test_nothing_selected_is_bad_data_and_names_the_threshold(tmp_path: Path):
     assert not list((tmp_path / "select").glob("part-*"))
 
 
-def test_a_row_with_a_doubt_and_no_label_is_refused(tmp_path: Path):
+def test_a_row_with_a_doubt_and_no_label_is_refused(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
     path = tmp_path / "labels" / "part-00000.parquet"
@@ -292,7 +294,7 @@ def test_a_row_with_a_doubt_and_no_label_is_refused(tmp_path: Path):
     assert caught.value.reason is FailureReason.BAD_DATA
 
 
-def test_a_missing_or_damaged_label_file_is_named(tmp_path: Path):
+def test_a_missing_or_damaged_label_file_is_named(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
     damaged = tmp_path / "labels" / "part-00001.parquet"
@@ -304,14 +306,14 @@ def test_a_missing_or_damaged_label_file_is_named(tmp_path: Path):
         folder.run()
 
 
-def test_labels_beyond_the_classes_are_refused(tmp_path: Path):
+def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write_labels(SHARDS)
     with pytest.raises(StageError, match="label 1 of 1 classes"):
         folder.run(classes=("a",))
 
 
-def test_the_stage_needs_neither_ray_nor_torch_nor_pandas_to_read_and_to_write(tmp_path: Path):
+def test_the_stage_needs_neither_ray_nor_torch_nor_pandas_to_read_and_to_write(tmp_path: Path) -> None:
     import subprocess
     import sys
 

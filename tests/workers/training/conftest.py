@@ -19,6 +19,7 @@ from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
 from workers.specs.stages import TrainSpec, WorkerGroup
 from workers.training.loop import OnValidation, train
 
+TrainHere = Callable[..., tuple[Path, "MemorySession"]]
 CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -92,7 +93,7 @@ def small_recipe() -> Recipe:
 
 
 @pytest.fixture
-def train_here(tmp_path: Path, digits_manifest: str, small_recipe: Recipe) -> Callable[..., tuple[Path, MemorySession]]:
+def train_here(tmp_path: Path, digits_manifest: str, small_recipe: Recipe) -> TrainHere:
     """Trains in this process, and returns the model's folder and the session with its checkpoints."""
 
     def run(

@@ -60,7 +60,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @pytest.mark.parametrize("which", ["labeled", "validation"])
-def test_more_broken_images_than_the_limit_end_the_training_with_their_number_dataset_and_reasons(bench, which):
+def test_more_broken_images_than_the_limit_end_the_training_with_their_number_dataset_and_reasons(
+    bench: Bench, which: str
+) -> None:
     images = [GOOD] * 18 + [b"", GOOD[:300]]
     uris = {name: bench.dataset(name, images if name == which else [GOOD] * 20) for name in ("labeled", "validation")}
     with pytest.raises(StageError) as caught:
@@ -77,13 +79,13 @@ def test_more_broken_images_than_the_limit_end_the_training_with_their_number_da
     ]  # fmt: skip
 
 
-def test_broken_images_within_the_limit_are_counted_once_however_often_they_are_drawn(bench):
+def test_broken_images_within_the_limit_are_counted_once_however_often_they_are_drawn(bench: Bench) -> None:
     labeled, validation = bench.dataset("labeled", [GOOD] * 39 + [b"x"]), bench.dataset("validation", [GOOD] * 2)
     assert bench.check(labeled, validation) == 1
     assert bench.check(labeled, labeled) == 1, "a set that is both"
 
 
-def test_every_kind_is_listed_with_its_reason(bench):
+def test_every_kind_is_listed_with_its_reason(bench: Bench) -> None:
     broken = [data for data, _ in BROKEN.values()]
     labeled = bench.dataset("labeled", [*broken, None, GOOD])
     assert bench.check(labeled, labeled, max_bad_fraction=1.0) == len(broken) + 1
@@ -95,7 +97,7 @@ def count(kinds: list[BrokenKind]) -> dict[BrokenKind, int]:
     return {kind: kinds.count(kind) for kind in kinds}
 
 
-def test_a_dataset_is_looked_at_once_for_all_trainings(bench):
+def test_a_dataset_is_looked_at_once_for_all_trainings(bench: Bench) -> None:
     labeled = bench.dataset("labeled", [GOOD] * 39 + [b"x"])
     assert bench.check(labeled, labeled) == 1
     seen = bench.looks
@@ -116,7 +118,7 @@ def test_what_may_be_mended_is_looked_at_again(bench: Bench, broken: list[bytes 
     assert look() == 0
 
 
-def test_nothing_but_broken_images_is_beyond_every_limit(bench):
+def test_nothing_but_broken_images_is_beyond_every_limit(bench: Bench) -> None:
     labeled = bench.dataset("labeled", [b"x"])
     with pytest.raises(StageError, match="1 of 1 images of dataset 'labeled'"):
         bench.check(labeled, labeled, max_bad_fraction=1.0)

@@ -36,7 +36,7 @@ print("done")
         "assert torch._dynamo.utils.counters is not None; from torch._dynamo.config import cache_size_limit",
     ],
 )
-def test_training_imports_no_dynamo_until_it_is_really_used(use_it: str):
+def test_training_imports_no_dynamo_until_it_is_really_used(use_it: str) -> None:
     script = _TRAIN_A_STEP.replace("USE_IT", use_it)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert ended.stdout == "done\n", ended.stderr

@@ -4,6 +4,7 @@ import io
 import random
 from collections import Counter
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def differ(outputs: list[torch.Tensor]) -> bool:
     return any(not torch.equal(outputs[0], other) for other in outputs[1:])
 
 
-def test_rand_augment_changes_the_pixels_a_student_trains_on():
+def test_rand_augment_changes_the_pixels_a_student_trains_on() -> None:
     noisy = TrainingTransform(recipe_with(Noise(rand_augment=RandAugment(n=2, m=9), dropout=0, drop_path=0)))
     plain = TrainingTransform(recipe_with(Noise(rand_augment=None, dropout=0, drop_path=0)))
     image, draws = np.array(picture()), random.Random(0)
@@ -67,19 +68,19 @@ def test_rand_augment_changes_the_pixels_a_student_trains_on():
     assert len({noisy(image, WHOLE, draws).tobytes() for _ in range(20)}) >= 10
 
 
-def test_dropout_alone_changes_a_students_output_in_training():
+def test_dropout_alone_changes_a_students_output_in_training() -> None:
     assert differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0.5, drop_path=0), 3))
 
 
-def test_stochastic_depth_alone_changes_a_students_output_in_training():
+def test_stochastic_depth_alone_changes_a_students_output_in_training() -> None:
     assert differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0, drop_path=0.5), 3))
 
 
-def test_without_noise_a_students_output_stays_the_same():
+def test_without_noise_a_students_output_stays_the_same() -> None:
     assert not differ(outputs_of_one_batch(Noise(rand_augment=None, dropout=0, drop_path=0), 3))
 
 
-def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer():
+def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer() -> None:
     model = create_model("resnet18", 10, 32, 0.0, 0.2)
     rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
     assert rates == sorted(rates)
@@ -88,7 +89,7 @@ def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer():
 
 
 @pytest.fixture
-def teacher_folder(tmp_path):
+def teacher_folder(tmp_path: Path):
     """A teacher that was itself trained with all three noises."""
     noise = Noise(rand_augment=RandAugment(n=2, m=27), dropout=0.5, drop_path=0.5)
     spec = TrainSpec(
@@ -109,7 +110,7 @@ def teacher_folder(tmp_path):
     return str(tmp_path)
 
 
-def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teacher_folder):
+def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teacher_folder) -> None:
     buffer = io.BytesIO()
     picture(size=48).save(buffer, format="PNG")
     predictor = Predictor(teacher_folder, torch.device("cpu"))
@@ -118,7 +119,7 @@ def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teach
     assert not any(module.training for module in predictor.model.modules())
 
 
-def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch):
+def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr("workers.models.predictor.frozen", lambda model, image_size: model)  # which can be listened to
     predictor = Predictor(teacher_folder, torch.device("cpu"))
@@ -133,7 +134,7 @@ def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch):
 
 
 @pytest.mark.parametrize("m", [0, 9, 27, 30])
-def test_magnitudes_are_torchvisions_on_the_papers_scale(m):
+def test_magnitudes_are_torchvisions_on_the_papers_scale(m: int) -> None:
     theirs = TorchvisionRandAugment(num_ops=2, magnitude=m, num_magnitude_bins=MAGNITUDE_BINS)
     space = theirs._augmentation_space(MAGNITUDE_BINS, (32, 48))
     ours = {name: (value, signed) for name, value, signed in magnitudes(m, 32, 48)}
@@ -142,7 +143,7 @@ def test_magnitudes_are_torchvisions_on_the_papers_scale(m):
         assert ours[name] == (pytest.approx(float(values[m]) if values.ndim else 0.0), signed)
 
 
-def test_rand_augment_applies_n_operations(monkeypatch):
+def test_rand_augment_applies_n_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     applied = []
     monkeypatch.setattr(
         "workers.training.input.noise.apply_operation", lambda image, name, *_: applied.append(name) or image
@@ -154,7 +155,7 @@ def test_rand_augment_applies_n_operations(monkeypatch):
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.73, 1.27, 1.9])
-def test_sharpness_is_pillows_byte_for_byte(factor):
+def test_sharpness_is_pillows_byte_for_byte(factor: float) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     assert np.array_equal(
@@ -162,7 +163,7 @@ def test_sharpness_is_pillows_byte_for_byte(factor):
     )
 
 
-def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch):
+def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     applied = []
     monkeypatch.setattr(
         "workers.training.input.noise.FastRandAugment._applied",
@@ -179,7 +180,7 @@ def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch):
 
 
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (60, 900), (900, 60)])
-def test_crops_are_distributed_as_torchvisions(width, height):
+def test_crops_are_distributed_as_torchvisions(width: int, height: int) -> None:
     """Kolmogorov-Smirnov on area, ratio and place: 1,000 boxes of ours beside as many of torchvision's."""
     torch.manual_seed(0)
     draws, blank = random.Random(1), Image.new("RGB", (width, height))
@@ -193,5 +194,5 @@ def test_crops_are_distributed_as_torchvisions(width, height):
     assert ((ours[:, :2] >= 0) & (ours[:, :2] + ours[:, 2:] <= [width, height])).all()
 
 
-def test_a_part_of_a_picture_stays_within_it_when_it_is_scaled():
+def test_a_part_of_a_picture_stays_within_it_when_it_is_scaled() -> None:
     assert Box(100, 50, 301, 199).decoded((401, 249), (201, 125)) == Box(50, 25, 150.5, 99.5)

@@ -1,14 +1,16 @@
 """The whole loop in one process: the resolution step, initial weights, resuming, and what validation says."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.workers.training.conftest import TrainHere
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
-from workers.specs.recipe import Noise, ResolutionStep
+from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.stages import TrainSpec, WorkerGroup, control_name
 from workers.training.phases import images_seen, phases_of
@@ -17,7 +19,7 @@ from workers.training.summary import TrainSummary
 STEP = ResolutionStep(image_size=24, steps=4, learning_rate=0.001, frozen_share=0.5)
 
 
-def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here, small_recipe):
+def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here: TrainHere, small_recipe: Recipe) -> None:
     folder, _ = train_here(recipe=small_recipe.model_copy(update={"resolution_step": STEP}))
     card = read_card(str(folder))
     assert (card.image_size, card.train_image_size) == (24, 16)
@@ -27,7 +29,7 @@ def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here, smal
     assert Predictor(str(folder), "cpu").card.image_size == 24
 
 
-def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe):
+def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe: Recipe) -> None:
     spec = TrainSpec(
         run_id="run-1",
         generation=1,
@@ -51,7 +53,7 @@ def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe):
     assert images_seen(spec) == 6 * 80 + 4 * 20
 
 
-def test_frozen_layers_do_not_move(train_here, small_recipe):
+def test_frozen_layers_do_not_move(train_here: TrainHere, small_recipe: Recipe) -> None:
     plain, _ = train_here("plain")
     stepped, _ = train_here("stepped", small_recipe.model_copy(update={"resolution_step": STEP}))
     before, after = load_state(str(plain)), load_state(str(stepped))
@@ -61,7 +63,9 @@ def test_frozen_layers_do_not_move(train_here, small_recipe):
     assert any(not torch.equal(before[name], after[name]) for name in free)
 
 
-def test_a_vision_transformer_takes_its_position_embeddings_to_the_larger_size(train_here, small_recipe):
+def test_a_vision_transformer_takes_its_position_embeddings_to_the_larger_size(
+    train_here: TrainHere, small_recipe: Recipe
+) -> None:
     quiet = small_recipe.model_copy(
         update={
             "image_size": 32,
@@ -76,7 +80,9 @@ def test_a_vision_transformer_takes_its_position_embeddings_to_the_larger_size(t
 
 
 @pytest.mark.parametrize("stopped_at", [2, 6, 8])
-def test_a_training_that_was_stopped_ends_as_one_that_was_not(train_here, small_recipe, stopped_at):
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(
+    train_here: TrainHere, small_recipe: Recipe, stopped_at: int
+) -> None:
     recipe = small_recipe.model_copy(
         update={"resolution_step": STEP, "noise": Noise(rand_augment=None, dropout=0, drop_path=0)}
     )
@@ -87,7 +93,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(train_here, small_
     assert all(torch.allclose(first[name], second[name], atol=1e-5) for name in first)
 
 
-def test_a_training_keeps_the_layout_that_it_began_with(train_here, small_recipe):
+def test_a_training_keeps_the_layout_that_it_began_with(train_here: TrainHere, small_recipe: Recipe) -> None:
     _, session = train_here("whole", small_recipe)
     assert session.states[0]["layout"] == [1, 1]
     begun_by_eight = {**session.states[0], "layout": [8, 2]}
@@ -95,7 +101,7 @@ def test_a_training_keeps_the_layout_that_it_began_with(train_here, small_recipe
     assert [state["layout"] for state in resumed.states] == [[8, 2]]
 
 
-def test_training_may_begin_with_the_weights_of_another_model(train_here, small_recipe):
+def test_training_may_begin_with_the_weights_of_another_model(train_here: TrainHere, small_recipe: Recipe) -> None:
     first, _ = train_here("first")
     still = small_recipe.model_copy(
         update={
@@ -110,17 +116,19 @@ def test_training_may_begin_with_the_weights_of_another_model(train_here, small_
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
 
 
-def test_weights_of_another_architecture_are_refused(train_here):
+def test_weights_of_another_architecture_are_refused(train_here: TrainHere) -> None:
     first, _ = train_here("first")
     with pytest.raises(StageError, match="is a test_resnet, not a test_efficientnet") as refusal:
         train_here("second", model="test_efficientnet", initial_model_uri=str(first))
     assert refusal.value.reason is FailureReason.USER_ERROR
 
 
-def test_each_validation_is_told_and_may_end_the_training(train_here):
+def test_each_validation_is_told_and_may_end_the_training(
+    train_here: TrainHere,
+) -> None:
     told = []
 
-    def on_validation(step, values):
+    def on_validation(step, values) -> None:
         told.append((step, set(values)))
         if step == 3:
             raise SystemExit
@@ -130,7 +138,7 @@ def test_each_validation_is_told_and_may_end_the_training(train_here):
     assert told == [(3, {"validation_top1", "validation_corrupted_top1"})]
 
 
-def test_a_model_is_worse_on_corrupted_images(train_here, small_recipe):
+def test_a_model_is_worse_on_corrupted_images(train_here: TrainHere, small_recipe: Recipe) -> None:
     told = {}
     recipe = small_recipe.model_copy(update={"steps": 60, "validate_every_steps": 60, "checkpoint_every_steps": 60})
     train_here(recipe=recipe, validate_corrupted=True, on_validation=lambda _, values: told.update(values))
@@ -138,10 +146,12 @@ def test_a_model_is_worse_on_corrupted_images(train_here, small_recipe):
     assert told["validation_top1"] > 0.6
 
 
-def test_a_training_that_is_to_pause_ends_with_a_checkpoint_of_its_step(train_here, small_recipe, tmp_path):
+def test_a_training_that_is_to_pause_ends_with_a_checkpoint_of_its_step(
+    train_here: TrainHere, small_recipe: Recipe, tmp_path: Path
+) -> None:
     recipe = small_recipe.model_copy(update={"steps": 12, "checkpoint_every_steps": 1000})
 
-    def ask_to_pause(step, values):
+    def ask_to_pause(step, values) -> None:
         (tmp_path / "paused" / control_name(1)).write_text('{"command": "pause"}')
 
     folder, session = train_here("paused", recipe, on_validation=ask_to_pause)

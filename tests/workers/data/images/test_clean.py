@@ -55,7 +55,9 @@ def test_crop_center_is_what_torchvision_does(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(500, 64), (64, 512), (33, 300), (300, 33)])
-def test_crop_center_of_a_long_picture_is_what_torchvision_makes_of_the_whole_but_for_rounding(size) -> None:
+def test_crop_center_of_a_long_picture_is_what_torchvision_makes_of_the_whole_but_for_rounding(
+    size: tuple[int, int],
+) -> None:
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     waves = np.stack([127 + 120 * np.sin(x / 9), 127 + 120 * np.cos(y / 7), (x + y) % 256 // 2], axis=2)
     picture = Image.fromarray(waves.astype(np.uint8))
@@ -64,7 +66,9 @@ def test_crop_center_of_a_long_picture_is_what_torchvision_makes_of_the_whole_bu
 
 
 @pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])
-def test_crop_center_resizes_no_more_of_a_line_than_it_can_see(size, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crop_center_resizes_no_more_of_a_line_than_it_can_see(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     resized, resize = [], Image.Image.resize
     monkeypatch.setattr(
         Image.Image, "resize", lambda self, size, *rest: (resized.append(size), resize(self, size, *rest))[1]

@@ -53,20 +53,20 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_picture_that_is_encoded_again_or_resized_keeps_nearly_all_bits(change: str):
+def test_a_picture_that_is_encoded_again_or_resized_keeps_nearly_all_bits(change: str) -> None:
     distances = [(hash_of(crop) ^ (hash_encoded(CHANGES[change](crop)) or 0)).bit_count() for crop in crops(20)]
     assert np.mean([distance <= 4 for distance in distances]) >= 0.9, distances
     assert max(distances) <= 10
 
 
-def test_different_pictures_differ_in_half_of_the_bits():
+def test_different_pictures_differ_in_half_of_the_bits() -> None:
     hashes = [hash_of(crop) for crop in crops(20)]
     distances = [(one ^ other).bit_count() for place, one in enumerate(hashes) for other in hashes[:place]]
     assert 28 < np.mean(distances) < 36
     assert np.quantile(distances, 0.01) > 10
 
 
-def test_a_turned_picture_has_the_hash_of_the_upright_one():
+def test_a_turned_picture_has_the_hash_of_the_upright_one() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     held = PHOTOGRAPHS[0].transpose(Image.Transpose.ROTATE_90)
@@ -75,7 +75,7 @@ def test_a_turned_picture_has_the_hash_of_the_upright_one():
 
 
 @pytest.mark.parametrize("image_size", [28, 96, 224, 600])
-def test_a_labeler_of_any_size_finds_the_hash_but_for_a_few_bits(image_size: int):
+def test_a_labeler_of_any_size_finds_the_hash_but_for_a_few_bits(image_size: int) -> None:
     """Its JPEGs are scaled while they are decoded, as its model needs them."""
     for photograph in PHOTOGRAPHS:
         data = encoded(photograph, "JPEG", quality=90)
@@ -100,9 +100,9 @@ def noisy_grey() -> np.ndarray:
     ],
     ids=["black", "white", "one pixel", "one colour", "gradient", "noisy grey"],
 )
-def test_a_picture_without_structure_has_no_hash(pixels: np.ndarray):
+def test_a_picture_without_structure_has_no_hash(pixels: np.ndarray) -> None:
     assert perceptual_hash(pixels) is None
 
 
-def test_hashes_have_half_of_their_bits_set():
+def test_hashes_have_half_of_their_bits_set() -> None:
     assert {hash_of(crop).bit_count() for crop in crops(20)} == {32}

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ LARGEST = {
 }
 
 
-def test_the_largest_that_are_decoded_take_a_bounded_memory(tmp_path) -> None:
+def test_the_largest_that_are_decoded_take_a_bounded_memory(tmp_path: Path) -> None:
     for name, made in LARGEST.items():
         (tmp_path / name).write_bytes(made())
     command = [sys.executable, "-c", _PEAKS, CARD.model_dump_json(), *(str(tmp_path / name) for name in LARGEST)]

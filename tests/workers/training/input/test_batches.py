@@ -17,7 +17,9 @@ from workers.training.input.batches import BatchStream, StreamPart, Worker, batc
 class NumberedSource:
     """Pictures whose every pixel tells which sample they are; broken ones are no pictures at all."""
 
-    def __init__(self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset = frozenset()):
+    def __init__(
+        self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset = frozenset()
+    ) -> None:
         self.rows_per_shard = rows_per_shard
         self._target = np.eye(classes, dtype=np.float32)[target]
         self._broken = broken
@@ -59,7 +61,7 @@ def whole_steps(parts, world_size, layout, start_step, steps) -> list[list[bytes
     return [sorted(image.tobytes() for share in step for image in share) for step in zip(*shares, strict=True)]
 
 
-def test_an_epoch_of_eight_workers_has_every_copy_once_in_labeled_and_pseudo_labeled_streams_alike():
+def test_an_epoch_of_eight_workers_has_every_copy_once_in_labeled_and_pseudo_labeled_streams_alike() -> None:
     labeled, pseudo = NumberedSource([40, 0, 23, 1]), NumberedSource([3, 90, 55])
     seen = [Counter(), Counter()]
     for rank in range(8):
@@ -71,7 +73,7 @@ def test_an_epoch_of_eight_workers_has_every_copy_once_in_labeled_and_pseudo_lab
     assert seen[1] == Counter(range(148))
 
 
-def test_labeled_and_pseudo_labeled_images_share_each_batch_at_the_ratio():
+def test_labeled_and_pseudo_labeled_images_share_each_batch_at_the_ratio() -> None:
     labeled, pseudo = NumberedSource([20], target=0), NumberedSource([90], target=1)
     batch = next(iter(stream([StreamPart(labeled, 2), StreamPart(pseudo, 6)])))
     assert batch.images.shape == (8, 8, 8, 3)
@@ -79,13 +81,15 @@ def test_labeled_and_pseudo_labeled_images_share_each_batch_at_the_ratio():
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
-def test_a_resume_on_any_number_of_workers_goes_on_with_the_same_samples_augmented_in_the_same_way(world_size):
+def test_a_resume_on_any_number_of_workers_goes_on_with_the_same_samples_augmented_in_the_same_way(
+    world_size: int,
+) -> None:
     parts = [StreamPart(NumberedSource([25, 25]), 8), StreamPart(NumberedSource([60, 3]), 11)]
     whole = whole_steps(parts, 8, Layout(8), start_step=0, steps=16)
     assert whole_steps(parts, world_size, Layout(8), start_step=9, steps=7) == whole[9:]
 
 
-def test_epochs_are_shuffled_differently_and_seeds_too():
+def test_epochs_are_shuffled_differently_and_seeds_too() -> None:
     part = [StreamPart(NumberedSource([50]), 50)]
     first, second = (numbers([batch]) for batch in islice(stream(part), 2))
     other_seed = numbers(islice(stream(part, seed=6), 1))
@@ -94,12 +98,12 @@ def test_epochs_are_shuffled_differently_and_seeds_too():
     assert first != other_seed
 
 
-def test_a_sample_is_augmented_anew_each_epoch():
+def test_a_sample_is_augmented_anew_each_epoch() -> None:
     corners = [batch.images[0, -1, -1, 0].item() for batch in islice(stream([StreamPart(NumberedSource([1]), 1)]), 20)]
     assert len(set(corners)) > 10
 
 
-def test_fewer_samples_than_workers_are_read_equally_often():
+def test_fewer_samples_than_workers_are_read_equally_often() -> None:
     source = NumberedSource([2])
     seen = Counter()
     for rank in range(4):
@@ -107,7 +111,7 @@ def test_fewer_samples_than_workers_are_read_equally_often():
     assert seen == {0: 12, 1: 12}
 
 
-def test_broken_images_are_passed_over_and_batches_keep_their_size():
+def test_broken_images_are_passed_over_and_batches_keep_their_size() -> None:
     source = NumberedSource([10], broken=frozenset({3, 7}))
     batches = list(islice(stream([StreamPart(source, 5)]), 2))
     assert [len(batch.images) for batch in batches] == [5, 5]
@@ -116,25 +120,25 @@ def test_broken_images_are_passed_over_and_batches_keep_their_size():
     assert seen.total() == 10
 
 
-def test_a_share_of_broken_images_alone_is_filled_from_the_next_places():
+def test_a_share_of_broken_images_alone_is_filled_from_the_next_places() -> None:
     source = NumberedSource([4], broken=frozenset({0, 1, 2}))
     batches = list(islice(stream([StreamPart(source, 1)]), 8))
     assert numbers(batches) == [3] * 8
 
 
-def test_nothing_but_broken_images_ends_the_stage():
+def test_nothing_but_broken_images_ends_the_stage() -> None:
     source = NumberedSource([4], broken=frozenset(range(4)))
     with pytest.raises(StageError, match="1000 unreadable training images in a row"):
         next(iter(stream([StreamPart(source, 2)])))
 
 
-def test_more_workers_than_images_a_step_are_refused():
+def test_more_workers_than_images_a_step_are_refused() -> None:
     with pytest.raises(StageError, match=r"recipe.batch_size: of 2 images a step, worker 2 of 3 gets none"):
         stream([StreamPart(NumberedSource([4]), 2)], rank=2, world_size=3)
 
 
 @pytest.mark.parametrize("layout", [Layout(1, 2), Layout(1, 1)])
-def test_loader_processes_read_an_epoch_without_overlap(layout):
+def test_loader_processes_read_an_epoch_without_overlap(layout) -> None:
     source = NumberedSource([48])
     batches = batch_loader(stream([StreamPart(source, 6)], layout=layout), loader_processes=2, pin_memory=False)
     assert sorted(numbers(islice(batches, 8))) == list(range(48))
@@ -143,7 +147,7 @@ def test_loader_processes_read_an_epoch_without_overlap(layout):
 class EndingSource(NumberedSource):
     """Its second shard cannot be read."""
 
-    def __init__(self, error: Exception):
+    def __init__(self, error: Exception) -> None:
         super().__init__([6, 6])
         self._error = error
 
@@ -162,7 +166,9 @@ class EndingSource(NumberedSource):
         StageError(FailureReason.BAD_DATA, "no labels"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_a_loader_process_as_it_was_raised(error: Exception, loader_processes: int):
+def test_what_cannot_be_read_is_told_by_a_loader_process_as_it_was_raised(
+    error: Exception, loader_processes: int
+) -> None:
     batches = batch_loader(stream([StreamPart(EndingSource(error), 2)]), loader_processes, pin_memory=False)
     with pytest.raises(type(error)) as raised:
         list(islice(batches, 6))
@@ -170,7 +176,7 @@ def test_what_cannot_be_read_is_told_by_a_loader_process_as_it_was_raised(error:
     assert raised.value.args == error.args
 
 
-def test_a_picture_that_is_flipped_in_memory_is_laid_out_in_rows_in_the_batch():
+def test_a_picture_that_is_flipped_in_memory_is_laid_out_in_rows_in_the_batch() -> None:
     def flipped(sample, _):
         return np.array(decode_rgb(sample.data))[:, ::-1]
 

@@ -42,7 +42,9 @@ def reader(size: int, memory_bytes: int) -> PictureReader:
 
 
 @pytest.mark.parametrize("size", [48, 64, 96])
-def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(photograph, size, monkeypatch):
+def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(
+    photograph: bytes, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nearer to the whole decoding's picture than that is to itself with a bilinear filter, on average.
 
     That is of the part of it that is shown; of the part that was drawn, whose edges lie within decoded pixels, the
@@ -85,7 +87,9 @@ def on_the_whole(box: Box, width: int) -> Box:
 
 
 @given(st.integers(1, 7), st.tuples(st.integers(600, 3000), st.integers(600, 3000)), st.randoms(use_true_random=False))
-def test_a_crop_of_a_reduced_decoding_is_the_drawn_one_to_half_a_decoded_pixel(eighths, size, draws):
+def test_a_crop_of_a_reduced_decoding_is_the_drawn_one_to_half_a_decoded_pixel(
+    eighths: int, size: tuple[int, int], draws: random.Random
+) -> None:
     box = random_resized_box(*size, draws)
     decoded = box.decoded(size, (-(-size[0] * eighths // 8), -(-size[1] * eighths // 8)))
     for drawn, length, found, found_length in (
@@ -97,7 +101,7 @@ def test_a_crop_of_a_reduced_decoding_is_the_drawn_one_to_half_a_decoded_pixel(e
 
 
 @pytest.mark.parametrize("size", [64, 256, 480])
-def test_a_picture_is_the_same_whether_there_was_memory_for_it_or_not(photograph, size):
+def test_a_picture_is_the_same_whether_there_was_memory_for_it_or_not(photograph: bytes, size: int) -> None:
     """After a resume, and with other loader processes, the memory holds other pictures."""
     with_room, without = reader(size, 1 << 30), reader(size, 0)
     for seed in range(8):
@@ -105,7 +109,7 @@ def test_a_picture_is_the_same_whether_there_was_memory_for_it_or_not(photograph
         assert np.array_equal(*pictures)
 
 
-def test_a_picture_that_needs_no_reduction_is_the_same_to_the_byte(photograph):
+def test_a_picture_that_needs_no_reduction_is_the_same_to_the_byte(photograph: bytes) -> None:
     small = encoded(load_sample_images().images[1][:200, :200])
     for seed in range(5):
         expected = reader(128, 1 << 30)(Sample("a", small), random.Random(seed))
@@ -113,17 +117,17 @@ def test_a_picture_that_needs_no_reduction_is_the_same_to_the_byte(photograph):
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", flat(8)[:40]])
-def test_broken_bytes_are_broken_images(data):
+def test_broken_bytes_are_broken_images(data) -> None:
     with pytest.raises(BrokenImage):
         reader(8, 0)(Sample("a", data), random.Random(0))
 
 
-def test_a_truncated_jpeg_is_broken(photograph):
+def test_a_truncated_jpeg_is_broken(photograph: bytes) -> None:
     with pytest.raises(BrokenImage):
         reader(8, 0)(Sample("a", photograph[: len(photograph) // 2]), random.Random(0))
 
 
-def test_a_picture_is_decoded_once_while_it_fits_and_not_kept_when_it_does_not(monkeypatch):
+def test_a_picture_is_decoded_once_while_it_fits_and_not_kept_when_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
     monkeypatch.setattr(
         "workers.training.input.pictures.decode_rgb", lambda data: decoded.append(data) or decode_rgb(data)
@@ -135,7 +139,7 @@ def test_a_picture_is_decoded_once_while_it_fits_and_not_kept_when_it_does_not(m
     assert decoded == [flat(8), flat(64), flat(64)]
 
 
-def test_a_full_memory_keeps_nothing_more():
+def test_a_full_memory_keeps_nothing_more() -> None:
     memory = PictureMemory(max_bytes=100)
     first, large, last = (np.zeros((size, 1, 3), np.uint8) for size in (20, 40, 10))
     for key, picture in enumerate((first, large, last)):
@@ -145,7 +149,7 @@ def test_a_full_memory_keeps_nothing_more():
     assert memory.get(2) is None
 
 
-def test_pictures_of_one_key_are_one_picture():
+def test_pictures_of_one_key_are_one_picture() -> None:
     read = reader(8, memory_bytes=1000)
     assert [read(Sample(1, flat(8, value)), random.Random(0)).max() for value in (1, 2)] == [1, 1]
     assert read(Sample(2, flat(8, 2)), random.Random(0)).max() == 2

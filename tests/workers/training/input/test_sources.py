@@ -1,6 +1,7 @@
 import io
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -52,14 +53,14 @@ def write_dataset(folder, labels: list[int] | None, rows: int) -> str:
     return str(folder / "manifest.json")
 
 
-def test_labeled_samples_come_with_smoothed_targets(tmp_path):
+def test_labeled_samples_come_with_smoothed_targets(tmp_path: Path) -> None:
     source = LabeledSource(write_dataset(tmp_path / "labeled", [2, 0], 2), num_classes=3, smoothing=0.3)
     image, target = source.sample(0, 0)
     assert image == png(0)
     assert target.tolist() == pytest.approx([0.1, 0.1, 0.8])
 
 
-def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
+def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path: Path) -> None:
     manifest_uri = write_dataset(tmp_path / "pool", None, 4)
     labels, selection = tmp_path / "label", tmp_path / "select"
     labels.mkdir()
@@ -77,7 +78,7 @@ def test_pseudo_labeled_samples_repeat_as_often_as_selected(tmp_path):
     assert source.sample(0, 0)[1].tolist() == pytest.approx([0.4, 0.0, 0.6], abs=1e-3)
 
 
-def test_a_broken_image_in_the_pool_does_not_disturb_its_neighbours(tmp_path):
+def test_a_broken_image_in_the_pool_does_not_disturb_its_neighbours(tmp_path: Path) -> None:
     manifest_uri = write_dataset(tmp_path / "pool", None, 3)
     labels, selection = tmp_path / "label", tmp_path / "select"
     selection.mkdir()
@@ -92,14 +93,14 @@ def test_a_broken_image_in_the_pool_does_not_disturb_its_neighbours(tmp_path):
     assert [source.sample(0, row)[1].tolist() for row in range(2)] == [[0.75, 0.25, 0], [0, 0.25, 0.75]]
 
 
-def test_label_files_of_versions_that_wrote_null_lists_are_read():
+def test_label_files_of_versions_that_wrote_null_lists_are_read() -> None:
     values = pa.array([2, 1, None, None, 0, 1], pa.int32())
     lists = pa.FixedSizeListArray.from_arrays(values, 2, mask=pa.array([False, True, False]))
     classes = sources._rows_by_k(pa.chunked_array([lists]))
     assert (classes.dtype, classes.tolist()) == (np.int32, [[2, 1], [0, 0], [0, 1]])
 
 
-def test_images_that_are_not_selected_are_not_kept(tmp_path):
+def test_images_that_are_not_selected_are_not_kept(tmp_path: Path) -> None:
     manifest_uri = write_dataset(tmp_path / "pool", None, 150)
     labels, selection = tmp_path / "label", tmp_path / "select"
     labels.mkdir()
@@ -117,7 +118,7 @@ def test_images_that_are_not_selected_are_not_kept(tmp_path):
     assert len(source._shards.get(0).images) == len(source._shards.get(0).targets) == 3
 
 
-def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path):
+def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path) -> None:
     """From files: 5 uneven shards, fewer than workers, some rows not selected and some up to four times."""
     rng, rows = np.random.default_rng(2), [31, 1, 60, 7, 18]
     folder, labels, selection = (tmp_path / name for name in ("pool", "label", "select"))
@@ -160,21 +161,21 @@ def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path):
     assert seen == [expected, expected]
 
 
-def test_a_labeled_shard_that_is_gone_is_named(tmp_path):
+def test_a_labeled_shard_that_is_gone_is_named(tmp_path: Path) -> None:
     source = LabeledSource(write_dataset(tmp_path / "labeled", [2, 0], 2), num_classes=3, smoothing=0.0)
     (tmp_path / "labeled" / "0.parquet").unlink()
     with pytest.raises(ShardReadError, match=r"labeled/0\.parquet: there is no such file"):
         source.sample(0, 0)
 
 
-def test_a_manifest_that_is_gone_is_bad_data(tmp_path):
+def test_a_manifest_that_is_gone_is_bad_data(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"gone\.json") as raised:
         LabeledSource(str(tmp_path / "gone.json"), num_classes=3, smoothing=0.0)
     assert raised.value.reason is FailureReason.BAD_DATA
 
 
 @pytest.mark.parametrize("content", [None, b"half of a file"])
-def test_a_selection_that_cannot_be_read_is_named(tmp_path, content):
+def test_a_selection_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     manifest_uri = write_dataset(tmp_path / "pool", None, 4)
     if content is not None:
         (tmp_path / part_name(0)).write_bytes(content)
@@ -184,7 +185,7 @@ def test_a_selection_that_cannot_be_read_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize("content", [None, b"half of a file"])
-def test_a_training_shard_that_cannot_be_read_is_named(tmp_path, content):
+def test_a_training_shard_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     write_index(str(tmp_path), MaterializedIndex(rows_per_shard=(3,), bytes=10))
     uri = training_shard_uri(str(tmp_path), 0)
     if content is not None:
@@ -195,8 +196,10 @@ def test_a_training_shard_that_cannot_be_read_is_named(tmp_path, content):
         source.sample(0, 0)
 
 
-def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(tmp_path, monkeypatch):
-    def away(uri):
+def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(uri) -> None:
         raise OSError("When reading information for key: AWS Error NETWORK_CONNECTION during HeadObject operation")
 
     write_index(str(tmp_path), MaterializedIndex(rows_per_shard=(3,), bytes=10))
@@ -207,7 +210,7 @@ def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(
         source.sample(0, 0)
 
 
-def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():
+def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature() -> None:
     probabilities = np.array([[0.8, 0.2], [0.5, 0.5]], dtype=np.float16)
     assert pseudo_targets(probabilities, hard=True, temperature=1.0).tolist() == [[1.0, 0.0], [1.0, 0.0]]
     soft = pseudo_targets(probabilities, hard=False, temperature=0.5)
@@ -215,6 +218,6 @@ def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature():
     assert soft[1].tolist() == [0.5, 0.5]
 
 
-def test_a_temperature_near_zero_gives_a_hard_target_and_no_nan():
+def test_a_temperature_near_zero_gives_a_hard_target_and_no_nan() -> None:
     soft = pseudo_targets(np.array([[0.4, 0.35, 0.25]], dtype=np.float16), hard=False, temperature=0.01)
     assert soft[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
