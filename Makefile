@@ -25,11 +25,11 @@ test: $(READY) ## the whole suite in a random order, whose seed is printed; ORDE
 
 # Beside two busy loops, three times in a row, each in another order: before a change is called done. About an hour.
 test-under-load: $(READY) ## the suite three times beside two busy loops: about an hour
-	$(BIN)/python -m benchmarks.suite under-load
+	$(BIN)/python -m benchmarks.house.suite under-load
 
 # The suite's seconds beside those of a fixed loop.
 benchmark-suite: $(READY) ## the suite's seconds beside those of a fixed loop
-	$(BIN)/python -m benchmarks.suite seconds
+	$(BIN)/python -m benchmarks.house.suite seconds
 
 test-unit: $(READY) ## the suite without the tests that start a Ray cluster
 	$(BIN)/python -m pytest -n 2 -m "not end_to_end and not long"
@@ -66,30 +66,30 @@ benchmark: benchmark-labeling benchmark-selection benchmark-ingest benchmark-tra
 
 # Labels photographs with a heavy and a light model, beside the ceiling, Ray Data's documented pipeline, a DataLoader.
 benchmark-labeling: $(READY) ## labels photographs beside Ray Data's documented pipeline and a DataLoader
-	$(BIN)/python -m benchmarks.labeling
+	$(BIN)/python -m benchmarks.data_plane.labeling
 
 # Kills actors, drivers and Ray heads at random while the label stage runs, and compares its files with undisturbed ones.
 SEED ?= 1
 KILLS ?= 20
 label-faults: $(READY) ## kills actors, drivers and Ray heads while the label stage runs; SEED=, KILLS=
-	$(BIN)/python -m benchmarks.label_faults --seed $(SEED) --kills $(KILLS)
+	$(BIN)/python -m benchmarks.data_plane.label_faults --seed $(SEED) --kills $(KILLS)
 
 # Selects among 300 million made predictions (7 GB in build/). MILLIONS=30 makes fewer.
 MILLIONS ?= 300
 benchmark-selection: $(READY) ## selects among 300 million made predictions; MILLIONS=
-	MILLIONS=$(MILLIONS) $(BIN)/python -m benchmarks.selection
+	MILLIONS=$(MILLIONS) $(BIN)/python -m benchmarks.data_plane.selection
 
 # What a student is fed with, beside a plain DataLoader and timm's own.
 benchmark-ingest: $(READY) ## feeds a student, beside a plain DataLoader and timm's own
-	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.data_plane.ingest
 
 # A step of the train stage beside a plain torch loop's.
 benchmark-train: $(READY) ## a step of the train stage beside a plain torch loop's
-	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.data_plane.train_step
 
 # The reconciler's tick over 1,000 running stages, on SQLite and PostgreSQL: about two minutes.
 benchmark-reconcile: $(READY) ## the reconciler's tick over 1,000 running stages
-	$(BIN)/python -m benchmarks.reconcile
+	$(BIN)/python -m benchmarks.control_plane.reconcile
 
 # 50 requests a second beside 100,000 finished and 1,000 active runs, on PostgreSQL and SQLite: a quarter of an hour.
 benchmark-load: $(READY) ## 50 requests a second beside 100,000 finished and 1,000 active runs
@@ -109,21 +109,21 @@ fault-test: $(READY) ## small real runs that are hurt at random moments; SEED=, 
 # Plans the demo, then runs it: some 8 minutes a seed. Goes on where it was interrupted.
 PLAN_SEEDS ?= 0 1 2
 benchmark-plan: $(READY) ## plans the demo, then runs it, and compares the two; PLAN_SEEDS=
-	$(BIN)/python -m benchmarks.plan $(PLAN_SEEDS)
+	$(BIN)/python -m benchmarks.control_plane.plan $(PLAN_SEEDS)
 
 # Which ports of the local stack listen, where, and what they answer without a token: about a minute.
 benchmark-trust: $(READY) ## the ports of the local stack, and what they answer without a token
-	$(BIN)/python -m benchmarks.open_doors
+	$(BIN)/python -m benchmarks.control_plane.open_doors
 
 # Five seeds of teacher, students, students without noise, and the labeled-only rival of equal compute.
 # About an hour on two cores; goes on where it was interrupted. SEEDS="0 1" runs fewer.
 SEEDS ?= 0 1 2 3 4
 benchmark-accuracy: $(READY) ## teachers, students and the rival of equal compute over five seeds; SEEDS=
-	$(BIN)/python -m benchmarks.accuracy $(SEEDS)
+	$(BIN)/python -m benchmarks.method.accuracy $(SEEDS)
 
 # What the noise is worth, on the demo's digits; they share their runs, and go on where they were interrupted.
 benchmark-robustness benchmark-search benchmark-ablation: $(READY) ## what the noise is worth, on the demo's digits
-	$(BIN)/python -m benchmarks.studies $(@:benchmark-%=%)
+	$(BIN)/python -m benchmarks.method.studies $(@:benchmark-%=%)
 
 # Some hundred files, folders, lists and bodies as strangers have them, each with what should come decided beforehand.
 benchmark-inputs: $(READY) ## files, folders, lists and bodies as strangers have them, judged one by one

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import text
 
-from benchmarks.postgres_server import PostgresMissing, PostgresServer
+from benchmarks.support.postgres_server import PostgresMissing, PostgresServer
 from service.config.inspector_limits import InspectorLimits
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.store.database import Database

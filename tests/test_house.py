@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.house import back_arrows
+from benchmarks.house.arrows import back_arrows
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 300

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import httpx
 
-from benchmarks.loopback_handler import LoopbackHandler
+from benchmarks.support.loopback_handler import LoopbackHandler
 
 _PASSED_ON = ("content-type", "accept", "authorization")
 

@@ -15,7 +15,7 @@ import psutil
 from sqlalchemy import select
 
 from benchmarks.faults.ray_proxy import RayProxy
-from benchmarks.postgres_server import PostgresServer
+from benchmarks.support.postgres_server import PostgresServer
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from noisy_student.local.stack import LocalStack

@@ -11,7 +11,7 @@ from types import TracebackType
 import httpx
 import psutil
 
-from benchmarks.process_memory import tree_pss_bytes
+from benchmarks.support.process_memory import tree_pss_bytes
 from noisy_student.local.ray_head import free_ports
 
 START_SECONDS = 60.0

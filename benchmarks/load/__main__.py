@@ -10,9 +10,9 @@ import psutil
 
 from benchmarks.load.scene import LoadScene
 from benchmarks.load.traffic import POST, Record, Traffic, percentile
-from benchmarks.postgres_server import PostgresServer
-from benchmarks.process_memory import tree_pss_bytes
 from benchmarks.results import ResultRow, row, save
+from benchmarks.support.postgres_server import PostgresServer
+from benchmarks.support.process_memory import tree_pss_bytes
 
 ACTIVE, FINISHED = 1_000, 100_000
 RATE = 50.0

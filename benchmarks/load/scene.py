@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from benchmarks.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.load.played_stages import write_progress, write_result
-from benchmarks.standin_ray import StandInRay
+from benchmarks.support.copied_runs import copy_id, put_copies_in_place_of
+from benchmarks.support.standin_ray import StandInRay
 from noisy_student.client import Client
 from noisy_student.errors import API_KEY_VARIABLE
 from noisy_student.local.demo.run import demo_run_config, register_digits

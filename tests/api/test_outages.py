@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from benchmarks.postgres_server import PostgresMissing, PostgresServer
+from benchmarks.support.postgres_server import PostgresMissing, PostgresServer
 from service.retention import files as retention_files
 from service.runs import logs as log_reader
 from service.runs import progress as progress_reader

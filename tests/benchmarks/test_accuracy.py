@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.accuracy import equal_compute_steps, reduction, rows, run_config
+from benchmarks.method.accuracy import equal_compute_steps, reduction, rows, run_config
 from noisy_student.local.demo.run import demo_run_config
 
 

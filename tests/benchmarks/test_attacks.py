@@ -1,6 +1,6 @@
 """The count of tests that hold an attack."""
 
-from benchmarks.attacks import count
+from benchmarks.house.attacks import count
 
 
 def test_each_case_of_a_test_counts() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.plan import rows
+from benchmarks.control_plane.plan import rows
 
 
 def test_the_error_is_that_of_a_runs_whole_labeling_and_of_its_whole_training() -> None:

@@ -8,14 +8,14 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from benchmarks.postgres_server import PostgresMissing, PostgresServer
+from benchmarks.support.postgres_server import PostgresMissing, PostgresServer
 from noisy_student.local.process_family import command_of, is_alive
 from service.store.database import Database
 from tests.at_once import wait_until
 
 OWN = """
 import sys
-from benchmarks.postgres_server import PostgresServer
+from benchmarks.support.postgres_server import PostgresServer
 with PostgresServer() as server:
     print(server.folder, flush=True)
     sys.stdin.read()

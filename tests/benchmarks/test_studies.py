@@ -3,7 +3,7 @@
 import json
 
 from api.examples.studies import ABLATION
-from benchmarks import studies
+from benchmarks.method import studies
 from service.config.run import RunConfig
 from service.config.studies import AblationRequest, SearchRequest
 from workers.specs.ablation import AblationTraining

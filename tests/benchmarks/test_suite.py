@@ -8,13 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import suite
+from benchmarks.house import suite
 from noisy_student.local.process_family import is_alive, processes_of
 from tests.at_once import wait_until
 
 LOADED = """
 import os, sys
-from benchmarks.suite import busy_loops
+from benchmarks.house.suite import busy_loops
 with busy_loops() as loops:
     print(*(loop.pid for loop in loops), flush=True)
     sys.stdin.read()

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.open_doors import Port, answers_to_a_stranger, gives_something, listening_ports
+from benchmarks.control_plane.open_doors import Port, answers_to_a_stranger, gives_something, listening_ports
 from noisy_student.client import Client
 from noisy_student.errors import Conflict
 from noisy_student.local.process_family import descendants
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.attack
 _OTHER_USER = "nobody"
 _AS_OTHER_USER = """
 import json, os, sys
-from benchmarks.open_doors import answers_to_a_stranger
+from benchmarks.control_plane.open_doors import answers_to_a_stranger
 import encodings.idna, grpc, httpx
 
 user, group, ports, files = json.load(sys.stdin)

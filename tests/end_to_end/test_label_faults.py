@@ -1,6 +1,6 @@
 """Kill -9, for real: of an actor, a driver, the Ray head, a node. Not a row differs, and no finished file is redone.
 
-`python -m benchmarks.label_faults --seed S --kills N` kills for longer.
+`python -m benchmarks.data_plane.label_faults --seed S --kills N` kills for longer.
 """
 
 import time
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from benchmarks.label_faults import ACTORS, label_under_kills, label_undisturbed, write_pool
-from benchmarks.private_ray import PrivateRay
-from benchmarks.stage_job import StageJob
+from benchmarks.data_plane.label_faults import ACTORS, label_under_kills, label_undisturbed, write_pool
+from benchmarks.support.private_ray import PrivateRay
+from benchmarks.support.stage_job import StageJob
 from workers.runtime.shard_pool import ShardDone, map_shards
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize

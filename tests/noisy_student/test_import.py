@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.client_import import import_seconds
+from benchmarks.house.client_import import import_seconds
 
 FOREIGN = {
     "alembic",

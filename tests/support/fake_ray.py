@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any
 
-from benchmarks.loopback_handler import LoopbackHandler
+from benchmarks.support.loopback_handler import LoopbackHandler
 from tests.support.made_results import made_result
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageFailure

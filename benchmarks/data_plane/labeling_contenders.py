@@ -1,6 +1,7 @@
 """The contenders of the labeling benchmark: each labels the same shards, or measures a part of the ceiling.
 
-`python -m benchmarks.labeling_contenders CONTENDER MODEL [SHARDS]` runs one of them and prints its figures as JSON.
+`python -m benchmarks.data_plane.labeling_contenders CONTENDER MODEL [SHARDS]` runs one of them and prints its figures
+as JSON.
 """
 
 import json
@@ -19,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.photographs import benchmark_folder
-from benchmarks.two_cores import CORES
+from benchmarks.support.photographs import benchmark_folder
+from benchmarks.support.two_cores import CORES
 from workers.specs.stages import ActorPool, LabelSpec
 
 FOLDER = benchmark_folder("labeling")

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.photographs import CLASSES, benchmark_folder, write_photograph_shards
 from benchmarks.results import row, save
-from benchmarks.two_cores import hold_to_two_cores
+from benchmarks.support.photographs import CLASSES, benchmark_folder, write_photograph_shards
+from benchmarks.support.two_cores import hold_to_two_cores
 from workers.specs.recipe import Noise, RandAugment, Recipe
 
 FOLDER = benchmark_folder("ingest")
@@ -69,7 +69,7 @@ def main() -> None:
 
 def _run(contender: str) -> float:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ingest", contender],
+        [sys.executable, "-m", "benchmarks.data_plane.ingest", contender],
         check=True,
         stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore::UserWarning"},

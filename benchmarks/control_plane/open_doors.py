@@ -1,4 +1,4 @@
-"""What others find of the local stack: `python -m benchmarks.open_doors`, or `make benchmark-trust`.
+"""What others find of the local stack: `python -m benchmarks.control_plane.open_doors`, or `make benchmark-trust`.
 
 Starts it, trains a teacher with two workers, and looks all the while which ports of its processes listen, on which
 address, and what each answers to somebody who shows no token.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks.results import row, save
 
-COMMAND = "python -m benchmarks.client_import"
+COMMAND = "python -m benchmarks.house.client_import"
 _TIMES = 20
 _CODE = """
 import time

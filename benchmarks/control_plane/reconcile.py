@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from benchmarks.copied_runs import copy_id, put_copies_in_place_of
-from benchmarks.postgres_server import PostgresServer
 from benchmarks.results import ResultRow, row, save
-from benchmarks.standin_ray import StandInRay
+from benchmarks.support.copied_runs import copy_id, put_copies_in_place_of
+from benchmarks.support.postgres_server import PostgresServer
+from benchmarks.support.standin_ray import StandInRay
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.ray_client.jobs import RayJobs

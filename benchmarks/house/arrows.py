@@ -1,4 +1,4 @@
-"""`python -m benchmarks.house`: how the house of `service/` stands: files at its root, and arrows that run back up."""
+"""`python -m benchmarks.house.arrows`: files at the root of `service/`, and imports that run back up its floors."""
 
 import tomllib
 from pathlib import Path
@@ -7,8 +7,8 @@ import grimp
 
 from benchmarks.results import row, save
 
-COMMAND = "python -m benchmarks.house"
-ROOT = Path(__file__).parents[1]
+COMMAND = "python -m benchmarks.house.arrows"
+ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:

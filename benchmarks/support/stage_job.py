@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.private_ray import PrivateRay
+from benchmarks.support.private_ray import PrivateRay
 from workers.artifact_io import join_uri, write_bytes
 from workers.specs.results import STAGE_RESULT, AnyStageResult
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, LabelSpec, SelectSpec, spec_name

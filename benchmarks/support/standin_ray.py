@@ -12,7 +12,7 @@ from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from benchmarks.loopback_handler import LoopbackHandler
+from benchmarks.support.loopback_handler import LoopbackHandler
 
 LIST_SECONDS_A_JOB, QUESTION_SECONDS = 0.0011, 0.009
 """What a head of Ray 2.60 took on two cores to list 1,000 jobs, and to answer for one."""

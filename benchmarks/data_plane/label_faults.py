@@ -1,6 +1,6 @@
 """Labels a pool once undisturbed and once under kill -9 of actors, drivers and Ray heads, and compares the label files.
 
-    python -m benchmarks.label_faults --seed 1 --kills 20
+    python -m benchmarks.data_plane.label_faults --seed 1 --kills 20
 
 The stage is its real process, `python -m workers.entrypoint SPEC`, against a private Ray. When a driver or a head is
 gone the next attempt starts at once, as the control plane would do it: by its spec the folder is its own,
@@ -25,9 +25,9 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 
-from benchmarks.photographs import write_photograph_shards
-from benchmarks.private_ray import PrivateRay
-from benchmarks.stage_job import POLL_SECONDS, TIMEOUT_SECONDS, StageJob
+from benchmarks.support.photographs import write_photograph_shards
+from benchmarks.support.private_ray import PrivateRay
+from benchmarks.support.stage_job import POLL_SECONDS, TIMEOUT_SECONDS, StageJob
 from workers.specs.model_card import ModelCard
 from workers.specs.results import LabelResult
 from workers.specs.stages import ActorPool, LabelSpec

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite seconds|under-load`: how long the test suite takes, and whether it is green under load.
+"""`python -m benchmarks.house.suite seconds|under-load`: how long the tests take, and whether they pass under load.
 
 `seconds` runs it once; beside its seconds go those of a fixed loop, for machines differ. `under-load` runs it three
 times beside two busy loops, each time in another random order, whose seed is printed.

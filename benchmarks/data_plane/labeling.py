@@ -18,11 +18,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks.labeling_contenders import FOLDER, MODELS, SIZE
-from benchmarks.photographs import write_photograph_shards
-from benchmarks.process_memory import peak_mib_while
+from benchmarks.data_plane.labeling_contenders import FOLDER, MODELS, SIZE
 from benchmarks.results import ResultRow, row, save
-from benchmarks.two_cores import hold_to_two_cores
+from benchmarks.support.photographs import write_photograph_shards
+from benchmarks.support.process_memory import peak_mib_while
+from benchmarks.support.two_cores import hold_to_two_cores
 from workers.specs.model_card import ModelCard
 
 ROUNDS = 3
@@ -116,7 +116,7 @@ def _memory_row() -> ResultRow:
         peaks = []
         for shards in (4, 40):
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.labeling_contenders", "ours", "light", str(shards)]
+                [sys.executable, "-m", "benchmarks.data_plane.labeling_contenders", "ours", "light", str(shards)]
             )
             peaks.append(peak_mib_while(process))
         growth.append(peaks[1] / peaks[0])
@@ -140,7 +140,7 @@ def _run(contender: str, weight: str) -> dict[str, float]:
     shutil.rmtree(FOLDER / "out", ignore_errors=True)
     with (FOLDER / "log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.labeling_contenders", contender, weight],
+            [sys.executable, "-m", "benchmarks.data_plane.labeling_contenders", contender, weight],
             check=False,
             stdout=subprocess.PIPE,
             stderr=log,

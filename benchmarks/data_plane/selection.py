@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.process_memory import peak_mib_while
 from benchmarks.results import ResultRow, row, save
-from benchmarks.two_cores import hold_to_two_cores
+from benchmarks.support.process_memory import peak_mib_while
+from benchmarks.support.two_cores import hold_to_two_cores
 from workers.labeling.label_files import PARQUET_OPTIONS
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import SelectionSettings
@@ -46,7 +46,9 @@ def main() -> None:
         for run in range(RUNS + 1):
             folder = Path(selections) / str(run)
             started_at = time.monotonic()
-            process = subprocess.Popen([sys.executable, "-m", "benchmarks.selection", "one", str(shards), str(folder)])
+            process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.data_plane.selection", "one", str(shards), str(folder)]
+            )
             mib.append(peak_mib_while(process))
             seconds.append(time.monotonic() - started_at)
             print(f"run {run}: {seconds[-1]:.1f} s, {mib[-1]:.0f} MiB" + ("" if run else " (not counted)"), flush=True)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attacks`: how many tests, those marked `attack`, hold an attack that must not succeed."""
+"""`python -m benchmarks.house.attacks`: how many tests, those marked `attack`, hold an attack that must not succeed."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.results import row, save
 
-COMMAND = "python -m benchmarks.attacks"
-ROOT = Path(__file__).parents[1]
+COMMAND = "python -m benchmarks.house.attacks"
+ROOT = Path(__file__).parents[2]
 _LONGEST_SECONDS = 300
 
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ingest
-from benchmarks.photographs import CLASSES, write_photograph_shards
+from benchmarks.data_plane import ingest
 from benchmarks.results import ResultRow, row, save
-from benchmarks.two_cores import CORES, hold_to_two_cores
+from benchmarks.support.photographs import CLASSES, write_photograph_shards
+from benchmarks.support.two_cores import CORES, hold_to_two_cores
 from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
 from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup
 
@@ -99,7 +99,7 @@ def _ratios(rounds: list[dict[str, float]], rival: str) -> list[float]:
 
 def _run(contender: str) -> float:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.train_step", contender],
+        [sys.executable, "-m", "benchmarks.data_plane.train_step", contender],
         check=True,
         stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": str(CORES)},

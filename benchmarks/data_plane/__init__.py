@@ -1,0 +1,1 @@
+"""The stages that read and write images, beside their rivals and the machine's ceiling, and under kill -9."""

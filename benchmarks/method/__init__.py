@@ -1,0 +1,1 @@
+"""What the method gives: accuracy, robustness, search and ablation on real digits."""
