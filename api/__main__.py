@@ -6,14 +6,17 @@ import logging
 import socket
 import sys
 
-import uvicorn
-from fastapi import FastAPI
+from service.server_extra import needing_server_extra
 
-from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
-from api.app import create_app
-from service.settings import Settings
-from service.store.migrate import upgrade
-from service.store.own_files import keep_files_private
+with needing_server_extra("python -m api"):
+    import uvicorn
+    from fastapi import FastAPI
+
+    from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
+    from api.app import create_app
+    from service.settings import Settings
+    from service.store.migrate import upgrade
+    from service.store.own_files import keep_files_private
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"

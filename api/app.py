@@ -13,7 +13,6 @@ from fastapi.openapi.utils import get_openapi
 from api.access.document import document_access
 from api.access.middleware import AccessMiddleware
 from api.compression import CompressedReads
-from api.dependencies import open_services
 from api.error_responses import add_error_responses
 from api.pages import add_pages
 from api.routes import (
@@ -38,6 +37,7 @@ from api.routes.ray_dashboard import dashboard_client
 from api.schemas.problem import problem_responses
 from service.settings import Settings
 from service.views.problem import Problem
+from service.wiring import open_services
 
 _DESCRIPTION = """
 Noisy Student Training on a Ray cluster: register labeled and unlabeled images, start a run of a teacher and

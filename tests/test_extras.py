@@ -146,6 +146,17 @@ def test_a_command_that_needs_an_extra_says_which(base: Path, tmp_path: Path, wo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("module", ["api", "service.reconcile"])
+def test_a_process_of_the_control_plane_says_which_extra_it_needs(base: Path, tmp_path: Path, module: str) -> None:
+    started = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    done = _run(base, started, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"python -m {module} needs ")
+    assert done.stderr.endswith(": pip install 'noisy-student[server]'\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_control_plane_serves_without_ray_and_torch(tmp_path: Path) -> None:
     packages = _environment(tmp_path / "packages", "server")
     assert not (packages / "ray").exists()

@@ -27,6 +27,7 @@ from api.access.login_page import MAX_FORM_BYTES, login_page, wants_page
 from api.access.request_origin import SAFE_METHODS
 from api.access.route_scopes import Undeclared
 from api.access.threads import in_access_thread
+from api.dependencies import services_of
 from api.error_responses import path_of, problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
@@ -63,7 +64,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
-        services = request.app.state.services
+        services = services_of(request)
         request.state.request_id = _request_id(request)
         send = _with_headers(send, request)
         try:

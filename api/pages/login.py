@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from api.access.admission import address_of, audited_request
 from api.access.login_page import SESSION_COOKIE, login_page, own_path
 from api.access.threads import in_access_thread
-from api.dependencies import Caller
+from api.dependencies import Caller, services_of
 from service.access.principal import Principal
 from service.errors import Forbidden, Unauthenticated
 
@@ -21,7 +21,7 @@ async def log_in(request: Request) -> Response:
     """Takes the form's `key`, and sets the cookie of a new session."""
     form = await _form(request)
     target = own_path(form.get("next", ["/"])[0])
-    services, address = request.app.state.services, address_of(request)
+    services, address = services_of(request), address_of(request)
     try:
         principal, token = await in_access_thread(services.gatekeeper.log_in, form.get("key", [""])[0].strip(), address)
     except Unauthenticated as refusal:
@@ -35,7 +35,7 @@ async def make_link(request: Request, caller: Caller, next: str = "/") -> Respon
     if caller.kind != "key":
         # Of a session too: who has a cookie for a moment would make new sessions of it without end.
         raise Forbidden("a link stands for an API key; yours is another credential")
-    ticket = await in_access_thread(request.app.state.services.gatekeeper.links.make, caller.subject)
+    ticket = await in_access_thread(services_of(request).gatekeeper.links.make, caller.subject)
     query = urlencode({"ticket": ticket, "next": own_path(next)})
     return JSONResponse({"path": f"/ui/enter?{query}"}, status_code=201, headers=_NOT_KEPT)
 
@@ -43,7 +43,7 @@ async def make_link(request: Request, caller: Caller, next: str = "/") -> Respon
 @router.get("/ui/enter")
 async def enter(request: Request, ticket: str = "", next: str = "/") -> Response:
     """Takes the ticket of such a link, and sets the cookie of a new session."""
-    gatekeeper, target = request.app.state.services.gatekeeper, own_path(next)
+    gatekeeper, target = services_of(request).gatekeeper, own_path(next)
     try:
         principal, token = await in_access_thread(gatekeeper.enter, ticket, address_of(request))
     except Unauthenticated as refusal:
@@ -65,14 +65,14 @@ async def log_out(request: Request) -> Response:
     """Ends the session, here and in the browser."""
     token = request.cookies.get(SESSION_COOKIE)
     if token is not None:
-        await in_access_thread(request.app.state.services.gatekeeper.sessions.close, token)
+        await in_access_thread(services_of(request).gatekeeper.sessions.close, token)
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
     return response
 
 
 async def _let_in(request: Request, principal: Principal, token: str, target: str) -> Response:
-    services = request.app.state.services
+    services = services_of(request)
     entry = await in_access_thread(services.audit.begin, audited_request(request, principal))
     await in_access_thread(services.audit.finish, entry, 303)
     response = RedirectResponse(target, status_code=303, headers=_NOT_KEPT)

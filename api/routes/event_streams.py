@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.access.admission import watch_caller
 from api.access.threads import in_access_thread
-from api.dependencies import Feed, Places, Queries, RunId
+from api.dependencies import Feed, Places, Queries, RunId, services_of
 from api.examples.lifecycle import STREAM
 from api.schemas.problem import Answers, problem_responses
 from service.access.gatekeeper import Watch
@@ -42,7 +42,7 @@ LastEventId = Annotated[
 
 
 async def _watch(request: Request) -> Watch:
-    return watch_caller(request, request.app.state.services.gatekeeper)
+    return watch_caller(request, services_of(request).gatekeeper)
 
 
 OfCaller = Annotated[Watch, Depends(_watch)]

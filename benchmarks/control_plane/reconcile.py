@@ -28,6 +28,7 @@ from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.run_store import insert_run
 from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from service.wiring import open_reconciling
 from workers.specs.recipe import Recipe, SelectionSettings
 
 ACTIVE, FINISHED = 1_000, 100_000
@@ -55,7 +56,7 @@ def _rows(name: str, url: str, home: Path, ray_url: str) -> list[ResultRow]:
     _fill(database, home / "artifacts")
     settings = Settings(home=home, database_url=url, ray_jobs_url=ray_url, artifact_root=str(home / "artifacts"))
     ray_jobs = RayJobs(ray_url)
-    reconciler = Reconciler(database, settings, ray_jobs, time.time)
+    reconciler = open_reconciling(settings, database=database, ray_jobs=ray_jobs).reconciler
     ticks = _ticks(reconciler, TICKS)
     with _one_by_one():
         asked_singly = _ticks(reconciler, TICKS_OF_THE_RIVAL)

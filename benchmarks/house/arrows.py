@@ -47,8 +47,8 @@ def floors_of_service() -> list[list[str]]:
 
 
 def room_of(module: str) -> str:
-    """The first part below `service`."""
-    return module.partition(".")[2].partition(".")[0]
+    """The first part below `service`; none for the entry of a process, which nothing imports."""
+    return "" if module.endswith(".__main__") else module.partition(".")[2].partition(".")[0]
 
 
 if __name__ == "__main__":

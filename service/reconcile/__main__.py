@@ -5,21 +5,19 @@ import logging
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
-from service.errors import DatabaseUnavailable, SecretsUnavailable
-from service.ray_client.jobs import RayJobs
-from service.reconcile.job_closer import JobCloser
-from service.reconcile.loop import Reconciler
-from service.retention.collector import Collector
-from service.settings import Settings
-from service.store.database import Database
-from service.store.migrate import upgrade
-from service.store.own_files import keep_files_private
-from service.webhooks.deliverer import WebhookDeliverer
-from service.webhooks.sealing import seal_webhook_secrets
-from service.webhooks.secret_box import SecretBox
+from service.server_extra import needing_server_extra
+
+with needing_server_extra("python -m service.reconcile"):
+    from service.errors import DatabaseUnavailable, SecretsUnavailable
+    from service.settings import Settings
+    from service.store.database import Database
+    from service.store.migrate import upgrade
+    from service.store.own_files import keep_files_private
+    from service.webhooks.sealing import seal_webhook_secrets
+    from service.webhooks.secret_box import SecretBox
+    from service.wiring import open_reconciling
 
 logger = logging.getLogger(__name__)
 
@@ -37,36 +35,24 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     upgrade(settings.database_url)
-    database = Database(settings.database_url)
-    _seal_secrets(database, settings)
-    token = settings.ray_auth_token
-    token_text = token.get_secret_value() if token else None
-    own = settings.ray_is_own
-    ray_jobs = RayJobs(settings.ray_jobs_url, token_text, settings.outside_timeout_seconds, is_own=own)
-    # It holds nobody up, and so has time for long logs.
-    patient_ray_jobs = RayJobs(settings.ray_jobs_url, token_text, is_own=own)
+    reconciling = open_reconciling(settings)
+    _seal_secrets(reconciling.database, settings)
     # Daemons: what they leave half done they do again, and what is outside may keep them waiting.
     beside = [
         threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
-        for worker in (
-            JobCloser(database, settings, patient_ray_jobs, time.time),
-            WebhookDeliverer(database, settings, time.time),
-            Collector(database, settings, time.time),
-        )
+        for worker in (reconciling.job_closer, reconciling.deliverer, reconciling.collector)
     ]
     gc.collect()
     gc.freeze()  # what is there now stays: to look through it for garbage takes half a second each time
     try:
         for thread in beside:
             thread.start()
-        Reconciler(database, settings, ray_jobs, time.time).run_until(stop)
+        reconciling.reconciler.run_until(stop)
     finally:
         stop.set()
         for thread in beside:
             thread.join(_STOP_SECONDS)
-        ray_jobs.close()
-        patient_ray_jobs.close()
-        database.close()
+        reconciling.close()
     logging.shutdown()
     # A thread that hangs in a dead file system would be waited for by any other way out.
     os._exit(0)

@@ -9,11 +9,11 @@ import pytest
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
-from api.dependencies import open_services
 from service.artifacts.bulkhead import _SLOTS, CALLS_AT_ONCE
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.settings import Settings
+from service.wiring import open_services
 from tests.at_once import LONG_SECONDS
 from tests.support.application import StubRay
 
@@ -21,7 +21,7 @@ from tests.support.application import StubRay
 @pytest.fixture
 def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubRay) -> Path:
     """A file of the finished run that can be opened, but not read: as on a mount whose server is gone."""
-    app.state.services = open_services(settings, ray)  # one that has not read it yet
+    app.state.services = open_services(settings, ray_jobs=ray)  # one that has not read it yet
     file = Path(ArtifactLayout(settings.artifact_root).progress(StageKey(finished_run, 0, "train")))
     file.unlink()
     os.mkfifo(file)

@@ -7,11 +7,11 @@ import anyio
 import httpx
 from fastapi import FastAPI
 
-from api.dependencies import open_services
 from api.registration_line import MOST_WAITING
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.settings import Settings
+from service.wiring import open_services
 
 
 class HeldInspectors(InspectorPool):
@@ -33,7 +33,7 @@ class HeldInspectors(InspectorPool):
 
 def test_forty_registrations_that_hang_hold_up_nobody_else(app: FastAPI, settings: Settings, tmp_path: Path) -> None:
     inspectors = HeldInspectors(settings)
-    app.state.services = open_services(settings, app.state.services.ray_jobs, inspectors)
+    app.state.services = open_services(settings, ray_jobs=app.state.services.ray_jobs, inspectors=inspectors)
     body = {"name": "x", "role": "unlabeled", "uri": str(tmp_path / "nowhere")}
     refused: list[int] = []
 
@@ -62,7 +62,7 @@ def test_forty_registrations_that_hang_hold_up_nobody_else(app: FastAPI, setting
 
 def test_a_line_that_is_too_long_is_said_to_be(app: FastAPI, settings: Settings, tmp_path: Path) -> None:
     inspectors = HeldInspectors(settings)
-    app.state.services = open_services(settings, app.state.services.ray_jobs, inspectors)
+    app.state.services = open_services(settings, ray_jobs=app.state.services.ray_jobs, inspectors=inspectors)
     body = {"name": "x", "role": "unlabeled", "uri": str(tmp_path / "nowhere")}
     answers: list[httpx.Response] = []
     more = 5

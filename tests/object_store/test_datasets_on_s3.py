@@ -15,13 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from service.datasets.commands import DatasetCommands
 from service.datasets.inspection import DatasetRequest
-from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import InvalidRequest
 from service.settings import Settings
-from service.store.database import Database
 from service.store.migrate import upgrade
+from service.wiring import open_services
 from tests.object_store.conftest import Address, names_below
 from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
 from workers.data.dataset_roots import stage_environment
@@ -89,9 +87,8 @@ class Bucket:
         self.root = root
         settings = Settings(home=folder, artifact_root=join_uri(root, "artifacts"))
         upgrade(settings.database_url)
-        database = Database(settings.database_url)
-        self.inspectors = InspectorPool(settings.inspector_limits, 1)
-        self.commands = DatasetCommands(database, settings, self.inspectors)
+        self.services = open_services(settings)
+        self.commands = self.services.dataset_commands
         self.labeled: list[int] = []
         monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
 
@@ -130,7 +127,7 @@ def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     )  # fmt: skip
     write_model(join_uri(store.root, "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
     yield store
-    store.inspectors.close()
+    store.services.close()
 
 
 @pytest.mark.parametrize("make", [parquet, image_folder, webdataset, uri_list])

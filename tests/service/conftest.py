@@ -12,24 +12,17 @@ import pytest
 from sqlalchemy import text, update
 
 from service.config.run import RunConfig
-from service.datasets.commands import DatasetCommands
-from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
-from service.runs.commands import RunCommands
-from service.runs.queries import RunQueries
-from service.scheduling.queue_places import QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.schema.tables import LeaseRow, Table
-from service.studies.commands import DerivedCommands
-from service.studies.queries import DerivedQueries
 from tests.at_once import join
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
 from tests.support.webhook_receiver import Receiver, ReceiverServer, serving
-from tests.support.workbench import CATALOG, MakeConfig, Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 
 @pytest.fixture
@@ -127,20 +120,7 @@ def bench(
         dashboard_url="https://ray.example",
         python_executable="my python",
     )
-    places = QueuePlaces(settings.max_concurrent_stages, clock, seconds=0)
-    bench = Workbench(
-        database=database,
-        settings=settings,
-        ray=ray,
-        ray_jobs=ray_jobs,
-        clock=clock,
-        commands=RunCommands(database, settings, places, clock, CATALOG),
-        queries=RunQueries(database, settings, ray_jobs, places),
-        dataset_commands=DatasetCommands(database, settings, inspectors, clock),
-        dataset_queries=DatasetQueries(database),
-        derived_commands=DerivedCommands(database, settings, clock, CATALOG),
-        derived_queries=DerivedQueries(database, settings),
-    )
+    bench = Workbench(database, settings, ray, ray_jobs, clock, inspectors)
     bench.add_dataset("ds-labeled", "labeled")
     bench.add_dataset("ds-unlabeled", "unlabeled")
     bench.add_dataset("ds-validation", "evaluation")

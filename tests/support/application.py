@@ -18,14 +18,13 @@ from selenium.webdriver import Chrome
 
 from api.access.connections import ConnectionLimits, guarded_connection
 from api.app import create_app
-from api.dependencies import open_services
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import RayUnavailable
 from service.ray_client.job_status import JobStatus
 from service.ray_client.jobs import JobInfo, RayJobs
-from service.reconcile.loop import Reconciler
 from service.settings import Settings
 from service.store.migrate import upgrade
+from service.wiring import open_reconciling, open_services
 from tests.at_once import join
 from tests.browser import open_browser
 from tests.support.made_results import made_result
@@ -145,7 +144,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
     """The application on this test's store, with the stand-in for Ray."""
-    application.state.services = open_services(settings, ray, inspectors)
+    application.state.services = open_services(settings, ray_jobs=ray, inspectors=inspectors)
     return application
 
 
@@ -158,7 +157,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 @pytest.fixture
 def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], None]:
     """Ticks of the real reconciler, as many as the runs of these tests need to end."""
-    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+    reconciler = open_reconciling(settings, database=app.state.services.database, ray_jobs=ray).reconciler
 
     def reconcile() -> None:
         for _ in range(8):
@@ -278,7 +277,7 @@ def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient)
 @pytest.fixture
 def reconciling(app: FastAPI, settings: Settings, ray: StubRay) -> Iterator[None]:
     """A reconciler at work, for commands that wait for a run's end."""
-    reconciler = Reconciler(app.state.services.database, settings, ray, time.time)
+    reconciler = open_reconciling(settings, database=app.state.services.database, ray_jobs=ray).reconciler
     stop = threading.Event()
 
     def work() -> None:

@@ -9,6 +9,7 @@ from service.config.stage_key import StageKey
 from service.datasets.commands import DatasetCommands, insert_dataset
 from service.datasets.inspection import DatasetRequest
 from service.datasets.queries import DatasetQueries
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary
 from service.model_catalog import CatalogModel
 from service.ray_client.jobs import RayJobs
@@ -20,6 +21,7 @@ from service.settings import Settings
 from service.store.database import Database
 from service.studies.commands import DerivedCommands
 from service.studies.queries import DerivedQueries
+from service.wiring import Reconciling, Services, World, open_reconciling, open_services
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import FakeRay
 from workers.artifact_io import write_bytes
@@ -47,12 +49,64 @@ class Workbench:
     ray: FakeRay
     ray_jobs: RayJobs
     clock: FakeClock
-    commands: RunCommands
-    queries: RunQueries
-    dataset_commands: DatasetCommands
-    dataset_queries: DatasetQueries
-    derived_commands: DerivedCommands
-    derived_queries: DerivedQueries
+    inspectors: InspectorPool
+
+    def __post_init__(self) -> None:
+        self.world = World(
+            clock=self.clock,
+            monotonic=self.clock,
+            lease_clock=lambda _session: self.clock(),
+            catalog=CATALOG,
+            queue_look_seconds=0,
+        )
+        self.services = self.services_with(self.settings)
+
+    def services_with(self, settings: Settings) -> Services:
+        """What an API process with other settings would hold."""
+        return open_services(
+            settings,
+            database=self.database,
+            ray_jobs=self.ray_jobs,
+            inspectors=self.inspectors,
+            world=self.world,
+        )
+
+    def reconciling(self, settings: Settings | None = None, ray_jobs: RayJobs | None = None) -> Reconciling:
+        """What one more process of the reconciler would hold; with other settings or another Ray, where they are
+        given."""
+        return open_reconciling(
+            settings or self.settings, database=self.database, ray_jobs=ray_jobs or self.ray_jobs, world=self.world
+        )
+
+    def restart(self, settings: Settings) -> None:
+        """Goes on with other settings."""
+        self.settings = settings
+        self.services = self.services_with(settings)
+        self._reconciler = None
+
+    @property
+    def commands(self) -> RunCommands:
+        return self.services.commands
+
+    @property
+    def queries(self) -> RunQueries:
+        return self.services.queries
+
+    @property
+    def dataset_commands(self) -> DatasetCommands:
+        return self.services.dataset_commands
+
+    @property
+    def dataset_queries(self) -> DatasetQueries:
+        return self.services.dataset_queries
+
+    @property
+    def derived_commands(self) -> DerivedCommands:
+        return self.services.derived_commands
+
+    @property
+    def derived_queries(self) -> DerivedQueries:
+        return self.services.derived_queries
 
     def add_dataset(
         self,
@@ -103,14 +157,7 @@ class Workbench:
 
     def new_reconciler(self) -> Reconciler:
         """One more reconciler, as a new process would have: it takes over when the lease has ended."""
-        return Reconciler(
-            self.database,
-            self.settings,
-            self.ray_jobs,
-            self.clock,
-            lease_clock=lambda _session: self.clock(),
-            monotonic=self.clock,
-        )
+        return self.reconciling().reconciler
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
         """Lets the stages succeed one after the other, up to the first job for which `until` is true."""

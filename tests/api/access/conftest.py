@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.dependencies import Services, open_services
 from service.config.access import KeyRequest
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.settings import Settings
+from service.wiring import Services, open_services
 from tests.support.application import StubRay
 
 MakeKey = Callable[..., str]
@@ -27,7 +27,7 @@ def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def secured(application: FastAPI, secured_settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
-    application.state.services = open_services(secured_settings, ray, inspectors)
+    application.state.services = open_services(secured_settings, ray_jobs=ray, inspectors=inspectors)
     return application
 
 

@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.dependencies import open_services
 from service.access.stream_places import StreamPlaces
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.errors import TooManyRequests
 from service.settings import Settings
+from service.wiring import open_services
 from tests.api.access.conftest import AsKey, MakeKey
 from tests.api.test_registration_line import HeldInspectors
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.attack
 def app(secured: FastAPI, secured_settings: Settings) -> FastAPI:
     """What `server` serves."""
     few = secured_settings.model_copy(update={"max_event_streams_of_caller": 2, "max_event_streams": 5})
-    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     return secured
 
 
@@ -73,7 +73,7 @@ def test_webhooks_are_limited(
     admin = as_key("admin")
     changes = {"max_webhooks": 2, "webhook_private_networks": ("127.0.0.0/8",)}
     few = Settings(**{**secured_settings.model_dump(exclude={"dashboard_url"}), **changes})
-    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     made = [admin.post("/webhooks", json={"url": "http://127.0.0.1:1/"}) for _ in range(3)]
     assert [answer.status_code for answer in made] == [201, 201, 409]
     assert made[0].headers["Cache-Control"] == "no-store"
@@ -128,7 +128,7 @@ def test_logins_of_a_key_are_bounded_and_count_for_it(
     monkeypatch.setattr("service.access.web.sessions.MOST_OF_KEY", 3)
     few = secured_settings.model_copy(update={"request_burst": 10, "requests_per_second": 0.01})
     key, other = make_key("viewer"), make_key("viewer")
-    secured.state.services = open_services(few, secured.state.services.ray_jobs)
+    secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     kept = login(anonymous, other)
     cookies = [login(anonymous, key) for _ in range(5)]
     assert [me(anonymous, cookie) for cookie in cookies] == [401, 401, 200, 200, 200]
@@ -161,7 +161,9 @@ def test_one_caller_does_not_take_all_places_of_registration(
 ) -> None:
     inspectors = HeldByName(secured_settings)
     greedy, other = ({"Authorization": f"Bearer {make_key('operator')}"} for _ in range(2))
-    secured.state.services = open_services(secured_settings, secured.state.services.ray_jobs, inspectors)
+    secured.state.services = open_services(
+        secured_settings, ray_jobs=secured.state.services.ray_jobs, inspectors=inspectors
+    )
     uri = str(tmp_path / "images" / "nowhere")
     body = {"name": "hangs", "role": "unlabeled", "uri": uri}
 

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from api.__main__ import main as serve
 from api.app import create_app
-from api.dependencies import open_services
 from service.settings import Settings
+from service.wiring import open_services
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_caller_over_its_rate_is_429_and_others_are_not(
 ) -> None:
     limited = secured_settings.model_copy(update={"requests_per_second": 0.01, "request_burst": 3})
     first, second = as_key("viewer"), as_key("viewer")
-    secured.state.services = open_services(limited, secured.state.services.ray_jobs)
+    secured.state.services = open_services(limited, ray_jobs=secured.state.services.ray_jobs)
     assert [first.get("/runs").status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = first.get("/runs")
     assert 1 <= int(refused.headers["Retry-After"]) <= 100
@@ -60,7 +60,7 @@ def test_a_guesser_is_held_back_by_address_and_whoever_shares_it_is_not(
 ) -> None:
     good, session, never_seen = as_key("viewer"), TestClient(anonymous.app), as_key("viewer")
     limited = secured_settings.model_copy(update={"requests_per_second": 0.01, "request_burst": 3})
-    secured.state.services = open_services(limited, secured.state.services.ray_jobs)
+    secured.state.services = open_services(limited, ray_jobs=secured.state.services.ray_jobs)
     wrong = {"Authorization": f"Bearer nsk_000000000000_{'A' * 43}"}
     key = good.headers["Authorization"].split()[1]
     assert session.post("/ui/login", data={"key": key}, follow_redirects=False).status_code == 303

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from api.dependencies import open_services
 from service.settings import Settings
+from service.wiring import open_services
 from tests.api.access.conftest import AsKey
 from tests.support.application import StubRay
 from tests.support.stranger import stranger_at
@@ -132,7 +132,7 @@ def test_ready_only_where_ray_asks_for_its_token(behind: FastAPI, as_key: AsKey,
     client = as_key("viewer")
     assert client.get("/readyz").status_code == 200
     settings = behind.state.services.settings
-    behind.state.services = open_services(settings, ray)
+    behind.state.services = open_services(settings, ray_jobs=ray)
     ray.protected = False
     answer = client.get("/readyz")
     assert answer.status_code == 503

@@ -22,7 +22,7 @@ def run_id(bench: Workbench, run_config: MakeConfig) -> str:
 
 @pytest.fixture
 def closer(bench: Workbench) -> JobCloser:
-    return JobCloser(bench.database, bench.settings, bench.ray_jobs, bench.clock)
+    return bench.reconciling().job_closer
 
 
 def close_settled_jobs(bench: Workbench, closer: JobCloser) -> None:
@@ -158,7 +158,7 @@ def test_only_the_end_of_a_long_log_is_kept(bench: Workbench, run_id: str) -> No
     bench.ray.end(job)
     reconciler.tick()
 
-    JobCloser(bench.database, small, bench.ray_jobs, bench.clock).close_jobs()
+    bench.reconciling(small).job_closer.close_jobs()
 
     lines = logs(bench, run_id).lines
     assert lines[-1] == "line 9999"

@@ -22,7 +22,6 @@ from service.reconcile.job_statuses import (
     LOST_AFTER_SECONDS,
     JobStatuses,
 )
-from service.reconcile.loop import Reconciler
 from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import FakeRay
@@ -103,7 +102,7 @@ def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Wor
 
     nowhere._send = count  # type: ignore[method-assign]
     run_ids = [bench.commands.create_run(run_config()).id for _ in range(3)]
-    reconciler = Reconciler(bench.database, bench.settings, nowhere, bench.clock)
+    reconciler = bench.reconciling(ray_jobs=nowhere).reconciler
 
     reconciler.tick()
     nowhere.close()

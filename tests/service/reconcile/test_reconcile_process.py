@@ -18,7 +18,6 @@ from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.config.webhooks import WebhookRequest
 from service.store.schema.tables import LeaseRow
-from service.webhooks.commands import WebhookCommands
 from tests.at_once import LONG_SECONDS, wait_until
 from tests.support.webhook_receiver import serving
 from tests.support.workbench import Workbench
@@ -196,7 +195,7 @@ def test_it_collects_artifacts_and_delivers_events_beside_reconciling(
     label_file.write_bytes(b"labels")
     allowed = bench.settings.model_copy(update={"webhook_private_networks": (ip_network("127.0.0.0/8"),)})
     with serving() as server:
-        WebhookCommands(bench.database, allowed).register(WebhookRequest(url=server.receiver.url))
+        bench.services_with(allowed).webhooks.register(WebhookRequest(url=server.receiver.url))
         process = start_reconciler()
         wait_until(lambda: bool(server.receiver.received), "the event")
         process.send_signal(signal.SIGTERM)

@@ -189,9 +189,9 @@ def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Workbench, run_id: s
 
 
 def test_a_stage_is_told_the_roots_of_the_projects_of_its_datasets(bench: Workbench, run_id: str) -> None:
-    bench.settings = bench.settings.model_copy(
-        update={"dataset_roots": ("/shared",), "dataset_roots_by_project": {"default": ("/data",), "x": ("/x",)}}
-    )
+    by_project = {"default": ("/data",), "x": ("/x",)}
+    changes = {"dataset_roots": ("/shared",), "dataset_roots_by_project": by_project}
+    bench.restart(bench.settings.model_copy(update=changes))
     bench.new_reconciler().tick()
 
     assert bench.ray.spec_of(f"{run_id}-g0-train-a1").dataset_roots == ("/data",)

@@ -11,9 +11,7 @@ from service.config.run import GenerationOverrides, RunConfig
 from service.config.studies import AblationRequest
 from service.errors import Conflict, NotFound
 from service.retention.collector import ClaimLost, Collector
-from service.retention.commands import RetentionCommands
 from service.retention.files import collect_files
-from service.runs.lineage import LineageQueries
 from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.checkpoint import CheckpointNote
 
@@ -57,7 +55,7 @@ def write_files(bench: Workbench, run_id: str, generation: int) -> None:
 
 
 def collector(bench: Workbench) -> Collector:
-    return Collector(bench.database, bench.settings, bench.clock)
+    return bench.reconciling().collector
 
 
 def names(bench: Workbench, run_id: str, generation: int, stage: str, pattern: str) -> list[str]:
@@ -89,7 +87,7 @@ def test_events_and_lineage_say_what_went(bench: Workbench, finished: str) -> No
 
     told = [event for event in bench.queries.list_events(finished, 200).items if event.kind == "artifacts_collected"]
     assert ("labels: 2 file(s), 14 bytes", 1, "label") in [(e.message, e.generation, e.stage) for e in told]
-    lineage = LineageQueries(bench.database, bench.settings).model_lineage(f"{finished}-g1")
+    lineage = bench.services.lineage.model_lineage(f"{finished}-g1")
     [labels] = [each for each in lineage.stages[0].collected if each.artifact == "labels"]
     assert (labels.files, labels.bytes) == (2, 14)
     inventory = json.loads((stage_folder(bench, finished, 1, "label") / "collected-labels.json").read_text())
@@ -112,7 +110,7 @@ def test_nothing_goes_of_a_run_that_ended_a_moment_ago(bench: Workbench, finishe
 
 @on_sqlite
 def test_what_a_kept_model_came_from_stays(bench: Workbench, finished: str) -> None:
-    retention = RetentionCommands(bench.database, bench.settings, bench.clock)
+    retention = bench.services.retention
     assert retention.set_kept(f"{finished}-g2", True).kept
 
     collector(bench).tick()
@@ -195,7 +193,7 @@ def test_a_collector_that_died_between_two_deletions_is_followed_by_one_that_fin
 
     assert left[0].read_bytes() == before
     assert names(bench, finished, 1, "label", "*.parquet") == []
-    lineage = LineageQueries(bench.database, bench.settings).model_lineage(f"{finished}-g2")
+    lineage = bench.services.lineage.model_lineage(f"{finished}-g2")
     assert lineage.teacher is not None
     collected = [each for stage in lineage.teacher.stages for each in stage.collected]
     assert all(each.collected_at is not None for each in collected)
@@ -215,7 +213,7 @@ def test_two_collectors_at_once_do_it_once(bench: Workbench, finished: str) -> N
 
 @on_sqlite
 def test_the_plan_says_what_would_go_and_changes_nothing(bench: Workbench, finished: str) -> None:
-    retention = RetentionCommands(bench.database, bench.settings, bench.clock)
+    retention = bench.services.retention
 
     plan = {(each.generation, each.artifact): each for each in retention.plan(run_id=finished).items}
 
@@ -244,7 +242,7 @@ def test_apply_marks_and_the_next_tick_collects(bench: Workbench, finished: str)
     at_work.tick()
     assert len(names(bench, other, 1, "label", "*.parquet")) == 2, "it is not time to look again"
 
-    marked = RetentionCommands(bench.database, bench.settings, bench.clock).apply(other).marked
+    marked = bench.services.retention.apply(other).marked
     at_work.tick()
 
     assert marked > 0

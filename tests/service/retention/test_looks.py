@@ -6,7 +6,6 @@ import pytest
 
 from service.config.run import GenerationOverrides
 from service.config.studies import AblationRequest
-from service.retention.commands import RetentionCommands
 from service.retention.looks import Look, note_looks, runs_to_look_at
 from service.store.transitions import look_again
 from tests.support.workbench import MakeConfig, Workbench
@@ -26,7 +25,7 @@ def finished(bench: Workbench, run_config: MakeConfig) -> str:
 def look(bench: Workbench, **policy: Any) -> None:
     """What the reconciler does every ten minutes; with other settings, as after a restart."""
     settings = bench.settings.model_copy(update={f"retention_{name}": value for name, value in policy.items()})
-    RetentionCommands(bench.database, settings, bench.clock).apply()
+    bench.services_with(settings).retention.apply()
     bench.clock.advance(1)
 
 
@@ -63,7 +62,7 @@ def test_a_run_that_goes_on_is_looked_at_again(bench: Workbench, finished: str) 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_run_whose_model_is_kept_or_released_is_looked_at_again(bench: Workbench, finished: str, kept: bool) -> None:
-    retention = RetentionCommands(bench.database, bench.settings, bench.clock)
+    retention = bench.services.retention
     retention.set_kept(f"{finished}-g2", not kept)
     bench.clock.advance(DAY_SECONDS)
     look(bench)

@@ -15,7 +15,7 @@ from workers.specs.recipe import SelectionSettings
 
 @pytest.fixture
 def lineage(bench: Workbench) -> LineageQueries:
-    return LineageQueries(bench.database, bench.settings)
+    return bench.services.lineage
 
 
 def plans(bench: Workbench, run_id: str) -> Any:

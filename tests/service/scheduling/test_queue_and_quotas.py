@@ -9,12 +9,9 @@ from service.config.run import RunChanges
 from service.config.stage_key import StageKey
 from service.errors import Conflict, Forbidden, NotFound
 from service.reconcile.loop import Reconciler
-from service.runs.commands import RunCommands
-from service.runs.queries import RunQueries
 from service.scheduling.projects import Projects
-from service.scheduling.queue_places import QueuePlaces
 from service.store.visibility import only_projects
-from tests.support.workbench import CATALOG, MakeConfig, Workbench
+from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import read_bytes
 from workers.specs.reports import FailureReason, StageControl
 
@@ -22,21 +19,13 @@ from workers.specs.reports import FailureReason, StageControl
 @pytest.fixture
 def limited(bench: Workbench) -> Any:
     """The bench with at most one stage at a time."""
-    settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
-    bench.settings = settings
-    places = places_of(bench)
-    bench.commands = RunCommands(bench.database, settings, places, bench.clock, CATALOG)
-    bench.queries = RunQueries(bench.database, settings, bench.ray_jobs, places)
+    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": 1}))
     return bench
-
-
-def places_of(bench: Workbench) -> QueuePlaces:
-    return QueuePlaces(bench.settings.max_concurrent_stages, bench.clock, seconds=0)
 
 
 @pytest.fixture
 def projects(bench: Workbench) -> Projects:
-    return Projects(bench.database, bench.settings, places_of(bench), bench.clock)
+    return bench.services.projects
 
 
 def create(bench: Workbench, run_config: MakeConfig, **changes: Any) -> str:
@@ -75,7 +64,7 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
     # The first run's next stage has lined up behind the others.
     assert alive(limited) == [f"{second}-g0-train-a1"]
     assert limited.queries.get_run(first).queue.position == 2
-    queue = Projects(limited.database, limited.settings, places_of(limited), limited.clock).queue()
+    queue = limited.services.projects.queue()
     assert [(each.run_id, each.stage) for each in queue.waiting] == [(third, "train"), (first, "evaluate")]
     assert (queue.running_stages, queue.waiting_stages, queue.max_concurrent_stages) == (1, 2, 1)
 
@@ -84,13 +73,13 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
 def test_a_caller_with_projects_sees_their_share_of_the_queue(
     bench: Workbench, run_config: MakeConfig, max_concurrent_stages: int | None
 ) -> None:
-    bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": max_concurrent_stages})
+    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": max_concurrent_stages}))
     create(bench, run_config, project="theirs")
     create(bench, run_config, project="mine")
     bench.reconciler().tick()
 
     with only_projects(frozenset({"mine"})):
-        queue = Projects(bench.database, bench.settings, places_of(bench), bench.clock).queue()
+        queue = bench.services.projects.queue()
 
     waiting = 0 if max_concurrent_stages is None else 1
     assert (queue.running_stages, queue.waiting_stages) == (1 - waiting, waiting)

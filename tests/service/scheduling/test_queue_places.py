@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from service.scheduling.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.scheduling.queue_reader import Queue, read_queue
 from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views.runs import RunView
+from service.wiring import open_services
 from tests.at_once import LONG_SECONDS, join
-from tests.support.workbench import CATALOG, MakeConfig, Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -36,6 +38,14 @@ def queue_reads(database: Database) -> Iterator[list[bool]]:
 
 def position(bench: Workbench, places: QueuePlaces, run_id: str) -> int | None:
     return place_of(bench, places, bench.queries.get_run(run_id))
+
+
+def one_at_a_time(bench: Workbench) -> tuple[RunCommands, QueuePlaces]:
+    """Of a process with at most one stage on the cluster, which looks at the queue once a second."""
+    world = replace(bench.world, queue_look_seconds=SECONDS_BETWEEN_LOOKS)
+    settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
+    services = open_services(settings, database=bench.database, ray_jobs=bench.ray_jobs, world=world)
+    return services.commands, services.places
 
 
 def place_of(bench: Workbench, places: QueuePlaces, run: RunView) -> int | None:
@@ -110,8 +120,7 @@ def test_those_who_hold_all_connections_wait_for_nobody_who_needs_one(bench: Wor
 def test_an_answer_that_is_given_once_more_does_not_put_its_run_back_into_the_line(
     bench: Workbench, run_config: MakeConfig
 ) -> None:
-    places = QueuePlaces(1, bench.clock)
-    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    commands, places = one_at_a_time(bench)
     first = commands.create_run(run_config(), "the key of the first")
     bench.clock.advance(SECONDS_BETWEEN_LOOKS)
     bench.reconciler().tick()
@@ -172,8 +181,7 @@ def test_a_run_created_since_the_last_look_has_its_place(bench: Workbench, run_c
 def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(
     bench: Workbench, run_config: MakeConfig
 ) -> None:
-    places = QueuePlaces(1, bench.clock)
-    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    commands, places = one_at_a_time(bench)
     runs = []
     for _ in range(3):
         bench.clock.advance(0.1)
@@ -187,8 +195,7 @@ def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(
 
 
 def test_a_new_run_is_given_its_place_without_another_look(bench: Workbench, run_config: MakeConfig) -> None:
-    places = QueuePlaces(1, bench.clock)
-    commands = RunCommands(bench.database, bench.settings, places, bench.clock, CATALOG)
+    commands, _ = one_at_a_time(bench)
     commands.create_run(run_config())
 
     with queue_reads(bench.database) as reads:
@@ -205,7 +212,7 @@ def test_a_new_run_is_given_its_place_without_another_look(bench: Workbench, run
 
 
 def test_a_tick_reads_the_queue_once_however_many_runs_are_cancelled(bench: Workbench, run_config: MakeConfig) -> None:
-    bench.settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
+    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": 1}))
     runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
     reconciler = bench.reconciler()
     for run in runs:

@@ -20,7 +20,7 @@ def settings(bench: Workbench) -> Settings:
 
 @pytest.fixture
 def webhooks(bench: Workbench, settings: Settings) -> WebhookCommands:
-    return WebhookCommands(bench.database, settings, bench.clock)
+    return bench.services_with(settings).webhooks
 
 
 @pytest.fixture
@@ -30,4 +30,4 @@ def hook(webhooks: WebhookCommands, receiver: Receiver) -> NewWebhookView:
 
 @pytest.fixture
 def deliverer(bench: Workbench, settings: Settings) -> WebhookDeliverer:
-    return WebhookDeliverer(bench.database, settings, bench.clock)
+    return bench.reconciling(settings).deliverer

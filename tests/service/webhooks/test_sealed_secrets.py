@@ -93,7 +93,7 @@ def test_without_its_key_nothing_is_sent_and_the_delivery_says_why(
     Path(settings.secret_keys_file).unlink()
     seal_webhook_secrets(bench.database, SecretBox(Path(settings.secret_keys_file)))
     start(bench, run_config)
-    deliver(WebhookDeliverer(bench.database, settings, bench.clock))
+    deliver(bench.reconciling(settings).deliverer)
     assert receiver.received == []
     oldest = webhooks.list_deliveries(hook.id).items[-1]
     assert oldest.state == DeliveryState.PENDING

@@ -88,7 +88,7 @@ def test_a_slow_receiver_holds_up_no_other(
 
 
 def test_private_addresses_are_refused_at_registration(bench: Workbench, receiver: Receiver) -> None:
-    strict = WebhookCommands(bench.database, bench.settings, bench.clock)
+    strict = bench.services.webhooks
     for url in (receiver.url, "https://localhost/", "https://169.254.169.254/latest/", "gopher://example.org/"):
         with pytest.raises(InvalidRequest) as refused:
             strict.register(WebhookRequest(url=url))
@@ -127,7 +127,7 @@ def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
     bench: Workbench, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
 ) -> None:
     start(bench, run_config)
-    first, second = (WebhookDeliverer(bench.database, settings, bench.clock) for _ in range(2))
+    first, second = (bench.reconciling(settings).deliverer for _ in range(2))
     first._queue(hook.id)  # and then it hangs, with the lease in its hands
 
     deliver(second)
