@@ -12,6 +12,8 @@ from service.access.principal import Principal
 from service.access.stream_places import StreamPlaces
 from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
+from service.estimates.commands import EstimateCommands
+from service.estimates.queries import EstimateQueries
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
 from service.runs.commands import RunCommands
@@ -20,8 +22,8 @@ from service.runs.lineage import LineageQueries
 from service.runs.queries import RunQueries
 from service.scheduling.projects import Projects
 from service.settings import Settings
-from service.studies.commands import DerivedCommands
-from service.studies.queries import DerivedQueries
+from service.studies.commands import StudyCommands
+from service.studies.queries import StudyQueries
 from service.webhooks.commands import WebhookCommands
 from service.wiring import Services
 
@@ -53,8 +55,10 @@ Commands = Annotated[RunCommands, Depends(_part(lambda services: services.comman
 Queries = Annotated[RunQueries, Depends(_part(lambda services: services.queries))]
 DatasetCommandsOf = Annotated[DatasetCommands, Depends(_part(lambda services: services.dataset_commands))]
 DatasetQueriesOf = Annotated[DatasetQueries, Depends(_part(lambda services: services.dataset_queries))]
-DerivedCommandsOf = Annotated[DerivedCommands, Depends(_part(lambda services: services.derived_commands))]
-DerivedQueriesOf = Annotated[DerivedQueries, Depends(_part(lambda services: services.derived_queries))]
+EstimateCommandsOf = Annotated[EstimateCommands, Depends(_part(lambda services: services.estimate_commands))]
+EstimateQueriesOf = Annotated[EstimateQueries, Depends(_part(lambda services: services.estimate_queries))]
+StudyCommandsOf = Annotated[StudyCommands, Depends(_part(lambda services: services.study_commands))]
+StudyQueriesOf = Annotated[StudyQueries, Depends(_part(lambda services: services.study_queries))]
 ProjectsOf = Annotated[Projects, Depends(_part(lambda services: services.projects))]
 LineageOf = Annotated[LineageQueries, Depends(_part(lambda services: services.lineage))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]

@@ -11,6 +11,8 @@ from service.access.stream_places import StreamPlaces
 from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
+from service.estimates.commands import EstimateCommands
+from service.estimates.queries import EstimateQueries
 from service.model_catalog import CatalogModel
 from service.ray_client.jobs import TIMEOUT_SECONDS, RayJobs
 from service.reconcile.job_closer import JobCloser
@@ -26,8 +28,8 @@ from service.scheduling.projects import Projects
 from service.scheduling.queue_places import SECONDS_BETWEEN_LOOKS, QueuePlaces
 from service.settings import Settings
 from service.store.database import Database
-from service.studies.commands import DerivedCommands
-from service.studies.queries import DerivedQueries
+from service.studies.commands import StudyCommands
+from service.studies.queries import StudyQueries
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 
@@ -64,8 +66,10 @@ class Services:
     queries: RunQueries
     dataset_commands: DatasetCommands
     dataset_queries: DatasetQueries
-    derived_commands: DerivedCommands
-    derived_queries: DerivedQueries
+    estimate_commands: EstimateCommands
+    estimate_queries: EstimateQueries
+    study_commands: StudyCommands
+    study_queries: StudyQueries
     projects: Projects
     gatekeeper: Gatekeeper
     keys: KeyCommands
@@ -107,8 +111,10 @@ def open_services(
         queries=RunQueries(database, settings, ray_jobs, places),
         dataset_commands=DatasetCommands(database, settings, inspectors, clock),
         dataset_queries=DatasetQueries(database),
-        derived_commands=DerivedCommands(database, settings, clock, catalog),
-        derived_queries=DerivedQueries(database, settings),
+        estimate_commands=EstimateCommands(database, settings, clock, catalog),
+        estimate_queries=EstimateQueries(database, settings),
+        study_commands=StudyCommands(database, settings, clock, catalog),
+        study_queries=StudyQueries(database, settings),
         projects=Projects(database, settings, places, clock),
         gatekeeper=Gatekeeper(database, settings, clock, world.monotonic),
         keys=KeyCommands(database, clock),

@@ -27,7 +27,7 @@ class NotPlain(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A URI taken apart."""
 
     scheme: str
@@ -48,7 +48,7 @@ class Place:
         return f"{self.scheme}://{self.authority}{path}{'?' if self.query else ''}{self.query}"
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> Location:
     """Takes a local path, file://, s3:// or gs:// apart. Raises NotPlain.
 
     A relative path begins at the working directory; `..` in a local path goes up. In a URI a part `.` or `..` is
@@ -59,7 +59,7 @@ def parse_place(text: str) -> Place:
         raise NotPlain("it has a NUL character in it (U+0000)")
     written = _WITH_SCHEME.fullmatch(text)
     if written is None:
-        return Place(LOCAL, "", _local(text), "")
+        return Location(LOCAL, "", _local(text), "")
     scheme = written[1].lower()
     if scheme != LOCAL and scheme not in OBJECT_STORES:
         raise NotPlain(f"{scheme}:// is no kind of place that files are read from: give a path, s3:// or gs://")
@@ -71,7 +71,7 @@ def parse_place(text: str) -> Place:
             raise NotPlain("file:// has no options: a question mark in a name is written %3F")
         if authority.lower() not in ("", "localhost"):
             raise NotPlain("file:// takes no host: file:///PATH, or the path alone")
-        return Place(LOCAL, "", _local(f"/{path}"), "")
+        return Location(LOCAL, "", _local(f"/{path}"), "")
     if _AUTHORITY.fullmatch(authority) is None:
         raise NotPlain(f"no bucket can be read after {scheme}://: it is followed by the bucket's name alone, no port")
     if len(authority) > _LONGEST_BUCKET:
@@ -84,7 +84,7 @@ def parse_place(text: str) -> Place:
             "its key has an empty part (two slashes in a row, or one at its begin), which is not read: give such "
             "objects other keys"
         )
-    return Place("gs" if scheme == "gcs" else scheme, authority, path, query)
+    return Location("gs" if scheme == "gcs" else scheme, authority, path, query)
 
 
 def below(folder_uri: str, name: str) -> str:

@@ -11,7 +11,7 @@ from service.config.policies import Artifact
 from service.config.run import RunConfig
 from service.lifecycle.states import DeliveryState
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
-from service.views.retention import Marked, PlannedArtifact
+from service.views.retention import Marked, PreviewedArtifact
 from service.views.webhooks import DeliveryView, NewWebhookView, WebhookView
 from workers.specs.environment import CodeVersion, StageEnvironment
 
@@ -100,7 +100,7 @@ LINEAGE = ModelLineage(
     ],
     run_config=_CONFIG,
 )
-PLANNED_ARTIFACT = PlannedArtifact(
+PREVIEWED_ARTIFACT = PreviewedArtifact(
     run_id=MODEL.run_id,
     generation=1,
     stage="label",

@@ -6,11 +6,11 @@ from fastapi.openapi.models import Example
 
 from api.examples.requests import RUN_CONFIGS
 from service.config.cluster_shape import ClusterShape
-from service.config.run import PlanSettings, RunConfig
-from service.plans.forecast import write_bill
-from service.plans.planned_run import DatasetSize, JobTimes
+from service.config.run import EstimateSettings, RunConfig
+from service.estimates.estimated_run import DatasetSize, JobTimes
+from service.estimates.forecast import write_bill
 from service.stages.generation_plans import generation_plans, measured_students
-from service.views.plans import PlanSummary, PlanView
+from service.views.estimates import EstimateSummary, EstimateView
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,
@@ -47,7 +47,7 @@ PLAN_REQUESTS: dict[str, Example] = {
 }
 _START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 _CONFIG = RunConfig.model_validate(RUN_CONFIGS["digits"]["value"], strict=False)
-_SETTINGS = PlanSettings(cluster=ClusterShape(devices=4, price_per_device_hour=0.05))
+_SETTINGS = EstimateSettings(cluster=ClusterShape(devices=4, price_per_device_hour=0.05))
 _CLEAN = CleanMeasurement(
     images=4000, load_seconds=0.2, predict_seconds=0.0006, write_seconds=0.00002, label_bytes=60.0
 )
@@ -95,7 +95,7 @@ def _measurement() -> Measurement:
     )
 
 
-PLAN = PlanView(
+PLAN = EstimateView(
     id="plan-c2870fe1b9",
     name=_CONFIG.name,
     state="succeeded",
@@ -118,4 +118,4 @@ PLAN = PlanView(
     ),
     measurement=_measurement(),
 )
-PLAN_SUMMARY = PlanSummary(**PLAN.model_dump(include=set(PlanSummary.model_fields)))
+PLAN_SUMMARY = EstimateSummary(**PLAN.model_dump(include=set(EstimateSummary.model_fields)))

@@ -7,7 +7,7 @@ from fastapi.openapi.models import Example
 from api.examples.requests import RUN_CONFIGS
 from api.schemas.problem import Answers
 from service.config.run import RunConfig
-from service.views.studies import AblationView, DerivedSummary, SearchView, StageTrials
+from service.views.studies import AblationView, SearchView, StageTrials, StudySummary
 from workers.specs.ablation import AblationLine, AblationOutcome, AblationSettings, AblationTraining
 from workers.specs.search import (
     IntRange,
@@ -134,7 +134,7 @@ ABLATION = AblationView(
         trainings=(_TRAINING,),
     ),
 )
-DERIVED = DerivedSummary(**SEARCH.model_dump(include=set(DerivedSummary.model_fields)))
+STUDY_SUMMARY = StudySummary(**SEARCH.model_dump(include=set(StudySummary.model_fields)))
 PICTURE: Answers = {
     200: {
         "description": "The picture",

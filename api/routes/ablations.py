@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import AblationId, Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, RunId
+from api.dependencies import AblationId, Cursor, IdempotencyKey, Limit, RunId, StudyCommandsOf, StudyQueriesOf
 from api.examples.answers import answers, page_of
-from api.examples.studies import ABLATION, ABLATION_REQUESTS, DERIVED
+from api.examples.studies import ABLATION, ABLATION_REQUESTS, STUDY_SUMMARY
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.studies import AblationRequest
 from service.views.base import Page
-from service.views.studies import AblationView, DerivedSummary
+from service.views.studies import AblationView, StudySummary
 
 router = APIRouter(tags=["ablations"])
 
@@ -26,7 +26,7 @@ def create_ablation(
     run_id: RunId,
     request: Annotated[AblationRequest, strict_json(AblationRequest), Body(openapi_examples=ABLATION_REQUESTS)],
     response: Response,
-    commands: DerivedCommandsOf,
+    commands: StudyCommandsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> AblationView:
     """Trains a generation's student again without each noise, without balancing, without the filter, and so on, over
@@ -39,11 +39,11 @@ def create_ablation(
 @router.get(
     "/runs/{run_id}/ablations",
     summary="List a run's ablations",
-    responses=answers(200, page_of(DERIVED), "One page") | problem_responses(404, 422),
+    responses=answers(200, page_of(STUDY_SUMMARY), "One page") | problem_responses(404, 422),
 )
 def list_ablations(
-    run_id: RunId, queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None
-) -> Page[DerivedSummary]:
+    run_id: RunId, queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None
+) -> Page[StudySummary]:
     """Ablations of one run, newest first."""
     return queries.list_ablations(run_id, limit, cursor)
 
@@ -53,6 +53,6 @@ def list_ablations(
     summary="Show an ablation",
     responses=answers(200, ABLATION, "The ablation") | problem_responses(404, 422),
 )
-def get_ablation(ablation_id: AblationId, queries: DerivedQueriesOf) -> AblationView:
+def get_ablation(ablation_id: AblationId, queries: StudyQueriesOf) -> AblationView:
     """One ablation: its trainings as they are now, and its table once it has succeeded."""
     return queries.get_ablation(ablation_id)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, PlanId
+from api.dependencies import Cursor, EstimateCommandsOf, EstimateQueriesOf, IdempotencyKey, Limit, PlanId
 from api.examples.answers import answers, page_of
 from api.examples.plans import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.config.run import PlanRequest
+from service.config.run import EstimateRequest
 from service.views.base import Page
-from service.views.plans import PlanSummary, PlanView
+from service.views.estimates import EstimateSummary, EstimateView
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
@@ -23,11 +23,11 @@ router = APIRouter(prefix="/plans", tags=["plans"])
     responses=answers(201, PLAN, "Started") | problem_responses(400, 409, 415, 422),
 )
 def create_plan(
-    request: Annotated[PlanRequest, strict_json(PlanRequest), Body(openapi_examples=PLAN_REQUESTS)],
+    request: Annotated[EstimateRequest, strict_json(EstimateRequest), Body(openapi_examples=PLAN_REQUESTS)],
     response: Response,
-    commands: DerivedCommandsOf,
+    commands: EstimateCommandsOf,
     idempotency_key: IdempotencyKey = None,
-) -> PlanView:
+) -> EstimateView:
     """Measures the run's stages on a sample of its images, in one Ray job of a minute or two, and writes the bill:
     speed, device hours, wall time, bytes and cost of each stage of each generation. The run is checked as POST /runs
     checks it, and is not started."""
@@ -39,13 +39,13 @@ def create_plan(
 @router.get(
     "", summary="List plans", responses=answers(200, page_of(PLAN_SUMMARY), "One page") | problem_responses(422)
 )
-def list_plans(queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[PlanSummary]:
+def list_plans(queries: EstimateQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[EstimateSummary]:
     """All plans, newest first."""
     return queries.list_plans(limit, cursor)
 
 
 @router.get("/{plan_id}", summary="Show a plan", responses=answers(200, PLAN, "The plan") | problem_responses(404, 422))
-def get_plan(plan_id: PlanId, queries: DerivedQueriesOf) -> PlanView:
+def get_plan(plan_id: PlanId, queries: EstimateQueriesOf) -> EstimateView:
     """One plan; its bill once everything is measured. Its id is a run's id: /runs/{id} has its stage, events and logs,
     and cancels and retries it."""
     return queries.get_plan(plan_id)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import Cursor, DerivedCommandsOf, DerivedQueriesOf, IdempotencyKey, Limit, SearchId
+from api.dependencies import Cursor, IdempotencyKey, Limit, SearchId, StudyCommandsOf, StudyQueriesOf
 from api.examples.answers import answers, page_of
-from api.examples.studies import DERIVED, SEARCH, SEARCH_REQUESTS
+from api.examples.studies import SEARCH, SEARCH_REQUESTS, STUDY_SUMMARY
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.studies import SearchRequest
 from service.views.base import Page
-from service.views.studies import DerivedSummary, SearchView
+from service.views.studies import SearchView, StudySummary
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/searches", tags=["searches"])
 def create_search(
     request: Annotated[SearchRequest, strict_json(SearchRequest), Body(openapi_examples=SEARCH_REQUESTS)],
     response: Response,
-    commands: DerivedCommandsOf,
+    commands: StudyCommandsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> SearchView:
     """Tries points of the space on a budget, with the datasets and pseudo labels of a run's generation. The first
@@ -35,8 +35,10 @@ def create_search(
     return search
 
 
-@router.get("", summary="List searches", responses=answers(200, page_of(DERIVED), "One page") | problem_responses(422))
-def list_searches(queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[DerivedSummary]:
+@router.get(
+    "", summary="List searches", responses=answers(200, page_of(STUDY_SUMMARY), "One page") | problem_responses(422)
+)
+def list_searches(queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[StudySummary]:
     """All searches that were started beside a run, newest first."""
     return queries.list_searches(limit, cursor)
 
@@ -46,7 +48,7 @@ def list_searches(queries: DerivedQueriesOf, limit: Limit = 50, cursor: Cursor =
     summary="Show a search",
     responses=answers(200, SEARCH, "The search") | problem_responses(404, 422),
 )
-def get_search(search_id: SearchId, queries: DerivedQueriesOf) -> SearchView:
+def get_search(search_id: SearchId, queries: StudyQueriesOf) -> SearchView:
     """One search: every trial with its parameters, curve, state and cost; the winner once it is known. Its id is a
     run's id: /runs/{id} has its stage, events and logs, and cancels and retries it."""
     return queries.get_search(search_id)

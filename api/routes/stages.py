@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from api.dependencies import AttemptNumber, Cursor, DerivedQueriesOf, GenerationNumber, Limit, Queries, RunId
+from api.dependencies import AttemptNumber, Cursor, GenerationNumber, Limit, Queries, RunId, StudyQueriesOf
 from api.examples.answers import ATTEMPT, CONFUSION, LOG_TAIL, METRICS, STAGE, answers, page_of
 from api.examples.studies import PICTURE, TRIALS
 from api.schemas.problem import problem_responses
@@ -99,7 +99,7 @@ def get_confusion(stage: Stage, queries: Queries) -> StageConfusion:
     summary="List a search stage's trials",
     responses=answers(200, TRIALS, "All trials") | problem_responses(404, 422),
 )
-def get_trials(run_id: RunId, generation: GenerationNumber, queries: DerivedQueriesOf) -> StageTrials:
+def get_trials(run_id: RunId, generation: GenerationNumber, queries: StudyQueriesOf) -> StageTrials:
     """The trials of the generation's search as they are now: parameters, curve, state and cost."""
     return StageTrials(trials=list(queries.stage_trials(run_id, generation)))
 
@@ -110,7 +110,7 @@ def get_trials(run_id: RunId, generation: GenerationNumber, queries: DerivedQuer
     response_class=Response,
     responses=PICTURE | problem_responses(404, 422),
 )
-def get_picture(stage: Stage, name: PictureName, queries: DerivedQueriesOf) -> Response:
+def get_picture(stage: Stage, name: PictureName, queries: StudyQueriesOf) -> Response:
     """An SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability
     diagram of fitted labels."""
     # The document may be opened by itself: nothing in it is to be run.

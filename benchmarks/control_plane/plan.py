@@ -15,7 +15,7 @@ from benchmarks.results import ResultRow, row, save
 from noisy_student.client import Client
 from noisy_student.local.demo.run import demo_run_config, register_digits
 from noisy_student.local.stack import LocalStack
-from service.views.plans import PlanView
+from service.views.estimates import EstimateView
 from service.views.runs import RunView
 
 FOLDER = Path("build/benchmark-plan")
@@ -42,7 +42,7 @@ def main() -> None:
     save(rows(found, COMMAND + named))
 
 
-def comparison(plan: PlanView, run: RunView) -> dict[str, Any]:
+def comparison(plan: EstimateView, run: RunView) -> dict[str, Any]:
     """Planned and taken seconds of every stage, and what the plan itself took."""
     assert plan.bill is not None
     assert plan.finished_at is not None

@@ -103,8 +103,8 @@ def student_batches(labeled: int, pseudo_labeled: int, processes: int) -> Iterat
     from workers.specs.stages import PseudoLabels
     from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
     from workers.training.input.noise import TrainingTransform
-    from workers.training.input.pictures import PictureReader
     from workers.training.input.sources import LabeledSource, PseudoLabeledSource
+    from workers.training.input.training_images import PictureReader
 
     pseudo = PseudoLabels(
         manifest_uri=str(FOLDER / "unlabeled" / "manifest.json"),
@@ -134,7 +134,7 @@ def _dataloader() -> Iterator[Any]:
     from torch.utils.data import DataLoader, Dataset
 
     from workers.training.input.noise import TrainingTransform
-    from workers.training.input.pictures import PictureReader, Sample
+    from workers.training.input.training_images import PictureReader, Sample
 
     class Photographs(Dataset[Any]):
         def __init__(self) -> None:

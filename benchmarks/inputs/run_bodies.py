@@ -132,12 +132,12 @@ def _derived_names() -> Iterator[RequestInput]:
     """What is made beside a run of a long name has a name that can be read again."""
     for length in (100, 109, 110, 113, 119, 120):
         long_name = _within_run(put("name", "n" * length))
-        yield request(f"of a run with {length} characters", "derived names", long_name, MADE, "plan")
+        yield request(f"of a run with {length} characters", "names of studies", long_name, MADE, "plan")
         for what in ("search", "ablation"):
             expected = MADE if what == "search" else Answered((201, 409))
             name = f"{what}: of a run with {length} characters"
             good = f"{what} of {length}"
-            yield RequestInput(name, "derived names", "POST", PATHS[what], lambda body: body, expected, good)
+            yield RequestInput(name, "names of studies", "POST", PATHS[what], lambda body: body, expected, good)
 
 
 def _minimal() -> Iterator[RequestInput]:

@@ -15,7 +15,7 @@ from noisy_student.cli.options import (
     Limit,
     print_json,
 )
-from noisy_student.cli.studies import derived_table
+from noisy_student.cli.studies import study_table
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.studies import AblationView
@@ -53,7 +53,7 @@ def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, ap
     if as_json:
         print_json(found)
         return
-    Screen().print(derived_table(found))
+    Screen().print(study_table(found))
 
 
 @ablations.command("show")

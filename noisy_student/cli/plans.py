@@ -20,7 +20,7 @@ from noisy_student.cli.options import (
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
-from service.views.plans import Bill, PlanSummary, PlanView, StageBill
+from service.views.estimates import Bill, EstimateSummary, EstimateView, StageBill
 
 plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
 
@@ -95,7 +95,7 @@ def show(
     _show(found, as_json)
 
 
-def bill_table(found: PlanView, bill: Bill) -> Table:
+def bill_table(found: EstimateView, bill: Bill) -> Table:
     """One line a stage and one for all of them, within 80 columns."""
     whole, priced = bill.whole_cluster, bill.as_configured.totals.cost is not None
     table = Table(
@@ -148,7 +148,7 @@ def _request(body: dict[str, Any]) -> dict[str, Any]:
     return body if "run" in body else {"run": body}
 
 
-def _show(found: PlanView, as_json: bool) -> None:
+def _show(found: EstimateView, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found.bill is not None:
@@ -159,7 +159,7 @@ def _show(found: PlanView, as_json: bool) -> None:
         say(f"{found.id} is {found.state}; noisy-student watch {found.id}")
 
 
-def _print_bill(found: PlanView, bill: Bill) -> None:
+def _print_bill(found: EstimateView, bill: Bill) -> None:
     console = Screen()
     console.print(bill_table(found, bill))
     totals = bill.as_configured.totals
@@ -191,7 +191,7 @@ def _cells(line: StageBill, other: StageBill | None, priced: bool) -> list[str]:
     return [*cells, _money(line.cost)] if priced else cells
 
 
-def _listing(found: Sequence[PlanSummary]) -> Table:
+def _listing(found: Sequence[EstimateSummary]) -> Table:
     table = Table("id", "name", "state", "started", box=None, header_style="bold")
     for each in found:
         started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -9,7 +9,7 @@ from rich.table import Table
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.retention import PlannedArtifact
+from service.views.retention import PreviewedArtifact
 
 retention = typer.Typer(no_args_is_help=True, help="Look at what retention does, and have it done now.")
 
@@ -52,7 +52,7 @@ def apply(run_id: OfRun = None, api: ApiAddress = DEFAULT_API) -> None:
     say(f"{done.marked} artifact(s) marked; the reconciler deletes them")
 
 
-def _of_first_runs(artifacts: Iterable[PlannedArtifact], count: int) -> Iterator[PlannedArtifact]:
+def _of_first_runs(artifacts: Iterable[PreviewedArtifact], count: int) -> Iterator[PreviewedArtifact]:
     """They come run by run."""
     seen: set[str] = set()
     for each in artifacts:

@@ -18,7 +18,7 @@ from noisy_student.cli.options import (
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.studies import DerivedSummary, SearchView
+from service.views.studies import SearchView, StudySummary
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
 
@@ -49,7 +49,7 @@ def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
     if as_json:
         print_json(found)
         return
-    Screen().print(derived_table(found))
+    Screen().print(study_table(found))
 
 
 @searches.command("show")
@@ -91,7 +91,7 @@ def trial_table(search: SearchView) -> Table:
     return table
 
 
-def derived_table(found: Sequence[DerivedSummary]) -> Table:
+def study_table(found: Sequence[StudySummary]) -> Table:
     """One line a search or ablation."""
     table = Table("id", "name", "of", "generation", "state", "started", box=None, header_style="bold")
     for each in found:

@@ -6,7 +6,7 @@ from noisy_student.transport import Way
 from service.config.datasets import DatasetRequest
 from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage
-from service.views.retention import Marked, PlannedArtifact
+from service.views.retention import Marked, PreviewedArtifact
 from service.views.runs import ModelView
 
 
@@ -61,7 +61,7 @@ class Models(Resource[Way]):
 class Retention(Resource[Way]):
     """What goes of artifacts that have served."""
 
-    @listing("/retention/plan", PlannedArtifact)
+    @listing("/retention/plan", PreviewedArtifact)
     def plan(self, *, run_id: str | None = None) -> Arguments:
         """For each artifact whether it goes or stays, and why; run by run, the newest first. Nothing is changed."""
         return Arguments(query={"run_id": run_id})

@@ -4,10 +4,10 @@ work with them."""
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
 from noisy_student.transport import Way
-from service.config.run import PlanRequest
+from service.config.run import EstimateRequest
 from service.config.studies import AblationRequest, SearchRequest
-from service.views.plans import PlanSummary, PlanView
-from service.views.studies import AblationView, DerivedSummary, SearchView
+from service.views.estimates import EstimateSummary, EstimateView
+from service.views.studies import AblationView, SearchView, StudySummary
 
 
 class Searches(Resource[Way]):
@@ -18,7 +18,7 @@ class Searches(Resource[Way]):
         """Starts a search; {"run_id": RUN, "generation": 1} is enough."""
         return Arguments(body=request, idempotency_key=idempotency_key)
 
-    @listing("/searches", DerivedSummary)
+    @listing("/searches", StudySummary)
     def list(self, limit: int | None = None) -> Arguments:
         """All searches beside a run, the newest first."""
         return Arguments(query={"limit": limit})
@@ -37,7 +37,7 @@ class Ablations(Resource[Way]):
         """Starts an ablation of a run's last student, or of the generation that `request` names."""
         return Arguments({"run_id": run_id}, body=request, idempotency_key=idempotency_key)
 
-    @listing("/runs/{run_id}/ablations", DerivedSummary)
+    @listing("/runs/{run_id}/ablations", StudySummary)
     def list(self, run_id: str, limit: int | None = None) -> Arguments:
         """A run's ablations, the newest first."""
         return Arguments({"run_id": run_id}, {"limit": limit})
@@ -51,17 +51,17 @@ class Ablations(Resource[Way]):
 class Plans(Resource[Way]):
     """The bill of a run before it is started."""
 
-    @operation("POST", "/plans", PlanView, PlanRequest, once=True)
+    @operation("POST", "/plans", EstimateView, EstimateRequest, once=True)
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
         """Measures the run's stages on a sample of its images, and writes the bill. The run is not started."""
         return Arguments(body=request, idempotency_key=idempotency_key)
 
-    @listing("/plans", PlanSummary)
+    @listing("/plans", EstimateSummary)
     def list(self, limit: int | None = None) -> Arguments:
         """All plans, the newest first."""
         return Arguments(query={"limit": limit})
 
-    @operation("GET", "/plans/{plan_id}", PlanView)
+    @operation("GET", "/plans/{plan_id}", EstimateView)
     def get(self, plan_id: str) -> Arguments:
         """One plan; its bill once everything is measured."""
         return Arguments({"plan_id": plan_id})

@@ -19,6 +19,6 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-def derived_name(what: str, name: str) -> str:
+def name_beside(what: str, name: str) -> str:
     """A name for what is made beside a run: the end of a long one is cut off."""
     return f"{what} {name}"[:MAX_NAME_LENGTH].rstrip()

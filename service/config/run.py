@@ -205,7 +205,7 @@ class RunChanges(Frozen):
     priority: Priority
 
 
-class PlanSettings(Frozen):
+class EstimateSettings(Frozen):
     """What a plan measures, and for what it writes the bill."""
 
     cluster: ClusterShape | None = Field(
@@ -219,7 +219,7 @@ class PlanSettings(Frozen):
     )
 
 
-class PlanRequest(PlanSettings):
+class EstimateRequest(EstimateSettings):
     """The body of POST /plans: the bill of a run before it is started."""
 
     run: RunConfig = Field(description="As it would be posted to /runs.")
@@ -236,5 +236,5 @@ class GenerationPlan(Frozen):
     """A stage of a student's generation, or the only one of a search."""
     ablation: AblationSettings | None = None
     """The only stage of an ablation."""
-    bill: PlanSettings | None = None
+    bill: EstimateSettings | None = None
     """A plan's: what is measured, and for which cluster the bill is written."""

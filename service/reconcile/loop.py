@@ -17,7 +17,7 @@ from service.ray_client.jobs import RayJobs
 from service.reconcile.apply import Applier
 from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.lease import DatabaseClock, LeaseLost, ReconcilerLease, check_fence, database_clock
-from service.reconcile.observe import Look, Observer
+from service.reconcile.observe import Observer, RunObservation
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
 from service.scheduling.admission import Admission
@@ -131,7 +131,7 @@ class Reconciler:
                     logger.exception("%s: reconciling failed; it is tried again at each tick", run.run_id)
         return acted
 
-    def _act(self, run: RunSnapshot, look: Look, token: int, silence: RayDoesNotAnswer | None) -> bool:
+    def _act(self, run: RunSnapshot, look: RunObservation, token: int, silence: RayDoesNotAnswer | None) -> bool:
         """Whether there was something to do. `silence`: Ray did not answer a moment ago, and is not asked again."""
         # The queue knows running runs only, and is read anew for any other: a cancelled one starts nothing anyway.
         may_start = run.state is not RunState.RUNNING or self._admission.may_start(run.run_id, run.current_stage)

@@ -9,14 +9,14 @@ from service.lifecycle.snapshots import NOTHING_OBSERVED, Observed, RunSnapshot
 from service.ray_client.job_status import ENDED_JOBS, JobStatus
 from service.ray_client.jobs import JobInfo
 from service.reconcile.job_statuses import JobStatuses
-from service.reconcile.stage_files import OpenAttempt, Outcome, StageFiles
+from service.reconcile.stage_files import AttemptFiles, OpenAttempt, StageFiles
 from service.reconcile.waits import WaitReason
 
 _OVER = ENDED_JOBS | {JobStatus.UNKNOWN}
 
 
 @dataclass(frozen=True)
-class Look:
+class RunObservation:
     """What was seen of a run, and what kept the observer from seeing more."""
 
     observed: Observed
@@ -30,7 +30,7 @@ class Observer:
         self._files = files
         self._job_statuses = job_statuses
 
-    def observe(self, runs: Sequence[RunSnapshot]) -> dict[str, Look]:
+    def observe(self, runs: Sequence[RunSnapshot]) -> dict[str, RunObservation]:
         """By run id, what there is to see of the runs' open attempts."""
         attempts = [attempt for run in runs if (attempt := _open_attempt(run)) is not None]
         # Ray first: a job that has ended had written its files before.
@@ -40,7 +40,7 @@ class Observer:
             attempt for attempt in attempts if jobs[attempt.job_id].status in (JobStatus.RUNNING, JobStatus.UNAVAILABLE)
         ]
         outcomes = self._files.outcomes(running, ended)
-        looks = {run.run_id: Look(NOTHING_OBSERVED) for run in runs}
+        looks = {run.run_id: RunObservation(NOTHING_OBSERVED) for run in runs}
         for attempt in attempts:
             looks[attempt.run_id] = _look(jobs[attempt.job_id], outcomes.get(attempt.job_id))
         return looks
@@ -58,16 +58,16 @@ def _open_attempt(run: RunSnapshot) -> OpenAttempt | None:
     return OpenAttempt(run.run_id, stage, number, key.submission_id(number))
 
 
-def _look(job: JobInfo, outcome: Outcome | ArtifactStoreUnavailable | None) -> Look:
+def _look(job: JobInfo, outcome: AttemptFiles | ArtifactStoreUnavailable | None) -> RunObservation:
     if isinstance(outcome, ArtifactStoreUnavailable):
         hindrance = (WaitReason.ARTIFACT_STORE, str(outcome))
         # A job that is over may have left a result that cannot be read yet: nothing may be concluded from its end.
-        return Look(NOTHING_OBSERVED if job.status in _OVER else _observed(job, None), hindrance)
+        return RunObservation(NOTHING_OBSERVED if job.status in _OVER else _observed(job, None), hindrance)
     silent = job.status is JobStatus.UNAVAILABLE and job.message
-    return Look(_observed(job, outcome), (WaitReason.RAY, job.message) if silent else None)
+    return RunObservation(_observed(job, outcome), (WaitReason.RAY, job.message) if silent else None)
 
 
-def _observed(job: JobInfo, outcome: Outcome | None) -> Observed:
+def _observed(job: JobInfo, outcome: AttemptFiles | None) -> Observed:
     if outcome is None:
         return Observed(job.status, job.message, files_seen=False)
     return Observed(job.status, job.message, outcome.result, outcome.failure, outcome.progress)

@@ -36,7 +36,7 @@ class OpenAttempt:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptFiles:
     """What the attempt has left; while it works, neither of the first two, and how far it is."""
 
     result: AnyStageResult | None = None
@@ -59,11 +59,11 @@ class StageFiles:
         self._interval_seconds = 0.0 if local else REMOTE_INTERVAL_SECONDS
         self._monotonic = monotonic
         self._looked_at: dict[str, float] = {}
-        self._seen: dict[str, Outcome | ArtifactStoreUnavailable] = {}
+        self._seen: dict[str, AttemptFiles | ArtifactStoreUnavailable] = {}
 
     def outcomes(
         self, running: Sequence[OpenAttempt], ended: Sequence[OpenAttempt]
-    ) -> dict[str, Outcome | ArtifactStoreUnavailable]:
+    ) -> dict[str, AttemptFiles | ArtifactStoreUnavailable]:
         """By job id: all that have ended are looked at, and the running whose turn it is.
 
         Of the others, this is what was seen the last time, or why nothing could be; nothing yet, and they are missing.
@@ -87,19 +87,19 @@ class StageFiles:
         due = [attempt for attempt in running if now - looked_at[attempt.job_id] >= self._interval_seconds]
         return sorted(due, key=lambda attempt: looked_at[attempt.job_id])[:LOOKS_AT_ONCE]
 
-    def _read(self, attempt: OpenAttempt) -> Outcome:
+    def _read(self, attempt: OpenAttempt) -> AttemptFiles:
         key = StageKey(attempt.run_id, attempt.stage.generation, attempt.stage.name)
         result_uri = self._layout.result(key)
         result = _of_attempt(read_bytes_if_there(result_uri), attempt.number)
         if result is not None:
             try:
-                return Outcome(result=_parse_result(result, attempt.stage))
+                return AttemptFiles(result=_parse_result(result, attempt.stage))
             except ValueError as error:
-                return Outcome(failure=_unreadable(attempt.number, f"{result_uri} cannot be read: {error}"))
+                return AttemptFiles(failure=_unreadable(attempt.number, f"{result_uri} cannot be read: {error}"))
         failure = _of_attempt(read_bytes_if_there(self._layout.failure(key)), attempt.number)
         if failure is not None:
-            return Outcome(failure=_parse_failure(failure, attempt.number))
-        return Outcome(progress=_parse_progress(read_bytes_if_there(self._layout.progress(key)), attempt.number))
+            return AttemptFiles(failure=_parse_failure(failure, attempt.number))
+        return AttemptFiles(progress=_parse_progress(read_bytes_if_there(self._layout.progress(key)), attempt.number))
 
 
 def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:

@@ -11,7 +11,7 @@ from service.config.events import EventKind
 from service.config.stage_key import StageKey
 from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
-from service.retention.looks import Look, note_looks, runs_to_look_at
+from service.retention.looks import RetentionLook, note_looks, runs_to_look_at
 from service.retention.store import load_run_facts, mark
 from service.runs.view_builder import model_view
 from service.settings import Settings
@@ -21,7 +21,7 @@ from service.store.run_store import add_event, lock_run
 from service.store.schema.tables import ModelRow, RunRow
 from service.store.transitions import look_again
 from service.views.base import Page
-from service.views.retention import Marked, PlannedArtifact
+from service.views.retention import Marked, PreviewedArtifact
 from service.views.runs import ModelView
 
 _RUNS_AT_ONCE = 200
@@ -36,7 +36,7 @@ class RetentionCommands:
         self._layout = ArtifactLayout(settings.artifact_root)
         self._clock = clock
 
-    def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PlannedArtifact]:
+    def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PreviewedArtifact]:
         """A dry run over `limit` runs, newest first, or over one. Raises NotFound, ArtifactStoreUnavailable."""
         now = self._clock()
         with self._database.read() as session:
@@ -56,7 +56,7 @@ class RetentionCommands:
                     if not sizes:
                         continue  # there is nothing that could go
                 items.append(
-                    PlannedArtifact(
+                    PreviewedArtifact(
                         run_id=run.run_id,
                         generation=decision.generation,
                         stage=decision.stage,
@@ -93,7 +93,7 @@ class RetentionCommands:
             if any(decision.collect for decision in decisions):
                 marked += self._mark(run.run_id)
             else:
-                looks.append(Look(run.run_id, due[run.run_id], next_look(decisions)))
+                looks.append(RetentionLook(run.run_id, due[run.run_id], next_look(decisions)))
         with self._database.write() as session:
             note_looks(session, looks, self._policy)
         return marked
@@ -121,5 +121,5 @@ class RetentionCommands:
             due_at = session.execute(select(RunRow.retention_due_at).where(RunRow.id == run_id)).scalar_one()
             [run] = load_run_facts(session, [run_id], self._policy)
             decisions = decide_retention(run, now)
-            note_looks(session, [Look(run_id, due_at, next_look(decisions))], self._policy)
+            note_looks(session, [RetentionLook(run_id, due_at, next_look(decisions))], self._policy)
             return mark(session, run_id, decisions, run.policy, now)

@@ -11,7 +11,7 @@ from service.store.schema.tables import RunRow
 
 
 @dataclass(frozen=True)
-class Look:
+class RetentionLook:
     """What a look at a run has found: nothing to collect before `due_at`."""
 
     run_id: str
@@ -33,7 +33,7 @@ def runs_to_look_at(session: Session, policy: RetentionPolicy, before: float, li
     return {row.id: row.retention_due_at for row in session.execute(statement.limit(limit))}
 
 
-def note_looks(session: Session, looks: Iterable[Look], policy: RetentionPolicy) -> None:
+def note_looks(session: Session, looks: Iterable[RetentionLook], policy: RetentionPolicy) -> None:
     """Puts on record when to look again; not of a run that has changed since it was read."""
     runs = RunRow.__table__
     statement = (

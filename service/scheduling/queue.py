@@ -42,7 +42,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     """A stage that has to wait. Positions count from 1."""
 
     claim: Claim
@@ -52,13 +52,13 @@ class Place:
 
 def places_in_line(
     claims: Iterable[Claim], running: int, max_concurrent_stages: int | None, budgets: Mapping[str, Budget]
-) -> list[Place]:
+) -> list[QueuePosition]:
     """The stages that have to wait, in their order; those of `claims` that are not here may start.
 
     The `running` stages always go on. A stage that waits for its project's quota holds up nobody else.
     """
     free = None if max_concurrent_stages is None else max_concurrent_stages - running
-    places: list[Place] = []
+    places: list[QueuePosition] = []
     for claim in sorted(claims, key=lambda claim: claim.order):
         reason = _quota_reason(claim.project, budgets)
         if reason is None and free is not None:
@@ -67,7 +67,7 @@ def places_in_line(
             else:
                 free -= 1
         if reason is not None:
-            places.append(Place(claim, len(places) + 1, reason))
+            places.append(QueuePosition(claim, len(places) + 1, reason))
     return places
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
-from service.scheduling.queue import Claim, Place
+from service.scheduling.queue import Claim, QueuePosition
 from service.scheduling.queue_reader import Queue, read_queue
 from service.store.schema.tables import RunRow
 from service.views.queue import QueuePlace
@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
-class _Look:
+class _ReadQueue:
     """What was seen of the queue, and when."""
 
     at: float
@@ -45,7 +45,7 @@ class QueuePlaces:
         """Taken with a connection in hand: who waits for it holds one already, and the last may not be missing."""
         self._lock = threading.Lock()
         """Of what was seen; never held while the database is asked."""
-        self._last: _Look | None = None
+        self._last: _ReadQueue | None = None
         self._limits_changed = 0
 
     def queue(self, session: Session) -> Queue | None:
@@ -86,7 +86,7 @@ class QueuePlaces:
         place = None if look.queue is None else look.queue.places.get(run.id)
         return run.model_copy(update={"queue": None if place is None else _view(place)})
 
-    def _look(self, session: Session) -> _Look:
+    def _look(self, session: Session) -> _ReadQueue:
         with self._lock:
             last = self._last
         if last is None:
@@ -101,7 +101,7 @@ class QueuePlaces:
         finally:
             self._looking.release()
 
-    def _look_anew(self, session: Session, asked_at: float) -> _Look:
+    def _look_anew(self, session: Session, asked_at: float) -> _ReadQueue:
         """What another thread has seen meanwhile serves as well."""
         session.connection()
         with self._looking:
@@ -109,16 +109,16 @@ class QueuePlaces:
                 last = self._last
             return last if last is not None and last.at > asked_at else self._read(session)
 
-    def _read(self, session: Session) -> _Look:
+    def _read(self, session: Session) -> _ReadQueue:
         now, limits_changed = self._clock(), self._limits_changed
-        look = _Look(now, read_queue(session, self._max_concurrent_stages, now))
+        look = _ReadQueue(now, read_queue(session, self._max_concurrent_stages, now))
         with self._lock:
             if self._limits_changed == limits_changed:
                 self._last = look
         return look
 
 
-def _is_new(run_ids: Collection[str], created_at: Mapping[str, float], look: _Look) -> bool:
+def _is_new(run_ids: Collection[str], created_at: Mapping[str, float], look: _ReadQueue) -> bool:
     """Whether one of the runs was created since."""
     return any(created_at[run] >= look.at for run in run_ids)
 
@@ -150,5 +150,5 @@ def _claim(run: RunView) -> Claim | None:
     return None
 
 
-def _view(place: Place) -> QueuePlace:
+def _view(place: QueuePosition) -> QueuePlace:
     return QueuePlace(position=place.position, reason=place.reason)

@@ -8,7 +8,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunState
-from service.scheduling.queue import Budget, Claim, Place, places_in_line
+from service.scheduling.queue import Budget, Claim, QueuePosition, places_in_line
 from service.scheduling.quotas import budgets_with_quota
 from service.stages.order import stage_name
 from service.store.schema.columns import one_of
@@ -29,7 +29,7 @@ class Queue:
     budgets: Mapping[str, Budget]
 
     @cached_property
-    def places(self) -> Mapping[str, Place]:
+    def places(self) -> Mapping[str, QueuePosition]:
         """The stages that have to wait, by run, in their order."""
         running = sum(self.running.values())
         places = places_in_line(self.claims.values(), running, self.max_concurrent_stages, self.budgets)

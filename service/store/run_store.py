@@ -36,7 +36,7 @@ def insert_run(
     return RunRows(run, _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now))
 
 
-def insert_derived_run(
+def insert_run_of_one_stage(
     session: Session,
     run_id: str,
     kind: RunKind,

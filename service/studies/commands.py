@@ -1,4 +1,4 @@
-"""What users may start beside a run: a search, an ablation, and a plan of a run that is not there yet."""
+"""What users may start beside a run: a search and an ablation."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,30 +6,25 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.access.own_project import in_own_project
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
-from service.config.names import derived_name
-from service.config.run import GenerationPlan, PlanRequest, PlanSettings, RunConfig
+from service.config.names import name_beside
+from service.config.run import GenerationPlan, RunConfig
 from service.config.studies import AblationRequest, SearchRequest
 from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
-from service.plans.preflight import check_plan_request
-from service.plans.view_builder import plan_view
 from service.retention.store import labels_are_collected
 from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_search
-from service.runs.preflight import check_new_run
 from service.settings import Settings
-from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
 from service.store.paging import get_row
 from service.store.run_store import (
     add_event,
-    insert_derived_run,
+    insert_run_of_one_stage,
     load_config,
     load_plans,
     load_spec_inputs,
@@ -38,13 +33,12 @@ from service.store.run_store import (
     run_kind,
 )
 from service.store.schema.tables import RunRow, StageRow
-from service.studies.view_builder import DerivedViews
-from service.views.plans import PlanView
+from service.studies.view_builder import StudyViews
 from service.views.studies import AblationView, SearchView
 from workers.specs.recipe import Recipe
 
 
-class DerivedCommands:
+class StudyCommands:
     """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
 
     Each is a run of one stage: what can be done with a run's id (events, stages, logs, cancel, retry) can be done with
@@ -60,8 +54,7 @@ class DerivedCommands:
     ) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
-        self._views = DerivedViews(self._layout)
-        self._tick_seconds = settings.tick_seconds
+        self._views = StudyViews(self._layout)
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
 
@@ -82,8 +75,10 @@ class DerivedCommands:
             )
             self._check_search(session, request, plan, config)
             search_id = new_id("search")
-            named = config.model_copy(update={"name": request.name or derived_name("search beside", config.name)})
-            insert_derived_run(session, search_id, RunKind.SEARCH, request.run_id, named, request.generation, plan, now)
+            named = config.model_copy(update={"name": request.name or name_beside("search beside", config.name)})
+            insert_run_of_one_stage(
+                session, search_id, RunKind.SEARCH, request.run_id, named, request.generation, plan, now
+            )
             add_event(
                 session,
                 search_id,
@@ -123,36 +118,13 @@ class DerivedCommands:
                 }
             )
             ablation_id = new_id("ablation")
-            named = config.model_copy(update={"name": request.name or derived_name("ablation of", config.name)})
-            insert_derived_run(session, ablation_id, RunKind.ABLATION, run_id, named, generation, plan, now)
+            named = config.model_copy(update={"name": request.name or name_beside("ablation of", config.name)})
+            insert_run_of_one_stage(session, ablation_id, RunKind.ABLATION, run_id, named, generation, plan, now)
             add_event(session, ablation_id, now, EventKind.ABLATION_CREATED, f"generation {generation} of {run_id}")
             session.flush()
             return self._views.ablation(session, ablation_id)
 
         return self._answers.once(idempotency_key, asked, AblationView, create)
-
-    def create_plan(self, request: PlanRequest, idempotency_key: str | None = None) -> PlanView:
-        """Measures what a run would take, which is checked as if it were to be started."""
-        request = request.model_copy(update={"run": in_own_project(request.run)})
-        asked = request_hash("create_plan", request)
-        if (answer := self._answers.first(idempotency_key, asked, PlanView)) is not None:
-            return answer
-        try:
-            check_new_run(self._database, self._layout, request.run, self._models())
-        except InvalidRequest as error:
-            raise InvalidRequest(f"run.{error.field}", error.message) from error
-        check_plan_request(request)
-
-        def create(session: Session, now: float) -> PlanView:
-            settings = PlanSettings(**{name: getattr(request, name) for name in PlanSettings.model_fields})
-            plan = generation_plans(request.run)[0].model_copy(update={"bill": settings})
-            plan_id = new_id("plan")
-            insert_derived_run(session, plan_id, RunKind.PLAN, None, request.run, 0, plan, now)
-            add_event(session, plan_id, now, EventKind.PLAN_CREATED, request.run.name)
-            session.flush()
-            return plan_view(session, plan_id, self._tick_seconds)
-
-        return self._answers.once(idempotency_key, asked, PlanView, create)
 
     def _check_search(self, session: Session, request: SearchRequest, plan: GenerationPlan, config: RunConfig) -> None:
         check_model("model", plan.model, self._models())

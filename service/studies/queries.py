@@ -1,4 +1,4 @@
-"""What users may see of searches, ablations, plans, trials and pictures."""
+"""What users may see of searches, ablations, trials and pictures."""
 
 from sqlalchemy import select
 
@@ -7,15 +7,13 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
-from service.plans.view_builder import plan_summary, plan_view
 from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
 from service.store.schema.tables import GenerationRow, RunRow, StageRow
-from service.studies.view_builder import DerivedViews, derived_summary
+from service.studies.view_builder import StudyViews, study_summary
 from service.views.base import Page
-from service.views.plans import PlanSummary, PlanView
-from service.views.studies import AblationView, DerivedSummary, SearchView
+from service.views.studies import AblationView, SearchView, StudySummary
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
 from workers.specs.stages import RELIABILITY_FILE
@@ -24,39 +22,28 @@ PICTURES = frozenset({HEAT_MAP_FILE, COST_FILE, RELIABILITY_FILE})
 """The names of pictures that stages write."""
 
 
-class DerivedQueries:
+class StudyQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._layout = ArtifactLayout(settings.artifact_root)
-        self._views = DerivedViews(self._layout)
-        self._tick_seconds = settings.tick_seconds
+        self._views = StudyViews(self._layout)
 
     def get_search(self, search_id: str) -> SearchView:
         with self._database.read() as session:
             return self._views.search(session, search_id)
 
-    def list_searches(self, limit: int = 50, cursor: str | None = None) -> Page[DerivedSummary]:
+    def list_searches(self, limit: int = 50, cursor: str | None = None) -> Page[StudySummary]:
         return self._list(RunKind.SEARCH, limit, cursor, None)
 
     def get_ablation(self, ablation_id: str) -> AblationView:
         with self._database.read() as session:
             return self._views.ablation(session, ablation_id)
 
-    def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[DerivedSummary]:
+    def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StudySummary]:
         """Those of one run."""
         return self._list(RunKind.ABLATION, limit, cursor, run_id)
-
-    def get_plan(self, plan_id: str) -> PlanView:
-        with self._database.read() as session:
-            return plan_view(session, plan_id, self._tick_seconds)
-
-    def list_plans(self, limit: int = 50, cursor: str | None = None) -> Page[PlanSummary]:
-        with self._database.read_once() as session:
-            keys = (RunRow.created_at, RunRow.id)
-            rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PLAN)
-            return Page(items=[plan_summary(row) for row in rows], next_cursor=following)
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """The trials of a search stage, as they are now."""
@@ -75,7 +62,7 @@ class DerivedQueries:
             raise NotFound("picture", f"{key.stage_id}/{name}")
         return data
 
-    def _list(self, kind: RunKind, limit: int, cursor: str | None, source: str | None) -> Page[DerivedSummary]:
+    def _list(self, kind: RunKind, limit: int, cursor: str | None, source: str | None) -> Page[StudySummary]:
         with self._database.read() as session:
             conditions = [RunRow.kind == kind]
             if source is not None:
@@ -87,4 +74,4 @@ class DerivedQueries:
                 GenerationRow.run_id.in_([row.id for row in rows])
             )
             numbers = {row.run_id: row.number for row in session.execute(found)}
-            return Page(items=[derived_summary(row, numbers[row.id]) for row in rows], next_cursor=following)
+            return Page(items=[study_summary(row, numbers[row.id]) for row in rows], next_cursor=following)

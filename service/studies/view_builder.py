@@ -15,7 +15,7 @@ from service.store.run_store import get_run_of_kind, load_results
 from service.store.schema.tables import GenerationRow, RunRow
 from service.store.stored_values import read_if_possible
 from service.views.base import as_time, time_or_none
-from service.views.studies import AblationView, DerivedSummary, SearchView
+from service.views.studies import AblationView, SearchView, StudySummary
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.ablation import ABLATION_FILE, AblationTrainings
 from workers.specs.results import AblateResult, SearchResult
@@ -24,7 +24,7 @@ from workers.specs.search import COST_FILE, HEAT_MAP_FILE, TRIALS_FILE, Trial, T
 File = TypeVar("File", bound=BaseModel)
 
 
-class DerivedViews:
+class StudyViews:
     """Raises NotFound where there is no search, or ablation, of that id."""
 
     def __init__(self, layout: ArtifactLayout) -> None:
@@ -38,7 +38,7 @@ class DerivedViews:
         outcome = None if result is None else result.outcome
         folder = f"/runs/{search_id}/generations/{generation.number}/stages/search/pictures"
         return SearchView(
-            **derived_summary(row, generation.number).model_dump(),
+            **study_summary(row, generation.number).model_dump(),
             settings=None if plan is None else plan.search,
             trials=list(outcome.trials if outcome else self.trials(search_id, generation.number)),
             outcome=outcome,
@@ -54,7 +54,7 @@ class DerivedViews:
         uri = self._layout.stage_file(StageKey(ablation_id, generation.number, "ablate"), ABLATION_FILE)
         book = None if outcome else _read(uri, AblationTrainings)
         return AblationView(
-            **derived_summary(row, generation.number).model_dump(),
+            **study_summary(row, generation.number).model_dump(),
             settings=None if plan is None else plan.ablation,
             trainings=list(outcome.trainings if outcome else book.trainings if book else ()),
             outcome=outcome,
@@ -66,8 +66,8 @@ class DerivedViews:
         return book.trials if book else ()
 
 
-def derived_summary(row: RunRow, generation: int) -> DerivedSummary:
-    return DerivedSummary(
+def study_summary(row: RunRow, generation: int) -> StudySummary:
+    return StudySummary(
         id=row.id,
         name=row.name,
         run_id=row.source_run_id or "",

@@ -7,7 +7,7 @@ from service.views.base import View
 from workers.specs.stages import StageName
 
 
-class PlannedArtifact(View):
+class PreviewedArtifact(View):
     """An artifact that retention has not marked, and what it would do about it."""
 
     run_id: str

@@ -10,7 +10,7 @@ from workers.specs.ablation import AblationOutcome, AblationSettings, AblationTr
 from workers.specs.search import SearchOutcome, SearchSettings, Trial
 
 
-class DerivedSummary(View):
+class StudySummary(View):
     """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
 
     id: str
@@ -23,7 +23,7 @@ class DerivedSummary(View):
     finished_at: datetime | None
 
 
-class SearchView(DerivedSummary):
+class SearchView(StudySummary):
     settings: SearchSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     trials: list[Trial] = Field(description="With their parameters, curves, states and costs, as they are now.")
     outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once it has succeeded.")
@@ -36,7 +36,7 @@ class StageTrials(View):
     trials: list[Trial] = Field(description="By number; the first is the recipe as it was.")
 
 
-class AblationView(DerivedSummary):
+class AblationView(StudySummary):
     settings: AblationSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     trainings: list[AblationTraining] = Field(description="As they are now.")
     outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")

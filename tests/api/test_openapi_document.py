@@ -13,7 +13,7 @@ from api.examples.queue import QUOTAS, RUN_CHANGES
 from api.examples.requests import DATASET_REQUESTS, GENERATION_OVERRIDES, RUN_CONFIGS
 from api.examples.studies import ABLATION_REQUESTS, SEARCH_REQUESTS
 from service.config.policies import Quota
-from service.config.run import GenerationOverrides, PlanRequest, RunChanges, RunConfig
+from service.config.run import EstimateRequest, GenerationOverrides, RunChanges, RunConfig
 from service.config.studies import AblationRequest, SearchRequest
 from service.config.webhooks import WebhookRequest
 from service.datasets.inspection import DatasetRequest
@@ -101,7 +101,7 @@ def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, 
         "POST /datasets": "DatasetRequest",
         "POST /runs": "RunConfig",
         "POST /runs/{run_id}/generations": "GenerationOverrides",
-        "POST /plans": "PlanRequest",
+        "POST /plans": "EstimateRequest",
         "POST /searches": "SearchRequest",
         "POST /runs/{run_id}/ablations": "AblationRequest",
         "PATCH /runs/{run_id}": "RunChanges",
@@ -151,7 +151,7 @@ def test_ablation_examples_are_valid(example: str) -> None:
 
 @pytest.mark.parametrize("example", PLAN_REQUESTS)
 def test_plan_examples_are_valid(example: str) -> None:
-    PlanRequest.model_validate_json(json.dumps(PLAN_REQUESTS[example]["value"]))
+    EstimateRequest.model_validate_json(json.dumps(PLAN_REQUESTS[example]["value"]))
 
 
 @pytest.mark.attack

@@ -11,6 +11,8 @@ from service.datasets.inspection import DatasetRequest
 from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary
+from service.estimates.commands import EstimateCommands
+from service.estimates.queries import EstimateQueries
 from service.model_catalog import CatalogModel
 from service.ray_client.jobs import RayJobs
 from service.reconcile.job_statuses import LOST_AFTER_SECONDS
@@ -19,8 +21,8 @@ from service.runs.commands import RunCommands
 from service.runs.queries import RunQueries
 from service.settings import Settings
 from service.store.database import Database
-from service.studies.commands import DerivedCommands
-from service.studies.queries import DerivedQueries
+from service.studies.commands import StudyCommands
+from service.studies.queries import StudyQueries
 from service.wiring import Reconciling, Services, World, open_reconciling, open_services
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import FakeRay
@@ -101,12 +103,20 @@ class Workbench:
         return self.services.dataset_queries
 
     @property
-    def derived_commands(self) -> DerivedCommands:
-        return self.services.derived_commands
+    def estimate_commands(self) -> EstimateCommands:
+        return self.services.estimate_commands
 
     @property
-    def derived_queries(self) -> DerivedQueries:
-        return self.services.derived_queries
+    def estimate_queries(self) -> EstimateQueries:
+        return self.services.estimate_queries
+
+    @property
+    def study_commands(self) -> StudyCommands:
+        return self.services.study_commands
+
+    @property
+    def study_queries(self) -> StudyQueries:
+        return self.services.study_queries
 
     def add_dataset(
         self,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from workers.data.errors import ShardReadError
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
-from workers.plain_uri import LOCAL, NotPlain, Place, is_uri, parse_place
+from workers.plain_uri import LOCAL, Location, NotPlain, is_uri, parse_place
 
 ROOTS_VARIABLE = "NOISY_STUDENT_STAGE_DATASET_ROOTS"
 """How the roots of a stage's spec reach each of its processes, Ray's workers and a DataLoader's among them."""
@@ -129,7 +129,7 @@ def check_root(root: str) -> str:
     return root
 
 
-def _place(uri: str) -> Place:
+def _place(uri: str) -> Location:
     try:
         place = parse_place(uri)
     except NotPlain as error:
@@ -140,7 +140,7 @@ def _place(uri: str) -> Place:
     return place
 
 
-def _is_below(place: Place, root: str) -> bool:
+def _is_below(place: Location, root: str) -> bool:
     if root in _EVERY_BUCKET:
         return f"{place.scheme}://" == root and not place.query and "@" not in place.authority
     of_root = parse_place(root)

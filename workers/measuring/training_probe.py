@@ -13,18 +13,18 @@ from workers.models.files import write_model
 from workers.specs.measure import PhaseMeasurement, TrainingMeasurement, TrainingsMeasured
 from workers.specs.model_card import WEIGHTS_FILE
 from workers.specs.stages import TrainSpec
-from workers.training.group.session import Session
+from workers.training.group.session import TrainSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, phases_of
-from workers.training.steps import PhaseSteps, Place, layout_of, place_of
+from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of
 from workers.training.validation import synchronize_buffers, validate
 
 _MOST_STEPS = 10_000
 _STEPS_FOR_AN_ESTIMATE = 2
 
 
-def measure_trainings(run: SampledRun, session: Session) -> TrainingsMeasured:
+def measure_trainings(run: SampledRun, session: TrainSession) -> TrainingsMeasured:
     """Every student of the run, one after the other. All workers of the group call this."""
     put_off_dynamo()
     started_at = 0.0
@@ -50,7 +50,7 @@ def measure_trainings(run: SampledRun, session: Session) -> TrainingsMeasured:
     )
 
 
-def _phase(run: SampledRun, phase: Phase, steps: PhaseSteps, place: Place) -> PhaseMeasurement:
+def _phase(run: SampledRun, phase: Phase, steps: PhaseSteps, place: WorkerPlace) -> PhaseMeasurement:
     first_seconds = _steps_seconds(phase, steps, 0, 1)
     guess = _steps_seconds(phase, steps, 1, _STEPS_FOR_AN_ESTIMATE) / _STEPS_FOR_AN_ESTIMATE
     begin = 1 + _STEPS_FOR_AN_ESTIMATE
@@ -84,7 +84,7 @@ def _steps_seconds(phase: Phase, steps: PhaseSteps, begin: int, count: int) -> f
     return time.perf_counter() - started_at
 
 
-def _validation(run: SampledRun, spec: TrainSpec, learner: Learner, place: Place) -> float:
+def _validation(run: SampledRun, spec: TrainSpec, learner: Learner, place: WorkerPlace) -> float:
     """Wall seconds for one image: over all sampled ones, or over few where all would take too long."""
     few = spec.model_copy(update={"validation_manifest_uri": run.few_validation_uri})
     images, all_images = run.few_validation_images, run.validation_images
@@ -95,13 +95,15 @@ def _validation(run: SampledRun, spec: TrainSpec, learner: Learner, place: Place
     return _validation_seconds(spec, learner, place) / all_images
 
 
-def _validation_seconds(spec: TrainSpec, learner: Learner, place: Place) -> float:
+def _validation_seconds(spec: TrainSpec, learner: Learner, place: WorkerPlace) -> float:
     started_at = time.perf_counter()
     validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
     return time.perf_counter() - started_at
 
 
-def _training(spec: TrainSpec, learner: Learner, phases: list[PhaseMeasurement], place: Place) -> TrainingMeasurement:
+def _training(
+    spec: TrainSpec, learner: Learner, phases: list[PhaseMeasurement], place: WorkerPlace
+) -> TrainingMeasurement:
     state = learner.state(spec.recipe.total_steps)
     started_at = time.perf_counter()
     synchronize_buffers(learner.ema.model)
@@ -126,7 +128,7 @@ def _stored_bytes(state: Mapping[str, object]) -> int:
     return buffer.getbuffer().nbytes
 
 
-def _first_workers(number: float, place: Place) -> float:
+def _first_workers(number: float, place: WorkerPlace) -> float:
     """The first worker's number, in all of them: they must decide alike."""
     if place.world_size == 1:
         return number

@@ -25,7 +25,7 @@ _TIME_TO_START_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Demand:
+class ResourceDemand:
     """The least that a stage needs at once: equal parts, each on one node."""
 
     parts: int
@@ -46,7 +46,7 @@ class Cluster(Protocol):
         ...
 
 
-def demand_of(spec: AnyStageSpec) -> Demand | None:
+def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
     """None for a stage that asks for nothing."""
     match spec.stage:
         case "train" | "measure":
@@ -60,7 +60,7 @@ def demand_of(spec: AnyStageSpec) -> Demand | None:
     return None
 
 
-def shortfall(demand: Demand, nodes: Sequence[Mapping[str, float]]) -> str | None:
+def shortfall(demand: ResourceDemand, nodes: Sequence[Mapping[str, float]]) -> str | None:
     """What even the idle cluster has too little of, for people; None where the demand fits on it."""
     needs = {"CPU": demand.cpus, "GPU": demand.gpus}
     fitting = sum(
@@ -85,7 +85,7 @@ class ResourceWatch:
     """Tells the reporter. `clock` gives Unix seconds."""
 
     def __init__(
-        self, demand: Demand, reporter: StageReporter, cluster: Cluster, clock: Callable[[], float] = time.time
+        self, demand: ResourceDemand, reporter: StageReporter, cluster: Cluster, clock: Callable[[], float] = time.time
     ) -> None:
         self._demand = demand
         self._reporter = reporter
@@ -161,16 +161,16 @@ class _RayCluster:
         return any(sum((actor.required_resources or {}).values()) > 0 for actor in actors)
 
 
-def _of_group(group: WorkerGroup, workers: int) -> Demand:
-    return Demand(workers, group.cpus_per_worker, group.gpus_per_worker, "worker")
+def _of_group(group: WorkerGroup, workers: int) -> ResourceDemand:
+    return ResourceDemand(workers, group.cpus_per_worker, group.gpus_per_worker, "worker")
 
 
-def _of_pool(pool: ActorPool) -> Demand:
+def _of_pool(pool: ActorPool) -> ResourceDemand:
     # One actor is enough to get on, however many it asks for.
-    return Demand(1, pool.cpus_per_actor, pool.gpus_per_actor, "actor")
+    return ResourceDemand(1, pool.cpus_per_actor, pool.gpus_per_actor, "actor")
 
 
-def _needs(demand: Demand) -> str:
+def _needs(demand: ResourceDemand) -> str:
     parts = f"{demand.parts} {demand.name}{'' if demand.parts == 1 else 's'}"
     gpus = f" and {demand.gpus:g} GPU" if demand.gpus else ""
     each = " each" if demand.parts > 1 else ""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from workers.artifact_io import is_local
 from workers.data.confidence import largest_doubt, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, UsedDigits, joined, keys_with_hashes
-from workers.selection.copy_plan import CopyPlan
+from workers.selection.class_balance import ClassBalance
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
 from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows, read_listed_rows
@@ -128,7 +128,7 @@ def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
 class Choice:
     """The whole decision, as a range of shards needs it."""
 
-    plan: CopyPlan
+    balance: ClassBalance
     sure: list[npt.NDArray[np.uint8]]
     """As in Sifted."""
     chosen: Candidates
@@ -159,16 +159,16 @@ class Selector:
         inside[choice.chosen.of_shards(range(shard, shard + 1)).rows] = True
         kept = np.flatnonzero(inside)
         kept_labels = np.take(labels, kept)
-        copies = np.take(choice.plan.copies_each, kept_labels) + self._once_more(shard, kept, kept_labels)
+        copies = np.take(choice.balance.copies_each, kept_labels) + self._once_more(shard, kept, kept_labels)
         return kept.astype(np.int32), copies.astype(np.int32)
 
     def _once_more(
         self, shard: int, kept: npt.NDArray[np.int64], labels: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.bool_]:
         # A class that gets extra copies keeps all its confident images: those kept here are all there are here.
-        plan, choice = self._choice.plan, self._choice
+        balance, choice = self._choice.balance, self._choice
         here = np.bincount(labels, minlength=self._rules.classes)
-        extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, plan.one_more)
+        extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, balance.one_more)
         self._before += here
         return drawn_once_more(self._rules.seed, shard, kept, labels, extra)
 

@@ -12,7 +12,7 @@ from workers.artifact_io import exists, join_uri, open_filesystem, writing
 from workers.data.order.random_order import copy_keys
 from workers.data.shards.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
 from workers.data.shards.shard_readers import load_manifest, read_rows
-from workers.selection.shuffle_plan import RunPart, ShufflePlan
+from workers.selection.shuffle import RunPart, Shuffle
 from workers.specs.stages import SelectSpec, part_name
 
 RUNS_FOLDER = "runs"
@@ -34,11 +34,11 @@ def run_name(run: int) -> str:
 
 
 class RunWriter:
-    """Writes runs of `plan`, one after the other. Lives in an actor of the pool."""
+    """Writes runs of `shuffle`, one after the other. Lives in an actor of the pool."""
 
-    def __init__(self, spec: SelectSpec, plan: ShufflePlan) -> None:
+    def __init__(self, spec: SelectSpec, shuffle: Shuffle) -> None:
         self._spec = spec
-        self._plan = plan
+        self._shuffle = shuffle
         self._manifest = load_manifest(spec.manifest_uri)
 
     def __call__(self, run: int) -> bytes:
@@ -47,7 +47,7 @@ class RunWriter:
         if exists(uri):
             return b""
         tables, orders, indices, rows = [], [], [], 0
-        for part in self._plan.parts(run):
+        for part in self._shuffle.parts(run):
             chosen, copies = _selection(self._spec.folder_uri, part)
             tables.append(self._table(part.shard, chosen))
             indices.append(np.repeat(np.arange(rows, rows + len(chosen)), copies))
@@ -77,7 +77,7 @@ class RunWriter:
     def _write(self, uri: str, table: pa.Table, index: npt.NDArray[np.int64], order: npt.NDArray[np.uint64]) -> None:
         by_order = np.argsort(order, kind="stable")
         index, order = index[by_order], order[by_order]
-        shards, starts = np.unique(self._plan.training_shard_of(order), return_index=True)
+        shards, starts = np.unique(self._shuffle.training_shard_of(order), return_index=True)
         schema = table.schema.append(pa.field(ORDER, pa.uint64()))
         schema = schema.with_metadata({_TRAINING_SHARDS: shards.astype(np.uint32).tobytes()})
         with writing(uri) as stream, pa.ipc.new_file(stream, schema) as file:

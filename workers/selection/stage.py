@@ -29,7 +29,7 @@ from workers.selection.best_rows import (
     narrowed,
     split_by_order,
 )
-from workers.selection.copy_plan import CopyPlan, plan_copies
+from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
 from workers.selection.ranges import divided, read_ahead, start_executor
@@ -66,20 +66,20 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         scans, digits = _scanned(passes)
         counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
         confident = np.sum([one.confident for one in scans], axis=0)
-        plan = plan_copies(confident, spec.settings.max_per_class, spec.settings.fill_up)
-        _check_anything_kept(counts, plan, spec)
-        cut = _cut(passes, digits, plan, confident)
+        balance = balance_classes(confident, spec.settings.max_per_class, spec.settings.fill_up)
+        _check_anything_kept(counts, balance, spec)
+        cut = _cut(passes, digits, balance, confident)
         sifted = list(passes.run(partial(_sift, cut)))
         chosen = _chosen([one.undecided for one in sifted], cut, rules)
-        choices = _choices(passes.ranges, scans, sifted, plan, chosen, confident)
+        choices = _choices(passes.ranges, scans, sifted, balance, chosen, confident)
         kept_per_shard: list[int] = []
         for kept in passes.run(partial(_write, spec.folder_uri), choices):
             kept_per_shard += kept
             reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
-    written = _materialized(spec, kept_per_shard, int(plan.copies.sum()), reporter)
+    written = _materialized(spec, kept_per_shard, int(balance.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, plan, confident, written)
+    return _result(spec, reporter, counts, balance, confident, written)
 
 
 def _rules(spec: SelectSpec) -> Rules:
@@ -118,9 +118,11 @@ def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
     return scans, digits.table
 
 
-def _cut(passes: _Passes, digits: npt.NDArray[np.int32], plan: CopyPlan, confident: npt.NDArray[np.int64]) -> Cut:
+def _cut(
+    passes: _Passes, digits: npt.NDArray[np.int32], balance: ClassBalance, confident: npt.NDArray[np.int64]
+) -> Cut:
     """How far down each class is kept, but for so few undecided rows that they can be compared in memory."""
-    cut = Cut.before_counting(passes.rules.classes, plan.kept, confident)
+    cut = Cut.before_counting(passes.rules.classes, balance.kept, confident)
     if cut.is_decided:
         return cut
     cut = narrowed(cut, digits)
@@ -144,7 +146,7 @@ def _choices(
     ranges: list[range],
     scans: list[Scan],
     sifted: list[Sifted],
-    plan: CopyPlan,
+    balance: ClassBalance,
     chosen: Candidates,
     confident: npt.NDArray[np.int64],
 ) -> list[Choice]:
@@ -152,7 +154,7 @@ def _choices(
     by_shard = chosen.by_shard()
     choices = []
     for shards, one, here in zip(ranges, scans, sifted, strict=True):
-        choices.append(Choice(plan, here.sure, by_shard.of_shards(shards), confident, before))
+        choices.append(Choice(balance, here.sure, by_shard.of_shards(shards), confident, before))
         before = before + one.confident
     return choices
 
@@ -215,9 +217,9 @@ def _column(values: npt.NDArray[np.int32]) -> pa.Array:
     return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values)])
 
 
-def _check_anything_kept(counts: FilterCounts, plan: CopyPlan, spec: SelectSpec) -> None:
-    if plan.kept.any():
-        empty = [name for name, kept in zip(spec.classes, plan.kept, strict=True) if not kept]
+def _check_anything_kept(counts: FilterCounts, balance: ClassBalance, spec: SelectSpec) -> None:
+    if balance.kept.any():
+        empty = [name for name, kept in zip(spec.classes, balance.kept, strict=True) if not kept]
         if empty:
             logger.warning("no confident image of %d of %d classes: %s", len(empty), len(spec.classes), empty[:20])
         return
@@ -233,7 +235,7 @@ def _result(
     spec: SelectSpec,
     reporter: StageReporter,
     counts: FilterCounts,
-    plan: CopyPlan,
+    balance: ClassBalance,
     confident: npt.NDArray[np.int64],
     materialized: MaterializedIndex | None,
 ) -> SelectResult:
@@ -241,8 +243,8 @@ def _result(
         spec.classes,
         counts.labeled.tolist(),
         confident.tolist(),
-        plan.kept.tolist(),
-        plan.copies.tolist(),
+        balance.kept.tolist(),
+        balance.copies.tolist(),
         strict=True,
     )
     return SelectResult(
@@ -254,9 +256,9 @@ def _result(
         dropped_near_duplicates=counts.near_duplicates,
         dropped_duplicates=counts.duplicates,
         dropped_low_confidence=counts.low_confidence,
-        dropped_over_cap=int((confident - plan.kept).sum()),
-        kept=int(plan.kept.sum()),
-        copies=int(plan.copies.sum()),
+        dropped_over_cap=int((confident - balance.kept).sum()),
+        kept=int(balance.kept.sum()),
+        copies=int(balance.copies.sum()),
         classes=tuple(
             ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
             for name, labeled, passed, kept, copies in numbers

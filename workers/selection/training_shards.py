@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem, writing
 from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, training_shard_uri
-from workers.selection.shuffle_plan import ShufflePlan
+from workers.selection.shuffle import Shuffle
 from workers.selection.shuffle_runs import ORDER, read_piece, run_name, runs_uri
 from workers.specs.base import Frozen
 from workers.specs.stages import SelectSpec
@@ -28,11 +28,11 @@ class TrainingShardWritten(Frozen):
 
 
 class TrainingShardWriter:
-    """Writes training shards of `plan`, one after the other. Lives in an actor of the pool."""
+    """Writes training shards of `shuffle`, one after the other. Lives in an actor of the pool."""
 
-    def __init__(self, spec: SelectSpec, plan: ShufflePlan) -> None:
+    def __init__(self, spec: SelectSpec, shuffle: Shuffle) -> None:
         self._folder_uri = spec.folder_uri
-        self._runs = [join_uri(runs_uri(spec.folder_uri), run_name(run)) for run in range(plan.runs)]
+        self._runs = [join_uri(runs_uri(spec.folder_uri), run_name(run)) for run in range(shuffle.runs)]
 
     def __call__(self, number: int) -> bytes:
         """Writes the training shard unless it is there; TrainingShardWritten as JSON."""

@@ -14,7 +14,7 @@ from workers.models.position_embeddings import fitted_state
 from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Optimizer
 from workers.specs.reports import FailureReason
-from workers.training.group.session import Session
+from workers.training.group.session import TrainSession
 from workers.training.moving_average import MovingAverage
 from workers.training.phases import Phase
 
@@ -31,7 +31,7 @@ class Learner:
     Raises StageError(USER_ERROR) where timm cannot build the model, or weights are of another one.
     """
 
-    def __init__(self, phase: Phase, session: Session, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+    def __init__(self, phase: Phase, session: TrainSession, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         spec, recipe = phase.spec, phase.recipe
         self.model = create_model(
             spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
@@ -93,7 +93,7 @@ def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
     ]
 
 
-def _distributed(model: nn.Module, session: Session) -> nn.Module:
+def _distributed(model: nn.Module, session: TrainSession) -> nn.Module:
     if session.world_size == 1:
         return model
     # Running statistics are made equal where they are used, in validation and checkpoints, not at each step.

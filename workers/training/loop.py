@@ -12,11 +12,11 @@ from workers.data.order.lanes import Layout
 from workers.models.files import write_model
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
-from workers.training.group.session import Session, WorkerSession
+from workers.training.group.session import TrainSession, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
-from workers.training.steps import PhaseSteps, Place, layout_of, place_of
+from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate
 
@@ -29,7 +29,7 @@ OnValidation = Callable[[int, dict[str, float]], None]
 
 
 def train(
-    spec: TrainSpec, entered_at: float, session: Session | None = None, on_validation: OnValidation | None = None
+    spec: TrainSpec, entered_at: float, session: TrainSession | None = None, on_validation: OnValidation | None = None
 ) -> None:
     """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary.
 
@@ -68,7 +68,7 @@ class _Trained:
 
 def _train_phase(
     phase: Phase,
-    place: Place,
+    place: WorkerPlace,
     layout: Layout,
     state: dict[str, Any] | None,
     weights: dict[str, torch.Tensor] | None,
@@ -130,7 +130,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
 class _Log:
     """Progress and metric rows; only the first worker writes them."""
 
-    def __init__(self, spec: TrainSpec, place: Place, entered_at: float, first_step: int) -> None:
+    def __init__(self, spec: TrainSpec, place: WorkerPlace, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
         self.values: dict[str, float] = {}
         self.work_started_at = 0.0

@@ -11,11 +11,11 @@ from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
 from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
-from workers.training.group.session import Session
+from workers.training.group.session import TrainSession
 from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
 from workers.training.input.noise import TrainingTransform
-from workers.training.input.pictures import PictureReader
 from workers.training.input.sources import LabeledSource, pseudo_labeled_source, shards_kept
+from workers.training.input.training_images import PictureReader
 from workers.training.learner import Learner
 from workers.training.loss import noisy_student_loss
 from workers.training.phases import Phase
@@ -23,10 +23,10 @@ from workers.training.schedule import learning_rate_factor
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerPlace:
     """Where this worker stands, and how numbers are held there."""
 
-    session: Session
+    session: TrainSession
     bf16: bool
 
     @property
@@ -46,7 +46,7 @@ class Place:
         return self.rank == 0
 
 
-def place_of(spec: TrainSpec, session: Session) -> Place:
+def place_of(spec: TrainSpec, session: TrainSession) -> WorkerPlace:
     """This worker's place, once its process is set up as the spec asks: threads, and what GPUs may do."""
     if session.device.type == "cpu":
         torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
@@ -55,10 +55,10 @@ def place_of(spec: TrainSpec, session: Session) -> Place:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     precision = spec.recipe.precision
-    return Place(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
+    return WorkerPlace(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
 
 
-def layout_of(spec: TrainSpec, place: Place, state: Mapping[str, Any] | None = None) -> Layout:
+def layout_of(spec: TrainSpec, place: WorkerPlace, state: Mapping[str, Any] | None = None) -> Layout:
     """That of the workers which began the training: others go on with the same order of samples."""
     if state is None:
         return Layout(place.world_size, max(1, spec.workers.loader_processes))
@@ -74,7 +74,7 @@ class PhaseSteps:
     def __init__(
         self,
         phase: Phase,
-        place: Place,
+        place: WorkerPlace,
         layout: Layout,
         state: Mapping[str, Any] | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
@@ -102,7 +102,7 @@ class PhaseSteps:
         return loss
 
 
-def _batch_stream(spec: TrainSpec, place: Place, layout: Layout, first_step: int) -> BatchStream:
+def _batch_stream(spec: TrainSpec, place: WorkerPlace, layout: Layout, first_step: int) -> BatchStream:
     recipe, classes = spec.recipe, len(spec.classes)
 
     def kept(images_a_step: int) -> int:
@@ -118,7 +118,7 @@ def _batch_stream(spec: TrainSpec, place: Place, layout: Layout, first_step: int
     return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
 
 
-def _step(learner: Learner, batch: Batch, recipe: Recipe, place: Place) -> torch.Tensor:
+def _step(learner: Learner, batch: Batch, recipe: Recipe, place: WorkerPlace) -> torch.Tensor:
     images = batch.images.to(place.device, non_blocking=True)
     targets = batch.targets.to(place.device, non_blocking=True)
     with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):

@@ -22,7 +22,7 @@ from service.reconcile.job_statuses import (
     LOST_AFTER_SECONDS,
     JobStatuses,
 )
-from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, OpenAttempt, Outcome, StageFiles
+from service.reconcile.stage_files import LOOKS_AT_ONCE, REMOTE_INTERVAL_SECONDS, AttemptFiles, OpenAttempt, StageFiles
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import FakeRay
 from tests.support.workbench import MakeConfig, Workbench
@@ -230,7 +230,7 @@ class Looks:
         self._looked: set[str] = set()
         read = self.files._read
 
-        def note(attempt: OpenAttempt) -> Outcome:
+        def note(attempt: OpenAttempt) -> AttemptFiles:
             self._looked.add(attempt.job_id)
             return read(attempt)
 
@@ -290,6 +290,6 @@ def test_what_was_seen_last_holds_until_the_next_look(
     assert isinstance(files.outcomes([attempt], [])[attempt.job_id], ArtifactStoreUnavailable)
     clock.advance(REMOTE_INTERVAL_SECONDS)
     for _ in range(2):
-        assert files.outcomes([attempt], []) == {attempt.job_id: Outcome()}
+        assert files.outcomes([attempt], []) == {attempt.job_id: AttemptFiles()}
     files.forget_all_but([])
     assert files.outcomes([], []) == {}

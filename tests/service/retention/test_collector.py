@@ -125,7 +125,7 @@ def test_what_a_kept_model_came_from_stays(bench: Workbench, finished: str) -> N
 
 
 def test_labels_that_an_ablation_reads_stay_until_it_has_succeeded(bench: Workbench, finished: str) -> None:
-    bench.derived_commands.create_ablation(finished, AblationRequest(generation=1))
+    bench.study_commands.create_ablation(finished, AblationRequest(generation=1))
     at_work = collector(bench)
 
     at_work.tick()
@@ -142,8 +142,8 @@ def test_an_ablation_of_labels_that_are_gone_is_refused(bench: Workbench, finish
     collector(bench).tick()
 
     with pytest.raises(Conflict, match="collected by retention"):
-        bench.derived_commands.create_ablation(finished, AblationRequest(generation=1))
-    bench.derived_commands.create_ablation(finished, AblationRequest(generation=2))
+        bench.study_commands.create_ablation(finished, AblationRequest(generation=1))
+    bench.study_commands.create_ablation(finished, AblationRequest(generation=2))
 
 
 @on_sqlite

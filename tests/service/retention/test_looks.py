@@ -6,7 +6,7 @@ import pytest
 
 from service.config.run import GenerationOverrides
 from service.config.studies import AblationRequest
-from service.retention.looks import Look, note_looks, runs_to_look_at
+from service.retention.looks import RetentionLook, note_looks, runs_to_look_at
 from service.store.transitions import look_again
 from tests.support.workbench import MakeConfig, Workbench
 
@@ -84,7 +84,7 @@ def test_runs_are_looked_at_again_with_another_policy(bench: Workbench, finished
 
 
 def test_a_run_whose_labels_another_reads_is_looked_at_each_time(bench: Workbench, finished: str) -> None:
-    bench.derived_commands.create_ablation(finished, AblationRequest(generation=1))
+    bench.study_commands.create_ablation(finished, AblationRequest(generation=1))
     bench.clock.advance(DAY_SECONDS)
 
     look(bench)
@@ -103,7 +103,7 @@ def test_a_run_that_changes_while_it_is_looked_at_is_looked_at_again(bench: Work
         look_again(session, finished, bench.clock())
 
     with bench.database.write() as session:
-        note_looks(session, [Look(finished, seen[finished], None)], bench.settings.retention)
+        note_looks(session, [RetentionLook(finished, seen[finished], None)], bench.settings.retention)
     bench.clock.advance(1)
 
     assert due(bench) == [finished]

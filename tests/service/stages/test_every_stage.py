@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from service.config.policies import StallTimeouts
-from service.plans import stage_bills
+from service.estimates import stage_bills
 from service.retention.decisions import ARTIFACTS_OF
 from service.stages.order import SEARCHED_STUDENT_STAGES, STUDENT_STAGES, TEACHER_STAGES
 from service.store import run_store

@@ -52,7 +52,7 @@ def test_the_winner_of_a_runs_search_becomes_the_generations_student(bench: Work
 
 def test_a_search_beside_a_run_uses_its_labels_and_leaves_it_alone(bench: Workbench, finished_run: str) -> None:
     before = bench.queries.get_run(finished_run)
-    search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
+    search = bench.study_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
     assert (search.state, search.run_id, search.generation, search.trials) == ("running", finished_run, 1, [])
     bench.play_to_the_end(bench.reconciler())
 
@@ -60,26 +60,26 @@ def test_a_search_beside_a_run_uses_its_labels_and_leaves_it_alone(bench: Workbe
     assert isinstance(spec, SearchSpec)
     assert f"/runs/{finished_run}/gen-1/select" in spec.base.pseudo_labels.selection_uri
     assert f"/runs/{search.id}/gen-1/search" in spec.folder_uri
-    found = bench.derived_queries.get_search(search.id)
+    found = bench.study_queries.get_search(search.id)
     assert (found.state, found.outcome.best_trial) == ("succeeded", 0)
     assert bench.queries.get_run(finished_run) == before
     assert [each.id for each in bench.queries.list_runs().items] == [finished_run]
-    assert [each.id for each in bench.derived_queries.list_searches().items] == [search.id]
+    assert [each.id for each in bench.study_queries.list_searches().items] == [search.id]
 
 
 def test_a_search_can_be_for_a_teacher(bench: Workbench, finished_run: str) -> None:
-    search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=0))
+    search = bench.study_commands.create_search(SearchRequest(run_id=finished_run, generation=0))
     bench.play_to_the_end(bench.reconciler())
     assert bench.ray.spec_of(f"{search.id}-g0-search-a1").base.pseudo_labels is None
 
 
 def test_a_search_is_a_run_of_one_stage_that_can_be_cancelled_and_retried(bench: Workbench, finished_run: str) -> None:
-    search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key")
-    assert bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key") == search
+    search = bench.study_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key")
+    assert bench.study_commands.create_search(SearchRequest(run_id=finished_run, generation=1), "key") == search
     assert stages(bench, search.id) == ["g1-search"]
     assert bench.commands.cancel_run(search.id).state == "cancelling"
     bench.reconciler().tick()
-    assert bench.derived_queries.get_search(search.id).state == "cancelled"
+    assert bench.study_queries.get_search(search.id).state == "cancelled"
     assert bench.commands.retry_run(search.id).state == "running"
     bench.play_to_the_end(bench.reconciler())
     assert bench.queries.list_events(search.id).items[0].kind == "run_succeeded"
@@ -89,45 +89,45 @@ def test_a_search_is_a_run_of_one_stage_that_can_be_cancelled_and_retried(bench:
 
 def test_an_ablation_trains_the_last_student_again_from_the_same_labels(bench: Workbench, finished_run: str) -> None:
     request = AblationRequest(settings=AblationSettings(smaller_student="small", seeds=2))
-    ablation = bench.derived_commands.create_ablation(finished_run, request)
+    ablation = bench.study_commands.create_ablation(finished_run, request)
     bench.play_to_the_end(bench.reconciler())
 
     spec = bench.ray.spec_of(f"{ablation.id}-g1-ablate-a1")
     assert isinstance(spec, AblateSpec)
     assert (spec.base.model, spec.teacher_model, spec.teacher_test_error) == ("large", "small", 0.5)
     assert f"/runs/{finished_run}/gen-1/label" in spec.selection.labels_uri
-    assert bench.derived_queries.get_ablation(ablation.id).outcome.teacher_error == 0.5
-    assert [each.id for each in bench.derived_queries.list_ablations(finished_run).items] == [ablation.id]
+    assert bench.study_queries.get_ablation(ablation.id).outcome.teacher_error == 0.5
+    assert [each.id for each in bench.study_queries.list_ablations(finished_run).items] == [ablation.id]
 
 
 def test_what_is_not_there_is_not_found(bench: Workbench, finished_run: str) -> None:
     for look in (
-        lambda: bench.derived_queries.get_search(finished_run),
-        lambda: bench.derived_queries.get_ablation("ablation-1"),
-        lambda: bench.derived_queries.stage_trials(finished_run, 1),
-        lambda: bench.derived_queries.list_ablations("run-1"),
-        lambda: bench.derived_queries.picture(StageKey(finished_run, 1, "train"), HEAT_MAP_FILE),
-        lambda: bench.derived_queries.picture(StageKey(finished_run, 1, "train"), "result.json"),
-        lambda: bench.derived_commands.create_search(SearchRequest(run_id="run-1", generation=0)),
-        lambda: bench.derived_commands.create_ablation("run-1", AblationRequest()),
+        lambda: bench.study_queries.get_search(finished_run),
+        lambda: bench.study_queries.get_ablation("ablation-1"),
+        lambda: bench.study_queries.stage_trials(finished_run, 1),
+        lambda: bench.study_queries.list_ablations("run-1"),
+        lambda: bench.study_queries.picture(StageKey(finished_run, 1, "train"), HEAT_MAP_FILE),
+        lambda: bench.study_queries.picture(StageKey(finished_run, 1, "train"), "result.json"),
+        lambda: bench.study_commands.create_search(SearchRequest(run_id="run-1", generation=0)),
+        lambda: bench.study_commands.create_ablation("run-1", AblationRequest()),
     ):
         with pytest.raises(NotFound):
             look()
 
 
 def test_a_picture_is_the_file_that_the_stage_has_drawn(bench: Workbench, finished_run: str) -> None:
-    search = bench.derived_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
+    search = bench.study_commands.create_search(SearchRequest(run_id=finished_run, generation=1))
     bench.play_to_the_end(bench.reconciler())
     folder = bench.queries.get_stage(StageKey(search.id, 1, "search")).folder_uri
     write_bytes(f"{folder}/{HEAT_MAP_FILE}", b"<svg/>")
-    assert bench.derived_queries.picture(StageKey(search.id, 1, "search"), HEAT_MAP_FILE) == b"<svg/>"
+    assert bench.study_queries.picture(StageKey(search.id, 1, "search"), HEAT_MAP_FILE) == b"<svg/>"
 
 
 def test_impossible_searches_are_refused(bench: Workbench, finished_run: str) -> None:
     def refused(**changes: Any) -> InvalidRequest:
         body = {"run_id": finished_run, "generation": 1, **changes}
         with pytest.raises(InvalidRequest) as refusal:
-            bench.derived_commands.create_search(SearchRequest.model_validate(body))
+            bench.study_commands.create_search(SearchRequest.model_validate(body))
         return refusal.value
 
     def space(**changes: Any) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def test_impossible_searches_are_refused(bench: Workbench, finished_run: str) ->
 def test_a_search_waits_for_the_labels_it_needs(bench: Workbench, run_config: MakeConfig) -> None:
     run = bench.commands.create_run(run_config())
     with pytest.raises(Conflict, match="are not selected yet"):
-        bench.derived_commands.create_search(SearchRequest(run_id=run.id, generation=1))
+        bench.study_commands.create_search(SearchRequest(run_id=run.id, generation=1))
     with pytest.raises(Conflict, match="no generation whose images are selected"):
-        bench.derived_commands.create_ablation(run.id, AblationRequest())
+        bench.study_commands.create_ablation(run.id, AblationRequest())
 
 
 def gated(run_config: MakeConfig, on_failure: str, condition: str = "top1 >= previous + 0.2") -> RunConfig:

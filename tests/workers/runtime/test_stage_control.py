@@ -13,7 +13,7 @@ from tests.support.fake_clock import FakeClock
 from workers import entrypoint
 from workers.artifact_io import write_bytes
 from workers.data.errors import ShardReadError, StoreReadError
-from workers.runtime.resource_watch import Demand, ResourceWatch, shortfall
+from workers.runtime.resource_watch import ResourceDemand, ResourceWatch, shortfall
 from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
 from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
@@ -125,18 +125,22 @@ def test_a_job_that_begins_when_its_run_is_paused_or_over_does_no_work(spec: Sel
 @pytest.mark.parametrize(
     ("demand", "nodes", "expected"),
     [
-        (Demand(2, 1, 0, "worker"), [{"CPU": 2.0}], None),
-        (Demand(2, 1, 0, "worker"), [{"CPU": 1.0}, {"CPU": 1.0}], None),
-        (Demand(10, 0.1, 0, "worker"), [{"CPU": 1.0}], None),
-        (Demand(1, 1, 1, "actor"), [{"CPU": 2.0}], "needs 1 actor of 1 CPU and 1 GPU; the cluster has 2 CPU and 0 GPU"),
+        (ResourceDemand(2, 1, 0, "worker"), [{"CPU": 2.0}], None),
+        (ResourceDemand(2, 1, 0, "worker"), [{"CPU": 1.0}, {"CPU": 1.0}], None),
+        (ResourceDemand(10, 0.1, 0, "worker"), [{"CPU": 1.0}], None),
+        (
+            ResourceDemand(1, 1, 1, "actor"),
+            [{"CPU": 2.0}],
+            "needs 1 actor of 1 CPU and 1 GPU; the cluster has 2 CPU and 0 GPU",
+        ),
         # Enough in all, but no node has enough for one.
-        (Demand(1, 8, 0, "worker"), [{"CPU": 4.0}] * 4, "the cluster has 16 CPU and 0 GPU on 4 nodes"),
-        (Demand(3, 1, 1, "worker"), [{"CPU": 64.0, "GPU": 2.0}], "needs 3 workers of 1 CPU and 1 GPU each"),
-        (Demand(1, 1, 0, "worker"), [], "the cluster has 0 CPU and 0 GPU on 0 nodes"),
+        (ResourceDemand(1, 8, 0, "worker"), [{"CPU": 4.0}] * 4, "the cluster has 16 CPU and 0 GPU on 4 nodes"),
+        (ResourceDemand(3, 1, 1, "worker"), [{"CPU": 64.0, "GPU": 2.0}], "needs 3 workers of 1 CPU and 1 GPU each"),
+        (ResourceDemand(1, 1, 0, "worker"), [], "the cluster has 0 CPU and 0 GPU on 0 nodes"),
     ],
 )
 def test_what_the_idle_cluster_has_too_little_of_is_named(
-    demand: Demand, nodes: list[dict[str, float]], expected: str | None
+    demand: ResourceDemand, nodes: list[dict[str, float]], expected: str | None
 ) -> None:
     short = shortfall(demand, nodes)
 
@@ -160,7 +164,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
 ) -> None:
     reporter.announce(10, "shards")
     cluster = Cluster()
-    watch = ResourceWatch(Demand(1, 1, 1, "actor"), reporter, cluster, clock)
+    watch = ResourceWatch(ResourceDemand(1, 1, 1, "actor"), reporter, cluster, clock)
     watch.look()
     first = progress(spec).waiting
     assert first is not None
@@ -188,7 +192,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
 def test_the_reason_of_a_wait_stays_while_it_is_true(
     spec: SelectSpec, reporter: StageReporter, clock: FakeClock
 ) -> None:
-    watch = ResourceWatch(Demand(1, 1, 1, "actor"), reporter, Cluster(), clock)
+    watch = ResourceWatch(ResourceDemand(1, 1, 1, "actor"), reporter, Cluster(), clock)
     watch.look()
     told = progress(spec).waiting
     assert told is not None
@@ -209,7 +213,7 @@ def test_the_reason_of_a_wait_stays_while_it_is_true(
 def test_a_driver_at_work_of_its_own_does_not_wait_for_what_others_use(
     spec: SelectSpec, reporter: StageReporter, clock: FakeClock
 ) -> None:
-    watch = ResourceWatch(Demand(1, 1, 0, "worker"), reporter, Cluster(), clock)
+    watch = ResourceWatch(ResourceDemand(1, 1, 0, "worker"), reporter, Cluster(), clock)
     for _ in range(60):
         clock.now += 1
         reporter.still_alive()

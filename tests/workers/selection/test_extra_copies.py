@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.data.order.random_order import random_keys
-from workers.selection.copy_plan import plan_copies
+from workers.selection.class_balance import balance_classes
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 
 
@@ -56,6 +56,6 @@ def test_random_keys_depend_on_the_row_alone_and_never_repeat() -> None:
 def test_plan_of_copies(
     confident: list[int], cap: int | None, fill_up: bool, kept: list[int], copies: list[int]
 ) -> None:
-    plan = plan_copies(np.array(confident), cap, fill_up)
-    assert plan.kept.tolist() == kept
-    assert plan.copies.tolist() == copies
+    balance = balance_classes(np.array(confident), cap, fill_up)
+    assert balance.kept.tolist() == kept
+    assert balance.copies.tolist() == copies

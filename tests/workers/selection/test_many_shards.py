@@ -13,7 +13,7 @@ import pytest
 
 from workers.selection import ranges, selector, stage
 from workers.selection.best_rows import Candidates, UsedDigits
-from workers.selection.copy_plan import plan_copies
+from workers.selection.class_balance import balance_classes
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
 from workers.selection.selector import Choice, Rules, Scan, Selector, hashes_of
@@ -81,8 +81,8 @@ def test_writing_a_shard_does_not_go_through_all_chosen_rows_of_its_range() -> N
     counted = Candidates(chosen.shards.view(CountedArray), chosen.rows, chosen.classes, chosen.order)
     confident = np.array([len(chosen)])
     nothing_sure = [np.zeros(-(-ROWS // 8), np.uint8)] * SHARDS
-    plan = plan_copies(confident, None, True)
-    writer = Selector(rules(), Choice(plan, nothing_sure, counted, confident, np.zeros(1, np.int64)))
+    balance = balance_classes(confident, None, True)
+    writer = Selector(rules(), Choice(balance, nothing_sure, counted, confident, np.zeros(1, np.int64)))
     Seen.elements = 0
     for shard in range(SHARDS):
         kept, _ = writer.selected(shard, shard, np.zeros(ROWS, np.int32))

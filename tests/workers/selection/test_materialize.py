@@ -21,7 +21,7 @@ from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize as module
 from workers.selection import training_shards
-from workers.selection.shuffle_plan import RunPart, ShufflePlan
+from workers.selection.shuffle import RunPart, Shuffle
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Materialization, Recipe, SelectionSettings
@@ -202,8 +202,8 @@ def test_training_shards_are_shuffled_as_a_whole() -> None:
     shard has as many rows of every tenth of the pool as chance gives it (chi-squared)."""
     rows = np.arange(200_000)
     keys = copy_keys(7, 3, rows, np.zeros(len(rows), dtype=np.int64))
-    plan = ShufflePlan.of([len(rows)], len(rows), rows_per_shard=4000)
-    shards = plan.training_shard_of(keys)
+    shuffle = Shuffle.of([len(rows)], len(rows), rows_per_shard=4000)
+    shards = shuffle.training_shard_of(keys)
     assert abs(np.corrcoef(rows, np.argsort(np.argsort(keys)))[0, 1]) < 4 / np.sqrt(len(rows))
     counts = np.histogram2d(shards, rows, bins=(50, 10))[0]
     chi_squared = ((counts - 400) ** 2 / 400).sum()
@@ -219,8 +219,8 @@ def test_copies_of_a_row_go_their_own_ways() -> None:
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 5), st.integers(1, 3))
 def test_runs_cover_every_selected_row_once_and_in_order(kept: list[int], rows_per_shard: int, copies: int) -> None:
-    plan = ShufflePlan.of(kept, sum(kept) * copies, rows_per_shard)
-    parts = [list(plan.parts(run)) for run in range(plan.runs)]
+    shuffle = Shuffle.of(kept, sum(kept) * copies, rows_per_shard)
+    parts = [list(shuffle.parts(run)) for run in range(shuffle.runs)]
     rows = [(part.shard, row) for run in parts for part in run for row in range(part.first, part.end)]
     assert rows == [(shard, row) for shard, count in enumerate(kept) for row in range(count)]
     assert all(sum(part.end - part.first for part in run) <= 4 * rows_per_shard for run in parts)

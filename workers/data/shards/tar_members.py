@@ -41,7 +41,7 @@ class UnfitMember(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class MemberBytes:
     """Where the bytes of a file are in the tar file."""
 
     offset: int
@@ -50,7 +50,7 @@ class Place:
     """Of a file with holes: start in the file and length of each part that is there, one behind the other."""
 
 
-NOWHERE = Place(0, 0)
+NOWHERE = MemberBytes(0, 0)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ class _Headers:
         return self._stream.read(size)
 
 
-def read_place(stream: IO[bytes], place: Place) -> bytes:
+def read_place(stream: IO[bytes], place: MemberBytes) -> bytes:
     """The bytes of a file, zeros where it has holes. Raises BrokenImage for more than a picture can have."""
     if place.size > MOST_IMAGE_BYTES:
         raise BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
@@ -121,9 +121,9 @@ class Files:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._places: dict[str, Place] | None = None
+        self._places: dict[str, MemberBytes] | None = None
 
-    def place(self, member: tarfile.TarInfo) -> Place:
+    def place(self, member: tarfile.TarInfo) -> MemberBytes:
         """`NOWHERE` for a link to what is not in the tar file."""
         if member.isreg():
             return _place(member)
@@ -134,19 +134,19 @@ class Files:
         folder = posixpath.dirname(member.name) if member.issym() else ""
         return self._places.get(posixpath.normpath(posixpath.join(folder, member.linkname)), NOWHERE)
 
-    def read(self, place: Place) -> bytes:
+    def read(self, place: MemberBytes) -> bytes:
         """As `read_place`."""
         return read_place(self._stream, place)
 
-    def head(self, place: Place, size: int) -> bytes:
+    def head(self, place: MemberBytes, size: int) -> bytes:
         """The first bytes of a file without holes at its beginning."""
         return _read(self._stream, place.offset, min(size, place.size)) if place.parts is None else b""
 
 
-def _place(member: tarfile.TarInfo) -> Place:
+def _place(member: tarfile.TarInfo) -> MemberBytes:
     holes: list[tuple[int, int]] | None = member.sparse  # type: ignore[assignment]  # typeshed says bytes
     parts = None if holes is None else tuple(holes)
-    return Place(member.offset_data, member.size, parts)
+    return MemberBytes(member.offset_data, member.size, parts)
 
 
 def _read(stream: IO[bytes], offset: int, size: int) -> bytes:

@@ -13,7 +13,7 @@ from workers.data.label_values import UnfitValue, label_in_json
 from workers.data.names import IMAGE_SUFFIXES, readable
 from workers.data.other_suffixes import OTHER_SUFFIXES
 from workers.data.plain_values import shown
-from workers.data.shards.tar_members import NOWHERE, Files, Place, UnfitMember, open_tar, read_place, walk_members
+from workers.data.shards.tar_members import NOWHERE, Files, MemberBytes, UnfitMember, open_tar, read_place, walk_members
 
 __all__ = ["TarSample", "Walk", "iterate_samples", "list_samples", "open_tar", "read_image", "split_name"]
 
@@ -27,7 +27,7 @@ class TarSample:
     """One row: an image, where its bytes are in the tar file, and its label as text."""
 
     key: str
-    place: Place
+    place: MemberBytes
     label: str | None
     image: bytes | None = None
     """Only where it was asked for."""
@@ -96,7 +96,7 @@ class _OpenSample:
         self._files = files
         self._walk = walk
         self._image: TarSample | None = None
-        self._named_images: dict[str, Place] = {}
+        self._named_images: dict[str, MemberBytes] = {}
         """By NAME, for KEY.NAME.jpg. Perhaps a whole shard's: they are read one by one in the end."""
         self._labels: dict[str, dict[str, bytes]] = {}
         """By NAME, for KEY.NAME.cls, and by suffix; by "", for KEY.cls."""
@@ -127,7 +127,7 @@ class _OpenSample:
         if self.suffixes and not self._named_images:
             self._walk.without_image[min(self.suffixes - _LABEL_SUFFIXES or self.suffixes)] += 1
 
-    def _sample(self, key: str, place: Place) -> TarSample:
+    def _sample(self, key: str, place: MemberBytes) -> TarSample:
         sample = TarSample(key, place, label=None)
         if not self._walk.with_images:
             return sample
@@ -136,7 +136,7 @@ class _OpenSample:
         except BrokenImage as error:
             return replace(sample, image=b"", broken=error)
 
-    def _is_picture(self, place: Place) -> bool:
+    def _is_picture(self, place: MemberBytes) -> bool:
         return place != NOWHERE and is_picture(self._files.head(place, SIGNATURE_BYTES))
 
     def _label(self, member: tarfile.TarInfo, kind: str) -> bytes:

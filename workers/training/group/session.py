@@ -7,7 +7,7 @@ import torch
 from workers.models.device import allotted_device
 
 
-class Session(Protocol):
+class TrainSession(Protocol):
     """Rank, device and checkpoints of one worker. `report_checkpoint` is called by every worker at the same step."""
 
     rank: int

@@ -16,7 +16,7 @@ from workers.models.clean_batches import clean_batches
 from workers.specs.model_card import ModelCard
 from workers.specs.recipe import Noise, Recipe
 from workers.training.input.noise import TrainingTransform
-from workers.training.input.pictures import PictureReader, Sample
+from workers.training.input.training_images import PictureReader, Sample
 
 PICTURES, HUGE = dict(pictures()), dict(huge_jpegs())
 EVERY = {**PICTURES, **HUGE}

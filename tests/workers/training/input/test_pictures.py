@@ -15,7 +15,7 @@ from workers.data.images.decode import decode_rgb
 from workers.data.images.plain_jpeg import decode_plain_jpeg
 from workers.specs.recipe import Noise, Recipe
 from workers.training.input.noise import Box, TrainingTransform, random_resized_box
-from workers.training.input.pictures import PictureMemory, PictureReader, Sample
+from workers.training.input.training_images import PictureMemory, PictureReader, Sample
 
 SIZE = (1600, 1072)
 NO_NOISE = Noise(rand_augment=None, dropout=0, drop_path=0)
@@ -56,7 +56,7 @@ def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(
         scales.append(decode_plain_jpeg(*arguments))
         return scales[-1]
 
-    monkeypatch.setattr("workers.training.input.pictures.decode_plain_jpeg", decoded)
+    monkeypatch.setattr("workers.training.input.training_images.decode_plain_jpeg", decoded)
     transform, whole = TrainingTransform(Recipe(image_size=size, noise=NO_NOISE)), np.array(decode_rgb(photograph))
     ours, bilinear = [], []
     for seed in range(20):
@@ -130,7 +130,7 @@ def test_a_truncated_jpeg_is_broken(photograph: bytes) -> None:
 def test_a_picture_is_decoded_once_while_it_fits_and_not_kept_when_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
     monkeypatch.setattr(
-        "workers.training.input.pictures.decode_rgb", lambda data: decoded.append(data) or decode_rgb(data)
+        "workers.training.input.training_images.decode_rgb", lambda data: decoded.append(data) or decode_rgb(data)
     )
     read = reader(8, memory_bytes=8 * 8 * 3)
     for sample in (Sample(1, flat(8)), Sample(2, flat(64))):

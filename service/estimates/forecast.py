@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from service.config.cluster_shape import shape_of
-from service.config.run import PlanSettings, RunConfig
-from service.plans.planned_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, JobTimes, PlannedRun
-from service.plans.stage_bills import stage_bill
+from service.config.run import EstimateSettings, RunConfig
+from service.estimates.estimated_run import EFFICIENCY_OF_A_DOUBLING, DatasetSize, EstimatedRun, JobTimes
+from service.estimates.stage_bills import stage_bill
 from service.stages.order import stages_of
-from service.views.plans import Bill, Forecast, StageBill, Totals
+from service.views.estimates import Bill, Forecast, StageBill, Totals
 from workers.specs.measure import Measurement
 
 
 def write_bill(
     config: RunConfig,
-    settings: PlanSettings,
+    settings: EstimateSettings,
     sizes: Mapping[str, DatasetSize],
     measured: Measurement,
     job: JobTimes,
@@ -23,8 +23,8 @@ def write_bill(
         sizes = {**sizes, "unlabeled": sizes["unlabeled"].grown_to(settings.unlabeled_images)}
     resources = config.resources
     shape = settings.cluster or shape_of(measured.cluster, resources.train, resources.label)
-    run = PlannedRun(config, sizes, measured, job, shape)
-    whole = PlannedRun(config, sizes, measured, job, shape, whole=True) if settings.cluster else None
+    run = EstimatedRun(config, sizes, measured, job, shape)
+    whole = EstimatedRun(config, sizes, measured, job, shape, whole=True) if settings.cluster else None
     return Bill(
         as_configured=_forecast(run),
         whole_cluster=_forecast(whole) if whole else None,
@@ -32,7 +32,7 @@ def write_bill(
     )
 
 
-def _forecast(run: PlannedRun) -> Forecast:
+def _forecast(run: EstimatedRun) -> Forecast:
     lines = [
         stage_bill(run, generation, stage)
         for generation, plan in enumerate(run.plans)
@@ -41,7 +41,7 @@ def _forecast(run: PlannedRun) -> Forecast:
     return _with_totals(run.shape.devices, lines)
 
 
-def _assumptions(run: PlannedRun, settings: PlanSettings) -> list[str]:
+def _assumptions(run: EstimatedRun, settings: EstimateSettings) -> list[str]:
     measured, shape = run.measured, run.shape
     seen = measured.cluster
     found = [

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from service.plans.planned_run import PlannedRun
+from service.estimates.estimated_run import EstimatedRun
 
 
 @dataclass(frozen=True)
-class Demand:
+class StageDemand:
     """Of one stage of one generation."""
 
     images: int
@@ -21,7 +21,7 @@ class Demand:
     """Of one image on one device."""
 
 
-def job_overhead(run: PlannedRun, joins_cluster: bool = True) -> float:
+def job_overhead(run: EstimatedRun, joins_cluster: bool = True) -> float:
     """Seconds that its job takes whatever it does."""
     job, measured = run.job, run.measured
     joining = measured.connect_seconds if joins_cluster else 0.0

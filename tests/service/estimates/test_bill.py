@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config.cluster_shape import ClusterShape
-from service.config.run import PlanSettings, RunConfig
-from service.plans.forecast import write_bill
-from service.plans.planned_run import DatasetSize, JobTimes
-from service.plans.stage_bills import steps_of_search
+from service.config.run import EstimateSettings, RunConfig
+from service.estimates.estimated_run import DatasetSize, JobTimes
+from service.estimates.forecast import write_bill
+from service.estimates.stage_bills import steps_of_search
 from service.stages.generation_plans import generation_plans, measured_students
-from service.views.plans import Bill, Forecast, StageBill
+from service.views.estimates import Bill, Forecast, StageBill
 from tests.support.made_measurements import PARTS, made_measurement
 from workers.specs.measure import DataMeasurement, GroupMeasurement
 from workers.specs.search import SearchSettings
@@ -54,7 +54,11 @@ def billed(
     parts = (*PARTS, *config.evaluation.external_datasets)
     found = dict.fromkeys(parts, DatasetSize(rows=100, shards=1)) | {"unlabeled": DatasetSize(10_000, 100)}
     return write_bill(
-        config, PlanSettings(**plan), found | (sizes or {}), made_measurement(students, parts, **(measured or {})), JOB
+        config,
+        EstimateSettings(**plan),
+        found | (sizes or {}),
+        made_measurement(students, parts, **(measured or {})),
+        JOB,
     )
 
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
-from service.plans.demand import Demand, job_overhead
-from service.plans.planned_run import PlannedRun
+from service.estimates.estimated_run import EstimatedRun
+from service.estimates.stage_demand import StageDemand, job_overhead
 from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
 from workers.specs.recipe import Materialization
 
@@ -14,7 +14,7 @@ MOVES_AN_IMAGE = 4
 """To materialise it: out of the pool, into a run, out of the run, into a training shard."""
 
 
-def selection_demand(run: PlannedRun, generation: int) -> Demand:
+def selection_demand(run: EstimatedRun, generation: int) -> StageDemand:
     """All rows are decided on, and taken to be selected once each."""
     measured, size = run.measured.select, run.sizes["unlabeled"]
     assert measured is not None  # measured wherever there is an unlabeled dataset
@@ -22,7 +22,7 @@ def selection_demand(run: PlannedRun, generation: int) -> Demand:
     seconds = size.rows / 1e6 * measured.seconds_a_million_rows + size.shards * measured.seconds_a_shard
     written = size.rows * measured.bytes_a_row
     materialization = run.plans[generation].selection.materialize
-    deciding = Demand(
+    deciding = StageDemand(
         images=size.rows,
         processes=processes,
         devices=0.0,
@@ -36,7 +36,9 @@ def selection_demand(run: PlannedRun, generation: int) -> Demand:
     return deciding if materialization is None else _materialized(run, generation, materialization, deciding)
 
 
-def _materialized(run: PlannedRun, generation: int, materialization: Materialization, deciding: Demand) -> Demand:
+def _materialized(
+    run: EstimatedRun, generation: int, materialization: Materialization, deciding: StageDemand
+) -> StageDemand:
     """With two passes of the pool: selected images with their labels to runs, which go again, and to training shards.
 
     How long a write takes is not measured; it is taken to be as long as the read.

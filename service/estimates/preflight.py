@@ -1,10 +1,10 @@
 """Whether a plan can be made: the given cluster has room for the run that it is about."""
 
-from service.config.run import PlanRequest
+from service.config.run import EstimateRequest
 from service.errors import InvalidRequest
 
 
-def check_plan_request(request: PlanRequest) -> None:
+def check_estimate_request(request: EstimateRequest) -> None:
     """The given cluster has room for the run's workers and actors. Raises InvalidRequest."""
     if request.unlabeled_images is not None and not request.run.generations:
         raise InvalidRequest("unlabeled_images", "a run without generations of students labels nothing")

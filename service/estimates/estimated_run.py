@@ -41,7 +41,7 @@ class JobTimes:
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class EstimatedRun:
     """`whole` lets worker group and pool grow to what `shape` has room for."""
 
     config: RunConfig

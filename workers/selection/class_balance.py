@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class CopyPlan:
+class ClassBalance:
     """A number for each class, all of shape (classes,)."""
 
     kept: npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ class CopyPlan:
         return self.kept * self.copies_each + self.one_more
 
 
-def plan_copies(confident: npt.NDArray[np.int64], max_per_class: int | None, fill_up: bool) -> CopyPlan:
+def balance_classes(confident: npt.NDArray[np.int64], max_per_class: int | None, fill_up: bool) -> ClassBalance:
     """Caps classes at `max_per_class`, and fills smaller ones up to it, or to the largest class where there is no cap.
 
     A class without a confident image stays empty.
@@ -32,4 +32,4 @@ def plan_copies(confident: npt.NDArray[np.int64], max_per_class: int | None, fil
     largest = int(kept.max(initial=0)) if max_per_class is None else max_per_class
     target = np.where(kept > 0, largest if fill_up else kept, 0)
     divisor = np.maximum(kept, 1)
-    return CopyPlan(kept, target // divisor, target % divisor)
+    return ClassBalance(kept, target // divisor, target % divisor)

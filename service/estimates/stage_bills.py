@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.plans.demand import Demand, job_overhead
-from service.plans.planned_run import DatasetSize, PlannedRun
-from service.plans.selection_demand import selection_demand
-from service.views.plans import StageBill
+from service.estimates.estimated_run import DatasetSize, EstimatedRun
+from service.estimates.selection_demand import selection_demand
+from service.estimates.stage_demand import StageDemand, job_overhead
+from service.views.estimates import StageBill
 from workers.specs.figures import CALIBRATION_SAMPLE, SPARE_SHARDS, TRAINING_CHECKPOINTS_KEPT, window_of
 from workers.specs.measure import CleanMeasurement, PhaseMeasurement
 from workers.specs.robustness import RobustnessSettings
@@ -15,7 +15,7 @@ from workers.specs.search import SearchSettings, look_every_steps, most_steps, t
 from workers.specs.stages import StageName
 
 
-def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
+def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBill:
     """One line of the bill."""
     demand = _STAGES[stage](run, generation)
     wall_seconds = demand.work_seconds + demand.overhead_seconds
@@ -38,7 +38,7 @@ def stage_bill(run: PlannedRun, generation: int, stage: StageName) -> StageBill:
     )
 
 
-def _label(run: PlannedRun, generation: int) -> Demand:
+def _label(run: EstimatedRun, generation: int) -> StageDemand:
     size, teacher = run.sizes["unlabeled"], run.student(generation - 1)
     data = run.measured.datasets["unlabeled"]
     actors = run.actors(size.shards)
@@ -49,7 +49,7 @@ def _label(run: PlannedRun, generation: int) -> Demand:
     written = size.rows * teacher.clean.label_bytes
     calibration_seconds, calibration_bytes = _calibration(run, generation, teacher.clean)
     overhead_seconds = _pool_overhead(run, teacher.clean) + calibration_seconds
-    return Demand(
+    return StageDemand(
         images=size.rows,
         processes=actors,
         devices=actors * run.devices_an_actor,
@@ -65,7 +65,7 @@ def _label(run: PlannedRun, generation: int) -> Demand:
     )
 
 
-def _calibration(run: PlannedRun, generation: int, clean: CleanMeasurement) -> tuple[float, float]:
+def _calibration(run: EstimatedRun, generation: int, clean: CleanMeasurement) -> tuple[float, float]:
     """Seconds and bytes of the pass over validation images that comes before labeling, where one is asked for."""
     if run.plans[generation].recipe.temperature != "fit":
         return 0.0, 0.0
@@ -76,7 +76,7 @@ def _calibration(run: PlannedRun, generation: int, clean: CleanMeasurement) -> t
     return seconds / run.actors(size.shards) + pool, size.rows * data.bytes_an_image
 
 
-def _search(run: PlannedRun, generation: int) -> Demand:
+def _search(run: EstimatedRun, generation: int) -> StageDemand:
     plan, training = run.plans[generation], run.student(generation).training
     assert plan.search is not None
     settings, group, phase = plan.search, run.config.resources.train, training.phases[0]
@@ -94,7 +94,7 @@ def _search(run: PlannedRun, generation: int) -> Demand:
     starts = settings.trials if settings.workers_per_trial > 1 else at_once
     start_seconds = run.measured.group.setup_seconds
     lost_seconds = trials_seconds / settings.trials / 2 + start_seconds
-    return Demand(
+    return StageDemand(
         images=all_steps * phase.images_a_step,
         processes=at_once * settings.workers_per_trial,
         devices=at_once * devices_a_trial,
@@ -119,7 +119,7 @@ def steps_of_search(settings: SearchSettings, steps: int) -> int:
     return min(trials * steps, round(granted))
 
 
-def _train(run: PlannedRun, generation: int) -> Demand:
+def _train(run: EstimatedRun, generation: int) -> StageDemand:
     recipe, training = run.plans[generation].recipe, run.student(generation).training
     workers = run.workers(recipe.batch_size)
     devices, slowdown = workers * run.devices_a_worker, run.slowdown(workers)
@@ -139,7 +139,7 @@ def _train(run: PlannedRun, generation: int) -> Demand:
     lost_steps = min(recipe.checkpoint_every_steps, recipe.total_steps)
     lost_seconds = lost_steps * slowdown * first.step_seconds / 2 + run.measured.group.setup_seconds
     validation = run.sizes["validation"].rows * run.measured.datasets["validation"].bytes_an_image
-    return Demand(
+    return StageDemand(
         images=sum(
             phase.images_a_step * (end - start)
             for phase, start, end in zip(training.phases, starts, ends, strict=False)
@@ -155,7 +155,7 @@ def _train(run: PlannedRun, generation: int) -> Demand:
     )
 
 
-def _phase_seconds(run: PlannedRun, phase: PhaseMeasurement, steps: int, looks: int, slowdown: float) -> float:
+def _phase_seconds(run: EstimatedRun, phase: PhaseMeasurement, steps: int, looks: int, slowdown: float) -> float:
     validation = run.sizes["validation"].rows * phase.validation_seconds_an_image
     first = max(0.0, phase.first_step_seconds - phase.step_seconds)
     return first + slowdown * (steps * phase.step_seconds + looks * validation)
@@ -182,7 +182,7 @@ class _Source:
         return loaders * self.size.rows if self.size.shards <= kept else self.images_used / workers
 
 
-def _sources(run: PlannedRun, generation: int, steps: int) -> list[_Source]:
+def _sources(run: EstimatedRun, generation: int, steps: int) -> list[_Source]:
     recipe = run.plans[generation].recipe
     labeled = _Source("labeled", run.sizes["labeled"], steps * recipe.batch_size)
     if generation == 0:
@@ -190,7 +190,7 @@ def _sources(run: PlannedRun, generation: int, steps: int) -> list[_Source]:
     return [labeled, _Source("unlabeled", run.sizes["unlabeled"], steps * recipe.unlabeled_batch_size)]
 
 
-def _bytes_of_batches(run: PlannedRun, generation: int, steps: int, workers: int) -> float:
+def _bytes_of_batches(run: EstimatedRun, generation: int, steps: int, workers: int) -> float:
     loaders = max(1, run.config.resources.train.loader_processes)
     return sum(
         workers * source.rows_read(workers, loaders) * run.measured.datasets[source.part].bytes_an_image
@@ -198,7 +198,7 @@ def _bytes_of_batches(run: PlannedRun, generation: int, steps: int, workers: int
     )
 
 
-def _reading_seconds(run: PlannedRun, generation: int, workers: int) -> float:
+def _reading_seconds(run: EstimatedRun, generation: int, workers: int) -> float:
     """That a worker waits for shards, where no loader process reads ahead."""
     return sum(
         source.rows_read(workers, loaders=1) * run.measured.datasets[source.part].read_seconds_an_image
@@ -206,7 +206,7 @@ def _reading_seconds(run: PlannedRun, generation: int, workers: int) -> float:
     )
 
 
-def _evaluate(run: PlannedRun, generation: int) -> Demand:
+def _evaluate(run: EstimatedRun, generation: int) -> StageDemand:
     student = run.student(generation)
     parts = ["test", *run.config.evaluation.external_datasets]
     images = sum(run.sizes[part].rows for part in parts)
@@ -217,7 +217,7 @@ def _evaluate(run: PlannedRun, generation: int) -> Demand:
     )
     seconds += _robustness_seconds(run.config.evaluation.robustness, student.clean, run.sizes["test"].rows)
     read = sum(run.sizes[part].rows * run.measured.datasets[part].bytes_an_image for part in parts)
-    return Demand(
+    return StageDemand(
         images=images,
         processes=actors,
         devices=actors * run.devices_an_actor,
@@ -243,15 +243,15 @@ def _robustness_seconds(settings: RobustnessSettings | None, clean: CleanMeasure
     )
 
 
-def _actor_start(run: PlannedRun, clean: CleanMeasurement) -> float:
+def _actor_start(run: EstimatedRun, clean: CleanMeasurement) -> float:
     return run.measured.pool.setup_seconds + clean.load_seconds
 
 
-def _pool_overhead(run: PlannedRun, clean: CleanMeasurement) -> float:
+def _pool_overhead(run: EstimatedRun, clean: CleanMeasurement) -> float:
     return job_overhead(run) + _actor_start(run, clean) + run.measured.pool.finish_seconds
 
 
-_STAGES: dict[StageName, Callable[[PlannedRun, int], Demand]] = {
+_STAGES: dict[StageName, Callable[[EstimatedRun, int], StageDemand]] = {
     "label": _label,
     "select": selection_demand,
     "search": _search,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.config.run import PlanSettings, RunConfig
+from service.config.run import EstimateSettings, RunConfig
 from service.views.base import View
 from service.views.runs import _UNREADABLE
 from workers.specs.measure import Measurement
@@ -59,7 +59,7 @@ class Bill(Line):
     assumptions: list[str] = Field(description="What the figures rest on, beside the measurement.")
 
 
-class PlanSummary(View):
+class EstimateSummary(View):
     """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
 
     id: str
@@ -70,8 +70,8 @@ class PlanSummary(View):
     finished_at: datetime | None
 
 
-class PlanView(PlanSummary):
+class EstimateView(EstimateSummary):
     run: RunConfig | None = Field(description=f"What is planned; {_UNREADABLE}")
-    settings: PlanSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
+    settings: EstimateSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
     bill: Bill | None = Field(description="Once everything is measured.")
     measurement: Measurement | None = Field(description="What the bill is made of.")

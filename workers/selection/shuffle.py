@@ -24,7 +24,7 @@ class RunPart:
 
 
 @dataclass(frozen=True)
-class ShufflePlan:
+class Shuffle:
     """`starts` (shards + 1,) counts the selected rows before each shard, and in all."""
 
     starts: npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ class ShufflePlan:
     training_shards: int
 
     @classmethod
-    def of(cls, kept_per_shard: list[int], copies: int, rows_per_shard: int) -> "ShufflePlan":
+    def of(cls, kept_per_shard: list[int], copies: int, rows_per_shard: int) -> "Shuffle":
         """For so many selected rows in each shard, `copies` rows in all and `rows_per_shard` in a training shard."""
         starts = np.concatenate([[0], np.cumsum(kept_per_shard, dtype=np.int64)]).astype(np.int64)
         return cls(starts, rows_per_shard * TRAINING_SHARDS_A_RUN, max(1, -(-copies // rows_per_shard)))

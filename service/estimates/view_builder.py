@@ -3,21 +3,21 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.config.run import GenerationPlan, PlanSettings, RunConfig
+from service.config.run import EstimateSettings, GenerationPlan, RunConfig
+from service.estimates.estimated_run import DatasetSize, JobTimes
+from service.estimates.forecast import write_bill
 from service.lifecycle.states import RunKind
-from service.plans.forecast import write_bill
-from service.plans.planned_run import DatasetSize, JobTimes
 from service.runs.checks import dataset_ids
 from service.runs.view_builder import stage_times
 from service.store.run_store import get_run_of_kind, load_results
 from service.store.schema.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible
 from service.views.base import as_time, time_or_none
-from service.views.plans import Bill, PlanSummary, PlanView
+from service.views.estimates import Bill, EstimateSummary, EstimateView
 from workers.specs.results import MeasureResult
 
 
-def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
+def estimate_view(session: Session, plan_id: str, tick_seconds: float) -> EstimateView:
     """The plan with its bill. `tick_seconds` is the pause of the reconciler. Raises NotFound."""
     row = get_run_of_kind(session, plan_id, RunKind.PLAN)
     config = read_if_possible(RunConfig, row.config, plan_id)
@@ -25,8 +25,8 @@ def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     plan = read_if_possible(GenerationPlan, session.execute(statement).scalar_one(), plan_id)
     settings = None if plan is None else plan.bill
     measured = load_results(session, plan_id, MeasureResult).get(0)
-    return PlanView(
-        **plan_summary(row).model_dump(),
+    return EstimateView(
+        **estimate_summary(row).model_dump(),
         run=config,
         settings=settings,
         bill=None
@@ -36,8 +36,8 @@ def plan_view(session: Session, plan_id: str, tick_seconds: float) -> PlanView:
     )
 
 
-def plan_summary(row: RunRow) -> PlanSummary:
-    return PlanSummary(
+def estimate_summary(row: RunRow) -> EstimateSummary:
+    return EstimateSummary(
         id=row.id,
         name=row.name,
         state=row.state,
@@ -51,7 +51,7 @@ def _bill(
     session: Session,
     plan_id: str,
     config: RunConfig,
-    settings: PlanSettings,
+    settings: EstimateSettings,
     measured: MeasureResult,
     tick_seconds: float,
 ) -> Bill:

@@ -1,0 +1,67 @@
+"""What users may start before a run: the measurement that its estimate is written from."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from sqlalchemy.orm import Session
+
+from service.access.own_project import in_own_project
+from service.artifacts.layout import ArtifactLayout
+from service.config.events import EventKind
+from service.config.run import EstimateRequest, EstimateSettings
+from service.errors import InvalidRequest
+from service.estimates.preflight import check_estimate_request
+from service.estimates.view_builder import estimate_view
+from service.lifecycle.states import RunKind
+from service.model_catalog import CatalogModel, load_catalog
+from service.runs.preflight import check_new_run
+from service.settings import Settings
+from service.stages.generation_plans import generation_plans
+from service.store.database import Database
+from service.store.idempotency import OnceAnswers, request_hash
+from service.store.run_store import add_event, insert_run_of_one_stage, new_id
+from service.views.estimates import EstimateView
+
+
+class EstimateCommands:
+    """Thread-safe. An estimate is a run of one stage, which measures: events, logs, cancel and retry take its id."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        catalog: Mapping[str, CatalogModel] | None = None,
+    ) -> None:
+        self._database = database
+        self._layout = ArtifactLayout(settings.artifact_root)
+        self._tick_seconds = settings.tick_seconds
+        self._answers = OnceAnswers(database, clock)
+        self._catalog = catalog
+
+    def create_plan(self, request: EstimateRequest, idempotency_key: str | None = None) -> EstimateView:
+        """Starts the measurement of what a run would take. The run is checked as if it were to be started.
+
+        Raises InvalidRequest, NotFound or Conflict before anything has changed.
+        """
+        request = request.model_copy(update={"run": in_own_project(request.run)})
+        asked = request_hash("create_plan", request)
+        if (answer := self._answers.first(idempotency_key, asked, EstimateView)) is not None:
+            return answer
+        catalog = load_catalog() if self._catalog is None else self._catalog
+        try:
+            check_new_run(self._database, self._layout, request.run, catalog)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"run.{error.field}", error.message) from error
+        check_estimate_request(request)
+
+        def create(session: Session, now: float) -> EstimateView:
+            settings = EstimateSettings(**{name: getattr(request, name) for name in EstimateSettings.model_fields})
+            plan = generation_plans(request.run)[0].model_copy(update={"bill": settings})
+            plan_id = new_id("plan")
+            insert_run_of_one_stage(session, plan_id, RunKind.PLAN, None, request.run, 0, plan, now)
+            add_event(session, plan_id, now, EventKind.PLAN_CREATED, request.run.name)
+            session.flush()
+            return estimate_view(session, plan_id, self._tick_seconds)
+
+        return self._answers.once(idempotency_key, asked, EstimateView, create)
