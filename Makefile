@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 .DEFAULT_GOAL := demo
 
-.PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+.PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
 	test-lowest-pyarrow
@@ -45,13 +45,21 @@ test-lowest-pyarrow: ## the label files with the lowest pyarrow that pyproject.t
 	$(LOWEST)/bin/pip install -q "$$(sed -n 's/.*"\(pyarrow\)>=\([0-9.]*\)".*/\1==\2.*/p' pyproject.toml)" numpy pydantic pytest
 	$(LOWEST)/bin/python -m pytest --noconftest -q tests/workers/labeling/test_label_files.py
 
-lint: $(READY) ## style, types, the arrows between packages, spelling, known unsafe calls
+lint: $(READY) ## style, types, the arrows between packages, spelling, known unsafe calls, what is deployed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/bandit -q -c pyproject.toml -r api noisy_student service workers
+	$(MAKE) lint-deploy
+
+# Without a network but for Helm, which is fetched once. KUBERAY_CRDS=FOLDER has KubeRay's definitions.
+lint-deploy: $(READY) ## the chart, the images and the alert rules; KUBERAY_CRDS=FOLDER
+	$(BIN)/python -m pytest -q tests/deploy
+
+chart-schema: $(READY) ## writes the settings in the chart's values.schema.json anew
+	$(BIN)/python -m tests.deploy.values_schema
 
 # Asks PyPI's advisory database about every pinned package: needs the network.
 audit: $(READY) ## pip-audit: asks PyPI's advisory database about every pinned version

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("api", "benchmarks", "docs", "examples", "noisy_student", "service", "tests", "workers")
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
+ROOMS = ("api", "benchmarks", "deploy", "docs", "examples", "noisy_student", "service", "tests", "workers")
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*.md"),
+    ]
+)
 SOURCES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 A_PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:/[\w.-]+)+/?")
 A_MODULE = re.compile(rf"-m ((?:{'|'.join(ROOMS)})(?:\.\w+)*)")

@@ -1,0 +1,41 @@
+{{/*
+The service's settings as environment variables. Values of `settings` pass through by their own names, as JSON where
+they are not text; the others follow from the chart's own values. The API and the reconciler have the same, because they
+share one database, one artifact root and the keys of stored secrets.
+*/}}
+{{- define "noisy-student.settings" -}}
+{{- range $name, $value := .Values.settings }}
+- {name: NOISY_STUDENT_{{ upper $name }}, value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}}
+{{- end }}
+- {name: NOISY_STUDENT_HOME, value: /tmp/noisy-student}
+- {name: NOISY_STUDENT_ARTIFACT_ROOT, value: {{ include "noisy-student.artifactRoot" . | quote }}}
+- {name: NOISY_STUDENT_RAY_JOBS_URL, value: "http://{{ include "noisy-student.rayHeadService" . }}:8265"}
+- {name: NOISY_STUDENT_API_HOST, value: 0.0.0.0}
+- {name: NOISY_STUDENT_API_PORT, value: "8000"}
+- {name: NOISY_STUDENT_AUTHENTICATION, value: "true"}
+- {name: NOISY_STUDENT_SECRET_KEYS_FILE, value: "/run/noisy-student/{{ .Values.secrets.sealingKeys.key }}"}
+- name: NOISY_STUDENT_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ include "noisy-student.databaseSecret" . }}, key: {{ .Values.database.key }}}}
+- name: NOISY_STUDENT_RAY_AUTH_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ include "noisy-student.rayTokenSecret" . }}, key: auth_token}}
+{{- end }}
+
+{{- define "noisy-student.databaseSecret" -}}
+{{- required "database.existingSecret is missing. The service keeps its state in a PostgreSQL that you run: `kubectl create secret generic noisy-student-database --from-literal=url=postgresql://USER:PASSWORD@HOST:5432/DATABASE`, then --set database.existingSecret=noisy-student-database" .Values.database.existingSecret -}}
+{{- end }}
+
+{{- define "noisy-student.artifactRoot" -}}
+{{- $root := required "artifactRoot is missing: s3://BUCKET/PATH or gs://BUCKET/PATH, which API, reconciler and Ray nodes can write to; or a path on one of sharedVolumes" .Values.artifactRoot -}}
+{{- if hasPrefix "/" $root -}}
+{{- $found := false -}}
+{{- range .Values.sharedVolumes -}}
+{{- if and (not .readOnly) (or (eq $root .mountPath) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $root)) -}}
+{{- $found = true -}}
+{{- end -}}
+{{- end -}}
+{{- if not $found -}}
+{{- fail (printf "artifactRoot %q lies on none of sharedVolumes that can be written to: the pods would each have a folder of their own" $root) -}}
+{{- end -}}
+{{- end -}}
+{{- $root -}}
+{{- end }}

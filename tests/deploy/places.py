@@ -1,0 +1,11 @@
+"""Where what is deployed lies, and for which versions of Kubernetes."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+CHART = DEPLOY / "helm" / "noisy-student"
+EXAMPLES = sorted((DEPLOY / "examples").glob("*.yaml"))
+CONTAINERFILES = sorted((DEPLOY / "images").glob("*.Containerfile"))
+KUBERNETES_VERSIONS = ("1.30", "1.34", "1.37")
+"""The lowest that the chart takes, one between, and the highest whose schemas are to be had."""

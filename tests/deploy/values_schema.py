@@ -1,0 +1,112 @@
+"""`python -m tests.deploy.values_schema`: writes what the chart's values.schema.json takes from elsewhere anew.
+
+The schema is written by hand but for two kinds of definitions: the settings of the service, which are pydantic's own
+description of `Settings` without those that the chart sets itself, and parts of pods, which are Kubernetes' own.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from service.settings import Settings
+from tests.deploy.manifests import kubernetes_schema
+from tests.deploy.places import CHART, KUBERNETES_VERSIONS
+
+SCHEMA = CHART / "values.schema.json"
+SETTINGS = "settings"
+FOR_ONE_MACHINE = ("NOISY_STUDENT_RAY_IS_OWN", "NOISY_STUDENT_DATASETS_ANYWHERE")
+"""Settings of the stack that `noisy-student up` starts: on a cluster they would open what is to be closed."""
+_VARIABLE = re.compile(r"\bNOISY_STUDENT_[A-Z_]+\b")
+
+
+def main() -> None:
+    """Writes the file."""
+    SCHEMA.write_text(json.dumps(renewed(json.loads(SCHEMA.read_text())), indent=2) + "\n", encoding="utf-8")
+
+
+def renewed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with the definitions of other origin as they are today."""
+    own = {name: each for name, each in schema["$defs"].items() if not _is_foreign(name)}
+    named = {name for name in _references({**schema, "$defs": own}) if name.startswith("io.k8s.")}
+    return {**schema, "$defs": {**own, **_settings(), **_of_kubernetes(named)}}
+
+
+def variables_of_the_chart() -> set[str]:
+    """The environment variables that the chart fills in from values of its own."""
+    return set(_VARIABLE.findall((CHART / "templates" / "_settings.tpl").read_text(encoding="utf-8")))
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith((SETTINGS, "io.k8s."))
+
+
+def _settings() -> dict[str, Any]:
+    """The definition `settings`, and those that it refers to as `settings.NAME`."""
+    described = Settings.model_json_schema()
+    parts = described.pop("$defs", {})
+    for variable in (*variables_of_the_chart(), *FOR_ONE_MACHINE):
+        _take_away(described, parts, variable.removeprefix("NOISY_STUDENT_").lower().split("__"))
+    text = json.dumps({SETTINGS: described, **{f"{SETTINGS}.{name}": part for name, part in parts.items()}})
+    definitions: dict[str, Any] = json.loads(text.replace('"#/$defs/', f'"#/$defs/{SETTINGS}.'))
+    return {name: _closed(_without(each, "title", "default")) for name, each in definitions.items()}
+
+
+def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]) -> None:
+    """Removes one setting; a group is a definition that its property refers to."""
+    *groups, name = path
+    for group in groups:
+        (part,) = set(_references(described["properties"][group]))
+        described = parts[part]
+    if name in described.get("required", ()):
+        described["required"].remove(name)
+    described["properties"].pop(name, None)
+
+
+def _of_kubernetes(named: set[str]) -> dict[str, Any]:
+    """Kubernetes' definitions of these names, with all that they refer to, without their long descriptions."""
+    every = kubernetes_schema(KUBERNETES_VERSIONS[0], "_definitions")["$defs"]
+    found: dict[str, Any] = {}
+    waiting = sorted(named)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _without(every[name], "description", "x-kubernetes-")
+            waiting += _references(found[name])
+    return dict(sorted(found.items()))
+
+
+def _references(node: Any) -> Iterator[str]:
+    """The names of the definitions that are referred to."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].rsplit("/", 1)[-1]
+        for each in node.values():
+            yield from _references(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _references(each)
+
+
+def _without(node: Any, *beginnings: str) -> Any:
+    """Without annotations, the keys of a schema that begin so and hold no property of that name."""
+    if isinstance(node, list):
+        return [_without(each, *beginnings) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {
+        key: each
+        for key, each in node.items()
+        if not key.startswith(beginnings) or (isinstance(each, dict) and key != "default")
+    }
+    return {key: _without(each, *beginnings) for key, each in kept.items()}
+
+
+def _closed(definition: dict[str, Any]) -> dict[str, Any]:
+    if definition.get("type") == "object":
+        definition["additionalProperties"] = False
+    return definition
+
+
+if __name__ == "__main__":
+    main()
