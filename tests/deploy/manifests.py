@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import jsonschema
@@ -38,7 +39,7 @@ def refusal(*options: str | Path, release: str = "ours", values: Mapping[str, An
     return done.stderr
 
 
-def _template(release: str, options: tuple[str | Path, ...], values: Mapping[str, Any]) -> Any:
+def _template(release: str, options: tuple[str | Path, ...], values: Mapping[str, Any]) -> CompletedProcess[str]:
     given = [word for name, value in values.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
     return run(helm(), "template", release, CHART, *options, *given)
 

