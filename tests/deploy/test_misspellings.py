@@ -144,5 +144,5 @@ def test_every_misspelt_field_of_a_ray_cluster_is_caught() -> None:
 
 
 def test_a_kind_that_nobody_knows_does_not_pass() -> None:
-    assert "has no Sercive of v1" in faults({"apiVersion": "v1", "kind": "Sercive", "metadata": {"name": "x"}})[0]
+    assert "has no Services of v1" in faults({"apiVersion": "v1", "kind": "Services", "metadata": {"name": "x"}})[0]
     assert faults({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "x"}}) != []
