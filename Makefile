@@ -45,7 +45,7 @@ test-lowest-pyarrow: ## the label files with the lowest pyarrow that pyproject.t
 	$(LOWEST)/bin/pip install -q "$$(sed -n 's/.*"\(pyarrow\)>=\([0-9.]*\)".*/\1==\2.*/p' pyproject.toml)" numpy pydantic pytest
 	$(LOWEST)/bin/python -m pytest --noconftest -q tests/workers/labeling/test_label_files.py
 
-lint: $(READY) ## style, types, the arrows between packages, spelling, known unsafe calls, what is deployed
+lint: $(READY) ## style, types, arrows between packages, spelling, unsafe calls, what is deployed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
