@@ -1,1 +1,1 @@
-"""The command line `noisy-student`: a thin client of the REST API, and the local stack."""
+"""The command line `noisy-student`: a thin client of the REST API. commands/ has the commands, this what they share."""

@@ -5,22 +5,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from noisy_student.cli.ablations import ablations
-from noisy_student.cli.datasets import datasets
-from noisy_student.cli.demo import demo
-from noisy_student.cli.doctor import doctor
-from noisy_student.cli.keys import keys
-from noisy_student.cli.link import link
-from noisy_student.cli.models import models
-from noisy_student.cli.plans import plan, plans
-from noisy_student.cli.projects import projects, queue
-from noisy_student.cli.retention import retention
-from noisy_student.cli.runs import runs
-from noisy_student.cli.studies import searches
+from noisy_student.cli.commands.datasets import datasets
+from noisy_student.cli.commands.demo import demo
+from noisy_student.cli.commands.doctor import doctor
+from noisy_student.cli.commands.keys import keys
+from noisy_student.cli.commands.link import link
+from noisy_student.cli.commands.models import models
+from noisy_student.cli.commands.plans import plan, plans
+from noisy_student.cli.commands.projects import projects, queue
+from noisy_student.cli.commands.retention import retention
+from noisy_student.cli.commands.runs import runs
+from noisy_student.cli.commands.studies import ablations, searches
+from noisy_student.cli.commands.up import up
+from noisy_student.cli.commands.watch import events, logs, watch
+from noisy_student.cli.commands.webhooks import webhooks
 from noisy_student.cli.terminal import complain
-from noisy_student.cli.up import up
-from noisy_student.cli.watch import events, logs, watch
-from noisy_student.cli.webhooks import webhooks
 from noisy_student.errors import ApiError
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from api.examples.plans import PLAN
+from noisy_student.cli.commands.plans import bill_table, duration, size
 from noisy_student.cli.main import app as commands
-from noisy_student.cli.plans import bill_table, duration, size
 from tests.support.application import StubRay
 
 

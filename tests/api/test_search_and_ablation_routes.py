@@ -10,9 +10,8 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from api.examples.studies import ABLATION, SEARCH
-from noisy_student.cli.ablations import ablation_table
+from noisy_student.cli.commands.studies import ablation_table, trial_table
 from noisy_student.cli.main import app as commands
-from noisy_student.cli.studies import trial_table
 
 
 def search_body(run_id: str, **settings: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import presence_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
-from noisy_student.cli.link import page_address
+from noisy_student.cli.commands.link import page_address
 from noisy_student.client import Client
 from noisy_student.local.process_family import command_of
 from noisy_student.local.stack import LocalStack, StackError

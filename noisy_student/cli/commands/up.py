@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from noisy_student.cli.commands.link import page_address
 from noisy_student.cli.extras import require
-from noisy_student.cli.link import page_address
 from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import Client
 from noisy_student.errors import ApiError

@@ -1,4 +1,4 @@
-"""`noisy-student searches`: search for a student's noise and size, and see what was found."""
+"""`noisy-student searches` and `noisy-student ablations`: studies of a run's student."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ from noisy_student.cli.options import (
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.studies import SearchView, StudySummary
+from service.views.studies import AblationView, SearchView, StudySummary
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
 
 
 @searches.command("create")
-def create(
+def create_search(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The search, JSON or .yaml; - is standard input.")],
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -53,7 +53,7 @@ def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
 
 
 @searches.command("show")
-def show(
+def show_search(
     search_id: Annotated[str, typer.Argument(metavar="SEARCH", help="The search's id.")],
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
@@ -66,7 +66,7 @@ def show(
         return
     console = Screen()
     console.print(trial_table(search))
-    console.print(_summary(search))
+    console.print(_search_summary(search))
     for path in search.pictures:
         console.print(api.rstrip("/") + path, soft_wrap=True)
 
@@ -100,7 +100,7 @@ def study_table(found: Sequence[StudySummary]) -> Table:
     return table
 
 
-def _summary(search: SearchView) -> str:
+def _search_summary(search: SearchView) -> str:
     outcome = search.outcome
     if outcome is None:
         return f"{search.state}{': ' + search.state_reason if search.state_reason else ''}"
@@ -109,3 +109,77 @@ def _summary(search: SearchView) -> str:
         f"winner: trial {outcome.best_trial}, {outcome.model}; {outcome.steps_run} steps were run, {share:.0f} % of "
         f"those of {len(outcome.trials)} full trials; Pareto front: {', '.join(map(str, outcome.pareto_front))}"
     )
+
+
+ablations = typer.Typer(no_args_is_help=True, help="Train a run's student without each part of the method in turn.")
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+
+@ablations.command("create")
+def create_ablation(
+    run_id: RunId,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The ablation, JSON or .yaml; all variants by default.")
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Start an ablation of a run's last student, or of the generation that the file names."""
+    request = read_body(file) if file else {}
+    with Client(api) as client:
+        ablation = client.ablations.create(run_id, request, idempotency_key=idempotency_key)
+    if as_json:
+        print_json(ablation)
+        return
+    say(f"{ablation.id} started ({ablation.state})")
+    say(f"noisy-student watch {ablation.id}, then noisy-student ablations show {ablation.id}", err=True)
+
+
+@ablations.command("list")
+def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+    """List a run's ablations, the newest first."""
+    with Client(api) as client:
+        found = list(client.ablations.list(run_id, limit))
+    if as_json:
+        print_json(found)
+        return
+    Screen().print(study_table(found))
+
+
+@ablations.command("show")
+def show_ablation(
+    ablation_id: Annotated[str, typer.Argument(metavar="ABLATION", help="The ablation's id.")],
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Show an ablation's table."""
+    with Client(api) as client:
+        ablation = client.ablations.get(ablation_id)
+    if as_json:
+        print_json(ablation)
+        return
+    Screen().print(ablation_table(ablation))
+
+
+def ablation_table(ablation: AblationView) -> Table | str:
+    """One line a variant: test error and its change from the full student's, in percent of the images."""
+    outcome = ablation.outcome
+    if outcome is None:
+        ended = sum(training.state != "running" for training in ablation.trainings)
+        return f"{ablation.state}: {ended} trainings have ended"
+    teacher = "" if outcome.teacher_error is None else f"the teacher's is {100 * outcome.teacher_error:.2f}"
+    table = Table("student", "test error %", "change", "seeds", "model", box=None, header_style="bold", caption=teacher)
+    for line in outcome.lines:
+        table.add_row(
+            line.variant + (f" (= {line.same_as})" if line.same_as else ""),
+            f"{100 * line.test_error:.2f}{_spread(line.test_error_deviation)}",
+            f"{100 * line.error_change:+.2f}{_spread(line.error_change_deviation)}",
+            str(line.seeds),
+            line.model,
+        )
+    return table
+
+
+def _spread(deviation: float | None) -> str:
+    return "" if deviation is None else f" ± {100 * deviation:.2f}"
