@@ -14,14 +14,14 @@ with needing_server_extra("python -m api"):
 
     from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
     from api.app import create_app
-    from service.settings import Settings
+    from service.settings import settings_of_process
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
-    "Set NOISY_STUDENT_AUTHENTICATION=true and make a key (noisy-student keys create), "
-    "or bind to loopback: NOISY_STUDENT_API_HOST=127.0.0.1."
+    "Set NOISY_STUDENT_ACCESS__AUTHENTICATION=true and make a key (noisy-student keys create), "
+    "or bind to loopback: NOISY_STUDENT_SERVER__HOST=127.0.0.1."
 )
 _STOP_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 75
@@ -37,17 +37,17 @@ def main(descriptor: int | None = None) -> None:
     """Serves until it is told to stop. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
-    settings = Settings()
-    if not settings.on_loopback and not settings.authentication:
-        sys.exit(_EXPOSED.format(host=settings.api_host))
+    settings = settings_of_process()
+    if not settings.on_loopback and not settings.access.authentication:
+        sys.exit(_EXPOSED.format(host=settings.server.host))
     keep_files_private(settings)
     upgrade(settings.database_url)
     logging.getLogger("uvicorn.error").addFilter(SaidRarely())
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         _prepared(create_app(settings)),
-        host=settings.api_host,
-        port=settings.api_port,
+        host=settings.server.host,
+        port=settings.server.port,
         http=guarded_connection(ConnectionLimits(most=room_for_connections())),
         ws="none",
         access_log=False,

@@ -10,6 +10,7 @@ from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
 from service.access.stream_places import StreamPlaces
+from service.config.settings.groups import RaySettings, RegistrationSettings
 from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
 from service.estimates.commands import EstimateCommands
@@ -21,7 +22,6 @@ from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
 from service.runs.queries import RunQueries
 from service.scheduling.projects import Projects
-from service.settings import Settings
 from service.studies.commands import StudyCommands
 from service.studies.queries import StudyQueries
 from service.webhooks.commands import WebhookCommands
@@ -69,7 +69,10 @@ Jobs = Annotated[RayJobs, Depends(_part(lambda services: services.ray_jobs))]
 Keys = Annotated[KeyCommands, Depends(_part(lambda services: services.keys))]
 GatekeeperOf = Annotated[Gatekeeper, Depends(_part(lambda services: services.gatekeeper))]
 Audit = Annotated[AuditLog, Depends(_part(lambda services: services.audit))]
-SettingsOf = Annotated[Settings, Depends(_part(lambda services: services.settings))]
+RaySettingsOf = Annotated[RaySettings, Depends(_part(lambda services: services.settings.ray))]
+RegistrationSettingsOf = Annotated[
+    RegistrationSettings, Depends(_part(lambda services: services.settings.registration))
+]
 Caller = Annotated[Principal, Depends(_caller)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

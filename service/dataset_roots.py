@@ -46,9 +46,9 @@ class RootsByProject:
         for root in dict.fromkeys((*(self.others or ()), *(root for roots in self.own.values() for root in roots))):
             for name, place in own_places.items():
                 if DatasetRoots((root,)).holds(place):
-                    raise ValueError(f"dataset_roots: {root} contains {name} ({place}): give folders beside it")
+                    raise ValueError(f"datasets.roots: {root} contains {name} ({place}): give folders beside it")
             if DatasetRoots((own_places["artifact_root"],)).holds(root):
-                raise ValueError(f"dataset_roots: {root} lies in artifact_root: datasets lie elsewhere")
+                raise ValueError(f"datasets.roots: {root} lies in artifact_root: datasets lie elsewhere")
 
 
 def absolute_roots(roots: Iterable[str]) -> Roots:

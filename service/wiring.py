@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from service.access.audit import AuditLog
 from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.stream_places import StreamPlaces
+from service.artifacts.layout import ArtifactLayout
+from service.config.settings.groups import RaySettings
 from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
@@ -32,6 +35,7 @@ from service.studies.commands import StudyCommands
 from service.studies.queries import StudyQueries
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
+from service.webhooks.secret_box import SecretBox
 
 
 @dataclass(frozen=True)
@@ -97,33 +101,34 @@ def open_services(
 ) -> Services:
     """Commands and queries on the settings' database and Ray head, or on those given; connects to neither yet."""
     database = database or Database(settings.database_url)
-    ray_jobs = ray_jobs or open_ray_jobs(settings)
-    inspectors = inspectors or InspectorPool(settings.inspector_limits, settings.registration_processes)
+    ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
+    inspectors = inspectors or InspectorPool(settings.registration.limits, settings.registration.processes)
+    layout, secret_box = ArtifactLayout(settings.artifact_root), SecretBox(Path(settings.secret_keys_file))
     clock, catalog = world.clock, world.catalog
-    places = QueuePlaces(settings.max_concurrent_stages, clock, world.queue_look_seconds)
+    places = QueuePlaces(settings.reconciler.max_concurrent_stages, clock, world.queue_look_seconds)
     return Services(
         settings=settings,
         database=database,
         ray_jobs=ray_jobs,
         inspectors=inspectors,
         places=places,
-        commands=RunCommands(database, settings, places, clock, catalog),
-        queries=RunQueries(database, settings, ray_jobs, places),
-        dataset_commands=DatasetCommands(database, settings, inspectors, clock),
+        commands=RunCommands(database, layout, settings.ray, places, clock, catalog),
+        queries=RunQueries(database, layout, settings.ray, ray_jobs, places),
+        dataset_commands=DatasetCommands(database, layout, settings.roots_by_project, inspectors, clock),
         dataset_queries=DatasetQueries(database),
-        estimate_commands=EstimateCommands(database, settings, clock, catalog),
-        estimate_queries=EstimateQueries(database, settings),
-        study_commands=StudyCommands(database, settings, clock, catalog),
-        study_queries=StudyQueries(database, settings),
-        projects=Projects(database, settings, places, clock),
-        gatekeeper=Gatekeeper(database, settings, clock, world.monotonic),
+        estimate_commands=EstimateCommands(database, layout, settings.reconciler, clock, catalog),
+        estimate_queries=EstimateQueries(database, settings.reconciler),
+        study_commands=StudyCommands(database, layout, clock, catalog),
+        study_queries=StudyQueries(database, layout),
+        projects=Projects(database, settings.reconciler, places, clock),
+        gatekeeper=Gatekeeper(database, settings.access, settings.oidc, clock, world.monotonic),
         keys=KeyCommands(database, clock),
         audit=AuditLog(database, clock),
-        lineage=LineageQueries(database, settings),
-        retention=RetentionCommands(database, settings, clock),
-        webhooks=WebhookCommands(database, settings, clock),
-        event_feed=EventFeed(database, settings.event_poll_seconds),
-        stream_places=StreamPlaces(settings.max_event_streams, settings.max_event_streams_of_caller),
+        lineage=LineageQueries(database, layout),
+        retention=RetentionCommands(database, layout, settings.retention.policy, clock),
+        webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
+        event_feed=EventFeed(database, settings.events.poll_seconds),
+        stream_places=StreamPlaces(settings.events.max_streams, settings.events.max_streams_of_caller),
     )
 
 
@@ -156,23 +161,31 @@ def open_reconciling(
     """On the settings' database and Ray head, or on those given; connects to neither yet."""
     database = database or Database(settings.database_url)
     # Nobody waits for the job closer, and so it has time for long logs.
-    patient_ray_jobs = ray_jobs or open_ray_jobs(settings)
-    ray_jobs = ray_jobs or open_ray_jobs(settings, settings.outside_timeout_seconds)
-    clock = world.clock
+    patient_ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
+    ray_jobs = ray_jobs or open_ray_jobs(settings.ray, settings.reconciler.outside_timeout_seconds)
+    layout, clock = ArtifactLayout(settings.artifact_root), world.clock
     return Reconciling(
         database=database,
         ray_jobs=ray_jobs,
         patient_ray_jobs=patient_ray_jobs,
-        reconciler=Reconciler(database, settings, ray_jobs, clock, world.lease_clock, world.monotonic),
-        job_closer=JobCloser(database, settings, patient_ray_jobs, clock),
-        deliverer=WebhookDeliverer(database, settings, clock),
-        collector=Collector(database, settings, clock),
+        reconciler=Reconciler(
+            database,
+            layout,
+            settings.reconciler,
+            settings.ray,
+            settings.roots_by_project,
+            ray_jobs,
+            clock,
+            world.lease_clock,
+            world.monotonic,
+        ),
+        job_closer=JobCloser(database, layout, settings.ray, patient_ray_jobs, clock),
+        deliverer=WebhookDeliverer(database, settings.webhooks, SecretBox(Path(settings.secret_keys_file)), clock),
+        collector=Collector(database, layout, settings.retention, settings.access, clock),
     )
 
 
-def open_ray_jobs(settings: Settings, timeout_seconds: float = TIMEOUT_SECONDS) -> RayJobs:
+def open_ray_jobs(ray: RaySettings, timeout_seconds: float = TIMEOUT_SECONDS) -> RayJobs:
     """A client of the settings' Ray head, which waits so long for each answer."""
-    token = settings.ray_auth_token
-    return RayJobs(
-        settings.ray_jobs_url, token.get_secret_value() if token else None, timeout_seconds, is_own=settings.ray_is_own
-    )
+    token = None if ray.auth_token is None else ray.auth_token.get_secret_value()
+    return RayJobs(ray.jobs_url, token, timeout_seconds, is_own=ray.is_own)

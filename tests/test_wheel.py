@@ -26,7 +26,7 @@ from service.store.migrate import upgrade
 assert Path(api.__file__).is_relative_to(sys.argv[1]), api.__file__
 assert demo_run_config()["generations"] == 3
 assert "resnet18" in load_catalog()
-settings = Settings(home=Path("home"), allowed_hosts=("testserver",))
+settings = settings_of(home=Path("home"), access__allowed_hosts=("testserver",))
 Path("home").mkdir()
 upgrade(settings.database_url)
 with TestClient(create_app(settings)) as client:

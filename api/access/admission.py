@@ -8,8 +8,9 @@ from api.access.route_scopes import OPEN, POLICY, Undeclared
 from service.access.audit import AuditedRequest
 from service.access.gatekeeper import Gatekeeper, Watch
 from service.access.principal import Principal
+from service.config.settings.groups import AccessSettings
 from service.errors import Forbidden
-from service.settings import Settings, is_loopback
+from service.settings import is_loopback
 from workers.specs.text import shown
 
 UNKNOWN_ADDRESS = "unknown"
@@ -22,12 +23,12 @@ def is_open(request: Request) -> bool:
     return (request.method, request.scope["path"]) in OPEN
 
 
-def check_where_from(request: Request, settings: Settings) -> None:
+def check_where_from(request: Request, access: AccessSettings) -> None:
     """Raises Forbidden for a host name that is not ours, and for another machine where anybody may do anything."""
-    reason = wrong_host(request.headers, settings.allowed_hosts, any_host=settings.authentication)
+    reason = wrong_host(request.headers, access.allowed_hosts, any_host=access.authentication)
     if reason is not None:
         raise Forbidden(reason)
-    if not settings.authentication and _is_elsewhere(address_of(request)):
+    if not access.authentication and _is_elsewhere(address_of(request)):
         # However the server was started: `python -m api` refuses to start where others could reach it.
         raise Forbidden("without authentication this service answers to its own machine only")
 
@@ -61,11 +62,11 @@ def check_allowed(request: Request, principal: Principal) -> None:
         raise Forbidden(f"this needs the scope {needed}; yours is {principal.scope}")
 
 
-def check_sender(request: Request, settings: Settings) -> None:
+def check_sender(request: Request, access: AccessSettings) -> None:
     """Raises Forbidden for a change that a page of another site makes the browser send."""
     if request.headers.get("authorization", "").lower().startswith("bearer "):
         return  # no page can make a browser send it to another site; a Basic one it can, by a URL with a password
-    reason = foreign_page(request.method, request.headers, request.url.scheme, settings.allowed_hosts)
+    reason = foreign_page(request.method, request.headers, request.url.scheme, access.allowed_hosts)
     if reason is not None:
         raise Forbidden(reason)
 

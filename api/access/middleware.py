@@ -70,7 +70,7 @@ class AccessMiddleware:
         try:
             principal = None
             if not is_open(request):
-                check_where_from(request, services.settings)
+                check_where_from(request, services.settings.access)
                 principal = recall(request, services.gatekeeper)
                 if principal is None:
                     principal = await in_access_thread(identify, request, services.gatekeeper)
@@ -84,10 +84,10 @@ class AccessMiddleware:
             if principal is not None and request.method not in SAFE_METHODS:
                 record = await _Record.begin(services.audit, audited_request(request, principal), send)
                 send = record.send
-            check_sender(request, services.settings)
+            check_sender(request, services.settings.access)
             if principal is not None:
                 check_allowed(request, principal)
-            most = services.settings.max_body_bytes
+            most = services.settings.server.max_body_bytes
             receive = limited(receive, request, most if principal is not None else min(most, MAX_FORM_BYTES))
         except (ServiceError, Undeclared, BodyTooLarge) as refusal:
             await _refusal(request, refusal)(request.scope, receive, send)

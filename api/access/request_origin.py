@@ -21,7 +21,7 @@ def wrong_host(headers: Mapping[str, str], allowed_hosts: Iterable[str], any_hos
     host = _host_name(headers.get("host", ""))
     if host in allowed or is_loopback(host):
         return None
-    return f"this service is not called {host!r}; its setting allowed_hosts says how it is"
+    return f"this service is not called {host!r}; its setting access.allowed_hosts says how it is"
 
 
 def foreign_page(method: str, headers: Mapping[str, str], scheme: str, allowed_hosts: Iterable[str]) -> str | None:

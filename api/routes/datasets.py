@@ -11,7 +11,7 @@ from api.dependencies import (
     DatasetQueriesOf,
     IdempotencyKey,
     Limit,
-    SettingsOf,
+    RegistrationSettingsOf,
 )
 from api.examples.answers import DATASET, answers, page_of
 from api.examples.requests import DATASET_REQUESTS
@@ -35,12 +35,12 @@ async def register_dataset(
     request: Annotated[DatasetRequest, strict_json(DatasetRequest), Body(openapi_examples=DATASET_REQUESTS)],
     response: Response,
     commands: DatasetCommandsOf,
-    settings: SettingsOf,
+    registration: RegistrationSettingsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetView:
     """Reads a sample, counts the rows and freezes the list of shards. What cannot work is refused with an error that
     names the file and the field. Nothing is copied."""
-    dataset = await in_registration_thread(settings.registration_processes, commands.register, request, idempotency_key)
+    dataset = await in_registration_thread(registration.processes, commands.register, request, idempotency_key)
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return dataset
 

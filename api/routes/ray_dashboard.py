@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from api.dependencies import Caller, SettingsOf
+from api.dependencies import Caller, RaySettingsOf
+from service.config.settings.groups import RaySettings
 from service.errors import Forbidden, NotFound, RayUnavailable
 from service.ray_client.jobs import refuse_anothers
-from service.settings import Settings
 
 router = APIRouter(prefix="/ray", include_in_schema=False)
 
@@ -53,7 +53,7 @@ async def to_dashboard() -> Response:
 
 
 @router.get("/{path:path}")
-async def read_dashboard(path: str, request: Request, caller: Caller, settings: SettingsOf) -> Response:
+async def read_dashboard(path: str, request: Request, caller: Caller, ray: RaySettingsOf) -> Response:
     """Passes one GET on, with Ray's token and none of the caller's credentials, and streams the answer."""
     if caller.projects is not None:
         raise Forbidden("Ray's dashboard shows the jobs of all projects; yours are limited")
@@ -61,7 +61,7 @@ async def read_dashboard(path: str, request: Request, caller: Caller, settings: 
         return JSONResponse({"authentication_mode": "disabled"})  # of the front end no token is asked: we have it
     if not _PASSED_ON.fullmatch(path) or ".." in path:
         raise NotFound("part of Ray's dashboard that is shown here", path[:200])
-    answer = await _ask(request.app.state.dashboard_client, settings, path, request)
+    answer = await _ask(request.app.state.dashboard_client, ray, path, request)
     headers = {name: value for name, value in answer.headers.items() if name in _ANSWER_HEADERS}
     headers["Content-Security-Policy"] = _policy(request)
     return StreamingResponse(
@@ -69,14 +69,14 @@ async def read_dashboard(path: str, request: Request, caller: Caller, settings: 
     )
 
 
-async def _ask(client: httpx.AsyncClient, settings: Settings, path: str, request: Request) -> httpx.Response:
+async def _ask(client: httpx.AsyncClient, ray: RaySettings, path: str, request: Request) -> httpx.Response:
     headers = {name: value for name in _REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
-    if settings.ray_auth_token is not None:
-        headers["Authorization"] = f"Bearer {settings.ray_auth_token.get_secret_value()}"
-    url = httpx.URL(f"{settings.ray_jobs_url}/{path}").copy_with(query=request.scope["query_string"])
+    if ray.auth_token is not None:
+        headers["Authorization"] = f"Bearer {ray.auth_token.get_secret_value()}"
+    url = httpx.URL(f"{ray.jobs_url}/{path}").copy_with(query=request.scope["query_string"])
     asked = client.build_request("GET", url, headers=headers)
     try:
-        if settings.ray_is_own:
+        if ray.is_own:
             refuse_anothers(asked)
         return await client.send(asked, stream=True)
     except httpx.HTTPError as error:

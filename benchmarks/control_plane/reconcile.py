@@ -19,6 +19,7 @@ from benchmarks.support.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.support.postgres_server import PostgresServer
 from benchmarks.support.standin_ray import StandInRay
 from service.config.run import GenerationPlan, RunConfig
+from service.config.settings.groups import RaySettings
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
 from service.ray_client.jobs import RayJobs
 from service.reconcile import job_statuses
@@ -54,7 +55,9 @@ def _rows(name: str, url: str, home: Path, ray_url: str) -> list[ResultRow]:
     upgrade(url)
     database = Database(url)
     _fill(database, home / "artifacts")
-    settings = Settings(home=home, database_url=url, ray_jobs_url=ray_url, artifact_root=str(home / "artifacts"))
+    settings = Settings(
+        home=home, database_url=url, ray=RaySettings(jobs_url=ray_url), artifact_root=str(home / "artifacts")
+    )
     ray_jobs = RayJobs(ray_url)
     reconciler = open_reconciling(settings, database=database, ray_jobs=ray_jobs).reconciler
     ticks = _ticks(reconciler, TICKS)
@@ -73,7 +76,7 @@ def _ticks(reconciler: Reconciler, count: int) -> list[float]:
     reconciler.tick()  # claims the lease, connects
     seconds = []
     for _ in range(count):
-        time.sleep(Settings().tick_seconds)
+        time.sleep(Settings().reconciler.tick_seconds)
         began = time.perf_counter()
         reconciler.tick()
         seconds.append(time.perf_counter() - began)

@@ -116,10 +116,10 @@ class Scene:
         return {
             "NOISY_STUDENT_DATABASE_URL": self.postgres.url(),
             "NOISY_STUDENT_ARTIFACT_ROOT": str(self.artifacts),
-            "NOISY_STUDENT_RAY_JOBS_URL": self.proxy.url,
-            "NOISY_STUDENT_DASHBOARD_URL": self.stack.dashboard_url,
-            "NOISY_STUDENT_LEASE_SECONDS": str(LEASE_SECONDS),
-            "NOISY_STUDENT_MAX_ATTEMPTS": str(_MAX_ATTEMPTS),
+            "NOISY_STUDENT_RAY__JOBS_URL": self.proxy.url,
+            "NOISY_STUDENT_RAY__DASHBOARD_URL": self.stack.dashboard_url,
+            "NOISY_STUDENT_RECONCILER__LEASE_SECONDS": str(LEASE_SECONDS),
+            "NOISY_STUDENT_RECONCILER__MAX_ATTEMPTS": str(_MAX_ATTEMPTS),
         }
 
     def _supervise(self) -> None:

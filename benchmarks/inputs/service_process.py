@@ -78,10 +78,10 @@ class ServiceProcess:
         }
         variables |= {
             "NOISY_STUDENT_HOME": str(self.home),
-            "NOISY_STUDENT_API_PORT": str(port),
-            "NOISY_STUDENT_RAY_JOBS_URL": "http://127.0.0.1:9",
-            "NOISY_STUDENT_REQUESTS_PER_SECOND": "100000",
-            "NOISY_STUDENT_REQUEST_BURST": "100000",
+            "NOISY_STUDENT_SERVER__PORT": str(port),
+            "NOISY_STUDENT_RAY__JOBS_URL": "http://127.0.0.1:9",
+            "NOISY_STUDENT_ACCESS__REQUESTS_PER_SECOND": "100000",
+            "NOISY_STUDENT_ACCESS__REQUEST_BURST": "100000",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",

@@ -156,15 +156,15 @@ class LoadScene:
         environment = {
             "NOISY_STUDENT_HOME": str(self._home),
             "NOISY_STUDENT_DATABASE_URL": self._url,
-            "NOISY_STUDENT_RAY_JOBS_URL": self._ray.url,
-            "NOISY_STUDENT_API_PORT": str(self._port),
-            "NOISY_STUDENT_AUTHENTICATION": "true",
-            "NOISY_STUDENT_DATASET_ROOTS": f'["{self._home / "digits"}"]',
+            "NOISY_STUDENT_RAY__JOBS_URL": self._ray.url,
+            "NOISY_STUDENT_SERVER__PORT": str(self._port),
+            "NOISY_STUDENT_ACCESS__AUTHENTICATION": "true",
+            "NOISY_STUDENT_DATASETS__ROOTS": f'["{self._home / "digits"}"]',
             # A webhook is looked at; nothing is delivered to it.
-            "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+            "NOISY_STUDENT_WEBHOOKS__PRIVATE_NETWORKS": '["127.0.0.0/8"]',
             # Nearly used up, so that the queue is looked at by all who look at runs.
-            "NOISY_STUDENT_MAX_CONCURRENT_STAGES": str(self._counts["active"] + 5),
-            "NOISY_STUDENT_RAY_AUTH_TOKEN": _RAY_TOKEN,
+            "NOISY_STUDENT_RECONCILER__MAX_CONCURRENT_STAGES": str(self._counts["active"] + 5),
+            "NOISY_STUDENT_RAY__AUTH_TOKEN": _RAY_TOKEN,
         }
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(

@@ -14,7 +14,7 @@ import httpx
 import psutil
 from pydantic import ValidationError
 
-from service.settings import Settings
+from service.settings import Settings, wrong_settings
 from service.store.database import Database
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, write_bytes
 
@@ -40,9 +40,8 @@ def examine(api: str) -> list[Finding]:
     try:
         settings = Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(["NOISY_STUDENT", *map(str, first["loc"])]).upper()
-        return [*machine, Finding("settings", "fail", f"{name}: {first['msg']}", "correct the environment variable")]
+        wrong = "; ".join(wrong_settings(error))
+        return [*machine, Finding("settings", "fail", wrong, "correct the environment variable")]
     return [
         *machine,
         _disk(settings.home),
@@ -124,10 +123,10 @@ def _write_and_delete(root: str) -> str:
 
 
 def _ray(settings: Settings) -> Finding:
-    token = settings.ray_auth_token
+    token = settings.ray.auth_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     hint = "start it: noisy-student up, or ray start"
-    return _answers("Ray's jobs API", f"{settings.ray_jobs_url}/api/version", hint, headers)
+    return _answers("Ray's jobs API", f"{settings.ray.jobs_url}/api/version", hint, headers)
 
 
 def _answers(subject: str, url: str, hint: str, headers: Mapping[str, str] | None = None) -> Finding:
@@ -140,7 +139,7 @@ def _answers(subject: str, url: str, hint: str, headers: Mapping[str, str] | Non
     if response.is_success:
         return Finding(subject, "ok", f"{url} answers")
     if response.status_code in (401, 403):
-        return Finding(subject, "warn", f"{url} asks for a token", "set NOISY_STUDENT_RAY_AUTH_TOKEN to Ray's")
+        return Finding(subject, "warn", f"{url} asks for a token", "set NOISY_STUDENT_RAY__AUTH_TOKEN to Ray's")
     return Finding(subject, "fail", f"{url} answers {response.status_code}", "another program may hold the port")
 
 

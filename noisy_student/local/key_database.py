@@ -15,7 +15,7 @@ from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands
 from service.config.access import KeyRequest
 from service.errors import ServiceError
-from service.settings import Settings
+from service.settings import settings_of_process
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.views.access import CreatedKey, KeyView
@@ -31,7 +31,7 @@ class KeyDatabase:
     """
 
     def __init__(self) -> None:
-        url = Settings().database_url
+        url = settings_of_process().database_url
         self.address = make_url(url).render_as_string(hide_password=True)
         upgrade(url)
         self._database = Database(url)

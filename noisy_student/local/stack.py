@@ -12,13 +12,14 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import ValidationError
 
 from noisy_student.local.process_family import has_living_child, kill_marked, stop_tree
 from noisy_student.local.ray_head import RayHead, free_ports
 from noisy_student.local.stack_key import StackKey
 from service.port_owner import is_anothers
 from service.private_files import PRIVATE_UMASK, make_private_folder, open_private_log, with_private_umask
-from service.settings import Settings
+from service.settings import Settings, wrong_settings
 
 _START_TIMEOUT_SECONDS = 90.0
 _BACKLOG = 1024
@@ -173,10 +174,10 @@ class LocalStack:
         return {
             **self.ray.driver_environment(),
             "NOISY_STUDENT_HOME": str(self.home),
-            "NOISY_STUDENT_API_HOST": "127.0.0.1",
-            "NOISY_STUDENT_API_PORT": self.api_url.rpartition(":")[2],
-            "NOISY_STUDENT_RAY_JOBS_URL": self.dashboard_url,
-            "NOISY_STUDENT_PYTHON_EXECUTABLE": sys.executable,
+            "NOISY_STUDENT_SERVER__HOST": "127.0.0.1",
+            "NOISY_STUDENT_SERVER__PORT": self.api_url.rpartition(":")[2],
+            "NOISY_STUDENT_RAY__JOBS_URL": self.dashboard_url,
+            "NOISY_STUDENT_RAY__PYTHON_EXECUTABLE": sys.executable,
             # Log lines of the stages reach the job's log as they are written.
             "PYTHONUNBUFFERED": "1",
         }
@@ -185,12 +186,12 @@ class LocalStack:
         """What API and reconciler are told."""
         return {
             **self.environment(),
-            "NOISY_STUDENT_RAY_AUTH_TOKEN": self.ray.token,
-            "NOISY_STUDENT_RAY_IS_OWN": "true",
-            "NOISY_STUDENT_AUTHENTICATION": "true",
+            "NOISY_STUDENT_RAY__AUTH_TOKEN": self.ray.token,
+            "NOISY_STUDENT_RAY__IS_OWN": "true",
+            "NOISY_STUDENT_ACCESS__AUTHENTICATION": "true",
             # The key is its owner's, who may read these files anyway.
-            "NOISY_STUDENT_DATASETS_ANYWHERE": "true",
-            "NOISY_STUDENT_ALLOWED_HOSTS": '["localhost"]',
+            "NOISY_STUDENT_DATASETS__ANYWHERE": "true",
+            "NOISY_STUDENT_ACCESS__ALLOWED_HOSTS": '["localhost"]',
             # Nobody stands between: from loopback as from anywhere, a header does not say where a request is from.
             "FORWARDED_ALLOW_IPS": os.environ.get("FORWARDED_ALLOW_IPS", ""),
             **self.settings,
@@ -208,7 +209,10 @@ class LocalStack:
 
     def _make_key(self) -> None:
         environment = {**os.environ, **self.service_environment()}
-        settings = Settings(home=self.home, database_url=environment.get("NOISY_STUDENT_DATABASE_URL", ""))
+        try:
+            settings = Settings(home=self.home, database_url=environment.get("NOISY_STUDENT_DATABASE_URL", ""))
+        except ValidationError as error:
+            raise StackError("; ".join(wrong_settings(error))) from error
         with with_private_umask():
             self._key.make(settings.database_url)
 

@@ -11,8 +11,9 @@ from service.access.rate_limit import RateLimit
 from service.access.suspects import Suspects
 from service.access.web.links import WebLinks
 from service.access.web.sessions import WebSessions
+from service.config.access import OidcSettings
+from service.config.settings.groups import AccessSettings
 from service.errors import Forbidden, TooManyRequests, Unauthenticated
-from service.settings import Settings
 from service.store.database import Database
 
 LOOK_EVERY_SECONDS = 15.0
@@ -46,16 +47,17 @@ class Gatekeeper:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        access: AccessSettings,
+        oidc: OidcSettings | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sessions = WebSessions(database, settings.session_hours * 3600, clock)
+        self.sessions = WebSessions(database, access.session_hours * 3600, clock)
         self.links = WebLinks(database, clock)
         self._keys = KnownKeys(database, clock, monotonic)
-        self._required = settings.authentication
-        self._oidc = None if settings.oidc is None else OidcTokens(settings.oidc, monotonic)
-        self._limit = RateLimit(settings.requests_per_second, settings.request_burst)
+        self._required = access.authentication
+        self._oidc = None if oidc is None else OidcTokens(oidc, monotonic)
+        self._limit = RateLimit(access.requests_per_second, access.request_burst)
         self._suspects = Suspects(self._limit, monotonic)
         self._monotonic = monotonic
 

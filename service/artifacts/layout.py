@@ -22,10 +22,10 @@ class ArtifactLayout:
     """URIs below `root`, a local path or any pyarrow.fs URI."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self.root = root
 
     def dataset_folder(self, dataset_id: str) -> str:
-        return join_uri(self._root, "datasets", dataset_id)
+        return join_uri(self.root, "datasets", dataset_id)
 
     def manifest(self, dataset_id: str) -> str:
         return join_uri(self.dataset_folder(dataset_id), MANIFEST_FILE)
@@ -47,7 +47,7 @@ class ArtifactLayout:
         return join_uri(self.dataset_folder(dataset_id), PERCEPTUAL_HASHES_FILE)
 
     def stage_folder(self, key: StageKey) -> str:
-        return join_uri(self._root, "runs", key.run_id, f"gen-{key.generation}", key.stage)
+        return join_uri(self.root, "runs", key.run_id, f"gen-{key.generation}", key.stage)
 
     def spec(self, key: StageKey, attempt: int) -> str:
         """Written once, before the attempt's job is submitted."""

@@ -13,7 +13,7 @@ class WebhookRequest(Frozen):
         min_length=1,
         max_length=2000,
         description="https, of a host with public addresses only; http and private addresses where the setting "
-        "webhook_private_networks allows them.",
+        "webhooks.private_networks allows them.",
     )
     kinds: tuple[EventKind, ...] | None = Field(
         default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."

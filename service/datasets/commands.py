@@ -11,12 +11,12 @@ from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.datasets import DatasetRequest
 from service.config.events import EventKind
+from service.dataset_roots import RootsByProject
 from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.datasets.registration.messages import DatasetSummary, InspectionJob
 from service.errors import ArtifactStoreUnavailable
-from service.settings import Settings
 from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, WARNINGS
 from service.store.idempotency import OnceAnswers, request_hash
@@ -32,12 +32,13 @@ class DatasetCommands:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
+        roots: RootsByProject,
         inspectors: InspectorPool,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._settings = settings
+        self._layout = layout
+        self._roots = roots
         self._inspectors = inspectors
         self._answers = OnceAnswers(database, clock)
 
@@ -53,8 +54,8 @@ class DatasetCommands:
         job = InspectionJob(
             request=request,
             dataset_id=dataset_id,
-            artifact_root=self._settings.artifact_root,
-            roots=self._settings.roots_by_project.of(request.project),
+            artifact_root=self._layout.root,
+            roots=self._roots.of(request.project),
         )
         try:
             found = self._inspectors.inspect(job)

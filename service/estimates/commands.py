@@ -9,13 +9,13 @@ from service.access.own_project import in_own_project
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
 from service.config.run import EstimateRequest, EstimateSettings
+from service.config.settings.groups import ReconcilerSettings
 from service.errors import InvalidRequest
 from service.estimates.preflight import check_estimate_request
 from service.estimates.view_builder import estimate_view
 from service.lifecycle.states import RunKind
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.preflight import check_new_run
-from service.settings import Settings
 from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.idempotency import OnceAnswers, request_hash
@@ -29,13 +29,14 @@ class EstimateCommands:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
+        reconciler: ReconcilerSettings,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._tick_seconds = settings.tick_seconds
+        self._layout = layout
+        self._tick_seconds = reconciler.tick_seconds
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
 

@@ -1,8 +1,8 @@
 """What users may see of estimates."""
 
+from service.config.settings.groups import ReconcilerSettings
 from service.estimates.view_builder import estimate_summary, estimate_view
 from service.lifecycle.states import RunKind
-from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import read_page
 from service.store.schema.tables import RunRow
@@ -13,9 +13,9 @@ from service.views.estimates import EstimateSummary, EstimateView
 class EstimateQueries:
     """Thread-safe."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, reconciler: ReconcilerSettings) -> None:
         self._database = database
-        self._tick_seconds = settings.tick_seconds
+        self._tick_seconds = reconciler.tick_seconds
 
     def get_plan(self, plan_id: str) -> EstimateView:
         """The estimate, with its bill once everything is measured. Raises NotFound."""

@@ -175,7 +175,7 @@ class RayJobs:
             raise RayUnavailable(f"Ray's jobs API answered {response.status_code}: {_last_line(response)}")
         if response.status_code in (401, 403):
             raise RayUnavailable(
-                f"Ray's jobs API answered {response.status_code}: set NOISY_STUDENT_RAY_AUTH_TOKEN to Ray's token"
+                f"Ray's jobs API answered {response.status_code}: set NOISY_STUDENT_RAY__AUTH_TOKEN to Ray's token"
             )
 
 

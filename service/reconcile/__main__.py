@@ -11,7 +11,7 @@ from service.server_extra import needing_server_extra
 
 with needing_server_extra("python -m service.reconcile"):
     from service.errors import DatabaseUnavailable, SecretsUnavailable
-    from service.settings import Settings
+    from service.settings import Settings, settings_of_process
     from service.store.database import Database
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
@@ -29,7 +29,7 @@ def main() -> None:
     """Ends the process after a clean stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, four times a second
-    settings = Settings()
+    settings = settings_of_process()
     keep_files_private(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
+from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
+from service.dataset_roots import RootsByProject
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
     Action,
@@ -34,7 +36,6 @@ from service.reconcile.lease import ReconcilerLease, fenced_write
 from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
 from service.scheduling.quotas import charge_attempt
-from service.settings import Settings
 from service.stages.devices import devices_of
 from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
@@ -58,15 +59,18 @@ class Applier:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
+        ray: RaySettings,
+        roots: RootsByProject,
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
-        self._settings = settings
-        self._layout = ArtifactLayout(settings.artifact_root)
+        self._layout = layout
+        self._python_executable = ray.python_executable
+        self._roots = roots
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -126,8 +130,7 @@ class Applier:
         key = action.key(run_id)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
-        roots = self._settings.roots_by_project
-        spec = build_stage_spec(inputs, self._layout, roots, action.generation, action.stage, action.attempt)
+        spec = build_stage_spec(inputs, self._layout, self._roots, action.generation, action.stage, action.attempt)
         spec_uri = self._layout.spec(key, action.attempt)
         # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
         # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.
@@ -135,7 +138,7 @@ class Applier:
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
         job_id = key.submission_id(action.attempt)
         try:
-            self._ray_jobs.submit(job_id, self._settings.python_executable, spec_uri, _metadata(run_id, action))
+            self._ray_jobs.submit(job_id, self._python_executable, spec_uri, _metadata(run_id, action))
         except JobRejected as error:
             reason = FailureReason.SUBMIT_FAILED
             ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
+from service.config.settings.groups import RaySettings
 from service.errors import RayUnavailable
 from service.ray_client.job_status import ENDED_JOBS, JobStatus
 from service.ray_client.jobs import RayJobs
 from service.reconcile.ended_attempts import EndedAttempt, attempts_with_jobs, close_job, mark_log_saved
-from service.settings import Settings
 from service.store.database import Database
 from workers.artifact_io import write_bytes
 from workers.specs.reports import StageControl
@@ -39,10 +39,17 @@ _PAUSE_SECONDS = 1.0
 class JobCloser:
     """`clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        layout: ArtifactLayout,
+        ray: RaySettings,
+        ray_jobs: RayJobs,
+        clock: Callable[[], float],
+    ) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._max_log_bytes = int(settings.job_log_mib * 2**20)
+        self._layout = layout
+        self._max_log_bytes = int(ray.job_log_mib * 2**20)
         self._ray_jobs = ray_jobs
         self._clock = clock
         self._look_again_at: dict[str, float] = {}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.background import repeat
+from service.config.settings.groups import RaySettings, ReconcilerSettings
+from service.dataset_roots import RootsByProject
 from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import Action, FinishStage, StopJob, SubmitAttempt
 from service.lifecycle.decide import decide
@@ -21,7 +23,6 @@ from service.reconcile.observe import Observer, RunObservation
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
 from service.scheduling.admission import Admission
-from service.settings import Settings
 from service.store.database import Database
 from service.store.run_store import add_event
 from service.store.snapshot_store import KnownRules, load_active_runs
@@ -43,7 +44,10 @@ class Reconciler:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
+        settings: ReconcilerSettings,
+        ray: RaySettings,
+        roots: RootsByProject,
         ray_jobs: RayJobs,
         clock: Callable[[], float],
         lease_clock: DatabaseClock = database_clock,
@@ -54,12 +58,9 @@ class Reconciler:
         self._clock = clock
         self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
-        layout = ArtifactLayout(settings.artifact_root)
-        self._observer = Observer(
-            files_of(settings.artifact_root, layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic)
-        )
+        self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
-        self._applier = Applier(database, settings, ray_jobs, self._lease, self._artifact_calls, clock)
+        self._applier = Applier(database, layout, ray, roots, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
 

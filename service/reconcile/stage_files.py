@@ -102,9 +102,9 @@ class StageFiles:
         return AttemptFiles(progress=_parse_progress(read_bytes_if_there(self._layout.progress(key)), attempt.number))
 
 
-def files_of(artifact_root: str, layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
-    """The stage files below an artifact root."""
-    return StageFiles(layout, calls, is_local(artifact_root))
+def files_of(layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
+    """The stage files below the layout's root."""
+    return StageFiles(layout, calls, is_local(layout.root))
 
 
 def _of_attempt(data: bytes | None, attempt: int) -> bytes | None:

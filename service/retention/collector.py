@@ -10,11 +10,11 @@ from service.artifacts.layout import ArtifactLayout
 from service.background import repeat
 from service.config.events import EventKind
 from service.config.policies import Artifact
+from service.config.settings.groups import AccessSettings, RetentionSettings
 from service.config.stage_key import StageKey
 from service.retention.commands import RetentionCommands
 from service.retention.files import collect_files
 from service.retention.store import claim, marked_rows, renew_claim, set_collected
-from service.settings import Settings
 from service.stages.order import stage_name
 from service.store.database import Database
 from service.store.idempotency import ANSWERS_KEPT_SECONDS, forget_answers
@@ -39,12 +39,20 @@ class Collector:
     between leaves what the next one needs to go on.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        layout: ArtifactLayout,
+        retention: RetentionSettings,
+        access: AccessSettings,
+        clock: Callable[[], float],
+    ) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._retention = RetentionCommands(database, settings, clock)
+        self._layout = layout
+        self._retention = RetentionCommands(database, layout, retention.policy, clock)
         self._audit = AuditLog(database, clock)
-        self._settings = settings
+        self._interval_seconds = retention.interval_seconds
+        self._access = access
         self._clock = clock
         self._mark_at = 0.0
 
@@ -59,10 +67,10 @@ class Collector:
         """
         now = self._clock()
         if now >= self._mark_at and self._retention.mark_next(now) is None:
-            self._mark_at = now + self._settings.retention_interval_seconds
+            self._mark_at = now + self._interval_seconds
             with self._database.write() as session:
                 forget_answers(session, now - ANSWERS_KEPT_SECONDS)
-            self._audit.forget(self._settings.audit_days, self._settings.audit_refused_days)
+            self._audit.forget(self._access.audit_days, self._access.audit_refused_days)
         with self._database.read() as session:
             rows = marked_rows(session, now, _ROWS_AT_ONCE)
         for row in rows:

@@ -8,13 +8,13 @@ from sqlalchemy import select, update
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
+from service.config.policies import RetentionPolicy
 from service.config.stage_key import StageKey
 from service.retention.decisions import decide_retention, next_look
 from service.retention.files import files_to_collect
 from service.retention.looks import RetentionLook, note_looks, runs_to_look_at
 from service.retention.store import load_run_facts, mark
 from service.runs.view_builder import model_view
-from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import get_row, read_page
 from service.store.run_store import add_event, lock_run
@@ -30,10 +30,16 @@ _RUNS_AT_ONCE = 200
 class RetentionCommands:
     """Thread-safe. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        layout: ArtifactLayout,
+        policy: RetentionPolicy,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
-        self._policy = settings.retention
-        self._layout = ArtifactLayout(settings.artifact_root)
+        self._policy = policy
+        self._layout = layout
         self._clock = clock
 
     def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PreviewedArtifact]:

@@ -9,6 +9,7 @@ from service.access.own_project import in_own_project
 from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
+from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
@@ -19,7 +20,6 @@ from service.runs.preflight import check_new_run
 from service.runs.progress import ProgressReader
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
-from service.settings import Settings
 from service.stages.generation_plans import generation_plans, student_plan
 from service.store.database import Database
 from service.store.dataset_store import load_classes
@@ -56,14 +56,15 @@ class RunCommands:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
+        ray: RaySettings,
         places: QueuePlaces,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._views = ViewBuilder(self._layout, settings)
+        self._layout = layout
+        self._views = ViewBuilder(layout, ray)
         self._places = places
         self._progress = ProgressReader(self._layout)
         self._clock = clock

@@ -12,7 +12,6 @@ from service.config.run import GenerationOverrides, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.runs.checks import dataset_ids
-from service.settings import Settings
 from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs
 from service.store.database import Database
@@ -44,9 +43,9 @@ class _StageRecord:
 class LineageQueries:
     """Thread-safe."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, layout: ArtifactLayout) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
+        self._layout = layout
 
     def model_lineage(self, model_id: str) -> ModelLineage:
         """Raises NotFound."""

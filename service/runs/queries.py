@@ -6,6 +6,7 @@ from typing import TypeVar
 from sqlalchemy import func, select
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.errors import InvalidRequest, NotFound
 from service.lifecycle.states import RunKind
@@ -14,7 +15,6 @@ from service.runs.logs import LogReader
 from service.runs.progress import ProgressReader
 from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary
 from service.scheduling.queue_places import QueuePlaces
-from service.settings import Settings
 from service.stages.result_summary import confusion_matrices, without_confusion
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
@@ -51,10 +51,11 @@ Row = TypeVar("Row", bound=Table)
 class RunQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
 
-    def __init__(self, database: Database, settings: Settings, ray_jobs: RayJobs, places: QueuePlaces) -> None:
-        layout = ArtifactLayout(settings.artifact_root)
+    def __init__(
+        self, database: Database, layout: ArtifactLayout, ray: RaySettings, ray_jobs: RayJobs, places: QueuePlaces
+    ) -> None:
         self._database = database
-        self._views = ViewBuilder(layout, settings)
+        self._views = ViewBuilder(layout, ray)
         self._places = places
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)

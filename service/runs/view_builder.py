@@ -7,10 +7,10 @@ from typing import Any
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
+from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.lifecycle.states import AttemptState, RunKind, StageState
 from service.runs.run_warnings import run_warnings
-from service.settings import Settings
 from service.stages.order import stage_name
 from service.stages.result_summary import summary
 from service.store.run_rows import GenerationRows, RunRows
@@ -34,9 +34,9 @@ from workers.specs.results import StageTiming
 class ViewBuilder:
     """Builds views of runs and their parts."""
 
-    def __init__(self, layout: ArtifactLayout, settings: Settings) -> None:
+    def __init__(self, layout: ArtifactLayout, ray: RaySettings) -> None:
         self._layout = layout
-        self._dashboard_url = settings.dashboard_url
+        self._dashboard_url = ray.dashboard_url
 
     def run(self, rows: RunRows) -> RunView:
         """The run with all its parts but its place in the queue."""

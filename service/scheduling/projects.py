@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
 from service.config.policies import Quota
+from service.config.settings.groups import ReconcilerSettings
 from service.scheduling.queue_places import QueuePlaces
 from service.scheduling.queue_reader import count_running
 from service.scheduling.quotas import budgets_of, set_quota
-from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import get_row, read_page
 from service.store.schema.caller_tables import ProjectRow
@@ -23,10 +23,14 @@ class Projects:
     """Thread-safe. `clock` gives Unix seconds."""
 
     def __init__(
-        self, database: Database, settings: Settings, places: QueuePlaces, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        reconciler: ReconcilerSettings,
+        places: QueuePlaces,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
-        self._max_concurrent_stages = settings.max_concurrent_stages
+        self._max_concurrent_stages = reconciler.max_concurrent_stages
         self._places = places
         self._clock = clock
 

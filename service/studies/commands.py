@@ -17,7 +17,6 @@ from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
 from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_search
-from service.settings import Settings
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
@@ -48,13 +47,13 @@ class StudyCommands:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        layout: ArtifactLayout,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._views = StudyViews(self._layout)
+        self._layout = layout
+        self._views = StudyViews(layout)
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
 

@@ -7,7 +7,6 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import RunKind
-from service.settings import Settings
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
 from service.store.schema.tables import GenerationRow, RunRow, StageRow
@@ -25,10 +24,10 @@ PICTURES = frozenset({HEAT_MAP_FILE, COST_FILE, RELIABILITY_FILE})
 class StudyQueries:
     """Thread-safe. Listings are newest first; what is not there raises NotFound."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, layout: ArtifactLayout) -> None:
         self._database = database
-        self._layout = ArtifactLayout(settings.artifact_root)
-        self._views = StudyViews(self._layout)
+        self._layout = layout
+        self._views = StudyViews(layout)
 
     def get_search(self, search_id: str) -> SearchView:
         with self._database.read() as session:

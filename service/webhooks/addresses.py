@@ -91,7 +91,7 @@ def refusal(address: str, allowed: Sequence[Network]) -> str | None:
     if _is_allowed(plain, allowed):
         return None
     if not plain.is_global or any(plain in network for network in _NOT_PUBLIC):
-        return "which is not a public address (setting webhook_private_networks allows networks)"
+        return "which is not a public address (setting webhooks.private_networks allows networks)"
     if isinstance(plain, IPv6Address) and plain not in _GLOBAL_UNICAST:
         return "which is not a global unicast address"
     return None

@@ -3,16 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.access.own_project import for_all_projects
+from service.config.settings.groups import WebhookSettings
 from service.config.webhooks import WebhookRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.lifecycle.states import DeliveryState
-from service.settings import Settings
 from service.store.database import Database
 from service.store.event_store import newest_event_id
 from service.store.idempotency import OnceAnswers, request_hash
@@ -31,12 +30,18 @@ from service.webhooks.signature import new_secret
 class WebhookCommands:
     """For callers who may see every project; raises Forbidden for others. Thread-safe. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: WebhookSettings,
+        secrets: SecretBox,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._answers = OnceAnswers(database, clock)
-        self._secrets = SecretBox(Path(settings.secret_keys_file))
+        self._secrets = secrets
 
     def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
         """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to.
@@ -50,7 +55,7 @@ class WebhookCommands:
         if first is not None:
             raise Conflict(f"this request made {first.id} before; a secret is shown once")
         try:
-            checked_addresses(parse_url(request.url), self._settings.webhook_private_networks)
+            checked_addresses(parse_url(request.url), self._settings.private_networks)
         except AddressRefused as error:
             raise InvalidRequest("url", str(error)) from error
         webhook_id, secret = new_id("hook"), new_secret()

@@ -5,15 +5,14 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from sqlalchemy import case, update
 
 from service.background import repeat
+from service.config.settings.groups import WebhookSettings
 from service.errors import SecretsUnavailable
 from service.lifecycle.states import DeliveryState
 from service.runs.view_builder import event_view
-from service.settings import Settings
 from service.store.database import Database
 from service.store.schema.caller_tables import WebhookDeliveryRow, WebhookRow
 from service.webhooks.outbox import (
@@ -52,14 +51,16 @@ class WebhookDeliverer:
     at least once, not exactly once. The delivery's id in its headers stays the same.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, settings: WebhookSettings, secrets: SecretBox, clock: Callable[[], float]
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._token = uuid.uuid4().hex
-        self._lease_seconds = _TURN_SECONDS + 3 * settings.webhook_timeout_seconds
+        self._lease_seconds = _TURN_SECONDS + 3 * settings.timeout_seconds
         self._forget_at = 0.0
-        self._secrets = SecretBox(Path(settings.secret_keys_file))
+        self._secrets = secrets
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
         self._served: set[str] = set()
         """The webhooks whose turn has begun, or waits for a thread; changed by whoever has `_lock`."""
@@ -135,8 +136,8 @@ class WebhookDeliverer:
         except (UnreadableSecret, SecretsUnavailable) as error:
             return Outcome(error=f"not sent: its secret cannot be read: {error}")
         headers = signed_headers(secret, f"{webhook.id}-{event.id}", body, self._clock())
-        allowed = self._settings.webhook_private_networks
-        return send(webhook.url, headers, body.encode(), allowed, self._settings.webhook_timeout_seconds)
+        allowed = self._settings.private_networks
+        return send(webhook.url, headers, body.encode(), allowed, self._settings.timeout_seconds)
 
     def _record(self, webhook_id: str, delivery: DueDelivery, outcome: Outcome) -> None:
         attempts, event_id = delivery.attempts + 1, delivery.event.id
@@ -144,7 +145,7 @@ class WebhookDeliverer:
             now = self._clock()
             if not claim_webhook(session, webhook_id, self._token, now, now + self._lease_seconds):
                 raise LostTurn(webhook_id)
-            following = next_attempt_at(attempts, now, self._settings.webhook_max_attempts) if outcome.error else None
+            following = next_attempt_at(attempts, now, self._settings.max_attempts) if outcome.error else None
             left = DeliveryState.PENDING if following is not None else DeliveryState.DEAD
             is_next = WebhookDeliveryRow.next_attempt_at.is_not(None)  # unless an earlier event was retried meanwhile
             session.execute(

@@ -16,13 +16,14 @@ from service.settings import Settings
 from service.store.database import Database
 from service.store.run_store import add_event
 from tests.at_once import wait_until
+from tests.support.changed_settings import changed
 
 Follow = Callable[..., Any]
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"event_poll_seconds": 0.02, "max_event_streams": 3})
+    return changed(settings, events__poll_seconds=0.02, events__max_streams=3)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from service.settings import Settings
 from service.store.migrate import upgrade
 from service.views.problem import PROBLEM_MEDIA_TYPE
 from tests.support.application import StubRay
+from tests.support.changed_settings import settings_of
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def assert_come_back_later(answer: Any, slug: str) -> None:
 
 def test_a_killed_database_is_a_503_until_it_is_back(postgres: PostgresServer, tmp_path: Path) -> None:
     upgrade(postgres.url())
-    settings = Settings(home=tmp_path, database_url=postgres.url(), allowed_hosts=("testserver",))
+    settings = settings_of(home=tmp_path, database_url=postgres.url(), access__allowed_hosts=("testserver",))
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         assert client.get("/runs").status_code == 200
 

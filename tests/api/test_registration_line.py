@@ -18,7 +18,7 @@ class HeldInspectors(InspectorPool):
     """Looks at nothing before it is let go: storage that does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.inspector_limits, settings.registration_processes)
+        super().__init__(settings.registration.limits, settings.registration.processes)
         self.looking = 0
         self._reader, self._writer = os.pipe()
 
@@ -50,7 +50,7 @@ def test_forty_registrations_that_hang_hold_up_nobody_else(app: FastAPI, setting
                 registering.start_soon(register, client)
             try:
                 with anyio.fail_after(20):
-                    while inspectors.looking < settings.registration_processes:
+                    while inspectors.looking < settings.registration.processes:
                         await anyio.sleep(0.01)
                     return [(await client.get(path)).status_code for path in ("/runs", "/me", "/datasets", "/healthz")]
             finally:
@@ -77,7 +77,7 @@ def test_a_line_that_is_too_long_is_said_to_be(app: FastAPI, settings: Settings,
             httpx.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as client,
             anyio.create_task_group() as registering,
         ):
-            for _ in range(settings.registration_processes + MOST_WAITING + more):
+            for _ in range(settings.registration.processes + MOST_WAITING + more):
                 registering.start_soon(register)
             try:
                 with anyio.fail_after(20):

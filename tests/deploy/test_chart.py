@@ -170,7 +170,8 @@ def test_only_a_new_image_starts_the_cluster_anew() -> None:
     def spec(**changed: Any) -> Any:
         return _one(render(values={**GIVEN, **changed}), "RayCluster")["spec"]
 
-    own = {"api.replicas": 4, "settings": {"max_attempts": 7}, "images.controlPlane.tag": "9", "ray.labels": {"a": "b"}}
+    settings = {"reconciler": {"max_attempts": 7}}
+    own = {"api.replicas": 4, "settings": settings, "images.controlPlane.tag": "9", "ray.labels": {"a": "b"}}
     assert spec(**own) == spec()
     assert spec(**{"images.worker.tag": "9"}) != spec()
 

@@ -88,7 +88,7 @@ def test_every_value_that_is_misspelt_is_refused_by_the_schema(example: pathlib.
         {"artefactRoot": "s3://bucket/runs"},
         {"api": {"replica": 3}},
         {"database": {"existingSecrets": "database"}},
-        {"settings": {"dataset_root": ["s3://pictures"]}},
+        {"settings": {"datasets": {"root": ["s3://pictures"]}}},
         {
             "settings": {
                 "oidc": {"issuer": "https://id.example", "audience": "a", "jwks_url": "https://id", "scope": {}}

@@ -15,7 +15,7 @@ from tests.deploy.values_schema import FOR_ONE_MACHINE, SCHEMA, renewed, variabl
 
 SECRETS = {
     "NOISY_STUDENT_DATABASE_URL": "postgresql://user:word@host/db",
-    "NOISY_STUDENT_RAY_AUTH_TOKEN": "token",
+    "NOISY_STUDENT_RAY__AUTH_TOKEN": "token",
 }
 
 
@@ -55,25 +55,26 @@ def test_every_variable_of_an_example_is_a_setting_and_is_read(example: Any, mon
     settings = Settings()
     assert settings.database_url == "postgresql://user:word@host/db"
     assert settings.artifact_root.endswith(("/noisy-student", "/artifacts"))
-    assert settings.authentication
+    assert settings.access.authentication
     assert not settings.on_loopback
 
 
 def test_settings_pass_through_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {
-        "max_body_bytes": 4_194_304,
-        "tick_seconds": 0.5,
+    given: dict[str, Any] = {
+        "server": {"max_body_bytes": 4_194_304},
+        "reconciler": {"tick_seconds": 0.5},
         "umask": "007",
-        "dataset_roots": ["s3://pictures", "/data"],
-        "dataset_roots_by_project": {"pets": ["s3://pets"]},
+        "datasets": {"roots": ["s3://pictures", "/data"], "roots_by_project": {"pets": ["s3://pets"]}},
         "oidc": {"issuer": "https://id.example", "audience": "a", "jwks_url": "https://id.example/jwks"},
     }
     for name, value in _environment(render(values={**GIVEN, "settings": given}), "-api").items():
         monkeypatch.setenv(name, value)
     settings = Settings()
-    assert {name: settings.model_dump(mode="json")[name] for name in given if name != "oidc"} == {
-        name: value for name, value in given.items() if name != "oidc"
-    }
+    read = settings.model_dump(mode="json")
+    assert read["umask"] == given["umask"]
+    for group in ("server", "reconciler", "datasets"):
+        assert given[group].items() <= read[group].items()
+    assert settings.server.host == "0.0.0.0", "the chart's own, in the same group"
     assert settings.oidc is not None
     assert settings.oidc.audience == "a"
 

@@ -15,7 +15,7 @@ from tests.deploy.places import CHART, KUBERNETES_VERSIONS
 
 SCHEMA = CHART / "values.schema.json"
 SETTINGS = "settings"
-FOR_ONE_MACHINE = ("NOISY_STUDENT_RAY_IS_OWN", "NOISY_STUDENT_DATASETS_ANYWHERE")
+FOR_ONE_MACHINE = ("NOISY_STUDENT_RAY__IS_OWN", "NOISY_STUDENT_DATASETS__ANYWHERE")
 """Settings of the stack that `noisy-student up` starts: on a cluster they would open what is to be closed."""
 _VARIABLE = re.compile(r"\bNOISY_STUDENT_[A-Z_]+\b")
 

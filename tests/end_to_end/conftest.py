@@ -41,7 +41,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     # A short lease: the reconciler that follows a killed one waits for its end.
-    settings = {"NOISY_STUDENT_LEASE_SECONDS": "4"}
+    settings = {"NOISY_STUDENT_RECONCILER__LEASE_SECONDS": "4"}
     with LocalStack(tmp_path_factory.mktemp("stack"), settings=settings) as running:
         yield running
 

@@ -12,14 +12,14 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from noisy_student.local.stack import LocalStack
 from service.config.access import KeyRequest
-from service.settings import Settings
 from service.store.migrate import upgrade
+from tests.support.changed_settings import settings_of
 from workers.data.dataset_roots import stage_environment
 
 
 def service(home: Path, ray_jobs_url: str, token: str) -> TestClient:
     """The service with authentication on, and a client with a viewer's key."""
-    settings = Settings(home=home, authentication=True, ray_jobs_url=ray_jobs_url, ray_auth_token=token)
+    settings = settings_of(home=home, access__authentication=True, ray__jobs_url=ray_jobs_url, ray__auth_token=token)
     upgrade(settings.database_url)
     app = create_app(settings)
     key = app.state.services.keys.create_key(KeyRequest(name="test", scope="viewer", project=None), "the test").key
@@ -44,7 +44,7 @@ def test_a_wrong_token_is_not_ready(stack: LocalStack, tmp_path: Path) -> None:
     with service(tmp_path, stack.dashboard_url, "wrong") as client:
         answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert "NOISY_STUDENT_RAY_AUTH_TOKEN" in answer.text
+    assert "NOISY_STUDENT_RAY__AUTH_TOKEN" in answer.text
 
 
 def test_a_head_that_asks_for_no_token_is_not_ready(open_head: str, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy import text, update
 from service.config.run import RunConfig
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
-from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.schema.tables import LeaseRow, Table
 from tests.at_once import join
+from tests.support.changed_settings import settings_of
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
 from tests.support.webhook_receiver import Receiver, ReceiverServer, serving
@@ -113,12 +113,12 @@ def bench(
     tmp_path: Path,
     inspectors: InspectorPool,
 ) -> Workbench:
-    settings = Settings(
+    settings = settings_of(
         home=tmp_path / "home",
         database_url=database_url,
-        ray_jobs_url=ray.url,
-        dashboard_url="https://ray.example",
-        python_executable="my python",
+        ray__jobs_url=ray.url,
+        ray__dashboard_url="https://ray.example",
+        ray__python_executable="my python",
     )
     bench = Workbench(database, settings, ray, ray_jobs, clock, inspectors)
     bench.add_dataset("ds-labeled", "labeled")

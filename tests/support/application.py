@@ -27,6 +27,7 @@ from service.store.migrate import upgrade
 from service.wiring import open_reconciling, open_services
 from tests.at_once import join
 from tests.browser import open_browser
+from tests.support.changed_settings import settings_of
 from tests.support.made_results import made_result
 from workers.artifact_io import read_bytes, write_bytes
 from workers.specs.reports import FailureReason, Progress, StageFailure
@@ -52,7 +53,7 @@ def settings(tmp_path: Path, migrated_database: bytes) -> Settings:
     (home / "noisy-student.db").write_bytes(migrated_database)
     # Nothing listens on port 9 (discard): the real Ray client finds no head.
     # The name is what starlette's test client calls the service.
-    return Settings(home=home, ray_jobs_url="http://127.0.0.1:9", allowed_hosts=("testserver",))
+    return settings_of(home=home, ray__jobs_url="http://127.0.0.1:9", access__allowed_hosts=("testserver",))
 
 
 class StubRay(RayJobs):

@@ -21,7 +21,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.at_once import join
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
-"""The setting webhook_private_networks that lets events be sent here."""
+"""The setting webhooks.private_networks that lets events be sent here."""
 
 
 @dataclass

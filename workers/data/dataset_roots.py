@@ -59,7 +59,7 @@ class DatasetRoots:
 
     def _refusal(self) -> str:
         if not self.roots:
-            return "no place is allowed for datasets; the service's setting dataset_roots says which are"
+            return "no place is allowed for datasets; the service's setting datasets.roots says which are"
         return f"lies outside of the places allowed for datasets: {', '.join(self.roots)}"
 
 
@@ -119,13 +119,13 @@ def plain_dataset_uri(uri: str) -> str:
 def check_root(root: str) -> str:
     """`root`, if datasets can lie there; raises ValueError otherwise."""
     if not root:
-        raise ValueError("dataset_roots: an empty text is no root")
+        raise ValueError("datasets.roots: an empty text is no root")
     if root in _EVERY_BUCKET:
         return root
     try:
         _place(root)
     except OutsideOfRoots as error:
-        raise ValueError(f"dataset_roots: {error}") from error
+        raise ValueError(f"datasets.roots: {error}") from error
     return root
 
 

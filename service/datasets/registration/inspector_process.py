@@ -121,7 +121,7 @@ class InspectorProcess:
     def _too_late(self) -> str:
         return (
             f"cannot be inspected: it takes longer than {self._limits.seconds:g} s (storage that does not answer, or "
-            "very many files); where that is what it needs, raise the setting registration_timeout_seconds"
+            "very many files); where that is what it needs, raise the setting registration.timeout_seconds"
         )
 
     def _ended(self) -> str:

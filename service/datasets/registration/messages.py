@@ -65,5 +65,5 @@ def too_much_memory(memory_bytes: int) -> str:
     """What is said of a dataset that does not fit."""
     return (
         f"cannot be inspected: it takes more than {memory_bytes >> 20} MiB of memory; where its files are what they "
-        "should be, raise the setting registration_memory_mib"
+        "should be, raise the setting registration.memory_mib"
     )

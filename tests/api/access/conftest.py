@@ -13,6 +13,7 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.settings import Settings
 from service.wiring import Services, open_services
 from tests.support.application import StubRay
+from tests.support.changed_settings import changed_anew
 
 MakeKey = Callable[..., str]
 AsKey = Callable[..., TestClient]
@@ -21,8 +22,7 @@ RunBody = Callable[[TestClient], dict[str, Any]]
 
 @pytest.fixture
 def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
-    changes: dict[str, Any] = {"authentication": True, "dataset_roots": (str(tmp_path / "images"),)}
-    return Settings(**{**settings.model_dump(exclude={"dashboard_url"}), **changes})
+    return changed_anew(settings, access__authentication=True, datasets__roots=(str(tmp_path / "images"),))
 
 
 @pytest.fixture

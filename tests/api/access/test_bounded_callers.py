@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.wiring import open_services
 from tests.api.access.conftest import AsKey, MakeKey
 from tests.api.test_registration_line import HeldInspectors
+from tests.support.changed_settings import changed, changed_anew
 
 pytestmark = pytest.mark.attack
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.attack
 @pytest.fixture
 def app(secured: FastAPI, secured_settings: Settings) -> FastAPI:
     """What `server` serves."""
-    few = secured_settings.model_copy(update={"max_event_streams_of_caller": 2, "max_event_streams": 5})
+    few = changed(secured_settings, events__max_streams_of_caller=2, events__max_streams=5)
     secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     return secured
 
@@ -71,8 +72,7 @@ def test_webhooks_are_limited(
     secured: FastAPI, secured_settings: Settings, as_key: AsKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = as_key("admin")
-    changes = {"max_webhooks": 2, "webhook_private_networks": ("127.0.0.0/8",)}
-    few = Settings(**{**secured_settings.model_dump(exclude={"dashboard_url"}), **changes})
+    few = changed_anew(secured_settings, webhooks__max_webhooks=2, webhooks__private_networks=("127.0.0.0/8",))
     secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     made = [admin.post("/webhooks", json={"url": "http://127.0.0.1:1/"}) for _ in range(3)]
     assert [answer.status_code for answer in made] == [201, 201, 409]
@@ -126,7 +126,7 @@ def test_logins_of_a_key_are_bounded_and_count_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("service.access.web.sessions.MOST_OF_KEY", 3)
-    few = secured_settings.model_copy(update={"request_burst": 10, "requests_per_second": 0.01})
+    few = changed(secured_settings, access__request_burst=10, access__requests_per_second=0.01)
     key, other = make_key("viewer"), make_key("viewer")
     secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     kept = login(anonymous, other)
@@ -181,7 +181,7 @@ def test_one_caller_does_not_take_all_places_of_registration(
                 registering.start_soon(register)
             try:
                 with anyio.fail_after(20):
-                    while inspectors.looking < secured_settings.registration_processes:
+                    while inspectors.looking < secured_settings.registration.processes:
                         await anyio.sleep(0.01)
                     answer = await client.post("/datasets", json={**body, "name": "mine"}, headers=other)
                     return answer.status_code

@@ -14,6 +14,7 @@ from noisy_student.local.own_keys import keep_own_key
 from service.config.access import KeyRequest, Scope
 from service.settings import Settings
 from tests.api.access.conftest import MakeKey
+from tests.support.changed_settings import changed_anew
 
 
 @pytest.fixture
@@ -83,8 +84,9 @@ class TestAsOftenAsAllowed:
 
     @pytest.fixture
     def secured_settings(self, settings: Settings) -> Settings:
-        changes = {"authentication": True, "requests_per_second": 0.01, "request_burst": 2}
-        return Settings(**{**settings.model_dump(exclude={"dashboard_url"}), **changes})
+        return changed_anew(
+            settings, access__authentication=True, access__requests_per_second=0.01, access__request_burst=2
+        )
 
     def test_asking_too_often_says_when_to_come_back(self, server: str, make_key: MakeKey) -> None:
         with Client(server, make_key("viewer")) as client, pytest.raises(TooManyRequests) as refused:

@@ -15,13 +15,14 @@ from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.run_store import add_event
 from tests.api.access.conftest import MakeKey
+from tests.support.changed_settings import changed
 from tests.support.fake_clock import FakeClock
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     # One request a key: looking again must count for none.
-    return settings.model_copy(update={"event_poll_seconds": 0.02, "requests_per_second": 0.001, "request_burst": 1})
+    return changed(settings, events__poll_seconds=0.02, access__requests_per_second=0.001, access__request_burst=1)
 
 
 @pytest.fixture

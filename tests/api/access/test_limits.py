@@ -14,11 +14,12 @@ from api.__main__ import main as serve
 from api.app import create_app
 from service.settings import Settings
 from service.wiring import open_services
+from tests.support.changed_settings import changed
 
 
 @pytest.fixture
 def small(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings.model_copy(update={"max_body_bytes": 2048}))) as client:
+    with TestClient(create_app(changed(settings, server__max_body_bytes=2048))) as client:
         yield client
 
 
@@ -43,7 +44,7 @@ def test_a_body_over_the_limit_is_413_whether_it_says_its_length_or_not(small: T
 def test_a_caller_over_its_rate_is_429_and_others_are_not(
     secured: FastAPI, as_key: Callable[..., TestClient], secured_settings: Settings
 ) -> None:
-    limited = secured_settings.model_copy(update={"requests_per_second": 0.01, "request_burst": 3})
+    limited = changed(secured_settings, access__requests_per_second=0.01, access__request_burst=3)
     first, second = as_key("viewer"), as_key("viewer")
     secured.state.services = open_services(limited, ray_jobs=secured.state.services.ray_jobs)
     assert [first.get("/runs").status_code for _ in range(4)] == [200, 200, 200, 429]
@@ -59,7 +60,7 @@ def test_a_guesser_is_held_back_by_address_and_whoever_shares_it_is_not(
     secured: FastAPI, anonymous: TestClient, as_key: Callable[..., TestClient], secured_settings: Settings
 ) -> None:
     good, session, never_seen = as_key("viewer"), TestClient(anonymous.app), as_key("viewer")
-    limited = secured_settings.model_copy(update={"requests_per_second": 0.01, "request_burst": 3})
+    limited = changed(secured_settings, access__requests_per_second=0.01, access__request_burst=3)
     secured.state.services = open_services(limited, ray_jobs=secured.state.services.ray_jobs)
     wrong = {"Authorization": f"Bearer nsk_000000000000_{'A' * 43}"}
     key = good.headers["Authorization"].split()[1]
@@ -78,14 +79,14 @@ def test_where_others_can_reach_it_the_server_does_not_start_unguarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     monkeypatch.setenv("NOISY_STUDENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NOISY_STUDENT_API_HOST", host)
+    monkeypatch.setenv("NOISY_STUDENT_SERVER__HOST", host)
     with pytest.raises(SystemExit, match="refusing to start"):
         serve()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_process_says_why_it_does_not_start(tmp_path: Path) -> None:
-    environment = {**os.environ, "NOISY_STUDENT_HOME": str(tmp_path), "NOISY_STUDENT_API_HOST": "0.0.0.0"}
+    environment = {**os.environ, "NOISY_STUDENT_HOME": str(tmp_path), "NOISY_STUDENT_SERVER__HOST": "0.0.0.0"}
     done = subprocess.run([sys.executable, "-m", "api"], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "NOISY_STUDENT_AUTHENTICATION" in done.stderr
+    assert "NOISY_STUDENT_ACCESS__AUTHENTICATION" in done.stderr

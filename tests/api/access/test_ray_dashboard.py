@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.wiring import open_services
 from tests.api.access.conftest import AsKey
 from tests.support.application import StubRay
+from tests.support.changed_settings import changed
 from tests.support.stranger import stranger_at
 
 
@@ -44,8 +45,8 @@ def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
 
 @pytest.fixture
 def behind(secured: FastAPI, secured_settings: Settings, head: tuple[str, list[tuple[str, dict[str, str]]]]) -> FastAPI:
-    changes = {"ray_jobs_url": head[0], "ray_auth_token": SecretStr("ray-secret")}
-    secured.state.services = open_services(secured_settings.model_copy(update=changes))
+    settings = changed(secured_settings, ray__jobs_url=head[0], ray__auth_token=SecretStr("ray-secret"))
+    secured.state.services = open_services(settings)
     return secured
 
 
@@ -145,7 +146,8 @@ def test_another_users_program_at_the_port_of_our_own_ray_is_not_asked(
     secured: FastAPI, secured_settings: Settings, as_key: AsKey
 ) -> None:
     with stranger_at("127.0.0.1") as port:
-        changes = {"ray_jobs_url": f"http://127.0.0.1:{port}", "ray_auth_token": SecretStr("s"), "ray_is_own": True}
-        secured.state.services = open_services(secured_settings.model_copy(update=changes))
+        url, token = f"http://127.0.0.1:{port}", SecretStr("s")
+        settings = changed(secured_settings, ray__jobs_url=url, ray__auth_token=token, ray__is_own=True)
+        secured.state.services = open_services(settings)
         answer = as_key("viewer").get("/ray/api/version")
     assert (answer.status_code, "does not answer" in answer.text) == (503, True)

@@ -12,6 +12,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from service.settings import Settings
 from tests.api.access.conftest import MakeKey
 from tests.browser import TEAM_HOST, WAIT_SECONDS
+from tests.support.changed_settings import changed
 
 RUNS = (By.CSS_SELECTOR, "body[data-page=runs]")
 LOGIN = (By.CSS_SELECTOR, "form[action='/ui/login']")
@@ -20,7 +21,7 @@ LOGOUT = (By.CSS_SELECTOR, "#logout button")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"allowed_hosts": ()})
+    return changed(settings, access__allowed_hosts=())
 
 
 @pytest.fixture

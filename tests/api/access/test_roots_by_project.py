@@ -7,18 +7,19 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.settings import Settings
+from tests.support.changed_settings import settings_of
 
 
 @pytest.fixture
 def secured_settings(settings: Settings, tmp_path: Path) -> Settings:
     by_project = {name: (str(tmp_path / name),) for name in ("pets", "xrays")}
-    return Settings(
+    return settings_of(
         home=settings.home,
-        ray_jobs_url=settings.ray_jobs_url,
-        allowed_hosts=settings.allowed_hosts,
-        authentication=True,
-        dataset_roots=(str(tmp_path / "images"),),
-        dataset_roots_by_project=by_project,
+        ray__jobs_url=settings.ray.jobs_url,
+        access__allowed_hosts=settings.access.allowed_hosts,
+        access__authentication=True,
+        datasets__roots=(str(tmp_path / "images"),),
+        datasets__roots_by_project=by_project,
     )
 
 

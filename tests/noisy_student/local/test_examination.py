@@ -16,7 +16,7 @@ NOBODY = "http://127.0.0.1:9"
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home of its own, and nothing that runs."""
     monkeypatch.setenv("NOISY_STUDENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NOISY_STUDENT_RAY_JOBS_URL", NOBODY)
+    monkeypatch.setenv("NOISY_STUDENT_RAY__JOBS_URL", NOBODY)
     monkeypatch.setenv("COLUMNS", "250")
 
 
@@ -58,10 +58,10 @@ def test_an_artifact_root_below_a_file_is_a_failure(tmp_path: Path, monkeypatch:
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOISY_STUDENT_MAX_ATTEMPTS", "none")
+    monkeypatch.setenv("NOISY_STUDENT_RECONCILER__MAX_ATTEMPTS", "none")
     found = _finding("settings")
     assert found.verdict == "fail"
-    assert "NOISY_STUDENT_MAX_ATTEMPTS" in found.found
+    assert "NOISY_STUDENT_RECONCILER__MAX_ATTEMPTS" in found.found
 
 
 def test_a_missing_package_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

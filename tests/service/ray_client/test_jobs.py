@@ -146,7 +146,7 @@ def test_no_server_at_all_is_unavailable() -> None:
 def test_the_token_is_sent_and_a_missing_one_is_named(ray: FakeRay, client: RayJobs) -> None:
     ray.token = "secret"
 
-    with pytest.raises(RayUnavailable, match="NOISY_STUDENT_RAY_AUTH_TOKEN"):
+    with pytest.raises(RayUnavailable, match="NOISY_STUDENT_RAY__AUTH_TOKEN"):
         submit(client)
     with_token = RayJobs(ray.url, "secret")
     assert with_token.version() == "2.60.0"

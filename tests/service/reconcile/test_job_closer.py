@@ -9,6 +9,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.reconcile.ended_attempts import attempts_with_jobs
 from service.reconcile.job_closer import LATE_SECONDS, LINGER_SECONDS, SETTLE_SECONDS, JobCloser
+from tests.support.changed_settings import changed
 from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageControl
@@ -149,7 +150,7 @@ def test_an_outage_of_ray_only_puts_it_off(bench: Workbench, run_id: str, closer
 
 
 def test_only_the_end_of_a_long_log_is_kept(bench: Workbench, run_id: str) -> None:
-    small = bench.settings.model_copy(update={"job_log_mib": 0.001})
+    small = changed(bench.settings, ray__job_log_mib=0.001)
     reconciler = bench.reconciler()
     reconciler.tick()
     job = f"{run_id}-g0-train-a1"

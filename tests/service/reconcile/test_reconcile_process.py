@@ -19,6 +19,7 @@ from service.config.stage_key import StageKey
 from service.config.webhooks import WebhookRequest
 from service.store.schema.tables import LeaseRow
 from tests.at_once import LONG_SECONDS, wait_until
+from tests.support.changed_settings import changed
 from tests.support.webhook_receiver import serving
 from tests.support.workbench import Workbench
 
@@ -35,10 +36,10 @@ def start_reconciler(bench: Workbench, tmp_path: Path) -> Iterator[Start]:
         **os.environ,
         "NOISY_STUDENT_HOME": str(bench.settings.home),
         "NOISY_STUDENT_DATABASE_URL": bench.settings.database_url,
-        "NOISY_STUDENT_RAY_JOBS_URL": bench.ray.url,
-        "NOISY_STUDENT_TICK_SECONDS": "0.02",
-        "NOISY_STUDENT_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8"]',
-        "NOISY_STUDENT_RETENTION_MIN_AGE_SECONDS": "0",
+        "NOISY_STUDENT_RAY__JOBS_URL": bench.ray.url,
+        "NOISY_STUDENT_RECONCILER__TICK_SECONDS": "0.02",
+        "NOISY_STUDENT_WEBHOOKS__PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+        "NOISY_STUDENT_RETENTION__MIN_AGE_SECONDS": "0",
     }
 
     def start(lease_seconds: float = LEASE_SECONDS) -> subprocess.Popen[bytes]:
@@ -46,7 +47,7 @@ def start_reconciler(bench: Workbench, tmp_path: Path) -> Iterator[Start]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "service.reconcile"],
                 cwd=REPOSITORY,
-                env={**environment, "NOISY_STUDENT_LEASE_SECONDS": str(lease_seconds)},
+                env={**environment, "NOISY_STUDENT_RECONCILER__LEASE_SECONDS": str(lease_seconds)},
                 stderr=log,
             )
         started.append(process)
@@ -193,7 +194,7 @@ def test_it_collects_artifacts_and_delivers_events_beside_reconciling(
     bench.play_to_the_end(bench.reconciler())
     label_file = Path(bench.settings.artifact_root) / "runs" / run_id / "gen-1" / "label" / "part-00000.parquet"
     label_file.write_bytes(b"labels")
-    allowed = bench.settings.model_copy(update={"webhook_private_networks": (ip_network("127.0.0.0/8"),)})
+    allowed = changed(bench.settings, webhooks__private_networks=(ip_network("127.0.0.0/8"),))
     with serving() as server:
         bench.services_with(allowed).webhooks.register(WebhookRequest(url=server.receiver.url))
         process = start_reconciler()

@@ -5,6 +5,7 @@ from typing import Any
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.store.snapshot_store import load_snapshot
+from tests.support.changed_settings import changed
 from tests.support.workbench import ALL_STAGES, MakeConfig, Workbench, attempts, submitted
 from workers.artifact_io import exists, write_bytes
 from workers.specs.reports import FailureReason
@@ -190,8 +191,7 @@ def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Workbench, run_id: s
 
 def test_a_stage_is_told_the_roots_of_the_projects_of_its_datasets(bench: Workbench, run_id: str) -> None:
     by_project = {"default": ("/data",), "x": ("/x",)}
-    changes = {"dataset_roots": ("/shared",), "dataset_roots_by_project": by_project}
-    bench.restart(bench.settings.model_copy(update=changes))
+    bench.restart(changed(bench.settings, datasets__roots=("/shared",), datasets__roots_by_project=by_project))
     bench.new_reconciler().tick()
 
     assert bench.ray.spec_of(f"{run_id}-g0-train-a1").dataset_roots == ("/data",)

@@ -34,7 +34,7 @@ def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: W
 
     second.tick()
     assert submitted(bench, run_id) == ["g0-train-a1"]
-    bench.clock.advance(bench.settings.lease_seconds)
+    bench.clock.advance(bench.settings.reconciler.lease_seconds)
     second.tick()
 
     assert submitted(bench, run_id) == ["g0-train-a1", "g0-evaluate-a1"]
@@ -53,7 +53,7 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(
         nonlocal overtaken
         if method == held_up_in and not overtaken:
             overtaken = True
-            bench.clock.advance(bench.settings.lease_seconds)
+            bench.clock.advance(bench.settings.reconciler.lease_seconds)
             second.tick()  # submits attempt 1 itself
             bench.lose_jobs(second)
             bench.clock.advance(1)

@@ -119,7 +119,7 @@ def test_what_a_kept_model_came_from_stays(bench: Workbench, finished: str) -> N
     assert len(names(bench, finished, 1, "train", "checkpoints/*")) == 4
     assert bench.queries.get_model(f"{finished}-g2").kept
     retention.set_kept(f"{finished}-g2", False)
-    bench.clock.advance(bench.settings.retention_interval_seconds)
+    bench.clock.advance(bench.settings.retention.interval_seconds)
     collector(bench).tick()
     assert names(bench, finished, 1, "label", "*.parquet") == []
 
@@ -132,7 +132,7 @@ def test_labels_that_an_ablation_reads_stay_until_it_has_succeeded(bench: Workbe
     assert len(names(bench, finished, 1, "label", "*.parquet")) == 2
 
     bench.play_to_the_end(bench.reconciler())
-    bench.clock.advance(bench.settings.retention_interval_seconds)
+    bench.clock.advance(bench.settings.retention.interval_seconds)
     at_work.tick()
     assert names(bench, finished, 1, "label", "*.parquet") == []
 

@@ -8,6 +8,7 @@ from service.config.run import GenerationOverrides
 from service.config.studies import AblationRequest
 from service.retention.looks import RetentionLook, note_looks, runs_to_look_at
 from service.store.transitions import look_again
+from tests.support.changed_settings import changed
 from tests.support.workbench import MakeConfig, Workbench
 
 DAY_SECONDS = 86_400.0
@@ -24,13 +25,13 @@ def finished(bench: Workbench, run_config: MakeConfig) -> str:
 
 def look(bench: Workbench, **policy: Any) -> None:
     """What the reconciler does every ten minutes; with other settings, as after a restart."""
-    settings = bench.settings.model_copy(update={f"retention_{name}": value for name, value in policy.items()})
+    settings = changed(bench.settings, **{f"retention__{name}": value for name, value in policy.items()})
     bench.services_with(settings).retention.apply()
     bench.clock.advance(1)
 
 
 def due(bench: Workbench, **policy: Any) -> list[str]:
-    default = bench.settings.retention.model_copy(update=policy)
+    default = bench.settings.retention.policy.model_copy(update=policy)
     with bench.database.read() as session:
         return list(runs_to_look_at(session, default, bench.clock(), 10))
 
@@ -98,12 +99,12 @@ def test_a_run_whose_labels_another_reads_is_looked_at_each_time(bench: Workbenc
 
 def test_a_run_that_changes_while_it_is_looked_at_is_looked_at_again(bench: Workbench, finished: str) -> None:
     with bench.database.read() as session:
-        seen = runs_to_look_at(session, bench.settings.retention, bench.clock(), 10)
+        seen = runs_to_look_at(session, bench.settings.retention.policy, bench.clock(), 10)
     with bench.database.write() as session:
         look_again(session, finished, bench.clock())
 
     with bench.database.write() as session:
-        note_looks(session, [RetentionLook(finished, seen[finished], None)], bench.settings.retention)
+        note_looks(session, [RetentionLook(finished, seen[finished], None)], bench.settings.retention.policy)
     bench.clock.advance(1)
 
     assert due(bench) == [finished]

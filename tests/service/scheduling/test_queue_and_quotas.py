@@ -11,6 +11,7 @@ from service.errors import Conflict, Forbidden, NotFound
 from service.reconcile.loop import Reconciler
 from service.scheduling.projects import Projects
 from service.store.visibility import only_projects
+from tests.support.changed_settings import changed
 from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import read_bytes
 from workers.specs.reports import FailureReason, StageControl
@@ -19,7 +20,7 @@ from workers.specs.reports import FailureReason, StageControl
 @pytest.fixture
 def limited(bench: Workbench) -> Any:
     """The bench with at most one stage at a time."""
-    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": 1}))
+    bench.restart(changed(bench.settings, reconciler__max_concurrent_stages=1))
     return bench
 
 
@@ -73,7 +74,7 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, ru
 def test_a_caller_with_projects_sees_their_share_of_the_queue(
     bench: Workbench, run_config: MakeConfig, max_concurrent_stages: int | None
 ) -> None:
-    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": max_concurrent_stages}))
+    bench.restart(changed(bench.settings, reconciler__max_concurrent_stages=max_concurrent_stages))
     create(bench, run_config, project="theirs")
     create(bench, run_config, project="mine")
     bench.reconciler().tick()

@@ -17,6 +17,7 @@ from service.store.database import CONNECTIONS, POOL_WAIT_SECONDS, Database
 from service.views.runs import RunView
 from service.wiring import open_services
 from tests.at_once import LONG_SECONDS, join
+from tests.support.changed_settings import changed
 from tests.support.workbench import MakeConfig, Workbench
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -43,7 +44,7 @@ def position(bench: Workbench, places: QueuePlaces, run_id: str) -> int | None:
 def one_at_a_time(bench: Workbench) -> tuple[RunCommands, QueuePlaces]:
     """Of a process with at most one stage on the cluster, which looks at the queue once a second."""
     world = replace(bench.world, queue_look_seconds=SECONDS_BETWEEN_LOOKS)
-    settings = bench.settings.model_copy(update={"max_concurrent_stages": 1})
+    settings = changed(bench.settings, reconciler__max_concurrent_stages=1)
     services = open_services(settings, database=bench.database, ray_jobs=bench.ray_jobs, world=world)
     return services.commands, services.places
 
@@ -212,7 +213,7 @@ def test_a_new_run_is_given_its_place_without_another_look(bench: Workbench, run
 
 
 def test_a_tick_reads_the_queue_once_however_many_runs_are_cancelled(bench: Workbench, run_config: MakeConfig) -> None:
-    bench.restart(bench.settings.model_copy(update={"max_concurrent_stages": 1}))
+    bench.restart(changed(bench.settings, reconciler__max_concurrent_stages=1))
     runs = [bench.commands.create_run(run_config()).id for _ in range(3)]
     reconciler = bench.reconciler()
     for run in runs:

@@ -72,7 +72,7 @@ def test_what_a_project_spends_now_is_read_from_the_open_attempts(database: Data
 
 
 def test_retention_finds_by_an_index_what_is_due_and_who_reads_labels(database: Database) -> None:
-    policy = Settings().retention
+    policy = Settings().retention.policy
 
     due = plan_of(database, lambda session: runs_to_look_at(session, policy, before=1.0, limit=10))
     facts = plan_of(database, lambda session: load_run_facts(session, ["run-1"], policy))

@@ -7,14 +7,15 @@ from service.settings import Settings
 from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
+from tests.support.changed_settings import changed
 from tests.support.webhook_receiver import LOOPBACK, Receiver
 from tests.support.workbench import Workbench
 
 
 @pytest.fixture
 def settings(bench: Workbench) -> Settings:
-    return bench.settings.model_copy(
-        update={"webhook_private_networks": LOOPBACK, "webhook_max_attempts": 3, "webhook_timeout_seconds": 5.0}
+    return changed(
+        bench.settings, webhooks__private_networks=LOOPBACK, webhooks__max_attempts=3, webhooks__timeout_seconds=5.0
     )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from service.datasets.inspection import DatasetRequest, inspect_dataset
 from service.errors import InvalidRequest
 from service.settings import Settings
+from tests.support.changed_settings import settings_of
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
 from workers.data.shards.shard_readers import read_shard
 from workers.entrypoint import reason_of
@@ -65,7 +66,7 @@ def test_without_roots_any_local_path_s3_and_gs_are_allowed_and_nothing_else(tmp
     for uri in ("hdfs://a/b", "http://a/b", "mock://a", str(tmp_path / ".." / "x")):
         with pytest.raises(OutsideOfRoots):
             DatasetRoots().check(uri)
-    with pytest.raises(OutsideOfRoots, match="dataset_roots"):
+    with pytest.raises(OutsideOfRoots, match=r"datasets\.roots"):
         DatasetRoots(()).check(str(tmp_path))
 
 
@@ -85,7 +86,7 @@ def test_links_are_followed_before_a_path_is_judged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["", "hdfs://a", "/data/../etc", "s3://a/../b"])
 def test_a_root_that_can_hold_nothing_is_refused(root: str) -> None:
-    with pytest.raises(ValueError, match="dataset_roots"):
+    with pytest.raises(ValueError, match=r"datasets\.roots"):
         check_root(root)
 
 
@@ -152,7 +153,7 @@ def guarded(tmp_path: Path) -> Settings:
     """With images in one folder and artifacts in another."""
     (tmp_path / "images").mkdir()
     roots = (str(tmp_path / "images"),)
-    return Settings(authentication=True, artifact_root=str(tmp_path / "artifacts"), dataset_roots=roots)
+    return settings_of(access__authentication=True, artifact_root=str(tmp_path / "artifacts"), datasets__roots=roots)
 
 
 def enter_stage(guarded: Settings, stage: StageName, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -245,8 +246,12 @@ def test_a_folder_around_the_services_own_files_is_refused(tmp_path: Path) -> No
 
 
 def test_on_the_machine_of_one_person_datasets_lie_anywhere_but_there(tmp_path: Path) -> None:
-    roots = Settings(home=tmp_path, authentication=True, datasets_anywhere=True).roots_by_project.of("default")
+    roots = settings_of(home=tmp_path, access__authentication=True, datasets__anywhere=True).roots_by_project.of(
+        "default"
+    )
     assert roots == DatasetRoots(None, (str(tmp_path), str(tmp_path / "artifacts")))
-    assert Settings(home=tmp_path, authentication=True).roots_by_project.of("default") == DatasetRoots(())
-    limited = Settings(home=tmp_path, authentication=True, datasets_anywhere=True, dataset_roots=("/data",))
+    assert settings_of(home=tmp_path, access__authentication=True).roots_by_project.of("default") == DatasetRoots(())
+    limited = settings_of(
+        home=tmp_path, access__authentication=True, datasets__anywhere=True, datasets__roots=("/data",)
+    )
     assert limited.roots_by_project.of("default").roots == ("/data",)

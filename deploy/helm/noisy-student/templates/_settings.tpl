@@ -9,14 +9,14 @@ share one database, one artifact root and the keys of stored secrets.
 {{- end }}
 - {name: NOISY_STUDENT_HOME, value: /tmp/noisy-student}
 - {name: NOISY_STUDENT_ARTIFACT_ROOT, value: {{ include "noisy-student.artifactRoot" . | quote }}}
-- {name: NOISY_STUDENT_RAY_JOBS_URL, value: "http://{{ include "noisy-student.rayHeadService" . }}:8265"}
-- {name: NOISY_STUDENT_API_HOST, value: 0.0.0.0}
-- {name: NOISY_STUDENT_API_PORT, value: "8000"}
-- {name: NOISY_STUDENT_AUTHENTICATION, value: "true"}
+- {name: NOISY_STUDENT_RAY__JOBS_URL, value: "http://{{ include "noisy-student.rayHeadService" . }}:8265"}
+- {name: NOISY_STUDENT_SERVER__HOST, value: 0.0.0.0}
+- {name: NOISY_STUDENT_SERVER__PORT, value: "8000"}
+- {name: NOISY_STUDENT_ACCESS__AUTHENTICATION, value: "true"}
 - {name: NOISY_STUDENT_SECRET_KEYS_FILE, value: "/run/noisy-student/{{ .Values.secrets.sealingKeys.key }}"}
 - name: NOISY_STUDENT_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ include "noisy-student.databaseSecret" . }}, key: {{ .Values.database.key }}}}
-- name: NOISY_STUDENT_RAY_AUTH_TOKEN
+- name: NOISY_STUDENT_RAY__AUTH_TOKEN
   valueFrom: {secretKeyRef: {name: {{ include "noisy-student.rayTokenSecret" . }}, key: auth_token}}
 {{- end }}
 

@@ -86,7 +86,7 @@ def test_an_inspection_that_takes_too_long_is_ended(impatient: InspectorPool, tm
     # A list of so many lines takes seconds to be cut into parts.
     (tmp_path / "list.txt").write_text("".join(f"/nowhere/{number}.jpg\n" for number in range(2_000_000)))
 
-    with pytest.raises(InvalidRequest, match=r"takes longer than 0\.5 s.*registration_timeout_seconds"):
+    with pytest.raises(InvalidRequest, match=r"takes longer than 0\.5 s.*registration\.timeout_seconds"):
         impatient.inspect(job(tmp_path, tmp_path / "list.txt"))
 
     assert children() == before
@@ -179,7 +179,7 @@ def test_an_inspector_knows_neither_the_database_nor_rays_token(
 def test_what_reads_foreign_bytes_is_told_no_secret_of_the_service(
     others: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("NOISY_STUDENT_RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PGPASSWORD"):
+    for name in ("NOISY_STUDENT_RAY__AUTH_TOKEN", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PGPASSWORD"):
         monkeypatch.setenv(name, "secret-of-the-service")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-store")
     pool = InspectorPool(InspectorLimits(seconds=60, memory_bytes=MEMORY), kept=1)

@@ -1,0 +1,1 @@
+"""The settings of the control plane: their groups, and the names of their variables."""

@@ -1,0 +1,42 @@
+"""Settings as tests want them: values are named as the environment names them, `ray__jobs_url` for one of a group."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.settings import Settings
+
+
+def settings_of(**values: object) -> Settings:
+    """With these values, and defaults for all others."""
+    return Settings(**_nested(values))
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    """The same settings with these values. What follows from them is not worked out anew."""
+    for name, value in values.items():
+        group, _, field = name.partition("__")
+        if field:
+            value = getattr(settings, group).model_copy(update={field: value})
+        settings = settings.model_copy(update={group: value})
+    return settings
+
+
+def changed_anew(settings: Settings, **values: object) -> Settings:
+    """The same, and what follows from them is worked out anew, as at the start of a process."""
+    kept = settings.model_dump(exclude={"ray": {"dashboard_url"}})
+    for group, value in _nested(values).items():
+        kept[group] = {**kept[group], **value} if isinstance(value, Mapping) else value
+    return Settings(**kept)
+
+
+def _nested(values: Mapping[str, object]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        group, _, field = name.partition("__")
+        if field:
+            nested[group] = groups.setdefault(group, {})
+            groups[group][field] = value
+        else:
+            nested[group] = value
+    return nested
