@@ -24,8 +24,8 @@ def overdue(
     if waiting is not None and waiting.exceeds_cluster and now - waiting.since >= patience:
         return FailureReason.UNSCHEDULABLE, f"{waiting.reason}; waited {patience:g} s"
     stall = timeouts.stall_timeout_seconds.of(stage)
-    advanced_at = progress.advanced_at if progress is not None else None
-    if now - max(submitted_at, advanced_at or 0.0) < stall:
+    advanced_at = submitted_at if progress is None or progress.advanced_at is None else progress.advanced_at
+    if now - max(submitted_at, advanced_at) < stall:
         return None
     done = f" at {progress.done} of {progress.total} {progress.unit}" if progress is not None else " since it began"
     return FailureReason.HUNG, f"no progress for {stall:g} s{done}"

@@ -73,8 +73,9 @@ def test_a_result_counts_while_ray_does_not_answer() -> None:
 def test_a_lost_job_ends_its_attempt() -> None:
     [action] = next_actions(make_run(make_attempt(AttemptState.SUBMITTED)), Observed(JobStatus.UNKNOWN))
 
-    assert isinstance(action, EndAttempt)
-    assert action.reason is FailureReason.JOB_LOST
+    # Ray may only have forgotten it: its driver may live.
+    expected = EndAttempt(0, "train", 1, FailureReason.JOB_LOST, "Ray no longer knows the job", maybe_alive=True)
+    assert action == expected
 
 
 def test_a_lost_job_starts_a_new_attempt() -> None:
@@ -88,7 +89,14 @@ def test_a_job_that_ended_without_a_word_is_a_failed_job() -> None:
         [action] = next_actions(make_run(make_attempt(AttemptState.SUBMITTED)), Observed(status, "killed"))
         assert isinstance(action, EndAttempt)
         assert action.reason is FailureReason.JOB_FAILED
-        assert "killed" in action.message
+        assert action.message == f"the Ray job ended as {status} without a result: killed"
+        assert not action.maybe_alive
+
+
+def test_where_ray_gives_no_account_the_message_ends_without_one() -> None:
+    [action] = next_actions(make_run(make_attempt(AttemptState.SUBMITTED)), Observed(JobStatus.FAILED))
+
+    assert action.message == f"the Ray job ended as {JobStatus.FAILED} without a result"
 
 
 def test_the_stages_own_word_says_why_its_job_ended() -> None:

@@ -33,7 +33,7 @@ def test_a_stage_that_never_says_anything_is_hung_too() -> None:
 
     assert next_actions(run, Observed(JobStatus.RUNNING), NOW - 1) == []
     [action] = next_actions(run, Observed(JobStatus.RUNNING))
-    assert action.reason is FailureReason.HUNG
+    assert action == BeginStopping(0, "train", 1, FailureReason.HUNG, "no progress for 60 s since it began")
 
 
 def test_a_stage_that_asks_for_more_than_the_cluster_has_is_unschedulable_at_its_deadline() -> None:

@@ -70,6 +70,13 @@ def test_a_job_that_does_not_stop_is_asked_again() -> None:
     assert next_actions(make_run(asked), observed, NOW + STOP_AGAIN_SECONDS) == [StopJob(0, "train", 1)]
 
 
+def test_a_job_of_which_nobody_noted_when_it_was_last_asked_is_asked_again() -> None:
+    """Attempts that were stopping when their database learned to note it."""
+    stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.CANCELLED, stop_requested_at=NOW - 1)
+
+    assert next_actions(make_run(stopping), Observed(JobStatus.RUNNING)) == [StopJob(0, "train", 1)]
+
+
 def test_a_job_that_does_not_stop_is_given_up_after_a_minute() -> None:
     stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.STAGE_ERROR, failure_message="died")
     run = make_run(
@@ -102,6 +109,16 @@ def test_a_cancelled_submit_is_given_time_to_show_up() -> None:
     assert next_actions(run, Observed(JobStatus.RUNNING), NOW + 1) == [MarkSubmitted(0, "train", 1)]
     [action] = next_actions(run, Observed(JobStatus.UNKNOWN), NOW + SUBMIT_IN_FLIGHT_SECONDS)
     assert action == EndAttempt(0, "train", 1, FailureReason.CANCELLED, "cancelled", maybe_alive=True)
+
+
+def test_a_paused_submit_is_given_time_to_show_up_too() -> None:
+    attempt = replace(make_attempt(AttemptState.SUBMITTING), created_at=NOW)
+    run = make_run(attempt, state=RunState.PAUSING)
+
+    assert next_actions(run, Observed(JobStatus.UNKNOWN), NOW + 1) == []
+    [action] = next_actions(run, Observed(JobStatus.UNKNOWN), NOW + SUBMIT_IN_FLIGHT_SECONDS)
+    why = "paused before it was submitted"
+    assert action == EndAttempt(0, "train", 1, FailureReason.PAUSED, why, maybe_alive=True)
 
 
 def test_a_run_cancelled_after_its_last_stage_is_cancelled() -> None:
@@ -142,8 +159,8 @@ def test_pausing_ends_what_has_not_begun_to_work() -> None:
     waiting = Waiting(since=NOW, reason="waiting", exceeds_cluster=False)
 
     for seen in (Observed(JobStatus.PENDING), Observed(JobStatus.RUNNING, progress=progress(waiting=waiting))):
-        [action] = next_actions(run, seen)
-        assert (type(action), action.reason) == (BeginStopping, FailureReason.PAUSED)
+        expected = BeginStopping(0, "train", 1, FailureReason.PAUSED, "paused before its work began")
+        assert next_actions(run, seen) == [expected]
 
 
 def test_a_run_is_paused_once_no_job_is_alive() -> None:

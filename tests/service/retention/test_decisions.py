@@ -14,6 +14,7 @@ from service.retention.decisions import (
     StageFacts,
     ancestors,
     decide_retention,
+    next_look,
 )
 from service.retention.files import surplus_checkpoints
 from workers.specs.checkpoint import CheckpointNote
@@ -91,6 +92,68 @@ def test_nothing_goes_before_its_time() -> None:
 
     assert not any(each.collect for each in decide_retention(facts, OVER_AT + 99))
     assert any(each.collect for each in decide_retention(facts, OVER_AT + 100))
+
+
+def test_what_stays_for_its_age_alone_says_until_when() -> None:
+    found = decision(run(student(1)), 1, Artifact.CHECKPOINTS, now=OVER_AT + 99)
+
+    reason = "it has been over for less than 100 s"
+    assert found == Decision(1, "train", Artifact.CHECKPOINTS, collect=False, reason=reason, due_at=OVER_AT + 100)
+
+
+def test_labels_are_as_old_as_their_generation_and_not_as_the_stage_that_made_them() -> None:
+    *begun, evaluated = student(1, OVER_AT - 50).stages
+    slow = GenerationFacts(1, (*begun, replace(evaluated, finished_at=OVER_AT)))
+    facts = run(slow, student(2))
+
+    for artifact in (Artifact.LABELS, Artifact.SELECTION):
+        assert not decision(facts, 1, artifact, now=OVER_AT + 99).collect
+        assert decision(facts, 1, artifact, now=OVER_AT + 100).collect
+    assert decision(facts, 1, Artifact.CHECKPOINTS, now=OVER_AT + 50).collect
+
+
+@pytest.mark.parametrize(
+    ("artifact", "stage", "why"),
+    [
+        (Artifact.CHECKPOINTS, "train", "training is over: all but the best and the last 1"),
+        (Artifact.LABELS, "label", "superseded by later generations' labels"),
+        (Artifact.SELECTION, "select", "superseded by later generations' labels"),
+    ],
+)
+def test_what_goes_says_why(artifact: Artifact, stage: StageName, why: str) -> None:
+    found = decision(run(student(1), student(2)), 1, artifact)
+
+    assert found == Decision(1, stage, artifact, collect=True, reason=why)
+
+
+def test_scratch_goes_with_its_stage_also_of_a_model_that_is_kept() -> None:
+    kept = GenerationFacts(0, (StageFacts("evaluate", OVER_AT),), kept_for="run-1-g0")
+
+    [found] = decide_retention(run(kept), LONG_AFTER)
+
+    assert found == Decision(0, "evaluate", Artifact.SCRATCH, collect=True, reason="the stage has succeeded without it")
+
+
+def test_the_next_look_is_at_the_first_time_that_anything_is_due() -> None:
+    kept, soon = replace(student(1), kept_for="run-1-g1"), student(2, OVER_AT + 30)
+    decisions = decide_retention(run(kept, soon, student(3, OVER_AT + 60)), OVER_AT)
+
+    assert next_look(decisions) == OVER_AT + 100, "the scratch of generation 1"
+    assert next_look(each for each in decisions if each.generation > 1) == OVER_AT + 130
+
+
+def test_nothing_is_looked_at_again_where_time_alone_changes_nothing() -> None:
+    assert next_look(decide_retention(run(student(1, None)), LONG_AFTER)) is None
+
+
+def test_labels_that_another_run_reads_are_looked_at_again_at_once() -> None:
+    """That run ends without a word to this one."""
+    facts = run(replace(student(1), read_by=("ablation-1",)), student(2))
+
+    found = decision(facts, 1, Artifact.LABELS)
+
+    assert (found.stage, found.collect, found.due_at) == ("label", False, LONG_AFTER)
+    assert decision(facts, 2, Artifact.LABELS).due_at is None
 
 
 def test_what_is_marked_is_not_decided_again() -> None:
