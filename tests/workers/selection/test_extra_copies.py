@@ -36,6 +36,45 @@ def test_extra_copies_fall_on_every_image_about_equally_often() -> None:
     assert all(240 < hits[shard, row] < 360 for shard in range(5) for row in range(2)), hits  # 300 expected
 
 
+@given(
+    st.lists(st.integers(0, 3), max_size=40),
+    st.lists(st.integers(0, 12), min_size=4, max_size=4),
+    st.integers(0, 2**31),
+)
+def test_as_many_images_of_each_class_are_drawn_as_it_gets_extra_copies(
+    classes: list[int], extra: list[int], seed: int
+) -> None:
+    labels = np.array(classes, dtype=np.int32)
+    asked = np.minimum(np.bincount(labels, minlength=4), extra)
+    drawn = drawn_once_more(seed, 3, np.arange(len(labels)) * 7, labels, asked)
+    assert drawn.dtype == bool
+    assert np.bincount(labels[drawn], minlength=4).tolist() == asked.tolist()
+
+
+def test_the_images_with_the_smallest_random_keys_are_drawn() -> None:
+    rows, labels = np.arange(3, 503), np.tile(np.array([0, 1, 2, 1], dtype=np.int32), 125)
+    keys = random_keys(9, 4, rows)
+    drawn = drawn_once_more(9, 4, rows, labels, np.array([20, 0, 70]))
+    for label, extra in ((0, 20), (2, 70)):
+        ordered = np.sort(keys[labels == label])
+        assert (keys[drawn & (labels == label)] <= ordered[extra - 1]).all()
+        assert np.count_nonzero(drawn & (labels == label)) == extra
+
+
+def test_the_first_shard_with_an_extra_copy_is_drawn_by_class_and_seed() -> None:
+    """Of 12 images in shards of one each, 3 get a copy, 4 shards apart; the seed says which come first."""
+    one, total, extra = np.array([1, 1]), np.array([12, 12]), np.array([3, 3])
+    firsts = set()
+    for seed in range(40):
+        shares = np.array([extra_of_shard(seed, np.array([n, n]), one, total, extra) for n in range(12)])
+        for label in range(2):
+            chosen = np.flatnonzero(shares[:, label])
+            assert np.diff(chosen).tolist() == [4, 4]
+        firsts.add(tuple(np.flatnonzero(shares[:, label])[0] for label in range(2)))
+    assert {first for first, _ in firsts} == {second for _, second in firsts} == set(range(4))
+    assert len(firsts) > 8, "each class begins where it will"
+
+
 def test_random_keys_depend_on_the_row_alone_and_never_repeat() -> None:
     rows = np.arange(5000)
     np.testing.assert_array_equal(random_keys(5, 3, rows[7:9]), random_keys(5, 3, rows)[7:9])
