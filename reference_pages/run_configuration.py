@@ -1,0 +1,45 @@
+"""The pages of the run configuration and of events: pydantic models, and what is below them."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from reference_pages.schemas import Schema, described, fields_table, sections
+
+_OF_RUNS = """# Run configuration
+
+The body of `POST /runs` and of `noisy-student runs create`, in JSON or YAML. An unknown field is refused, and so is a
+value beyond its bounds, by the field's name. [Examples](../examples.md) are files to begin with.
+"""
+_OF_EVENTS = """# Events
+
+The kinds of events that a run's history, the stream and webhooks tell. How they are delivered:
+[operations](../operations.md#events).
+
+| kind | what happened |
+| --- | --- |
+"""
+
+
+def run_configuration_page(config: type[BaseModel]) -> str:
+    """The fields of the configuration, and a section for each model below it."""
+    schema = config.model_json_schema()
+    below: dict[str, Schema] = schema.get("$defs", {})
+    return "\n".join([_OF_RUNS, *fields_table(schema), *sections(below)])
+
+
+def events_page(kinds: type[StrEnum], meanings: Mapping[str, str], event: type[BaseModel]) -> str:
+    """All kinds with their meanings, and the fields of an event. Raises KeyError for a kind without a meaning."""
+    schema = event.model_json_schema(mode="serialization")
+    rows = "\n".join(f"| `{kind.value}` | {meanings[kind.value]} |" for kind in kinds)
+    below: dict[str, Schema] = schema.get("$defs", {})
+    parts = ["", "", "## An event", "", *described(schema), *fields_table(schema), *sections(below)]
+    return _OF_EVENTS + rows + "\n".join(parts)
+
+
+def meanings_of_events(operations: str) -> dict[str, str]:
+    """What the page on operations says of each kind of event, from the table there."""
+    table = operations.split("\n## Events\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", table, re.MULTILINE))

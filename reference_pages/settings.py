@@ -1,0 +1,51 @@
+"""The page of the settings: the variable of each, in groups and groups of groups, as pydantic-settings reads them."""
+
+from collections.abc import Iterator
+
+from pydantic_settings import BaseSettings
+
+from reference_pages.schemas import Schema, cell, default_of, meaning_of, name_of, type_of
+
+_BEGINNING = """# Settings
+
+Environment variables of API and reconciler. Lists and maps are written as JSON; [operations](../operations.md) and
+[security](../security.md) say what they are good for.
+
+| variable | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
+
+def settings_page(settings: type[BaseSettings]) -> str:
+    """A row for each variable, whatever its group."""
+    schema = settings.model_json_schema(by_alias=False)
+    definitions = schema.get("$defs", {})
+    prefix, between = settings.model_config.get("env_prefix", ""), settings.model_config.get("env_nested_delimiter")
+    rows = []
+    for path, field, is_required in variables(schema, definitions):
+        name = f"{prefix}{(between or '__').join(path)}".upper()
+        kind = type_of(field, lambda reference: type_of(definitions[reference]))
+        rows.append(f"| `{name}` | {cell(kind)} | {default_of(field, is_required)} | {cell(meaning_of(field))} |")
+    return _BEGINNING + "\n".join(rows) + "\n"
+
+
+def variables(
+    schema: Schema, definitions: Schema, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Schema, bool]]:
+    """The settings that have a variable: its parts, the field, and whether its group needs it."""
+    for name, field in schema.get("properties", {}).items():
+        group = group_of(field, definitions)
+        if group is None:
+            yield (*path, name), field, name in schema.get("required", ())
+        else:
+            yield from variables(group, definitions, (*path, name))
+
+
+def group_of(field: Schema, definitions: Schema) -> Schema | None:
+    """The group of settings that the field is, or may be; None for a single setting."""
+    for each in (field, *field.get("anyOf", ()), *field.get("allOf", ())):
+        schema = definitions.get(name_of(each["$ref"])) if "$ref" in each else None
+        if schema is not None and "properties" in schema:
+            found: Schema = schema
+            return found
+    return None
