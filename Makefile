@@ -9,7 +9,7 @@ export RAY_AUTH_MODE := disabled
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
-	test-lowest-pyarrow
+	test-lowest-pyarrow coverage mutants docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z -]*:.*## / { split($$1, names, " "); for (i = 1; i in names; i++) printf "%-22s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,21 @@ benchmark-suite: $(READY) ## the suite's seconds beside those of a fixed loop
 
 test-unit: $(READY) ## the suite without the tests that start a Ray cluster
 	$(BIN)/python -m pytest -n 2 -m "not end_to_end and not long"
+
+# The same tests, slower for being watched. build/coverage/html shows the lines that none of them runs.
+COVERAGE := build/coverage
+coverage: $(READY) ## the unit tests with what they cover of the code, and its floor
+	$(BIN)/python -m pytest -n 2 -m "not end_to_end and not long" --cov --cov-report=html:$(COVERAGE)/html \
+		--cov-report=json:$(COVERAGE)/coverage.json --cov-report=term:skip-covered
+	$(BIN)/python -m benchmarks.house.coverage
+
+# Changes the code of the pure decisions in some 1,500 places, one at a time, and runs their tests: half an hour.
+mutants: $(READY) ## whether tests notice changes in the pure decisions: half an hour
+	$(BIN)/python -m benchmarks.house.mutants
+
+# Needs no network. The first page is build/site/index.html.
+docs: $(READY) ## the documentation site, in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Kills, lost nodes, pauses, a run in a bucket, a run posted again from its lineage: some ten minutes more.
 test-long: $(READY) ## the tests that take minutes each: kills, lost nodes, a run in a bucket
@@ -146,5 +161,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,demo,dev]"
 	@touch $@
 
-clean: ## removes the virtual environment and build/
-	rm -rf build $(VENV)
+clean: ## removes the virtual environment, build/ and mutants/
+	rm -rf build mutants $(VENV)

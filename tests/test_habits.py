@@ -13,6 +13,9 @@ import pytest
 import yaml
 from fastapi import FastAPI
 from packaging.specifiers import SpecifierSet
+from typer.testing import CliRunner
+
+from noisy_student.cli.main import app as commands
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -78,7 +81,7 @@ def test_the_workflow_tests_every_python_that_is_allowed_and_calls_targets_that_
     assert not allowed.contains("3.10")
 
     called = {name for job in JOBS.values() for step in job["steps"] for name in _make_targets(step.get("run", ""))}
-    assert called >= {"lint", "test-unit"}
+    assert called >= {"lint", "test-unit", "coverage", "docs", "mutants"}
     assert called <= phony_targets()
 
 
@@ -95,6 +98,8 @@ def test_every_job_ends_by_itself() -> None:
 def test_the_version_is_written_once_and_everybody_says_it(app: FastAPI) -> None:
     written = PYPROJECT["project"]["version"]
     assert app.openapi()["info"]["version"] == version("noisy-student") == written
+    shown = CliRunner().invoke(commands, ["--version"])
+    assert (shown.exit_code, shown.stdout) == (0, f"noisy-student {written}\n")
 
     sources = [
         file for package in ("api", "noisy_student", "service", "workers") for file in (ROOT / package).rglob("*.py")

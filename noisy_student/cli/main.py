@@ -1,6 +1,7 @@
 """The command `noisy-student`: registers all sub-commands, and turns the API's refusals into exit code 1."""
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,7 +20,7 @@ from noisy_student.cli.commands.studies import ablations, searches
 from noisy_student.cli.commands.up import up
 from noisy_student.cli.commands.watch import events, logs, watch
 from noisy_student.cli.commands.webhooks import webhooks
-from noisy_student.cli.terminal import complain
+from noisy_student.cli.terminal import complain, say
 from noisy_student.errors import ApiError
 
 
@@ -40,6 +41,23 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Noisy Student Training on a Ray cluster, over the REST API.",
 )
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"noisy-student {version('noisy-student')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("up")(up)
 app.command("demo")(demo)
 app.command("doctor")(doctor)

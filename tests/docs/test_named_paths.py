@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("api", "benchmarks", "deploy", "docs", "examples", "noisy_student", "service", "tests", "workers")
+ROOMS = (
+    *("api", "benchmarks", "deploy", "docs", "examples", "noisy_student", "reference_pages", "service", "tests"),
+    "workers",
+)
 PAGES = sorted(
     [
         *ROOT.glob("*.md"),

@@ -102,7 +102,8 @@ def test_a_key_is_the_doubt_and_below_it_the_beginning_of_the_hash() -> None:
 
     assert keys_with_hashes(order, hashes).tolist() == [(3 << 32) | 0x01020304, 0xFFFFFFFF]
     nothing = keys_with_hashes(np.empty(0, np.uint32), np.empty(0, "S16"))
-    assert (nothing.dtype, nothing.tolist()) == (np.uint64, [])
+    assert nothing.dtype == np.uint64
+    assert len(nothing) == 0
 
 
 def test_digits_are_counted_by_class_of_whole_keys_and_of_orders_alike() -> None:
@@ -200,8 +201,8 @@ def test_candidates_of_several_parts_are_joined_in_their_order() -> None:
         [4, 8, 12],
     ]
     nothing = joined([])
-    kinds = [part.dtype for part in (nothing.shards, nothing.rows, nothing.classes, nothing.order)]
-    assert (len(nothing), kinds) == (0, [np.int32, np.int32, np.int32, np.uint32])
+    kinds = [str(part.dtype) for part in (nothing.shards, nothing.rows, nothing.classes, nothing.order)]
+    assert (len(nothing), kinds) == (0, ["int32", "int32", "int32", "uint32"])
 
 
 def test_doubt_alone_decides_all_rows_but_those_that_tie_at_the_last_place() -> None:
