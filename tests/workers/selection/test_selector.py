@@ -8,7 +8,7 @@ import pytest
 from workers.data.confidence import order_bits
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, keys_with_hashes, narrowed
-from workers.selection.copy_plan import CopyPlan, plan_copies
+from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.label_rows import NEVER, LabelRows
 from workers.selection.selector import Choice, Rules, Selector, count, hashes_of, scan, sift
 from workers.specs.recipe import SelectionSettings
@@ -158,16 +158,18 @@ def test_hashes_are_those_of_their_rows(label_files: dict[str, list[object]]) ->
     assert label_files["hashes"] == [("labels", 4), ("labels", 7)]
 
 
-def make_choice(plan: CopyPlan, sure: list[list[int]], chosen: list[tuple[int, int]], confident: list[int]) -> Choice:
+def make_choice(
+    balance: ClassBalance, sure: list[list[int]], chosen: list[tuple[int, int]], confident: list[int]
+) -> Choice:
     shards, rows = np.array(chosen or np.empty((0, 2), int)).T.astype(np.int32)
     undecided = Candidates(shards, rows, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.uint32))
     bits = [np.packbits(np.array(each, dtype=bool)) for each in sure]
-    return Choice(plan, bits, undecided, np.array(confident), np.zeros(len(confident), np.int64))
+    return Choice(balance, bits, undecided, np.array(confident), np.zeros(len(confident), np.int64))
 
 
 def test_kept_rows_are_those_that_are_sure_and_those_that_were_chosen() -> None:
-    plan = CopyPlan(np.array([2, 2]), np.array([3, 1]), np.array([0, 0]))
-    choice = make_choice(plan, [[0, 1, 0, 0], [1, 0, 0]], [(4, 0), (7, 1)], [2, 2])
+    balance = ClassBalance(np.array([2, 2]), np.array([3, 1]), np.array([0, 0]))
+    choice = make_choice(balance, [[0, 1, 0, 0], [1, 0, 0]], [(4, 0), (7, 1)], [2, 2])
     writer = Selector(make_rules(), choice)
 
     first, second = (writer.selected(number, rows.shard, rows.labels) for number, rows in enumerate(SHARDS))
@@ -181,8 +183,8 @@ def test_extra_copies_go_to_as_many_images_as_the_plan_says_over_all_shards() ->
     """Class 0 has five images of its seven copies, class 1 two of seven."""
     labels = [np.array([0, 0, 1], np.int32), np.array([0, 1, 0, 0], np.int32)]
     confident = np.array([5, 2])
-    plan = plan_copies(confident, 7, True)
-    choice = make_choice(plan, [[1, 1, 1], [1, 1, 1, 1]], [], confident.tolist())
+    balance = balance_classes(confident, 7, True)
+    choice = make_choice(balance, [[1, 1, 1], [1, 1, 1, 1]], [], confident.tolist())
     before_first = choice.before.copy()
     writer = Selector(make_rules(), choice)
 
@@ -197,7 +199,7 @@ def test_extra_copies_go_to_as_many_images_as_the_plan_says_over_all_shards() ->
 def test_a_range_that_begins_later_gives_its_shards_what_one_range_would() -> None:
     labels = [np.zeros(size, np.int32) for size in (5, 3, 6, 2)]
     confident, sure = np.array([16]), [[1] * len(each) for each in labels]
-    choice = make_choice(plan_copies(confident, 23, True), sure, [], confident.tolist())
+    choice = make_choice(balance_classes(confident, 23, True), sure, [], confident.tolist())
     whole = Selector(make_rules(classes=1), choice)
     expected = [whole.selected(number, number, each)[1].tolist() for number, each in enumerate(labels)]
 
