@@ -62,10 +62,11 @@ def test_runs_are_listed_and_shown_while_the_store_hangs(app: FastAPI, finished_
                         await anyio.sleep(0.01)
                     run = f"/runs/{finished_run}"
                     paths = ("/runs", run, f"{run}/generations/0/stages/train/metrics")
-                    return [await client.get(path) for path in paths]
+                    found = [await client.get(path) for path in paths]
             finally:
                 with anyio.CancelScope(shield=True):
                     await let_go(hanging_file)
+        return found
 
     listed, shown, metrics = anyio.run(answers)
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.dependencies import Services
+from service.config.events import EventKind
 from service.runs.event_feed import EventFeed
 from service.settings import Settings
 from service.store.database import Database
@@ -54,18 +55,19 @@ def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def _add(app: FastAPI, *kinds: str, run_id: str | None = None) -> None:
+def _add(app: FastAPI, *messages: str, run_id: str | None = None) -> None:
     """As another process would, on a connection of its own."""
     services: Services = app.state.services
     database = Database(services.settings.database_url)
-    for kind in kinds:
+    for message in messages:
         with database.write() as session:
-            add_event(session, run_id, time.time(), kind, "")
+            add_event(session, run_id, time.time(), EventKind.PROMOTED, message)
     database.close()
 
 
 def _take(events: Iterator[dict[str, Any]], count: int) -> list[str]:
-    return [next(events)["kind"] for _ in range(count)]
+    """What the next ones say."""
+    return [next(events)["message"] for _ in range(count)]
 
 
 def test_changes_arrive_as_they_are_made_by_whatever_process(
@@ -110,7 +112,7 @@ def test_without_a_beginning_it_begins_now(app: FastAPI, follow: Follow) -> None
 
 def test_a_runs_stream_has_that_runs_events_only(app: FastAPI, follow: Follow, run_id: str, server: str) -> None:
     with follow(f"/runs/{run_id}/events/stream?after=0") as events:
-        assert _take(events, 1) == ["run_created"]
+        assert next(events)["kind"] == "run_created"
         _add(app, "of no run")
         _add(app, "mine", run_id=run_id)
         assert _take(events, 1) == ["mine"]
@@ -121,7 +123,7 @@ def test_a_client_far_behind_catches_up_page_by_page(app: FastAPI, follow: Follo
     services: Services = app.state.services
     with services.database.write() as session:
         for number in range(1234):
-            add_event(session, None, 0.0, f"{number}", "")
+            add_event(session, None, 0.0, EventKind.PROMOTED, f"{number}")
     with follow("/events/stream?after=0") as events:
         assert _take(events, 1234) == [f"{number}" for number in range(1234)]
         _add(app, "new")
@@ -136,7 +138,7 @@ def test_all_clients_share_one_look_at_the_database(
 
     def noting(feed: EventFeed, after: int, run_id: str | None) -> Any:
         events = read(feed, after, run_id)
-        sights.extend(event.kind for event in events)
+        sights.extend(event.message for event in events)
         return events
 
     with ExitStack() as streams:

@@ -153,7 +153,7 @@ def test_patterns_of_models_are_kept_by_nobody(client: TestClient, run_id: str, 
 def test_a_strange_path_query_or_header_is_refused_with_its_name(
     client: TestClient, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     answer = client.request(method, path, headers=encoded)
     assert answer.status_code in (404, 422), f"{answer.status_code} {answer.text[:300]}"
     assert len(answer.content) < 10_000

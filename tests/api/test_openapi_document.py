@@ -208,7 +208,7 @@ def _unbounded(schemas: list[tuple[str, dict[str, Any]]], components: dict[str, 
             continue
         kind = schema.get("type")
         assert kind or schema.keys() & {"anyOf", "oneOf", "allOf", "enum", "const"}, f"{where} may be anything"
-        yield from (f"{where}: {any_of[0]}" for any_of in _BOUNDS.get(kind, []) if not schema.keys() & set(any_of))
+        yield from (f"{where}: {any_of[0]}" for any_of in _BOUNDS.get(str(kind), []) if not schema.keys() & set(any_of))
         parts = [part for word in ("anyOf", "oneOf", "allOf") for part in schema.get(word, [])]
         waiting.extend((where, part) for part in parts)
         waiting.extend((f"{where}.{name}", part) for name, part in schema.get("properties", {}).items())

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from tests.support.application import Register
 
 
-def _walk(client: TestClient, path: str, limit: int) -> list[list[str]]:
+def _walk(client: TestClient, path: str, limit: int) -> list[list[str | int]]:
     """The ids of each page."""
     pages, cursor = [], None
     while True:

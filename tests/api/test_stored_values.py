@@ -1,7 +1,7 @@
 """Whatever is stored can be read again; and a row that cannot be read breaks no listing, and can be cancelled."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ def test_what_could_not_be_read_again_is_not_stored(run_config: dict[str, Any]) 
 
 
 @pytest.fixture
-def unreadable(client: TestClient, app: FastAPI, run_id: str) -> Iterator[str]:
+def unreadable(client: TestClient, app: FastAPI, run_id: str) -> str:
     """A run as another version of the service may have left it."""
     with app.state.services.database.write() as session:
         config = json.loads(session.execute(select(RunRow.config).where(RunRow.id == run_id)).scalar_one())

@@ -6,7 +6,7 @@ from api.examples.studies import ABLATION
 from benchmarks.method import studies
 from service.config.run import RunConfig
 from service.config.studies import AblationRequest, SearchRequest
-from workers.specs.ablation import AblationTraining
+from workers.specs.ablation import AblationTraining, Variant
 
 
 def test_the_bodies_are_valid() -> None:
@@ -17,9 +17,12 @@ def test_the_bodies_are_valid() -> None:
 
 
 def test_a_variants_changes_are_of_equal_seeds() -> None:
+    measured: list[tuple[Variant, int, float]] = [
+        ("full", 0, 0.9), ("full", 1, 0.8), ("no_noise", 1, 0.7), ("no_noise", 0, 0.95),
+    ]  # fmt: skip
     trainings = [
         AblationTraining(variant=variant, seed=seed, state="finished", test_top1=accuracy)
-        for variant, seed, accuracy in (("full", 0, 0.9), ("full", 1, 0.8), ("no_noise", 1, 0.7), ("no_noise", 0, 0.95))
+        for variant, seed, accuracy in measured
     ]
     view = ABLATION.model_copy(update={"trainings": trainings})
     line = view.outcome.lines[0].model_copy(update={"variant": "no_noise"})

@@ -115,6 +115,12 @@ def stages_of(run: RunView) -> list[StageView]:
     return [stage for generation in run.generation_details for stage in generation.stages]
 
 
+def result_of(stage: StageView) -> dict[str, Any]:
+    """Of a stage that has succeeded."""
+    assert stage.result is not None, f"{stage.id} is {stage.state}"
+    return stage.result
+
+
 def has_ended(run: RunView) -> bool:
     return run.state not in UNFINISHED_RUNS
 

@@ -65,7 +65,7 @@ class OpenHead(LocalStack):
     """The stack's Ray head alone, without a token."""
 
     def start_ray(self) -> None:
-        self.ray.head_environment = lambda: {"RAY_AUTH_MODE": "disabled"}  # type: ignore[method-assign]
+        self.ray.head_environment = lambda: {"RAY_AUTH_MODE": "disabled"}
         super().start_ray()
 
     def start(self) -> None:

@@ -7,7 +7,8 @@ import pytest
 from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants, kill_all, processes_of, wait_for_ends
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
+from service.views.runs import RunView
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, result_of, stages_of, wait_until
 
 
 def kill(pid: int) -> None:
@@ -23,7 +24,7 @@ def restart_killed(stack: LocalStack, client: Client) -> None:
 def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(
     stack: LocalStack, client: Client, small_run: SmallRun
 ) -> None:
-    run = client.runs.create(small_run(teacher_steps=150, student_steps=60))
+    run: RunView = client.runs.create(small_run(teacher_steps=150, student_steps=60))
     for stage in ("g0-train", "g0-evaluate", "g1-label", "g1-train"):
         wait_until(client, run.id, is_at(stage))
         kill(stack.pid_of("reconciler"))
@@ -43,28 +44,28 @@ def test_a_head_whose_node_was_ended_is_started_again(stack: LocalStack, client:
     assert psutil.pid_exists(head)  # it lives on, and answers, and no job could begin
     restart_killed(stack, client)
     assert stack.pid_of("ray") != head
-    run = client.runs.create(small_run(teacher_steps=20, generations=0, student_models=[]))
+    run: RunView = client.runs.create(small_run(teacher_steps=20, generations=0, student_models=[]))
     assert wait_until(client, run.id, has_ended).state == "succeeded"
 
 
 def test_training_goes_on_from_its_checkpoint_when_a_worker_is_lost(
     stack: LocalStack, client: Client, small_run: SmallRun
 ) -> None:
-    run = client.runs.create(small_run(teacher_steps=200, train_workers=2, generations=0, student_models=[]))
+    run: RunView = client.runs.create(small_run(teacher_steps=200, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=60))
     kill(a_training_worker(stack.pid_of("ray")))
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     train = stages_of(run)[0]
     assert len(train.attempts) == 1
-    assert train.result["resumed_from_step"] >= 40
-    assert train.result["steps"] == 200
+    assert result_of(train)["resumed_from_step"] >= 40
+    assert result_of(train)["steps"] == 200
 
 
 def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(
     stack: LocalStack, client: Client, small_run: SmallRun
 ) -> None:
-    run = client.runs.create(small_run(teacher_steps=400, generations=0, student_models=[]))
+    run: RunView = client.runs.create(small_run(teacher_steps=400, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=40))
     client.runs.cancel(run.id)
     run = wait_until(client, run.id, has_ended)
@@ -76,7 +77,7 @@ def test_cancel_ends_the_work_on_the_cluster_and_retry_goes_on(
     client.runs.retry(run.id)
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
-    assert stages_of(run)[0].result["resumed_from_step"] >= 20
+    assert result_of(stages_of(run)[0])["resumed_from_step"] >= 20
 
 
 def a_training_worker(ray_pid: int) -> int:

@@ -3,6 +3,7 @@
 `python -m benchmarks.data_plane.label_faults --seed S --kills N` kills for longer.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -127,7 +128,7 @@ def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
 
     with PrivateRay(num_cpus=0) as small:
         lost, _ = small.add_node(num_cpus=1), small.add_node(num_cpus=1)
-        ray.init(small.address, logging_level="ERROR", log_to_driver=False)
+        ray.init(small.address, logging_level=logging.ERROR, log_to_driver=False)
         try:
             done: list[ShardDone] = []
             for shard in map_shards(make_function, range(30), ActorPool(min_actors=1, cpus_per_actor=1.0)):

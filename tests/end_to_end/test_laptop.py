@@ -97,7 +97,7 @@ def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalSt
     link = page_address(client)
     with httpx.Client(follow_redirects=True, trust_env=False) as browser:
         page = browser.get(link, headers={"Accept": "text/html"})
-        assert (page.status_code, page.url) == (200, f"{stack.api_url}/")
+        assert (page.status_code, str(page.url)) == (200, f"{stack.api_url}/")
         assert "Ray Dashboard" in browser.get(f"{stack.api_url}/ray/").text
         assert browser.get(f"{stack.api_url}/ray/api/version").json()["ray_version"].startswith("2.")
         assert browser.get(f"{stack.api_url}/readyz").json()["ready"] is True

@@ -1,6 +1,7 @@
 """A run posted again from a model's lineage gives the same decisions: on a real Ray, with real training."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -8,6 +9,7 @@ import safetensors.torch
 import torch
 
 from noisy_student.client import Client
+from service.views.runs import RunView
 from tests.end_to_end.conftest import SmallRun, has_ended, wait_until
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
 
@@ -46,13 +48,14 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, sm
         assert all(torch.equal(weights[name], weights_again[name]) for name in weights), one.model_id
 
 
-def finish(client: Client, config):
+def finish(client: Client, config: dict[str, Any]) -> RunView:
     run = wait_until(client, client.runs.create(config).id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run
 
 
-def parts(folder: str) -> dict[str, Path]:
+def parts(folder: str | None) -> dict[str, Path]:
+    assert folder is not None
     return {path.name: path for path in sorted(Path(folder).glob("part-*.parquet"))}
 
 

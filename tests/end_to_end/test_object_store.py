@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 from noisy_student.client import Client
 from noisy_student.local.demo.run import register_digits
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import has_ended, small_config, stages_of, wait_until
+from tests.end_to_end.conftest import has_ended, result_of, small_config, stages_of, wait_until
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
 
 pytestmark = pytest.mark.long
@@ -58,6 +58,6 @@ def test_a_run_in_a_bucket_ends_with_a_model_there(bucket: str, tmp_path: Path) 
     assert run.generation_details[1].model is not None
     filesystem, path = open_filesystem(join_uri(run.generation_details[1].model.uri, "model.safetensors"))
     assert filesystem.get_file_info(path).size > 100_000
-    labeled = next(stage.result for stage in stages_of(run) if stage.name == "label")
+    labeled = next(result_of(stage) for stage in stages_of(run) if stage.name == "label")
     assert (labeled["images"], labeled["near_duplicates_unchecked"]) == (3400, [])
     assert not list((tmp_path / "home").rglob("*.safetensors"))

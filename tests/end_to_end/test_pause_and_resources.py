@@ -5,7 +5,8 @@ import pytest
 
 from noisy_student.client import Client
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
+from service.views.runs import RunView
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, result_of, stages_of, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -15,7 +16,7 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(
 ) -> None:
     config = small_run(teacher_steps=300, train_workers=2, generations=0, student_models=[])
     config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
-    run = client.runs.create(config)
+    run: RunView = client.runs.create(config)
     wait_until(client, run.id, is_at("g0-train", done=40))
     client.runs.pause(run.id)
     run = wait_until(client, run.id, lambda seen: seen.state == "paused")
@@ -29,8 +30,8 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(
     assert run.state == "succeeded", run.state_reason
     train = stages_of(run)[0]
     assert [each.state for each in train.attempts] == ["paused", "succeeded"]
-    assert train.result["resumed_from_step"] >= 40
-    assert train.result["steps"] == 300
+    assert result_of(train)["resumed_from_step"] >= 40
+    assert result_of(train)["steps"] == 300
 
 
 def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(
@@ -38,9 +39,9 @@ def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(
 ) -> None:
     config = small_run(generations=0, student_models=[], schedule_timeout_seconds=6)
     config["resources"] = {"train": {"num_workers": 2, "gpus_per_worker": 1}}
-    run = client.runs.create(config)
+    run: RunView = client.runs.create(config)
 
-    def says_so(seen):
+    def says_so(seen: RunView) -> bool:
         progress = stages_of(seen)[0].progress
         return progress is not None and progress.waiting is not None
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import SmallRun, has_ended, is_at, stages_of, wait_until
+from service.views.runs import RunView
+from tests.end_to_end.conftest import SmallRun, has_ended, is_at, result_of, stages_of, wait_until
 from workers.models.files import read_card
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE
 from workers.specs.stages import RELIABILITY_FILE
@@ -23,7 +25,7 @@ ROBUSTNESS = {
 
 
 @pytest.fixture(scope="module")
-def measured(client: Client, small_run: SmallRun, digits: dict[str, str]):
+def measured(client: Client, small_run: SmallRun, digits: dict[str, str]) -> RunView:
     config = small_run()
     recipe = config["student_recipe"]
     config["student_recipe"] = {
@@ -31,7 +33,7 @@ def measured(client: Client, small_run: SmallRun, digits: dict[str, str]):
         "temperature": "fit",
         "resolution_step": {"image_size": 32, "steps": 10, "learning_rate": 0.0005, "frozen_share": 0.3},
     }
-    run = client.runs.create(
+    run: RunView = client.runs.create(
         {
             **config,
             "evaluation": {
@@ -46,37 +48,39 @@ def measured(client: Client, small_run: SmallRun, digits: dict[str, str]):
     return run
 
 
-def result_of(run, generation: int, stage: str) -> dict:
-    return next(s.result for s in stages_of(run) if s.generation == generation and s.name == stage)
+def result_in(run: RunView, generation: int, stage: str) -> dict[str, Any]:
+    return next(result_of(s) for s in stages_of(run) if s.generation == generation and s.name == stage)
 
 
-def test_robustness_is_measured_against_generation_0(measured) -> None:
-    teacher, student = (result_of(measured, generation, "evaluate")["robustness"] for generation in (0, 1))
+def test_robustness_is_measured_against_generation_0(measured: RunView) -> None:
+    teacher, student = (result_in(measured, generation, "evaluate")["robustness"] for generation in (0, 1))
     assert teacher["reference"] == student["reference"] == f"{measured.id}-g0"
     assert teacher["corruptions"]["mean_corruption_error"] == teacher["stability"]["mean_flip_rate"] == 100
     assert student["corruptions"]["mean_corruption_error"] != 100
     assert student["corruptions"]["images"] == 60
     assert {attack["attack"] for attack in student["adversarial"]["attacks"]} == {"fgsm", "pgd"}
-    assert result_of(measured, 1, "evaluate")["external"]["validation"]["images"] > 0
+    assert result_in(measured, 1, "evaluate")["external"]["validation"]["images"] > 0
     assert measured.generation_details[1].promoted is True
 
 
-def test_the_labels_were_calibrated_and_the_diagram_is_served(measured, stack: LocalStack) -> None:
-    calibration = result_of(measured, 1, "label")["calibration"]
+def test_the_labels_were_calibrated_and_the_diagram_is_served(measured: RunView, stack: LocalStack) -> None:
+    calibration = result_in(measured, 1, "label")["calibration"]
     assert calibration["loss_after"] <= calibration["loss_before"]
     path = f"{stack.api_url}/runs/{measured.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
     picture = httpx.get(path, headers=stack.api_headers)
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
 
 
-def test_the_student_ended_at_the_larger_size(measured) -> None:
-    result = result_of(measured, 1, "train")
+def test_the_student_ended_at_the_larger_size(measured: RunView) -> None:
+    result = result_in(measured, 1, "train")
     assert (result["train_image_size"], result["test_image_size"], result["steps"]) == (28, 32, 50)
     card = read_card(measured.generation_details[1].model.uri)
     assert (card.image_size, card.train_image_size) == (32, 28)
 
 
-def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, client: Client, stack: LocalStack) -> None:
+def test_a_search_that_is_killed_goes_on_from_its_finished_trials(
+    measured: RunView, client: Client, stack: LocalStack
+) -> None:
     search = client.searches.create(
         {
             "run_id": measured.id,
@@ -111,7 +115,7 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(measured, clie
         assert "<svg" in httpx.get(stack.api_url + path, headers=stack.api_headers).text
 
 
-def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client: Client) -> None:
+def test_a_search_with_several_workers_a_trial_and_an_ablation(measured: RunView, client: Client) -> None:
     search = client.searches.create(
         {
             "run_id": measured.id,
@@ -143,7 +147,10 @@ def test_a_search_with_several_workers_a_trial_and_an_ablation(measured, client:
         "ratio_3",
     ]
     assert {line.variant: line.same_as for line in outcome.lines}["ratio_3"] == "full"
-    assert outcome.teacher_error == pytest.approx(1 - measured.generation_details[0].model.test_top1)
+    teacher = measured.generation_details[0].model
+    assert teacher is not None
+    assert teacher.test_top1 is not None
+    assert outcome.teacher_error == pytest.approx(1 - teacher.test_top1)
 
 
 def the_driver_of(ray_pid: int, run_id: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -15,7 +16,8 @@ from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from noisy_student.local.demo.digits import load_digits
 from noisy_student.local.stack import LocalStack
-from tests.end_to_end.conftest import SmallRun, has_ended, stages_of, wait_until
+from service.views.runs import RunView
+from tests.end_to_end.conftest import SmallRun, has_ended, result_of, stages_of, wait_until
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import content_hash, decode_rgb
 from workers.data.shards.shard_readers import load_manifest, read_shard
@@ -24,18 +26,18 @@ from workers.specs.stages import part_name
 
 
 @pytest.fixture(scope="module")
-def finished(client: Client, small_run: SmallRun):
-    run = client.runs.create(small_run(train_workers=2))
+def finished(client: Client, small_run: SmallRun) -> RunView:
+    run: RunView = client.runs.create(small_run(train_workers=2))
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     return run
 
 
-def folder_of(run, generation: int, stage: str) -> Path:
+def folder_of(run: RunView, generation: int, stage: str) -> Path:
     return Path(next(s.folder_uri for s in stages_of(run) if s.generation == generation and s.name == stage))
 
 
-def test_every_stage_is_one_ray_job_with_its_times(finished, stack: LocalStack) -> None:
+def test_every_stage_is_one_ray_job_with_its_times(finished: RunView, stack: LocalStack) -> None:
     assert [(stage.generation, stage.name) for stage in stages_of(finished)] == [
         (0, "train"),
         (0, "evaluate"),
@@ -50,7 +52,7 @@ def test_every_stage_is_one_ray_job_with_its_times(finished, stack: LocalStack) 
         assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
 
 
-def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack: LocalStack, client: Client) -> None:
+def test_jobs_leave_their_logs_and_nothing_on_the_head(finished: RunView, stack: LocalStack, client: Client) -> None:
     closed = wait_until(client, finished.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
     wait_until(client, finished.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))
     jobs = httpx.get(f"{stack.dashboard_url}/api/jobs/", headers=stack.ray.headers).json()
@@ -62,7 +64,7 @@ def test_jobs_leave_their_logs_and_nothing_on_the_head(finished, stack: LocalSta
         assert any(f"stage {stage.name} of generation {stage.generation}, attempt 1" in line for line in tail.lines)
 
 
-def test_label_files_keep_the_shards_row_order(finished, stack: LocalStack, digits: dict[str, str]) -> None:
+def test_label_files_keep_the_shards_row_order(finished: RunView, stack: LocalStack, digits: dict[str, str]) -> None:
     manifest = load_manifest(str(stack.home / "artifacts" / "datasets" / digits["unlabeled"] / "manifest.json"))
     labels = folder_of(finished, 1, "label")
     for index in range(len(manifest.shards)):
@@ -74,17 +76,19 @@ def test_label_files_keep_the_shards_row_order(finished, stack: LocalStack, digi
         assert table["confidence"].to_pylist() == pytest.approx([row[0] for row in probabilities], abs=1e-3)
 
 
-def test_selection_is_balanced_and_adds_up(client: Client, finished) -> None:
-    result = next(s.result for s in stages_of(finished) if s.name == "select")
+def test_selection_is_balanced_and_adds_up(client: Client, finished: RunView) -> None:
+    result = next(result_of(s) for s in stages_of(finished) if s.name == "select")
     dropped = sum(result[f"dropped_{why}"] for why in ("bad", "held_out", "low_confidence", "over_cap"))
     assert result["images_labeled"] == 3400 == result["kept"] + dropped
-    classes = client.stages.get(finished.id, 1, "select").result["classes"]
+    classes = result_of(client.stages.get(finished.id, 1, "select"))["classes"]
     largest = max(each["copies"] for each in classes)
     assert all(each["copies"] in (0, largest) for each in classes)
 
 
-def test_pseudo_labels_are_judged_where_their_truth_is_known(client: Client, finished, digits: dict[str, str]) -> None:
-    result = next(s.result for s in stages_of(finished) if s.name == "evaluate" and s.generation == 1)
+def test_pseudo_labels_are_judged_where_their_truth_is_known(
+    client: Client, finished: RunView, digits: dict[str, str]
+) -> None:
+    result = next(result_of(s) for s in stages_of(finished) if s.name == "evaluate" and s.generation == 1)
     parts = sorted(folder_of(finished, 1, "label").glob("part-*.parquet"))
     labels = pa.concat_tables(pq.read_table(part, columns=["key", "label"]) for part in parts)
     _, truth = load_digits()
@@ -96,11 +100,12 @@ def test_pseudo_labels_are_judged_where_their_truth_is_known(client: Client, fin
 
 
 def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(
-    finished, stack: LocalStack, digits: dict[str, str]
+    finished: RunView, stack: LocalStack, digits: dict[str, str]
 ) -> None:
     model_view = finished.generation_details[-1].model
     card = ModelCard.model_validate_json((Path(model_view.uri) / "model.json").read_text())
-    model = timm.create_model(card.model, num_classes=len(card.classes), **card.model_options).eval()
+    options: dict[str, Any] = {**card.model_options}
+    model = timm.create_model(card.model, num_classes=len(card.classes), **options).eval()
     model.load_state_dict(safetensors.torch.load_file(Path(model_view.uri) / "model.safetensors"))
     manifest = load_manifest(str(stack.home / "artifacts" / "datasets" / digits["test"] / "manifest.json"))
     correct = 0
@@ -115,7 +120,7 @@ def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(
     assert sum(parameter.numel() for parameter in model.parameters()) == model_view.parameters
 
 
-def test_progress_metrics_and_logs_can_be_read(finished, client: Client, stack: LocalStack) -> None:
+def test_progress_metrics_and_logs_can_be_read(finished: RunView, client: Client, stack: LocalStack) -> None:
     base = f"{stack.api_url}/runs/{finished.id}/generations/1/stages/train"
     rows = httpx.get(f"{base}/metrics", headers=stack.api_headers).json()["rows"]
     assert rows[-1]["step"] == 40
@@ -125,9 +130,9 @@ def test_progress_metrics_and_logs_can_be_read(finished, client: Client, stack: 
     assert progress["done"] == progress["total"] == 40
 
 
-def test_one_more_generation_with_another_recipe(finished, client: Client, small_run: SmallRun) -> None:
+def test_one_more_generation_with_another_recipe(finished: RunView, client: Client, small_run: SmallRun) -> None:
     recipe = {**small_run(student_steps=20)["student_recipe"], "targets": "hard"}
-    run = client.runs.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
+    run: RunView = client.runs.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
     with pytest.raises(ApiError, match=r"(?i)conflict"):
         client.runs.add_generation(finished.id, {})
     run = wait_until(client, run.id, has_ended)
@@ -139,7 +144,7 @@ def test_one_more_generation_with_another_recipe(finished, client: Client, small
 
 @pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(
-    finished, client: Client, small_run: SmallRun, stack: LocalStack
+    finished: RunView, client: Client, small_run: SmallRun, stack: LocalStack
 ) -> None:
     started = client.plans.create({"run": small_run(train_workers=2), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)

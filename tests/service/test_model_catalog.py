@@ -16,7 +16,7 @@ def test_the_catalogue_is_read_from_its_file(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(model_catalog, "CATALOG_PATH", path)
     load_catalog.cache_clear()
 
-    assert load_catalog() == {"tiny": CatalogModel(**row)}
+    assert load_catalog() == {"tiny": CatalogModel.model_validate(row)}
     load_catalog.cache_clear()
 
 

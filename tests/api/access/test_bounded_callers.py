@@ -184,8 +184,8 @@ def test_one_caller_does_not_take_all_places_of_registration(
                     while inspectors.looking < secured_settings.registration.processes:
                         await anyio.sleep(0.01)
                     answer = await client.post("/datasets", json={**body, "name": "mine"}, headers=other)
-                    return answer.status_code
             finally:
                 inspectors.let_go()
+        return answer.status_code
 
     assert anyio.run(others_answer) == 422

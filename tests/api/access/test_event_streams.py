@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from service.access.gatekeeper import LOOK_EVERY_SECONDS, Gatekeeper
+from service.config.events import EventKind
 from service.errors import DatabaseUnavailable
 from service.settings import Settings
 from service.store.run_store import add_event
@@ -48,20 +49,20 @@ def follow(server: str, key: str) -> Iterator[Iterator[str]]:
         yield (line for line in response.iter_lines() if line)
 
 
-def tell(app: FastAPI, kind: str) -> None:
+def tell(app: FastAPI, message: str) -> None:
     with app.state.services.database.write() as session:
-        add_event(session, None, time.time(), kind, "")
+        add_event(session, None, time.time(), EventKind.PROMOTED, message)
 
 
-def wait_for(kind: str, lines: Iterator[str]) -> None:
-    assert any(f'"kind":"{kind}"' in line for line in lines)
+def wait_for(message: str, lines: Iterator[str]) -> None:
+    assert any(f'"message":"{message}"' in line for line in lines)
 
 
 def test_a_good_key_keeps_its_stream(app: FastAPI, server: str, make_key: MakeKey, monotonic: FakeClock) -> None:
     with follow(server, make_key("admin")) as lines:
-        for kind in ("first", "second", "third"):
-            tell(app, kind)
-            wait_for(kind, lines)
+        for message in ("first", "second", "third"):
+            tell(app, message)
+            wait_for(message, lines)
             monotonic.advance(LOOK_EVERY_SECONDS)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from noisy_student.cli.main import app as commands
 from service.views.datasets import DatasetView
@@ -22,13 +22,13 @@ def cli(server: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setenv("NOISY_STUDENT_API", server)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str, input: str | None = None) -> Any:
+    def run(*arguments: str, input: str | None = None) -> Result:
         return CliRunner().invoke(commands, list(arguments), input=input)
 
     return run
 
 
-def _done(result: Any) -> str:
+def _done(result: Result) -> str:
     assert result.exit_code == 0, result.output + result.stderr
     return result.stdout
 

@@ -110,14 +110,14 @@ def test_a_folder_that_was_not_made_is_closed_without_an_error() -> None:
 def test_an_owner_is_not_taken_for_another_process_of_its_number_or_its_number_on_another_machine(
     temporary: Path,
 ) -> None:
-    me = {"pid": os.getpid(), "started_at": psutil.Process().create_time(), "where": owned_folder._here(), "mark": "m"}
+    me = Owner(pid=os.getpid(), started_at=psutil.Process().create_time(), where=owned_folder._here(), mark="m")
     gone = subprocess.Popen(["true"])
     gone.wait(timeout=30)
 
-    assert not Owner(**me).is_dead()
-    assert Owner(**{**me, "started_at": me["started_at"] - 60}).is_dead()
-    assert Owner(**{**me, "pid": gone.pid}).is_dead()
-    assert not Owner(**{**me, "pid": gone.pid, "where": "another machine"}).is_dead()
+    assert not me.is_dead()
+    assert me.model_copy(update={"started_at": me.started_at - 60}).is_dead()
+    assert me.model_copy(update={"pid": gone.pid}).is_dead()
+    assert not me.model_copy(update={"pid": gone.pid, "where": "another machine"}).is_dead()
 
 
 @pytest.mark.parametrize("note", ["", "{", '{"pid": 1}', None])

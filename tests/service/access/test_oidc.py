@@ -83,7 +83,7 @@ def test_clocks_may_differ_by_the_leeway(provider: Provider, tokens: OidcTokens)
 @pytest.mark.attack
 def test_no_signature_and_a_secret_in_the_place_of_a_key_are_refused(provider: Provider, tokens: OidcTokens) -> None:
     claims = provider.claims()
-    unsigned = jwt.encode(claims, None, "none", headers={"kid": "one"})
+    unsigned = jwt.encode(claims, "", "none", headers={"kid": "one"})
     public = provider.private["one"].public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     # PyJWT itself refuses to sign with a PEM: an attacker's tool would not.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, inspect, select, update
 
 from service.access.own_project import in_own_project
 from service.config.run import RunConfig
@@ -48,7 +48,7 @@ def test_every_table_belongs_to_a_project_or_is_known_not_to() -> None:
 @pytest.mark.parametrize("table", [RunRow, GenerationRow, StageRow, EventRow])
 def test_rows_of_other_projects_are_not_there(bench: Workbench, pets_run: str, table: type[Table]) -> None:
     database: Database = bench.database
-    keys = [getattr(table, column.name) for column in table.__table__.primary_key.columns]
+    keys = [getattr(table, column.name) for column in inspect(table).primary_key]
     for projects, seen in ((None, True), (frozenset({"pets", "cars"}), True), (frozenset({"cars"}), False)):
         with only_projects(projects), database.read() as session:
             assert bool(session.execute(select(table)).all()) is seen

@@ -266,6 +266,7 @@ def test_price_and_spot_devices_make_the_cost() -> None:
     )
     spot = billed(cluster=calm).as_configured
     assert spot.totals.wall_seconds == pytest.approx(plain.totals.wall_seconds)
+    assert plain.totals.cost is not None
     assert spot.totals.cost == pytest.approx(plain.totals.cost * 0.6)
 
 

@@ -13,6 +13,7 @@ from tests.support.changed_settings import changed
 from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import delete_folder, exists, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageControl
+from workers.specs.stages import StageName
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def close_settled_jobs(bench: Workbench, closer: JobCloser) -> None:
     closer.close_jobs()
 
 
-def logs(bench: Workbench, run_id: str, stage: str = "train", attempt: int = 1) -> Any:
+def logs(bench: Workbench, run_id: str, stage: StageName = "train", attempt: int = 1) -> Any:
     return bench.queries.log_tail(StageKey(run_id, 0, stage), attempt)
 
 

@@ -100,7 +100,7 @@ def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Wor
         attempted.append(method)
         return send(method, path, json)
 
-    nowhere._send = count  # type: ignore[method-assign]
+    nowhere._send = count
     run_ids = [bench.commands.create_run(run_config()).id for _ in range(3)]
     reconciler = bench.reconciling(ray_jobs=nowhere).reconciler
 
@@ -234,7 +234,7 @@ class Looks:
             self._looked.add(attempt.job_id)
             return read(attempt)
 
-        self.files._read = note  # type: ignore[method-assign]
+        self.files._read = note
 
     def at(self, running: list[OpenAttempt], ended: list[OpenAttempt] | None = None) -> set[str]:
         """The ids of the jobs whose files were looked for."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
     process = start_reconciler()
     for stage in stages:
         job_id = f"{run_id}-{stage}-a1"
-        wait_until(lambda job_id=job_id: job_id in bench.ray.jobs, job_id)
+        wait_until(partial(bench.ray.jobs.__contains__, job_id), job_id)
         process.kill()
         process.wait(timeout=LONG_SECONDS)
         bench.ray.write_result(job_id)  # the stage ends while nobody looks

@@ -84,7 +84,7 @@ def test_a_job_that_ends_without_a_word_is_tried_again_up_to_the_limit(bench: Wo
     run = bench.queries.get_run(run_id)
     assert run.state == "failed"
     assert run.state_reason.startswith("generation 0, train: job_failed: ")
-    assert "driver was killed" in run.state_reason
+    assert "driver was killed" in str(run.state_reason)
     assert attempts(bench, run_id) == [("failed", "job_failed")] * 4
     assert [generation.state for generation in run.generation_details] == ["failed", "pending"]
 

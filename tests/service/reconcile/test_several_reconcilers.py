@@ -89,4 +89,4 @@ def stop_after_the_first_tick(reconciler: Reconciler, stop: threading.Event) -> 
         tick()
         stop.set()
 
-    reconciler.tick = tick_and_stop  # type: ignore[method-assign]
+    reconciler.tick = tick_and_stop

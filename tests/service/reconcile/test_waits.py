@@ -1,10 +1,11 @@
 """What a run's history says of outages."""
 
+from service.config.events import EventKind
 from service.reconcile.waits import QUIET_SECONDS, WaitReason, Waits
 from tests.support.fake_clock import FakeClock
 
 
-def told(waits: Waits) -> list[tuple[str, str]]:
+def told(waits: Waits) -> list[tuple[EventKind, str]]:
     events = [(event.kind, event.message) for event in waits.untold]
     waits.forget_told()
     return events

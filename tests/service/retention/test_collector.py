@@ -13,6 +13,7 @@ from service.errors import Conflict, NotFound
 from service.retention.collector import ClaimLost, Collector
 from service.retention.files import collect_files
 from tests.support.workbench import MakeConfig, Workbench
+from workers.artifact_io import delete_if_there
 from workers.specs.checkpoint import CheckpointNote
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -168,21 +169,18 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Workbenc
 def test_a_collector_that_died_between_two_deletions_is_followed_by_one_that_finishes(
     bench: Workbench, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import service.retention.files as files
-
     deleted: list[str] = []
-    delete = files.delete_if_there
 
     def die_at_the_third(filesystem: Any, path: str) -> None:
         if len(deleted) == 2:
             raise SystemExit
         deleted.append(path)
-        delete(filesystem, path)
+        delete_if_there(filesystem, path)
 
-    monkeypatch.setattr(files, "delete_if_there", die_at_the_third)
+    monkeypatch.setattr("service.retention.files.delete_if_there", die_at_the_third)
     with pytest.raises(SystemExit):
         collector(bench).tick()
-    monkeypatch.setattr(files, "delete_if_there", delete)
+    monkeypatch.setattr("service.retention.files.delete_if_there", delete_if_there)
     left = sorted(Path(bench.settings.artifact_root).rglob("collected-*.json"))
     assert left, "the list is on file before the first deletion"
     before = left[0].read_bytes()
@@ -217,9 +215,9 @@ def test_the_plan_says_what_would_go_and_changes_nothing(bench: Workbench, finis
 
     plan = {(each.generation, each.artifact): each for each in retention.plan(run_id=finished).items}
 
-    labels = plan[(1, "labels")]
+    labels = plan[(1, Artifact.LABELS)]
     assert (labels.collect, labels.files, labels.bytes) == (True, 2, 14)
-    assert (plan[(2, "labels")].collect, plan[(2, "labels")].files) == (False, None)
+    assert (plan[(2, Artifact.LABELS)].collect, plan[(2, Artifact.LABELS)].files) == (False, None)
     assert len(names(bench, finished, 1, "label", "*.parquet")) == 2
     with pytest.raises(NotFound):
         retention.plan(run_id="run-0")

@@ -45,7 +45,7 @@ def refused(asked: RunConfig) -> str | None:
 @pytest.mark.parametrize("batch_size", range(1, 17))
 @pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0, 3.0])
 def test_a_batch_is_refused_exactly_where_a_workers_share_is_of_less_than_two(
-    workers: int, batch_size, ratio: float
+    workers: int, batch_size: int, ratio: float
 ) -> None:
     asked = recipe(batch_size=batch_size, unlabeled_ratio=ratio)
     shares = [

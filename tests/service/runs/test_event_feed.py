@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
+from service.config.events import EventKind
 from service.config.run import RunConfig
 from service.runs.event_feed import EventFeed
 from service.store.run_store import add_event
@@ -28,10 +29,10 @@ def test_a_first_client_of_one_project_does_not_silence_the_others(
         async with aclosing(limited), aclosing(feed.follow(0, pets)) as unlimited:
             assert (await _next(unlimited)).kind == "run_created"
             with bench.database.write() as session:
-                add_event(session, pets, bench.clock(), "news", "")
+                add_event(session, pets, bench.clock(), EventKind.PROMOTED, "")
             return await _next(unlimited)
 
-    assert asyncio.run(follow_both()).kind == "news"
+    assert asyncio.run(follow_both()).kind == EventKind.PROMOTED
 
 
 async def _next(events: AsyncIterator[EventView | None]) -> EventView:

@@ -5,6 +5,7 @@ import pytest
 from service.config.run import RunConfig
 from service.errors import InvalidRequest
 from tests.support.workbench import MakeConfig, Workbench
+from workers.specs.datasets import DatasetRole
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -82,9 +83,9 @@ def test_an_evaluation_set_that_shares_images_is_refused(
     bench: Workbench, run_config: MakeConfig, part: str, other: str
 ) -> None:
     shared = [bytes([number]) * 16 for number in range(1, 4)]
-    role_of_other = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation"}[other]
+    roles: dict[str, DatasetRole] = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluation"}
     bench.add_dataset("ds-one", "evaluation", hashes=[*shared, b"x" * 16])
-    bench.add_dataset("ds-other", role_of_other, hashes=[*shared, b"y" * 16])
+    bench.add_dataset("ds-other", roles[other], hashes=[*shared, b"y" * 16])
 
     error = refusal(bench, run_config(datasets=datasets(**{part: "ds-one", other: "ds-other"})))
 

@@ -3,6 +3,7 @@
 import threading
 from functools import partial
 
+from service.config.events import EventKind
 from service.store.database import Database
 from service.store.event_store import events_after
 from service.store.run_store import add_event
@@ -20,7 +21,7 @@ def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: 
     def write(number: int) -> None:
         for count in range(EVENTS_A_WRITER):
             with database.write() as session:
-                add_event(session, None, 0.0, "tested", f"{number}/{count}")
+                add_event(session, None, 0.0, EventKind.PROMOTED, f"{number}/{count}")
                 session.flush()
                 stop.wait(0.001 * (number % 3))  # the later the writer, the sooner its commit
 

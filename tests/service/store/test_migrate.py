@@ -77,9 +77,9 @@ def test_of_the_deliveries_that_wait_the_oldest_of_each_run_keeps_its_time(empty
             _insert(session, "webhooks", id=hook, url="", secret="", created_at=1.0, queued_event_id=0)
         for run in ("a", "b"):
             _insert(session, "runs", id=run, project="p", name="", config="{}", state="succeeded", priority=0)
-        for run, number, state in deliveries:
-            _insert(session, "events", id=number, run_id=run, at=1.0, kind="k", message="")
-            row = {"event_id": number, "run_id": run, "state": state, "attempts": 0, "next_attempt_at": 9.0}
+        for run_id, number, state in deliveries:
+            _insert(session, "events", id=number, run_id=run_id, at=1.0, kind="k", message="")
+            row = {"event_id": number, "run_id": run_id, "state": state, "attempts": 0, "next_attempt_at": 9.0}
             _insert(session, "webhook_deliveries", webhook_id="hook-1", **row)
         # Of another webhook, which has delivered the older ones.
         row = {"event_id": 3, "run_id": "a", "state": "pending", "attempts": 0, "next_attempt_at": 9.0}

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
+from service.config.events import EventKind
 from service.config.run import GenerationPlan, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import InvalidRequest
@@ -97,7 +98,7 @@ def test_an_attempt_without_its_stage_is_refused(database: Database, run_id: str
 def test_a_transition_that_is_not_allowed_changes_nothing(database: Database, run_id: str) -> None:
     def add_and_skip_a_state() -> None:
         with database.write() as session:
-            add_event(session, run_id, NOW, "test", "rolled back with the rest")
+            add_event(session, run_id, NOW, EventKind.PROMOTED, "rolled back with the rest")
             set_stage_state(session, StageKey(run_id, 0, "train"), StageState.SUCCEEDED)
 
     with pytest.raises(TransitionRefused):
@@ -169,7 +170,7 @@ def test_a_write_of_one_who_lost_the_lease_is_dropped(database: Database, run_id
     claim_lease(database, "second", 10, at(10))
 
     with pytest.raises(LeaseLost), fenced_write(database, run_id, 1, NOW) as session:
-        add_event(session, run_id, NOW, "test", "too late")
+        add_event(session, run_id, NOW, EventKind.PROMOTED, "too late")
 
     with database.read() as session:
         assert session.query(EventRow).count() == 0
@@ -192,7 +193,7 @@ def test_nobody_takes_the_lease_in_the_middle_of_a_fenced_write(database: Databa
         other.start()
         other.join(timeout=0.2)
         assert tokens == []
-        add_event(session, run_id, NOW, "test", "in time")
+        add_event(session, run_id, NOW, EventKind.PROMOTED, "in time")
     join(other)
 
     assert tokens == [2]
@@ -204,7 +205,7 @@ def test_a_read_then_write_waits_for_another_writer_instead_of_failing(database:
     def add() -> None:
         with database.write() as session:
             session.query(EventRow).count()
-            add_event(session, run_id, NOW, "test", "")
+            add_event(session, run_id, NOW, EventKind.PROMOTED, "")
 
     at_once([add] * 4)
 
@@ -229,7 +230,7 @@ def list_events(database: Database, limit: int, cursor: str | None = None) -> tu
 def test_pages_are_newest_first_and_complete_though_times_repeat(database: Database, run_id: str) -> None:
     with database.write() as session:
         for number in range(7):
-            add_event(session, run_id, 100.1 + number // 3, "test", str(number))
+            add_event(session, run_id, 100.1 + number // 3, EventKind.PROMOTED, str(number))
 
     seen: list[str] = []
     cursor = None
@@ -244,11 +245,11 @@ def test_pages_are_newest_first_and_complete_though_times_repeat(database: Datab
 def test_rows_added_while_paging_do_not_move_the_next_page(database: Database, run_id: str) -> None:
     with database.write() as session:
         for number in range(4):
-            add_event(session, run_id, NOW, "test", str(number))
+            add_event(session, run_id, NOW, EventKind.PROMOTED, str(number))
     _, cursor = list_events(database, limit=2)
 
     with database.write() as session:
-        add_event(session, run_id, NOW, "test", "new")
+        add_event(session, run_id, NOW, EventKind.PROMOTED, "new")
 
     assert list_events(database, limit=2, cursor=cursor) == (["1", "0"], None)
 

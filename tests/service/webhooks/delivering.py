@@ -8,6 +8,10 @@ from service.webhooks.deliverer import WebhookDeliverer
 from tests.at_once import LONG_SECONDS
 from tests.support.workbench import MakeConfig, Workbench
 
+FIRST, SECOND, THIRD = EventKind.RUN_PAUSED, EventKind.RUN_RESUMED, EventKind.PROMOTED
+LATER = EventKind.ATTEMPT_SUBMITTED
+"""Events that tests tell: which they are does not matter to delivery."""
+
 
 def start(bench: Workbench, run_config: MakeConfig) -> str:
     return bench.commands.create_run(run_config(generations=0, student_models=[])).id

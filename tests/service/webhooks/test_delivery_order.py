@@ -12,9 +12,9 @@ from service.webhooks import outbox as webhook_store
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.outbox import due_deliveries, webhooks_with_work
-from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
+from tests.service.webhooks.delivering import FIRST, LATER, SECOND, THIRD, deliver, start, tell
 from tests.support.webhook_receiver import Receiver
-from tests.support.workbench import Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 
 def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
@@ -22,12 +22,12 @@ def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
 ) -> None:
     failing, other = start(bench, run_config), start(bench, run_config)
     receiver.failing_runs.add(failing)
-    tell(bench, failing, "second")
-    tell(bench, other, "second")
+    tell(bench, failing, SECOND)
+    tell(bench, other, SECOND)
 
     deliver(deliverer)
     assert [(e["run_id"], e["kind"]) for e in receiver.events if e["run_id"] == failing] == [(failing, "run_created")]
-    assert [e["kind"] for e in receiver.events if e["run_id"] == other] == ["run_created", "second"]
+    assert [e["kind"] for e in receiver.events if e["run_id"] == other] == ["run_created", SECOND]
 
     receiver.failing_runs.clear()
     receiver.received.clear()
@@ -35,7 +35,7 @@ def test_a_failed_delivery_holds_back_its_runs_later_events_and_no_others(
     assert receiver.received == [], "it is not time to try again"
     bench.clock.advance(1.0)
     deliver(deliverer)
-    assert [e["kind"] for e in receiver.events] == ["run_created", "second"]
+    assert [e["kind"] for e in receiver.events] == ["run_created", SECOND]
 
 
 def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows(
@@ -47,7 +47,7 @@ def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows
     receiver: Receiver,
 ) -> None:
     run_id = start(bench, run_config)
-    tell(bench, run_id, "second")
+    tell(bench, run_id, SECOND)
     receiver.answers = [500, 302, 500]
     for _ in range(3):
         deliver(deliverer)
@@ -56,7 +56,7 @@ def test_after_as_many_attempts_as_allowed_it_is_dead_and_the_next_event_follows
     second, first = webhooks.list_deliveries(hook.id).items
     assert (first.state, first.attempts, first.last_status, first.next_attempt_at) == ("dead", 3, 500, None)
     assert first.last_error == "answered 500"
-    assert (second.kind, second.state, second.attempts) == ("second", "delivered", 1)
+    assert (second.kind, second.state, second.attempts) == (SECOND, "delivered", 1)
     assert (webhooks.get(hook.id).dead, webhooks.get(hook.id).pending) == (1, 0)
 
     webhooks.retry_delivery(hook.id, first.event_id)
@@ -79,7 +79,7 @@ def test_a_backlog_leaves_no_more_to_look_at_than_the_oldest_event_of_each_run(
     runs = [start(bench, run_config) for _ in range(3)]
     receiver.failing_runs.update(runs)
     for run_id in runs:
-        tell(bench, run_id, *["later"] * 15)
+        tell(bench, run_id, *[LATER] * 15)
 
     deliver(deliverer)
 
@@ -108,14 +108,14 @@ def test_events_of_no_run_are_told_in_their_order_too(
     bench: Workbench, run_config: MakeConfig, hook: NewWebhookView, deliverer: WebhookDeliverer, receiver: Receiver
 ) -> None:
     receiver.answers = [500]
-    tell(bench, None, "first", "second")
+    tell(bench, None, FIRST, SECOND)
     deliver(deliverer)
-    tell(bench, None, "third")
+    tell(bench, None, THIRD)
     deliver(deliverer)
     bench.clock.advance(1.0)
     deliver(deliverer)
 
-    assert [event["kind"] for event in receiver.events] == ["first", "first", "second", "third"]
+    assert [event["kind"] for event in receiver.events] == [FIRST, FIRST, SECOND, THIRD]
 
 
 def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
@@ -127,7 +127,7 @@ def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
     receiver: Receiver,
 ) -> None:
     run_id = start(bench, run_config)
-    tell(bench, run_id, "second", "third")
+    tell(bench, run_id, SECOND, THIRD)
     receiver.answers = [500] * 4  # the first is dead then, and the second has failed once
     for _ in range(3):
         deliver(deliverer)
@@ -143,7 +143,7 @@ def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
     deliver(deliverer)
 
     kinds = [event["kind"] for event in receiver.events]
-    assert kinds == ["run_created", "run_created", "second", "third"]
+    assert kinds == ["run_created", "run_created", SECOND, THIRD]
 
 
 def test_an_event_that_is_being_sent_while_an_earlier_one_is_retried_waits_for_it_then(
@@ -156,7 +156,7 @@ def test_an_event_that_is_being_sent_while_an_earlier_one_is_retried_waits_for_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = start(bench, run_config)
-    tell(bench, run_id, "second")
+    tell(bench, run_id, SECOND)
     receiver.answers = [500] * 4
     for _ in range(3):
         deliver(deliverer)
@@ -177,5 +177,5 @@ def test_an_event_that_is_being_sent_while_an_earlier_one_is_retried_waits_for_i
     bench.clock.advance(10)
     deliver(deliverer)
 
-    assert second.event.kind == "second"
-    assert [event["kind"] for event in receiver.events] == ["second", "run_created", "second"]
+    assert second.event.kind == SECOND
+    assert [event["kind"] for event in receiver.events] == [SECOND, "run_created", SECOND]

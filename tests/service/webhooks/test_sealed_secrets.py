@@ -16,9 +16,9 @@ from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.sealing import seal_webhook_secrets
 from service.webhooks.secret_box import SecretBox
-from tests.service.webhooks.delivering import MakeConfig, deliver, start
+from tests.service.webhooks.delivering import deliver, start
 from tests.support.webhook_receiver import Receiver
-from tests.support.workbench import Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 pytestmark = pytest.mark.attack
 

@@ -16,9 +16,9 @@ from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
 from service.webhooks.signature import new_secret, signed_headers
-from tests.service.webhooks.delivering import MakeConfig, deliver, start
+from tests.service.webhooks.delivering import deliver, start
 from tests.support.webhook_receiver import Receiver
-from tests.support.workbench import Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 
 @pytest.fixture

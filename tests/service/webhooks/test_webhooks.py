@@ -18,9 +18,9 @@ from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer, next_attempt_at
 from tests.at_once import LONG_SECONDS
-from tests.service.webhooks.delivering import MakeConfig, deliver, start, tell
+from tests.service.webhooks.delivering import SECOND, deliver, start, tell
 from tests.support.webhook_receiver import Receiver, serving
-from tests.support.workbench import Workbench
+from tests.support.workbench import MakeConfig, Workbench
 
 
 def test_a_whole_run_is_told_in_order_and_once(
@@ -78,13 +78,13 @@ def test_a_slow_receiver_holds_up_no_other(
         run_id = start(bench, run_config)
         held = deliverer.tick()
         wait(held, timeout=LONG_SECONDS, return_when=FIRST_COMPLETED)
-        tell(bench, run_id, "second")
+        tell(bench, run_id, SECOND)
 
         wait(deliverer.tick(), timeout=LONG_SECONDS)
 
         receiver.dawdle.set()
         wait(held, timeout=LONG_SECONDS)
-    assert [event["kind"] for event in server.receiver.events] == ["run_created", "second"]
+    assert [event["kind"] for event in server.receiver.events] == ["run_created", SECOND]
 
 
 def test_private_addresses_are_refused_at_registration(bench: Workbench, receiver: Receiver) -> None:

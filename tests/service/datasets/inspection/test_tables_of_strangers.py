@@ -149,12 +149,12 @@ def test_a_key_that_a_terminal_would_obey_is_refused_and_never_read_as_it_is(tmp
 
 
 def test_columns_with_names_that_a_terminal_would_obey_are_shown_escaped(tmp_path: Path) -> None:
-    write_parquet(tmp_path / "0.parquet", **{"\x1b[2J": [1, 2]})
+    write_parquet(tmp_path / "0.parquet", row_group_size=4, **{"\x1b[2J": [1, 2]})
     assert refusal(tmp_path)[1].isprintable()
 
 
 def test_a_table_of_two_thousand_columns_is_refused_in_few_words(tmp_path: Path) -> None:
-    write_parquet(tmp_path / "0.parquet", **{f"column {n}": [n] for n in range(2000)})
+    write_parquet(tmp_path / "0.parquet", row_group_size=4, **{f"column {n}": [n] for n in range(2000)})
     message = refusal(tmp_path)[1]
     assert "and 1970 more" in message
     assert len(message) < 2000

@@ -3,6 +3,7 @@
 import errno
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,10 +50,10 @@ def write(path: Path, text: str) -> Path:
 
 def rows_of(found: InspectedDataset) -> list[tuple[str, bytes, str | None]]:
     """Key, image and class name of every row."""
-    rows = []
+    rows: list[tuple[str, bytes, str | None]] = []
     for index in range(len(found.manifest.shards)):
         shard = read_shard(found.manifest, index)
-        labels = shard.labels or [None] * len(shard.keys)
+        labels: Sequence[int | None] = shard.labels or [None] * len(shard.keys)
         names = [None if label is None else found.manifest.classes[label] for label in labels]
         rows += list(zip(shard.keys, shard.images, names, strict=True))
     return rows
