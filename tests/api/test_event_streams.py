@@ -10,12 +10,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.dependencies import Services
 from service.config.events import EventKind
 from service.runs.event_feed import EventFeed
 from service.settings import Settings
 from service.store.database import Database
 from service.store.run_store import add_event
+from service.wiring import Services
 from tests.at_once import wait_until
 from tests.support.changed_settings import changed
 

@@ -35,7 +35,7 @@ def monotonic() -> FakeClock:
 def app(secured: FastAPI, secured_settings: Settings, monotonic: FakeClock) -> FastAPI:
     """What `server` serves."""
     services = secured.state.services
-    gatekeeper = Gatekeeper(services.database, secured_settings, time.time, monotonic)
+    gatekeeper = Gatekeeper(services.database, secured_settings.access, secured_settings.oidc, time.time, monotonic)
     secured.state.services = replace(services, gatekeeper=gatekeeper)
     return secured
 

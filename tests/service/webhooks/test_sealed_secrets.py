@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -10,6 +9,7 @@ from sqlalchemy import update
 from standardwebhooks import Webhook
 
 from service.lifecycle.states import DeliveryState
+from service.settings import Settings
 from service.store.schema.caller_tables import WebhookRow
 from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
@@ -60,7 +60,7 @@ def test_what_is_sent_is_signed_with_the_secret_that_was_shown(
 
 
 def test_secrets_in_clear_are_sealed_once_and_leave_no_trace(
-    bench: Workbench, settings: Any, hook: NewWebhookView
+    bench: Workbench, settings: Settings, hook: NewWebhookView
 ) -> None:
     store_in_clear(bench, "in-clear-" * 5)
     assert files_with(bench, "in-clear-" * 5) != []
@@ -73,7 +73,9 @@ def test_secrets_in_clear_are_sealed_once_and_leave_no_trace(
     assert seal_webhook_secrets(bench.database, box) == 0
 
 
-def test_a_new_key_takes_over_and_the_old_one_may_go(bench: Workbench, settings: Any, hook: NewWebhookView) -> None:
+def test_a_new_key_takes_over_and_the_old_one_may_go(
+    bench: Workbench, settings: Settings, hook: NewWebhookView
+) -> None:
     file = Path(settings.secret_keys_file)
     new = Fernet.generate_key()
     file.write_bytes(new + b"\n" + file.read_bytes())
@@ -84,7 +86,7 @@ def test_a_new_key_takes_over_and_the_old_one_may_go(bench: Workbench, settings:
 
 def test_without_its_key_nothing_is_sent_and_the_delivery_says_why(
     bench: Workbench,
-    settings: Any,
+    settings: Settings,
     hook: NewWebhookView,
     receiver: Receiver,
     webhooks: WebhookCommands,

@@ -5,16 +5,18 @@ import hashlib
 import hmac
 import json
 import time
-from typing import Any
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 from standardwebhooks import Webhook
 
+from service.settings import Settings
 from service.store.schema.caller_tables import WebhookRow
 from service.views.webhooks import NewWebhookView
 from service.webhooks.commands import WebhookCommands
 from service.webhooks.deliverer import WebhookDeliverer
+from service.webhooks.secret_box import SecretBox
 from service.webhooks.signature import new_secret, signed_headers
 from tests.service.webhooks.delivering import deliver, start
 from tests.support.webhook_receiver import Receiver
@@ -22,9 +24,9 @@ from tests.support.workbench import MakeConfig, Workbench
 
 
 @pytest.fixture
-def deliverer(bench: Workbench, settings: Any) -> WebhookDeliverer:
+def deliverer(bench: Workbench, settings: Settings) -> WebhookDeliverer:
     """On the receiver's time: verifiers refuse what is older than five minutes."""
-    return WebhookDeliverer(bench.database, settings, time.time)
+    return WebhookDeliverer(bench.database, settings.webhooks, SecretBox(Path(settings.secret_keys_file)), time.time)
 
 
 def statuses(webhooks: WebhookCommands, hook: NewWebhookView) -> list[int | None]:
@@ -64,10 +66,10 @@ def test_a_receiver_with_another_secret_refuses_it(
 
 
 def test_a_second_attempt_has_the_same_id_and_a_time_of_its_own(
-    bench: Workbench, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, settings: Settings, hook: NewWebhookView, receiver: Receiver
 ) -> None:
     receiver.answers = [500]
-    deliverer = WebhookDeliverer(bench.database, settings, bench.clock)
+    deliverer = bench.reconciling(settings).deliverer
     start(bench, run_config)
     deliver(deliverer)
     bench.clock.advance(10)

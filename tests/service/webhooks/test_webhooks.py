@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -12,6 +11,7 @@ from sqlalchemy import select
 from service.config.events import EventKind
 from service.config.webhooks import WebhookRequest
 from service.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from service.settings import Settings
 from service.store.schema.caller_tables import IdempotencyKeyRow
 from service.store.visibility import only_projects
 from service.views.webhooks import NewWebhookView
@@ -124,7 +124,7 @@ def test_only_the_kinds_that_were_asked_for_are_sent(
 
 
 def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
-    bench: Workbench, run_config: MakeConfig, settings: Any, hook: NewWebhookView, receiver: Receiver
+    bench: Workbench, run_config: MakeConfig, settings: Settings, hook: NewWebhookView, receiver: Receiver
 ) -> None:
     start(bench, run_config)
     first, second = (bench.reconciling(settings).deliverer for _ in range(2))
