@@ -11,6 +11,8 @@ from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt
 
 _AT_WORK_SECONDS = 10.0
 """Since it last said that it is alive: a large shard takes some seconds."""
+_SILENT_WATCH_SECONDS = 30.0
+"""Who watches the cluster tells a wait again more often than that; one silent for longer knows nothing any more."""
 
 
 class StageError(Exception):
@@ -60,6 +62,7 @@ class StageReporter:
         self._control_read_at = 0.0
         self._done = 0
         self._waiting: Waiting | None = None
+        self._waiting_told_at = 0.0
         self._total = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
@@ -81,8 +84,10 @@ class StageReporter:
 
     def update(self, done: int, values: dict[str, float] | None = None) -> None:
         """Reports `done` of the total and the latest values; raises Superseded when the folder changed hands."""
-        if done > self._done:
-            self._waiting = None  # who works does not wait; what takes time before the work ends no wait
+        if done > self._done and self._clock() - self._waiting_told_at > _SILENT_WATCH_SECONDS:
+            # What an earlier attempt did, and work before the work, count too: the cluster's watch knows better, as
+            # long as it sees anything.
+            self._waiting = None
         if done != self._done or any(self._values.get(name) != value for name, value in (values or {}).items()):
             self._advance(done)
         self._values.update(values or {})
@@ -93,13 +98,13 @@ class StageReporter:
     def wait_for(self, waiting: Waiting | None) -> None:
         """Reports why the work cannot begin, or that it can. A stage that waits is not taken for a hung one."""
         self._waiting = waiting
-        self._advanced_at = self._clock()
+        self._waiting_told_at = self._advanced_at = self._clock()
         self.check_still_ours()
         self._write()
 
     @property
     def waiting(self) -> Waiting | None:
-        """The wait that progress tells of. The watch says it again where work before the work took it back."""
+        """The wait that progress tells of. The watch says it again where it was taken back for its silence."""
         return self._waiting
 
     @property
