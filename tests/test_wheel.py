@@ -18,6 +18,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 import api
 from api.app import create_app
+from api.templates import _TEMPLATES, render
 from noisy_student.local.demo.run import demo_run_config
 from service.model_catalog import load_catalog
 from service.settings import Settings
@@ -33,7 +34,11 @@ with TestClient(create_app(settings)) as client:
     for file in Path(api.__file__).with_name("pages").rglob("*"):
         if file.parent.name == "static":
             assert client.get(f"/ui/static/{file.name}").content == file.read_bytes(), file
-    assert client.get("/").content == Path(api.__file__).with_name("pages").joinpath("runs.html").read_bytes()
+    for page in ("/", "/ui/runs/run-1", "/docs"):
+        assert client.get(page).text.startswith("<!doctype html>"), page
+for file in Path(api.__file__).with_name("templates").rglob("*.html"):
+    _TEMPLATES.get_template(file.name)
+assert render("runs.html").count("<h1>Runs</h1>") == 1
 print("used")
 """
 

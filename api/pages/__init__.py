@@ -1,14 +1,14 @@
-"""The web page: static HTML, CSS and JavaScript that polls the REST API."""
+"""The web page: HTML, CSS and JavaScript that polls the REST API."""
 
 import secrets
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from api.pages import login
+from api.templates import render
 
 _FOLDER = Path(__file__).parent
 _HEADERS = {
@@ -35,28 +35,21 @@ def add_pages(app: FastAPI) -> None:
     app.add_api_route("/docs", _docs_page, include_in_schema=False)
 
 
-async def _runs_page() -> FileResponse:
-    return FileResponse(_FOLDER / "runs.html", headers=_HEADERS)
+async def _runs_page() -> HTMLResponse:
+    return HTMLResponse(render("runs.html"), headers=_HEADERS)
 
 
-async def _run_page(run_id: str) -> FileResponse:
+async def _run_page(run_id: str) -> HTMLResponse:
     # The page reads the id from its own address; whether there is such a run, the REST API tells it.
-    return FileResponse(_FOLDER / "run.html", headers=_HEADERS)
+    return HTMLResponse(render("run.html"), headers=_HEADERS)
 
 
 async def _docs_page() -> HTMLResponse:
-    page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="Noisy Student · REST",
-        swagger_js_url=f"{_SWAGGER}/swagger-ui-bundle.js",
-        swagger_css_url=f"{_SWAGGER}/swagger-ui.css",
-        swagger_favicon_url="/ui/static/icon.svg",
-    )
     # The one script in the page is let in by a number that nobody else knows; Swagger's own comes from here.
     nonce = secrets.token_urlsafe(16)
-    text = bytes(page.body).decode().replace("<script>", f'<script nonce="{nonce}">')
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})
+    page = render("rest.html", nonce=nonce, swagger=_SWAGGER)
+    return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": policy})
