@@ -111,7 +111,7 @@ PREVIEWED_ARTIFACT = PreviewedArtifact(
     bytes=412_311,
 )
 MARKED = Marked(marked=3)
-STREAM = f"retry: 2000\n\nid: {EVENT.id}\ndata: {EVENT.model_dump_json()}\n\n: still here\n\n"
+STREAM = f"retry: 2000\n\ndata: {EVENT.model_dump_json()}\nid: {EVENT.id}\n\n: still here\n\n"
 WEBHOOK_REQUESTS: dict[str, Example] = {
     "all events": {"summary": "Every change", "value": {"url": "https://hooks.example.org/noisy-student"}},
     "ends of runs": {

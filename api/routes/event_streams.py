@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from api.access.admission import watch_caller
@@ -49,13 +50,14 @@ OfCaller = Annotated[Watch, Depends(_watch)]
 
 
 class EventStreamResponse(StreamingResponse):
-    """text/event-stream, of the WHATWG's HTML standard, section 9.2."""
+    """text/event-stream, of the WHATWG's HTML standard, section 9.2: FastAPI's framing, but not its response
+    (docs/decisions/0024)."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, lines: AsyncIterator[str], at_end: Callable[[], None], status_code: int = 200) -> None:
+    def __init__(self, blocks: AsyncIterator[bytes], at_end: Callable[[], None], status_code: int = 200) -> None:
         # Proxies would wait for more of a short answer before they pass it on.
-        super().__init__(lines, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(blocks, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._at_end = at_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,16 +116,21 @@ def _stream(
     if not places.take(watch.caller):
         detail = "as many clients follow events as this process serves; try again later"
         raise HTTPException(503, detail, headers={"Retry-After": str(round(WAIT_SECONDS))})
-    return EventStreamResponse(_lines(feed.follow(after, run_id), watch), partial(places.give_back, watch.caller))
+    return EventStreamResponse(_blocks(feed.follow(after, run_id), watch), partial(places.give_back, watch.caller))
 
 
-async def _lines(events: AsyncGenerator[EventView | None, None], watch: Watch) -> AsyncIterator[str]:
-    yield f"retry: {_RETRY_MILLISECONDS}\n\n"
+async def _blocks(events: AsyncGenerator[EventView | None, None], watch: Watch) -> AsyncIterator[bytes]:
+    yield format_sse_event(retry=_RETRY_MILLISECONDS)
     async with aclosing(events):
         async for event in events:
             if watch.is_due and not await _may_have(event, watch):
                 return
-            yield ": still here\n\n" if event is None else f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"
+            yield format_sse_event(comment="still here") if event is None else _block(event)
+
+
+def _block(event: EventView) -> bytes:
+    """An event as a client gets it."""
+    return format_sse_event(id=str(event.id), data_str=event.model_dump_json())
 
 
 async def _may_have(event: EventView | None, watch: Watch) -> bool:

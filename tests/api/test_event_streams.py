@@ -44,15 +44,18 @@ def follow(server: str) -> Follow:
 
 
 def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    event_id = ""
+    """The events, each of which ends with an empty line, whatever the order of its fields."""
+    fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(": ")
-        if name == "id":
-            event_id = value
-        elif name == "data":
-            event = json.loads(value)
-            assert str(event["id"]) == event_id
+        if name:
+            fields[name] = value
+            continue
+        if "data" in fields:
+            event = json.loads(fields["data"])
+            assert str(event["id"]) == fields["id"]
             yield event
+        fields = {}
 
 
 def _add(app: FastAPI, *messages: str, run_id: str | None = None) -> None:
