@@ -2,9 +2,10 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import TLRUCache
 
 from service.access.api_keys import secret_fits, split_key
 from service.access.key_commands import is_good, principal_of
@@ -34,13 +35,13 @@ class KnownKeys:
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: TLRUCache[bytes, _Known] = TLRUCache(_REMEMBERED_KEYS, _good_until, timer=monotonic)
 
     def recall(self, text: str) -> Principal | None:
         """Whose the key is, if it was found to be good a moment ago. Does not touch the database."""
         with self._lock:
             known = self._known.get(_digest(text))
-        if known is None or self._monotonic() - known.looked_up_at >= REMEMBERED_SECONDS:
+        if known is None:
             return None
         expired = known.expires_at is not None and self._clock() >= known.expires_at
         return None if expired else known.principal
@@ -53,7 +54,7 @@ class KnownKeys:
         """The key was revoked."""
         with self._lock:
             for digest in [digest for digest, known in self._known.items() if known.principal.subject == key_id]:
-                del self._known[digest]
+                self._known.pop(digest, None)
 
     def _look_up(self, text: str) -> Principal:
         refusal = Unauthenticated("the API key is unknown, expired or revoked")
@@ -70,10 +71,12 @@ class KnownKeys:
             known = _Known(principal_of(row, "key"), row.expires_at, now)
         with self._lock:
             self._known[_digest(text)] = known
-            self._known.move_to_end(_digest(text))
-            if len(self._known) > _REMEMBERED_KEYS:
-                self._known.popitem(last=False)
         return known.principal
+
+
+def _good_until(_digest: bytes, known: _Known, _now: float) -> float:
+    """Counted from before the look: a key that is revoked meanwhile is taken no longer than any other."""
+    return known.looked_up_at + REMEMBERED_SECONDS
 
 
 def _digest(text: str) -> bytes:

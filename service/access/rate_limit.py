@@ -1,8 +1,9 @@
 """Token buckets: so many requests a second in the long run, so many at once."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 MAX_BUCKETS = 10_000
 """The callers that are remembered; the one that has been silent longest is forgotten, its bucket being full again."""
@@ -22,7 +23,7 @@ class RateLimit:
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._buckets: LRUCache[str, Bucket] = LRUCache(MAX_BUCKETS)
         self._lock = threading.Lock()
 
     def take(self, caller: str, now: float) -> float:
@@ -31,9 +32,6 @@ class RateLimit:
             tokens = self._tokens(caller, now)
             wait = max(0.0, (1 - tokens) / self._per_second)
             self._buckets[caller] = Bucket(tokens - 1 if wait == 0 else tokens, now)
-            self._buckets.move_to_end(caller)
-            if len(self._buckets) > MAX_BUCKETS:
-                self._buckets.popitem(last=False)
             return wait
 
     def wait(self, caller: str, now: float) -> float:

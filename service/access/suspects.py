@@ -2,9 +2,10 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from cachetools import LRUCache
 
 from service.access.rate_limit import RateLimit
 from service.errors import TooManyRequests, Unauthenticated
@@ -24,7 +25,7 @@ class Suspects:
         self._monotonic = monotonic
         self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._good: LRUCache[bytes, None] = LRUCache(_REMEMBERED)
 
     @contextmanager
     def looking_at(self, credential: str, address: str) -> Iterator[None]:
@@ -54,9 +55,6 @@ class Suspects:
     def _remember(self, digest: bytes) -> None:
         with self._lock:
             self._good[digest] = None
-            self._good.move_to_end(digest)
-            if len(self._good) > _REMEMBERED:
-                self._good.popitem(last=False)
 
     def _forget(self, digest: bytes) -> None:
         with self._lock:

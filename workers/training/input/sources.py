@@ -1,11 +1,11 @@
 """Where a training sample comes from: encoded image and target distribution of one row of one shard."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from functools import lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -56,11 +56,11 @@ class LabeledSource:
     def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
         self._manifest = require_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
-        self._shards = _ShardCache(lambda index: read_shard(self._manifest, index), shards_kept)
+        self._shard = lru_cache(maxsize=shards_kept)(partial(read_shard, self._manifest))
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
-        images = self._shards.get(shard)
+        images = self._shard(shard)
         if images.labels is None:
             raise StageError(FailureReason.BAD_DATA, f"{self._manifest.shards[shard].uri} has no labels")
         return images.images[row], self._targets[images.labels[row]]
@@ -89,11 +89,11 @@ class PseudoLabeledSource:
         self._num_classes = num_classes
         self._recipe = recipe
         self._manifest = require_manifest(pseudo_labels.manifest_uri)
-        self._shards = _ShardCache(self._read, shards_kept)
+        self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = self._count_copies(self._manifest)
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
-        return _pseudo_sample(self._shards.get(shard), row, self._num_classes)
+        return _pseudo_sample(self._shard(shard), row, self._num_classes)
 
     def _count_copies(self, manifest: DatasetManifest) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
@@ -139,11 +139,11 @@ class MaterializedSource:
         self._num_classes = num_classes
         self._recipe = recipe
         self._groups = index.row_groups()
-        self._shards = _ShardCache(self._read, shards_kept)
+        self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
 
     def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
-        return _pseudo_sample(self._shards.get(shard), row, self._num_classes)
+        return _pseudo_sample(self._shard(shard), row, self._num_classes)
 
     def _count_rows(self) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
@@ -224,26 +224,6 @@ def in_fraction(shard: int | np.ndarray, rows: np.ndarray, fraction: float) -> n
         return np.ones(len(rows), dtype=bool)
     positions = (np.asarray(shard, dtype=np.uint64) << np.uint64(40)) + rows.astype(np.uint64)
     return mixed(positions) < np.uint64(fraction * 2**64)
-
-
-Contents = TypeVar("Contents")
-
-
-class _ShardCache(Generic[Contents]):
-    """Keeps the shards that were used last; each is read once while it stays in the window."""
-
-    def __init__(self, read: Callable[[int], Contents], shards_kept: int) -> None:
-        self._read = read
-        self._shards_kept = shards_kept
-        self._contents: OrderedDict[int, Contents] = OrderedDict()
-
-    def get(self, shard: int) -> Contents:
-        if shard not in self._contents:
-            self._contents[shard] = self._read(shard)
-            if len(self._contents) > self._shards_kept:
-                self._contents.popitem(last=False)
-        self._contents.move_to_end(shard)
-        return self._contents[shard]
 
 
 def _read_parquet(uri: str, columns: list[str]) -> pa.Table:

@@ -115,7 +115,7 @@ def test_images_that_are_not_selected_are_not_kept(tmp_path: Path) -> None:
     samples = [source.sample(0, row) for row in range(4)]
     assert [image for image, _ in samples] == [png(2), png(100), png(100), png(121)]
     assert [int(target.argmax()) for _, target in samples] == [2, 1, 1, 1]
-    assert len(source._shards.get(0).images) == len(source._shards.get(0).targets) == 3
+    assert len(source._shard(0).images) == len(source._shard(0).targets) == 3
 
 
 def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path) -> None:
