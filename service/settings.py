@@ -24,6 +24,7 @@ from service.config.settings.groups import (
 )
 from service.config.settings.names import PREFIX, refusals
 from service.dataset_roots import RootsByProject, absolute_roots, absolute_uri
+from workers.specs.internals import LibraryInternals
 
 
 class Settings(BaseSettings):
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings | None = Field(default=None, description="The identity provider whose tokens are accepted.")
     ray: RaySettings = RaySettings()
+    internals: LibraryInternals = LibraryInternals()
     datasets: DatasetSettings = DatasetSettings()
     registration: RegistrationSettings = RegistrationSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()

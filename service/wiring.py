@@ -174,6 +174,7 @@ def open_reconciling(
             settings.reconciler,
             settings.ray,
             settings.roots_by_project,
+            settings.internals,
             ray_jobs,
             clock,
             world.lease_clock,

@@ -17,6 +17,7 @@ from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa
 from workers.data.errors import ShardReadError, read_failure  # noqa: E402
 from workers.runtime.cluster import join_cluster  # noqa: E402
 from workers.runtime.environment import describe_environment  # noqa: E402
+from workers.runtime.internals import internals_environment  # noqa: E402
 from workers.runtime.resource_watch import watch_for_resources  # noqa: E402
 from workers.runtime.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
@@ -131,7 +132,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
-    os.environ.update(stage_environment(spec.dataset_roots))
+    os.environ.update({**stage_environment(spec.dataset_roots), **internals_environment(spec.internals)})
     if _needs_ray(spec):
         join_cluster()
         watch_for_resources(spec, reporter)

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.support.private_ray import PrivateRay
 from workers.artifact_io import join_uri, write_bytes
 from workers.specs.results import STAGE_RESULT, AnyStageResult
-from workers.specs.stages import FAILURE_FILE, RESULT_FILE, LabelSpec, SelectSpec, spec_name
+from workers.specs.stages import FAILURE_FILE, RESULT_FILE, AnyStageSpec, spec_name
 
 TIMEOUT_SECONDS = 240.0
 POLL_SECONDS = 0.02
@@ -21,7 +21,7 @@ class StageJob:
     What it writes on standard output and error goes to a log beside its folder.
     """
 
-    def __init__(self, spec: LabelSpec | SelectSpec, results: str, ray: PrivateRay) -> None:
+    def __init__(self, spec: AnyStageSpec, results: str, ray: PrivateRay) -> None:
         self.folder = Path(spec.folder_uri)
         self.attempt = 0
         self._spec = spec

@@ -48,6 +48,7 @@ from service.store.transitions import (
     set_stage_state,
 )
 from workers.artifact_io import write_bytes
+from workers.specs.internals import LibraryInternals
 from workers.specs.reports import FailureReason, StageControl
 
 logger = logging.getLogger("service.reconcile")
@@ -62,6 +63,7 @@ class Applier:
         layout: ArtifactLayout,
         ray: RaySettings,
         roots: RootsByProject,
+        internals: LibraryInternals,
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
@@ -71,6 +73,7 @@ class Applier:
         self._layout = layout
         self._python_executable = ray.python_executable
         self._roots = roots
+        self._internals = internals
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -130,7 +133,9 @@ class Applier:
         key = action.key(run_id)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
-        spec = build_stage_spec(inputs, self._layout, self._roots, action.generation, action.stage, action.attempt)
+        spec = build_stage_spec(
+            inputs, self._layout, self._roots, action.generation, action.stage, action.attempt, self._internals
+        )
         spec_uri = self._layout.spec(key, action.attempt)
         # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
         # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.

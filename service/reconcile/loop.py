@@ -27,6 +27,7 @@ from service.store.database import Database
 from service.store.run_store import add_event
 from service.store.snapshot_store import KnownRules, load_active_runs
 from service.store.transitions import TransitionRefused
+from workers.specs.internals import LibraryInternals
 
 logger = logging.getLogger("service.reconcile")
 
@@ -48,6 +49,7 @@ class Reconciler:
         settings: ReconcilerSettings,
         ray: RaySettings,
         roots: RootsByProject,
+        internals: LibraryInternals,
         ray_jobs: RayJobs,
         clock: Callable[[], float],
         lease_clock: DatabaseClock = database_clock,
@@ -60,7 +62,9 @@ class Reconciler:
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
         self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
-        self._applier = Applier(database, layout, ray, roots, ray_jobs, self._lease, self._artifact_calls, clock)
+        self._applier = Applier(
+            database, layout, ray, roots, internals, ray_jobs, self._lease, self._artifact_calls, clock
+        )
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
 

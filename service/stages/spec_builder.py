@@ -9,6 +9,7 @@ from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
 from workers.specs.hygiene import EvaluationImages
+from workers.specs.internals import LibraryInternals
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
@@ -33,9 +34,10 @@ def build_stage_spec(
     generation: int,
     stage: StageName,
     attempt: int,
+    internals: LibraryInternals = LibraryInternals(),
 ) -> AnyStageSpec:
     """The spec that attempt `attempt` of a stage is given; it reads images below `roots` alone."""
-    return _Builder(inputs, layout, roots, generation, attempt).build(stage)
+    return _Builder(inputs, layout, roots, generation, attempt, internals).build(stage)
 
 
 class _Common(TypedDict):
@@ -48,16 +50,24 @@ class _Common(TypedDict):
     seed: int
     max_bad_fraction: float
     dataset_roots: Roots | None
+    internals: LibraryInternals
 
 
 class _Builder:
     """The parts that specs of one generation share."""
 
     def __init__(
-        self, inputs: SpecInputs, layout: ArtifactLayout, roots: RootsByProject, generation: int, attempt: int
+        self,
+        inputs: SpecInputs,
+        layout: ArtifactLayout,
+        roots: RootsByProject,
+        generation: int,
+        attempt: int,
+        internals: LibraryInternals,
     ) -> None:
         self._inputs = inputs
         self._roots = roots
+        self._internals = internals
         self._datasets = inputs.config.datasets
         self._resources = inputs.config.resources
         self._plan = inputs.plans[generation]
@@ -92,6 +102,7 @@ class _Builder:
             seed=self._plan.seed,
             max_bad_fraction=self._inputs.config.max_bad_fraction,
             dataset_roots=self._roots.of_stage(stage, folder_uri, self._inputs.projects),
+            internals=self._internals,
         )
 
     def _label(self) -> LabelSpec:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
 
 from workers.artifact_io import join_uri, list_files
 from workers.data.shards.shard_readers import ShardImages, load_manifest, read_shard
@@ -14,7 +13,7 @@ from workers.evaluation.robustness_probe import RobustnessProbe
 from workers.evaluation.work_items import Kind, WorkItem
 from workers.labeling.shard_labeler import ShardLabeler
 from workers.measuring.sampled_run import SampledRun
-from workers.models.create import create_model
+from workers.models.create import BATCH_NORMS, create_model
 from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.measure import CleanMeasurement
@@ -122,7 +121,7 @@ def write_fresh_model(spec: TrainSpec, folder_uri: str) -> None:
     size = spec.recipe.test_image_size
     model = create_model(spec.model, len(spec.classes), size, dropout=0.0, drop_path=0.0)
     for layer in model.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if isinstance(layer, BATCH_NORMS):
             layer.momentum = 1.0  # of the newest batch alone
     with torch.no_grad():
         model(torch.randn(_PICTURES_FOR_STATISTICS, 3, size, size))

@@ -6,6 +6,9 @@ from workers.models.lean_timm import load_zoo
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""The layers that keep running statistics of batches; timm's own are subclasses."""
+
 
 def create_model(name: str, num_classes: int, image_size: int, dropout: float, drop_path: float) -> nn.Module:
     """A timm model with fresh weights, in training mode.

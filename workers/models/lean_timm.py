@@ -8,7 +8,8 @@ architecture and what it imports take 0.1 s.
 How: while the architecture's module is imported, light packages stand in for timm's, torchvision's and timm.data's
 `__init__` modules (their submodules are the real ones), and optional dependencies are hidden. Afterwards `sys.modules`
 is as it was, so a later `import timm` or `import torchvision` gets the whole, real package. Where anything about this
-does not fit the installed timm, timm is imported in the ordinary way: slower, and otherwise the same.
+does not fit the installed timm, timm is imported in the ordinary way: slower, and otherwise the same. What this gains,
+and how it is turned off: docs/decisions/0023.
 """
 
 import importlib
@@ -26,6 +27,8 @@ from typing import Any
 
 import torch  # noqa: F401  (outside the context below: torch is never to be imported with stand-ins in place)
 from torch import nn
+
+from workers.runtime.internals import library_internals, warn_of_missing
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +48,13 @@ class Zoo:
 @lru_cache(maxsize=8)
 def load_zoo(model: str) -> Zoo:
     """timm's factory, able to build at least `model`. Raises ImportError where timm is not installed."""
-    if "timm" not in sys.modules:
+    if "timm" not in sys.modules and library_internals().timm_imports:
         try:
             return _lean_zoo(model.partition(".")[0])
-        except Exception as error:
+        except LookupError as error:
             logger.info("importing the whole of timm for %r: %s", model, error)
+        except Exception as error:
+            warn_of_missing("timm's package", f"{type(error).__name__}: {error}")
     timm = importlib.import_module("timm")
     return Zoo(timm.create_model, timm.get_pretrained_cfg)
 

@@ -4,13 +4,15 @@ import logging
 import os
 
 from workers.data.dataset_roots import ROOTS_VARIABLE
+from workers.runtime.internals import INTERNALS_VARIABLE
 
 
 def join_cluster() -> None:
-    """Imports ray, which takes a second, and connects. All processes of the stage learn where datasets may lie."""
+    """Imports ray, which takes a second, and connects. All processes of the stage learn where datasets may lie, and
+    which internals of libraries they may use."""
     import ray
 
-    roots = os.environ.get(ROOTS_VARIABLE)
+    told = {name: os.environ[name] for name in (ROOTS_VARIABLE, INTERNALS_VARIABLE) if name in os.environ}
     # Without restrictions (on a laptop) no environment is asked for: workers started beforehand can be used.
-    runtime_env = None if roots is None else {"env_vars": {ROOTS_VARIABLE: roots}}
+    runtime_env = {"env_vars": told} if told else None
     ray.init(log_to_driver=True, logging_level=logging.WARNING, runtime_env=runtime_env)

@@ -9,6 +9,7 @@ from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import EvaluationImages
+from workers.specs.internals import LibraryInternals
 from workers.specs.measure import MeasuredStudent
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
@@ -92,6 +93,8 @@ class StageSpec(Frozen):
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
     dataset_roots: tuple[str, ...] | None = None
     """Where images may be read from (workers/data/dataset_roots.py); None: anywhere."""
+    internals: LibraryInternals = LibraryInternals()
+    """Which undocumented parts of torch, timm and Ray may be used."""
 
 
 class PseudoLabels(Frozen):

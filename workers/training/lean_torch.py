@@ -2,10 +2,12 @@
 
 Making an optimiser, a step of it, and making DistributedDataParallel each import torch._dynamo: two seconds of a core
 in every worker of every train stage (torch 2.11 to 2.15). Where nothing is compiled, they ask it for what needs
-no compiler. The stand-in answers those, and at any other question makes way for the real module.
+no compiler. The stand-in answers those, and at any other question makes way for the real module. What that gains, and
+how it is turned off: docs/decisions/0023.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -13,13 +15,19 @@ from typing import Any
 
 import torch
 
+from workers.runtime.internals import library_internals, warn_of_missing
+
 _NAME = "torch._dynamo"
 
 
 def put_off_dynamo() -> None:
-    """For this process. Does nothing where torch._dynamo has been imported."""
-    if _NAME not in sys.modules:
-        sys.modules[_NAME] = _StandIn(_NAME)
+    """For this process. Does nothing where torch._dynamo has been imported, or where it is not wanted."""
+    if not library_internals().torch_dynamo or _NAME in sys.modules:
+        return
+    if importlib.util.find_spec(_NAME) is None:
+        warn_of_missing("torch's compiler", f"there is no module {_NAME}")
+        return
+    sys.modules[_NAME] = _StandIn(_NAME)
 
 
 class _StandIn(ModuleType):

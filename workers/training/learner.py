@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from workers.models.create import create_model
+from workers.models.create import BATCH_NORMS, create_model
 from workers.models.files import load_state, model_card, read_card
 from workers.models.position_embeddings import fitted_state
 from workers.runtime.stage_reporter import StageError
@@ -87,7 +87,7 @@ def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
     return [
         layer
         for layer in model.modules()
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        if isinstance(layer, BATCH_NORMS)
         and list(layer.parameters())
         and not any(parameter.requires_grad for parameter in layer.parameters())
     ]

@@ -10,7 +10,7 @@ OF_OTHERS = frozenset(
         # Of the client and the command line.
         *("API", "API_KEY", "API_CA_FILE", "API_CLIENT_CERTIFICATE", "API_CLIENT_KEY"),
         # What the service tells its own processes.
-        *("STAGE_DATASET_ROOTS", "PART_OF", "STACK_PART", "TEST_MARK"),
+        *("STAGE_DATASET_ROOTS", "STAGE_INTERNALS", "PART_OF", "STACK_PART", "TEST_MARK"),
     }
 )
 """Variables that begin like a setting's and are read elsewhere."""

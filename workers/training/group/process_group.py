@@ -6,30 +6,51 @@ torch's TCPStore listens on all addresses of the machine and asks for no credent
 import importlib
 import socket
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
+from ray.train.backend import Backend, BackendConfig
 from ray.train.torch import TorchConfig
-from ray.train.torch.config import _TorchBackend
+
+from workers.runtime.internals import library_internals
+
+_MAKER = "_create_c10d_store"
 
 
 class ProcessGroupConfig(TorchConfig):
-    """Ray Train's own, with the store bound to one address."""
+    """Ray Train's own, with the store bound to one address, unless that is not wanted."""
 
     @property
-    def backend_cls(self) -> type[_TorchBackend]:
-        return _Backend
+    def backend_cls(self) -> type[Backend]:
+        backend: type[Backend] = super().backend_cls
+        return _with_bound_store(backend) if library_internals().torch_store else backend
 
 
-class _Backend(_TorchBackend):
-    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
-        worker_group.execute(bind_store_to_its_address)
-        super().on_start(worker_group, backend_config)
+@cache
+def _with_bound_store(backend: type[Backend]) -> type[Backend]:
+    class BoundStore(backend):  # type: ignore[misc, valid-type]
+        def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+            worker_group.execute(bind_store_to_its_address)
+            super().on_start(worker_group, backend_config)
+
+    return BoundStore
 
 
 def bind_store_to_its_address() -> None:
-    """From now on, a process group of this process that is made by `env://` or `tcp://` has such a store."""
+    """From now on, a process group of this process that is made by `env://` or `tcp://` has such a store.
+
+    Raises RuntimeError where the installed torch makes its store otherwise: it would be open to the network, which is
+    for the operator to allow.
+    """
     # By its name: `torch.distributed.rendezvous` is a function of the module's.
-    vars(importlib.import_module("torch.distributed.rendezvous"))["_create_c10d_store"] = _store
+    rendezvous = vars(importlib.import_module("torch.distributed.rendezvous"))
+    if _MAKER not in rendezvous:
+        raise RuntimeError(
+            f"torch.distributed.rendezvous has no {_MAKER}: the workers' store would listen on all addresses of its "
+            "machine. Take the release of torch that constraints.txt names, or allow it by the service's setting "
+            "internals__torch_store=false"
+        )
+    rendezvous[_MAKER] = _store
 
 
 def _store(hostname: str, port: int, rank: int, world_size: int, timeout: timedelta, use_libuv: bool = True) -> Any:

@@ -1,17 +1,13 @@
-"""Ray Train's TorchTrainer for a train spec, with its controller in the process that calls it."""
+"""Ray Train's TorchTrainer for a train spec."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig, UserCallback
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import RayTrainCallback
-from ray.train.v2._internal.execution.controller import TrainController
 
 from workers.artifact_io import ray_storage
+from workers.runtime.internals import library_internals, warn_of_missing
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.figures import TRAINING_CHECKPOINTS_KEPT
 from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
@@ -31,8 +27,7 @@ def fit(
     """
     spec = STAGE_SPEC.validate_json(spec_json)
     assert isinstance(spec, TrainSpec)
-    trainer_class = _StoppableTorchTrainer if callbacks else _InProcessTorchTrainer
-    trainer = trainer_class(
+    trainer = _trainer_class(may_be_killed=bool(callbacks))(
         train_on_worker,
         train_loop_config={"spec": spec_json, "entered_at": entered_at},
         torch_config=ProcessGroupConfig(),
@@ -53,30 +48,17 @@ def fit(
     trainer.fit()
 
 
-class _InProcessTorchTrainer(TorchTrainer):
-    """TorchTrainer with fewer processes, each of which costs two to five seconds of a core (docs/decisions/0002).
-
-    It starts an actor for its controller; we are in an actor already, and run the same controller here. It starts
-    another for datasets of Ray Data, of which we have none (`workers.training.input.batches` reads the images), and a
-    detached one that removes the placement group should the controller die: ours is in the job, which Ray cleans up.
-    """
-
-    _UNUSED: tuple[type, ...] = (DatasetsCallback, PlacementGroupCleanerCallback)
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, self._UNUSED)]
-
-    def _initialize_and_run_controller(self, **controller_options: Any) -> Result:
-        controller = TrainController(**controller_options)
-        asyncio.run(controller.run())
-        result: Result = controller.get_result()
-        return result
-
-
-class _StoppableTorchTrainer(_InProcessTorchTrainer):
-    """Its actor may be killed while the job goes on: a placement group lives as long as the job."""
-
-    _UNUSED = (DatasetsCallback,)
+def _trainer_class(may_be_killed: bool) -> type[TorchTrainer]:
+    """The lean trainer where it may be used and fits the installed Ray, else Ray Train's own, which starts an actor
+    for its controller and two more."""
+    if not library_internals().ray_train_controller:
+        return TorchTrainer
+    try:
+        from workers.training.group.lean_trainer import InProcessTorchTrainer, StoppableTorchTrainer
+    except ImportError as error:
+        warn_of_missing("Ray Train's controller", str(error))
+        return TorchTrainer
+    return StoppableTorchTrainer if may_be_killed else InProcessTorchTrainer
 
 
 def _scaling(group: WorkerGroup) -> ScalingConfig:

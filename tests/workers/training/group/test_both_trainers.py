@@ -1,0 +1,68 @@
+"""The train stage as its real process on a real Ray: with the internals of torch, timm and Ray, and without."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from benchmarks.private_ray import PrivateRay
+from benchmarks.stage_job import StageJob
+from tests.limits import END_TO_END_LIMIT_SECONDS
+from tests.workers.training.conftest import CLASSES
+from workers.specs.internals import LibraryInternals
+from workers.specs.recipe import Recipe
+from workers.specs.results import TrainResult
+from workers.specs.stages import TrainSpec, WorkerGroup, metrics_name
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
+
+NONE = LibraryInternals(torch_dynamo=False, timm_imports=False, ray_train_controller=False, torch_store=False)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[PrivateRay]:
+    with PrivateRay(num_cpus=2) as running:
+        yield running
+
+
+def _trained(
+    folder: Path, manifest: str, recipe: Recipe, internals: LibraryInternals, cluster: PrivateRay
+) -> tuple[TrainResult, list[float]]:
+    """The stage's result, and the loss of each of its metric rows."""
+    spec = TrainSpec(
+        run_id="run-1",
+        generation=0,
+        attempt=1,
+        folder_uri=str(folder),
+        seed=3,
+        model="test_resnet",
+        classes=CLASSES,
+        recipe=recipe,
+        labeled_manifest_uri=manifest,
+        validation_manifest_uri=manifest,
+        workers=WorkerGroup(num_workers=2),
+        internals=internals,
+    )
+    with closing(StageJob(spec, "model.safetensors", cluster)) as job:
+        job.start_attempt()
+        result = job.wait()
+    assert isinstance(result, TrainResult)
+    rows = (folder / metrics_name(1)).read_text().splitlines()
+    return result, [json.loads(row)["values"]["loss"] for row in rows]
+
+
+def test_ray_trains_own_trainer_and_plain_imports_give_the_same_losses_and_weights(
+    digits_manifest: str, small_recipe: Recipe, cluster: PrivateRay, tmp_path: Path
+) -> None:
+    lean, lean_losses = _trained(tmp_path / "lean", digits_manifest, small_recipe, LibraryInternals(), cluster)
+    plain, plain_losses = _trained(tmp_path / "plain", digits_manifest, small_recipe, NONE, cluster)
+
+    assert len(lean_losses) > 1
+    assert plain_losses == pytest.approx(lean_losses, rel=1e-6)
+    assert plain.final_loss == pytest.approx(lean.final_loss, rel=1e-6)
+    assert plain.validation_top1 == lean.validation_top1
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("lean", "plain")]
+    assert weights[0] == weights[1]
+    assert "is not as it was" not in (tmp_path / "lean.log").read_text()

@@ -1,0 +1,22 @@
+"""Which undocumented parts of torch, timm and Ray the stages use. What each gains, and costs: docs/decisions."""
+
+from pydantic import Field
+
+from workers.specs.base import Frozen
+
+
+class LibraryInternals(Frozen):
+    """Each is off by a setting of the service; the stage then goes the documented way, with the same results."""
+
+    torch_dynamo: bool = Field(
+        default=True, strict=False, description="Put off the import of torch's compiler until something is compiled."
+    )
+    timm_imports: bool = Field(default=True, strict=False, description="Import one architecture of timm alone.")
+    ray_train_controller: bool = Field(
+        default=True, strict=False, description="Run Ray Train's controller in the trainer's process."
+    )
+    torch_store: bool = Field(
+        default=True,
+        strict=False,
+        description="Bind the store of a process group to one address; off: it listens on all of the machine's.",
+    )
