@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.private_ray import PrivateRay
-from benchmarks.stage_job import StageJob
+from benchmarks.support.private_ray import PrivateRay
+from benchmarks.support.stage_job import StageJob
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
 from workers.specs.internals import LibraryInternals

@@ -1,6 +1,6 @@
 """What the internals of torch, timm and Ray are worth, at the start of a train stage and of each process.
 
-    python -m benchmarks.library_internals --repeats 3
+    python -m benchmarks.data_plane.library_internals --repeats 3
 
 Each measurement is taken with them and without them in turns, on this machine. Decision 23 has what follows from it.
 """
@@ -23,16 +23,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.private_ray import PrivateRay
 from benchmarks.results import row, save
-from benchmarks.stage_job import StageJob
+from benchmarks.support.private_ray import PrivateRay
+from benchmarks.support.stage_job import StageJob
 from workers.runtime.internals import internals_environment
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.internals import LibraryInternals
 from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
 
-COMMAND = "python -m benchmarks.library_internals"
+COMMAND = "python -m benchmarks.data_plane.library_internals"
 _TIMEOUT_SECONDS = 120
 _CLASSES = ("even", "odd")
 _IMAGES = 64
