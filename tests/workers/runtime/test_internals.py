@@ -133,7 +133,7 @@ try:
 except RuntimeError as error:
     print(error)
 """
-    assert "internals__torch_store=false" in _in_a_new_process(code)[0]
+    assert "INTERNALS__TORCH_STORE=false" in _in_a_new_process(code)[0]
 
 
 def test_no_other_module_imports_private_parts_of_ray_torch_or_timm() -> None:

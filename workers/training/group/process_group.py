@@ -48,7 +48,7 @@ def bind_store_to_its_address() -> None:
         raise RuntimeError(
             f"torch.distributed.rendezvous has no {_MAKER}: the workers' store would listen on all addresses of its "
             "machine. Take the release of torch that constraints.txt names, or allow it by the service's setting "
-            "internals__torch_store=false"
+            "internals.torch_store (NOISY_STUDENT_INTERNALS__TORCH_STORE=false)"
         )
     rendezvous[_MAKER] = _store
 

@@ -1,6 +1,8 @@
 """The train stage as its real process on a real Ray: with the internals of torch, timm and Ray, and without."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.private_ray import PrivateRay
-from benchmarks.support.stage_job import StageJob
+from benchmarks.support.stage_job import TIMEOUT_SECONDS, StageJob
+from noisy_student.local.process_family import command_of, descendants
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
 from workers.specs.internals import LibraryInternals
@@ -45,10 +48,18 @@ def _trained(
         workers=WorkerGroup(num_workers=2),
         internals=internals,
     )
+    controllers: set[str] = set()
     with closing(StageJob(spec, "model.safetensors", cluster)) as job:
         job.start_attempt()
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not job.has_ended() and time.monotonic() < deadline:
+            commands = [command_of(process) for process in descendants(os.getpid())]
+            controllers |= {command for command in commands if command.startswith("ray::TrainController")}
+            time.sleep(0.2)
         result = job.wait()
     assert isinstance(result, TrainResult)
+    # The setting has come through the spec and the job to the trainer's actor: without it Ray starts one more.
+    assert bool(controllers) == (not internals.ray_train_controller)
     rows = (folder / metrics_name(1)).read_text().splitlines()
     return result, [json.loads(row)["values"]["loss"] for row in rows]
 
