@@ -5,6 +5,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 import boto3
@@ -80,6 +81,10 @@ def uri_list(root: str) -> str:
     return join_uri(root, "lists", "all.txt")
 
 
+Spec = TypeVar("Spec", LabelSpec, SelectSpec)
+Result = TypeVar("Result")
+
+
 class Bucket:
     """A control plane whose artifact root is a bucket, and the stages with the pool replaced by a loop."""
 
@@ -112,7 +117,7 @@ class Bucket:
             model_uri=join_uri(self.root, "model"), manifest_uri=manifest_uri, batch_size=4, pool=ActorPool(),
         )  # fmt: skip
 
-    def run(self, function, spec):
+    def run(self, function: Callable[[Spec, StageReporter], Result], spec: Spec) -> Result:
         write_bytes(join_uri(spec.folder_uri, "spec.json"), spec.model_dump_json().encode())
         return function(spec, StageReporter(spec, entered_at=0.0))
 
@@ -131,7 +136,7 @@ def store(bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.mark.parametrize("make", [parquet, image_folder, webdataset, uri_list])
-def test_every_format_is_registered_and_read(store: Bucket, make) -> None:
+def test_every_format_is_registered_and_read(store: Bucket, make: Callable[[str], str]) -> None:
     manifest = load_manifest(store.register(make(store.root)))
     assert manifest.rows == ROWS
     images = [image for index in range(len(manifest.shards)) for image in read_shard(manifest, index).images]

@@ -8,8 +8,10 @@ import pytest
 
 from workers import entrypoint
 from workers.artifact_io import write_bytes
+from workers.runtime.stage_reporter import StageReporter
+from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
-from workers.specs.stages import SelectSpec, spec_name
+from workers.specs.stages import AnyStageSpec, SelectSpec, spec_name
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def stage_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The attempts whose stage was run; each fails for want of space."""
     calls: list[int] = []
 
-    def run_stage(spec, reporter) -> None:
+    def run_stage(spec: AnyStageSpec, reporter: StageReporter) -> None:
         calls.append(spec.attempt)
         raise OSError(28, "No space left on device")
 
@@ -35,7 +37,7 @@ def write_spec(folder: Path, attempt: int) -> str:
         manifest_uri="/m",
         labels_uri="/l",
         classes=("a", "b"),
-        settings={},
+        settings=SelectionSettings(),
     )
     uri = f"{folder}/{spec_name(attempt)}"
     write_bytes(uri, spec.model_dump_json().encode())
@@ -94,7 +96,7 @@ def test_a_stage_that_cannot_even_write_its_failure_says_so_by_its_exit_code(
 ) -> None:
     uri = write_spec(tmp_path, 1)
 
-    def refuse(uri, data) -> None:
+    def refuse(uri: str, data: bytes) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(entrypoint, "write_bytes", refuse)

@@ -1,6 +1,7 @@
 """The ablation without Ray: what each variant changes, what is trained once, and the table."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,15 +9,23 @@ from workers.ablation.table import ablation_lines
 from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.runtime.stage_reporter import StageReporter
-from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining
+from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining, Variant
 from workers.specs.recipe import Materialization, Noise, RandAugment, Recipe, SelectionSettings
 from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))
 
+RATIOS: tuple[Variant, ...] = ("ratio_1", "ratio_3", "ratio_7")
 
-def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", **settings) -> AblateSpec:
-    common = {"run_id": "ablation-1", "generation": 1, "attempt": attempt, "folder_uri": str(folder), "seed": 7}
+
+def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", **settings: Any) -> AblateSpec:
+    common: dict[str, Any] = {
+        "run_id": "ablation-1",
+        "generation": 1,
+        "attempt": attempt,
+        "folder_uri": str(folder),
+        "seed": 7,
+    }
     return AblateSpec(
         **common,
         base=TrainSpec(
@@ -58,7 +67,7 @@ def test_each_variant_takes_one_thing_away(tmp_path: Path) -> None:
     assert found["hard_labels"].recipe.targets == "hard"
     assert found["teacher_initialisation"].from_teacher
     assert found["smaller_student"].model == "tiny"
-    assert [found[f"ratio_{r}"].recipe.unlabeled_ratio for r in (1, 3, 7)] == [1, 3, 7]
+    assert [found[ratio].recipe.unlabeled_ratio for ratio in RATIOS] == [1, 3, 7]
     for variant, student in found.items():
         changed = [
             student.model != full.model,
@@ -122,7 +131,7 @@ def test_a_resumed_ablation_repeats_what_failed_or_was_interrupted_only(tmp_path
 def test_the_table_compares_equal_seeds(tmp_path: Path) -> None:
     found, _ = students(ablate_spec(tmp_path, variants=("no_noise", "ratio_3")))
 
-    def finished(variant, seed, accuracy):
+    def finished(variant: Variant, seed: int, accuracy: float) -> AblationTraining:
         return AblationTraining(variant=variant, seed=seed, state="finished", test_top1=accuracy)
 
     lines = ablation_lines(

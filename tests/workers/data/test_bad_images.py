@@ -1,5 +1,7 @@
 """Every picture of the corpus is read as it was meant, or broken of the right kind, on every way to its pixels."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 
 
-def card(crop: str) -> ModelCard:
+def card(crop: Literal["center", "none"]) -> ModelCard:
     return ModelCard(
         model="m", classes=("a",), image_size=24, mean=(0.5,) * 3, std=(0.5,) * 3, crop=crop,
         parameters=1, run_id="r", generation=0, validation_top1=0.0,
@@ -40,7 +42,7 @@ def test_a_broken_picture_is_broken_of_its_kind(data: bytes, kind: BrokenKind) -
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
-def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop: str) -> None:
+def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop: Literal["center", "none"]) -> None:
     data = [odd.data for odd in ODD.values()] + [each for each, _ in BROKEN.values()]
     batches = list(clean_batches(data, card(crop), 7, None))
     assert [row for batch in batches for row in batch.rows] == list(range(len(ODD)))

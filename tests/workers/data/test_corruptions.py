@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_image
 
 from workers.data.corruptions import corrupt, corrupt_by_row, generator_of
 from workers.data.corruptions.sequences import NOISES, flips, sequence
-from workers.specs.robustness import CORRUPTIONS, PERTURBATIONS, SEVERITIES
+from workers.specs.robustness import CORRUPTIONS, PERTURBATIONS, SEVERITIES, Corruption, Perturbation
 
 PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))
 # Their published strengths do not rise evenly: elastic changes from large waves to small ones, coarse pixels fall on
@@ -26,7 +26,7 @@ def photograph(size: int) -> np.ndarray:
     return np.asarray(PHOTOGRAPH.resize((size, size)))
 
 
-def change(image: np.ndarray, kind: str, severity: int) -> float:
+def change(image: np.ndarray, kind: Corruption, severity: int) -> float:
     made = [corrupt(image, kind, severity, generator_of(kind, severity, n)) for n in range(4)]
     return float(np.mean([np.abs(each.astype(float) - image).mean() for each in made]))
 
@@ -34,7 +34,7 @@ def change(image: np.ndarray, kind: str, severity: int) -> float:
 @given(st.sampled_from(CORRUPTIONS), st.sampled_from(SEVERITIES), st.integers(8, 120), st.integers(8, 120))
 @settings(max_examples=80, deadline=None)
 def test_a_picture_of_any_size_keeps_its_shape_and_the_same_key_gives_the_same(
-    kind, severity, height: int, width: int
+    kind: Corruption, severity: int, height: int, width: int
 ) -> None:
     image = np.asarray(PHOTOGRAPH.resize((width, height)))
     once = corrupt(image, kind, severity, generator_of(1, kind))
@@ -45,7 +45,7 @@ def test_a_picture_of_any_size_keeps_its_shape_and_the_same_key_gives_the_same(
 
 @pytest.mark.parametrize("size", [28, 224])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_a_higher_severity_changes_more(kind, size: int) -> None:
+def test_a_higher_severity_changes_more(kind: Corruption, size: int) -> None:
     image = photograph(size)
     changes = [change(image, kind, severity) for severity in SEVERITIES]
     assert changes[0] > 1
@@ -55,7 +55,7 @@ def test_a_higher_severity_changes_more(kind, size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_black_and_white_pictures_are_corrupted_too(kind) -> None:
+def test_black_and_white_pictures_are_corrupted_too(kind: Corruption) -> None:
     for value in (0, 255):
         flat = np.full((16, 16, 3), value, dtype=np.uint8)
         assert corrupt(flat, kind, 5, generator_of(kind)).shape == flat.shape
@@ -69,7 +69,7 @@ def test_the_rows_of_a_set_fall_to_all_kinds_and_severities() -> None:
 
 
 @pytest.mark.parametrize("kind", PERTURBATIONS)
-def test_a_sequence_moves_slowly_away_from_its_picture(kind) -> None:
+def test_a_sequence_moves_slowly_away_from_its_picture(kind: Perturbation) -> None:
     image = photograph(64)
     frames = sequence(image, kind, 8, generator_of(kind)).astype(float)
     assert frames.shape == (8, 64, 64, 3)

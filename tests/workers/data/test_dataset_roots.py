@@ -16,7 +16,7 @@ from tests.support.changed_settings import settings_of
 from workers.data.dataset_roots import ROOTS_VARIABLE, DatasetRoots, OutsideOfRoots, check_root, stage_environment
 from workers.data.shards.shard_readers import read_shard
 from workers.entrypoint import reason_of
-from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.datasets import DatasetFormat, DatasetManifest, Shard
 from workers.specs.reports import FailureReason
 from workers.specs.stages import StageName
 
@@ -104,7 +104,7 @@ def test_registration_refuses_a_folder_with_a_link_that_leads_out(tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["parquet", "webdataset", "image_folder"])
 def test_a_stage_refuses_what_has_become_a_link_since_registration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: DatasetFormat
 ) -> None:
     folder, outside = tmp_path / "images", tmp_path / "outside"
     folder.mkdir()

@@ -1,10 +1,12 @@
 """The evaluation of real files, without Ray."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,11 +16,13 @@ from PIL import Image
 from workers.data.errors import BrokenImage
 from workers.data.images.decode import content_hash
 from workers.data.shards import shard_readers
+from workers.data.shards.shard_readers import ShardImages
 from workers.evaluation import evaluator, pseudo_label_truth, stage
 from workers.evaluation.evaluator import Evaluator
 from workers.evaluation.metrics import Judged, judge
 from workers.evaluation.pseudo_label_truth import judge_pseudo_labels
 from workers.evaluation.robustness_probe import RobustnessProbe
+from workers.evaluation.work_items import WorkItem
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -29,7 +33,7 @@ from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
-from workers.specs.results import Metrics
+from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
@@ -103,7 +107,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path)
 
 
-def run(spec: EvaluateSpec):
+def run(spec: EvaluateSpec) -> EvaluateResult:
     return stage.run_evaluate(spec, StageReporter(spec, entered_at=0.0))
 
 
@@ -152,7 +156,7 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each piece had that was read; shards come a row at a time."""
     reader, read = shard_readers._READERS["parquet"], list[int]()
 
-    def counting(manifest, shard):
+    def counting(manifest: DatasetManifest, shard: Shard) -> Iterator[shard_readers._Rows]:
         for rows in reader(manifest, shard):
             read.append(len(rows.images))
             yield rows
@@ -167,7 +171,7 @@ def test_a_shard_is_judged_while_it_is_read(
 ) -> None:
     read_when_judged = []
 
-    def judging(probabilities, truth):
+    def judging(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int32]) -> Judged:
         read_when_judged.append(sum(rows_read))
         return judge(probabilities, truth)
 
@@ -181,7 +185,7 @@ def test_a_shard_is_judged_while_it_is_read(
 def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, probe = [], RobustnessProbe.probe
 
-    def probing(self, item, sample):
+    def probing(self: RobustnessProbe, item: WorkItem, sample: ShardImages) -> Counter[str]:
         kept.append((item.rows, sample.images))
         return probe(self, item, sample)
 
@@ -293,7 +297,7 @@ def test_the_truth_is_hashed_while_it_is_read(
 ) -> None:
     read_when_hashed = []
 
-    def hashing(image):
+    def hashing(image: bytes) -> bytes:
         read_when_hashed.append(sum(rows_read))
         return content_hash(image)
 

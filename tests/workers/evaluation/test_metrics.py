@@ -1,6 +1,9 @@
 """Metrics against slow references."""
 
+from typing import cast
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,7 +65,8 @@ def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(
 def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one() -> None:
     sums = MetricSums(2)
     # 3/15 is the upper edge of the third bin, the other lies in the fourth: two bins, each wrong by its confidence.
-    confidence = np.array([0.2, 0.21], dtype=np.float64)
+    # In double precision, so that the edge is one.
+    confidence = cast("npt.NDArray[np.float32]", np.array([0.2, 0.21], dtype=np.float64))
     sums.add(Judged(np.zeros(2, np.int32), np.array([1, 0], np.int32), confidence, np.ones(2, bool)))
     assert sums.metrics(["a", "b"]).expected_calibration_error == pytest.approx((0.2 + (1 - 0.21)) / 2)
 

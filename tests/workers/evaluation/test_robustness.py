@@ -106,13 +106,13 @@ def linear_model() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("epsilon", [4 / 255, 32 / 255])
 def test_attacks_stay_within_epsilon_and_more_steps_do_more_harm(
-    linear_model: tuple[nn.Module, torch.Tensor, torch.Tensor], epsilon
+    linear_model: tuple[nn.Module, torch.Tensor, torch.Tensor], epsilon: float
 ) -> None:
     model, pixels, labels = linear_model
     quick = fgsm(model, pixels, labels, epsilon)
     slow = pgd(model, pixels, labels, epsilon, 10, epsilon / 4, torch.Generator().manual_seed(0))
 
-    def accuracy(images):
+    def accuracy(images: torch.Tensor) -> float:
         return float((model(images).argmax(dim=1) == labels).float().mean())
 
     for attacked in (quick, slow):

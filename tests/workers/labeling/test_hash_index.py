@@ -36,7 +36,7 @@ def flipped(value: int, bits: list[int]) -> int:
 )
 @settings(max_examples=60, deadline=None)
 def test_the_nearest_is_found_within_the_distance_and_nothing_beyond(
-    hashes, changes: list[tuple[int, list[int]]], strangers, distance: int, at_once
+    hashes: list[int], changes: list[tuple[int, list[int]]], strangers: list[int], distance: int, at_once: int
 ) -> None:
     queries = [flipped(hashes[place % len(hashes)], bits) for place, bits in changes if hashes] + strangers
     with pytest.MonkeyPatch.context() as patch:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,10 @@ def black(side: int) -> bytes:
     return jpeg(Image.new("RGB", (side, side)))
 
 
+Spec = TypeVar("Spec", LabelSpec, SelectSpec)
+Result = TypeVar("Result", LabelResult, SelectResult)
+
+
 class Pool:
     """Evaluation images, a pool, and the stages run on them with the actors replaced by a loop in this process."""
 
@@ -88,7 +93,7 @@ class Pool:
         )  # fmt: skip
         return self._run(stage.run_label, spec)
 
-    def select(self, **settings: object) -> SelectResult:
+    def select(self, **settings: Any) -> SelectResult:
         spec = SelectSpec(
             run_id="r", generation=1, attempt=1, folder_uri=str(self.root / "select"), seed=0, classes=("a", "b"),
             manifest_uri=str(self.root / "pool" / "manifest.json"), labels_uri=str(self.root / "label"),
@@ -97,12 +102,16 @@ class Pool:
         return self._run(run_select, spec)
 
     def selected(self, shard: int) -> list[int]:
-        return pq.read_table(self.root / "select" / f"part-{shard:05d}.parquet")["row"].to_pylist()
+        rows: list[int] = pq.read_table(self.root / "select" / f"part-{shard:05d}.parquet")["row"].to_pylist()
+        return rows
 
-    def listed(self, folder: str, shard: int) -> list[dict[str, object]]:
-        return pq.read_table(self.root / "label" / folder / f"part-{shard:05d}.parquet").to_pylist()
+    def listed(self, folder: str, shard: int) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.read_table(
+            self.root / "label" / folder / f"part-{shard:05d}.parquet"
+        ).to_pylist()
+        return rows
 
-    def _run(self, function, spec):
+    def _run(self, function: Callable[[Spec, StageReporter], Result], spec: Spec) -> Result:
         Path(spec.folder_uri).mkdir(exist_ok=True)
         (Path(spec.folder_uri) / "spec.json").write_text(spec.model_dump_json())
         return function(spec, StageReporter(spec, entered_at=0.0))

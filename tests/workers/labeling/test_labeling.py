@@ -48,7 +48,7 @@ from workers.specs.stages import ActorPool, LabelSpec
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case) -> None:
+def test_top_classes_fall_in_probability_and_ties_go_by_class_index(case: tuple[list[list[float]], int, int]) -> None:
     rows, k, classes = case
     found = top_classes(np.array(rows, dtype=np.float32).reshape(-1, classes), k)
     assert found.tolist() == [sorted(range(classes), key=lambda c: (-np.float32(row[c]), c))[:k] for row in rows]
@@ -187,7 +187,7 @@ def test_the_labeler_leaves_a_gpu_alone_that_its_pool_did_not_ask_for(
 def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset) -> None:
     made = []
 
-    def make():
+    def make() -> ShardFunction:
         made.append(1)
         return lambda shard: f"did {shard}".encode()
 
@@ -209,7 +209,7 @@ def test_an_actor_loads_its_model_once_and_says_when_work_began(dataset: Dataset
     ],
 )
 def test_an_actors_failure_keeps_its_reason(error: Exception, reason: str) -> None:
-    def make() -> None:
+    def make() -> ShardFunction:
         raise error
 
     outcome = ShardActor(make)(pa.table({"shard": [0]})).to_pylist()[0]

@@ -143,6 +143,7 @@ def test_the_bytes_of_an_image_of_a_list_are_its_files_own(spec: MeasureSpec, tm
 def test_a_sample_keeps_labels_and_keys(spec: MeasureSpec, tmp_path: Path) -> None:
     sample = draw_sample(spec.labeled_manifest_uri, str(tmp_path), most_images=7)
     kept, whole = read_shard(sample.manifest, 0), read_shard(load_manifest(spec.labeled_manifest_uri), 0)
+    assert whole.labels is not None
     assert (kept.labels, kept.keys) == (whole.labels[:7], whole.keys[:7])
 
 
@@ -201,6 +202,7 @@ def test_trainings_are_measured_in_all_their_phases(run: SampledRun) -> None:
         assert training.checkpoint_bytes > 3 * training.model_bytes
         for phase in training.phases:
             assert phase.step_seconds > 0
+            assert phase.corrupted_validation_seconds_an_image is not None
             assert phase.corrupted_validation_seconds_an_image > 0
             assert phase.validation_seconds_an_image > 0
 

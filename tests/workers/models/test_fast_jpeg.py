@@ -1,6 +1,8 @@
 """The quick way from a JPEG to a model's pixels, beside Pillow's."""
 
 import io
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ from workers.specs.model_card import ModelCard
 
 PHOTOGRAPHS = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
 
+Crop = Literal["center", "none"]
 
-def card(image_size: int = 224, crop: str = "center") -> ModelCard:
+
+def card(image_size: int = 224, crop: Crop = "center") -> ModelCard:
     return ModelCard(
         model="m", classes=("a",), image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3, crop=crop,
         parameters=1, run_id="r", generation=0, validation_top1=0.0,
@@ -49,7 +53,13 @@ def fast_pixels(data: bytes, card: ModelCard) -> np.ndarray:
 )
 @settings(max_examples=60, deadline=None)
 def test_a_picture_of_less_than_twice_the_size_is_the_same_but_for_rounding(
-    photograph, width: int, height: int, mode: str, crop: str, subsampling: int, progressive: bool
+    photograph: Image.Image,
+    width: int,
+    height: int,
+    mode: str,
+    crop: Crop,
+    subsampling: int,
+    progressive: bool,
 ) -> None:
     data = jpeg(
         photograph.resize((width, height)).convert(mode), progressive=progressive,
@@ -65,7 +75,7 @@ def test_a_picture_of_less_than_twice_the_size_is_the_same_but_for_rounding(
 
 @pytest.mark.parametrize("crop", ["center", "none"])
 @pytest.mark.parametrize("image_size", [16, 28, 60, 90])
-def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image_size: int, crop: str) -> None:
+def test_a_larger_picture_is_scaled_while_it_is_decoded_and_looks_the_same(image_size: int, crop: Crop) -> None:
     for photograph in PHOTOGRAPHS:
         data = jpeg(photograph)
         pixels = fast_pixels(data, card(image_size, crop))
@@ -111,7 +121,7 @@ def test_a_long_picture_is_cut_before_it_is_resized_and_looks_the_same(size: tup
 
 
 def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails_on_a_line(picture, card):
+    def fails_on_a_line(picture: Image.Image, card: ModelCard) -> np.ndarray:
         if 1 in picture.size:
             raise OverflowError("too long\nfor an int")
         return prepare_clean(picture, card)
@@ -132,7 +142,7 @@ def test_a_batch_of_large_files_is_of_fewer_and_no_more_are_asked_for(monkeypatc
     monkeypatch.setattr("workers.models.clean_batches.PIECE_BYTES", 2 * len(data))
     asked: list[int] = []
 
-    def images():
+    def images() -> Iterator[bytes]:
         for number in range(5):
             asked.append(number)
             yield data

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_model_files_load_with_plain_timm_and_give_the_same_answers(tmp_path: Pa
     write_model(str(tmp_path), model.state_dict(), card_of(name, image_size, model_options=options))
 
     loaded, card = load_model(tmp_path.as_uri())
-    plain = timm.create_model(card.model, num_classes=len(card.classes), **card.model_options)
+    built_with: dict[str, Any] = {**card.model_options}
+    plain = timm.create_model(card.model, num_classes=len(card.classes), **built_with)
     plain.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
 
     pictures = torch.randn(4, 3, image_size, image_size)
@@ -209,5 +211,5 @@ class Unwilling(torch.nn.Module):
 
 
 @pytest.mark.parametrize("model", [Capricious(), Unwilling()])
-def test_a_network_that_cannot_be_frozen_is_used_as_it_is(model) -> None:
+def test_a_network_that_cannot_be_frozen_is_used_as_it_is(model: torch.nn.Module) -> None:
     assert frozen(model, 8) is model

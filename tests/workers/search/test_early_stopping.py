@@ -2,9 +2,11 @@
 
 import tempfile
 from pathlib import Path
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as TuneTrial
 
 from tests.support.made_searches import book_of, play, search_spec
@@ -12,14 +14,17 @@ from workers.search.early_stopping import StepBudget, scheduler
 from workers.search.trial_book import read_trials
 from workers.specs.search import EarlyStopping
 
+NO_CONTROLLER = cast(TuneController, None)
+"""The scheduler asks it for nothing but to run trials on, and these are stubs."""
+
 
 def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path: Path) -> None:
     halving = scheduler(search_spec(tmp_path), "validation_top1", [])
     verdicts = {}
     for number, accuracy in enumerate([0.2, 0.9, 0.3, 0.95]):
         trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
-        halving.on_trial_add(None, trial)
-        verdicts[number] = halving.on_trial_result(None, trial, {"step": 10, "validation_top1": accuracy})
+        halving.on_trial_add(NO_CONTROLLER, trial)
+        verdicts[number] = halving.on_trial_result(NO_CONTROLLER, trial, {"step": 10, "validation_top1": accuracy})
     assert verdicts == {0: "CONTINUE", 1: "CONTINUE", 2: "STOP", 3: "CONTINUE"}
 
 
@@ -33,24 +38,28 @@ def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies: 
     halving = scheduler(spec, "validation_top1", [])
     for number, accuracy in enumerate(accuracies, start=1):
         trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
-        halving.on_trial_add(None, trial)
-        verdict = halving.on_trial_result(None, trial, {"step": 10, "validation_top1": accuracy})
+        halving.on_trial_add(NO_CONTROLLER, trial)
+        verdict = halving.on_trial_result(NO_CONTROLLER, trial, {"step": 10, "validation_top1": accuracy})
         rank = sum(accuracy < other for other in accuracies[:number])
         assert (verdict == "CONTINUE") == (rank < max(1, number // factor))
 
 
 @given(st.permutations(range(16)))
 @settings(max_examples=40, deadline=None)
-def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial_beats_the_last(order) -> None:
+def test_a_search_never_takes_more_than_its_share_of_the_steps_though_each_trial_beats_the_last(
+    order: list[int],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         halving = scheduler(search_spec(Path(folder), trials=16), "validation_top1", [])
     taken = 0
     for number, place in enumerate(order if order[0] % 2 else range(16)):
         trial = TuneTrial("trial", stub=True, trial_id=f"t{number}", config={"number": number})
-        halving.on_trial_add(None, trial)
+        halving.on_trial_add(NO_CONTROLLER, trial)
         for step in range(10, 100, 10):
             taken += 10
-            verdict = halving.on_trial_result(None, trial, {"step": step, "validation_top1": place / 16 + step / 1e4})
+            verdict = halving.on_trial_result(
+                NO_CONTROLLER, trial, {"step": step, "validation_top1": place / 16 + step / 1e4}
+            )
             if verdict == "STOP":
                 break
         assert number > 0 or step == 90
@@ -72,8 +81,8 @@ def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path: Pat
     ended = list(read_trials(spec).values())
     halving = scheduler(spec, "validation_top1", ended)
     trial = TuneTrial("trial", stub=True, trial_id="new", config={"number": 9})
-    halving.on_trial_add(None, trial)
-    assert halving.on_trial_result(None, trial, {"step": 10, "validation_top1": 0.7}) == "STOP"
+    halving.on_trial_add(NO_CONTROLLER, trial)
+    assert halving.on_trial_result(NO_CONTROLLER, trial, {"step": 10, "validation_top1": 0.7}) == "STOP"
 
 
 def test_without_early_stopping_there_is_no_scheduler(tmp_path: Path) -> None:

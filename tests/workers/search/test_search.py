@@ -35,7 +35,9 @@ def test_every_draw_is_a_recipe_within_the_space_and_can_be_told_from_it(seed: i
     assert recipe.noise.rand_augment.m in range(0, 29, 4)
     assert 0 <= recipe.noise.drop_path <= 0.3
     assert recipe.noise.dropout == 0.3
-    assert drawn_parameters(draw_of(point, MODELS, space), default, MODELS) == point
+    draw = draw_of(point, MODELS, space)
+    assert draw is not None
+    assert drawn_parameters(draw, default, MODELS) == point
 
 
 def test_the_recipe_itself_may_lie_outside_of_the_space() -> None:

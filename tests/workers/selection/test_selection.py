@@ -144,7 +144,7 @@ class Folder:
 @given(shards_strategy, settings_strategy, st.sampled_from([1, 3]), st.integers(0, 40))
 @settings(max_examples=120, deadline=None)
 def test_the_stage_selects_what_the_obvious_reference_selects(
-    shards, selection, ranges: int, gathered_at_most: int
+    shards: list[list[Row]], selection: SelectionSettings, ranges: int, gathered_at_most: int
 ) -> None:
     """In one range of shards or several, with rows compared in memory or counted digit by digit."""
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
@@ -221,13 +221,15 @@ def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Pat
 
 @given(shards_strategy, st.sampled_from([10**9, 5]))
 @settings(max_examples=100, deadline=None)
-def test_of_equal_images_only_the_first_is_selected_where_that_is_asked(shards, rows_at_a_time) -> None:
+def test_of_equal_images_only_the_first_is_selected_where_that_is_asked(
+    shards: list[list[Row]], rows_at_a_time: int
+) -> None:
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_ROWS_AT_A_TIME", rows_at_a_time)
         folder = Folder(Path(root))
         folder.write_labels(shards)
         seen: set[bytes] = set()
-        unique = []
+        unique: list[list[Row]] = []
         for rows in shards:
             unique.append([])
             for each in rows:

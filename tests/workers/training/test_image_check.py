@@ -1,6 +1,6 @@
 """One rule for labeled and validation images: each broken one is counted once, named and listed, within a limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Bench:
         self.root = root
         self.looks = 0
 
-    def dataset(self, name: str, images: list[bytes | None]) -> str:
+    def dataset(self, name: str, images: Sequence[bytes | None]) -> str:
         """None is a file that is not there."""
         for number, image in enumerate(images):
             if image is not None:
@@ -106,7 +106,7 @@ def test_a_dataset_is_looked_at_once_for_all_trainings(bench: Bench) -> None:
 
 @pytest.mark.parametrize("broken", [[b"x"] * 5, [None]])
 def test_what_may_be_mended_is_looked_at_again(bench: Bench, broken: list[bytes | None]) -> None:
-    labeled = bench.dataset("labeled", [GOOD] * 39 + broken)
+    labeled = bench.dataset("labeled", [*[GOOD] * 39, *broken])
     look: Callable[[], int] = lambda: bench.check(labeled, labeled)  # noqa: E731
     if len(broken) > 1:
         with pytest.raises(StageError, match="5 of 44"):

@@ -5,7 +5,7 @@ from torch import nn
 from workers.training.moving_average import MovingAverage
 
 
-def model_of(value: float) -> nn.Module:
+def model_of(value: float) -> nn.BatchNorm1d:
     model = nn.BatchNorm1d(2)
     with torch.no_grad():
         for tensor in (model.weight, model.bias, model.running_mean, model.running_var):
@@ -31,22 +31,23 @@ def test_the_average_moves_by_one_minus_the_decay() -> None:
 def test_while_training_is_young_the_average_follows_fast() -> None:
     average = average_of(0.0, 0.999, model_of(1.0))
     average.update(step=0)
-    assert average.model.weight.tolist() == pytest.approx([0.9, 0.9])  # a decay of 1/10
+    assert average.model.get_parameter("weight").tolist() == pytest.approx([0.9, 0.9])  # a decay of 1/10
 
 
 def test_counters_are_copied_and_not_averaged() -> None:
     model = model_of(1.0)
+    assert model.num_batches_tracked is not None
     model.num_batches_tracked.fill_(7)
     average = average_of(0.0, 0.9, model)
     average.update(step=3)
-    assert int(average.model.num_batches_tracked) == 7
+    assert int(average.model.get_buffer("num_batches_tracked")) == 7
 
 
 def test_a_model_without_counters_is_averaged_too() -> None:
     model = nn.Linear(2, 2)
     average = MovingAverage(model, decay=0.9)
     average.update(step=3)
-    assert torch.equal(average.model.weight, model.weight)
+    assert torch.equal(average.model.get_parameter("weight"), model.weight)
 
 
 def test_the_average_is_in_eval_mode_and_learns_nothing_itself() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 from scipy.stats import ks_2samp
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torchvision.transforms import RandAugment as TorchvisionRandAugment
 from torchvision.transforms import RandomResizedCrop
 
@@ -89,7 +89,7 @@ def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer() -> None
 
 
 @pytest.fixture
-def teacher_folder(tmp_path: Path):
+def teacher_folder(tmp_path: Path) -> str:
     """A teacher that was itself trained with all three noises."""
     noise = Noise(rand_augment=RandAugment(n=2, m=27), dropout=0.5, drop_path=0.5)
     spec = TrainSpec(
@@ -110,7 +110,7 @@ def teacher_folder(tmp_path: Path):
     return str(tmp_path)
 
 
-def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teacher_folder) -> None:
+def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teacher_folder: str) -> None:
     buffer = io.BytesIO()
     picture(size=48).save(buffer, format="PNG")
     predictor = Predictor(teacher_folder, torch.device("cpu"))
@@ -119,7 +119,7 @@ def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teach
     assert not any(module.training for module in predictor.model.modules())
 
 
-def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr("workers.models.predictor.frozen", lambda model, image_size: model)  # which can be listened to
     predictor = Predictor(teacher_folder, torch.device("cpu"))

@@ -12,7 +12,7 @@ from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
-from workers.specs.stages import TrainSpec, WorkerGroup, control_name
+from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup, control_name
 from workers.training.phases import images_seen, phases_of
 from workers.training.summary import TrainSummary
 
@@ -41,7 +41,7 @@ def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe: Rec
         recipe=small_recipe.model_copy(update={"resolution_step": STEP, "unlabeled_ratio": 3.0}),
         labeled_manifest_uri="/nowhere/l",
         validation_manifest_uri="/nowhere/v",
-        pseudo_labels={"manifest_uri": "/m", "labels_uri": "/l", "selection_uri": "/s"},
+        pseudo_labels=PseudoLabels(manifest_uri="/m", labels_uri="/l", selection_uri="/s"),
         workers=WorkerGroup(),
     )
     first, second = phases_of(spec)
@@ -128,7 +128,7 @@ def test_each_validation_is_told_and_may_end_the_training(
 ) -> None:
     told = []
 
-    def on_validation(step, values) -> None:
+    def on_validation(step: int, values: dict[str, float]) -> None:
         told.append((step, set(values)))
         if step == 3:
             raise SystemExit
@@ -151,7 +151,7 @@ def test_a_training_that_is_to_pause_ends_with_a_checkpoint_of_its_step(
 ) -> None:
     recipe = small_recipe.model_copy(update={"steps": 12, "checkpoint_every_steps": 1000})
 
-    def ask_to_pause(step, values) -> None:
+    def ask_to_pause(step: int, values: dict[str, float]) -> None:
         (tmp_path / "paused" / control_name(1)).write_text('{"command": "pause"}')
 
     folder, session = train_here("paused", recipe, on_validation=ask_to_pause)

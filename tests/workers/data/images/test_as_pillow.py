@@ -3,6 +3,7 @@
 import io
 import random
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def difference(found: object, expected: object) -> float:
     return float(np.abs(ours - theirs).mean())
 
 
-def card(image_size: int, crop: str) -> ModelCard:
+def card(image_size: int, crop: Literal["center", "none"]) -> ModelCard:
     return ModelCard(
         model="m", classes=("a",), image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3, crop=crop,
         parameters=1, run_id="r", generation=0, validation_top1=0.0,
@@ -54,7 +55,7 @@ def test_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("crop", ["center", "none"])
 @pytest.mark.parametrize("name", EVERY)
-def test_for_labeling_validation_and_evaluation(name: str, crop: str) -> None:
+def test_for_labeling_validation_and_evaluation(name: str, crop: Literal["center", "none"]) -> None:
     whole = as_pillow(name)
     for image_size in (32, 224):
         (batch,) = clean_batches([EVERY[name]], card(image_size, crop), 1, None)

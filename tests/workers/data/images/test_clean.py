@@ -1,5 +1,7 @@
 """Clean pictures: the size a model wants, without noise."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from workers.data.images.clean import prepare_clean
 from workers.specs.model_card import ModelCard
 
 
-def card(crop: str, image_size: int = 28, crop_fraction: float = 0.875) -> ModelCard:
+def card(crop: Literal["center", "none"], image_size: int = 28, crop_fraction: float = 0.875) -> ModelCard:
     return ModelCard(
         model="test_resnet",
         classes=("a", "b"),
@@ -31,7 +33,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 @pytest.mark.parametrize("size", [(28, 28), (50, 31), (7, 90), (1, 1)])
 @pytest.mark.parametrize("crop", ["none", "center"])
-def test_every_picture_gets_the_models_size(size: tuple[int, int], crop: str) -> None:
+def test_every_picture_gets_the_models_size(size: tuple[int, int], crop: Literal["center", "none"]) -> None:
     prepared = prepare_clean(noise(*size), card(crop))
     assert prepared.shape == (28, 28, 3)
     assert prepared.dtype == np.uint8

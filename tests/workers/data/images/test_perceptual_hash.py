@@ -79,7 +79,9 @@ def test_a_labeler_of_any_size_finds_the_hash_but_for_a_few_bits(image_size: int
     """Its JPEGs are scaled while they are decoded, as its model needs them."""
     for photograph in PHOTOGRAPHS:
         data = encoded(photograph, "JPEG", quality=90)
-        scaled = decode_plain_jpeg(data, plain_jpeg(data), least=(image_size, image_size))
+        plain = plain_jpeg(data)
+        assert plain is not None
+        scaled = decode_plain_jpeg(data, plain, least=(image_size, image_size))
         assert scaled is not None
         assert ((perceptual_hash(scaled) or 0) ^ (hash_encoded(data) or 0)).bit_count() <= 4
 

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,7 @@ def plane(width: int, height: int, mode: str = "L") -> Image.Image:
     return Image.new(mode, (width, height), 128 if mode == "L" else (128, 90, 7))
 
 
-LARGEST = {
+LARGEST: dict[str, Callable[[], bytes]] = {
     "PNG": lambda: flat_png(7_000, 7_000, 4),
     "JPEG": lambda: encoded(plane(9_900, 9_900), "JPEG"),
     "progressive JPEG": lambda: encoded(plane(6_300, 6_300, "RGB"), "JPEG", progressive=True, subsampling=0),

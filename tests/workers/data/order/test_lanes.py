@@ -95,7 +95,7 @@ def test_lanes_fill_each_place_once(layout: Layout, batch: int, places: int) -> 
 
 @given(layouts, batches)
 def test_a_reader_that_was_laid_out_for_has_a_lane_of_its_own(layout: Layout, batch: int) -> None:
-    lanes = Counter()
+    lanes: Counter[int] = Counter()
     for worker in range(layout.workers):
         for process in range(layout.processes):
             places = places_of(worker, layout.workers, process, layout.processes, range(8), batch)

@@ -8,7 +8,7 @@ from workers.data.order.sampled_rows import sampled_rows
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(lambda rows: sum(rows) > 0), st.integers(1, 100))
-def test_the_sample_is_of_distinct_rows_that_are_there(rows, sample: int) -> None:
+def test_the_sample_is_of_distinct_rows_that_are_there(rows: list[int], sample: int) -> None:
     drawn = sampled_rows(manifest(*rows), sample)
     flat = [(shard, row) for shard, members in drawn.items() for row in members]
     assert len(flat) == len(set(flat)) == min(sample, sum(rows))

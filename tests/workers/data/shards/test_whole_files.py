@@ -14,7 +14,7 @@ from workers.data.shards import uri_lists
 from workers.data.shards.shard_readers import iterate_shard, read_shard
 from workers.data.shards.uri_lists import ListEntry, write_part
 from workers.data.shards.whole_files import pieces_within
-from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.datasets import DatasetFormat, DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 
 MIB = 1 << 20
@@ -27,7 +27,7 @@ def sparse(file: Path, size: int) -> str:
     return str(file)
 
 
-def manifest(dataset_format: str, shard: Shard) -> DatasetManifest:
+def manifest(dataset_format: DatasetFormat, shard: Shard) -> DatasetManifest:
     return DatasetManifest(
         dataset_id="d", role="unlabeled", format=dataset_format, classes=(), rows=shard.rows, shards=(shard,)
     )
@@ -74,7 +74,7 @@ def test_only_regular_files_of_a_folder_are_opened(tmp_path: Path, specials: lis
 
 @pytest.mark.parametrize("dataset_format", ["parquet", "webdataset"])
 def test_a_shard_that_has_become_no_regular_file_is_not_opened(
-    tmp_path: Path, specials: list[str], dataset_format: str
+    tmp_path: Path, specials: list[str], dataset_format: DatasetFormat
 ) -> None:
     for name in specials:
         with pytest.raises(ShardReadError, match=r"folder|pipe"):
@@ -82,7 +82,9 @@ def test_a_shard_that_has_become_no_regular_file_is_not_opened(
 
 
 @pytest.mark.parametrize("dataset_format", ["image_folder", "uri_list"])
-def test_a_file_larger_than_any_picture_is_a_broken_image_and_not_read(tmp_path: Path, dataset_format: str) -> None:
+def test_a_file_larger_than_any_picture_is_a_broken_image_and_not_read(
+    tmp_path: Path, dataset_format: DatasetFormat
+) -> None:
     sparse(tmp_path / "huge.jpg", 3 << 30)
     (tmp_path / "small.jpg").write_bytes(b"x")
     names = ("huge.jpg", "small.jpg")
@@ -99,7 +101,7 @@ def test_a_file_larger_than_any_picture_is_a_broken_image_and_not_read(tmp_path:
 
 
 @pytest.mark.parametrize("dataset_format", ["image_folder", "uri_list"])
-def test_large_files_come_few_at_a_time(tmp_path: Path, dataset_format: str) -> None:
+def test_large_files_come_few_at_a_time(tmp_path: Path, dataset_format: DatasetFormat) -> None:
     names = tuple(f"{number}.jpg" for number in range(6))
     for name in names:
         sparse(tmp_path / name, 30 * MIB)

@@ -1,5 +1,7 @@
 import io
+import random
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
@@ -11,14 +13,15 @@ from workers.data.images.decode import decode_rgb
 from workers.data.order.lanes import Layout
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
+from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
+from workers.training.input.training_images import Sample
 
 
 class NumberedSource:
     """Pictures whose every pixel tells which sample they are; broken ones are no pictures at all."""
 
     def __init__(
-        self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset = frozenset()
+        self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset[int] = frozenset()
     ) -> None:
         self.rows_per_shard = rows_per_shard
         self._target = np.eye(classes, dtype=np.float32)[target]
@@ -38,23 +41,32 @@ def encoded(size: int, value: int = 7) -> bytes:
     return buffer.getvalue()
 
 
-def numbers(batches) -> list[int]:
+def numbers(batches: Iterable[Batch]) -> list[int]:
     return [int(image[0, 0, 0]) for batch in batches for image in batch.images]
 
 
-def noisy_picture(sample, draws) -> np.ndarray:
+def noisy_picture(sample: Sample, draws: random.Random) -> np.ndarray:
     """The picture, and in a corner what was drawn for it."""
     pixels = np.array(decode_rgb(sample.data))
     pixels[-1, -1, 0] = draws.randrange(256)
     return pixels
 
 
-def stream(parts, rank=0, world_size=1, start_step=0, seed=5, layout=None) -> BatchStream:
+def stream(
+    parts: list[StreamPart],
+    rank: int = 0,
+    world_size: int = 1,
+    start_step: int = 0,
+    seed: int = 5,
+    layout: Layout | None = None,
+) -> BatchStream:
     layout = layout or Layout(world_size)
     return BatchStream(parts, noisy_picture, seed, Worker(rank, world_size), layout, start_step)
 
 
-def whole_steps(parts, world_size, layout, start_step, steps) -> list[list[bytes]]:
+def whole_steps(
+    parts: list[StreamPart], world_size: int, layout: Layout, start_step: int, steps: int
+) -> list[list[bytes]]:
     """Each step's pictures, augmented, over all workers."""
     workers = [stream(parts, rank, world_size, start_step, layout=layout) for rank in range(world_size)]
     shares = [[batch.images.numpy() for batch in islice(worker, steps)] for worker in workers]
@@ -63,7 +75,7 @@ def whole_steps(parts, world_size, layout, start_step, steps) -> list[list[bytes
 
 def test_an_epoch_of_eight_workers_has_every_copy_once_in_labeled_and_pseudo_labeled_streams_alike() -> None:
     labeled, pseudo = NumberedSource([40, 0, 23, 1]), NumberedSource([3, 90, 55])
-    seen = [Counter(), Counter()]
+    seen: list[Counter[int]] = [Counter(), Counter()]
     for rank in range(8):
         parts = [StreamPart(labeled, 16), StreamPart(pseudo, 37)]
         for batch in islice(stream(parts, rank, world_size=8), 4):
@@ -105,7 +117,7 @@ def test_a_sample_is_augmented_anew_each_epoch() -> None:
 
 def test_fewer_samples_than_workers_are_read_equally_often() -> None:
     source = NumberedSource([2])
-    seen = Counter()
+    seen: Counter[int] = Counter()
     for rank in range(4):
         seen.update(numbers(islice(stream([StreamPart(source, 8)], rank, world_size=4), 3)))
     assert seen == {0: 12, 1: 12}
@@ -138,7 +150,7 @@ def test_more_workers_than_images_a_step_are_refused() -> None:
 
 
 @pytest.mark.parametrize("layout", [Layout(1, 2), Layout(1, 1)])
-def test_loader_processes_read_an_epoch_without_overlap(layout) -> None:
+def test_loader_processes_read_an_epoch_without_overlap(layout: Layout) -> None:
     source = NumberedSource([48])
     batches = batch_loader(stream([StreamPart(source, 6)], layout=layout), loader_processes=2, pin_memory=False)
     assert sorted(numbers(islice(batches, 8))) == list(range(48))
@@ -177,7 +189,7 @@ def test_what_cannot_be_read_is_told_by_a_loader_process_as_it_was_raised(
 
 
 def test_a_picture_that_is_flipped_in_memory_is_laid_out_in_rows_in_the_batch() -> None:
-    def flipped(sample, _):
+    def flipped(sample: Sample, _: random.Random) -> np.ndarray:
         return np.array(decode_rgb(sample.data))[:, ::-1]
 
     part = StreamPart(NumberedSource([4]), 2)

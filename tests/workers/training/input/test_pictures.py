@@ -4,6 +4,7 @@ import io
 import random
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from sklearn.datasets import load_sample_images
 
 from workers.data.errors import BrokenImage
 from workers.data.images.decode import decode_rgb
-from workers.data.images.plain_jpeg import decode_plain_jpeg
+from workers.data.images.plain_jpeg import PlainJpeg, decode_plain_jpeg
 from workers.specs.recipe import Noise, Recipe
 from workers.training.input.noise import Box, TrainingTransform, random_resized_box
 from workers.training.input.training_images import PictureMemory, PictureReader, Sample
@@ -52,8 +53,8 @@ def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(
     """
     scales = []
 
-    def decoded(*arguments):
-        scales.append(decode_plain_jpeg(*arguments))
+    def decoded(data: bytes, jpeg: PlainJpeg, least: tuple[int, int] | None = None) -> npt.NDArray[np.uint8] | None:
+        scales.append(decode_plain_jpeg(data, jpeg, least))
         return scales[-1]
 
     monkeypatch.setattr("workers.training.input.training_images.decode_plain_jpeg", decoded)
@@ -106,7 +107,7 @@ def test_a_picture_is_the_same_whether_there_was_memory_for_it_or_not(photograph
     with_room, without = reader(size, 1 << 30), reader(size, 0)
     for seed in range(8):
         pictures = [each(Sample("a", photograph), random.Random(seed)) for each in (with_room, without)]
-        assert np.array_equal(*pictures)
+        assert np.array_equal(pictures[0], pictures[1])
 
 
 def test_a_picture_that_needs_no_reduction_is_the_same_to_the_byte(photograph: bytes) -> None:
@@ -117,7 +118,7 @@ def test_a_picture_that_needs_no_reduction_is_the_same_to_the_byte(photograph: b
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", flat(8)[:40]])
-def test_broken_bytes_are_broken_images(data) -> None:
+def test_broken_bytes_are_broken_images(data: bytes) -> None:
     with pytest.raises(BrokenImage):
         reader(8, 0)(Sample("a", data), random.Random(0))
 

@@ -34,7 +34,7 @@ def png(value: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_dataset(folder, labels: list[int] | None, rows: int) -> str:
+def write_dataset(folder: Path, labels: list[int] | None, rows: int) -> str:
     folder.mkdir()
     columns = {"image": pa.array([png(row) for row in range(rows)], pa.binary())}
     if labels is not None:
@@ -148,7 +148,7 @@ def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path
         manifest_uri=str(folder / "manifest.json"), labels_uri=str(labels), selection_uri=str(selection)
     )
     samples, batch = expected.total(), 24
-    seen = [Counter(), Counter()]
+    seen: list[Counter[int]] = [Counter(), Counter()]
     for worker, process in product(range(8), range(2)):
         source = PseudoLabeledSource(pseudo, num_classes=2, recipe=Recipe(), shards_kept=2)
         stream = Stream(source.rows_per_shard, 0, batch, Layout(8, 2))
@@ -157,7 +157,7 @@ def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path
                 place = step * batch + slot
                 if place < 2 * samples:
                     image, _ = source.sample(*stream.at(place))
-                    seen[place // samples][Image.open(io.BytesIO(image)).getpixel((0, 0))[0]] += 1
+                    seen[place // samples][int(np.asarray(Image.open(io.BytesIO(image)))[0, 0, 0])] += 1
     assert seen == [expected, expected]
 
 
@@ -199,7 +199,7 @@ def test_a_training_shard_that_cannot_be_read_is_named(tmp_path: Path, content: 
 def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(uri) -> None:
+    def away(uri: str) -> None:
         raise OSError("When reading information for key: AWS Error NETWORK_CONNECTION during HeadObject operation")
 
     write_index(str(tmp_path), MaterializedIndex(rows_per_shard=(3,), bytes=10))
