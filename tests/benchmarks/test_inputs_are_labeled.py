@@ -2,9 +2,8 @@
 or broken as it should be. The actors are replaced by a loop in this process."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +19,7 @@ from benchmarks.inputs.trees import write
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone
+from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import ActorPool, LabelSpec
@@ -91,7 +90,9 @@ def is_as_expected(given: PictureInput, kind: str | None) -> bool:
 def labeled(dataset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
     """Runs the label stage; gives the kinds of the broken pictures by their numbers."""
 
-    def map_shards(make_function: Any, shard_indices: Any, pool: ActorPool) -> Iterator[ShardDone]:
+    def map_shards(
+        make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
+    ) -> Iterator[ShardDone]:
         function = make_function()
         for shard in shard_indices:
             yield ShardDone(shard, 1.0, 2.0, function(shard))

@@ -1,5 +1,6 @@
 """The tables of allowed transitions."""
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -25,14 +26,16 @@ TABLES: list[tuple[Any, type[StrEnum]]] = [
     (ALLOWED_ATTEMPT, AttemptState),
 ]
 
+Table = Mapping[StrEnum, Collection[StrEnum]]
+
 
 @pytest.mark.parametrize(("allowed", "states"), TABLES)
-def test_every_state_has_its_row_in_the_table(allowed: Any, states: type[StrEnum]) -> None:
+def test_every_state_has_its_row_in_the_table(allowed: Table, states: type[StrEnum]) -> None:
     assert set(allowed) == set(states)
 
 
 @pytest.mark.parametrize(("allowed", "states"), TABLES)
-def test_every_state_can_be_reached_from_the_first(allowed: Any, states: type[StrEnum]) -> None:
+def test_every_state_can_be_reached_from_the_first(allowed: Table, states: type[StrEnum]) -> None:
     reached = {next(iter(states))}
     for _ in states:
         reached |= {after for before in reached for after in allowed[before]}

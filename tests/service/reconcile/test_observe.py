@@ -49,7 +49,7 @@ def asked(bench: Workbench) -> list[str]:
     """The paths of all questions to Ray from here on."""
     answer, paths = bench.ray.answer, []
 
-    def listen(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def listen(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         paths.append(path)
         return answer(method, path, body, authorization)
 
@@ -96,7 +96,7 @@ def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Wor
     attempted: list[str] = []
     send = nowhere._send
 
-    def count(method: str, path: str, json: Any = None) -> Any:
+    def count(method: str, path: str, json: dict[str, Any] | None = None) -> Any:
         attempted.append(method)
         return send(method, path, json)
 
@@ -181,7 +181,7 @@ def count_questions(ray: FakeRay, clock: FakeClock, seconds_a_list: float = 0.0)
     """The paths that are asked for from here on; a list takes as long as told."""
     answer, paths = ray.answer, []
 
-    def listen(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def listen(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         paths.append(path)
         clock.advance(seconds_a_list if path == "/api/jobs/" else 0)
         return answer(method, path, body, authorization)
@@ -225,7 +225,7 @@ def test_a_slow_list_rests_for_a_while(ray: FakeRay, ray_jobs: RayJobs, clock: F
 class Looks:
     """Stage files whose looks at a folder are counted."""
 
-    def __init__(self, calls: ArtifactCalls, clock: FakeClock, local: bool, folder: Any) -> None:
+    def __init__(self, calls: ArtifactCalls, clock: FakeClock, local: bool, folder: Path) -> None:
         self.files = StageFiles(ArtifactLayout(str(folder)), calls, local=local, monotonic=clock)
         self._looked: set[str] = set()
         read = self.files._read

@@ -160,7 +160,7 @@ def test_a_paused_reconciler_that_wakes_up_writes_nothing(
     asked, go_on = threading.Event(), threading.Event()
     answer = bench.ray.answer
 
-    def hold_up_once(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def hold_up_once(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         if path == f"/api/jobs/{job_id}" and not asked.is_set():
             asked.set()
             go_on.wait(LONG_SECONDS)

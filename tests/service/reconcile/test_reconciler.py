@@ -38,10 +38,11 @@ def test_the_spec_is_on_file_and_the_intent_on_record_before_the_submit(bench: W
     seen: list[tuple[int, str]] = []
     answer = bench.ray.answer
 
-    def look(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def look(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         if (method, path) == ("POST", "/api/jobs/"):
             with bench.database.read() as session:
                 attempt = load_snapshot(session, run_id).current_stage.open_attempt
+            assert body is not None
             bench.ray.jobs["peek"] = body
             seen.append((bench.ray.spec_of("peek").attempt, attempt.state))
             del bench.ray.jobs["peek"]
@@ -60,7 +61,7 @@ def test_a_result_written_just_before_the_job_ended_is_not_missed(bench: Workben
     answer = bench.ray.answer
     job_id = f"{run_id}-g0-train-a1"
 
-    def finish_while_asked(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def finish_while_asked(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         if path == f"/api/jobs/{job_id}":
             bench.ray.write_result(job_id)
             bench.ray.end(job_id)

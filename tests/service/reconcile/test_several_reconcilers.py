@@ -49,7 +49,7 @@ def test_a_reconciler_that_slept_through_its_lease_writes_nothing(
     late, second = bench.new_reconciler(), bench.new_reconciler()
     overtaken = False
 
-    def overtake(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def overtake(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         nonlocal overtaken
         if method == held_up_in and not overtaken:
             overtaken = True

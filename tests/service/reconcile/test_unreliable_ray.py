@@ -15,7 +15,7 @@ from workers.specs.reports import FailureReason, StageControl
 def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Workbench, run_id: str) -> None:
     answer = bench.ray.answer
 
-    def lose_the_answer(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def lose_the_answer(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         status, text = answer(method, path, body, authorization)
         return (502, "bad gateway") if method == "POST" else (status, text)
 
@@ -163,7 +163,7 @@ def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: 
     bench.ray.write_failure(job_id, FailureReason.STAGE_ERROR)
     answer = bench.ray.answer
 
-    def refuse_to_stop(method: str, path: str, body: Any, authorization: str) -> tuple[int, str]:
+    def refuse_to_stop(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
         return (500, "no such agent") if path.endswith("/stop") else answer(method, path, body, authorization)
 
     bench.ray.answer = refuse_to_stop

@@ -18,7 +18,7 @@ from workers.specs.reports import FailureReason, StageControl
 
 
 @pytest.fixture
-def limited(bench: Workbench) -> Any:
+def limited(bench: Workbench) -> Workbench:
     """The bench with at most one stage at a time."""
     bench.restart(changed(bench.settings, reconciler__max_concurrent_stages=1))
     return bench
@@ -47,7 +47,7 @@ def finish(bench: Workbench, reconciler: Reconciler, job_id: str) -> None:
     reconciler.tick()
 
 
-def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Any, run_config: MakeConfig) -> None:
+def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Workbench, run_config: MakeConfig) -> None:
     first, second, third = (create(limited, run_config) for _ in range(3))
     reconciler = limited.reconciler()
 
@@ -87,7 +87,7 @@ def test_a_caller_with_projects_sees_their_share_of_the_queue(
     assert {each.project for each in queue.waiting} <= {"mine"}
 
 
-def test_never_more_stages_at_once_than_the_limit(limited: Any, run_config: MakeConfig) -> None:
+def test_never_more_stages_at_once_than_the_limit(limited: Workbench, run_config: MakeConfig) -> None:
     runs = [create(limited, run_config) for _ in range(4)]
     reconciler = limited.reconciler()
     for _ in range(40):
@@ -100,7 +100,7 @@ def test_never_more_stages_at_once_than_the_limit(limited: Any, run_config: Make
     assert {limited.queries.get_run(run).state for run in runs} == {"succeeded"}
 
 
-def test_a_changed_priority_changes_the_order(limited: Any, run_config: MakeConfig) -> None:
+def test_a_changed_priority_changes_the_order(limited: Workbench, run_config: MakeConfig) -> None:
     first, second, third = (create(limited, run_config) for _ in range(3))
     reconciler = limited.reconciler()
     reconciler.tick()
@@ -183,7 +183,7 @@ def test_a_project_is_there_once_a_run_or_a_quota_names_it(
     assert {"speech", "vision"} <= names
 
 
-def test_a_paused_run_leaves_the_cluster_and_its_place_and_goes_on(limited: Any, run_config: MakeConfig) -> None:
+def test_a_paused_run_leaves_the_cluster_and_its_place_and_goes_on(limited: Workbench, run_config: MakeConfig) -> None:
     first, second = (create(limited, run_config) for _ in range(2))
     reconciler = limited.reconciler()
     reconciler.tick()
@@ -213,7 +213,7 @@ def test_a_paused_run_leaves_the_cluster_and_its_place_and_goes_on(limited: Any,
     assert [kind for kind in kinds if kind in expected][1:] == expected
 
 
-def test_a_run_that_waits_in_the_queue_is_paused_at_once(limited: Any, run_config: MakeConfig) -> None:
+def test_a_run_that_waits_in_the_queue_is_paused_at_once(limited: Workbench, run_config: MakeConfig) -> None:
     create(limited, run_config)
     second = create(limited, run_config)
     reconciler = limited.reconciler()

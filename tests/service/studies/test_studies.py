@@ -216,7 +216,7 @@ def test_the_evaluation_is_told_what_to_measure_and_against_whom(bench: Workbenc
     ],
 )
 def test_impossible_evaluations_are_refused(
-    bench: Workbench, run_config: MakeConfig, evaluation: Any, field: str
+    bench: Workbench, run_config: MakeConfig, evaluation: dict[str, object], field: str
 ) -> None:
     bench.add_dataset("ds-wild", "evaluation", classes=("moggy",))
     with pytest.raises(InvalidRequest) as refusal:
