@@ -167,6 +167,23 @@ def test_a_count_leaves_open_only_the_digit_in_which_the_last_wanted_row_lies() 
     assert (cut.wanted.tolist(), cut.undecided.tolist(), cut.shift) == ([2, 0, 0], [3, 0, 0], 49)
 
 
+def test_the_last_wanted_row_may_lie_in_the_last_digit() -> None:
+    last = (1 << 13) - 1
+    cut = narrow_once([2], [[0, last, last]])
+
+    assert cut.lower.tolist() == [last << 49]
+    assert cut.upper.tolist() == [EVERYTHING]
+    assert (cut.wanted.tolist(), cut.undecided.tolist()) == ([1], [2])
+
+
+def test_bounds_and_counts_of_a_cut_stay_integers() -> None:
+    """A key has more bits than a float tells apart."""
+    cut = narrow_once([3], [[1, 2, 2, 2, 5]])
+
+    kinds = [str(part.dtype) for part in (cut.lower, cut.upper, cut.wanted, cut.undecided)]
+    assert kinds == ["uint64", "uint64", "int64", "int64"]
+
+
 def test_a_class_that_is_decided_keeps_its_bounds() -> None:
     first = narrow_once([3, 2], [[1, 2, 2, 2, 5], [1, 1, 4]])
     counts = DigitCounts(first)
@@ -189,6 +206,12 @@ def test_candidates_are_taken_by_shard() -> None:
     assert places(found.of_shards(range(3, 9))) == []
 
 
+def test_rows_of_a_shard_keep_their_order_however_many_they_are() -> None:
+    mixed = make_candidates(*((row % 3, row, 0, 0) for row in range(300)))
+
+    assert places(mixed.by_shard()) == sorted(places(mixed))
+
+
 def test_candidates_of_several_parts_are_joined_in_their_order() -> None:
     one, other = make_candidates((1, 2, 3, 4), (5, 6, 7, 8)), make_candidates((9, 10, 11, 12))
 
@@ -202,7 +225,8 @@ def test_candidates_of_several_parts_are_joined_in_their_order() -> None:
     ]
     nothing = joined([])
     kinds = [str(part.dtype) for part in (nothing.shards, nothing.rows, nothing.classes, nothing.order)]
-    assert (len(nothing), kinds) == (0, ["int32", "int32", "int32", "uint32"])
+    assert kinds == ["int32", "int32", "int32", "uint32"]
+    assert [len(part) for part in (nothing.shards, nothing.rows, nothing.classes, nothing.order)] == [0, 0, 0, 0]
 
 
 def test_doubt_alone_decides_all_rows_but_those_that_tie_at_the_last_place() -> None:

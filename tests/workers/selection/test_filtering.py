@@ -44,7 +44,12 @@ def test_where_no_image_is_broken_all_rows_have_labels() -> None:
 
 def test_an_empty_shard_drops_nothing() -> None:
     assert numbers(counts_of([], [], largest=0.5)) == numbers(FilterCounts.nothing(3)) == (0,) * 6
-    assert FilterCounts.nothing(3).labeled.tolist() == [0, 0, 0]
+    nothing = FilterCounts.nothing(3).labeled
+    assert (str(nothing.dtype), nothing.tolist()) == ("int64", [0, 0, 0])
+
+
+def test_classes_without_an_image_are_counted_too() -> None:
+    assert counts_of([0], [0.1], largest=0.5).labeled.tolist() == [1, 0, 0]
 
 
 def test_counts_of_shards_add_up() -> None:

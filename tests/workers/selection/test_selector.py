@@ -48,11 +48,13 @@ def label_files(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[object]]:
         read["hashes"].append((uri, shard))
         return np.array([hash_of(shard, row) for row in range(len(rows_of(shard).labels))], "S16")
 
+    def read_listed_rows(uri: str, folder: str, shard: int) -> np.ndarray:
+        assert uri == "labels"
+        return np.array(listed[folder, shard], np.int32)
+
     monkeypatch.setattr(selector, "read_label_rows", read_label_rows)
     monkeypatch.setattr(selector, "read_hashes", read_hashes)
-    monkeypatch.setattr(
-        selector, "read_listed_rows", lambda uri, folder, shard: np.array(listed[folder, shard], np.int32)
-    )
+    monkeypatch.setattr(selector, "read_listed_rows", read_listed_rows)
     return read
 
 
