@@ -178,10 +178,14 @@ def test_the_last_wanted_row_may_lie_in_the_last_digit() -> None:
 
 def test_bounds_and_counts_of_a_cut_stay_integers() -> None:
     """A key has more bits than a float tells apart."""
-    cut = narrow_once([3], [[1, 2, 2, 2, 5]])
+    before = Cut.before_counting(2, np.array([0, 3]), np.array([5, 5]))
+    for cut in (Cut.unknown(2), before, narrow_once([3], [[1, 2, 2, 2, 5]])):
+        kinds = [str(part.dtype) for part in (cut.lower, cut.upper, cut.wanted, cut.undecided)]
+        assert kinds == ["uint64", "uint64", "int64", "int64"]
 
-    kinds = [str(part.dtype) for part in (cut.lower, cut.upper, cut.wanted, cut.undecided)]
-    assert kinds == ["uint64", "uint64", "int64", "int64"]
+
+def test_a_counter_takes_four_bytes() -> None:
+    assert DigitCounts(Cut.unknown(512)).table.nbytes == (1 << 22) * 4
 
 
 def test_a_class_that_is_decided_keeps_its_bounds() -> None:
