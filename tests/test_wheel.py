@@ -21,13 +21,14 @@ from api.app import create_app
 from api.templates import _TEMPLATES, render
 from noisy_student.local.demo.run import demo_run_config
 from service.model_catalog import load_catalog
+from service.config.settings.groups import AccessSettings
 from service.settings import Settings
 from service.store.migrate import upgrade
 
 assert Path(api.__file__).is_relative_to(sys.argv[1]), api.__file__
 assert demo_run_config()["generations"] == 3
 assert "resnet18" in load_catalog()
-settings = settings_of(home=Path("home"), access__allowed_hosts=("testserver",))
+settings = Settings(home=Path("home"), access=AccessSettings(allowed_hosts=("testserver",)))
 Path("home").mkdir()
 upgrade(settings.database_url)
 with TestClient(create_app(settings)) as client:
