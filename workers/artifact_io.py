@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, TypedDict
 from urllib.parse import parse_qs, urlunsplit
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ _TEMPORARY_SUFFIX = ".tmp"
 _STORE_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
 )
-# Arrow gives the errors of object stores no number, only these words.
+# Arrow gives errors of object stores no number, only these words.
 _OBJECT_STORES_WORD = re.compile(r"AWS Error (\w+)|google::cloud::Status\((\w+)")
 _OF_ONE_OBJECT = frozenset(
     {
@@ -27,17 +27,17 @@ _OF_ONE_OBJECT = frozenset(
         *("PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"),
     }
 )
-"""What S3 and Google say of an object that another attempt will not get either."""
+"""The errors of S3 and Google Cloud Storage that concern one object: another attempt would fail as well."""
 _GOOGLE_RETRIES = "retry_limit_seconds"
 _GOOGLE_RETRY_SECONDS = 20
-"""Google's own default is a quarter of an hour, also where there are no credentials."""
+"""By default Google's client tries for a quarter of an hour, even without credentials."""
 
 
 def is_store_error(error: BaseException) -> bool:
-    """Whether the store is to blame, and not what was asked of it.
+    """Whether the store is to blame, and not the request.
 
-    A full disk, a read-only or broken file system, an object store that cannot be reached, is overloaded or refuses
-    everyone: another attempt may meet none of it.
+    The store is to blame for a full disk, a read-only or broken file system, and an object store that is overloaded,
+    refuses everyone or cannot be reached. Another attempt may then succeed.
     """
     if isinstance(error, OSError) and error.errno in _STORE_ERRORS:
         return True
@@ -46,7 +46,7 @@ def is_store_error(error: BaseException) -> bool:
 
 
 def join_uri(folder_uri: str, *names: str) -> str:
-    """`folder_uri` and the names below it, with single slashes. Options of the URI (`?region=...`) stay at its end."""
+    """Joins `folder_uri` and names below it with single slashes. Options of the URI (`?region=...`) stay at its end."""
     address, question, options = folder_uri.partition("?") if is_uri(folder_uri) else (folder_uri, "", "")
     return "/".join([address.rstrip("/"), *(name.strip("/") for name in names)]) + question + options
 
@@ -60,8 +60,9 @@ def name_of(uri: str) -> str:
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of `uri` and the path in it. A URI without a scheme is a local path.
 
-    An object store's filesystem is kept for all URIs with the same bucket and options: making one looks the bucket's
-    region up, and its connections are worth keeping. Raises NotPlain, a ValueError, for what is no plain URI.
+    All URIs with the same bucket and options share one filesystem: to make one takes a lookup of the bucket's region,
+    and its connections are worth keeping. Raises NotPlain, a ValueError, for a text that is no plain URI
+    (https://arrow.apache.org/docs/python/filesystems.html).
     """
     place = parse_place(uri)
     if place.scheme == LOCAL:
@@ -77,12 +78,12 @@ def _object_store(scheme: str, authority: str, options: str) -> fs.FileSystem:
     return fs.FileSystem.from_uri(urlunsplit((scheme, authority, "/", options, "")))[0]
 
 
-# A process that was forked, as a loader's may be, must not share its parent's connections.
+# A forked process, as a loader's may be, must not share its parent's connections.
 os.register_at_fork(after_in_child=_object_store.cache_clear)
 
 
 def is_local(uri: str) -> bool:
-    """Whether `uri` is a path of this machine, mounted file systems included."""
+    """Whether `uri` is a path of this machine. Mounted file systems count as local."""
     return parse_place(uri).scheme == LOCAL
 
 
@@ -92,34 +93,43 @@ def _local_filesystem() -> fs.FileSystem:
 
 
 def is_object_store(filesystem: fs.FileSystem) -> bool:
-    """Whether files come to be there as a whole, when their writer closes them; there is no cheap rename, no folder."""
+    """Whether this is an object store: a file appears whole, when its writer closes it; renames cost a copy."""
     return filesystem.type_name in OBJECT_STORES
 
 
-def ray_storage(folder_uri: str) -> dict[str, Any]:
-    """The part of a RunConfig of Ray Train or Tune that says where it keeps its files: in a folder of ours.
+class RayStorage(TypedDict, total=False):
+    """The options of a RunConfig of Ray Train or Tune that say where it keeps its files."""
 
-    Ray is given our filesystem of an object store, which it would open without the options of the URI.
+    storage_path: str
+    storage_filesystem: fs.FileSystem
+
+
+def ray_storage(folder_uri: str) -> RayStorage:
+    """Makes Ray Train or Tune keep its files in `folder_uri` (docs.ray.io, "Configuring Persistent Storage").
+
+    For an object store Ray is given our filesystem, because it would open its own without the options of the URI.
     """
     filesystem, path = open_filesystem(folder_uri)
-    return {"storage_path": path} | ({"storage_filesystem": filesystem} if is_object_store(filesystem) else {})
+    if is_object_store(filesystem):
+        return {"storage_path": path, "storage_filesystem": filesystem}
+    return {"storage_path": path}
 
 
 def exists(uri: str) -> bool:
-    """Whether there is a file or folder at `uri`."""
+    """Whether a file or folder exists at `uri`."""
     filesystem, path = open_filesystem(uri)
     return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def list_files(folder_uri: str) -> dict[str, int]:
-    """Names and sizes in bytes of the files directly in a folder; empty where there is no such folder."""
+    """The sizes in bytes of the files directly in a folder, by name; empty if there is no such folder."""
     filesystem, path = open_filesystem(folder_uri)
     infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return {info.base_name: info.size for info in infos if info.type == fs.FileType.File}
 
 
 def walk_files(folder_uri: str) -> dict[str, int]:
-    """Sizes in bytes of all files below a folder, by their names relative to it; empty where there is no folder."""
+    """The sizes in bytes of all files below a folder, by their path relative to it; empty if there is no folder."""
     filesystem, path = open_filesystem(folder_uri)
     infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     prefix = len(path.rstrip("/")) + 1
@@ -127,14 +137,14 @@ def walk_files(folder_uri: str) -> dict[str, int]:
 
 
 def read_bytes(uri: str) -> bytes:
-    """The whole file. Raises FileNotFoundError where there is none."""
+    """The content of a file. Raises FileNotFoundError if there is none."""
     filesystem, path = open_filesystem(uri)
     with filesystem.open_input_stream(path) as stream:
         return bytes(stream.read())
 
 
 def read_bytes_if_there(uri: str) -> bytes | None:
-    """The whole file, or None where there is none."""
+    """The content of a file; None if there is none."""
     try:
         return read_bytes(uri)
     except FileNotFoundError:
@@ -142,9 +152,9 @@ def read_bytes_if_there(uri: str) -> bytes | None:
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file as a whole or not at all: a temporary name beside it, then a rename.
+    """Writes a whole file or nothing: first under a temporary name, which is then renamed.
 
-    In an object store an upload is the file only once it is complete, and a rename would be a copy.
+    An object store needs no rename: there a file appears when its upload is complete.
     """
     filesystem, path = open_filesystem(uri)
     if is_object_store(filesystem):
@@ -157,11 +167,11 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 @contextmanager
 def writing(uri: str) -> Iterator[IO[bytes]]:
-    """A stream whose file is there, whole, once the `with` block has ended; not at all where it raises."""
+    """A stream to a file that appears, whole, when the `with` block ends; it does not appear if the block raises."""
     filesystem, path = open_filesystem(uri)
     if not is_object_store(filesystem):
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-    # Also in an object store: a stream that is closed in the midst of an error would be there as it is.
+    # In an object store too: a stream that is closed by an error would leave the half of a file.
     temporary = temporary_path(path)
     try:
         with filesystem.open_output_stream(temporary) as stream:
@@ -179,9 +189,9 @@ def temporary_path(path: str) -> str:
 
 
 def delete_temporaries(folder_uri: str) -> int:
-    """Deletes what killed writers have left directly in a folder, and says how many files that were.
+    """Deletes the temporary files that killed writers have left directly in a folder, and returns their number.
 
-    A writer that is still at it fails when it renames: only for folders whose other writers may fail.
+    A writer that is still writing fails when it renames its file. Call this only where other writers may fail.
     """
     filesystem, path = open_filesystem(folder_uri)
     left = [name for name in list_files(folder_uri) if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX)]
@@ -191,7 +201,7 @@ def delete_temporaries(folder_uri: str) -> int:
 
 
 def delete_folder(folder_uri: str) -> None:
-    """Deletes a folder, which need not be there, with all that is in it."""
+    """Deletes a folder and everything in it. The folder need not exist."""
     filesystem, path = open_filesystem(folder_uri)
     filesystem.delete_dir_contents(path, missing_dir_ok=True)
     if filesystem.get_file_info(path).type == fs.FileType.Directory:
@@ -199,6 +209,6 @@ def delete_folder(folder_uri: str) -> None:
 
 
 def delete_if_there(filesystem: fs.FileSystem, path: str) -> None:
-    """Deletes a file that may never have come to be."""
+    """Deletes a file if it exists."""
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:
         filesystem.delete_file(path)

@@ -1,4 +1,4 @@
-"""`python -m workers.entrypoint SPEC_URI`: runs one stage and writes result.json or failure.json last."""
+"""`python -m workers.entrypoint SPEC_URI` runs one stage, and writes result.json or failure.json last."""
 
 import time
 
@@ -27,7 +27,7 @@ from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStage
 logger = logging.getLogger("workers.entrypoint")
 
 CANNOT_WRITE = 3
-"""Exit code of a stage that could leave neither a result nor a failure."""
+"""The exit code of a stage that could write neither a result nor a failure."""
 
 STAGES: dict[StageName, tuple[str, str]] = {
     "train": ("workers.training.stage", "run_train"),
@@ -39,14 +39,14 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "measure": ("workers.measuring.stage", "run_measure"),
 }
 _NODE_DIED = "The actor died because its node has died"
-"""How ray.exceptions.ActorDiedError tells it: the exception has no field for it."""
+"""The words of ray.exceptions.ActorDiedError, which has no field for the loss of a node."""
 
 
 def run(spec_uri: str, entered_at: float) -> int:
-    """Runs the stage: 0 if it wrote a result, 1 if it failed or paused, 2 if there was nothing for it to do.
+    """Runs the stage, and returns 0 if it wrote a result, 1 if it failed or paused, 2 if it had nothing to do.
 
-    That is so where a later attempt owns the folder, and where this attempt is over: a submit that reaches Ray late,
-    when the job has come and gone, starts it once more, and Ray cannot stop a job that has not begun.
+    It has nothing to do if a later attempt owns the folder, or if this attempt is over: a submit that reaches Ray late,
+    after the job has ended, starts the job again, and Ray cannot stop a job that has not begun.
     """
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
     reporter = StageReporter(spec, entered_at)
@@ -78,7 +78,7 @@ def _has_ended_before(spec: AnyStageSpec) -> bool:
 
 
 def _write_last(spec: AnyStageSpec, name: str, outcome: StageResult | StageFailure) -> bool:
-    """Whether it could be written: on a full disk, the job's log is all that is left to say why."""
+    """Writes the outcome, and returns whether that worked. On a full disk only the job's log can say what happened."""
     try:
         write_bytes(join_uri(spec.folder_uri, name), outcome.model_dump_json().encode())
     except OSError as error:
@@ -88,7 +88,7 @@ def _write_last(spec: AnyStageSpec, name: str, outcome: StageResult | StageFailu
 
 
 def reason_of(error: BaseException) -> FailureReason:
-    """The failure reason of an exception, or of the one that caused it: Ray wraps what its workers raise."""
+    """The failure reason of an exception, or of its cause: Ray wraps the exceptions of its workers."""
     for cause in _causes(error):
         if isinstance(cause, Paused):
             return FailureReason.PAUSED
@@ -96,7 +96,7 @@ def reason_of(error: BaseException) -> FailureReason:
             return cause.reason
         if isinstance(cause, OutsideOfRoots):
             return FailureReason.USER_ERROR
-        # Ray's own word on why an actor died, and Ray Train's on why its worker group did.
+        # Ray says so of an actor that died, and Ray Train of its worker group.
         if getattr(cause, "preempted", False) or type(cause).__name__ == "PreemptionError":
             return FailureReason.PREEMPTED
         if type(cause).__name__ == "NodeDiedError" or _NODE_DIED in str(cause):
@@ -111,7 +111,7 @@ def reason_of(error: BaseException) -> FailureReason:
 
 
 def message_of(error: BaseException) -> str:
-    """One line for people: the innermost cause's type and text, or what a stage itself says of it."""
+    """The failure in one line for people: the stage's own message, or the type and text of the innermost cause."""
     innermost = _causes(error)[-1]
     for cause in _causes(error):
         if isinstance(cause, (StageError, Paused, ShardReadError)):
@@ -142,12 +142,12 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
 
 
 def _needs_ray(spec: AnyStageSpec) -> bool:
-    """Whether to join the cluster here; a measure stage does so itself, to see how long it takes."""
+    """Whether to join the cluster here. A measure stage joins it itself, to time that."""
     return spec.stage != "measure" and (spec.stage != "select" or spec.settings.materialize is not None)
 
 
 def main() -> None:
-    """The job's command line."""
+    """Runs the stage that the command line names."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if len(sys.argv) != 2:
         sys.exit("usage: python -m workers.entrypoint SPEC_URI")
@@ -155,7 +155,7 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Without this, tearing down Ray's client and torch takes seconds, in which the job counts as running.
+    # Otherwise the job would count as running for the seconds that tearing down Ray's client and torch takes.
     os._exit(code)
 
 

@@ -1,6 +1,6 @@
-"""The one place where the URI of a file or folder is taken apart; all others take its value.
+"""Parses the URI of a file or folder. No other module does: all of them use the parsed value.
 
-Two parsers that read a URI differently are a door: what one has judged, the other does not open.
+Two parsers that read a URI differently are a security hole: one judges a file, and the other opens another.
 """
 
 import os
@@ -16,32 +16,32 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AUTHORITY = re.compile(r"(?:[^@/\\\s]+@)?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST_BUCKET = 255
-"""Old ones of S3 have as many; Google's have at most 222."""
+"""The most characters of old S3 buckets. Google's have at most 222."""
 _QUERY = re.compile(r"[A-Za-z0-9._~:/%=&+,@\[\]-]*")
 _UNESCAPED = "/!$&'()*+,;=:@"
-"""What stays as it is in the path of a URI (RFC 3986, pchar)."""
+"""The characters that are not escaped in the path of a URI (RFC 3986, pchar)."""
 
 
 class NotPlain(ValueError):
-    """The text is no URI in its plain form; says why, and how it is written."""
+    """The text is no URI in its plain form. The message says why, and how to write it."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A URI taken apart."""
+    """A parsed URI."""
 
     scheme: str
-    """Lower case; `file` for a local path, however it was written."""
+    """In lower case. `file` for any local path."""
     authority: str
-    """The bucket, perhaps with `user@` before it; empty for a local path."""
+    """The bucket, which may have `user@` before it; empty for a local path."""
     path: str
-    """Decoded. A local one is absolute and normal; in a bucket, without a slash at either end."""
+    """Decoded. A local path is absolute and normalised; a key in a bucket has no slash at either end."""
     query: str
-    """Options of an object store, as they were written."""
+    """The options of an object store, as they were written."""
 
     @property
     def uri(self) -> str:
-        """The plain form: a local path as such."""
+        """The URI in its plain form. A local path has no scheme."""
         if self.scheme == LOCAL:
             return self.path
         path = f"/{quote(self.path, _UNESCAPED)}" if self.path else ""
@@ -49,11 +49,11 @@ class Location:
 
 
 def parse_place(text: str) -> Location:
-    """Takes a local path, file://, s3:// or gs:// apart. Raises NotPlain.
+    """Parses a local path or a URI with file://, s3:// or gs://. Raises NotPlain.
 
-    A relative path begins at the working directory; `..` in a local path goes up. In a URI a part `.` or `..` is
-    refused, encoded or not, and so is what two readers may understand differently: a fragment, control characters, a
-    percent sign that begins no escape, a backslash, a port, an empty part of a key.
+    A relative path begins at the working directory, and `..` in a local path goes up. In a URI the parts `.` and `..`
+    are refused, encoded or not. So is whatever two readers may understand differently: a fragment, control characters,
+    a percent sign that begins no escape, a backslash, a port, an empty part of a key.
     """
     if "\x00" in text:
         raise NotPlain("it has a NUL character in it (U+0000)")
@@ -88,7 +88,7 @@ def parse_place(text: str) -> Location:
 
 
 def below(folder_uri: str, name: str) -> str:
-    """The URI of a file in a folder, by its name as it is, which may hold what a URI writes as an escape."""
+    """The URI of the file `name` in a folder. Characters of the name that need an escape get one."""
     if not is_uri(folder_uri):
         return f"{folder_uri.rstrip('/')}/{name}"
     address, question, query = folder_uri.partition("?")
@@ -96,12 +96,12 @@ def below(folder_uri: str, name: str) -> str:
 
 
 def is_uri(text: str) -> bool:
-    """Whether the text has a scheme; else it is a local path."""
+    """Whether the text has a scheme. Otherwise it is a local path."""
     return _WITH_SCHEME.fullmatch(text) is not None
 
 
 def control_character(text: str) -> str | None:
-    """How the first control character in the text is called, as U+001B; None where there is none."""
+    """The first control character in the text, written as U+001B; None if there is none."""
     found = _CONTROL.search(text)
     return None if found is None else f"U+{ord(found[0]):04X}"
 

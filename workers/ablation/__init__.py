@@ -1,1 +1,1 @@
-"""The ablation stage: the same student without each part of the method in turn, from one teacher's labels."""
+"""The ablate stage: trains the same student without each part of the method in turn (Xie et al., section 4)."""

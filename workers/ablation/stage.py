@@ -1,4 +1,4 @@
-"""Runs the ablate stage: other selections where a variant needs one, then all trainings, then the table."""
+"""Runs the ablate stage: makes the selections that variants need, then trains all of them, then makes the table."""
 
 import logging
 import time
@@ -19,9 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
-    """Trains what an earlier attempt has not. A training that fails is reported and does not end the ablation.
+    """Trains each variant of the student with each seed, and compares their test errors (Xie et al., section 4).
 
-    Raises StageError(STAGE_ERROR) where no training of the full student finished.
+    Trainings that an earlier attempt has finished are kept. A training that fails is reported, and does not end the
+    ablation. Raises StageError(STAGE_ERROR) if no training of the full student finished.
     """
     found, left_out = students(spec)
     same = same_as(found)
@@ -40,13 +41,13 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
         raise StageError(FailureReason.STAGE_ERROR, f"no training of the full student finished: {why}")
     reporter.end_work()
     outcome = AblationOutcome(
-        teacher_error=spec.teacher_test_error, lines=lines, left_out=dict(left_out), trainings=tuple(book.ended)
+        teacher_error=spec.teacher_test_error, lines=lines, left_out=left_out, trainings=tuple(book.ended)
     )
     return AblateResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
 
 
 def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant, str]:
-    """The selection folder of each variant: the generation's own, or one made here from the same labels."""
+    """The selection folder of each variant: that of the generation, or one that is made here from the same labels."""
     assert spec.base.pseudo_labels is not None
     uris: dict[Variant, str] = {}
     for variant, student in distinct.items():

@@ -1,4 +1,4 @@
-"""The ablation's table: the test error of each variant, and its change from the full student's. Pure."""
+"""Makes the ablation's table: each variant's test error, and how it differs from that of the full student. Pure."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -10,7 +10,7 @@ from workers.specs.ablation import AblationLine, AblationTraining, Variant
 def ablation_lines(
     students: Mapping[Variant, Student], same: Mapping[Variant, Variant], trainings: Sequence[AblationTraining]
 ) -> tuple[AblationLine, ...]:
-    """One line a variant of which a training finished. Changes are between trainings of equal seeds."""
+    """One line for each variant with a finished training. Changes are differences between trainings of equal seeds."""
     errors: dict[Variant, dict[int, float]] = {}
     for training in trainings:
         if training.state == "finished" and training.test_top1 is not None:

@@ -1,4 +1,4 @@
-"""The trainings of one ablation: what is to be trained next, what came of it, and ablation.json to go on from."""
+"""Keeps the trainings of one ablation: what to train next, what came of it, and ablation.json for a rerun."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +14,9 @@ from workers.specs.stages import AblateSpec, TrainSpec
 
 
 class TrainingBook:
-    """Proposes each distinct student with each seed. The driver's: not thread-safe.
+    """Proposes each distinct student with each seed. Not thread-safe: only the driver uses it.
 
-    Trainings of an earlier attempt that had ended are kept. `selection_uris` has the selection of each student.
+    Trainings that an earlier attempt has finished are kept. `selection_uris` has the selection of each student.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class TrainingBook:
         self._selection_uris = selection_uris
         self._reporter = reporter
         self._clock = clock
-        # Seed by seed, so that after the first there is a whole table.
+        # Seed by seed, so that there is a whole table after the first seed.
         self.planned = [(variant, seed) for seed in range(spec.settings.seeds) for variant in students]
         self._trainings = read_trainings(spec)
         self._waiting = [number for number, key in enumerate(self.planned) if key not in self._ended_keys()]
@@ -40,12 +40,12 @@ class TrainingBook:
 
     @property
     def ended(self) -> list[AblationTraining]:
-        """Those that finished or failed, in the order of the plan."""
+        """The trainings that finished or failed, in the planned order."""
         found = [self._trainings.get(key) for key in self.planned]
         return [training for training in found if training is not None and training.state != "running"]
 
     def propose(self) -> Training | None:
-        """The next training; None where all have been given out, or the ablation is to pause."""
+        """The next training; None if all have been proposed, or the ablation must pause."""
         if not self._waiting or self._reporter.pause_requested():
             return None
         number = self._waiting.pop(0)
@@ -54,15 +54,15 @@ class TrainingBook:
         return Training(number, self._train_spec(variant, seed))
 
     def started(self, number: int) -> None:
-        """The training runs."""
+        """Notes that the training runs."""
         self._started_at[number] = self._clock()
 
     def reported(self, number: int, step: int, values: dict[str, float]) -> None:
-        """The student has been judged on the test set, after its last step."""
+        """Notes how the student was judged on the test set after its last step."""
         self._change(number, test_top1=values["validation_top1"])
 
     def ended_with(self, number: int, failure: str | None) -> None:
-        """The training is over."""
+        """Notes that the training has ended."""
         seconds = self._clock() - self._started_at.get(number, self._clock())
         self._change(number, state="failed" if failure else "finished", message=failure, seconds=seconds)
 
@@ -76,7 +76,7 @@ class TrainingBook:
                 "seed": training_seed(self._spec.seed, seed),
                 "model": student.model,
                 "recipe": student.recipe,
-                # Judged once, at the end, on the test set: nothing is chosen by it.
+                # The test set judges the student once, at the end, and decides nothing.
                 "validation_manifest_uri": self._spec.test_manifest_uri,
                 "pseudo_labels": pseudo and pseudo.model_copy(update={"selection_uri": self._selection_uris[variant]}),
                 "initial_model_uri": self._spec.teacher_uri if student.from_teacher else None,
@@ -99,7 +99,7 @@ class TrainingBook:
 
 
 def read_trainings(spec: AblateSpec) -> dict[tuple[Variant, int], AblationTraining]:
-    """The trainings of earlier attempts; none where there are none or they cannot be read."""
+    """The trainings of earlier attempts; empty if there are none, or they cannot be read."""
     data = read_bytes_if_there(join_uri(spec.folder_uri, ABLATION_FILE))
     if data is None:
         return {}

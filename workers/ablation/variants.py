@@ -1,4 +1,4 @@
-"""What each variant of an ablation trains, and on which selection. Pure."""
+"""Decides what each variant of an ablation trains, and on which selection (Xie et al., section 4). Pure."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _NOT_WRITTEN_OUT = {"materialize": None}
 
 @dataclass(frozen=True)
 class Student:
-    """What a variant trains: two variants that ask for the same student share its trainings."""
+    """What a variant trains. Variants with the same student share its trainings."""
 
     model: str
     recipe: Recipe
@@ -23,21 +23,22 @@ class Student:
     from_teacher: bool
 
 
-def students(spec: AblateSpec) -> tuple[dict[Variant, Student], dict[Variant, str]]:
-    """The student of each variant that was asked for, the full one first; and why others cannot be trained."""
+def students(spec: AblateSpec) -> tuple[dict[Variant, Student], dict[str, str]]:
+    """The student of each variant that was asked for, the full one first, and why other variants cannot be trained."""
     asked = [variant for variant in VARIANTS if variant == "full" or variant in spec.settings.variants]
-    impossible = {variant: reason for variant in asked if (reason := _impossible(spec, variant)) is not None}
+    reasons = {variant: _impossible(spec, variant) for variant in asked}
+    impossible: dict[str, str] = {variant: reason for variant, reason in reasons.items() if reason is not None}
     return {variant: _student(spec, variant) for variant in asked if variant not in impossible}, impossible
 
 
 def same_as(found: dict[Variant, Student]) -> dict[Variant, Variant]:
-    """For each variant the first one that has the same student: itself, unless it is a repetition."""
+    """For each variant the first variant with the same student: the variant itself, unless it repeats another."""
     first: dict[str, Variant] = {}
     return {variant: first.setdefault(repr(student), variant) for variant, student in found.items()}
 
 
 def training_seed(base_seed: int, index: int) -> int:
-    """The seed of the index-th training of every variant: differences are taken between equal seeds."""
+    """The seed of the index-th training of every variant. Variants are compared at equal seeds."""
     digest = hashlib.blake2b(f"{base_seed}/ablation/{index}".encode(), digest_size=4).digest()
     return int.from_bytes(digest) >> 1
 
@@ -80,7 +81,7 @@ def _student(spec: AblateSpec, variant: Variant) -> Student:
 
 
 def _shortened(recipe: Recipe, fraction: float) -> Recipe:
-    """With its steps, and all that is counted in steps, scaled; judged once, at the end."""
+    """The recipe with its steps, and everything counted in steps, scaled by `fraction`. It validates at the end."""
     steps = max(1, round(recipe.steps * fraction))
     schedule = recipe.schedule.model_copy(
         update={

@@ -1,12 +1,12 @@
-"""How many bytes the readers of datasets take at once, and for one picture: what is more is a broken picture."""
+"""How many bytes the readers of datasets hold at a time, and how many a picture may have: beyond that it is broken."""
 
 MOST_IMAGE_BYTES = 256 << 20
-"""No picture of MAX_PIXELS is as large; a file that is (an archive, a film, a hole on the disk) would fill memory."""
+"""No picture of MAX_PIXELS is this large. A larger file (an archive, a film, a sparse file) would fill the memory."""
 PIECE_BYTES = 64 << 20
-"""Of pictures that are read together; one that is larger comes alone."""
+"""The most bytes of pictures that are read together. A larger picture is read alone."""
 HELD_BYTES = 256 << 20
-"""Of one shard's pictures in memory, where all of them are wanted at hand; more of them lie in a temporary file."""
+"""The most bytes of one shard's pictures that are held in memory. The pictures of a larger shard go to a file."""
 MOST_LINE_CHARACTERS = 1 << 20
-"""Of a list, which is read line by line."""
+"""The longest line of a list."""
 MOST_LABEL_BYTES = 64 << 10
-"""Of a label that is a file."""
+"""The largest file that holds a label."""

@@ -1,7 +1,8 @@
-"""Doubt: one minus confidence, stored by itself, because near certainty it keeps an order that confidence loses.
+"""Doubt is one minus confidence. It is stored by itself because it orders images that confidence rounds to 1.
 
-Single precision has eight million numbers between 0.5 and 1, and as many for each halving of the distance to 1.
-Confidence is always made from doubt, so that a threshold on one is a threshold on the other, to the last row.
+Single precision has eight million numbers between 0.5 and 1 for confidence, and as many again for doubt each time the
+distance to 1 is halved. Confidence is always computed from doubt: a threshold on one is then a threshold on the other,
+to the last row (docs/decisions/0007).
 """
 
 from functools import lru_cache
@@ -13,19 +14,19 @@ _BITS_OF_ONE = 0x3F800000
 
 
 def confidence_of(doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """1 - doubt, rounded to single precision. Doubts lie in 0..1."""
+    """The confidence, 1 - doubt, rounded to single precision. Doubts lie in 0..1."""
     result: npt.NDArray[np.float32] = (1.0 - doubt.astype(np.float64)).astype(np.float32)
     return result
 
 
 def order_bits(doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
-    """Integers in the order of the doubts: the bit patterns of numbers that are not negative."""
+    """The bit patterns of doubts: integers in the same order, because no doubt is negative."""
     return doubt.view(np.uint32)
 
 
 @lru_cache
 def largest_doubt(min_confidence: float) -> np.float32:
-    """The largest doubt whose confidence is at least `min_confidence` in single precision; `min_confidence` <= 1."""
+    """The largest doubt whose confidence, in single precision, is at least `min_confidence`, which is at most 1."""
     low, high = 0, _BITS_OF_ONE  # a doubt of 0 always passes
     while low < high:
         middle = (low + high + 1) // 2
@@ -34,13 +35,14 @@ def largest_doubt(min_confidence: float) -> np.float32:
             low = middle
         else:
             high = middle - 1
-    return np.array([low], dtype=np.uint32).view(np.float32)[0]
+    return np.uint32(low).view(np.float32)
 
 
 BINS = 15
+"""Of confidence, for calibration: as many as Guo et al. 2017 use."""
 
 
 def bin_of(confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """The bin, 0 to 14, of each confidence in 0..1."""
+    """The bin of each confidence in 0..1, from 0 to BINS - 1."""
     wide = confidence.astype(np.float64)
     return np.clip(np.ceil(wide * BINS).astype(np.int64) - 1, 0, BINS - 1)

@@ -1,6 +1,6 @@
-"""Where datasets may lie: schemes and roots that are allowed. Checked at registration, and by the readers again.
+"""Checks where datasets may lie, at registration and again before each file is opened.
 
-A path is compared as the filesystem will be asked for it: percent signs decoded, symbolic links followed.
+Paths are compared as the filesystem will see them: with escapes decoded and symbolic links followed.
 """
 
 import json
@@ -16,34 +16,35 @@ from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.plain_uri import LOCAL, Location, NotPlain, is_uri, parse_place
 
 ROOTS_VARIABLE = "NOISY_STUDENT_STAGE_DATASET_ROOTS"
-"""How the roots of a stage's spec reach each of its processes, Ray's workers and a DataLoader's among them."""
+"""The variable by which the roots of a stage's spec reach all its processes, also Ray's workers and data loaders."""
 _LIKE_A_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""As C:\\pets and s3:/pets, which nobody means as a name in the working directory."""
+"""Such as C:\\pets and s3:/pets, which nobody means as a name in the working directory."""
 _EVERY_BUCKET = ("s3://", "gs://")
 _OPTIONS = frozenset({"endpoint_override", "scheme", "region", "project_id", "retry_limit_seconds"})
-"""Of an object store. Arrow knows more, as the path of a file of certificates."""
+"""The options of an object store that are allowed. Arrow knows more, such as the path of a certificate file."""
 
 
 class OutsideOfRoots(ShardReadError):
-    """The place is not one where datasets may lie."""
+    """Datasets may not lie in this place."""
 
 
 @dataclass(frozen=True)
 class DatasetRoots:
-    """`roots`: folders, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or s3:// and gs:// for every bucket.
+    """The places where datasets may lie.
 
-    None: any local path, s3 and gs, as on a laptop. An empty tuple: nothing. `apart_from`: places of the service's own
-    where no dataset may lie, whatever the roots.
+    `roots` are folders, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, or s3:// and gs:// for every bucket. None allows any
+    local path and any bucket, as on a laptop; an empty tuple allows nothing. `apart_from` are places of the service
+    itself, where no dataset may lie whatever the roots are.
     """
 
     roots: tuple[str, ...] | None = None
     apart_from: tuple[str, ...] = ()
 
     def check(self, uri: str) -> None:
-        """Raises OutsideOfRoots where `uri` (a file or a folder) lies outside of all roots, or is not plain.
+        """Raises OutsideOfRoots if `uri`, a file or a folder, lies outside of all roots or is not plain.
 
-        `..` is refused wherever it stands. A local path is compared with all its symbolic links followed. The query
-        of an s3 or gs URI (its endpoint, for example) must be the root's: it says which server is asked.
+        `..` is refused wherever it stands. The symbolic links of local paths are followed before they are compared.
+        The query of an s3 or gs URI, its endpoint for example, must equal the root's: it names the server.
         """
         place = _place(uri)
         if self.roots is not None and not any(_is_below(place, root) for root in self.roots):
@@ -67,13 +68,13 @@ ANYWHERE = DatasetRoots()
 
 
 def stage_environment(roots: Sequence[str] | None) -> Mapping[str, str]:
-    """What every process of a stage must have in its environment."""
+    """The environment variables that every process of a stage must have."""
     return {} if roots is None else {ROOTS_VARIABLE: json.dumps(list(roots))}
 
 
 @contextmanager
 def reading_within(roots: Sequence[str] | None) -> Iterator[None]:
-    """What `check_place` allows meanwhile, in all threads of this process."""
+    """Makes `check_place` allow `roots` during the `with` block, in all threads of this process."""
     before = os.environ.pop(ROOTS_VARIABLE, None)
     os.environ.update(stage_environment(roots))
     try:
@@ -85,9 +86,9 @@ def reading_within(roots: Sequence[str] | None) -> Iterator[None]:
 
 
 def check_place(uri: str) -> None:
-    """What all readers call before they open a file. Raises OutsideOfRoots.
+    """Raises OutsideOfRoots if a file may not be read. All readers call this before they open a file.
 
-    Where the variable is missing (on a laptop), all is allowed.
+    Without the variable, as on a laptop, every file may be read.
     """
     roots = os.environ.get(ROOTS_VARIABLE)
     if roots is not None:
@@ -95,9 +96,9 @@ def check_place(uri: str) -> None:
 
 
 def plain_dataset_uri(uri: str) -> str:
-    """The place of a dataset, or of an image of a list, in the one form that everything else takes it in.
+    """The URI of a dataset, or of an image in a list, in the form that all other code expects.
 
-    A local path, made absolute, or s3:// or gs:// with a plain bucket, path and options. Raises OutsideOfRoots.
+    It is an absolute local path, or s3:// or gs:// with a plain bucket, path and options. Raises OutsideOfRoots.
     """
     if (flaw := flaw_of(uri, MAX_KEY_CHARACTERS)) is not None:
         raise OutsideOfRoots(shown(uri), f"it has {flaw}")
@@ -117,7 +118,7 @@ def plain_dataset_uri(uri: str) -> str:
 
 
 def check_root(root: str) -> str:
-    """`root`, if datasets can lie there; raises ValueError otherwise."""
+    """Returns `root` if datasets can lie there. Raises ValueError otherwise."""
     if not root:
         raise ValueError("datasets.roots: an empty text is no root")
     if root in _EVERY_BUCKET:
@@ -134,7 +135,7 @@ def _place(uri: str) -> Location:
         place = parse_place(uri)
     except NotPlain as error:
         raise OutsideOfRoots(shown(uri), str(error)) from error
-    # In a URI it is refused already; in a path it would be gone by now.
+    # A URI with `..` has been refused already; in a path `..` is gone by now.
     if not is_uri(uri) and ".." in uri.replace("\\", "/").split("/"):
         raise OutsideOfRoots(uri, "`..` is refused in the place of a dataset")
     return place

@@ -1,4 +1,4 @@
-"""What goes wrong when images and shards are read."""
+"""The errors of reading images and shards."""
 
 from workers.artifact_io import is_store_error
 from workers.specs.hygiene import BrokenKind
@@ -6,7 +6,10 @@ from workers.specs.reports import FailureReason
 
 
 class BrokenImage(Exception):
-    """One picture cannot be used; `reason` is a short line. It is counted and passed over, never fatal by itself."""
+    """One picture cannot be used. It is counted and skipped, and never ends a stage by itself.
+
+    `reason` is a short line for people.
+    """
 
     def __init__(self, kind: BrokenKind, reason: str) -> None:
         # Both go to args, so that the error survives pickling.
@@ -19,7 +22,7 @@ class BrokenImage(Exception):
 
 
 class ShardReadError(Exception):
-    """A whole shard (or its manifest) cannot be read, or is not what was registered; names the file."""
+    """A whole shard, or a manifest, cannot be read, or is not what was registered. The text names the file."""
 
     def __init__(self, uri: str, message: str) -> None:
         # Both go to args, so that the error survives pickling on its way through Ray.
@@ -32,17 +35,17 @@ class ShardReadError(Exception):
 
 
 class StoreReadError(ShardReadError):
-    """The storage does not give a file that may well be whole: another attempt may read it."""
+    """The storage fails to return a file that may well be whole: another attempt may read it."""
 
 
 def read_error(uri: str, problem: str, error: Exception) -> ShardReadError:
-    """What `error` means for the file that was read: `problem`, unless the storage is to blame."""
+    """The error to raise for a file that could not be read: it tells `problem`, unless the storage is to blame."""
     if is_store_error(error):
         return StoreReadError(uri, f"the storage does not give it: {error}")
     return ShardReadError(uri, f"{problem}: {error}")
 
 
 def read_failure(error: Exception) -> FailureReason:
-    """What it means for a stage that it cannot read its data for `error`: only the storage is worth another attempt."""
+    """The failure reason of a stage that cannot read its data. Only a storage failure is worth another attempt."""
     store_is_to_blame = isinstance(error, StoreReadError) or is_store_error(error)
     return FailureReason.ARTIFACT_STORE if store_is_to_blame else FailureReason.BAD_DATA

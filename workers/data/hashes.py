@@ -1,4 +1,4 @@
-"""The file of a dataset's content hashes: 16 bytes each, sorted, without repeats; and that of the rows they are of."""
+"""A dataset's files of content hashes (16 bytes each, sorted, without repeats) and of the row that has each hash."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from workers.artifact_io import read_bytes, read_bytes_if_there, write_bytes
 from workers.data.errors import ShardReadError
 
 HASHES_FILE = "hashes.bin"
-"""Its name, beside manifest.json."""
+"""The name of the file of hashes, beside manifest.json."""
 
 HASH_BYTES = 16
 
@@ -22,7 +22,7 @@ def write_hashes(uri: str, hashes: Iterable[bytes]) -> None:
 def read_hashes(uri: str) -> npt.NDArray[np.bytes_]:
     """The hashes as a sorted array of dtype S16, ready for np.isin and np.searchsorted.
 
-    Take care when you take a single element out: numpy drops its trailing zero bytes. Whole arrays compare rightly.
+    A single element loses its trailing zero bytes in numpy. Whole arrays compare correctly.
     """
     data = read_bytes(uri)
     if len(data) % HASH_BYTES:
@@ -31,14 +31,14 @@ def read_hashes(uri: str) -> npt.NDArray[np.bytes_]:
 
 
 def write_hash_rows(uri: str, by_row: Sequence[bytes | None]) -> None:
-    """Writes the first row of each hash, in the order of the file of hashes. `by_row` has None where a row has none."""
+    """Writes the first row of each hash, in the order of the file of hashes. `by_row` has each row's hash or None."""
     rows = np.array([row for row, value in enumerate(by_row) if value is not None], dtype="<u4")
     values = np.frombuffer(b"".join(value for value in by_row if value is not None), dtype=f"S{HASH_BYTES}")
     write_bytes(uri, rows[np.unique(values, return_index=True)[1]].tobytes())
 
 
 def read_hash_rows(uri: str) -> npt.NDArray[np.uint32] | None:
-    """A row for each hash; None where the dataset was registered before they were kept."""
+    """The first row of each hash; None if the dataset was registered before rows were kept."""
     data = read_bytes_if_there(uri)
     return None if data is None else np.frombuffer(data, dtype="<u4")
 

@@ -1,18 +1,17 @@
-"""Labels as they stand in tables and JSON: which values can name a class."""
+"""Decides which values of tables and JSON can name a class."""
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from workers.data.names import LABEL_NAMES, first_known
 
 
 class UnfitValue(ValueError):
-    """A value that is neither text nor a whole number; the text says its kind, and nothing of what it holds."""
+    """A value is neither text nor a whole number. The message tells its kind, and nothing of its content."""
 
 
-def value_text(value: Any) -> str | None:
-    """The text that a value stands for; None for a null or what is blank. Raises UnfitValue for all other kinds."""
+def value_text(value: object) -> str | None:
+    """The class name that a value stands for; None for a null or a blank text. Raises UnfitValue for other kinds."""
     if value is None or isinstance(value, str):
         return (value or "").strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -20,8 +19,8 @@ def value_text(value: Any) -> str | None:
     raise UnfitValue(f"{kind_of(value)}, it must be a text or a whole number")
 
 
-def kind_of(value: Any) -> str:
-    """What a person calls a value of that type."""
+def kind_of(value: object) -> str:
+    """How people call a value of this type."""
     if isinstance(value, Mapping):
         return "an object"
     kinds = {bool: "true or false", float: "a number with a fraction", int: "a number", bytes: "binary", str: "a text"}
@@ -30,7 +29,7 @@ def kind_of(value: Any) -> str:
 
 
 def label_in_json(content: bytes) -> str | None:
-    """The label of a JSON object that has one, under a name that labels have. Raises UnfitValue."""
+    """The label in a JSON object, found by its name (LABEL_NAMES); None if it has none. Raises UnfitValue."""
     try:
         fields = json.loads(content.decode("utf-8-sig"))
     except RecursionError as error:

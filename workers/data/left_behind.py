@@ -1,4 +1,4 @@
-"""What file systems, engines and programs leave beside data: one rule, for folders, buckets and tar files alike."""
+"""Recognises files that file systems, engines and programs leave beside data, in folders, buckets and tar files."""
 
 _LEFT_BEHIND = frozenset(
     {
@@ -27,18 +27,18 @@ _ENDINGS = ("~", "_$folder$", ".crc", ".tmp", ".temp", ".part", ".partial", ".cr
 
 
 def is_left_behind(name: str) -> bool:
-    """Whether a file is none of the data, by its name with slashes, relative to the dataset's place.
+    """Whether a file does not belong to the data. `name` is its path, with slashes, relative to the dataset.
 
-    So is what lies in such a folder, and what is hidden (its name begins with a dot). An underscore alone hides
-    nothing, as it does for Spark: `_other` may be a class.
+    Hidden files, whose names begin with a dot, do not belong to it, nor does anything in such a folder. A leading
+    underscore hides nothing here, unlike in Spark: `_other` may be a class.
     """
     return any(_is_left_behind(part) for part in name.split("/"))
 
 
 def is_hidden_by_somebody(folder: str) -> bool:
-    """Whether a folder's own name hides it, and no program is known to make folders of that name.
+    """Whether a folder is hidden by its name, and no known program makes folders of that name.
 
-    A person may have named a class so: it is passed over as any hidden one, but that is said.
+    A person may have named a class so. The folder is skipped like any hidden one, but registration says so.
     """
     known = folder in _HIDDEN_BY_PROGRAMS or folder.startswith(_HIDDEN_BEGINNINGS)
     return folder.startswith(".") and folder not in (".", "..") and not known

@@ -1,4 +1,4 @@
-"""Names of files: which are images by their suffix, and what becomes of one that is not UTF-8."""
+"""File names: which suffixes are images, and how a name that is not UTF-8 is written."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -14,27 +14,27 @@ IMAGE_SUFFIXES = frozenset(
         *(HEIF_SUFFIXES if READS_HEIF else ()),
     }
 )
-"""Of every format that `images.decode_rgb` reads, in lower case."""
+"""The suffixes, in lower case, of all formats that `images.decode_rgb` reads."""
 
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "cls", "y")
-"""How columns of tables, and fields of a tar file's JSON, are called that hold labels; the first there is counts."""
+"""The names of columns, and of fields in a tar file's JSON, that hold labels. The first one found counts."""
 
 UNREADABLE = "backslashreplace"
-"""How a byte that is no UTF-8 is written: as \\xe9. Other names stay what they are, and no two become one."""
+"""How a byte that is no UTF-8 is written: as \\xe9. Other names stay as they are, and no two become the same."""
 
 
 def readable(name: bytes) -> str:
-    """A name as text that every file format takes."""
+    """The name as a text that every file format accepts."""
     return name.decode("utf-8", UNREADABLE)
 
 
 def suffix_of(name: str) -> str:
-    """What follows the last dot of a file's name, in lower case; empty where there is none."""
+    """What follows the last dot of a file's name, in lower case; empty if it has no dot."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     return suffix.lower() if dot and stem else ""
 
 
 def first_known(known: Sequence[str], names: Sequence[str]) -> str | None:
-    """Of `names` the one that comes first in `known`, however it is capitalised."""
+    """The one of `names` that comes first in `known`, ignoring case; None if none does."""
     by_lower_case = {name.strip().lower(): name for name in reversed(names)}
     return next((by_lower_case[name] for name in known if name in by_lower_case), None)

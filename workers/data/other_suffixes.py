@@ -1,4 +1,4 @@
-"""Suffixes that say that a file is no picture and no table that is read: its content need not be looked at."""
+"""Suffixes of files that are neither pictures nor tables that can be read. Their content need not be looked at."""
 
 from workers.data.names import HEIF_SUFFIXES, READS_HEIF
 
@@ -49,7 +49,7 @@ PICTURES = frozenset(
         *("ico", "icns", "tga", "exr", "hdr", "jxl", "dcm", "nii", "pdf", "fits"),
     }
 )
-"""Such as are not read; a raw picture of a camera begins as a TIFF does, and would give its thumbnail."""
+"""Pictures that are not read. A camera's raw picture begins like a TIFF, and would yield only its thumbnail."""
 UNREAD_HEIF = frozenset() if READS_HEIF else HEIF_SUFFIXES
 TEXTS = frozenset(
     {"txt", "json", "xml", "html", "htm", "md", "rst", "yaml", "yml", "toml", "ini", "cfg", "log", "py", "sh", "ipynb"}

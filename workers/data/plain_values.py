@@ -1,11 +1,11 @@
-"""Names, keys and labels that can be stored, shown and encoded; and how those are written that cannot."""
+"""Checks that names, keys and labels can be stored, shown and encoded, and writes those that cannot with escapes."""
 
 import re
 
 MAX_CHARACTERS = 1000
-"""Of a class name. No folder's name is as long."""
+"""The longest class name. No folder's name is this long."""
 MAX_KEY_CHARACTERS = 4096
-"""Of a key, which may be a path or a URI."""
+"""The longest key, which may be a path or a URI."""
 
 _FLAWS = {
     "a control character": re.compile(r"[\x00-\x1f\x7f-\x9f]"),
@@ -17,7 +17,10 @@ _ANY_FLAW = re.compile("|".join(pattern.pattern for pattern in _FLAWS.values()))
 
 
 def flaw_of(text: str, most_characters: int = MAX_CHARACTERS) -> str | None:
-    """Why a text cannot be a name: a database cannot store it, a terminal would obey it, or nobody could see it."""
+    """Why a text cannot be a name; None if it can.
+
+    A text cannot be a name if a database cannot store it, a terminal would obey it, or nobody could see it.
+    """
     if len(text) > most_characters:
         return f"more than {most_characters} characters"
     if not text.strip():
@@ -29,13 +32,13 @@ def flaw_of(text: str, most_characters: int = MAX_CHARACTERS) -> str | None:
 
 
 def shown(text: str, most_characters: int = 160) -> str:
-    """The text on one line, as it can be printed: what has no shape of its own is written as an escape."""
+    """The text on one printable line: characters that have no shape are written as escapes."""
     line = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text[:most_characters])
     return line if len(text) <= most_characters else f"{line}..."
 
 
 def printable(text: str) -> str:
-    """The text as it is where it can be stored and shown, else with escapes."""
+    """The text as it is if it can be stored and shown; otherwise with escapes."""
     return text if _ANY_FLAW.search(text) is None else shown(text, MAX_KEY_CHARACTERS)
 
 

@@ -1,4 +1,4 @@
-"""Broken images of a dataset: found, named, and listed in a file beside what the stage makes of the others."""
+"""Finds the broken images of a dataset, and lists them in files beside a stage's results."""
 
 import io
 import os
@@ -19,11 +19,11 @@ from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
 
 _MOST_DECODERS = 8
-"""Each may hold a large picture."""
+"""The most decoding threads. Each may hold a large picture."""
 _LOOK = (8, 8)
-"""Least size to which a JPEG is scaled as it is looked at: all of its data are read."""
+"""The least width and height to which a JPEG is scaled while it is checked. All of its data are read anyway."""
 _FOUND_FILE = "broken_images.parquet"
-"""Beside the manifest, once a stage has looked at all images."""
+"""The file beside the manifest, written once a stage has checked all images."""
 _ROWS_SEEN = b"noisy_student.rows_seen"
 _SCHEMA = pa.schema(
     [
@@ -43,7 +43,7 @@ class BrokenRow:
     key: str
     shard: int
     row: int
-    """Within the shard."""
+    """The row within the shard."""
     kind: BrokenKind
     reason: str
 
@@ -65,7 +65,7 @@ def find_broken(manifest: DatasetManifest, alive: Callable[[], None]) -> list[Br
 
 
 def found_before(manifest: DatasetManifest, manifest_uri: str) -> list[BrokenRow] | None:
-    """What `keep_found` has written; None where it has not, or where the dataset has another number of images."""
+    """The broken images that `keep_found` has written; None if it has not, or not for this number of images."""
     data = read_bytes_if_there(_beside(manifest_uri))
     if data is None:
         return None
@@ -75,7 +75,7 @@ def found_before(manifest: DatasetManifest, manifest_uri: str) -> list[BrokenRow
 
 
 def keep_found(manifest: DatasetManifest, manifest_uri: str, rows: Sequence[BrokenRow]) -> None:
-    """Keeps what was found beside the manifest: all images of it need not be decoded for each training."""
+    """Writes the broken images beside the manifest, so that not every training must decode all images again."""
     write_bytes(_beside(manifest_uri), _parquet(rows, {_ROWS_SEEN: b"%d" % manifest.rows}))
 
 

@@ -1,1 +1,1 @@
-"""The evaluate stage: how good a model is, and how good the pseudo labels are where the truth is known."""
+"""The evaluate stage: measures how good a model is, and how good pseudo labels are if their truth is known."""

@@ -1,4 +1,4 @@
-"""Adversarial images in the maximum norm: one gradient step (FGSM) and many (PGD)."""
+"""Makes adversarial images in the maximum norm, by FGSM or PGD (Xie et al., section 3.4)."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
+"""Pixels, float (images, 3, height, width) in 0..1, to logits, (images, classes)."""
 
 
 def fgsm(logits: Logits, pixels: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """Goodfellow et al. 2014: one step of `epsilon` up the loss. `pixels` is float (images, 3, h, w) in 0..1."""
+    """Moves each pixel by `epsilon` in the direction that raises the loss: FGSM (Goodfellow et al. 2014)."""
     return (pixels + epsilon * _gradient(logits, pixels, labels).sign()).clamp(0, 1)
 
 
@@ -22,7 +23,7 @@ def pgd(
     step_size: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Madry et al. 2017: steps from a random start, each brought back to within `epsilon` of the picture."""
+    """Takes steps of `step_size` from a random start, within `epsilon` of each pixel: PGD (Madry et al. 2017)."""
     start = torch.rand(pixels.shape, generator=generator).to(pixels.device) * 2 - 1
     attacked = (pixels + epsilon * start).clamp(0, 1)
     for _ in range(steps):

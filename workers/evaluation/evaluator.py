@@ -1,4 +1,4 @@
-"""Works through the pieces of an evaluation with one model. Lives in an actor of the pool."""
+"""Evaluates one model on pieces of the evaluation's datasets. Lives in an actor of the pool."""
 
 import json
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from workers.specs.stages import EvaluateSpec, part_name
 
 
 class Evaluator:
-    """The model of `spec` on its test set, on its external sets, and on what is done to sampled images.
+    """The model of `spec` on its test set, its external sets, and on sampled images that are corrupted or attacked.
 
-    Raises StageError(USER_ERROR) where a set's classes are not the model's.
+    Raises StageError(USER_ERROR) if the classes of a set are not the model's.
     """
 
     def __init__(self, spec: EvaluateSpec) -> None:
@@ -55,16 +55,19 @@ class Evaluator:
         self._probe = RobustnessProbe(self._predictor, settings, self._manifests[0].dataset_id)
 
     def __call__(self, index: int) -> bytes:
-        """Of piece `index`: `Judged` as bytes, without the broken images; or counts as JSON. Raises ShardReadError."""
+        """Evaluates piece `index`. Returns `Judged` as bytes, without broken images, or counts as JSON.
+
+        Raises ShardReadError.
+        """
         item = self._items[index]
         if item.kind == "judge":
             return self._judge(item)
-        # Read for each piece anew, up to its last row: that costs little beside what is done to each of its pictures.
+        # Each piece reads its shard again, up to its last row. That costs little beside the work on each picture.
         sample = read_rows(self._manifests[item.dataset], item.shard, np.array(item.rows))
         return json.dumps(self._probe.probe(item, sample)).encode()
 
     def _judge(self, item: WorkItem) -> bytes:
-        """The shard streams through, so that a large one takes no more memory than a small one."""
+        """Judges a whole shard. It streams through: a large shard takes no more memory than a small one."""
         judged: list[bytes] = []
         read = _Read()
         broken: list[BrokenRow] = []
@@ -84,7 +87,7 @@ class Evaluator:
         return b"".join(judged)
 
     def _among(self, dataset: int, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """As ImageNet-A is judged: an external set's answer is sought among the set's own classes."""
+        """The probabilities among an external set's own classes, as ImageNet-A is judged (Hendrycks et al. 2019)."""
         among = self._classes[dataset]
         if among is None:
             return probabilities
@@ -95,7 +98,7 @@ class Evaluator:
 
 @dataclass
 class _Read:
-    """What is known of the rows of a shard that were read so far."""
+    """What is known about the rows of a shard that have been read so far."""
 
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -103,7 +106,7 @@ class _Read:
 
 
 def _images(manifest: DatasetManifest, shard: int, read: _Read) -> Iterator[bytes]:
-    """The shard's images, as the predictor asks for them; what else is known of them is added to `read`."""
+    """Yields the shard's images as the predictor asks for them, and adds to `read` what else is known about them."""
     for piece in iterate_shard(manifest, shard):
         read.unreadable.update({len(read.keys) + row: error for row, error in piece.unreadable.items()})
         read.keys += piece.keys

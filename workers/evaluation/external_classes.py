@@ -1,4 +1,4 @@
-"""Which of the model's classes an external set's classes are."""
+"""Maps the classes of an external set to the model's classes."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from workers.specs.stages import ExternalSet
 
 
 def class_indices(external: ExternalSet, classes: Sequence[str], model_classes: Sequence[str]) -> list[int]:
-    """The model's class index for each of the set's classes. Raises StageError(USER_ERROR) for one it does not have."""
+    """The model's index of each of the set's classes. Raises StageError(USER_ERROR) for a class that it lacks."""
     names = [name if external.class_map is None else external.class_map.get(name, name) for name in classes]
     unknown = [f"{name!r}" for name in names if name not in model_classes]
     if unknown:

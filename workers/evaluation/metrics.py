@@ -1,4 +1,4 @@
-"""Accuracy, calibration and confusion, added up a shard at a time. Pure arithmetic."""
+"""Accuracy, calibration and confusion, added up shard by shard. Pure arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ _PACKED = np.dtype([("truth", "<i4"), ("predicted", "<i4"), ("confidence", "<f4"
 
 @dataclass(frozen=True)
 class Judged:
-    """Predictions beside the truth; every array is (images,)."""
+    """Predictions and their truth. All arrays have the shape (images,)."""
 
     truth: npt.NDArray[np.int32]
     predicted: npt.NDArray[np.int32]
     confidence: npt.NDArray[np.float32]
-    """Probability of the predicted class."""
+    """The probability of the predicted class."""
     in_top5: npt.NDArray[np.bool_]
 
     def to_bytes(self) -> bytes:
-        """13 bytes an image."""
+        """Packs the arrays into 13 bytes an image."""
         packed = np.empty(len(self.truth), dtype=_PACKED)
         for name in _PACKED.names or ():
             packed[name] = getattr(self, name)
@@ -31,15 +31,16 @@ class Judged:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Judged":
-        """What to_bytes() made."""
+        """Unpacks what `to_bytes` has packed."""
         packed = np.frombuffer(data, dtype=_PACKED)
         return cls(packed["truth"], packed["predicted"], packed["confidence"], packed["in_top5"])
 
 
 def judge(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int32]) -> Judged:
-    """`probabilities` is (images, classes) without NaN. Equal ones rank by class index.
+    """Compares predictions with the truth, (images,). `probabilities` is (images, classes) without NaN.
 
-    The truth is in the top 5 where fewer than 5 classes rank before it; with 5 classes or fewer it always is.
+    Equal probabilities rank by class index. The truth is in the top 5 if fewer than 5 classes rank before it; with 5
+    classes or fewer it always is.
     """
     images, classes = probabilities.shape
     if not images:
@@ -51,7 +52,7 @@ def judge(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int32]) 
 
 
 class MetricSums:
-    """What has been judged so far, in memory that depends on the number of classes alone."""
+    """Sums over judged images. Their memory depends only on the number of classes."""
 
     def __init__(self, classes: int) -> None:
         self._confusion = np.zeros((classes, classes), dtype=np.int64)
@@ -72,11 +73,14 @@ class MetricSums:
 
     @property
     def images(self) -> int:
-        """How many have been added."""
+        """How many images have been added."""
         return int(self._confusion.sum())
 
     def metrics(self, classes: Sequence[str]) -> Metrics:
-        """Of everything added. Raises ValueError where that is nothing."""
+        """The metrics of all images that were added. Raises ValueError if there are none.
+
+        The calibration error is that of Guo et al. 2017, section 2.
+        """
         images = self.images
         if not images:
             raise ValueError("no images were judged")

@@ -1,4 +1,4 @@
-"""How good pseudo labels are where the truth is known: label files joined with a labeled dataset by content hash."""
+"""Measures how good pseudo labels are, by joining label files with a labeled dataset by content hash."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ _COLUMNS = ["content_hash", "label", "confidence", "top_classes"]
 @dataclass(frozen=True)
 class _Truth:
     hashes: npt.NDArray[np.bytes_]
-    """Sorted, without repeats, dtype S16."""
+    """(images,), sorted, without repeats, dtype S16."""
     labels: npt.NDArray[np.int32]
 
 
 def judge_pseudo_labels(where: PseudoLabelTruth, classes: tuple[str, ...]) -> Metrics:
-    """Metrics over the pseudo labels whose image is in the truth dataset; the others are left out.
+    """The metrics of the pseudo labels whose image is in the truth dataset. The others are left out.
 
-    Top 5 looks at the first five stored classes. Raises StageError(BAD_DATA) for files that cannot be read or where no
-    image is in both, and StageError(USER_ERROR) where the truth has other classes.
+    Top 5 looks at the first five stored classes. Raises StageError(BAD_DATA) if a file cannot be read or no image is in
+    both, and StageError(USER_ERROR) if the truth has other classes.
     """
     try:
         truth = _read_truth(load_manifest(where.truth_manifest_uri), where.truth_manifest_uri, classes)

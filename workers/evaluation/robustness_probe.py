@@ -1,4 +1,4 @@
-"""Corrupts, perturbs and attacks sampled pictures, and counts what the model makes of them. Lives in an actor."""
+"""Corrupts, perturbs and attacks sampled pictures, and counts the model's errors on them. Lives in an actor."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,10 +18,14 @@ from workers.models.predictor import Predictor
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
 
 Pixels = npt.NDArray[np.uint8]
+"""(height, width, 3), or several of them: (pictures, height, width, 3)."""
 
 
 class RobustnessProbe:
-    """The model of `predictor` on pieces of one dataset. What is done to a picture depends on dataset and row alone."""
+    """Probes the robustness of a model on pieces of one dataset (Xie et al., sections 3.3 and 3.4).
+
+    The corruption, perturbation or attack of a picture depends on nothing but its dataset and row.
+    """
 
     def __init__(self, predictor: Predictor, settings: RobustnessSettings, dataset_id: str) -> None:
         self._predictor = predictor
@@ -29,7 +33,7 @@ class RobustnessProbe:
         self._dataset_id = dataset_id
 
     def probe(self, item: WorkItem, sample: ShardImages) -> Counter[str]:
-        """Counts of one piece; `sample` is its rows, in their order. Broken pictures are left out."""
+        """The counts of one piece. `sample` is its rows, in their order. Broken pictures are left out."""
         places, pictures = self._pictures(sample)
         if not places:
             return Counter()
@@ -47,7 +51,7 @@ class RobustnessProbe:
                 raise ValueError("judging is not the probe's")
 
     def _pictures(self, sample: ShardImages) -> tuple[list[int], list[Pixels]]:
-        """The pictures that can be decoded, and their places in the sample."""
+        """The pictures that can be decoded, and their places in `sample`."""
         places, pictures = [], []
         for place, image in enumerate(sample.images):
             picture = clean_picture(image, self._predictor.card)
@@ -107,7 +111,9 @@ class RobustnessProbe:
         card = self._predictor.card
         mean = torch.tensor(card.mean, device=pixels.device).view(1, 3, 1, 1)
         std = torch.tensor(card.std, device=pixels.device).view(1, 3, 1, 1)
-        return self._predictor.model((pixels - mean) / std)
+        logits: torch.Tensor = self._predictor.model((pixels - mean) / std)
+        return logits
 
     def _classes(self, pixels: Pixels) -> npt.NDArray[np.int64]:
-        return self._predictor.predict_pixels(pixels).argmax(axis=1)
+        best: npt.NDArray[np.int64] = self._predictor.predict_pixels(pixels).argmax(axis=1)
+        return best

@@ -1,4 +1,4 @@
-"""The robustness tables: counts that add up over pieces, and the figures relative to a reference. Pure."""
+"""Makes the robustness tables from counts that add up over pieces, relative to a reference model. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,30 +14,35 @@ from workers.specs.robustness import (
     StabilityResult,
 )
 
-# Names of counts, as the actors write them.
+# The names of counts, as the actors write them.
 CORRUPTION_IMAGES, CLEAN_ERRORS = "corruptions/images", "corruptions/clean"
 SEQUENCES = "stability/sequences"
 ADVERSARIAL_IMAGES, CLEAN_CORRECT = "adversarial/images", "adversarial/clean"
 
 
 def corruption_key(kind: str, severity: int) -> str:
+    """The name of the count of errors under a corruption at a severity."""
     return f"corruptions/{kind}/{severity}"
 
 
 def flips_key(kind: str) -> str:
+    """The name of the count of flipped predictions under a perturbation."""
     return f"stability/{kind}"
 
 
 def attack_key(attack: str, epsilon: float) -> str:
+    """The name of the count of correct predictions under an attack."""
     return f"adversarial/{attack}/{epsilon}"
 
 
 def robustness_result(
     counts: Counter[str], settings: RobustnessSettings, reference_id: str, reference: RobustnessResult | None
 ) -> RobustnessResult:
-    """The tables. `reference` is None where the model is the reference itself: mCE and mFR are then 100.
+    """The tables of a model's robustness: corruptions (mCE), stability (mFR), attacks (Xie et al., sections 3.3, 3.4).
 
-    Raises StageError(USER_ERROR) where the reference was measured otherwise.
+    mCE and mFR are those of Hendrycks and Dietterich 2019, in percent of the reference. `reference` is None if the
+    model is the reference itself: both are then 100. Raises StageError(USER_ERROR) if the reference was measured in
+    another way.
     """
     return RobustnessResult(
         reference=reference_id,
@@ -48,7 +53,7 @@ def robustness_result(
 
 
 def relative_percent(mine: Mapping[str, float], reference: Mapping[str, float], least: float) -> float:
-    """The mean over kinds of 100 x mine / the reference's, which counts as `least` where it is less."""
+    """The mean over kinds of 100 * mine / the reference's. The reference's counts as at least `least`."""
     return sum(100 * mine[kind] / max(reference[kind], least) for kind in mine) / len(mine)
 
 
@@ -59,7 +64,7 @@ def _corruptions(
     if asked is None:
         return None
     images = _some(counts[CORRUPTION_IMAGES])
-    errors = {
+    errors: dict[str, tuple[float, ...]] = {
         kind: tuple(counts[corruption_key(kind, severity)] / images for severity in asked.severities)
         for kind in asked.kinds
     }
@@ -87,7 +92,7 @@ def _stability(
         return None
     sequences = _some(counts[SEQUENCES])
     compared = sequences * (asked.frames - 1)
-    rates = {kind: counts[flips_key(kind)] / compared for kind in asked.kinds}
+    rates: dict[str, float] = {kind: counts[flips_key(kind)] / compared for kind in asked.kinds}
     mfr = 100.0
     if reference is not None:
         theirs = reference.stability

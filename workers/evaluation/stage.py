@@ -1,4 +1,4 @@
-"""Runs the evaluate stage: all its pieces go to one pool. Free of torch in the driver."""
+"""Runs the evaluate stage: sends all its pieces to one pool. The driver imports no torch."""
 
 import json
 from collections import Counter
@@ -26,18 +26,18 @@ from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec, model_id
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:
-    """Judges the model on the test set and the external sets, measures its robustness where `spec.robustness` is
-    given, and judges the pseudo labels where `spec.pseudo_label_truth` is.
+    """Judges the model on the test set and the external sets (Xie et al., sections 3.2 to 3.4).
 
-    Broken images are left out, counted, and listed in quarantine/. Raises StageError(BAD_DATA) for a shard that cannot
-    be read and for more broken images of a set than max_bad_fraction; StageError(USER_ERROR) where the classes are not
-    the model's, or the reference was measured otherwise.
+    With `spec.robustness` its robustness is measured too, and with `spec.pseudo_label_truth` the pseudo labels are
+    judged. Broken images are left out, counted, and listed in quarantine/. Raises StageError(BAD_DATA) for a shard that
+    cannot be read, and for more broken images in a set than max_bad_fraction allows. Raises StageError(USER_ERROR) if
+    the classes are not the model's, or the reference was measured in another way.
     """
     uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
     manifests = [require_manifest(uri) for uri in uris]
     reference = _read_reference(spec)
     items = work_items(manifests, spec.robustness)
-    delete_folder(join_uri(spec.folder_uri, QUARANTINE_FOLDER))  # an earlier attempt's, of images that may be mended
+    delete_folder(join_uri(spec.folder_uri, QUARANTINE_FOLDER))  # of an earlier attempt; images may have been mended
     sums = [MetricSums(len(manifest.classes)) for manifest in manifests]
     counts = _work(spec, reporter, items, sums)
     for uri, manifest, judged in zip(uris, manifests, sums, strict=True):
@@ -63,7 +63,7 @@ def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:
 
 
 def _work(spec: EvaluateSpec, reporter: StageReporter, items: list[WorkItem], sums: list[MetricSums]) -> Counter[str]:
-    """Adds what was judged to `sums`, one a dataset, and returns the robustness counts."""
+    """Adds judged images to `sums`, which has one entry a dataset, and returns the counts of robustness."""
     reporter.announce(sum(item.images for item in items), "images")
     counts: Counter[str] = Counter()
     clock, done = WorkClock(reporter), 0
@@ -101,7 +101,7 @@ def _robustness(
 
 
 def _read_reference(spec: EvaluateSpec) -> RobustnessResult | None:
-    """Before any work, so that a reference that cannot be read costs nothing."""
+    """The robustness of the reference model. It is read before any work, so that a missing one costs nothing."""
     if spec.robustness is None or spec.reference is None:
         return None
     try:

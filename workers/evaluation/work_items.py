@@ -1,4 +1,4 @@
-"""The evaluate stage's work, cut into pieces for the pool: the same list in the driver and in every actor. Pure."""
+"""Cuts the evaluate stage's work into pieces for the pool. Driver and actors make the same list. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ _ROWS_A_PIECE = 100
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One piece: all rows of a shard to be judged, or some sampled rows for one of the robustness tables."""
+    """One piece of work: all rows of a shard to judge, or some sampled rows for one of the robustness tables."""
 
     kind: Kind
     dataset: int
-    """0 is the test set, the others are the external ones in their order."""
+    """0 is the test set. The others are the external sets, in their order."""
     shard: int
     rows: tuple[int, ...] = ()
     images: int = 0
-    """How many images the model sees."""
+    """How many images the model sees, counting repetitions."""
 
 
 def work_items(manifests: Sequence[DatasetManifest], robustness: RobustnessSettings | None) -> list[WorkItem]:
-    """The whole work. `manifests` are those of the test set and of the external sets."""
+    """All pieces of work. `manifests` are those of the test set and of the external sets."""
     items = [
         WorkItem("judge", dataset, shard, images=manifest.shards[shard].rows)
         for dataset, manifest in enumerate(manifests)
@@ -45,7 +45,7 @@ def _robustness_items(manifest: DatasetManifest, settings: RobustnessSettings) -
     if stability is not None:
         yield from _pieces("stability", manifest, stability.sample, len(stability.kinds) * stability.frames)
     if adversarial is not None:
-        # A gradient costs about as much as two looks.
+        # A gradient costs about as much as two forward passes.
         looks = len(adversarial.epsilons) * (2 + 1 + 2 * adversarial.pgd_steps + 1)
         yield from _pieces("adversarial", manifest, adversarial.sample, looks)
 

@@ -1,8 +1,8 @@
-"""Calibrates a teacher before it labels: its logits on validation images from the pool, a fit, a diagram, a file."""
+"""Calibrates a teacher before it labels: actors compute logits of validation images, the driver fits a temperature."""
 
 import io
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,14 +16,18 @@ from workers.specs.reports import FailureReason
 from workers.specs.results import Calibration, ReliabilityBin
 from workers.specs.stages import RELIABILITY_FILE, LabelSpec
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes  # matplotlib is imported where something is drawn
+
 CALIBRATION_FILE = "calibration.json"
-"""Written before the first label file: a rerun labels with the same temperature."""
+"""The fit. It is written before the first label file, so that a rerun labels with the same temperature."""
 
 
 def calibrate(spec: LabelSpec) -> Calibration | None:
-    """The teacher's temperature; the one an earlier attempt fitted, where there is one. None where none is asked for.
+    """Fits the teacher's temperature (Guo et al. 2017); None if the spec asks for no calibration.
 
-    Raises StageError(BAD_DATA) where no validation image can be read.
+    A temperature that an earlier attempt has fitted is used again. Raises StageError(BAD_DATA) if no validation image
+    can be read.
     """
     if spec.calibration_manifest_uri is None:
         return None
@@ -40,7 +44,7 @@ def calibrate(spec: LabelSpec) -> Calibration | None:
     table = np.concatenate([np.empty((0, classes + 1), dtype=np.float32), *parts])
     if not len(table):
         raise StageError(FailureReason.BAD_DATA, f"no image of {spec.calibration_manifest_uri} can be read")
-    # Shards come in any order; a sum of them does not depend on it once they are sorted.
+    # Shards arrive in any order. Sorted, they have the same sums to the last bit.
     table = table[np.lexsort(table.T)]
     fitted = fit_temperature(table[:, :-1], table[:, -1].astype(np.int64))
     write_bytes(join_uri(spec.folder_uri, RELIABILITY_FILE), reliability_diagram(fitted))
@@ -49,7 +53,7 @@ def calibrate(spec: LabelSpec) -> Calibration | None:
 
 
 def reliability_diagram(calibration: Calibration) -> bytes:
-    """An SVG document: accuracy by confidence, before and after the fit."""
+    """A reliability diagram (Guo et al. 2017, section 2) as SVG: accuracy by confidence, before and after the fit."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -67,18 +71,13 @@ def reliability_diagram(calibration: Calibration) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(axes: Any, bins: tuple[ReliabilityBin, ...], title: str) -> None:
-    filled = [each for each in bins if each.images]
-    widths = [each.upper - each.lower for each in filled]
-    lefts = [each.lower for each in filled]
-    axes.bar(lefts, [each.accuracy for each in filled], widths, align="edge", color="tab:blue", label="accuracy")
-    axes.plot(
-        [each.confidence for each in filled],
-        [each.confidence for each in filled],
-        "o",
-        color="tab:orange",
-        label="mean confidence",
-    )
+def _draw(axes: "Axes", bins: tuple[ReliabilityBin, ...], title: str) -> None:
+    widths = [each.upper - each.lower for each in bins if each.accuracy is not None]
+    lefts = [each.lower for each in bins if each.accuracy is not None]
+    accuracies = [each.accuracy for each in bins if each.accuracy is not None]
+    confidences = [each.confidence for each in bins if each.confidence is not None]
+    axes.bar(lefts, accuracies, widths, align="edge", color="tab:blue", label="accuracy")
+    axes.plot(confidences, confidences, "o", color="tab:orange", label="mean confidence")
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence")
     axes.set_title(title, loc="left", fontsize=10)

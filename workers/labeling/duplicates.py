@@ -1,4 +1,4 @@
-"""Images that are in the pool more than once, byte for byte: all but the first of each are listed."""
+"""Lists the images that the pool holds more than once, byte for byte: all but the first of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,13 +11,13 @@ from workers.artifact_io import join_uri, open_filesystem, write_bytes
 from workers.specs.stages import DUPLICATES_FOLDER, part_name
 
 _ROWS_AT_A_TIME = 16_000_000
-"""Bounds memory: some 40 bytes a row. More rows than that are gone through several times, by parts of the hashes."""
+"""Bounds memory, at some 40 bytes a row. Larger pools are read several times, each time for a part of the hashes."""
 
 
 def write_duplicates(labels_uri: str, rows_per_shard: Sequence[int], alive: Callable[[], None]) -> int:
-    """Lists the rows whose image came before, a file for each shard that has any, and gives their number.
+    """Lists the rows that repeat an earlier image, in a file for each shard that has any, and returns their number.
 
-    The first of several equal images, by shard and row, is not listed; broken and held-out images do not count.
+    Of several equal images the first one, by shard and row, is not listed. Broken and held-out images do not count.
     `alive` is called for each label file that is read.
     """
     parts = 1 + sum(rows_per_shard) // _ROWS_AT_A_TIME
@@ -35,7 +35,7 @@ def write_duplicates(labels_uri: str, rows_per_shard: Sequence[int], alive: Call
 def _repeated(
     labels_uri: str, shards: int, part: int, parts: int, alive: Callable[[], None]
 ) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
-    """Shard by shard, the rows whose image came before, of those whose hash falls into one part."""
+    """Yields shard by shard the rows that repeat an earlier image, among those whose hash falls into one part."""
     gathered = []
     for shard in range(shards):
         gathered.append(_of_part(labels_uri, shard, part, parts))
@@ -43,7 +43,7 @@ def _repeated(
     rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in gathered)])
     hashes = np.concatenate([np.empty((0, 2), np.uint64), *(halves for _, halves in gathered)])
     shard_of = np.repeat(np.arange(shards, dtype=np.int32), [len(rows) for rows, _ in gathered])
-    # lexsort is stable, and rows come by shard and row: the first of equals is the one that stays.
+    # lexsort is stable, and rows are ordered by shard and row: the first of equal images is the one that stays.
     order = np.lexsort((hashes[:, 1], hashes[:, 0]))
     same = (hashes[order][1:] == hashes[order][:-1]).all(axis=1)
     repeated = np.sort(order[1:][same])

@@ -1,4 +1,4 @@
-"""Perceptual hashes of evaluation images: made once a dataset, by the first label stage that needs them, and kept."""
+"""Perceptual hashes of evaluation images. The first label stage that needs a dataset's hashes makes and keeps them."""
 
 import io
 import os
@@ -20,15 +20,15 @@ from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import EvaluationImages
 
 MOST_IMAGES = 200_000
-"""Larger sets are not compared with: every actor holds all hashes and keys."""
+"""Larger evaluation sets are not compared with, because every actor holds all hashes and keys."""
 
 _VERSION = b"noisy_student.perceptual_hash"
 _THIS_VERSION = b"1"
-"""Files of another version of the hash are made anew."""
+"""The version of the hash. Files of another version are made again."""
 
 
 def prepare_evaluation_hashes(sets: Sequence[EvaluationImages], alive: Callable[[], None]) -> tuple[str, ...]:
-    """Makes the files that are not there yet, and gives the ids of the datasets that are too large.
+    """Makes the files that do not exist yet, and returns the ids of the datasets that are too large.
 
     `alive` is called after each shard. Raises ShardReadError.
     """
@@ -43,7 +43,7 @@ def prepare_evaluation_hashes(sets: Sequence[EvaluationImages], alive: Callable[
 
 
 class EvaluationIndex:
-    """Finds the evaluation image that a picture is most like, among those of `sets` that were prepared."""
+    """Finds the evaluation image that a picture is most like, within `distance` bits, among the prepared `sets`."""
 
     def __init__(self, sets: Sequence[EvaluationImages], distance: int) -> None:
         tables = [_read(images.perceptual_hashes_uri) for images in sets if exists(images.perceptual_hashes_uri)]
@@ -54,7 +54,7 @@ class EvaluationIndex:
         self._index = HashIndex(hashes, distance)
 
     def near(self, hashes: dict[int, int]) -> list[NearDuplicate]:
-        """Of rows with their perceptual hashes, those that are near an evaluation image, by row."""
+        """The rows that look like an evaluation image, in order. `hashes` has the perceptual hash of each row."""
         rows = sorted(hashes)
         places, distances = self._index.nearest(np.array([hashes[row] for row in rows], dtype=np.uint64))
         return [

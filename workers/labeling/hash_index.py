@@ -9,16 +9,16 @@ _CHUNKS = 4
 _CHUNK_BITS = 16
 _CHUNK_VALUES = 1 << _CHUNK_BITS
 _LOOKED_UP_AT_ONCE = 1 << 19
-"""Buckets, or members of buckets: bounds memory to some tens of megabytes."""
+"""The most buckets, or members of buckets, at a time. Bounds memory to some tens of megabytes."""
 
 Hashes = npt.NDArray[np.uint64]
 
 
 class HashIndex:
-    """Of `hashes`, uint64 (n,), for a distance of up to `distance` bits.
+    """Finds the nearest of `hashes`, uint64 (n,), within `distance` bits.
 
-    Multi-index hashing (Norouzi, Punjani, Fleet 2012, "Fast search in Hamming space with multi-index hashing"): of
-    four chunks of 16 bits, two hashes that differ in d bits have one that differs in d // 4 bits at most.
+    Multi-index hashing (Norouzi, Punjani, Fleet 2012, "Fast search in Hamming space with multi-index hashing"): if two
+    hashes differ in d bits, one of their four chunks of 16 bits differs in at most d // 4 bits.
     """
 
     def __init__(self, hashes: Hashes, distance: int) -> None:
@@ -34,9 +34,9 @@ class HashIndex:
             self._starts.append(np.searchsorted(values[order], np.arange(_CHUNK_VALUES + 1)))
 
     def nearest(self, queries: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For each of `queries`, uint64 (q,), the place of the nearest hash and its distance; -1 where none is near.
+        """The place of the nearest hash and its distance for each of `queries`, uint64 (q,); -1 where none is near.
 
-        Of several that are as near the first counts.
+        Among equally near hashes the first one is taken.
         """
         best = np.full(len(queries), np.iinfo(np.int64).max)
         step = max(1, _LOOKED_UP_AT_ONCE // len(self._flips))
@@ -47,12 +47,12 @@ class HashIndex:
         return np.where(found, best & 0xFFFFFFFF, -1), np.where(found, best >> 32, -1)
 
     def _look_up(self, queries: Hashes, chunk: int, best: npt.NDArray[np.int64]) -> None:
-        """Lowers `best`, distance << 32 | place, by what the buckets of one chunk hold."""
+        """Lowers `best`, which is distance << 32 | place, to the nearest hashes in the buckets of one chunk."""
         keys = _chunk(queries, chunk)[:, None] ^ self._flips
         starts = self._starts[chunk][keys]
         counts = self._starts[chunk][keys + 1] - starts
         of_query = counts.sum(axis=1)
-        # Where hashes crowd in few buckets, a block of queries has more candidates than fit: it is taken in parts.
+        # If hashes crowd in few buckets, a block of queries has more candidates than fit, and is taken in parts.
         for part in _parts(of_query, _LOOKED_UP_AT_ONCE):
             self._compare(queries[part], chunk, starts[part].ravel(), counts[part].ravel(), of_query[part], best[part])
 
@@ -78,14 +78,14 @@ def _chunk(hashes: Hashes, chunk: int) -> npt.NDArray[np.int64]:
 
 
 def _masks(most_bits: int) -> npt.NDArray[np.int64]:
-    """All values of a chunk with at most so many bits set."""
+    """All values of a chunk with at most `most_bits` bits set."""
     return np.array(
         [sum(1 << bit for bit in bits) for count in range(most_bits + 1) for bits in combinations(range(16), count)]
     )
 
 
 def _parts(counts: npt.NDArray[np.int64], most: int) -> list[slice]:
-    """Consecutive parts of queries with at most so many candidates together, or a single query."""
+    """Cuts queries into consecutive parts of at most `most` candidates together, or of a single query."""
     ends = np.searchsorted(np.cumsum(counts), np.arange(most, counts.sum() + most, most), side="right").tolist()
     bounds = sorted({0, *(min(end + 1, len(counts)) for end in ends), len(counts)})
     return [slice(start, stop) for start, stop in pairwise(bounds)]

@@ -1,10 +1,9 @@
-"""Label files: one Parquet file a shard, in the shard's row order, with its own summary in the footer."""
+"""Label files: one Parquet file for each shard, in the shard's row order, with a summary in its footer."""
 
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +20,21 @@ from workers.specs.hygiene import BrokenKind
 from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
 
 ALL_CLASSES_UP_TO = 100
-"""With so many classes or fewer every probability is kept."""
+"""With this many classes or fewer, the probabilities of all classes are kept."""
 
 HELD_OUT = "held_out"
 """Why a row is excluded: the same image is in an evaluation set."""
 
 _ZSTD = ("key", "row", "reason", "evaluation_key", "top_classes.list.element", "top_probabilities.list.element")
-PARQUET_OPTIONS: dict[str, Any] = {
+PARQUET_OPTIONS: dict[str, object] = {
     "use_dictionary": ["label", "excluded", "kind", "reason", "evaluation_dataset"],
     "compression": dict.fromkeys(_ZSTD, "zstd"),
 }
-"""The rest, which selection reads for every image, is left as it is in memory; hashes become no smaller anyway."""
+"""The other columns are neither encoded nor compressed: selection reads them for every image, and hashes would become
+no smaller."""
 
 _SUMMARY_KEY = b"noisy_student.label_summary.4"
-"""With the format's number: files of an earlier one are written anew."""
+"""Ends in the number of the file format: files of an earlier format are written again."""
 
 
 class LabelSummary(Frozen):
@@ -45,7 +45,7 @@ class LabelSummary(Frozen):
     held_out: int = Field(ge=0)
     near_duplicates: int = Field(ge=0)
     confidence_sum: float = Field(ge=0)
-    """Over the rows that are not bad."""
+    """The sum over the rows that are not bad."""
 
     @property
     def bad(self) -> int:
@@ -65,32 +65,32 @@ class NearDuplicate:
 
 @dataclass(frozen=True)
 class Hygiene:
-    """What is known of the rows of a part of a shard beside their labels; rows count within the part."""
+    """What is known about the rows of a part of a shard, apart from their labels. Rows are counted within the part."""
 
     content_hashes: Sequence[bytes]
     excluded: Sequence[str | None]
-    """Of each row why it must not be trained on, or None."""
+    """Why each row must not be trained on; None if it may be."""
     broken: Mapping[int, BrokenImage]
     """By row."""
     perceptual_hashes: Mapping[int, int]
-    """By row; broken and flat pictures have none."""
+    """By row. Broken and flat pictures have none."""
     near_duplicates: Sequence[NearDuplicate] = ()
 
 
 def kept_probabilities(classes: int, top_k: int) -> int:
-    """How many probabilities a row keeps."""
+    """How many probabilities a label file keeps for each row: all of them for few classes, else `top_k`."""
     return classes if classes <= ALL_CLASSES_UP_TO else min(top_k, classes)
 
 
 def label_table(
     keys: Sequence[str], hygiene: Hygiene, probabilities: npt.NDArray[np.float32], top_k: int
 ) -> tuple[pa.Table, LabelSummary]:
-    """The rows of a label file. `probabilities` is (rows, classes); those of broken rows are ignored.
+    """The rows of a label file, and their summary: soft pseudo labels (Xie et al., section 2).
 
-    A broken row has nulls, and zeros in its lists: of lists of a fixed size pyarrow 20, 23 and 24 write no null, and
-    25 reads none. Equal probabilities are ordered by class index. `doubt` is 1 - confidence, kept by itself because it
-    tells apart what confidence rounds to 1; rows that must not be trained on have none. The top probabilities are
-    stored in half precision.
+    `probabilities` is (rows, classes); those of broken rows are ignored. A broken row has nulls, and zeros in its
+    lists: of lists of a fixed size some pyarrow releases write no null (20, 23, 24) or read none (25). Equal
+    probabilities are ordered by class index. `doubt` is 1 - confidence, stored by itself because it tells apart what
+    confidence rounds to 1; rows that must not be trained on have none. Top probabilities are in half precision.
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
@@ -126,7 +126,7 @@ def label_table(
 
 
 def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, LabelSummary]:
-    """The label table of consecutive parts of a shard, and its summary. At least one part."""
+    """Joins consecutive parts of a shard, at least one, to its label table and summary."""
     summaries = [summary for _, summary in parts]
     summary = LabelSummary(
         rows=sum(one.rows for one in summaries),
@@ -146,7 +146,7 @@ def write_label_file(
     broken: Mapping[int, BrokenImage],
     near_duplicates: Sequence[NearDuplicate] = (),
 ) -> None:
-    """Writes what is to be said of single rows, if anything, and then the label file, which marks the shard done."""
+    """Writes the lists of broken images and near duplicates, then the label file, which marks the shard as done."""
     name = part_name(shard_index)
     if broken:
         write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, name), _parquet(_quarantine(table, broken)))
@@ -157,7 +157,7 @@ def write_label_file(
 
 
 def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
-    """The summary of a label file; None where there is no such file, or its footer holds none that can be read."""
+    """The summary of a label file; None if there is no such file, or its footer has no readable summary."""
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
@@ -193,7 +193,7 @@ def _near_duplicates(table: pa.Table, found: Sequence[NearDuplicate]) -> pa.Tabl
 
 
 def _doubt(probabilities: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The sum of the other classes' probabilities: 1 - p, without what 1 - p loses where p is nearly 1."""
+    """The sum of the other classes' probabilities. It equals 1 - p, but keeps its precision where p is nearly 1."""
     others = probabilities.copy()
     np.put_along_axis(others, label[:, None], 0, axis=1)
     sums = others.sum(axis=1, dtype=np.float64)

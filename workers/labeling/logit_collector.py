@@ -1,4 +1,4 @@
-"""The teacher's logits on sampled validation images, with their labels. Lives in an actor of the pool."""
+"""Computes the teacher's logits on sampled validation images. Lives in an actor of the pool."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from workers.specs.stages import LabelSpec
 
 
 class LogitCollector:
-    """The teacher of `spec` on its calibration images. Raises StageError(USER_ERROR) where they have other classes."""
+    """The teacher of `spec`, on calibration images. Raises StageError(USER_ERROR) if these have other classes."""
 
     def __init__(self, spec: LabelSpec) -> None:
         assert spec.calibration_manifest_uri is not None
@@ -29,7 +29,7 @@ class LogitCollector:
             raise StageError(FailureReason.USER_ERROR, message)
 
     def __call__(self, shard_index: int) -> bytes:
-        """float32 (images, classes + 1): logits, then the label, of a shard that has sampled images.
+        """The bytes of a float32 array (images, classes + 1): logits of a shard's sampled images, then their labels.
 
         Broken images are left out. Raises ShardReadError.
         """

@@ -1,4 +1,4 @@
-"""Labels one shard after the other with one model: read, predict, write. Lives in an actor of the pool."""
+"""Labels one shard after another: reads images, predicts, writes a label file. Lives in an actor of the pool."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from workers.specs.stages import LabelSpec
 
 
 class ShardLabeler:
-    """The teacher of `spec`, un-noised, on clean images."""
+    """The teacher of `spec`, which labels without noise and on clean images (Xie et al., section 2)."""
 
     def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
         self._spec = spec
@@ -48,8 +48,8 @@ class ShardLabeler:
     def __call__(self, shard_index: int) -> bytes:
         """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError.
 
-        A label file that is there already is not written again: Ray Data hands out shards anew whose actor was lost
-        after it had written them.
+        A label file that exists is not written again: if an actor is lost after it has written a shard, Ray Data
+        hands the shard to another.
         """
         earlier = read_summary(self._spec.folder_uri, shard_index)
         if earlier is not None and earlier.rows == self._manifest.shards[shard_index].rows:
@@ -57,9 +57,9 @@ class ShardLabeler:
         return self.label(shard_index, iterate_shard(self._manifest, shard_index))
 
     def label(self, shard_index: int, pieces: Iterable[ShardImages]) -> bytes:
-        """The same for a shard that is being read, in consecutive pieces.
+        """Labels a shard that is being read in consecutive pieces, and returns its LabelSummary as JSON.
 
-        It streams through, so that a large shard takes no more memory than a small one.
+        Images stream through: a large shard takes no more memory than a small one.
         """
         read = _Read()
         parts: list[tuple[pa.Table, LabelSummary]] = []
@@ -77,7 +77,7 @@ class ShardLabeler:
         return summary.model_dump_json().encode()
 
     def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:
-        """Keys and hygiene of the rows that have been predicted, which begin at row `start` of the shard."""
+        """The keys and hygiene of predicted rows. The first of them is row `start` of the shard."""
         keys, hashes = read.take(len(predicted.probabilities))
         return keys, Hygiene(
             content_hashes=hashes,
@@ -93,7 +93,7 @@ class ShardLabeler:
 
 @dataclass
 class _Read:
-    """What is known of the rows that were read and not yet labeled."""
+    """What is known about rows that have been read and not yet labeled."""
 
     keys: list[str] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
@@ -101,14 +101,14 @@ class _Read:
     """By row of the shard."""
 
     def take(self, count: int) -> tuple[list[str], list[bytes]]:
-        """Keys and hashes of the first rows, which are then forgotten."""
+        """Removes the first `count` rows, and returns their keys and hashes."""
         keys, hashes = self.keys[:count], self.hashes[:count]
         del self.keys[:count], self.hashes[:count]
         return keys, hashes
 
 
 def _images(pieces: Iterable[ShardImages], read: _Read) -> Iterator[bytes]:
-    """The images, as the predictor asks for them; what else is known of those is added to `read`."""
+    """Yields the images as the predictor asks for them, and adds to `read` what else is known about them."""
     rows = 0
     for piece in pieces:
         read.keys += piece.keys

@@ -1,4 +1,4 @@
-"""Runs the label stage: every shard without a label file goes to the pool. Free of torch: only the actors have it."""
+"""Runs the label stage: sends every shard without a label file to the pool. Only the actors import torch."""
 
 import logging
 from collections import Counter
@@ -26,13 +26,14 @@ logger = logging.getLogger(__name__)
 
 _FOOTER_READERS = 16
 _FOOTERS_AHEAD = 1024
-"""Asked for at a time: each waits in some kilobytes of memory."""
+"""How many footers are asked for at a time. Each takes some kilobytes of memory until its turn."""
 
 
 def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
-    """Labels the shards that an earlier attempt has not.
+    """Pseudo-labels the unlabeled dataset with the teacher (Xie et al., section 2).
 
-    Raises StageError(BAD_DATA) for a shard that cannot be read, and for more broken images than max_bad_fraction.
+    Shards that an earlier attempt has labeled are left as they are. Raises StageError(BAD_DATA) for a shard that cannot
+    be read, and for more broken images than max_bad_fraction allows.
     """
     manifest = require_manifest(spec.manifest_uri)
     reporter.announce(manifest.rows, "images")
@@ -71,7 +72,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
 
 
 def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tuple[str, ...]:
-    """The ids of evaluation datasets that are too large to be compared with."""
+    """Makes the hashes of evaluation images, and returns the ids of datasets that are too large to be compared with."""
     if not spec.near_duplicate_distance:
         return ()
     try:
@@ -85,7 +86,7 @@ def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tupl
 
 @dataclass
 class _Totals:
-    """Of the shards that are labeled: sums, because a pool may have a million shards."""
+    """Sums over the labeled shards. Only sums are kept: a pool may have a million shards."""
 
     shards: int = 0
     images: int = 0
@@ -108,7 +109,7 @@ class _Totals:
 
 
 def _delete_temporaries(spec: LabelSpec) -> None:
-    """What killed actors left half written. One that outlived its driver fails then, with nobody to tell it to."""
+    """Deletes what killed actors have left half written. An actor that outlived its driver cannot finish then."""
     folders = [
         join_uri(spec.folder_uri, name) for name in (QUARANTINE_FOLDER, NEAR_DUPLICATES_FOLDER, DUPLICATES_FOLDER)
     ]
@@ -118,7 +119,7 @@ def _delete_temporaries(spec: LabelSpec) -> None:
 
 
 def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, totals: _Totals) -> Iterator[int]:
-    """The shards that have no label file yet; the others are added to the totals."""
+    """Yields the shards without a complete label file, and adds the others to the totals."""
     files = list_files(spec.folder_uri)
     there = [index for index in range(len(manifest.shards)) if part_name(index) in files]
     yield from (index for index in range(len(manifest.shards)) if part_name(index) not in files)
@@ -133,7 +134,7 @@ def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, totals: _Totals) -> I
 
 
 def _label(spec: LabelSpec, temperature: float, missing: list[int], totals: _Totals, reporter: StageReporter) -> float:
-    """Labels the missing shards, adds them to the totals, and returns the images a second of work."""
+    """Labels the missing shards, adds them to the totals, and returns how many images were labeled a second."""
     done_before, clock = totals.images, WorkClock(reporter)
     reporter.update(totals.images)
     for shard in map_shards(partial(_make_labeler, spec, temperature), missing, spec.pool):

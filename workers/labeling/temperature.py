@@ -1,4 +1,4 @@
-"""Fits the teacher's temperature on validation images, and says how well its confidence tells its accuracy."""
+"""Fits the teacher's temperature on validation images, and measures how well its confidence predicts its accuracy."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,15 @@ from workers.specs.results import Calibration, ReliabilityBin
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 Logits = npt.NDArray[np.float32]
+"""(images, classes)."""
 Labels = npt.NDArray[np.int64]
+"""(images,): class indices."""
 
 
 def fit_temperature(logits: Logits, labels: Labels) -> Calibration:
-    """The temperature of least negative log-likelihood (Guo et al. 2017, section 4.2), within 0.05 and 20.
+    """Fits the temperature of least negative log-likelihood, between 0.05 and 20 (Guo et al. 2017, section 4.2).
 
-    `logits` is (images, classes), `labels` (images,). Raises ValueError without any image.
+    Raises ValueError if there are no images.
     """
     if not len(labels):
         raise ValueError("a temperature cannot be fitted without images")
@@ -28,7 +30,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> Calibration:
         method="bounded",
         options={"xatol": 1e-4},
     )
-    # A bounded minimiser looks at inner points only: staying as it is may be as good.
+    # A bounded minimiser tries inner points only: a temperature of 1 may be as good.
     temperature = float(np.exp(found.x)) if found.fun < _loss(wide, labels) else 1.0
     before, after = reliability(wide, labels), reliability(wide / temperature, labels)
     return Calibration(
@@ -44,7 +46,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> Calibration:
 
 
 def reliability(logits: npt.NDArray[np.floating], labels: Labels) -> tuple[ReliabilityBin, ...]:
-    """Accuracy and mean confidence of the images in each bin of confidence."""
+    """The accuracy and mean confidence of the images in each bin of confidence (Guo et al. 2017, section 2)."""
     probabilities = np.exp(log_softmax(logits, axis=1))
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = bin_of(confidence)
@@ -65,7 +67,7 @@ def reliability(logits: npt.NDArray[np.floating], labels: Labels) -> tuple[Relia
 
 
 def calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
-    """Expected calibration error: the mean gap of accuracy and confidence, weighted by images."""
+    """The expected calibration error: the mean gap between accuracy and confidence, weighted by images."""
     total = sum(each.images for each in bins)
     return sum(each.images * abs((each.accuracy or 0.0) - (each.confidence or 0.0)) for each in bins) / max(1, total)
 

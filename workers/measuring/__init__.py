@@ -1,1 +1,1 @@
-"""The measure stage: what a run's stages take on this cluster, on a few of its images."""
+"""The measure stage: measures, on a few images, what a run's stages would take on this cluster."""

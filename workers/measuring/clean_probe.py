@@ -1,4 +1,4 @@
-"""Times labeling and what the evaluate stage does to pictures, with freshly initialised models. Lives in an actor."""
+"""Times labeling and the work of the evaluate stage with freshly initialised models. Lives in an actor."""
 
 import time
 import uuid
@@ -24,7 +24,7 @@ _PICTURES_FOR_STATISTICS = 16
 
 
 class CleanProbe:
-    """Measures the model of one student after the other."""
+    """Measures the models of students, one after another."""
 
     def __init__(self, run: SampledRun) -> None:
         self._run = run
@@ -32,7 +32,7 @@ class CleanProbe:
         self._test_shard = read_shard(load_manifest(run.test_uri), 0)
 
     def __call__(self, student: int) -> bytes:
-        """CleanMeasurement as JSON."""
+        """Measures one student's model. Returns a CleanMeasurement as JSON."""
         folder_uri = join_uri(self._run.folder_uri, f"clean-{uuid.uuid4().hex[:12]}")
         write_fresh_model(self._run.train_spec(student, folder_uri), folder_uri)
         spec = self._run.label_spec(folder_uri)
@@ -62,7 +62,7 @@ class CleanProbe:
         )
 
     def _robustness(self, kind: Kind, predictor: Predictor) -> float | None:
-        """Seconds for one sampled image; None where the run does not ask for that table."""
+        """The seconds for one sampled image; None if the run does not ask for this table."""
         settings = self._run.spec.robustness
         if settings is None or getattr(settings, kind) is None:
             return None
@@ -76,12 +76,12 @@ class CleanProbe:
 
 @dataclass(frozen=True)
 class Steady:
-    """What some work took once it was warm."""
+    """What some work takes once it has warmed up."""
 
     images: int
     seconds_an_image: float
     last_images: int
-    """Of the last time it was done."""
+    """The images of the last round."""
 
 
 def steady(
@@ -91,9 +91,9 @@ def steady(
     first_images: int = _FIRST_IMAGES,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Steady:
-    """Does `work` on twice as many images each time, and on all of them again and again, for about so many seconds.
+    """Times `work` in rounds for about `seconds` seconds. Each round has twice the images of the last, up to all.
 
-    The first time is not counted: it warms up. Of the others those count that make up the later half of the time.
+    The first round only warms up. Of the others, those count that make up the later half of the time.
     """
     images = min(first_images, most_images)
     rounds: list[tuple[int, float]] = []

@@ -1,4 +1,4 @@
-"""Draws the images that a plan measures with: a few of each dataset, kept as a small dataset of their own."""
+"""Draws the images that a plan measures with: a few of each dataset, written as a small dataset."""
 
 import math
 import time
@@ -23,7 +23,7 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """A small dataset, and what was seen while it was drawn."""
+    """A small dataset, and what was measured while it was drawn."""
 
     manifest_uri: str
     manifest: DatasetManifest
@@ -31,10 +31,10 @@ class Sample:
 
 
 def draw_sample(manifest_uri: str, folder_uri: str, most_images: int) -> Sample:
-    """Takes whole shards, spread evenly over the dataset, up to `most_images` or 64 MiB; the last one only in part.
+    """Takes whole shards, evenly spread over the dataset, up to `most_images` or 64 MiB; of the last one only a part.
 
-    Shards without a row are passed over: nothing could be timed with them. Raises StageError(BAD_DATA, or
-    ARTIFACT_STORE) where manifest or shards cannot be read, or no shard has a row.
+    Shards without rows are skipped, because nothing can be timed with them. Raises StageError(BAD_DATA) or
+    StageError(ARTIFACT_STORE) if the manifest or a shard cannot be read, or no shard has rows.
     """
     manifest = require_manifest(manifest_uri)
     filled = [index for index, shard in enumerate(manifest.shards) if shard.rows]
@@ -70,7 +70,7 @@ def first_images(sample: Sample, images: int, folder_uri: str) -> Sample:
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """`wanted` of `count` indices, at least one, evenly over all of them."""
+    """Chooses `wanted` of `count` indices, at least one, evenly spread."""
     taken = min(count, max(1, wanted))
     return [place * count // taken for place in range(taken)]
 
@@ -83,7 +83,7 @@ def _read(manifest: DatasetManifest, index: int) -> ShardImages:
 
 
 def _stored_bytes(manifest: DatasetManifest, shard: Shard, contents: ShardImages) -> int:
-    # Where each image is a file of its own, what lies at the shard's URI is a folder, or the list of the files.
+    # If each image is a file, the shard's URI is that of a folder or of a list.
     if manifest.format in ("image_folder", "uri_list"):
         return sum(map(len, contents.images))
     filesystem, path = open_filesystem(shard.uri)

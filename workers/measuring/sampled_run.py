@@ -8,24 +8,24 @@ from workers.specs.stages import LabelSpec, MeasureSpec, PseudoLabels, TrainSpec
 
 @dataclass(frozen=True)
 class SampledRun:
-    """The spec, and manifests of the sampled datasets that stand for the run's."""
+    """A measurement's spec, and the sampled datasets that stand for those of the run."""
 
     spec: MeasureSpec
     folder_uri: str
-    """Everything in it is thrown away when the measurement ends."""
+    """A folder that is deleted when the measurement ends."""
     labeled_uri: str
     validation_uri: str
     validation_images: int
     few_validation_uri: str
-    """The first images of the same: enough to see how long all of them would take."""
+    """The first validation images: enough to see how long all of them would take."""
     few_validation_images: int
     test_uri: str
     to_label_uri: str
-    """Unlabeled images; the test set's, where the run has none."""
+    """Unlabeled images, or those of the test set if the run has none."""
     pseudo_labels: PseudoLabels | None
 
     def train_spec(self, student: int, folder_uri: str) -> TrainSpec:
-        """The training of a student, in that folder."""
+        """The training of a student, which writes to `folder_uri`."""
         spec, measured = self.spec, self.spec.students[student]
         return TrainSpec(
             run_id=spec.run_id,
@@ -43,7 +43,7 @@ class SampledRun:
         )
 
     def label_spec(self, model_uri: str) -> LabelSpec:
-        """Labeling by the model in that folder, into the same."""
+        """Labeling by the model at `model_uri`, which writes below the same folder."""
         spec = self.spec
         return LabelSpec(
             run_id=spec.run_id,

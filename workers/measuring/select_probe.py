@@ -1,6 +1,6 @@
-"""Times selection, and makes label files to select from: the labels are drawn at random, which costs a step the same.
+"""Times selection, and makes label files to select from.
 
-Real ones would need the teacher, who does not exist yet.
+The labels are random, because there is no teacher yet. That does not change what selection or a training step costs.
 """
 
 import time
@@ -24,7 +24,7 @@ _ALL_OF_THEM = SelectionSettings(min_confidence=0.0, fill_up=False)
 
 
 def make_labels(spec: MeasureSpec, manifest_uri: str, manifest: DatasetManifest, folder_uri: str) -> PseudoLabels:
-    """Label files of all rows of a dataset, and a selection of all of them."""
+    """Writes label files for a dataset, and a selection of all its rows."""
     labels_uri, selection_uri = join_uri(folder_uri, "label"), join_uri(folder_uri, "select")
     rows = [shard.rows for shard in manifest.shards]
     _write_labels(labels_uri, rows, len(spec.classes), spec.top_k, spec.seed)
@@ -33,7 +33,7 @@ def make_labels(spec: MeasureSpec, manifest_uri: str, manifest: DatasetManifest,
 
 
 def measure_select(spec: MeasureSpec, folder_uri: str) -> SelectMeasurement:
-    """By some tiny shards, what a shard costs; by a large one, what rows cost."""
+    """Measures the cost of a shard with some tiny shards, and the cost of rows with one large shard."""
     few, _ = _timed(spec, [_FEW_ROWS] * _SHARDS, join_uri(folder_uri, "few"))
     many, stored_bytes = _timed(spec, [_MANY_ROWS], join_uri(folder_uri, "many"))
     a_shard = few / _SHARDS
@@ -46,9 +46,9 @@ def measure_select(spec: MeasureSpec, folder_uri: str) -> SelectMeasurement:
 
 
 def _timed(spec: MeasureSpec, rows: list[int], folder_uri: str) -> tuple[float, int]:
-    """Seconds of a selection, and the bytes that it wrote."""
+    """The seconds that a selection takes, and the bytes that it writes."""
     labels_uri, selection_uri = join_uri(folder_uri, "label"), join_uri(folder_uri, "select")
-    # With two classes the table of probabilities stays small; what selection reads does not depend on their number.
+    # Two classes keep the table of probabilities small. What selection reads does not depend on their number.
     _write_labels(labels_uri, rows, 2, 1, spec.seed)
     manifest = DatasetManifest(
         dataset_id="made",

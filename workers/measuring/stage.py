@@ -1,10 +1,9 @@
-"""Runs the measure stage: a sample of each dataset, then selection, the worker group and the pool of actors on it."""
+"""Runs the measure stage: samples each dataset, then times selection, the worker group and the pool of actors."""
 
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Any
 
 from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
 from workers.measuring.sample import Sample, draw_sample, first_images
@@ -25,7 +24,7 @@ from workers.specs.measure import (
     external_part,
 )
 from workers.specs.results import MeasureResult
-from workers.specs.stages import ActorPool, MeasureSpec
+from workers.specs.stages import ActorPool, MeasureSpec, TrainSpec
 
 _TRAINING_IMAGES = 4096
 _EVALUATION_IMAGES = 1000
@@ -35,13 +34,12 @@ _TRAININGS_FILE = "trainings.json"
 
 
 def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
-    """Measures what the bill of a run is made of; leaves nothing but its result.
+    """Measures what a run's bill consists of. Leaves nothing but its result.
 
-    Raises StageError(BAD_DATA) where images cannot be read, StageError(USER_ERROR) where a model cannot be built.
+    Raises StageError(BAD_DATA) if images cannot be read, and StageError(USER_ERROR) if a model cannot be built.
     """
     began_at = time.time()
     join_cluster()
-    watch_for_resources(spec, reporter)
     joined_at = time.time()
     watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
@@ -56,7 +54,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         reporter.update(1)
         select = measure_select(spec, join_uri(folder_uri, "made")) if "unlabeled" in samples else None
         reporter.update(2)
-        # Each as a stage finds the cluster: nothing of the one before is still ending.
+        # Each finds the cluster as a stage would: everything before it has ended.
         group, trainings = _measure_group(run, cluster)
         reporter.update(2 + len(trainings))
         _wait_for_free_cpus(cluster)
@@ -84,12 +82,12 @@ def _look_at_cluster() -> ClusterSeen:
     import ray
 
     total = ray.cluster_resources()
-    nodes = sum(1 for node in ray.nodes() if node["Alive"])
+    nodes = len([node for node in ray.nodes() if node["Alive"]])
     return ClusterSeen(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=nodes)
 
 
 def _draw_samples(spec: MeasureSpec, folder_uri: str) -> dict[str, Sample]:
-    """By the part that the dataset plays."""
+    """Samples of all datasets, by the part that a dataset plays in the run."""
     wanted = {
         "labeled": (spec.labeled_manifest_uri, _TRAINING_IMAGES),
         "unlabeled": (spec.unlabeled_manifest_uri, _TRAINING_IMAGES),
@@ -126,7 +124,7 @@ def _sampled_run(spec: MeasureSpec, samples: dict[str, Sample], folder_uri: str)
 
 
 def _distinct_looks(spec: MeasureSpec) -> list[int]:
-    """For each student the first one that answers alike: its model, on pictures that are made ready as its own."""
+    """For each student the first one with the same model and the same preparation of pictures."""
     keys = [
         (each.model, each.recipe.test_image_size, each.recipe.crop, each.recipe.mean, each.recipe.std)
         for each in spec.students
@@ -137,7 +135,7 @@ def _distinct_looks(spec: MeasureSpec) -> list[int]:
 def _measure_pool(
     run: SampledRun, cluster: ClusterSeen, looks: Sequence[int], reporter: StageReporter
 ) -> tuple[PoolMeasurement, dict[int, CleanMeasurement]]:
-    """Each distinct model in as many actors at once as the run asks for and the cluster has room for."""
+    """Measures each distinct model, in as many actors at once as the run asks for and the cluster has room for."""
     imported_at = time.time()
     from workers.runtime.shard_pool import map_shards  # ray.data
 
@@ -170,14 +168,14 @@ def _measure_pool(
 
 
 def _start_helpers_of_ray_data() -> None:
-    """The first job on a cluster that uses Ray Data starts actors that outlive it: no part of the jobs after it."""
+    """Starts the actors that the first job of Ray Data on a cluster starts, and that later jobs find running."""
     import ray.data
 
     ray.data.range(1).materialize()
 
 
 def _wait_for_free_cpus(cluster: ClusterSeen) -> None:
-    """Until the worker group's are free again, for a few seconds: others may use the cluster too."""
+    """Waits until the worker group's CPUs are free again, but no more than a few seconds: others may use them."""
     import ray
 
     for _ in range(_WAITS):
@@ -194,7 +192,7 @@ def _make_probe(run: SampledRun, items: tuple[int, ...]) -> Callable[[int], byte
 
 
 def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
-    """All trainings in one worker group, of the run's size where the cluster has room for it."""
+    """Measures all trainings in one worker group. It has the run's size if the cluster has room for that."""
     from workers.training.stage import fit_in_actor
 
     asked = run.spec.workers
@@ -213,7 +211,7 @@ def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurem
     return measured, found.trainings
 
 
-def _measure_on_worker(run: SampledRun, config: dict[str, Any]) -> None:
+def _measure_on_worker(run: SampledRun, _group: TrainSpec, _entered_at: float) -> None:
     from workers.measuring.training_probe import measure_trainings
     from workers.training.group.session import WorkerSession
 
@@ -224,13 +222,13 @@ def _measure_on_worker(run: SampledRun, config: dict[str, Any]) -> None:
 
 
 def how_many_fit(cluster: ClusterSeen, cpus: float, gpus: float) -> int:
-    """Actors or workers that the cluster has room for; one where it has none yet, as an autoscaler may make some."""
+    """How many actors or workers the cluster has room for; at least one, because an autoscaler may make room."""
     room = [cluster.cpus / cpus] + ([cluster.gpus / gpus] if gpus else [])
     return max(1, int(min(room)))
 
 
 def _mean(measured: Sequence[CleanMeasurement]) -> CleanMeasurement:
-    """Over actors that worked at the same time."""
+    """The mean over actors that worked at the same time."""
     values = [each.model_dump() for each in measured]
     means = {name: None if first is None else fmean(each[name] for each in values) for name, first in values[0].items()}
     return CleanMeasurement(**{**means, "images": sum(each["images"] for each in values)})

@@ -1,4 +1,4 @@
-"""Times the steps of the run's trainings in a real worker group: the train stage's own steps, on sampled images."""
+"""Times the trainings of a run in a real worker group, with the train stage's own steps on sampled images."""
 
 import io
 import time
@@ -17,7 +17,7 @@ from workers.training.group.session import TrainSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, phases_of
-from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of
+from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of, whole_state
 from workers.training.validation import synchronize_buffers, validate
 
 _MOST_STEPS = 10_000
@@ -25,7 +25,7 @@ _STEPS_FOR_AN_ESTIMATE = 2
 
 
 def measure_trainings(run: SampledRun, session: TrainSession) -> TrainingsMeasured:
-    """Every student of the run, one after the other. All workers of the group call this."""
+    """Measures the training of every student of the run. All workers of the group must call it."""
     put_off_dynamo()
     started_at = 0.0
     measured = []
@@ -76,16 +76,16 @@ def _phase(run: SampledRun, phase: Phase, steps: PhaseSteps, place: WorkerPlace)
 
 
 def _steps_seconds(phase: Phase, steps: PhaseSteps, begin: int, count: int) -> float:
-    """Takes steps, the last one of the phase again and again where there are too few, and waits for the last."""
+    """Times `count` steps from step `begin` of a phase. If the phase has too few, its last step is repeated."""
     started_at, loss = time.perf_counter(), torch.zeros(())
     for step in range(begin, begin + count):
         loss = steps.take(min(phase.first_step + step, phase.end_step - 1))
-    float(loss)  # a GPU works behind the back of the clock
+    float(loss)  # waits for the GPU, which works asynchronously
     return time.perf_counter() - started_at
 
 
 def _validation(run: SampledRun, spec: TrainSpec, learner: Learner, place: WorkerPlace) -> float:
-    """Wall seconds for one image: over all sampled ones, or over few where all would take too long."""
+    """The seconds for one validation image, over all sampled images, or over few if all would take too long."""
     few = spec.model_copy(update={"validation_manifest_uri": run.few_validation_uri})
     images, all_images = run.few_validation_images, run.validation_images
     _validation_seconds(few, learner, place)
@@ -104,7 +104,7 @@ def _validation_seconds(spec: TrainSpec, learner: Learner, place: WorkerPlace) -
 def _training(
     spec: TrainSpec, learner: Learner, phases: list[PhaseMeasurement], place: WorkerPlace
 ) -> TrainingMeasurement:
-    state = learner.state(spec.recipe.total_steps)
+    state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place))
     started_at = time.perf_counter()
     synchronize_buffers(learner.ema.model)
     place.session.report_checkpoint(state if place.is_first else None, {"step": 0.0})
@@ -129,7 +129,7 @@ def _stored_bytes(state: Mapping[str, object]) -> int:
 
 
 def _first_workers(number: float, place: WorkerPlace) -> float:
-    """The first worker's number, in all of them: they must decide alike."""
+    """The first worker's number, on all workers, so that they decide alike."""
     if place.world_size == 1:
         return number
     shared = torch.tensor([number], dtype=torch.float64, device=place.device)

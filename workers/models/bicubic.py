@@ -1,4 +1,4 @@
-"""Pillow's bicubic filter for bytes as torch has it: at a third of the cost, and of parts that end within a pixel."""
+"""Pillow's bicubic filter for bytes, as torch implements it: at a third of the cost, and for fractions of pixels."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +8,15 @@ import torch
 def resized_planes(
     pixels: npt.NDArray[np.uint8], size: tuple[int, int], part: tuple[float, float] | None = None
 ) -> torch.Tensor:
-    """Colour planes, uint8 (3, height, width), of RGB pixels that are brought to a width and height of `size`.
+    """Resizes RGB pixels, (height, width, 3), to `size` (width, height). Returns colour planes, uint8 (3, height,
+    width).
 
-    `part` is the width and height that are shown of `pixels`, (height, width, 3), from the upper left on; all of it by
-    default. It may end within a pixel, where a picture does not fill its last decoded ones.
+    `part` is the width and height that are shown, from the upper left; all of `pixels` by default. It may end within a
+    pixel, because a picture may not fill its last decoded pixels.
     """
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the filter needs
     across, down = part or (pixels.shape[1], pixels.shape[0])
-    # Not torch.nn.functional.interpolate: it takes either a size or a scale, and would show whole pixels.
+    # torch.nn.functional.interpolate takes either a size or a scale, and would show whole pixels.
     scales = size[1] / down, size[0] / across
     resized: torch.Tensor = torch.ops.aten._upsample_bicubic2d_aa(planes, [size[1], size[0]], False, *scales)
     return resized[0]

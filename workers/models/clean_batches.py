@@ -1,4 +1,4 @@
-"""Encoded pictures to batches of clean pixels, decoded ahead of the model in threads where there are CPUs for it."""
+"""Decodes encoded pictures to batches of clean pixels. With spare CPUs, threads decode ahead of the model."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,12 +22,12 @@ _BATCHES_AHEAD = 2
 
 @dataclass(frozen=True)
 class CleanPicture:
-    """One picture as the model is shown it."""
+    """One picture as the model sees it."""
 
     pixels: npt.NDArray[np.uint8]
     """(size, size, 3)"""
     thumbnail: npt.NDArray[np.uint8]
-    """Of the whole, for its perceptual hash."""
+    """The whole picture, small and grey, for its perceptual hash."""
 
 
 _Decoded = CleanPicture | BrokenImage
@@ -35,7 +35,7 @@ _Decoded = CleanPicture | BrokenImage
 
 @dataclass(frozen=True)
 class CleanBatch:
-    """Some consecutive pictures, without the broken ones."""
+    """Consecutive pictures, without the broken ones."""
 
     rows: list[int]
     """Which of the given pictures `pixels` holds."""
@@ -50,9 +50,9 @@ class CleanBatch:
 def clean_batches(
     images: Iterable[bytes], card: ModelCard, batch_size: int, decoders: Executor | None
 ) -> Iterator[CleanBatch]:
-    """Batches in row order. With `decoders` the next two are being decoded while the caller uses one.
+    """Yields batches in row order. With `decoders`, the next two are decoded while the caller uses one.
 
-    No more images are asked for than that needs: they may come from a stream.
+    No more images are taken than that needs, because they may come from a stream.
     """
     start = 0
     pending: deque[list[Future[_Decoded]]] = deque()
@@ -73,7 +73,7 @@ def clean_batches(
 
 
 def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
-    """Up to `batch_size` images at a time: fewer where they are so large that as many would fill the memory."""
+    """Yields up to `batch_size` images at a time; fewer if they are so large that they would fill the memory."""
     chunk: list[bytes] = []
     held = 0
     for data in images:
@@ -87,7 +87,7 @@ def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
 
 
 def clean_picture(data: bytes, card: ModelCard) -> _Decoded:
-    """The picture, or why there is none."""
+    """The picture as the model of `card` sees it, or why it cannot be decoded."""
     try:
         fast = decode_fast(data, card)
         if fast is not None:
@@ -96,7 +96,7 @@ def clean_picture(data: bytes, card: ModelCard) -> _Decoded:
         return CleanPicture(prepare_clean(picture, card), thumbnail(as_pixels(picture)))
     except BrokenImage as error:
         return error
-    except MemoryError:  # of the process, which others may share: a later attempt may have the memory
+    except MemoryError:  # memory that other processes use: a later attempt may have it
         raise
     except Exception as error:  # one picture among millions must not end a stage
         return BrokenImage(BrokenKind.DAMAGED, short_reason(error))
@@ -111,7 +111,7 @@ def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     broken = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
     good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, CleanPicture)}
     shape = next((picture.pixels.shape for picture in good.values()), (0, 0, 3))
-    # Not np.stack: it would keep the order in memory of a picture that was resized plane by plane.
+    # np.stack would keep the memory order of pictures that were resized plane by plane.
     pixels = np.empty((len(good), *shape), dtype=np.uint8)
     for place, picture in enumerate(good.values()):
         pixels[place] = picture.pixels

@@ -1,6 +1,6 @@
-"""Plain JPEGs to a model's clean pixels, twice as fast as Pillow, and but for rounding the same.
+"""Decodes plain JPEGs to a model's clean pixels: Pillow's pixels, up to rounding, in half of its time.
 
-libjpeg-turbo decodes, and torch resizes: its antialiased bicubic filter for bytes is Pillow's.
+libjpeg-turbo decodes and torch resizes. Torch's antialiased bicubic filter for bytes is Pillow's.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from workers.specs.model_card import ModelCard
 
 @dataclass(frozen=True)
 class FastPicture:
-    """A plain JPEG, decoded."""
+    """A decoded plain JPEG."""
 
     pixels: npt.NDArray[np.uint8]
-    """(height, width, 3), of the whole picture, perhaps scaled down while it was decoded."""
+    """(height, width, 3): the whole picture, which may have been scaled down while it was decoded."""
     size: tuple[int, int]
-    """Width and height of the picture as it was encoded."""
+    """The width and height of the encoded picture."""
 
 
 def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
-    """The picture, no smaller than the model needs it; None for whatever `decode_rgb` has to look at more closely."""
+    """The picture, no smaller than the model needs it; None for one that only `decode_rgb` can decode."""
     jpeg = plain_jpeg(data)
     if jpeg is None:
         return None
@@ -36,7 +36,7 @@ def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
 
 
 def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]:
-    """What `prepare_clean` gives of the same picture decoded by `decode_rgb`."""
+    """The pixels for the model, uint8 (image_size, image_size, 3), as `prepare_clean` makes them."""
     size = _resized_size(picture.size, card)
     if card.crop == "none":
         return _resized(picture.pixels, picture.size, size)
@@ -49,7 +49,7 @@ def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]
 
 
 def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
-    """Width and height that the picture, or what a centre crop can see of it, is resized to for the model."""
+    """The width and height to which the picture, or what a centre crop can see of it, is resized for the model."""
     if card.crop == "none":
         return card.image_size, card.image_size
     left, top, right, bottom = middle_box(*size)
@@ -57,7 +57,7 @@ def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
 
 
 def _resized(pixels: npt.NDArray[np.uint8], encoded: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Brought to width and height `size`; `pixels` are those of a picture of width and height `encoded`."""
+    """Resizes to `size` (width, height). `pixels` are those of a picture of width and height `encoded`."""
     width, height = size
     if pixels.shape[:2] == (height, width) and encoded == size:
         return pixels

@@ -1,4 +1,4 @@
-"""A trained model's two files: model.safetensors and model.json. Plain timm can load them."""
+"""Writes and reads the two files of a trained model, model.safetensors and model.json. Plain timm can load them."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from workers.specs.stages import TrainSpec
 
 
 def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
-    """The card of a model that `spec` trains; its validation accuracy is filled in when it is known."""
+    """The card of a model that `spec` trains. Its validation accuracy is filled in later."""
     recipe = spec.recipe
     return ModelCard(
         model=spec.model,
@@ -32,25 +32,25 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
 
 
 def write_model(folder_uri: str, model_state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Writes the weights, then the card: where there is a card, there is a whole model."""
+    """Writes the weights, then the card: if the card exists, the model is complete."""
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model_state.items()}
     write_bytes(join_uri(folder_uri, WEIGHTS_FILE), safetensors.torch.save(weights))
     write_bytes(join_uri(folder_uri, MODEL_CARD_FILE), card.model_dump_json(indent=2).encode())
 
 
 def read_card(folder_uri: str) -> ModelCard:
-    """model.json. Raises FileNotFoundError where there is none, and pydantic's ValidationError where it is no card."""
+    """Reads model.json. Raises FileNotFoundError if it is missing, and pydantic's ValidationError if it is no card."""
     return ModelCard.model_validate_json(read_bytes(join_uri(folder_uri, MODEL_CARD_FILE)))
 
 
 def load_state(folder_uri: str) -> dict[str, torch.Tensor]:
-    """model.safetensors, on the CPU."""
+    """Reads model.safetensors to the CPU."""
     weights: dict[str, torch.Tensor] = safetensors.torch.load(read_bytes(join_uri(folder_uri, WEIGHTS_FILE)))
     return weights
 
 
 def load_model(folder_uri: str) -> tuple[nn.Module, ModelCard]:
-    """The model on the CPU in eval mode, where dropout and drop path are off, and its card."""
+    """Loads a model to the CPU, in eval mode, so that dropout and drop path are off. Returns it with its card."""
     card = read_card(folder_uri)
     model = load_zoo(card.model).create_model(card.model, num_classes=len(card.classes), **card.model_options)
     model.load_state_dict(load_state(folder_uri))

@@ -1,4 +1,4 @@
-"""Weights of a model built for one picture size, brought to another."""
+"""Adapts the weights of a model that was built for one picture size to another."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ from workers.specs.reports import FailureReason
 
 
 def fitted_state(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights as the model takes them: absolute position embeddings are interpolated where sizes differ.
+    """The weights in the shapes of `model`. Absolute position embeddings are interpolated if their sizes differ.
 
-    Raises StageError(USER_ERROR) for any other weight of another shape.
+    Interpolation is timm's resample_abs_pos_embed. Raises StageError(USER_ERROR) if another weight has another shape.
     """
     wanted = model.state_dict()
     fitted: dict[str, torch.Tensor] = {}

@@ -1,4 +1,4 @@
-"""Clean inference: a trained model, encoded pictures in, probabilities out. No noise of any kind."""
+"""Clean inference: a trained model turns encoded pictures into probabilities, without noise of any kind."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +18,15 @@ from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 
 _CACHED_PICTURES = 16
-"""In one forward pass on a CPU: more do not stay in its caches, and each takes a third longer."""
+"""How many pictures a forward pass on a CPU has. More do not fit into its caches, and each takes a third longer."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says of each picture, in the order they were given."""
+    """The model's predictions for pictures, in their order."""
 
     probabilities: npt.NDArray[np.float32]
-    """(rows, classes); a broken picture's row is NaN."""
+    """(rows, classes). The row of a broken picture is NaN."""
     broken: dict[int, BrokenImage]
     """By row, why a picture cannot be decoded."""
     hashes: dict[int, int]
@@ -34,10 +34,10 @@ class Predictions:
 
 
 class Predictor:
-    """A model in eval mode on one device, with the threads it may use.
+    """A teacher, or a model to evaluate: in eval mode, on one device, without noise (Xie et al., section 2).
 
-    `cpus` is what the scheduler gave this process: the model's threads on a CPU, the decoding threads beside a GPU.
-    `batch_size` is the number of pictures in a forward pass. Logits are divided by `temperature`.
+    `cpus` is what the scheduler gave this process. They are the model's threads on a CPU, and decoding threads beside a
+    GPU. `batch_size` is the number of pictures in a batch. Logits are divided by `temperature`.
     """
 
     def __init__(
@@ -49,21 +49,21 @@ class Predictor:
         temperature: float = 1.0,
     ) -> None:
         threads = max(1, int(cpus))
-        # Left alone, torch takes a thread for every core of the machine, whatever share of it is ours.
+        # By default torch starts a thread for every core of the machine, whatever share of it is ours.
         torch.set_num_threads(threads)
         self._folder_uri = folder_uri
         self.device = torch.device(device)
         self._on_gpu = self.device.type == "cuda"
         model, self.card = load_model(folder_uri)
-        self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.model = model.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
         self._answer = self.model if self._on_gpu else frozen(self.model, self.card.image_size)
         self.batch_size = batch_size
         self._temperature = temperature
-        # On a single CPU threads only take turns; beside a GPU even one decodes while the GPU computes.
+        # On a single CPU threads would only take turns. Beside a GPU even one thread decodes while the GPU computes.
         self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 or self._on_gpu else None
 
     def predict(self, images: Sequence[bytes]) -> Predictions:
-        """Class probabilities of encoded pictures; any number of them. Raises as `predictions` does."""
+        """The class probabilities of any number of encoded pictures. Raises like `predictions`."""
         parts, start = [np.empty((0, len(self.card.classes)), dtype=np.float32)], 0
         broken: dict[int, BrokenImage] = {}
         hashes: dict[int, int] = {}
@@ -75,9 +75,9 @@ class Predictor:
         return Predictions(np.concatenate(parts), broken, hashes)
 
     def predictions(self, images: Iterable[bytes]) -> Iterator[Predictions]:
-        """Class probabilities of a stream of encoded pictures, a batch at a time; rows count within the batch.
+        """Yields the class probabilities of a stream of encoded pictures in batches. Rows count within the batch.
 
-        Raises StageError(USER_ERROR) where the model answers with NaN: its training diverged.
+        Raises StageError(USER_ERROR) if the model answers with NaN, because its training diverged.
         """
         start = 0
         for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
@@ -89,12 +89,12 @@ class Predictor:
             start += count
 
     def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
+        """The class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
         parts = range(0, len(pixels), self.batch_size)
         return np.concatenate([self._probabilities(pixels[start : start + self.batch_size]) for start in parts])
 
     def logits(self, images: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], list[int]]:
-        """Logits, (readable images, classes), at temperature 1, and which of the images they are of."""
+        """The logits at temperature 1, (readable images, classes), and the rows of the readable images."""
         rows: list[int] = []
         parts = [np.empty((0, len(self.card.classes)), dtype=np.float32)]
         for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
@@ -114,7 +114,7 @@ class Predictor:
     def _logits(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
         batch = torch.from_numpy(pixels)
         if not self._on_gpu:
-            with torch.jit.optimized_execution(False):  # it would optimise anew for each size of batch
+            with torch.jit.optimized_execution(False):  # torch would optimise again for each size of batch
                 return torch.cat([self._answer(self._normalized(part)) for part in batch.split(_CACHED_PICTURES)])
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             logits: torch.Tensor = self._answer(self._normalized(batch.pin_memory()))

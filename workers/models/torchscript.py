@@ -1,4 +1,4 @@
-"""A trained network made ready for nothing but answering on a CPU: batch norms folded into convolutions, no Python."""
+"""Freezes a trained network for inference on a CPU: batch norms are folded into convolutions, and no Python runs."""
 
 import logging
 import warnings
@@ -9,14 +9,14 @@ from torch import nn
 logger = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-3
-"""Of logits, between the network as it was and as it answers now."""
+"""How far logits of the frozen network may differ from those of the original."""
 
 
 def frozen(model: nn.Module, image_size: int) -> nn.Module:
-    """A network that answers as `model` does, in half the time where it is light; `model` itself where that fails.
+    """A network that answers like `model`; a light one in half the time. Returns `model` itself if that fails.
 
-    Traced and frozen (pytorch.org/docs, torch.jit.freeze), then compared with the original on batches of other sizes.
-    `model` is in eval mode, on the CPU, and its parameters need no gradient.
+    The network is traced and frozen (docs.pytorch.org, torch.jit.freeze), then compared with the original on batches of
+    other sizes. `model` must be in eval mode and on the CPU, and its parameters must need no gradient.
     """
     example = torch.rand(3, 3, image_size, image_size).to(memory_format=torch.channels_last)
     try:
@@ -25,7 +25,7 @@ def frozen(model: nn.Module, image_size: int) -> nn.Module:
             answering: nn.Module = torch.jit.freeze(torch.jit.trace(model, example[:2], check_trace=False))
             with torch.jit.optimized_execution(False):
                 same = all(torch.allclose(answering(x), model(x), atol=_TOLERANCE) for x in (example, example[:1]))
-    except Exception as error:  # whatever a network does that cannot be traced
+    except Exception as error:  # a network may do anything that cannot be traced
         logger.info("the network is used as it is: it cannot be frozen (%s)", error)
         return model
     if not same:

@@ -1,1 +1,1 @@
-"""What every stage stands on: progress and results, resources, the cluster, the pool of actors."""
+"""The foundation of every stage: progress and results, resources, the cluster, the pool of actors."""

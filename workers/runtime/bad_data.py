@@ -1,4 +1,4 @@
-"""When a stage stops because its data cannot be read."""
+"""Decides when a stage stops because its data cannot be read."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from workers.specs.reports import FailureReason
 
 
 def require_manifest(uri: str) -> DatasetManifest:
-    """The manifest of a stage's dataset. Raises StageError(BAD_DATA) where it is missing or damaged."""
+    """The manifest of a stage's dataset. Raises StageError(BAD_DATA) if it is missing or damaged."""
     try:
         return load_manifest(uri)
     except (ShardReadError, FileNotFoundError) as error:
@@ -21,9 +21,9 @@ def require_manifest(uri: str) -> DatasetManifest:
 def check_bad_images(
     manifest: DatasetManifest, kinds: Mapping[BrokenKind, int], max_bad_fraction: float, listed_in: str
 ) -> None:
-    """Raises StageError(BAD_DATA) where more than `max_bad_fraction` of a dataset are broken, or all of it is.
+    """Raises StageError(BAD_DATA) if more than `max_bad_fraction` of a dataset's images are broken, or all are.
 
-    `kinds` says how many are broken in each way, `listed_in` where each of them is named.
+    `kinds` counts the broken images by kind. `listed_in` is the URI of the files that name each of them.
     """
     bad, images = sum(kinds.values()), manifest.rows
     if bad > max_bad_fraction * images or (bad and bad == images):

@@ -1,4 +1,4 @@
-"""Describes what a stage runs with: code version, Python, packages. Imports none of the packages."""
+"""Describes what a stage runs with: the version of the code, of Python and of packages. Imports no package for it."""
 
 import hashlib
 import platform
@@ -24,13 +24,13 @@ _PACKAGES = (
     "safetensors",
     "pydantic",
 )
-"""Those whose version can change what a stage decides."""
+"""The packages whose version can change what a stage decides."""
 _SOURCES = Path(__file__).parents[1]
 _GIT_TIMEOUT_SECONDS = 5
 
 
 def describe_environment() -> StageEnvironment:
-    """Of this process and its machine."""
+    """The environment of this process."""
     installed = {name: _version(name) for name in _PACKAGES}
     return StageEnvironment(
         python=platform.python_version(),
@@ -43,7 +43,7 @@ def describe_environment() -> StageEnvironment:
 
 
 def source_digest(folder: Path) -> str:
-    """blake2b of all Python files below `folder`, each with its relative name and its size, in order of the names."""
+    """The blake2b digest of all Python files below `folder`: their relative names, sizes and contents, by name."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
         content = file.read_bytes()
@@ -60,7 +60,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """The commit of the checkout, only where git tracks the folder: an installed package may lie in another's."""
+    """The commit of the checkout; None if git does not track the folder, as of a package installed in a checkout."""
     try:
         if not _git(folder, "ls-files", "__init__.py"):
             return None

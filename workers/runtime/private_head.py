@@ -1,14 +1,14 @@
-"""`python -m workers.runtime.private_head start --head ...`: Ray's own command line, without Ray's client server.
+"""`python -m workers.runtime.private_head start --head ...`: Ray's own command line without Ray's client server.
 
-`ray start` of Ray 2.60 starts that server (`ray://`) wherever gRPC is installed: its option gives another port, none
-takes it away. Nobody needs it here, and what listens nowhere cannot be attacked.
+Wherever gRPC is installed, `ray start` of Ray 2.60 starts that server (`ray://`). An option changes its port, but none
+turns it off. Nobody needs the server here, and a port that is closed cannot be attacked.
 """
 
 from ray.scripts import scripts
 
 
 def main() -> None:
-    """Ends as `ray` does."""
+    """Runs `ray` with the arguments of this process, and exits as it does."""
     scripts.get_ray_client_dependency_error = lambda: ImportError("the client server is not wanted here")
     scripts.main()
 

@@ -1,6 +1,6 @@
-"""Says why a stage's work cannot begin: the cluster has too little for it, or others have taken it.
+"""Reports why a stage's work cannot begin: the cluster has too few resources, or others use them.
 
-A stage's Ray job runs while its actors and workers wait for resources, without a word. So its driver looks.
+A stage's Ray job runs on silently while its actors and workers wait for resources. So its driver looks at the cluster.
 """
 
 import logging
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from workers.runtime.stage_reporter import StageReporter, Superseded
 from workers.specs.reports import Waiting
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 2.0
 _TELL_AGAIN_SECONDS = 10.0
-"""A stage that waits says so again and again: should it fall silent, it is a hung one."""
+"""How often a stage repeats that it waits. A stage that falls silent is taken for a hung one."""
 _TIME_TO_START_SECONDS = 15.0
-"""Processes take so long to start on an idle cluster."""
+"""How long processes may take to start on an idle cluster."""
 
 
 @dataclass(frozen=True)
 class ResourceDemand:
-    """The least that a stage needs at once: equal parts, each on one node."""
+    """The least that a stage needs at once: `parts` equal parts, each of them on one node."""
 
     parts: int
     cpus: float
@@ -35,19 +35,19 @@ class ResourceDemand:
 
 
 class Cluster(Protocol):
-    """What is to be known of it."""
+    """What the watch must know about the cluster."""
 
     def nodes(self) -> Sequence[Mapping[str, float]]:
-        """The resources of each node that is alive, taken or not."""
+        """The resources of each live node, whether they are in use or not."""
         ...
 
     def has_begun(self) -> bool:
-        """Whether this job has an actor, alive, that holds resources."""
+        """Whether this job has a live actor that holds resources."""
         ...
 
 
 def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
-    """None for a stage that asks for nothing."""
+    """What a stage needs at once; None if it asks for nothing."""
     match spec.stage:
         case "train" | "measure":
             return _of_group(spec.workers, spec.workers.num_workers)
@@ -61,7 +61,7 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
 
 
 def shortfall(demand: ResourceDemand, nodes: Sequence[Mapping[str, float]]) -> str | None:
-    """What even the idle cluster has too little of, for people; None where the demand fits on it."""
+    """What the cluster would lack even if it were idle, as a text for people; None if the demand fits."""
     needs = {"CPU": demand.cpus, "GPU": demand.gpus}
     fitting = sum(
         int(min(node.get(name, 0.0) / needed for name, needed in needs.items() if needed) + 1e-9) for node in nodes
@@ -74,7 +74,7 @@ def shortfall(demand: ResourceDemand, nodes: Sequence[Mapping[str, float]]) -> s
 
 
 def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
-    """Begins to watch, in a thread that ends with the process. ray.init() has been called."""
+    """Starts to watch in a thread that ends with the process. Call ray.init() first."""
     demand = demand_of(spec)
     if demand is not None:
         watch = ResourceWatch(demand, reporter, _RayCluster())
@@ -82,7 +82,7 @@ def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
 
 
 class ResourceWatch:
-    """Tells the reporter. `clock` gives Unix seconds."""
+    """Looks at the cluster, and tells the reporter when the stage waits. `clock` returns Unix seconds."""
 
     def __init__(
         self, demand: ResourceDemand, reporter: StageReporter, cluster: Cluster, clock: Callable[[], float] = time.time
@@ -103,19 +103,19 @@ class ResourceWatch:
             try:
                 self.look()
             except Superseded as superseded:
-                # The driver waits for what may never come, and nobody else would tell it.
+                # The driver waits for resources that may never come, and nobody else would stop it.
                 logger.warning("stopping: %s", superseded)
                 logging.shutdown()
                 os._exit(2)
             except Exception as error:
-                # Ray or the artifact store may be away for a while: no reason to fill the log.
+                # Ray or the artifact store may be away for a while. The same trouble is logged once.
                 if str(error) != self._trouble:
                     logger.warning("the cluster's resources could not be looked at: %s", error)
                 self._trouble = str(error)
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def look(self) -> None:
-        """Once: reports that the stage waits, goes on waiting, or waits no longer."""
+        """Looks once, and reports if the stage waits, still waits, or waits no longer."""
         now = self._clock()
         waiting = self._waiting(now)
         if waiting is None and self._told is None:
@@ -156,8 +156,8 @@ class _RayCluster:
         from ray.util.state import list_actors
 
         job_id = ray.get_runtime_context().get_job_id()
-        actors: list[Any] = list_actors(filters=[("job_id", "=", job_id), ("state", "=", "ALIVE")], detail=True)
-        # Helpers of Ray's and our own, which only wait for others, hold nothing.
+        actors = list_actors(filters=[("job_id", "=", job_id), ("state", "=", "ALIVE")], detail=True)
+        # Helper actors, Ray's and ours, only wait for others and hold no resources.
         return any(sum((actor.required_resources or {}).values()) > 0 for actor in actors)
 
 
@@ -166,7 +166,7 @@ def _of_group(group: WorkerGroup, workers: int) -> ResourceDemand:
 
 
 def _of_pool(pool: ActorPool) -> ResourceDemand:
-    # One actor is enough to get on, however many it asks for.
+    # A pool can work with one actor, however many it asks for.
     return ResourceDemand(1, pool.cpus_per_actor, pool.gpus_per_actor, "actor")
 
 

@@ -1,6 +1,7 @@
-"""Runs one function a shard on an autoscaling pool of Ray Data actors. Labeling and evaluation share it.
+"""Calls a function for each shard on an autoscaling pool of Ray Data actors. Labeling and evaluation share it.
 
-One dataset row is one input shard, so that a result is whole or not there, and Ray Data moves a few bytes a shard.
+One row of the Ray dataset stands for one input shard: a shard's result is whole or missing, and Ray Data moves only a
+few bytes for each shard.
 """
 
 import time
@@ -22,15 +23,16 @@ from workers.specs.reports import FailureReason
 from workers.specs.stages import ActorPool
 
 ShardFunction = Callable[[int], bytes]
-"""Does the work of the shard of that index; what it returns is a few kilobytes for the driver."""
+"""Does the work of the shard with that index. It returns a few kilobytes for the driver."""
 
 _MAX_BLOCKS = 10_000
-"""Each block is an object that the driver puts; in larger manifests one holds several shards."""
+"""Each block is an object in Ray's store. In larger manifests a block holds several shards."""
 _TASK_RETRIES = 100
-"""Nodes may be taken away again and again, and each costs a task some six tries until Ray is sure that it is gone; but
-a task that kills its actor each time must end, and Ray Data's default is to try for ever."""
+"""Nodes may be lost again and again, and each costs a task some six tries until Ray is sure of the loss. But a task
+that kills its actor every time must end, and by default Ray Data tries for ever."""
 _LOST_ACTORS_AT_START = 20
-"""In a row, without one that starts. Ray Data's default, none, ends the stage with the first preempted node."""
+"""How many actors in a row may be lost before one starts. Ray Data's default, none, ends the stage with the first
+preempted node."""
 _OUTCOME = pa.schema(
     [
         ("shard", pa.int64()),
@@ -45,7 +47,7 @@ _OUTCOME = pa.schema(
 
 @dataclass(frozen=True)
 class ShardDone:
-    """One shard's result, and when its actor began and ended with it (Unix seconds, without the actor's set-up)."""
+    """The result of one shard, and when its actor began and ended it (Unix seconds, without the actor's set-up)."""
 
     shard_index: int
     started_at: float
@@ -56,11 +58,12 @@ class ShardDone:
 def map_shards(
     make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
 ) -> Iterator[ShardDone]:
-    """Yields each shard's result as soon as it is there, in any order.
+    """Yields the result of each shard as it arrives, in any order. Call ray.init() first.
 
-    `make_function` is called once in each actor: it loads the model. ray.init() has been called. Raises StageError
-    with the reason of the first shard, or actor, that failed; what other shards have written stays. Where actors or
-    nodes are lost, a function may be called again for shards that it has finished.
+    `make_function` is called once in each actor, to load the model. Raises StageError with the reason of the first
+    shard or actor that failed; files that other shards have written stay. If actors or nodes are lost, the function may
+    be called again for a shard that it has finished. It is Ray Data's map_batches on an ActorPoolStrategy
+    (https://docs.ray.io/en/latest/data/transforming-data.html).
     """
     try:
         for row in _rows(make_function, shard_indices, pool):
@@ -79,12 +82,11 @@ def _rows(
         return
     _set_data_context()
     most = len(shard_indices) if pool.max_actors is None else min(pool.max_actors, len(shard_indices))
-    resources = {"num_gpus": pool.gpus_per_actor} if pool.gpus_per_actor else {}
     shards = ray.data.from_items(
         [{"shard": index} for index in shard_indices], override_num_blocks=min(len(shard_indices), _MAX_BLOCKS)
     )
     with warnings.catch_warnings():
-        # max_task_retries has no name of its own in Ray Data; the general way ends with Ray 2.64.
+        # Ray Data has no option for max_task_retries; passing it on in this way is deprecated, and ends with Ray 2.64.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         outcomes = shards.map_batches(
             ShardActor,
@@ -92,29 +94,29 @@ def _rows(
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=pool.cpus_per_actor,
+            num_gpus=pool.gpus_per_actor or None,
             max_task_retries=_TASK_RETRIES,
             compute=ray.data.ActorPoolStrategy(
                 min_size=min(pool.min_actors, most), max_size=most, max_tasks_in_flight_per_actor=2
             ),
-            **resources,
         )
     yield from outcomes.iter_rows()
 
 
 class ShardActor:
-    """Wraps the function for Ray Data. Failures travel as values: Ray's wrapping would lose their reason."""
+    """Wraps the function for Ray Data. Failures travel as values, because Ray would lose their reason."""
 
     def __init__(self, make_function: Callable[[], ShardFunction]) -> None:
         self._make_function = make_function
         self._function: ShardFunction | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of one shard index in, a table of one outcome out."""
+        """Takes a table with one shard index, and returns a table with one outcome."""
         shard = batch["shard"][0].as_py()
-        outcome: dict[str, Any] = {"shard": shard}
+        outcome: dict[str, object] = {"shard": shard}
         try:
             if self._function is None:
-                # Not in __init__: Ray would start an actor that cannot load its model over and over.
+                # Not in __init__: Ray would restart an actor that cannot load its model over and over.
                 self._function = self._make_function()
             outcome["started_at"] = time.time()
             outcome["payload"] = self._function(shard)

@@ -1,4 +1,4 @@
-"""A running stage's voice: progress, metric rows and timing, written beside its result; and its fence."""
+"""Reports a stage's progress, metric rows and timing in files beside its result, and fences off old attempts."""
 
 import json
 import time
@@ -10,13 +10,13 @@ from workers.specs.results import StageTiming
 from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt_of_spec, control_name, metrics_name
 
 _AT_WORK_SECONDS = 10.0
-"""Since it last said that it is alive: a large shard takes some seconds."""
+"""How long the driver counts as being at work after it said so. A large shard takes some seconds."""
 _SILENT_WATCH_SECONDS = 30.0
-"""Who watches the cluster tells a wait again more often than that; one silent for longer knows nothing any more."""
+"""The watch of the cluster repeats a wait more often than this. If it is silent for longer, it sees nothing."""
 
 
 class StageError(Exception):
-    """A stage that cannot go on, and why: the reason decides whether the service tries again."""
+    """A stage cannot go on. The reason decides whether the service tries again."""
 
     def __init__(self, reason: FailureReason, message: str) -> None:
         # Both go to args, so that the error survives pickling on its way through Ray.
@@ -29,17 +29,17 @@ class StageError(Exception):
 
 
 class Superseded(Exception):
-    """The attempt is over, or a newer one owns the stage's folder: stop without writing anything."""
+    """The attempt is over, or a newer one owns the stage's folder. The stage must stop without writing anything."""
 
 
 class Paused(Exception):
-    """The service wants the stage to pause, and it has come to the end of a unit of its work."""
+    """The service wants the stage to pause, and the stage has reached the end of a unit of its work."""
 
 
 class StageReporter:
-    """Writes progress.json at most every `interval_seconds`, and refuses to once a newer attempt owns the folder.
+    """Writes progress.json at most every `interval_seconds`. Raises Superseded once a newer attempt owns the folder.
 
-    `unit` is what `done` and `total` count. Not thread-safe: one driver, one reporter.
+    `clock` returns Unix seconds. The reporter is not thread-safe: each driver has one.
     """
 
     def __init__(
@@ -69,24 +69,24 @@ class StageReporter:
         self._rows: list[str] = []
 
     def announce(self, total: int, unit: ProgressUnit) -> None:
-        """Says what there is to do, before work begins."""
+        """Says how much there is to do, and in which unit it is counted, before work begins."""
         self._total, self._unit = total, unit
         self._advance(0)
         self._write()
 
     def begin_work(self, at: float | None = None) -> None:
-        """Marks where setup ends. `at` is given where the work begins in another process."""
+        """Marks the end of the set-up. `at` (Unix seconds) is given if the work begins in another process."""
         self._work_started_at = self._clock() if at is None else at
 
     def end_work(self, at: float | None = None) -> None:
-        """Marks where the work ends."""
+        """Marks the end of the work."""
         self._work_ended_at = self._clock() if at is None else at
 
     def update(self, done: int, values: dict[str, float] | None = None) -> None:
-        """Reports `done` of the total and the latest values; raises Superseded when the folder changed hands."""
+        """Reports how much is done, and the latest values. Raises Superseded if a newer attempt owns the folder."""
         if done > self._done and self._clock() - self._waiting_told_at > _SILENT_WATCH_SECONDS:
-            # What an earlier attempt did, and work before the work, count too: the cluster's watch knows better, as
-            # long as it sees anything.
+            # Work of an earlier attempt, and preparations, count too: as long as the cluster's watch sees anything, it
+            # knows better whether the stage waits.
             self._waiting = None
         if done != self._done or any(self._values.get(name) != value for name, value in (values or {}).items()):
             self._advance(done)
@@ -96,7 +96,7 @@ class StageReporter:
             self._write()
 
     def wait_for(self, waiting: Waiting | None) -> None:
-        """Reports why the work cannot begin, or that it can. A stage that waits is not taken for a hung one."""
+        """Reports why the work cannot begin, or with None that it can. A waiting stage does not count as hung."""
         self._waiting = waiting
         self._waiting_told_at = self._advanced_at = self._clock()
         self.check_still_ours()
@@ -104,33 +104,33 @@ class StageReporter:
 
     @property
     def waiting(self) -> Waiting | None:
-        """The wait that progress tells of. The watch says it again where it was taken back for its silence."""
+        """The wait that progress.json reports now. An update removes it if the watch has been silent for too long."""
         return self._waiting
 
     @property
     def works_itself(self) -> bool:
-        """Whether the driver is at work that needs none of the cluster's resources."""
+        """Whether the driver itself is at work, which needs no resources of the cluster."""
         return self._alive_at is not None and self._clock() - self._alive_at < _AT_WORK_SECONDS
 
     def pause_requested(self) -> bool:
-        """Whether the service wants the stage to end at its next unit. Looks at most every `interval_seconds`."""
+        """Whether the service wants the stage to end after this unit. Looks at most every `interval_seconds`."""
         control = self._read_control()
         return control is not None and control.command == "pause"
 
     def pause_if_asked(self) -> None:
-        """What a stage calls at the end of each unit of its work; raises Paused."""
+        """Raises Paused if the service wants a pause. A stage calls it at the end of each unit of its work."""
         if self.pause_requested():
             raise Paused(f"paused at {self._done} of {self._total} {self._unit}")
 
     def still_alive(self) -> None:
-        """What work without a counter calls now and then, as it advances; raises Superseded as `update` does."""
+        """Reports that work without a counter advances. It calls this now and then. Raises Superseded like `update`."""
         self._alive_at = self._advanced_at = self._clock()
         if self._clock() - self._written_at >= self._interval_seconds:
             self.check_still_ours()
             self._write()
 
     def log_row(self, step: int, values: dict[str, float]) -> None:
-        """Adds a metric row. Callers keep rows to some hundreds an attempt: the file is rewritten each time."""
+        """Adds a metric row. An attempt should add no more than some hundreds: each time the whole file is written."""
         row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
         self._rows.append(json.dumps(row))
         write_bytes(
@@ -138,9 +138,9 @@ class StageReporter:
         )
 
     def check_still_ours(self) -> None:
-        """Raises Superseded where a later attempt than this one has a spec, or this one is over.
+        """Raises Superseded if a later attempt has a spec, or if this attempt is over.
 
-        Specs are only ever added: whatever a late reconciler writes, the folder never goes back to an earlier attempt.
+        Specs are only ever added: whatever a late reconciler writes, an earlier attempt never owns the folder again.
         """
         names = list_files(join_uri(self._spec.folder_uri, SPECS_FOLDER))
         latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
@@ -151,7 +151,7 @@ class StageReporter:
             raise Superseded(f"attempt {self._spec.attempt} of {self._spec.folder_uri} is over")
 
     def timing(self) -> StageTiming:
-        """When the process began and when its work did. Marks still missing are taken to be now."""
+        """When the process began, and when its work began and ended (Unix seconds). A missing mark counts as now."""
         now = self._clock()
         started = self._work_started_at if self._work_started_at is not None else now
         ended = self._work_ended_at if self._work_ended_at is not None else now

@@ -1,1 +1,1 @@
-"""The search stage: Ray Tune over the noise and the student's size, each trial a short run of the train stage."""
+"""The search stage: Ray Tune searches the noise and the student's size. Each trial is a short training."""

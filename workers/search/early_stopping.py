@@ -1,18 +1,22 @@
-"""Asynchronous successive halving that remembers: a resumed search compares with the trials that had ended before."""
+"""Asynchronous successive halving (ASHA, Li et al. 2018) that also compares with trials of earlier attempts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, async_hyperband
 
-from workers.search.tuning import TIME
+from workers.search.tuning import TIME, TuneResult
 from workers.specs.search import Trial, look_every_steps, most_steps, trial_steps
 from workers.specs.stages import SearchSpec
 
+_NO_CONTROLLER = cast(TuneController, None)
+"""For the trials of an earlier attempt, which no controller runs: ASHA takes one and does not use it."""
+
 
 class StepBudget:
-    """Up to which step each trial may run, so that all of them together stay within a share of full trials' steps."""
+    """Limits the steps of trials, so that all of them together take at most a share of the steps of full trials."""
 
     def __init__(self, trials: int, steps: int, first_rung: int, max_share: float) -> None:
         self.steps = steps
@@ -22,7 +26,7 @@ class StepBudget:
         self._granted: dict[str, int] = {}
 
     def grant(self, trial_id: str, step: int) -> bool:
-        """Whether the trial may run up to that step; what was granted before stays. The first one always may."""
+        """Whether the trial may run up to `step`. The first rung is always granted, and a grant is never taken back."""
         granted = self._granted.get(trial_id, self.first_rung)
         others = sum(self._granted.values()) - self._granted.get(trial_id, 0)
         unbegun = self._trials - len(self._granted.keys() | {trial_id})
@@ -32,14 +36,15 @@ class StepBudget:
         return trial_id in self._granted and step <= self._granted[trial_id]
 
     def stopped(self, trial_id: str, step: int) -> None:
-        """The trial runs no further."""
+        """Notes that the trial stops at `step`."""
         self._granted[trial_id] = step
 
 
 class _Bracket(async_hyperband._Bracket):
-    """Ray's rungs with the paper's cut: of n trials at a rung, the newest included, the best n // factor go on.
+    """Ray's rungs with the cut of Li et al. 2018: of n trials at a rung, the newest included, the best n // factor go
+    on.
 
-    Ray's own cut is the quantile of the earlier ones, which lets nearly half of the first dozen through.
+    Ray cuts at a quantile of the earlier trials, which lets nearly half of the first dozen go on.
     """
 
     def cutoff(self, recorded: Mapping[str, float]) -> float | None:
@@ -50,7 +55,7 @@ class _Bracket(async_hyperband._Bracket):
 
 
 class _SuccessiveHalving(ASHAScheduler):
-    """Ray Tune's, but the first trial, the recipe as it is, always comes to its end: what the others have to beat."""
+    """Ray Tune's ASHA, but the first trial, which has the run's own recipe, always runs to its end."""
 
     def __init__(self, metric: str, budget: "StepBudget", reduction_factor: int) -> None:
         super().__init__(
@@ -63,16 +68,16 @@ class _SuccessiveHalving(ASHAScheduler):
         )
         bracket = _Bracket(budget.first_rung, budget.steps, reduction_factor, 0)
         self._brackets = [bracket]
-        self._rungs = sorted(milestone for milestone, _ in bracket._rungs)
+        self._rungs = sorted(int(milestone) for milestone, _ in bracket._rungs)
         self._budget = budget
 
-    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: TuneController, trial: TuneTrial, result: TuneResult) -> str:
         action = str(super().on_trial_result(tune_controller, trial, result))
         step = result[TIME]
-        if trial.config.get("number") == 0 and step < self._max_t:
-            self._budget.grant(trial.trial_id, self._max_t)
+        if trial.config.get("number") == 0 and step < self._budget.steps:
+            self._budget.grant(trial.trial_id, self._budget.steps)
             return self.CONTINUE
-        next_rung = min([rung for rung in self._rungs if rung > step], default=self._max_t)
+        next_rung = min([rung for rung in self._rungs if rung > step], default=self._budget.steps)
         if action == self.CONTINUE and self._budget.grant(trial.trial_id, next_rung):
             return self.CONTINUE
         self._budget.stopped(trial.trial_id, step)
@@ -80,9 +85,9 @@ class _SuccessiveHalving(ASHAScheduler):
 
 
 def scheduler(spec: SearchSpec, metric: str, ended: Sequence[Trial]) -> ASHAScheduler | None:
-    """Ray Tune's ASHA for the search's trials, told of those that ended in an earlier attempt; None without any.
+    """The scheduler of a search's trials, which knows the `ended` trials of earlier attempts; None if none is stopped.
 
-    Rungs lie at first_rung x reduction_factor^k of a trial's steps (Li et al. 2018).
+    Rungs lie at first_rung * reduction_factor^k steps (Li et al. 2018).
     """
     stopping = spec.settings.early_stopping
     steps = trial_steps(spec.base.recipe, spec.settings)
@@ -93,8 +98,8 @@ def scheduler(spec: SearchSpec, metric: str, ended: Sequence[Trial]) -> ASHASche
     halving = _SuccessiveHalving(metric, budget, stopping.reduction_factor)
     for trial in ended:
         remembered = TuneTrial("remembered", stub=True, trial_id=f"remembered-{trial.number}")
-        halving.on_trial_add(None, remembered)
+        halving.on_trial_add(_NO_CONTROLLER, remembered)
         for point in trial.curve:
-            halving.on_trial_result(None, remembered, {TIME: point.step, metric: point.objective})
-        halving.on_trial_remove(None, remembered)
+            halving.on_trial_result(_NO_CONTROLLER, remembered, {TIME: point.step, metric: point.objective})
+        halving.on_trial_remove(_NO_CONTROLLER, remembered)
     return halving

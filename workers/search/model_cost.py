@@ -1,4 +1,4 @@
-"""What a student costs: its parameters, and its multiply-adds for one image."""
+"""Counts what a student costs: its parameters, and its multiply-adds for one image."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,17 @@ from workers.specs.search import ExcludedModel, SearchSettings
 
 
 class ModelCost(Frozen):
+    """Parameters, and multiply-adds of a forward pass of one image."""
+
     parameters: int
     multiply_adds: int
 
 
 def measure_costs(models: Sequence[str], num_classes: int, image_size: int) -> dict[str, ModelCost]:
-    """By model. Counted on torch's meta device in a Ray task: nothing is computed, and the driver needs no torch.
+    """The cost of each model, by name.
 
-    Raises StageError(USER_ERROR) for a model that timm cannot build at that size.
+    A Ray task counts on torch's meta device: nothing is computed, and the driver needs no torch. Raises
+    StageError(USER_ERROR) for a model that timm cannot build at `image_size`.
     """
     costs: dict[str, ModelCost] = ray.get(
         ray.remote(num_cpus=1)(_measure).remote(list(models), num_classes, image_size)
@@ -27,7 +30,7 @@ def measure_costs(models: Sequence[str], num_classes: int, image_size: int) -> d
 def within_limits(
     costs: dict[str, ModelCost], settings: SearchSettings
 ) -> tuple[dict[str, ModelCost], tuple[ExcludedModel, ...]]:
-    """The models that the limits allow, in their order, and the others with the limit that each one breaks."""
+    """The models within the limits, in their order, and the others with the limit that each one exceeds."""
     allowed: dict[str, ModelCost] = {}
     excluded: list[ExcludedModel] = []
     for model, cost in costs.items():
@@ -62,7 +65,7 @@ def _measure(models: list[str], num_classes: int, image_size: int) -> dict[str, 
         model = create_model(name, num_classes, image_size, dropout=0.0, drop_path=0.0).eval().to("meta")
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.empty(1, 3, image_size, image_size, device="meta"))
-        # The counter counts a multiplication and its addition as two.
+        # The counter counts a multiplication and an addition as two operations.
         costs[name] = ModelCost(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             multiply_adds=counter.get_total_flops() // 2,

@@ -1,4 +1,4 @@
-"""What the trials amount to: the winner, the steps that early stopping saved, accuracy against cost. Pure."""
+"""Sums up a search's trials: the winner, the steps that early stopping saved, accuracy against cost. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from workers.specs.stages import SearchSpec
 
 
 def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[ExcludedModel, ...]) -> SearchOutcome:
-    """Raises StageError(STAGE_ERROR) where no trial came to its end."""
+    """The outcome of a search. Raises StageError(STAGE_ERROR) if no trial has a result."""
     finished = _came_furthest(trials)
     if not finished:
         messages = [trial.message for trial in trials if trial.message]
@@ -30,19 +30,19 @@ def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[Ex
 
 
 def _came_furthest(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that came to their end; where none did, those with the most steps."""
+    """The trials that ran to their end; if none did, those with the most steps."""
     judged = [trial for trial in trials if trial.state in ("finished", "pruned") and trial.objective is not None]
     furthest = max((trial.steps for trial in judged), default=0)
     return [trial for trial in judged if trial.state == "finished"] or [t for t in judged if t.steps == furthest]
 
 
 def best_trial(finished: Sequence[Trial]) -> Trial:
-    """The highest objective; of equal ones the cheapest, and of these the first."""
+    """The trial with the highest objective; among equals the cheapest, and then the first."""
     return min(finished, key=lambda trial: (-(trial.objective or 0.0), trial.multiply_adds, trial.number))
 
 
 def pareto_front(finished: Sequence[Trial]) -> tuple[int, ...]:
-    """Trials that no other one beats in both objective and multiply-adds, cheapest first."""
+    """The numbers of the trials that no other beats in both objective and multiply-adds, cheapest first."""
     front: list[Trial] = []
     for trial in sorted(finished, key=lambda each: (each.multiply_adds, -(each.objective or 0.0), each.number)):
         if not front or (trial.objective or 0.0) > (front[-1].objective or 0.0):

@@ -1,28 +1,33 @@
-"""Two pictures of a search: the objective over RandAugment's n and m, and the objective against the student's cost."""
+"""Draws two pictures of a search: the objective over RandAugment's n and m, and against the student's cost."""
 
 import io
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.artifact_io import join_uri, write_bytes
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE, SearchOutcome, Trial
 from workers.specs.stages import SearchSpec
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes  # matplotlib is imported where something is drawn
+
 _OBJECTIVES = {"accuracy": "validation accuracy", "corrupted_accuracy": "validation accuracy under corruption"}
 
 
 def draw_pictures(spec: SearchSpec, outcome: SearchOutcome) -> None:
-    """Writes both as SVG to the stage's folder."""
+    """Writes both pictures as SVG to the stage's folder."""
     name = _OBJECTIVES[spec.settings.objective]
     write_bytes(join_uri(spec.folder_uri, HEAT_MAP_FILE), _svg(_draw_heat_map, outcome, name))
     write_bytes(join_uri(spec.folder_uri, COST_FILE), _svg(_draw_cost, outcome, name))
 
 
-def heat_map(trials: tuple[Trial, ...]) -> tuple[list[int], list[int], np.ndarray]:
-    """Values of n, values of m, and the best objective of any trial there, (n, m); NaN where none was.
+def heat_map(trials: tuple[Trial, ...]) -> tuple[list[int], list[int], npt.NDArray[np.float64]]:
+    """The values of n, those of m, and the best objective of any trial at each pair, (n, m); NaN if there was none.
 
-    Trials that were stopped early count with what they had reached: less than they might have.
+    Trials that were stopped early count with what they had reached.
     """
     seen = [
         (t.parameters.rand_augment_n, t.parameters.rand_augment_m, t.objective)
@@ -40,7 +45,7 @@ def heat_map(trials: tuple[Trial, ...]) -> tuple[list[int], list[int], np.ndarra
     return rows, columns, best
 
 
-def _svg(draw: Any, outcome: SearchOutcome, name: str) -> bytes:
+def _svg(draw: Callable[["Axes", SearchOutcome, str], None], outcome: SearchOutcome, name: str) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -52,7 +57,7 @@ def _svg(draw: Any, outcome: SearchOutcome, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_heat_map(axes: Any, outcome: SearchOutcome, name: str) -> None:
+def _draw_heat_map(axes: "Axes", outcome: SearchOutcome, name: str) -> None:
     rows, columns, best = heat_map(outcome.trials)
     axes.set_title("RandAugment: best objective at each (n, m)", loc="left")
     axes.set_xlabel("magnitude m (0 to 30)")
@@ -61,8 +66,8 @@ def _draw_heat_map(axes: Any, outcome: SearchOutcome, name: str) -> None:
         axes.text(0.5, 0.5, "no trial had RandAugment", ha="center", transform=axes.transAxes)
         return
     image = axes.imshow(best, cmap="viridis", aspect="auto", origin="lower")
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), [str(m) for m in columns])
+    axes.set_yticks(range(len(rows)), [str(n) for n in rows])
     middle = (np.nanmin(best) + np.nanmax(best)) / 2
     for (row, column), value in np.ndenumerate(best):
         if np.isfinite(value):
@@ -70,20 +75,17 @@ def _draw_heat_map(axes: Any, outcome: SearchOutcome, name: str) -> None:
     axes.figure.colorbar(image, ax=axes, label=name)
 
 
-def _draw_cost(axes: Any, outcome: SearchOutcome, name: str) -> None:
+def _draw_cost(axes: "Axes", outcome: SearchOutcome, name: str) -> None:
     front = [trial for number in outcome.pareto_front for trial in outcome.trials if trial.number == number]
     for state, marker, colour in (("finished", "o", "tab:blue"), ("pruned", "x", "tab:gray")):
         trials = [trial for trial in outcome.trials if trial.state == state and trial.objective is not None]
         if trials:
-            xs, ys = [t.model_parameters for t in trials], [t.objective for t in trials]
-            axes.scatter(xs, ys, marker=marker, color=colour, label=state)
-    axes.plot(
-        [t.model_parameters for t in front], [t.objective for t in front], color="tab:orange", label="Pareto front"
-    )
+            axes.scatter(*_points(trials), marker=marker, color=colour, label=state)
+    axes.plot(*_points(front), color="tab:orange", label="Pareto front")
     best = next(trial for trial in outcome.trials if trial.number == outcome.best_trial)
     axes.annotate(
         f"trial {best.number}: {best.parameters.model}",
-        (best.model_parameters, best.objective),
+        (best.model_parameters, best.objective or 0.0),
         textcoords="offset points",
         xytext=(0, 8),
         ha="center",
@@ -93,3 +95,9 @@ def _draw_cost(axes: Any, outcome: SearchOutcome, name: str) -> None:
     axes.set_xlabel("parameters of the student")
     axes.set_ylabel(name)
     axes.legend(loc="best")
+
+
+def _points(trials: Sequence[Trial]) -> tuple[list[int], list[float]]:
+    """Parameters and objectives of the trials that have an objective."""
+    judged = [(trial.model_parameters, trial.objective) for trial in trials if trial.objective is not None]
+    return [parameters for parameters, _ in judged], [objective for _, objective in judged]

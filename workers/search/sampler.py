@@ -1,4 +1,4 @@
-"""Optuna's sampler over the search's space, taught by the trials that have ended."""
+"""Samples the search's space with Optuna, which learns from the trials that have ended."""
 
 import warnings
 
@@ -11,12 +11,12 @@ from workers.search.space import Draw
 from workers.specs.search import Trial
 
 _RANDOM_DRAWS = 5
-"""Draws before the tree-structured Parzen estimator begins to learn from their results."""
+"""How many points are drawn at random before the estimator learns from their results."""
 _STATES = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "failed": OptunaState.FAIL}
 
 
 class Sampler:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011; optuna.samplers.TPESampler) for one objective."""
+    """A tree-structured Parzen estimator for one objective (Bergstra et al. 2011; optuna.samplers.TPESampler)."""
 
     def __init__(self, space: dict[str, BaseDistribution], seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -30,7 +30,7 @@ class Sampler:
         self._asked: dict[int, OptunaTrial] = {}
 
     def draw(self, number: int) -> Draw:
-        """A point for trial `number`, in the place of an earlier one that was drawn for it."""
+        """Draws a point for trial `number`. It replaces an earlier point that was drawn for the same trial."""
         refused = self._asked.pop(number, None)
         if refused is not None:
             self._study.tell(refused, state=OptunaState.FAIL)
@@ -39,7 +39,7 @@ class Sampler:
         return dict(asked.params)
 
     def teach(self, trial: Trial, draw: Draw) -> None:
-        """A trial that has ended, whether it was drawn here or is remembered from an earlier attempt."""
+        """Adds the result of a trial that has ended. It may have been drawn here or in an earlier attempt."""
         asked = self._asked.pop(trial.number, None)
         seen = {point.step: point.objective for point in trial.curve}
         state = _STATES[trial.state] if seen else OptunaState.FAIL

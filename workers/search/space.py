@@ -1,4 +1,4 @@
-"""The search's space: what the sampler draws, and the training that a draw stands for. Pure."""
+"""Defines the search's space: what the sampler draws, and which training a draw stands for. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,14 @@ from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.search import SearchSettings, SearchSpace, TrialParameters, look_every_steps, trial_steps
 
 MODEL = "model"
-"""The sampler draws an index into the models ordered by size: neighbours are alike, which a sampler can use."""
+"""The name under which the sampler draws an index of the models. They are ordered by size, so that neighbours are
+alike, which the sampler can use."""
 
 Draw = dict[str, float | int]
 
 
 def distributions(space: SearchSpace, models: Sequence[str]) -> dict[str, BaseDistribution]:
-    """What is drawn, by the name of the trial's parameter."""
+    """The distributions that are drawn from, by the name of the trial's parameter."""
     found: dict[str, BaseDistribution] = {}
     for name in ("rand_augment_n", "rand_augment_m"):
         whole = getattr(space, name)
@@ -31,7 +32,7 @@ def distributions(space: SearchSpace, models: Sequence[str]) -> dict[str, BaseDi
 
 
 def default_parameters(model: str, recipe: Recipe) -> TrialParameters:
-    """The recipe itself as a point: the first trial, which the others have to beat."""
+    """The recipe itself as a point. It is the first trial, which the others must beat."""
     noise = recipe.noise
     return TrialParameters(
         model=model,
@@ -44,7 +45,7 @@ def default_parameters(model: str, recipe: Recipe) -> TrialParameters:
 
 
 def drawn_parameters(draw: Draw, default: TrialParameters, models: Sequence[str]) -> TrialParameters:
-    """The point that a draw stands for; what was not drawn is the default's."""
+    """The point that a draw stands for. Parameters that were not drawn are the default's."""
     values = default.model_dump() | {name: value for name, value in draw.items() if name != MODEL}
     values["model"] = models[int(draw[MODEL])] if MODEL in draw else (models or [default.model])[0]
     if "rand_augment_n" in draw or "rand_augment_m" in draw:
@@ -55,7 +56,7 @@ def drawn_parameters(draw: Draw, default: TrialParameters, models: Sequence[str]
 
 
 def draw_of(parameters: TrialParameters, models: Sequence[str], space: dict[str, BaseDistribution]) -> Draw | None:
-    """The draw that stands for a point; None where the point lies outside of the space."""
+    """The draw that stands for a point; None if the point lies outside of the space."""
     values = parameters.model_dump()
     if MODEL in space:
         values[MODEL] = models.index(parameters.model) if parameters.model in models else None
@@ -77,7 +78,7 @@ def full_recipe(recipe: Recipe, parameters: TrialParameters) -> Recipe:
 
 
 def trial_recipe(recipe: Recipe, parameters: TrialParameters, settings: SearchSettings) -> Recipe:
-    """The trial's recipe: the full one with its steps, and all that is counted in steps, scaled to the budget."""
+    """The recipe of a trial: the full one, with its steps and everything counted in steps scaled to the budget."""
     full = full_recipe(recipe, parameters)
     steps = trial_steps(recipe, settings)
     return full.model_copy(

@@ -1,4 +1,4 @@
-"""Runs the search stage: trials in Ray Tune, then the winner, the figures and the pictures of the space."""
+"""Runs the search stage: runs trials in Ray Tune, then finds the winner and draws pictures of the space."""
 
 import logging
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
-    """Tries points of the space; a rerun goes on from the trials that an earlier attempt had ended.
+    """Searches the noise and the student's size. A rerun keeps the trials that have ended in an earlier attempt.
 
-    Raises StageError(USER_ERROR) where no model of the space is within the limits or a model cannot be built, and
-    StageError(STAGE_ERROR) where no trial came to its end.
+    Raises StageError(USER_ERROR) if no model of the space is within the limits or a model cannot be built, and
+    StageError(STAGE_ERROR) if no trial has a result.
     """
     settings = spec.settings
     reporter.announce(settings.trials, "trials")

@@ -1,4 +1,4 @@
-"""The trials of one search: what is to be tried next, what came of it, and trials.json, from which a rerun goes on."""
+"""Keeps the trials of one search: what to try next, what came of it, and trials.json for a rerun."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,15 @@ from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint
 from workers.specs.stages import SearchSpec, TrainSpec, WorkerGroup
 
 _DRAWS_FOR_A_NEW_POINT = 100
-"""A trial is deterministic: a point tried before says nothing new, and is tried again only where the space is full."""
+"""How often a new point is drawn if a point was tried before. Trials are deterministic, so a point is repeated only
+if the space is exhausted."""
 
 
 class TrialBook:
-    """Proposes trainings and writes down what becomes of them. The driver's: not thread-safe.
+    """Proposes trainings and writes down their results. Not thread-safe: only the driver uses it.
 
-    The first trial is the recipe as it is. Trials of an earlier attempt that had ended are kept, and those that were
-    under way are begun again with the same parameters. `costs` are those of the models within the limits, by size.
+    The first trial is the recipe itself. Trials that have ended in an earlier attempt are kept; those that were running
+    begin again with the same parameters. `costs` has the models within the limits, ordered by size.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class TrialBook:
 
     @property
     def ended(self) -> list[Trial]:
-        """Those that finished, were stopped early, or failed; by number."""
+        """The trials that finished, were stopped early, or failed, ordered by number."""
         return [trial for _, trial in sorted(self._trials.items()) if trial.state != "running"]
 
     def propose(self) -> Training | None:
-        """The next training; None where all have been given out, or the search is to pause."""
+        """The next training; None if all have been proposed, or the search must pause."""
         if self._reporter.pause_requested():
             return None
         if self._interrupted:
@@ -77,12 +78,12 @@ class TrialBook:
         return Training(number, self._train_spec(number, parameters))
 
     def started(self, number: int) -> None:
-        """The trial runs, for the first time or again after its worker was lost."""
+        """Notes that the trial runs, for the first time, or again because its worker was lost."""
         self._started_at[number] = self._clock()
         self._change(number, curve=(), steps=0)
 
     def reported(self, number: int, step: int, values: dict[str, float]) -> None:
-        """The trial has looked at the validation set."""
+        """Notes what the trial has measured on the validation set."""
         corrupted = self._spec.settings.objective == "corrupted_accuracy"
         objective = values["validation_corrupted_top1"] if corrupted else values["validation_top1"]
         point = TrialPoint(step=step, objective=objective, validation_top1=values["validation_top1"])
@@ -90,7 +91,7 @@ class TrialBook:
         self._change(number, curve=(*earlier, point), steps=step, seconds=self._seconds(number))
 
     def ended_with(self, number: int, failure: str | None) -> None:
-        """The trial is over: at its last step, stopped early, or failed."""
+        """Notes that the trial has ended: at its last step, stopped early, or failed."""
         trial = self._trials[number]
         state = "failed" if failure else "finished" if trial.steps >= self._steps else "pruned"
         if trial.state != "running":
@@ -147,7 +148,7 @@ class TrialBook:
 
 
 def read_trials(spec: SearchSpec) -> dict[int, Trial]:
-    """The trials of earlier attempts, by number; none where there are none or they cannot be read."""
+    """The trials of earlier attempts, by number; empty if there are none, or they cannot be read."""
     data = read_bytes_if_there(join_uri(spec.folder_uri, TRIALS_FILE))
     if data is None:
         return {}

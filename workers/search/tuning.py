@@ -1,6 +1,6 @@
-"""Runs proposed trainings as trials of Ray Tune: parallel, stopped early where a scheduler says so, failures survived.
+"""Runs proposed trainings as trials of Ray Tune: in parallel, stopped early by a scheduler, and surviving failures.
 
-The search and the ablation share it. What is tried, and what is remembered, is the proposer's affair.
+The search and the ablation share it. The proposer decides what is tried, and remembers what came of it.
 """
 
 import logging
@@ -15,17 +15,20 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from workers.artifact_io import join_uri, ray_storage, write_bytes
-from workers.search.trial_training import run_trial
+from workers.search.trial_training import TrialConfig, run_trial
 from workers.specs.stages import TrainSpec, spec_name
+
+TuneResult = dict[str, Any]
+"""What Tune makes of a trial's report: our numbers, and texts of its own."""
 
 TIME = "step"
 _RETRIES = 1
-"""Of a trial: its worker may be lost without any fault of its own."""
+"""How often a trial is tried again. It may lose its worker through no fault of its own."""
 _ENVIRONMENT = {
-    # Tune's own log files: what the trials gave is in the proposer's file.
+    # No log files of Tune: the proposer's file has the results.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
-    # Snapshots of the experiment: a rerun goes on from the proposer's file, not from them.
+    # Few snapshots of the experiment: a rerun goes on from the proposer's file.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
@@ -34,17 +37,17 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Training:
-    """One trial: its number and the training it stands for."""
+    """One trial: its number and its training."""
 
     number: int
     spec: TrainSpec
 
 
 class Proposer(Protocol):
-    """Says what is to be trained, and is told what becomes of it. All calls come from the driver's one thread."""
+    """Says what to train, and is told what comes of it. All calls come from one thread of the driver."""
 
     def propose(self) -> Training | None:
-        """The next training; None where there is none."""
+        """The next training; None if there is none."""
         ...
 
     def started(self, number: int) -> None: ...
@@ -62,19 +65,19 @@ def run_trials(
     scheduler: TrialScheduler | None = None,
     max_parallel: int | None = None,
 ) -> None:
-    """Returns when every proposed training has ended. `shape` says what a trial asks of the cluster.
+    """Runs every proposed training to its end with Ray Tune's Tuner. `shape` says what a trial asks of the cluster.
 
-    A trial with one worker is the worker itself, in a process that the next trial uses again: torch is imported once
-    for many trials. One with several starts a worker group of Ray Train. Files of Tune's go to `folder_uri`/tune.
+    A trial with one worker trains in its own process, which the next trial uses again: torch is imported once for many
+    trials. A trial with several workers starts a worker group of Ray Train. Tune's files go to `folder_uri`/tune.
     """
     os.environ.update(_ENVIRONMENT)
-    # It misses the log files that are left out.
+    # This logger would complain about the missing log files.
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     workers = shape.workers
     alone = workers.num_workers == 1
     alone_needs = {"cpu": workers.cpus_per_worker, "gpu": workers.gpus_per_worker}
-    # With a group its workers ask for the CPUs. The trial only waits for them, but Tune wants it to ask for something.
-    resources = alone_needs if alone else {"memory": 1 << 20}
+    # The workers of a group ask for CPUs. The trial itself only waits for them, but Tune wants it to ask for something.
+    resources: dict[str, float] = alone_needs if alone else {"memory": 1 << 20}
     parallel = max_parallel if alone else min(max_parallel or 1_000_000, _groups_that_fit(shape))
     tuner = tune.Tuner(
         tune.with_resources(run_trial, resources),
@@ -98,48 +101,49 @@ def run_trials(
 
 
 class _Proposals(Searcher):
-    """Hands the proposer's trainings to Tune. The proposer hears of results from the listener."""
+    """Passes the proposer's trainings to Tune. The listener tells the proposer of results."""
 
     def __init__(self, proposer: Proposer) -> None:
         super().__init__()
         self._proposer = proposer
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    # Ray's annotation leaves out Searcher.FINISHED, a text, which its documentation names.
+    def suggest(self, trial_id: str) -> dict[str, object] | str:  # type: ignore[override]
         training = self._proposer.propose()
         if training is None:
             return str(Searcher.FINISHED)
-        # A training that was superseded finds a later attempt's spec in its folder, and stops.
+        # A superseded training stops when it finds a later attempt's spec in its folder.
         text = training.spec.model_dump_json()
         write_bytes(join_uri(training.spec.folder_uri, spec_name(training.spec.attempt)), text.encode())
-        return {"number": training.number, "spec": text}
+        return dict(TrialConfig(number=training.number, spec=text))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: see `_Listener`."""
+    def on_trial_complete(self, trial_id: str, result: TuneResult | None = None, error: bool = False) -> None:
+        """Does nothing: `_Listener` handles it."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: what is to be kept is in the proposer's file."""
+        """Does nothing: the proposer's file keeps what a rerun needs."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: see `save`."""
+        """Does nothing, like `save`."""
 
 
 class _Listener(tune.Callback):
     def __init__(self, proposer: Proposer) -> None:
         self._proposer = proposer
 
-    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: object) -> None:
         self._proposer.started(trial.config["number"])
 
     def on_trial_result(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **_: Any
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: TuneResult, **_: object
     ) -> None:
         values = {name: float(value) for name, value in result.items() if name.startswith("validation_")}
         self._proposer.reported(trial.config["number"], int(result[TIME]), values)
 
-    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: object) -> None:
         self._proposer.ended_with(trial.config["number"], None)
 
-    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **_: object) -> None:
         self._proposer.ended_with(trial.config["number"], _last_line(trial))
 
 
@@ -149,7 +153,7 @@ def _last_line(trial: TuneTrial) -> str:
 
 
 def _groups_that_fit(shape: TrainSpec) -> int:
-    """Worker groups that the cluster holds as it is now: a group that waits for half of its workers blocks another."""
+    """How many worker groups fit on the cluster as it is. A group that waits for half of its workers blocks another."""
     workers, total = shape.workers, ray.cluster_resources()
     fits = [total.get("CPU", 0) / (workers.cpus_per_worker * workers.num_workers)]
     if workers.gpus_per_worker:

@@ -1,4 +1,4 @@
-"""How many images of each class are kept, and how often each is repeated (Xie et al., section 3.1, data balancing)."""
+"""How many images of each class are kept, and how often each is repeated (Xie et al., section 3.1: data balancing)."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,26 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """A number for each class, all of shape (classes,)."""
+    """How each class is balanced. All arrays have the shape (classes,)."""
 
     kept: npt.NDArray[np.int64]
-    """Distinct images."""
+    """How many distinct images are kept."""
     copies_each: npt.NDArray[np.int64]
-    """How often every kept image appears at least."""
+    """How often every kept image is repeated at least."""
     one_more: npt.NDArray[np.int64]
-    """How many of the kept images, drawn at random, appear once more."""
+    """How many of the kept images, drawn at random, are repeated once more."""
 
     @property
     def copies(self) -> npt.NDArray[np.int64]:
-        """Rows after duplication."""
+        """How many rows each class has once its images are repeated."""
         return self.kept * self.copies_each + self.one_more
 
 
 def balance_classes(confident: npt.NDArray[np.int64], max_per_class: int | None, fill_up: bool) -> ClassBalance:
-    """Caps classes at `max_per_class`, and fills smaller ones up to it, or to the largest class where there is no cap.
+    """Caps large classes at `max_per_class` images and, with `fill_up`, fills small ones by repeating their images.
 
-    A class without a confident image stays empty.
+    `confident` is (classes,): how many images pass the filter. Without a cap, classes are filled up to the largest one.
+    A class without a confident image stays empty. The paper takes 130,000 images a class (Xie et al., section 3.1).
     """
     kept = confident if max_per_class is None else np.minimum(confident, max_per_class)
     largest = int(kept.max(initial=0)) if max_per_class is None else max_per_class

@@ -1,7 +1,7 @@
-"""Which images of a class are repeated once more than the others: exactly so many, at random, in one pass.
+"""Draws, in one pass, the images of a class that are repeated once more than the others: exactly as many as planned.
 
-Each shard gets its part of a class's extra copies by where it lies among the class's images, as in systematic sampling
-(Madow and Madow 1944) with a random start; within the shard they are drawn at random.
+How many of a class's extra copies fall to a shard follows from the place of the shard's images among those of the
+class: systematic sampling with a random start (Madow and Madow 1944). Within the shard they are drawn at random.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from workers.data.order.random_order import random_keys
 
 _STARTS = 1 << 31
-"""A shard number that no dataset has: the stream of random starts."""
+"""The number of no shard: random starts are drawn under it."""
 
 
 def extra_of_shard(
@@ -22,7 +22,8 @@ def extra_of_shard(
 ) -> npt.NDArray[np.int64]:
     """How many images of each class this shard repeats once more, (classes,).
 
-    `before`, `here` and `total` are the class's images in earlier shards, in this one, and in all.
+    `before`, `here` and `total` count the class's images in earlier shards, in this one and in all. `one_more` is how
+    many of all are to be repeated once more. All have the shape (classes,).
     """
     some = np.maximum(total, 1)
     starts = (random_keys(seed, _STARTS, np.arange(len(total))) % some.astype(np.uint64)).astype(np.int64)
@@ -37,12 +38,12 @@ def drawn_once_more(
     classes: npt.NDArray[np.int32],
     extra: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
-    """A mask of the kept `rows` of one shard: `extra[c]` of those of class c."""
+    """Draws `extra[c]` of the kept `rows` of each class c in one shard, and returns them as a mask of `rows`."""
     mask = np.zeros(len(rows), dtype=bool)
     eligible = np.flatnonzero(np.take(extra > 0, classes))
     if not eligible.size:
         return mask
-    # Class, random number and place in one integer each: numpy sorts integers ten times as fast as it sorts by keys.
+    # Class, random number and place are packed into one integer: numpy sorts these ten times as fast as three keys.
     place_bits = len(eligible).bit_length()
     class_bits = len(extra).bit_length()
     random_bits = 64 - class_bits - place_bits

@@ -1,4 +1,4 @@
-"""Which pseudo labels may be learned from at all: readable, not excluded, confident enough."""
+"""Filters pseudo labels: which of them a student may learn from (Xie et al., section 3.1: data filtering)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from workers.selection.label_rows import LabelRows
 
 @dataclass(frozen=True)
 class FilterCounts:
-    """Why rows were dropped; each counts once, under the first reason that holds. Merged by adding."""
+    """How many rows were dropped, and why. A row counts once, under the first reason that holds. Counts add up."""
 
     rows: int
     bad: int
@@ -19,11 +19,11 @@ class FilterCounts:
     duplicates: int
     low_confidence: int
     labeled: npt.NDArray[np.int64]
-    """(classes,) rows with a label."""
+    """(classes,): rows with a label, confident or not."""
 
     @classmethod
     def nothing(cls, classes: int) -> "FilterCounts":
-        """Of no rows."""
+        """The counts before any row has been looked at."""
         zeros = np.zeros(classes, dtype=np.int64)
         return cls(0, 0, 0, 0, 0, 0, zeros)
 
@@ -40,13 +40,13 @@ class FilterCounts:
 
 
 def confident_mask(rows: LabelRows, largest_doubt: np.float32) -> npt.NDArray[np.bool_]:
-    """Rows that pass every filter."""
+    """The rows that pass every filter, as a mask: readable, not excluded, confident enough."""
     passing: npt.NDArray[np.bool_] = rows.doubts <= largest_doubt
     return passing
 
 
 def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int) -> FilterCounts:
-    """Why the rows of a shard that are not `passing` were dropped."""
+    """Counts why the rows of a shard that are not `passing` were dropped."""
     labels = rows.labels[rows.labels >= 0] if rows.labels.min(initial=0) < 0 else rows.labels
     bad, readable = len(rows.labels) - len(labels), len(labels)
     excluded = readable - int(np.count_nonzero(rows.usable))

@@ -1,8 +1,9 @@
-"""What selection reads of label files: label and doubt of all rows, hashes where they are needed."""
+"""Reads from label files what selection needs: the label and doubt of all rows, and hashes where they decide."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,16 @@ from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name, shard_of_part
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 NEVER = 2.0
-"""Of rows without a doubt: more than any threshold allows."""
+"""The doubt of rows that have none: more than any threshold allows."""
+_INT32, _FLOAT32, _HASH = np.dtype(np.int32), np.dtype(np.float32), np.dtype("S16")
 
 
 @dataclass(frozen=True)
 class LabelRows:
-    """The rows of one shard, in order."""
+    """The rows of one shard, in order. All arrays have the shape (rows,)."""
 
     shard: int
     labels: npt.NDArray[np.int32]
@@ -34,19 +38,23 @@ class LabelRows:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """Rows that may be learned from where they are confident enough."""
+        """The rows that may be learned from if they are confident enough, as a mask."""
         usable: npt.NDArray[np.bool_] = self.doubts < NEVER
         return usable
 
 
 def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
-    """Raises StageError(BAD_DATA), naming the file, where it is missing, damaged or has labels beyond the classes."""
+    """The labels and doubts of a shard.
+
+    Raises StageError(BAD_DATA), which names the label file, where it is missing or damaged, or holds a label that is no
+    class.
+    """
     with _label_file(labels_uri, shard) as source:
         table = source.read(columns=["label", "doubt"], use_threads=False)
         rows = LabelRows(
             shard=shard,
-            labels=_filled(_of_type(table["label"], pa.int32()), -1, "i4"),
-            doubts=_filled(_of_type(table["doubt"], pa.float32()), NEVER, "f4"),
+            labels=_filled(_of_type(table["label"], pa.int32()), -1, _INT32),
+            doubts=_filled(_of_type(table["doubt"], pa.float32()), NEVER, _FLOAT32),
         )
     if rows.labels.size and rows.labels.max() >= classes:
         uri = join_uri(labels_uri, part_name(shard))
@@ -64,30 +72,30 @@ def _check_broken_images(rows: LabelRows, labels_uri: str) -> None:
 
 
 def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
-    """The labels alone, of a shard that `read_label_rows` has found good; -1 for a broken image."""
+    """The labels of a shard, int32 (rows,); -1 for a broken image. `read_label_rows` has checked the file before."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["label"], use_threads=False)["label"]
-        return _filled(_of_type(column, pa.int32()), -1, "i4")
+        return _filled(_of_type(column, pa.int32()), -1, _INT32)
 
 
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
-    """Content hashes of the rows of a shard, dtype S16."""
+    """The content hashes of a shard's rows, dtype S16 (rows,)."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["content_hash"], use_threads=False)["content_hash"]
-        return _values(_of_type(column, pa.binary(16)), "S16")
+        return _values(_of_type(column, pa.binary(16)), _HASH)
 
 
 def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
-    """Shards of which labeling has listed rows in a folder below its own: duplicates, or near duplicates."""
+    """The shards with rows that labeling has listed in `folder`, that of duplicates or that of near duplicates."""
     return frozenset(
         shard_of_part(name) for name in list_files(join_uri(labels_uri, folder)) if not name.startswith(".")
     )
 
 
 def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:
-    """The rows that labeling has listed; only for shards of `shards_with_list`."""
+    """The rows of a shard that labeling has listed in `folder`. The shard must be one of `shards_with_list`."""
     with _label_file(join_uri(labels_uri, folder), shard) as source:
-        return _values(_of_type(source.read(columns=["row"], use_threads=False)["row"], pa.int32()), "i4")
+        return _values(_of_type(source.read(columns=["row"], use_threads=False)["row"], pa.int32()), _INT32)
 
 
 @contextmanager
@@ -96,19 +104,19 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
     filesystem, path = open_filesystem(uri)
     try:
         with filesystem.open_input_file(path) as source:
-            # Reading columns ahead in one go helps a remote store, and costs a local one half its speed.
+            # Reading all columns ahead helps with a remote store, and halves the speed of a local one.
             yield pq.ParquetFile(source, pre_buffer=not isinstance(filesystem, fs.LocalFileSystem))
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise StageError(read_failure(error), f"label file {uri} cannot be read: {error}") from error
 
 
 def _of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    # A cast to the type that it has is a copy.
+    # A cast copies, even to the type that the column has.
     return column if column.type == kind else column.cast(kind)
 
 
-def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np.generic]:
-    """A column as it lies in memory, `value` for nulls. Arrow's own fill_null() and to_numpy() would import pandas."""
+def _filled(column: pa.ChunkedArray, value: float, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
+    """A column as it lies in memory, with `value` for nulls. Arrow's fill_null() and to_numpy() would import pandas."""
     array = _whole(column)
     values = _values_of(array, dtype)
     if not array.null_count:
@@ -120,7 +128,7 @@ def _filled(column: pa.ChunkedArray, value: float, dtype: str) -> npt.NDArray[np
     return filled
 
 
-def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[np.generic]:
+def _values(column: pa.ChunkedArray, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
     """A column without nulls as it lies in memory."""
     return _values_of(_whole(column), dtype)
 
@@ -129,7 +137,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _values_of(array: pa.Array, dtype: str) -> npt.NDArray[np.generic]:
+def _values_of(array: pa.Array, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
     data = array.buffers()[1]
     values = np.empty(0, dtype) if data is None else np.frombuffer(data, dtype)
     return values[array.offset : array.offset + len(array)]

@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def materialize(spec: SelectSpec, kept_per_shard: list[int], copies: int, reporter: StageReporter) -> MaterializedIndex:
-    """Writes the training shards of a selection of which each shard's number of rows is given, and `copies` of all.
+    """Writes the training shards of a selection that keeps `kept_per_shard` rows, and `copies` rows once repeated.
 
-    A rerun does what is missing: the selection being the same, so is every file. Raises StageError(BAD_DATA) for a
+    A rerun writes only what is missing: the same selection makes the same files. Raises StageError(BAD_DATA) for a
     shard that cannot be read.
     """
     assert spec.settings.materialize is not None

@@ -1,4 +1,4 @@
-"""Ranges of shards on several processes: numpy holds Python's lock while it counts, so threads would take turns."""
+"""Spreads ranges of shards over processes. Threads would take turns: numpy holds Python's lock while it counts."""
 
 import multiprocessing
 import os
@@ -16,17 +16,17 @@ Item = TypeVar("Item")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _RANGES_A_PROCESS = 8
 _READERS = 3
-"""Shards that are being read while one is worked on: a remote store answers late, and a local one
-would only take the processor from the work."""
+"""How many shards of a remote store, which answers late, are read while another is worked on. Reading a local store
+ahead would only take the processor from the work."""
 
 
 def most_processes() -> int:
-    """How many processes selection uses at most on this machine."""
+    """The most processes that selection uses on this machine."""
     return max(1, min(len(os.sched_getaffinity(0)), _quota_cores(), MOST_SELECTION_PROCESSES))
 
 
 def start_executor(rows: int) -> tuple[Executor, int]:
-    """An executor for datasets of so many rows, and into how many ranges its shards are to be divided."""
+    """An executor for a dataset of `rows` rows, and into how many ranges its shards are to be divided."""
     processes = min(most_processes(), rows // ROWS_WORTH_A_PROCESS)
     if processes <= 1:
         return ThreadPoolExecutor(1), 1
@@ -35,13 +35,13 @@ def start_executor(rows: int) -> tuple[Executor, int]:
 
 
 def divided(shards: int, ranges: int) -> list[range]:
-    """Consecutive ranges of nearly equal length, none of them empty."""
+    """Divides `shards` shards into consecutive ranges of nearly equal length, none of them empty."""
     ends = [shards * number // ranges for number in range(ranges + 1)]
     return [range(start, end) for start, end in pairwise(ends) if start < end]
 
 
 def read_ahead(read: Callable[[int], Item], shards: Sequence[int], is_remote: bool) -> Iterator[Item]:
-    """What `read` gives of each shard, in order; of a remote store the next few are being read meanwhile."""
+    """Yields what `read` returns for each shard, in order. The next few shards of a remote store are read meanwhile."""
     if not is_remote:
         yield from map(read, shards)
         return
@@ -55,7 +55,7 @@ def read_ahead(read: Callable[[int], Item], shards: Sequence[int], is_remote: bo
 
 
 def _quota_cores() -> int:
-    """What a container may use of its machine's processors (docs.kernel.org, cgroup-v2: cpu.max)."""
+    """How many cores this container may use (docs.kernel.org, cgroup-v2: cpu.max)."""
     try:
         quota, period = _CPU_QUOTA.read_text().split()
         return int(quota) // int(period)
@@ -64,7 +64,7 @@ def _quota_cores() -> int:
 
 
 def _die_with_parent() -> None:
-    """A driver that is killed takes its processes with it; left alone they would wait for work for ever."""
+    """Ends this process when its driver is killed. Otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

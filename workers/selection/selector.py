@@ -1,7 +1,7 @@
-"""Filter, cap and fill up: what each process does with its range of shards, and the decision between the passes.
+"""Filters, caps and fills up (Xie et al., section 3.1): what each process does with its range of shards.
 
-scan() every range -> [count() -> ...] -> sift() -> Selector over every shard. Between them stage.py decides. Doubts are
-read for the last time by sift(): it leaves a bit a row, and selection then needs the labels alone.
+The passes are scan() -> [count() -> ...] -> sift() -> Selector. Each goes over all ranges, and stage.py decides between
+them. sift() is the last to read doubts: it leaves one bit for each row, and the Selector needs the labels alone.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,16 @@ from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
 @dataclass(frozen=True)
 class Rules:
-    """What selection goes by."""
+    """What decides a selection: its settings, the labels, and the seed of its random draws."""
 
     settings: SelectionSettings
     classes: int
     seed: int
     labels_uri: str
     with_near_duplicates: frozenset[int]
-    """Shards that have near duplicates of evaluation images, where those are dropped."""
+    """The shards with near duplicates of evaluation images; empty if near duplicates are kept."""
     with_duplicates: frozenset[int]
-    """Shards that have duplicates, where those are dropped."""
+    """The shards with duplicates; empty if duplicates are kept."""
 
     @property
     def is_remote(self) -> bool:
@@ -40,7 +40,7 @@ class Rules:
         return not is_local(self.labels_uri)
 
     def read(self, shard: int) -> LabelRows:
-        """The rows of a shard, those that are dropped marked as not to be learned from."""
+        """The rows of a shard. Those that are dropped as duplicates are marked as not to be learned from."""
         rows = read_label_rows(self.labels_uri, shard, self.classes)
         has_near, has_equal = shard in self.with_near_duplicates, shard in self.with_duplicates
         if not has_near and not has_equal:
@@ -51,24 +51,24 @@ class Rules:
         return LabelRows(rows.shard, rows.labels, doubts, near, equal)
 
     def _drop(self, doubts: npt.NDArray[np.float32], shard: int, folder: str) -> int:
-        """Marks the rows that are listed, and gives the number of those that were usable until now."""
+        """Marks the listed rows in `doubts`, and returns how many of them were usable until now."""
         listed = read_listed_rows(self.labels_uri, folder, shard)
         dropped = np.count_nonzero(doubts[listed] < NEVER)
         doubts[listed] = NEVER
         return int(dropped)
 
     def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
-        """Rows of a shard that pass every filter."""
+        """The rows of a shard that pass every filter, as a mask."""
         return confident_mask(rows, largest_doubt(self.settings.min_confidence))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a range of shards tells the decision."""
+    """What the first pass finds in a range of shards."""
 
     counts: FilterCounts
     confident: npt.NDArray[np.int64]
-    """(classes,) rows that pass every filter."""
+    """(classes,): rows that pass every filter."""
 
 
 def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, UsedDigits]:
@@ -83,7 +83,7 @@ def scan(shards: Iterable[LabelRows], rules: Rules) -> tuple[Scan, UsedDigits]:
 
 
 def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> UsedDigits:
-    """The next digits of a range's undecided rows."""
+    """Counts the next digits of a range's undecided rows."""
     digits = DigitCounts(cut)
     for rows in shards:
         keys = _keys(rows, rules, cut.needs_hashes)
@@ -94,15 +94,15 @@ def count(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> UsedDigits:
 
 @dataclass(frozen=True)
 class Sifted:
-    """What the cut says of the rows of a range."""
+    """A range of shards, sorted into rows that are in, out or undecided."""
 
     sure: list[npt.NDArray[np.uint8]]
-    """For each shard a bit a row (numpy.packbits): whether it is in."""
+    """For each shard one bit for each row, as of numpy.packbits: whether the row is in."""
     undecided: Candidates
 
 
 def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
-    """Tells the rows of a range that are in, and those that the cut leaves open."""
+    """Finds the rows of a range that are in, and those that the cut leaves undecided."""
     sure, parts = [], []
     for rows in shards:
         keys, passing = _keys(rows, rules, cut.has_hashes), rules.passing(rows)
@@ -115,7 +115,7 @@ def sift(shards: Iterable[LabelRows], rules: Rules, cut: Cut) -> Sifted:
 
 
 def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
-    """The content hash of each row, dtype S16. Only the shards they are in are read."""
+    """The content hash of each candidate, dtype S16. Only the shards that hold them are read."""
     hashes = np.empty(len(tied), dtype="S16")
     by_shard = np.argsort(tied.shards, kind="stable")
     shards, starts = np.unique(tied.shards[by_shard], return_index=True)
@@ -126,21 +126,21 @@ def hashes_of(tied: Candidates, rules: Rules) -> npt.NDArray[np.bytes_]:
 
 @dataclass(frozen=True)
 class Choice:
-    """The whole decision, as a range of shards needs it."""
+    """The decision of the whole selection, as far as one range of shards needs it."""
 
     balance: ClassBalance
     sure: list[npt.NDArray[np.uint8]]
-    """As in Sifted."""
+    """For each shard one bit for each row, as in `Sifted`."""
     chosen: Candidates
-    """The rows of the range that were undecided, and are in, by shard."""
+    """The rows of the range that were undecided and turned out to be in, ordered by shard."""
     confident: npt.NDArray[np.int64]
-    """(classes,) of all shards."""
+    """(classes,): confident rows of all shards."""
     before: npt.NDArray[np.int64]
-    """(classes,) of the shards before the range."""
+    """(classes,): confident rows of the shards before this range."""
 
 
 class Selector:
-    """Goes through a range of shards in order."""
+    """Decides which rows of a range of shards are kept. The shards are asked for in order."""
 
     def __init__(self, rules: Rules, choice: Choice) -> None:
         self._rules = rules
@@ -150,9 +150,9 @@ class Selector:
     def selected(
         self, number: int, shard: int, labels: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The kept rows of the next shard, ascending, and how often each is to be learned from, at least once.
+        """The kept rows of the next shard, int32 and ascending, and how often each is repeated, at least once.
 
-        `number` counts the shards of the range; `labels` are those of all rows of the shard.
+        `shard` is the `number`-th of the range; `labels` are those of all its rows.
         """
         choice = self._choice
         inside = np.unpackbits(choice.sure[number], count=len(labels)).view(bool)
@@ -165,7 +165,7 @@ class Selector:
     def _once_more(
         self, shard: int, kept: npt.NDArray[np.int64], labels: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.bool_]:
-        # A class that gets extra copies keeps all its confident images: those kept here are all there are here.
+        # A class that gets extra copies keeps all its confident images, so the kept ones of this shard are all of them.
         balance, choice = self._choice.balance, self._choice
         here = np.bincount(labels, minlength=self._rules.classes)
         extra = extra_of_shard(self._rules.seed, self._before, here, choice.confident, balance.one_more)

@@ -1,8 +1,8 @@
-"""How selected rows are cut into runs and dealt to training shards: a random permutation of all copies. Pure.
+"""Plans a random permutation of all copies: how selected rows are cut into runs and dealt to training shards. Pure.
 
-Each copy of a row has a random 64-bit key. Sorted by their keys the copies are uniformly permuted; the training shards
-are equal ranges of keys, so their sizes differ by chance alone. It is the external sort of Exoshuffle (Luan et al.
-2023, section 2) and its kin: a run is read, sorted and written, and a training shard gathers its range of every run.
+Each copy of a row gets a random key of 64 bits; sorting by keys permutes the copies uniformly. Training shards are
+equal ranges of keys, so their sizes differ only by chance. This is an external sort, as in Exoshuffle (Luan et al.
+2023, section 2): each run is read, sorted and written, then each training shard gathers its keys from every run.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from workers.specs.figures import TRAINING_SHARDS_A_RUN
 
 @dataclass(frozen=True)
 class RunPart:
-    """Some of the selected rows of one shard: the `first`-th to the one before the `end`-th."""
+    """Consecutive selected rows of one shard: from the `first`-th up to, but without, the `end`-th."""
 
     shard: int
     first: int
@@ -25,7 +25,7 @@ class RunPart:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """`starts` (shards + 1,) counts the selected rows before each shard, and in all."""
+    """A planned shuffle. `starts` (shards + 1,) counts the selected rows before each shard; its last entry, all."""
 
     starts: npt.NDArray[np.int64]
     rows_a_run: int
@@ -33,13 +33,13 @@ class Shuffle:
 
     @classmethod
     def of(cls, kept_per_shard: list[int], copies: int, rows_per_shard: int) -> "Shuffle":
-        """For so many selected rows in each shard, `copies` rows in all and `rows_per_shard` in a training shard."""
+        """A shuffle of `kept_per_shard` selected rows, which make `copies` rows, `rows_per_shard` a training shard."""
         starts = np.concatenate([[0], np.cumsum(kept_per_shard, dtype=np.int64)]).astype(np.int64)
         return cls(starts, rows_per_shard * TRAINING_SHARDS_A_RUN, max(1, -(-copies // rows_per_shard)))
 
     @property
     def runs(self) -> int:
-        """How many runs that makes."""
+        """How many runs the selected rows are cut into."""
         return -(-int(self.starts[-1]) // self.rows_a_run)
 
     def parts(self, run: int) -> Iterator[RunPart]:
@@ -53,6 +53,6 @@ class Shuffle:
             first, shard = stop, shard + 1
 
     def training_shard_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """The training shard of each key; it rises with the key."""
+        """The training shard of each key. Higher keys have higher shards."""
         upper = keys >> np.uint64(32)
         return ((upper * np.uint64(self.training_shards)) >> np.uint64(32)).astype(np.int64)

@@ -1,6 +1,7 @@
-"""The first pass of materialising: a run of selected rows is read, repeated, ordered at random and written.
+"""The first pass of materialising a selection: reads a run of selected rows, repeats and shuffles them, and writes it.
 
-A run is an Arrow IPC file with a record batch for each training shard that gets rows of it, which can be read alone.
+A run is an Arrow IPC file. It has one record batch for each training shard that gets rows from it, which can be read
+by itself.
 """
 
 import numpy as np
@@ -17,24 +18,24 @@ from workers.specs.stages import SelectSpec, part_name
 
 RUNS_FOLDER = "runs"
 ORDER = "order"
-"""The column of the copies' keys, which only runs have."""
+"""The column with the random key of each copy. Only runs have it."""
 _TRAINING_SHARDS = b"training_shards"
-"""In the schema's metadata: which training shard each batch is for, uint32."""
+"""The entry of the schema's metadata that tells which training shard each batch is for, as uint32."""
 _LABEL_COLUMNS = ["label", "top_classes", "top_probabilities"]
 
 
 def runs_uri(folder_uri: str) -> str:
-    """The folder of runs below a select folder; it goes away in the end."""
+    """The folder of runs below a select folder. It is deleted at the end."""
     return join_uri(folder_uri, MATERIALIZED_FOLDER, RUNS_FOLDER)
 
 
 def run_name(run: int) -> str:
-    """The file of a run."""
+    """The name of a run's file."""
     return f"run-{run:05d}.arrow"
 
 
 class RunWriter:
-    """Writes runs of `shuffle`, one after the other. Lives in an actor of the pool."""
+    """Writes runs of `shuffle`, one at a time. Lives in an actor of the pool."""
 
     def __init__(self, spec: SelectSpec, shuffle: Shuffle) -> None:
         self._spec = spec
@@ -42,7 +43,7 @@ class RunWriter:
         self._manifest = load_manifest(spec.manifest_uri)
 
     def __call__(self, run: int) -> bytes:
-        """Writes the run unless it is there. Raises ShardReadError."""
+        """Writes the run unless its file exists. Raises ShardReadError for a shard that cannot be read."""
         uri = join_uri(runs_uri(self._spec.folder_uri), run_name(run))
         if exists(uri):
             return b""
@@ -87,7 +88,7 @@ class RunWriter:
 
 
 def read_piece(uri: str, training_shard: int) -> pa.Table:
-    """The rows of a run that go to one training shard; there may be none."""
+    """The rows of a run that belong to one training shard. There may be none."""
     filesystem, path = open_filesystem(uri)
     with filesystem.open_input_file(path) as source:
         file = pa.ipc.open_file(source)

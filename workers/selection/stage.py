@@ -1,6 +1,6 @@
-"""Runs the select stage: reads narrow columns of the label files, writes one small file a shard. No torch.
+"""Runs the select stage: reads a few columns of the label files, and writes one small file for each shard. No torch.
 
-Ray is needed only where the selection is materialised.
+Ray is needed only if the selection is materialised.
 """
 
 import logging
@@ -41,7 +41,7 @@ from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, Sele
 logger = logging.getLogger(__name__)
 
 _GATHERED_AT_MOST = 4_000_000
-"""Undecided rows that are compared in memory, 16 bytes each; of more than these another digit is counted first."""
+"""The most undecided rows, 16 bytes each, that are compared in memory. If there are more, another digit is counted."""
 
 _SELECTION_SCHEMA = pa.schema(
     [pa.field("row", pa.int32(), nullable=False), pa.field("copies", pa.int32(), nullable=False)]
@@ -51,9 +51,10 @@ Outcome = TypeVar("Outcome")
 
 
 def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
-    """Writes which rows of each shard the student learns from, and how often.
+    """Writes which rows of each shard the student learns from, and how often (Xie et al., section 3.1).
 
-    Raises StageError(BAD_DATA) where nothing is confident enough, or a label file is missing or damaged.
+    Pseudo labels are filtered by confidence, and classes are balanced. Raises StageError(BAD_DATA) if nothing is
+    confident enough, or a label file is missing or damaged.
     """
     manifest = require_manifest(spec.manifest_uri)
     shards = len(manifest.shards)
@@ -104,12 +105,12 @@ class _Passes:
         self.rules = rules
 
     def run(self, function: Callable[..., Outcome], *arguments: list[Choice]) -> Iterator[Outcome]:
-        """`function(rules, shards)`, or with one of `arguments` for each range as well."""
+        """Yields `function(rules, shards)` for each range. `arguments` have one more argument for each range."""
         return self._executor.map(partial(function, self.rules), self.ranges, *arguments)
 
 
 def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
-    """What each range has, and the first digits of all, added as they come: each range's take some MiB."""
+    """The scan of each range, and the first digits of all. Digits are added as they arrive: a range's take some MiB."""
     scans: list[Scan] = []
     digits = DigitCounts(Cut.unknown(passes.rules.classes))
     for one, used in passes.run(_scan):
@@ -121,7 +122,7 @@ def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
 def _cut(
     passes: _Passes, digits: npt.NDArray[np.int32], balance: ClassBalance, confident: npt.NDArray[np.int64]
 ) -> Cut:
-    """How far down each class is kept, but for so few undecided rows that they can be compared in memory."""
+    """Where each class is cut. It leaves undecided no more rows than can be compared in memory."""
     cut = Cut.before_counting(passes.rules.classes, balance.kept, confident)
     if cut.is_decided:
         return cut
@@ -135,7 +136,7 @@ def _cut(
 
 
 def _chosen(undecided: list[Candidates], cut: Cut, rules: Rules) -> Candidates:
-    """Which undecided rows are in."""
+    """The undecided rows that are in: those of least doubt, and among equals those of the lowest hash."""
     sure, tied, wanted = split_by_order(joined(undecided), cut)
     if not len(tied):
         return sure
@@ -172,7 +173,7 @@ def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
 
 
 def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
-    """Writes the selection files of a range of shards, and says how many images of each are kept."""
+    """Writes the selection files of a range of shards, and returns how many images of each shard are kept."""
     chooser = Selector(rules, choice)
     kept_per_shard = []
     labels = read_ahead(partial(read_labels, rules.labels_uri), shards, rules.is_remote)
@@ -188,7 +189,7 @@ def _materialized(
 ) -> MaterializedIndex | None:
     if spec.settings.materialize is None:
         return None
-    from workers.selection.materialize import materialize  # Ray, only where it is asked for
+    from workers.selection.materialize import materialize  # imports Ray
 
     return materialize(spec, kept_per_shard, copies, reporter)
 
@@ -198,7 +199,7 @@ def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
 
 
 def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
-    # Differences of ascending rows take two or three bits, and are written four times as fast as zstd compresses them.
+    # Rows ascend: their differences take two or three bits, and are written four times as fast as zstd would compress.
     buffer = pa.BufferOutputStream()
     pq.write_table(
         pa.Table.from_arrays([_column(rows), _column(copies)], schema=_SELECTION_SCHEMA),
@@ -209,7 +210,8 @@ def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> byte
         write_statistics=False,
         store_schema=False,
     )
-    return buffer.getvalue().to_pybytes()
+    file: bytes = buffer.getvalue().to_pybytes()
+    return file
 
 
 def _column(values: npt.NDArray[np.int32]) -> pa.Array:

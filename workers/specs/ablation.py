@@ -54,7 +54,7 @@ class AblationTraining(Frozen):
 
 
 class AblationTrainings(Frozen):
-    """ablation.json: rewritten whenever a training changes; what a resumed ablation goes on from."""
+    """ablation.json, from which a rerun goes on. It is rewritten whenever a training changes."""
 
     attempt: int
     trainings: tuple[AblationTraining, ...]
@@ -66,18 +66,20 @@ class AblationLine(Frozen):
     variant: Variant
     model: str
     same_as: Variant | None
-    """The variant whose trainings these are, where both ask for the same student."""
+    """The variant whose trainings these are, if both ask for the same student."""
     seeds: int
     test_error: float
     test_error_deviation: float | None
     error_change: float
-    """Mean over seeds of this test error less that of the full student with the same seed."""
+    """The mean over seeds of this test error minus that of the full student with the same seed."""
     error_change_deviation: float | None
 
 
 class AblationOutcome(Frozen):
+    """The ablation's table, and the trainings that it is made from."""
+
     teacher_error: float | None
-    """On the same test images, as the generation before was evaluated."""
+    """The test error of the teacher on the same images, as its generation measured it."""
     lines: tuple[AblationLine, ...]
     left_out: dict[str, str]
     """Variants that could not be trained, and why."""

@@ -1,19 +1,19 @@
-"""What a training checkpoint says of itself, for those who decide which ones stay."""
+"""The note beside a training checkpoint, by which is decided which checkpoints stay."""
 
 from pydantic import Field
 
 from workers.specs.base import Frozen
 
 CHECKPOINTS_FOLDER = "checkpoints"
-"""In a train stage's folder; below it Ray Train makes a folder a checkpoint, whose names are in order of time."""
+"""A folder in that of a train stage. Ray Train makes a folder in it for each checkpoint; names are in order of time."""
 CHECKPOINT_NOTE_FILE = "checkpoint.json"
 CHECKPOINT_SCORE = "validation_top1"
 """The metric by which a checkpoint is better than another."""
 
 
 class CheckpointNote(Frozen):
-    """Beside a checkpoint's state."""
+    """checkpoint.json, beside a checkpoint's state."""
 
     step: int = Field(ge=0)
     validation_top1: float | None
-    """As last measured before the checkpoint; None where it had not been yet."""
+    """The accuracy that was last measured before the checkpoint; None if it had not been measured."""

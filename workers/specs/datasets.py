@@ -33,7 +33,7 @@ class DatasetManifest(Frozen):
 
     dataset_id: str
     name: str = ""
-    """As people called it at registration; empty in manifests of versions that did not keep it."""
+    """The name that people gave it at registration; empty in manifests of versions that did not keep it."""
     role: DatasetRole
     format: DatasetFormat
     classes: tuple[str, ...]
@@ -51,5 +51,5 @@ class DatasetManifest(Frozen):
 
     @property
     def called(self) -> str:
-        """What it is called where people read of it."""
+        """How messages call the dataset: its name and id."""
         return f"{self.name!r} ({self.dataset_id})" if self.name else self.dataset_id

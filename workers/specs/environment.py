@@ -1,4 +1,4 @@
-"""What a stage ran with: recorded in its result, so that lineage can say it."""
+"""The software that a stage ran with. Its result records it for lineage."""
 
 from pydantic import Field
 

@@ -1,24 +1,24 @@
-"""Figures that the stages work by and the bill computes with: each stands here once."""
+"""Figures that both the stages and the bill of a plan use. Each is defined here once."""
 
 SHARDS_OPEN = 128
-"""Training shards open at a time over all lanes of a stream, so that one worker can take up what several began."""
+"""How many shards are open at a time over all lanes of a stream: few enough for one worker to go on with all lanes."""
 LEAST_WINDOW, LARGEST_WINDOW = 4, 16
-"""Limits of the shards that one lane has open at a time."""
+"""The least and the most shards that one lane has open at a time."""
 SPARE_SHARDS = 4
-"""A lane keeps a few more shards than are open: one just finished must not push out one that is still needed."""
+"""A lane keeps a few more shards than are open, so that a new one does not push out one that is still needed."""
 TRAINING_CHECKPOINTS_KEPT = 2
-"""The last so many checkpoints of a training stay while it goes on."""
+"""How many checkpoints of a training are kept while it goes on."""
 CALIBRATION_SAMPLE = 10_000
-"""Validation images at most that a teacher's temperature is fitted on."""
+"""The most validation images that a teacher's temperature is fitted on."""
 ROWS_WORTH_A_PROCESS = 2_000_000
-"""Selection uses another core for each so many rows: below it, starting Python takes longer than the work."""
+"""Selection uses one more core for each so many rows. For fewer rows, starting Python would take longer."""
 MOST_SELECTION_PROCESSES = 4
-"""Each takes more than 100 MiB, and all of selection is to stay within a GiB on a machine of any size."""
+"""The most processes of selection. Each takes over 100 MiB, and all together must stay within a GiB."""
 TRAINING_SHARDS_A_RUN = 4
-"""A sorted run of the shuffle has the rows of so many training shards. A run is held in memory; the larger it is, the
-fewer pieces a training shard is gathered from."""
+"""How many training shards' rows a sorted run of the shuffle has. A run is held in memory; the larger runs are, the
+fewer pieces each training shard is gathered from."""
 
 
 def window_of(lanes: int) -> int:
-    """Returns how many shards each of `lanes` lanes has open at a time: shuffling is within so many."""
+    """How many shards each of `lanes` lanes has open at a time. Samples are shuffled within these."""
     return min(LARGEST_WINDOW, max(LEAST_WINDOW, SHARDS_OPEN // lanes))

@@ -1,4 +1,4 @@
-"""What is said of images that are not as they should be: unreadable ones, and copies of evaluation images."""
+"""Names for images that must not be trained on: broken ones, and copies of evaluation images."""
 
 from enum import StrEnum
 
@@ -11,9 +11,9 @@ class BrokenKind(StrEnum):
     EMPTY = "empty"
     """No bytes: a null, or a file of zero bytes."""
     UNREADABLE = "unreadable"
-    """Its file is not there, or the storage does not give it."""
+    """Its file is missing, or the storage does not return it."""
     UNKNOWN_FORMAT = "unknown_format"
-    """Not a picture, or of a format that is not read, whatever its name says."""
+    """It is no picture, or has a format that is not read, whatever its name says."""
     TRUNCATED = "truncated"
     """The file breaks off."""
     DAMAGED = "damaged"

@@ -1,4 +1,4 @@
-"""What a plan measures on the cluster's own hardware: a run's stages on a few of its images, short of their results."""
+"""The measurements of a plan: what a run's stages take on this cluster for a few of its images."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from workers.specs.recipe import Recipe
 
 
 class MeasuredStudent(Frozen):
-    """A model and the recipe it is trained with: generations that train the same are measured once."""
+    """A model and its recipe. Generations that train the same are measured once."""
 
     model: str
     recipe: Recipe
@@ -16,29 +16,29 @@ class MeasuredStudent(Frozen):
 
 
 class DataMeasurement(Frozen):
-    """One dataset, by some of its shards."""
+    """What reading one dataset takes, measured with some of its shards."""
 
     images: int
-    """Looked at."""
+    """How many images were read."""
     bytes_an_image: float
-    """Of the shards' files."""
+    """The stored bytes of the shards, divided by their images."""
     read_seconds_an_image: float
-    """Reading shards from where they are, nothing decoded."""
+    """The seconds to read shards without decoding them."""
 
 
 class PhaseMeasurement(Frozen):
     """One phase of a training: the recipe's own, or its resolution step. Seconds are wall time of the whole group."""
 
     steps: int
-    """Timed, once warm."""
+    """How many steps were timed after the warm-up."""
     images_a_step: int
     """Over all workers."""
     first_step_seconds: float
-    """Of the first one: what it reads, decodes and sets up for the others too."""
+    """The first step, which also reads, decodes and sets up for the others."""
     step_seconds: float
     validation_seconds_an_image: float
     corrupted_validation_seconds_an_image: float | None = None
-    """With each image under a corruption of its own too, where a search is to look at that."""
+    """The same with each image under a corruption of its own, if a search needs that."""
 
 
 class TrainingMeasurement(Frozen):
@@ -53,21 +53,21 @@ class TrainingMeasurement(Frozen):
 
 
 class TrainingsMeasured(Frozen):
-    """What the first worker of the group tells the driver. Times are Unix seconds."""
+    """What the first worker of the group reports to the driver. Times are Unix seconds."""
 
     work_started_at: float
-    """Before the first batch, the first student in place."""
+    """When the first student was built, before its first batch."""
     work_ended_at: float
     workers: int
     trainings: tuple[TrainingMeasurement, ...]
 
 
 class CleanMeasurement(Frozen):
-    """One model on clean images. Seconds are an actor's, for one image, all actors at work."""
+    """One model on clean images. Seconds are those of one actor for one image, while all actors work."""
 
     images: int
     load_seconds: float
-    """Once an actor."""
+    """Seconds to load the model, once for each actor."""
     predict_seconds: float
     """Decoding and the model."""
     write_seconds: float
@@ -80,6 +80,8 @@ class CleanMeasurement(Frozen):
 
 
 class StudentMeasurement(Frozen):
+    """One student: its training, and its model on clean images."""
+
     training: TrainingMeasurement
     clean: CleanMeasurement
 
@@ -105,7 +107,7 @@ class GroupMeasurement(Frozen):
 
 
 class SelectMeasurement(Frozen):
-    """Selection on this machine, by a small and a large set of label files that were made for it."""
+    """Selection on this machine, measured with made-up label files."""
 
     seconds_a_shard: float
     seconds_a_million_rows: float
@@ -117,7 +119,7 @@ class SelectMeasurement(Frozen):
 
 
 class ClusterSeen(Frozen):
-    """What the measuring cluster had when it was asked."""
+    """The resources of the cluster when it was measured."""
 
     cpus: float
     gpus: float
@@ -125,7 +127,7 @@ class ClusterSeen(Frozen):
 
 
 class Measurement(Frozen):
-    """All that a bill is made of."""
+    """All measurements that a bill is computed from."""
 
     cluster: ClusterSeen
     driver_seconds: float
@@ -143,5 +145,5 @@ class Measurement(Frozen):
 
 
 def external_part(name: str) -> str:
-    """Returns what an external evaluation set is called beside `labeled`, `unlabeled`, `validation` and `test`."""
+    """The name of an external set's part, beside `labeled`, `unlabeled`, `validation` and `test`."""
     return f"external.{name}"

@@ -1,4 +1,4 @@
-"""A trained model's own description, and the files of its folder."""
+"""The card of a trained model, and the names of its files."""
 
 from typing import Literal
 
@@ -13,9 +13,9 @@ class ModelCard(Frozen):
     model: str
     classes: tuple[str, ...]
     image_size: int
-    """The size that the model is to be used at."""
+    """The image size at which the model must be used."""
     train_image_size: int | None = None
-    """The size it was trained at before the resolution step; None where there was no such step."""
+    """The image size of training before the resolution step; None if there was no such step."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop: Literal["center", "none"]

@@ -13,7 +13,7 @@ _WARMUP_STEPS = 100
 
 
 class RandAugment(Frozen):
-    """RandAugment(n, m) on the paper's 0-30 magnitude scale (Cubuk et al. 2019; Xie et al., section 3.1)."""
+    """RandAugment (Cubuk et al. 2019; Xie et al., section 3.1), with magnitudes on torchvision's scale of 0 to 30."""
 
     n: int = Field(default=2, ge=1, le=8, description="Operations an image.")
     m: int = Field(default=27, ge=0, le=30, description="Magnitude on a scale of 0 to 30.")
@@ -123,7 +123,7 @@ class Recipe(Frozen):
 
     @property
     def warmup_steps(self) -> int:
-        """The schedule's own, or those that follow from the steps."""
+        """The warm-up steps of the schedule, or those that follow from the steps."""
         asked = self.schedule.warmup_steps
         return min(_WARMUP_STEPS, self.steps // 2) if asked is None else asked
 
@@ -134,7 +134,7 @@ class Recipe(Frozen):
 
     @property
     def test_image_size(self) -> int:
-        """Of the model that is kept."""
+        """The image size of the model that is kept."""
         return self.resolution_step.image_size if self.resolution_step else self.image_size
 
     @property

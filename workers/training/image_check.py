@@ -1,4 +1,4 @@
-"""Looks at all labeled and validation images before a training: the broken ones are counted once each, and named."""
+"""Decodes all labeled and validation images before a training, to count and list the broken ones."""
 
 import logging
 from collections import Counter
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_images(spec: TrainSpec, alive: Callable[[], None]) -> int:
-    """How many images are broken, listed in quarantine/DATASET_ID.parquet of the stage's folder.
+    """Counts the broken images, and lists them in quarantine/DATASET_ID.parquet of the stage's folder.
 
-    A dataset is looked at once for all trainings, unless it is beyond the limit: it may be mended, and tried again.
-    Raises StageError(BAD_DATA) where it is, and ShardReadError.
+    A dataset is checked once for all trainings, unless it has too many broken images: it may be mended and tried again.
+    Raises StageError(BAD_DATA) if it has too many, and ShardReadError. `alive` is called now and then.
     """
     return sum(
         _check(spec, uri, alive) for uri in dict.fromkeys((spec.labeled_manifest_uri, spec.validation_manifest_uri))
@@ -34,6 +34,6 @@ def _check(spec: TrainSpec, manifest_uri: str, alive: Callable[[], None]) -> int
         logger.warning("%d images of dataset %s cannot be read: see %s", len(broken), manifest.called, listed_in)
     kinds = Counter(each.kind for each in broken)
     check_bad_images(manifest, kinds, spec.max_bad_fraction, listed_in)
-    if before is None and BrokenKind.UNREADABLE not in kinds:  # what is not there may come
+    if before is None and BrokenKind.UNREADABLE not in kinds:  # files that are missing now may appear
         keep_found(manifest, manifest_uri, broken)
     return len(broken)

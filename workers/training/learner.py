@@ -1,8 +1,8 @@
-"""A model in training: its weights, their moving average, its optimiser, and how it is begun or taken up again."""
+"""A model in training: its weights, their moving average and its optimiser, fresh or from a checkpoint."""
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import nn
@@ -14,28 +14,37 @@ from workers.models.position_embeddings import fitted_state
 from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Optimizer
 from workers.specs.reports import FailureReason
-from workers.training.group.session import TrainSession
+from workers.training.group.session import LearnerState, TrainSession
 from workers.training.moving_average import MovingAverage
 from workers.training.phases import Phase
 
-# The name of the option in newer versions of torch, and in older ones.
-_DDP_OPTIONS = signature(DistributedDataParallel.__init__).parameters
-_BUFFERS_OF_THEIR_OWN = {
-    "forward_sync_buffers" if "forward_sync_buffers" in _DDP_OPTIONS else "broadcast_buffers": False
-}
+
+class _BufferOptions(TypedDict, total=False):
+    """One option of DistributedDataParallel: its name in newer versions of torch, and in older ones."""
+
+    forward_sync_buffers: bool
+    broadcast_buffers: bool
+
+
+_HAS_NEW_NAME = "forward_sync_buffers" in signature(DistributedDataParallel.__init__).parameters
+_BUFFERS_OF_THEIR_OWN: _BufferOptions = (
+    {"forward_sync_buffers": False} if _HAS_NEW_NAME else {"broadcast_buffers": False}
+)
 
 
 class Learner:
-    """The student of one phase. It begins with fresh weights, with `weights`, or with those the spec names.
+    """The model that one phase trains. It begins with `weights`, with those that the spec names, or with fresh ones.
 
-    Raises StageError(USER_ERROR) where timm cannot build the model, or weights are of another one.
+    Raises StageError(USER_ERROR) if timm cannot build the model, or the weights belong to another model.
     """
 
     def __init__(self, phase: Phase, session: TrainSession, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         spec, recipe = phase.spec, phase.recipe
-        self.model = create_model(
-            spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
-        ).to(session.device, memory_format=torch.channels_last)
+        self.model = (
+            create_model(spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path)
+            .to(session.device)
+            .to(memory_format=torch.channels_last)
+        )
         if weights is None and spec.initial_model_uri is not None:
             weights = _initial_weights(spec.initial_model_uri, spec.model, spec.classes)
         if weights is not None:
@@ -47,13 +56,13 @@ class Learner:
         self.card = model_card(spec, self.model)
 
     def train_mode(self) -> None:
-        """Noise and batch statistics on; those of frozen layers stay as they are."""
+        """Turns noise and batch statistics on. Those of frozen layers stay as they are."""
         self.student.train()
         for layer in self._frozen:
             layer.eval()
 
-    def state(self, step: int) -> dict[str, Any]:
-        """All that a checkpoint needs, after `step` steps of all phases."""
+    def state(self, step: int) -> LearnerState:
+        """The part of a checkpoint that the learner knows, after `step` steps of all phases."""
         return {
             "step": step,
             "model": self.model.state_dict(),
@@ -61,8 +70,8 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
         }
 
-    def resume(self, state: Mapping[str, Any]) -> None:
-        """Takes a checkpoint of this phase up again."""
+    def resume(self, state: LearnerState) -> None:
+        """Goes on from a checkpoint of this phase."""
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -80,7 +89,7 @@ def _initial_weights(folder_uri: str, model: str, classes: tuple[str, ...]) -> d
 
 
 def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
-    """Freezes the first tensors, and returns the normalisation layers that are frozen as a whole."""
+    """Freezes the first `share` of tensors, and returns the normalisation layers that are wholly frozen."""
     parameters = list(model.parameters())
     for parameter in parameters[: int(share * len(parameters))]:
         parameter.requires_grad_(False)
@@ -96,7 +105,7 @@ def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
 def _distributed(model: nn.Module, session: TrainSession) -> nn.Module:
     if session.world_size == 1:
         return model
-    # Running statistics are made equal where they are used, in validation and checkpoints, not at each step.
+    # Running statistics are made equal only where they are used: in validation and in checkpoints.
     return DistributedDataParallel(
         model,
         device_ids=[session.device] if session.device.type == "cuda" else None,

@@ -1,9 +1,8 @@
-"""The training loop of one DDP worker. It reads like the recipe; a teacher is a student without pseudo labels."""
+"""The training loop of one DDP worker. A teacher is trained like a student, but without pseudo labels."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -12,11 +11,11 @@ from workers.data.order.lanes import Layout
 from workers.models.files import write_model
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
-from workers.training.group.session import TrainSession, WorkerSession
+from workers.training.group.session import TrainingState, TrainSession, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
-from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of
+from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of, whole_state
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 from workers.training.validation import synchronize_buffers, validate
 
@@ -25,16 +24,17 @@ _MAX_METRIC_ROWS = 400
 
 
 OnValidation = Callable[[int, dict[str, float]], None]
-"""Called by every worker with the steps done and what the validation showed. It may end the training by raising."""
+"""Every worker calls it with the steps done and the results of a validation. It may raise to end the training."""
 
 
 def train(
     spec: TrainSpec, entered_at: float, session: TrainSession | None = None, on_validation: OnValidation | None = None
 ) -> None:
-    """Trains to the last step, from the last checkpoint if there is one, and writes the model and a summary.
+    """Trains a teacher or a student to its last step, and writes the model and a summary (Xie et al., section 2).
 
-    Where the service wants it to pause it ends with a checkpoint, and writes neither. `session` is this process's
-    place in a Ray Train group by default.
+    It goes on from the last checkpoint if there is one. If the service wants a pause, it ends with a checkpoint, and
+    writes neither model nor summary. By default `session` is this process's place in a Ray Train worker group.
+    `entered_at` is when the stage began (Unix seconds).
     """
     put_off_dynamo()
     place = place_of(spec, session or WorkerSession())
@@ -58,19 +58,19 @@ def train(
 
 @dataclass
 class _Trained:
-    """A phase that has ended."""
+    """A phase of training that has ended."""
 
     learner: Learner
     loss: torch.Tensor
     paused: bool = False
-    """Whether it ended before its last step, because the service wants it to."""
+    """Whether it ended before its last step, because the service wants a pause."""
 
 
 def _train_phase(
     phase: Phase,
     place: WorkerPlace,
     layout: Layout,
-    state: dict[str, Any] | None,
+    state: TrainingState | None,
     weights: dict[str, torch.Tensor] | None,
     log: "_Log",
     on_validation: OnValidation | None,
@@ -92,7 +92,7 @@ def _train_phase(
         paused = log.pause_agreed(done)
         if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
             synchronize_buffers(learner.ema.model)
-            whole = {**learner.state(done), "layout": [layout.workers, layout.processes]} if place.is_first else None
+            whole = whole_state(learner, done, layout) if place.is_first else None
             metrics = {"step": float(done), **log.values}
             place.session.report_checkpoint(whole, metrics)
         if paused:
@@ -105,7 +105,7 @@ def _is_due(done: int, every: int, last: int) -> bool:
 
 
 def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) -> None:
-    """Only the attempt that still owns the folder writes the model, and the summary after it."""
+    """Writes the model, then the summary, if this attempt still owns the folder."""
     log.reporter.check_still_ours()
     stepped = spec.recipe.resolution_step is not None
     finished = trained.learner.card.model_copy(
@@ -128,7 +128,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
 
 
 class _Log:
-    """Progress and metric rows; only the first worker writes them."""
+    """Writes progress and metric rows. Only the first worker does so."""
 
     def __init__(self, spec: TrainSpec, place: WorkerPlace, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
@@ -161,7 +161,7 @@ class _Log:
             self.reporter.update(done, {"loss": float(loss), **self._speed(done), **self.values})
 
     def pause_agreed(self, done: int) -> bool:
-        """Whether all workers end after this step: the first one looks, now and then, whether it is wanted."""
+        """Whether all workers end after this step. The first one looks now and then if the service wants a pause."""
         if done % _PROGRESS_EVERY_STEPS or done >= self.total_steps:
             return False
         return self._place.session.agreed(self._place.is_first and self.reporter.pause_requested())

@@ -1,4 +1,4 @@
-"""The phases of a training: the recipe's own, and after it the resolution step, which is a recipe without noise."""
+"""The phases of a training: the recipe's own phase, then the resolution step, whose recipe has no noise."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from workers.specs.stages import TrainSpec
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the training with a recipe of its own. Its steps count on from the phase before."""
+    """A part of the training with a recipe of its own. Its steps are counted on from the phase before."""
 
     spec: TrainSpec
-    """The training as if it were this phase alone."""
+    """The spec of a training that consists of this phase alone."""
     first_step: int
     end_step: int
     frozen_share: float = 0.0
@@ -22,7 +22,10 @@ class Phase:
 
 
 def phases_of(spec: TrainSpec) -> list[Phase]:
-    """One, or two with a resolution step (Xie et al., section 3.1; Touvron et al. 2019)."""
+    """The phases of a training: one, or two with a resolution step.
+
+    The resolution step fixes the train-test resolution discrepancy (Xie et al., section 3.1; Touvron et al. 2019).
+    """
     recipe, step = spec.recipe, spec.recipe.resolution_step
     first = Phase(spec, 0, recipe.steps)
     if step is None:
@@ -43,10 +46,10 @@ def phases_of(spec: TrainSpec) -> list[Phase]:
 
 
 def images_seen(spec: TrainSpec) -> int:
-    """Images of all steps of all phases, over all workers."""
+    """How many images all steps of all phases see, over all workers."""
     return sum(images_a_step(phase.spec) * phase.recipe.steps for phase in phases_of(spec))
 
 
 def images_a_step(spec: TrainSpec) -> int:
-    """Labeled and pseudo-labeled ones, over all workers."""
+    """How many labeled and pseudo-labeled images a step sees, over all workers."""
     return spec.recipe.batch_size + (spec.recipe.unlabeled_batch_size if spec.pseudo_labels else 0)

@@ -6,7 +6,7 @@ from workers.specs.recipe import Recipe
 
 
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
-    """What the base learning rate is multiplied with at `step` (0-based) of the recipe's steps: in (0, 1]."""
+    """The factor of the base learning rate at `step` (counted from 0) of the recipe's steps, in (0, 1]."""
     schedule, warmup_steps = recipe.schedule, recipe.warmup_steps
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)

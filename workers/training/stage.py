@@ -1,30 +1,33 @@
-"""Runs the train stage: starts a Ray Train worker group and turns its summary into the stage's result."""
+"""Runs the train stage: starts a Ray Train worker group, and makes the stage's result from its summary."""
 
 from collections.abc import Callable
-from typing import Any
 
 import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
 from workers.runtime.stage_reporter import Paused, StageReporter
 from workers.specs.results import TrainResult
-from workers.specs.stages import STAGE_SPEC, TrainSpec
+from workers.specs.stages import TrainSpec
 from workers.training.image_check import check_images
 from workers.training.summary import SUMMARY_FILE, TrainSummary
 
 _RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
-    # A report waits until the controller has seen the one before: by default it looks every two seconds.
+    # A report waits until the controller has seen the last one. By default the controller looks every two seconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # A process that warns the loop of a preemption: the loop goes on from its last checkpoint, warned or not.
+    # No process that warns of preemptions: the loop goes on from its last checkpoint, warned or not.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 
+TrainOnWorker = Callable[[TrainSpec, float], None]
+"""What each worker of a group runs: the spec, and when the driver began (Unix seconds)."""
+
 
 def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
-    """Trains the model of `spec`; a rerun goes on from the last checkpoint, and a finished one is not repeated.
+    """Trains the model of `spec`, a teacher or a student (Xie et al., section 2).
 
-    Raises StageError(BAD_DATA) where more labeled or validation images are broken than max_bad_fraction allows.
+    A rerun goes on from the last checkpoint, and does not repeat a finished training. Raises StageError(BAD_DATA) if
+    more labeled or validation images are broken than max_bad_fraction allows.
     """
     reporter.announce(spec.recipe.total_steps, "steps")
     broken = check_images(spec, reporter.still_alive)
@@ -54,32 +57,31 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
     )
 
 
-def fit_in_actor(spec: TrainSpec, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
-    """Runs the trainer in an actor, which is its controller too: the driver needs neither torch nor ray.train.
+def fit_in_actor(spec: TrainSpec, train_on_worker: TrainOnWorker, entered_at: float) -> None:
+    """Runs the trainer in an actor, so that the driver needs neither torch nor ray.train. Call ray.init() first.
 
-    `train_on_worker` is called in each worker of the group that `spec` asks for. ray.init() has been called.
+    `train_on_worker` is called in each worker of the group that `spec` asks for.
     """
     environment = {"env_vars": _RAY_TRAIN_ENVIRONMENT}
     trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
-    ray.get(trainer.fit.remote(spec.model_dump_json(), train_on_worker, entered_at))
+    ray.get(trainer.fit.remote(spec, train_on_worker, entered_at))
 
 
 class _TrainerActor:
-    """Holds the trainer and its controller, so that the driver needs neither torch nor ray.train."""
+    """The actor of the trainer and its controller."""
 
-    def fit(self, spec_json: str, train_on_worker: Callable[[dict[str, Any]], None], entered_at: float) -> None:
+    @ray.method  # gives `trainer.fit.remote` its types
+    def fit(self, spec: TrainSpec, train_on_worker: TrainOnWorker, entered_at: float) -> None:
         from workers.training.group.trainer import fit
 
-        fit(spec_json, train_on_worker, entered_at)
+        fit(spec, train_on_worker, entered_at)
 
 
-def _train_on_worker(config: dict[str, Any]) -> None:
-    # timm is imported in the workers only: the driver and Ray Train's controller do without.
+def _train_on_worker(spec: TrainSpec, entered_at: float) -> None:
+    # Only the workers import timm: the driver and Ray Train's controller do not need it.
     from workers.training.loop import train
 
-    spec = STAGE_SPEC.validate_json(config["spec"])
-    assert isinstance(spec, TrainSpec)
-    train(spec, config["entered_at"])
+    train(spec, entered_at)
 
 
 def _read_summary(spec: TrainSpec) -> TrainSummary | None:

@@ -1,8 +1,7 @@
-"""The optimiser steps of one phase on one DDP worker: the student, its batches, and one step after the other."""
+"""The optimiser steps of one phase on one DDP worker: the student, its batches, and how a step is taken."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +10,7 @@ from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
 from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
-from workers.training.group.session import TrainSession
+from workers.training.group.session import TrainingState, TrainSession
 from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
 from workers.training.input.noise import TrainingTransform
 from workers.training.input.sources import LabeledSource, pseudo_labeled_source, shards_kept
@@ -24,7 +23,7 @@ from workers.training.schedule import learning_rate_factor
 
 @dataclass(frozen=True)
 class WorkerPlace:
-    """Where this worker stands, and how numbers are held there."""
+    """A worker's place in its group, and the precision that it computes with."""
 
     session: TrainSession
     bf16: bool
@@ -47,7 +46,7 @@ class WorkerPlace:
 
 
 def place_of(spec: TrainSpec, session: TrainSession) -> WorkerPlace:
-    """This worker's place, once its process is set up as the spec asks: threads, and what GPUs may do."""
+    """Sets this worker's process up as the spec asks (threads, TF32 on GPUs), and returns its place."""
     if session.device.type == "cpu":
         torch.set_num_threads(max(1, int(spec.workers.cpus_per_worker)))
     else:
@@ -58,17 +57,22 @@ def place_of(spec: TrainSpec, session: TrainSession) -> WorkerPlace:
     return WorkerPlace(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
 
 
-def layout_of(spec: TrainSpec, place: WorkerPlace, state: Mapping[str, Any] | None = None) -> Layout:
-    """That of the workers which began the training: others go on with the same order of samples."""
+def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None = None) -> Layout:
+    """The layout of the workers that began the training. Others go on with the same order of samples."""
     if state is None:
         return Layout(place.world_size, max(1, spec.workers.loader_processes))
     return Layout(*state["layout"])
 
 
-class PhaseSteps:
-    """The student of a phase and its stream of batches, from the phase's first step or from a checkpoint's `state`.
+def whole_state(learner: Learner, step: int, layout: Layout) -> TrainingState:
+    """What a checkpoint holds after `step` steps of all phases, in a training that began with `layout`."""
+    return {**learner.state(step), "layout": [layout.workers, layout.processes]}
 
-    `weights` are those it begins with, where an earlier phase has left some.
+
+class PhaseSteps:
+    """The student of a phase and its batches, from the phase's first step or from a checkpoint's `state`.
+
+    `weights` are those that an earlier phase has left, if there was one.
     """
 
     def __init__(
@@ -76,7 +80,7 @@ class PhaseSteps:
         phase: Phase,
         place: WorkerPlace,
         layout: Layout,
-        state: Mapping[str, Any] | None = None,
+        state: TrainingState | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         spec = phase.spec
@@ -90,10 +94,10 @@ class PhaseSteps:
         torch.manual_seed(spec.seed * 1_000_003 + self.first_step * 1_009 + place.rank)
         stream = _batch_stream(spec, place, layout, self.first_step - phase.first_step)
         self._batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
-        self.learner.train_mode()  # for good: what is validated is the average, a model of its own
+        self.learner.train_mode()  # for good: validation uses the moving average, which is a model of its own
 
     def take(self, step: int) -> torch.Tensor:
-        """Takes one step, `step` counted over all phases: its loss."""
+        """Takes one step, and returns its loss. `step` is counted over all phases."""
         learner, recipe, step_of_phase = self.learner, self._phase.recipe, step - self._phase.first_step
         batch = next(self._batches)
         _set_learning_rate(learner.optimizer, recipe, step_of_phase)

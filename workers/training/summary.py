@@ -1,4 +1,4 @@
-"""What the first worker tells the driver when training has ended: a file, so that it outlives both."""
+"""The file by which the first worker tells the driver how training ended. It outlives both."""
 
 from workers.specs.base import Frozen
 
@@ -6,6 +6,8 @@ SUMMARY_FILE = "train_summary.json"
 
 
 class TrainSummary(Frozen):
+    """A finished training. Times are Unix seconds."""
+
     parameters: int
     resumed_from_step: int
     images_seen: int

@@ -1,8 +1,9 @@
-"""Top-1 accuracy of the kept weights on the validation set, shared among the workers."""
+"""Measures the top-1 accuracy of the moving average on the validation set, which the workers share."""
 
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -16,14 +17,17 @@ from workers.specs.model_card import ModelCard
 from workers.specs.stages import TrainSpec
 
 _BATCH_SIZE = 256
-"""Shards are read in pieces of which it is a multiple."""
+"""The most images of a forward pass."""
 
 
 def validate(
     model: nn.Module, spec: TrainSpec, card: ModelCard, device: torch.device, rank: int, world_size: int
 ) -> dict[str, float]:
-    """Accuracy in 0..1 over the readable images: `validation_top1`, and with each image under a corruption of its own
-    `validation_corrupted_top1` where the spec asks for it. Every worker calls this, and gets the same answer."""
+    """The accuracy in 0..1 over the readable images, as `validation_top1`.
+
+    If the spec asks for it, `validation_corrupted_top1` is the accuracy with each image under a corruption of its own.
+    Every worker calls this, and gets the same result.
+    """
     synchronize_buffers(model)
     # Correct, correct under corruption, seen.
     sums = torch.zeros(3, dtype=torch.float64, device=device)
@@ -52,7 +56,7 @@ def validate(
 
 
 def synchronize_buffers(model: nn.Module) -> None:
-    """Gives every worker the first one's running statistics: parameters are equal already, buffers are not."""
+    """Copies the first worker's running statistics to all workers. Parameters are equal anyway; buffers are not."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
     for buffer in model.buffers():
@@ -61,7 +65,7 @@ def synchronize_buffers(model: nn.Module) -> None:
 
 @torch.inference_mode()
 def _count_correct(
-    model: nn.Module, pixels: np.ndarray, labels: torch.Tensor, card: ModelCard, device: torch.device
+    model: nn.Module, pixels: npt.NDArray[np.uint8], labels: torch.Tensor, card: ModelCard, device: torch.device
 ) -> int:
     logits = model(normalized(torch.from_numpy(pixels).to(device), card.mean, card.std))
     return int((logits.argmax(dim=1).cpu() == labels).sum())

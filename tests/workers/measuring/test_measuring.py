@@ -14,6 +14,7 @@ from PIL import Image
 
 from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.data.shards.uri_lists import ListEntry, write_part
+from workers.measuring import stage
 from workers.measuring.clean_probe import CleanProbe, steady, write_fresh_model
 from workers.measuring.sample import draw_sample, spread
 from workers.measuring.sampled_run import SampledRun
@@ -21,7 +22,7 @@ from workers.measuring.select_probe import measure_select
 from workers.measuring.stage import _distinct_looks, _draw_samples, _sampled_run, how_many_fit
 from workers.measuring.training_probe import measure_trainings
 from workers.models.predictor import Predictor
-from workers.runtime.stage_reporter import StageError
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import CleanMeasurement, ClusterSeen, MeasuredStudent
 from workers.specs.recipe import Noise, Recipe, ResolutionStep, Schedule
@@ -247,3 +248,19 @@ def test_as_many_processes_as_there_is_room_for_and_at_least_one() -> None:
     assert how_many_fit(cluster, cpus=2.0, gpus=0.0) == 5
     assert how_many_fit(cluster, cpus=2.0, gpus=0.5) == 4
     assert how_many_fit(cluster, cpus=16.0, gpus=0.0) == 1
+
+
+def test_the_cluster_is_watched_once(spec: MeasureSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = spec.model_copy(update={"folder_uri": str(tmp_path)})
+    watched: list[str] = []
+
+    def no_further() -> ClusterSeen:
+        raise InterruptedError
+
+    monkeypatch.setattr(stage, "join_cluster", lambda: None)
+    monkeypatch.setattr(stage, "watch_for_resources", lambda spec, _reporter: watched.append(spec.stage))
+    monkeypatch.setattr(stage, "_look_at_cluster", no_further)
+    with pytest.raises(InterruptedError):
+        stage.run_measure(here, StageReporter(here, time.time()))
+
+    assert watched == ["measure"]

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
 from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.training.group.session import TrainingState
 from workers.training.loop import OnValidation, train
 
 TrainHere = Callable[..., tuple[Path, "MemorySession"]]
@@ -30,14 +31,14 @@ class MemorySession:
     world_size = 1
     device = torch.device("cpu")
 
-    def __init__(self, state: dict[str, Any] | None = None) -> None:
-        self.states: list[dict[str, Any]] = []
+    def __init__(self, state: TrainingState | None = None) -> None:
+        self.states: list[TrainingState] = []
         self._state = state
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
+    def load_checkpoint(self) -> TrainingState | None:
         return self._state
 
-    def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
+    def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)  # a copy: training goes on changing the tensors
         buffer.seek(0)

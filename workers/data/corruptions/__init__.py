@@ -1,4 +1,4 @@
-"""The 15 kinds of corrupted images of ImageNet-C at five severities, for pictures of any size."""
+"""The 15 corruptions of ImageNet-C at five severities (Hendrycks and Dietterich 2019), for pictures of any size."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -7,10 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.corruptions import blurs, digital, noises, weather
+from workers.data.corruptions.picture import Picture
 from workers.specs.robustness import CORRUPTIONS, SEVERITIES, Corruption
-
-Picture = npt.NDArray[np.float32]
-"""(height, width, 3) in 0..1"""
 
 _KINDS: Mapping[Corruption, Callable[[Picture, int, np.random.Generator], Picture]] = {
     "gaussian_noise": noises.gaussian_noise,
@@ -34,28 +32,33 @@ _KINDS: Mapping[Corruption, Callable[[Picture, int, np.random.Generator], Pictur
 def corrupt(
     image: npt.NDArray[np.uint8], kind: Corruption, severity: int, generator: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """The picture, uint8 (height, width, 3), corrupted at severity 1 to 5; the same for the same generator state.
+    """Corrupts a picture, uint8 (height, width, 3), at severity 1 to 5. Equal generator states give equal pictures.
 
-    Kinds and strengths are Hendrycks and Dietterich's (2019, appendix B), made for 224 pixels: lengths in pixels are
+    Kinds and strengths are those of Hendrycks and Dietterich (2019, appendix B) for 224 pixels. Lengths in pixels are
     scaled to the picture's shorter side (docs/decisions/0005).
     """
-    corrupted = _KINDS[kind](image.astype(np.float32) / 255, SEVERITIES.index(severity), generator)
+    corrupted = _KINDS[kind](as_picture(image), SEVERITIES.index(severity), generator)
     return to_pixels(corrupted)
 
 
 def corrupt_by_row(image: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-    """The picture under the kind and severity that fall to its row: a whole set then holds all of them alike."""
+    """Corrupts a picture with the kind and severity of its row: a dataset then holds all of them equally often."""
     kind = CORRUPTIONS[row % len(CORRUPTIONS)]
     severity = SEVERITIES[row // len(CORRUPTIONS) % len(SEVERITIES)]
     return corrupt(image, kind, severity, generator_of("row", row))
 
 
 def generator_of(*key: str | int) -> np.random.Generator:
-    """A generator whose numbers depend on the key alone, on any machine."""
+    """A generator whose numbers depend on `key` alone, on any machine."""
     digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
 
 
+def as_picture(pixels: npt.NDArray[np.uint8]) -> Picture:
+    """Pixels of 0..255 as a picture of 0..1."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
 def to_pixels(picture: Picture) -> npt.NDArray[np.uint8]:
-    """Clipped to 0..1 and rounded to uint8."""
+    """A picture as pixels: clipped to 0..1, and rounded to 0..255."""
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Blurs: of the lens, of frosted glass, of the camera's motion, of zooming."""
+"""The blurs of ImageNet-C: of the lens, of frosted glass, of the camera's motion, of zooming."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.float32]
+from workers.data.corruptions.picture import Picture, as_floats
 
 # (radius, deviation of the smoothing) in pixels of 224.
 _DEFOCUS = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))
@@ -20,23 +20,24 @@ _SUPERSAMPLING = 8
 
 
 def scale_of(picture: npt.NDArray[np.generic]) -> float:
-    """Pixels of this picture for one of ImageNet-C's 224."""
-    return min(picture.shape[:2]) / 224
+    """How many pixels of the picture correspond to one of ImageNet-C's 224."""
+    side: int = min(picture.shape[:2])
+    return side / 224
 
 
 def defocus_blur(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """Out of focus: each point becomes a disk."""
+    """A picture out of focus: each point becomes a disk."""
     radius, smoothing = _DEFOCUS[level]
     scale = scale_of(picture)
     return _filtered(picture, _disk(round(radius * scale, 3), round(smoothing * scale, 3)))
 
 
 def glass_blur(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """Behind frosted glass: pixels change places with near ones."""
+    """A picture behind frosted glass: pixels change places with near ones."""
     smoothing, displacement, repetitions = _GLASS[level]
     scale = scale_of(picture)
     smooth = gaussian(picture, smoothing * scale)
-    # Repeated random steps are one step that is longer by the root of their number.
+    # Repeated random steps are like one step that is longer by the square root of their number.
     reach = displacement * scale * repetitions**0.5
     steps = generator.uniform(-reach, reach, (2, *picture.shape[:2])).astype(np.float32)
     return gaussian(moved(smooth, steps[0], steps[1]), smoothing * scale)
@@ -62,44 +63,41 @@ def zoom_streaked(picture: Picture, largest: float, step: float) -> Picture:
 
 
 def streaked(picture: Picture, radius: float, deviation: float, degrees: float) -> Picture:
-    """One-sided streaks; lengths are in pixels of 224."""
+    """Draws one-sided streaks over the picture. Lengths are in pixels of 224."""
     scale = scale_of(picture)
     return _filtered(picture, _streak(radius * scale, max(deviation * scale, 1e-3), degrees))
 
 
 def gaussian(picture: Picture, deviation: float) -> Picture:
-    """Gaussian smoothing; none at all below a hundredth of a pixel."""
+    """Smooths a picture or a plane. A deviation below a hundredth of a pixel changes nothing."""
     if deviation < 0.01:
         return picture
-    return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101)
+    return as_floats(cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101))
 
 
 def moved(picture: Picture, down: npt.NDArray[np.float32], right: npt.NDArray[np.float32]) -> Picture:
-    """Each pixel is taken from so far down and right, (height, width) each; bilinear."""
+    """Takes each pixel from as far `down` and `right` as these planes say, (height, width) each; bilinear."""
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
-    return cv2.remap(picture, columns + right, rows + down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    places = (columns + right, rows + down)
+    return as_floats(cv2.remap(picture, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def zoomed(picture: Picture, zoom: float) -> Picture:
-    """The middle of the picture, enlarged to the whole."""
+    """Enlarges the middle of the picture to the size of the whole."""
     height, width = picture.shape[:2]
     centre = ((width - 1) / 2, (height - 1) / 2)
-    return cv2.warpAffine(
-        picture,
-        cv2.getRotationMatrix2D(centre, 0, zoom),
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    matrix = cv2.getRotationMatrix2D(centre, 0, zoom)
+    size, mode = (width, height), cv2.BORDER_REFLECT_101
+    return as_floats(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=mode))
 
 
 def _filtered(picture: Picture, kernel: Picture) -> Picture:
-    return cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return as_floats(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101))
 
 
 @lru_cache(maxsize=256)
 def _disk(radius: float, smoothing: float) -> Picture:
-    """A disk of points, each shared among the four pixels about it: a radius below a pixel blurs a little too."""
+    """A disk of points. Each is shared among the four pixels around it, so that a radius below a pixel blurs too."""
     half = max(1, int(np.ceil(radius)))
     fine = np.arange(-half, half + 1e-6, 1 / _SUPERSAMPLING)
     down, right = np.meshgrid(fine, fine, indexing="ij")
@@ -115,13 +113,13 @@ def _streak(radius: float, deviation: float, degrees: float) -> Picture:
     angle = np.deg2rad(degrees)
     rows, columns = half + along * np.sin(angle), half + along * np.cos(angle)
     kernel = _shared(half, rows, columns, weights)
-    return kernel / kernel.sum()
+    return as_floats(kernel / kernel.sum())
 
 
 def _shared(
     half: int, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], weights: npt.NDArray[np.floating]
 ) -> Picture:
-    """A kernel of side 2 x half + 1 of weighted points, each shared among the four pixels about it."""
+    """A kernel of side 2 * half + 1 of weighted points, each shared among the four pixels around it."""
     kernel = np.zeros((2 * half + 2, 2 * half + 2), dtype=np.float32)
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     for down in (0, 1):

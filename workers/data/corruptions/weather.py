@@ -1,14 +1,12 @@
-"""Weather and light: snow, frost, fog, brightness."""
+"""The weather corruptions of ImageNet-C: snow, frost, fog, brightness."""
 
 from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from workers.data.corruptions.blurs import streaked, zoomed
-
-Picture = npt.NDArray[np.float32]
+from workers.data.corruptions.picture import Picture, Plane, as_floats
 
 # (mean, deviation, zoom, threshold, radius and deviation of the streaks, share of the picture that stays).
 SNOW = (
@@ -28,7 +26,7 @@ _FROST_PANES = 5
 
 
 def snow(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """Falling flakes on a picture grown pale."""
+    """A pale picture with falling flakes."""
     mean, deviation, zoom, threshold, radius, streak, kept = SNOW[level]
     height, width = picture.shape[:2]
     flakes = generator.normal(mean, deviation, (height, width)).astype(np.float32)
@@ -37,24 +35,26 @@ def snow(picture: Picture, level: int, generator: np.random.Generator) -> Pictur
     return snowed(picture, streaked(flakes, radius, streak, generator.uniform(-135, -45)), kept)
 
 
-def snowed(picture: Picture, flakes: npt.NDArray[np.float32], kept: float) -> Picture:
-    """`flakes` is (height, width) in 0..1; the picture keeps the share `kept` of its own look."""
+def snowed(picture: Picture, flakes: Plane, kept: float) -> Picture:
+    """Makes the picture pale, but for the share `kept`, and adds `flakes`, which are in 0..1."""
     pale = np.maximum(picture, (picture @ _GREY)[:, :, None] * 1.5 + 0.5)
-    whitened = np.float32(kept) * picture + np.float32(1 - kept) * pale
-    return whitened + (flakes + np.rot90(flakes, 2))[:, :, None]
+    whitened: Picture = np.float32(kept) * picture + np.float32(1 - kept) * pale
+    falling: Plane = flakes + np.rot90(flakes, 2)
+    return whitened + falling[:, :, None]
 
 
 def frost(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """Ice crystals on the lens, from one of five drawn panes."""
+    """A picture behind ice crystals, from one of five generated panes."""
     own, ice = _FROST[level]
     height, width = picture.shape[:2]
     pane = _pane(max(height, width), int(generator.integers(_FROST_PANES)))
     top, left = generator.integers(pane.shape[0] - height + 1), generator.integers(pane.shape[1] - width + 1)
-    return np.float32(own) * picture + np.float32(ice) * pane[top : top + height, left : left + width]
+    part = pane[top : top + height, left : left + width]
+    return np.float32(own) * picture + np.float32(ice) * part
 
 
 def fog(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """A cloud of fractal noise before the picture."""
+    """A picture behind a cloud of fractal noise."""
     thickness, decay = _FOG[level]
     height, width = picture.shape[:2]
     cloud = fractal(max(height, width), decay, generator)[:height, :width, None]
@@ -63,19 +63,19 @@ def fog(picture: Picture, level: int, generator: np.random.Generator) -> Picture
 
 
 def brightness(picture: Picture, level: int, generator: np.random.Generator) -> Picture:
-    """Brighter, as by daylight."""
+    """A brighter picture, as in strong daylight."""
     return brightened(picture, _BRIGHTNESS[level])
 
 
 def brightened(picture: Picture, more: float) -> Picture:
-    """`more` is added to the value in hue, saturation and value."""
-    hsv = cv2.cvtColor(np.clip(picture, 0, 1), cv2.COLOR_RGB2HSV)
+    """Adds `more` to the value of each pixel (in hue, saturation and value)."""
+    hsv = as_floats(cv2.cvtColor(np.clip(picture, 0, 1), cv2.COLOR_RGB2HSV))
     hsv[..., 2] = np.clip(hsv[..., 2] + more, 0, 1)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return as_floats(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
 
 
-def fractal(side: int, decay: float, generator: np.random.Generator) -> npt.NDArray[np.float32]:
-    """(side, side) in 0..1: octaves of smooth noise, each twice as fine and weaker by `decay` than the one before."""
+def fractal(side: int, decay: float, generator: np.random.Generator) -> Plane:
+    """Fractal noise, (side, side) in 0..1: octaves, each twice as fine and weaker by `decay` than the last."""
     total = np.zeros((side, side), dtype=np.float32)
     cells, weight = 2, 1.0
     while cells <= 2 * side:
@@ -88,7 +88,7 @@ def fractal(side: int, decay: float, generator: np.random.Generator) -> npt.NDAr
 
 @lru_cache(maxsize=16)
 def _pane(side: int, number: int) -> Picture:
-    """(2 x side, 2 x side, 3) in 0..1: ridges of fractal noise as crystals, bluish white, thicker to one corner."""
+    """A pane of ice, (2 * side, 2 * side, 3) in 0..1: ridges of fractal noise, bluish white, of varying thickness."""
     generator = np.random.Generator(np.random.PCG64(number))
     size = 2 * side
     crystals = np.zeros((size, size), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""From an image file's bytes to pixels and hashes."""
+"""Turns the bytes of image files into pixels and hashes."""

@@ -1,4 +1,4 @@
-"""How a clean picture is brought to a model's size: for the teacher that labels, for validation and for testing."""
+"""Resizes clean pictures to a model's input: for the teacher that labels, for validation and for testing."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,14 +7,14 @@ from PIL import Image
 from workers.specs.model_card import ModelCard
 
 _MOST_TIMES_AS_LONG = 8
-"""As wide, of what is resized for a centre crop: no photograph is as long."""
+"""How many times as long as wide the part is that is resized for a centre crop. No photograph is longer."""
 
 
 def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
-    """An RGB picture as uint8 of shape (card.image_size, card.image_size, 3), without any noise.
+    """The pixels of an RGB picture for a model, uint8 (image_size, image_size, 3), without any noise.
 
-    Crop "none" resizes the whole picture, "center" resizes the short side to round(image_size / crop_fraction) and
-    keeps the centre: both bicubic, and to the pixel what torchvision's Resize and CenterCrop do with a PIL image.
+    Crop "none" resizes the whole picture. Crop "center" resizes its short side to round(image_size / crop_fraction) and
+    keeps the centre. Both are bicubic, and equal torchvision's Resize and CenterCrop of a PIL image to the pixel.
     """
     size = card.image_size
     if card.crop == "none":
@@ -27,9 +27,9 @@ def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
 
 
 def middle_box(width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of all that a centre crop can see of a picture: the whole of an ordinary one.
+    """Left, top, right and bottom of the part of a picture that a centre crop can see: an ordinary picture as a whole.
 
-    Resized as a whole, a line of a million pixels would take gigabytes; its ends, which no crop reaches, go before.
+    To resize a whole line of a million pixels would take gigabytes. So its ends, which no crop reaches, are cut first.
     """
     longest = _MOST_TIMES_AS_LONG * min(width, height)
     left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
@@ -37,7 +37,7 @@ def middle_box(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height of a picture whose shorter side is brought to `short_side`."""
+    """The width and height of a picture once its shorter side is resized to `short_side`."""
     if width <= height:
         return short_side, int(short_side * height / width)
     return int(short_side * width / height), short_side

@@ -1,4 +1,4 @@
-"""Says what is wrong with bytes that no decoder accepts, by how their format begins and ends."""
+"""Finds out what is wrong with bytes that no decoder accepts, from how their format begins and ends."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from workers.specs.hygiene import BrokenKind
 
 
 def kind_of_damage(data: bytes, reason: str) -> BrokenKind:
-    """Of a picture that its decoder refuses for `reason`, the decoder's own words."""
+    """The kind of damage of a picture that a decoder refuses. `reason` is the decoder's own message."""
     for signature, breaks_off in _BREAKS_OFF.items():
         if data.startswith(signature):
-            # TIFF has no end to look for, and Pillow sees more of the others than these few lines.
+            # TIFF has no end mark, and Pillow notices more of the others than these few lines.
             cut = breaks_off(data) or "truncated" in reason.lower()
             return BrokenKind.TRUNCATED if cut else BrokenKind.DAMAGED
     if data[4:12] in (b"ftypavif", b"ftypavis"):
@@ -47,7 +47,7 @@ def _tiff_breaks_off(data: bytes) -> bool:
 
 
 def _boxes_break_off(data: bytes) -> bool:
-    """Of AVIF and JPEG 2000: whether the last box is longer than the file."""
+    """Whether the last box of an AVIF or JPEG 2000 file reaches beyond its end."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

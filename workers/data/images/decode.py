@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB pictures, whatever the file holds; and the content hash that tells pictures apart."""
+"""Decodes the bytes of any image file to an RGB picture, and hashes them."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ if READS_HEIF:
 
 __all__ = ["BrokenImage", "as_pixels", "content_hash", "decode_rgb", "short_reason"]
 
-# Nothing else is tried: Pillow's other plugins are seldom used, and some of them start programs (EPS).
+# No other format is tried: Pillow's other plugins are rarely used, and some of them start programs (EPS).
 _FORMATS = tuple(
     name
     for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF", "HEIF")
@@ -45,23 +45,23 @@ _PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 def decode_rgb(data: bytes) -> Image.Image:
-    """The picture in mode RGB, upright, fully decoded: `ImageOps.exif_transpose(Image.open(file)).convert("RGB")`.
+    """Decodes a picture to mode RGB, upright: `ImageOps.exif_transpose(Image.open(file)).convert("RGB")`.
 
-    So transparency is dropped, and an animation gives its first frame. Grey of 16 (or 12) bits is scaled to 8, where
-    Pillow would clip it. Raises BrokenImage for bytes that are empty, truncated, no picture, or whose decoder would
-    need more memory than `picture_budget` allows. Emits no warnings; safe in threads.
+    Transparency is dropped, and of an animation the first frame is taken. Unlike Pillow, which would clip it, grey of
+    16 or 12 bits is scaled to 8. Raises BrokenImage for bytes that are empty, truncated or no picture, and for a
+    picture whose decoder would need more memory than `picture_budget` allows. Emits no warnings. Safe in threads.
     """
     if len(data) == 0:
         raise BrokenImage(BrokenKind.EMPTY, "no bytes (a null or an empty file)")
     check_file_bytes(len(data))
     jpeg = plain_jpeg(data)
-    # A large one takes less memory in Pillow: it would be copied there in the end.
+    # Pillow needs less memory for a large picture, which would be copied to Pillow in the end.
     pixels = None if jpeg is None or jpeg.width * jpeg.height > _LARGE else decode_plain_jpeg(data, jpeg)
     return _decode_any(data) if pixels is None else Image.fromarray(pixels)
 
 
 def is_deep(data: bytes) -> bool:
-    """Whether the picture has more than 8 bits a sample, by its header: `decode_rgb` scales those to 8."""
+    """Whether the picture has more than 8 bits a sample, according to its header. `decode_rgb` scales these to 8."""
     if data.startswith(_PNG_HEAD):
         return data[_PNG_BITS_AT : _PNG_BITS_AT + 1] == b"\x10"
     if read_jpeg_header(data) is not None:
@@ -70,12 +70,12 @@ def is_deep(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
-    except Exception:  # as hostile as any: what is wrong with it is said when it is decoded
+    except Exception:  # a hostile file may raise anything; decoding it tells what is wrong
         return False
 
 
 def as_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """The RGB pixels, (height, width, 3). In strips: np.asarray() would copy a large picture twice at once."""
+    """The pixels of an RGB picture, (height, width, 3), copied in strips: np.asarray() would copy a large one twice."""
     pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
     rows = max(1, _STRIP // picture.width)
     for top in range(0, picture.height, rows):
@@ -110,12 +110,12 @@ def _unidentified(data: bytes) -> BrokenImage:
 
 
 def content_hash(data: bytes) -> bytes:
-    """BLAKE2b of the encoded bytes, 16 bytes long: equal for equal files, whatever their names."""
+    """The BLAKE2b hash of the encoded bytes, 16 bytes long. Equal files have equal hashes, whatever their names."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def short_reason(error: Exception) -> str:
-    """What a quarantine file says of an error: its text on one line."""
+    """The text of an error on one line, as quarantine files tell it."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:160]
 
@@ -140,7 +140,7 @@ def _decode(data: bytes) -> Image.Image:
 
 
 def _check_before_it_is_opened(data: bytes) -> None:
-    """Where opening alone takes memory, or where the file says more than Pillow repeats."""
+    """Checks formats for which opening alone takes memory, or whose header says more than Pillow passes on."""
     jpeg, webp = read_jpeg_header(data), webp_size(data)
     if jpeg is not None:
         check_jpeg(jpeg)
@@ -152,12 +152,12 @@ def _check_before_it_is_loaded(image: Image.Image, data: bytes) -> None:
     if image.format in ("JPEG", "MPO") and read_jpeg_header(data) is not None:
         return  # checked more exactly
     check_pixels(image.format, *image.size)
-    # A tile is decoded as a whole, however little of it is seen.
+    # A tile is decoded whole, however little of it is shown.
     check_pixels(image.format, *(_tiff_tag(image, tag) for tag in _TILE_TAGS))
 
 
 def _tiff_tag(image: Image.Image, tag: int) -> int:
-    """A number of a TIFF, the first of several; 0 where there is none."""
+    """A number in a TIFF's tags, or the first of several; 0 if there is none."""
     value = getattr(image, "tag_v2", {}).get(tag, 0)
     value = value[0] if isinstance(value, tuple) and value else value
     return value if isinstance(value, int) else 0
@@ -171,14 +171,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         reason = f"pixels of 32 bits, or with a sign, have no defined range (mode {image.mode})"
         raise BrokenImage(BrokenKind.UNSUPPORTED, reason)
-    # _new(): detached from the file it was read from, without the copy that convert() would make.
+    # _new() detaches the picture from its file without the copy that convert() would make.
     return image._new(image.im) if image.mode == "RGB" else image.convert("RGB")
 
 
 def _white(image: Image.Image, grey: npt.NDArray[np.uint32]) -> int:
-    """The value of white: as the file says, or else 16 bits, or 12 where not one pixel is beyond them.
+    """The value of white: as the file says, or else of 16 bits, or of 12 if no pixel is brighter.
 
-    Cameras and scanners write their 12 bits into files of 16 and leave it unsaid; taken for 16, such a picture would be
+    Cameras and scanners write 12 bits into files of 16 without saying so. Read as 16 bits, such a picture would be
     nearly black.
     """
     bits = _tiff_tag(image, _BITS_TAG)
@@ -189,7 +189,7 @@ def _white(image: Image.Image, grey: npt.NDArray[np.uint32]) -> int:
 
 
 def _ignore_pillow_warnings() -> None:
-    # One lasting filter for Pillow's modules instead of catch_warnings(), which is not safe in threads. It is looked
-    # for on every call because others (pytest, for one) restore the list of filters behind our back.
+    # One lasting filter for Pillow's modules, because catch_warnings() is not safe in threads. Every call looks for it,
+    # because others (pytest, for example) reset the list of filters.
     if _PILLOW_IGNORED not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")

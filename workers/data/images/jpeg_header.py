@@ -1,4 +1,4 @@
-"""What a JPEG's markers say before its first pixel: its size, how it is coded, and whether it is to be turned."""
+"""Reads the markers before a JPEG's first pixel: its size, its coding, and whether it must be turned."""
 
 import re
 import struct
@@ -17,25 +17,25 @@ _PROGRESSIVE_FRAMES = (0xC2, 0xC6, 0xCA, 0xCE)
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """One frame, and what stands before it."""
+    """A JPEG's only frame, and what the markers before it say."""
 
     width: int
     height: int
     bits: int
-    """Of a sample: 8 as a rule."""
+    """Bits of a sample: 8 as a rule."""
     frame: int
-    """The frame's marker: 0xC0 and 0xC1 are sequential, 0xC2 is progressive, the others are rare."""
+    """The frame's marker. 0xC0 and 0xC1 are sequential, 0xC2 is progressive, the others are rare."""
     layers: int
     layer_samples: float
-    """A pixel's samples over all layers: 3 without chroma subsampling, 1.5 for 4:2:0."""
+    """Samples of a pixel over all layers: 3 without chroma subsampling, 1.5 with 4:2:0."""
     in_pieces: bool
-    """Whether a pixel's layers or bits come in several scans: a decoder then holds all coefficients at once."""
+    """Whether the layers or bits of a pixel come in several scans. A decoder then holds all coefficients at once."""
     turned: bool
-    """Whether its EXIF, or else its XMP, turns it, or says what these few lines do not understand."""
+    """Whether EXIF, or else XMP, turns the picture, or says what these few lines do not understand."""
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
-    """The header, however long its profiles are; None for what is no JPEG, or has bytes between its markers."""
+    """The header of a JPEG, however long its profiles are; None for other data, or if bytes stand between markers."""
     if not data.startswith(_START):
         return None
     exif: list[bytes] = []
@@ -44,7 +44,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
     at, end = 2, len(data)
     while at + 4 <= end and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == 0xFF:  # a byte that fills up
+        if marker == 0xFF:  # a fill byte
             at += 1
             continue
         length = data[at + 2] << 8 | data[at + 3]
@@ -99,7 +99,10 @@ def _is_turned(exif: list[bytes], xmp: list[bytes]) -> bool:
 
 
 def _exif_orientation(tiff: bytes) -> int | None:
-    """None where there is none, 0 for one that is no single short number. Raises struct.error for a damaged block."""
+    """The orientation in an EXIF block; None if there is none, 0 if it is no single short number.
+
+    Raises struct.error for a damaged block.
+    """
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     (start,) = struct.unpack_from(f"{order}I", tiff, 4)
     (entries,) = struct.unpack_from(f"{order}H", tiff, start)

@@ -1,7 +1,7 @@
-"""A perceptual hash of 64 bits: pictures that look the same differ in few of them, however they are encoded.
+"""A perceptual hash of 64 bits: pictures that look the same differ in few bits, however they are encoded.
 
-The signs, around their median, of the 64 lowest cosine waves that vary in both directions: pHash (Zauner 2010,
-"Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1).
+This is pHash (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1):
+whether each of the 64 lowest cosine waves that vary in both directions is above their median.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,23 @@ from workers.data.images.decode import as_pixels, decode_rgb
 from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 
 _SIDE = 96
-"""Pixels that are looked at, each way. With fewer, a resized picture's hash strays; with more, it takes longer."""
+"""The width and height that are hashed. Fewer pixels make hashes of resized pictures differ; more take longer."""
 _WAVES = 8
 _LEAST_AMPLITUDE = 0.1
-"""In grey levels of 255. Below it waves are what rounding and compression make of a flat picture."""
+"""In grey levels of 255. Weaker waves are artifacts of rounding and compression in a flat picture."""
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What is looked at of an upright RGB picture, (height, width, 3): grey, (96, 96), whatever its own shape."""
+    """The part of an upright RGB picture, (height, width, 3), that is hashed: grey, (96, 96), whatever its shape."""
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
-    grey: npt.NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    return grey
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def perceptual_hashes(thumbnails: Sequence[npt.NDArray[np.uint8]]) -> list[int | None]:
     """The hash of each picture; None for one that is too flat to be told from others.
 
-    Many at a time: called for single pictures, numpy would take longer than `thumbnail`. Hashes have 32 bits set, so
-    two of them differ in an even number of bits: in 32 on average.
+    Hash many pictures at a time: for a single one numpy takes longer than `thumbnail`. All hashes have 32 bits set, so
+    two of them differ in an even number of bits, and in 32 on average.
     """
     if not thumbnails:
         return []
@@ -49,7 +48,7 @@ def perceptual_hashes(thumbnails: Sequence[npt.NDArray[np.uint8]]) -> list[int |
 def hash_encoded(data: bytes) -> int | None:
     """The hash of an encoded picture. Raises BrokenImage.
 
-    A large JPEG is scaled down to a few times the pixels that are looked at while it is decoded.
+    While a large JPEG is decoded, it is scaled down to a few times the pixels that are hashed.
     """
     jpeg = plain_jpeg(data)
     pixels = None if jpeg is None else decode_plain_jpeg(data, jpeg, least=(_SIDE // 2, _SIDE // 2))
@@ -58,7 +57,7 @@ def hash_encoded(data: bytes) -> int | None:
 
 @lru_cache(1)
 def _waves() -> npt.NDArray[np.float32]:
-    """The first cosine waves without the constant one, (waves, pixels): a picture's amplitudes in them, averaged."""
+    """The first cosine waves but the constant one, (waves, pixels), scaled to give mean amplitudes."""
     places = (np.arange(_SIDE) + 0.5) / _SIDE
     waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), places)) / _SIDE
     return np.asarray(waves, dtype=np.float32)

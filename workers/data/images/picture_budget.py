@@ -1,4 +1,4 @@
-"""What a picture may take before it is decoded: bytes of its file, pixels, and its decoder's memory."""
+"""Checks, before a picture is decoded, the bytes of its file, its pixels, and the memory that its decoder will take."""
 
 from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.errors import BrokenImage
@@ -6,29 +6,30 @@ from workers.data.images.jpeg_header import JpegHeader
 from workers.specs.hygiene import BrokenKind
 
 MAX_PIXELS = 100_000_000
-"""Of a JPEG that libjpeg-turbo decodes straight to RGB; others take more memory a pixel, and may have fewer."""
+"""The most pixels of a JPEG that libjpeg-turbo decodes straight to RGB. Others take more memory a pixel, and may have
+fewer pixels."""
 _MAX_DECODER_BYTES = 4 * MAX_PIXELS
 
 _COEFFICIENT_BYTES = 2
 _PILLOW_BYTES = 4
-"""A pixel of RGB takes them in Pillow's memory."""
+"""The bytes of an RGB pixel in Pillow's memory."""
 _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 12, "HEIF": 12, "JPEG2000": 20}
-"""At a decoder's peak, measured, with the conversion to RGB and the turn. The others: twice Pillow's own."""
+"""Measured at the peak, with the conversion to RGB and the turn. Other formats take twice Pillow's own bytes."""
 
 
 def check_file_bytes(size: int) -> None:
-    """Raises BrokenImage for a file that is not worth a look."""
+    """Raises BrokenImage for a file that is too large to be a picture."""
     if size > MOST_IMAGE_BYTES:
         raise BrokenImage(BrokenKind.TOO_LARGE, f"a file of {size >> 20} MiB; up to {MOST_IMAGE_BYTES >> 20} are read")
 
 
 def check_pixels(image_format: str | None, width: int, height: int) -> None:
-    """Raises BrokenImage where Pillow would need too much memory to decode a picture of this size and format."""
+    """Raises BrokenImage if Pillow would need too much memory to decode a picture of this size and format."""
     _check(width, height, _BYTES_A_PIXEL.get(image_format or "", 2 * _PILLOW_BYTES))
 
 
 def check_jpeg(header: JpegHeader) -> None:
-    """The same for a JPEG, of which its header tells more."""
+    """Raises BrokenImage if a JPEG would need too much memory, which its header tells more exactly."""
     _check(header.width, header.height, _jpeg_bytes_a_pixel(header))
 
 
@@ -45,7 +46,7 @@ def _check(width: int, height: int, bytes_a_pixel: float) -> None:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a WebP's canvas, for which Pillow takes memory as it opens the file; None for others."""
+    """The width and height of a WebP's canvas; None for other formats. Pillow takes memory for it on opening."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
         return None
     kind = data[12:16]

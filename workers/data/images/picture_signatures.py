@@ -1,11 +1,11 @@
-"""Tells by the first bytes of a file whether it is a picture that is read, whatever its name says."""
+"""Tells from the first bytes of a file whether it is a picture that can be read, whatever its name is."""
 
 import re
 
 from workers.data.names import READS_HEIF
 
 SIGNATURE_BYTES = 64
-"""As many as must be looked at."""
+"""How many bytes must be looked at."""
 
 _BEGINNINGS = (
     b"\xff\xd8\xff",  # JPEG
@@ -24,7 +24,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that begins with `head` (SIGNATURE_BYTES, or all of it) is a picture of a format that is read."""
+    """Whether a file is a picture of a format that is read. `head` is its first SIGNATURE_BYTES, or all of it."""
     return (
         head.startswith(_BEGINNINGS)
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
@@ -36,12 +36,12 @@ def is_picture(head: bytes) -> bool:
 
 
 def is_heif(head: bytes) -> bool:
-    """Whether it is a HEIC picture, of a telephone perhaps: read only where there is a decoder for it."""
+    """Whether a file is a HEIC picture, as telephones make them. It is read only if its decoder is installed."""
     return _has_brand(head, _HEIF_BRANDS) and not _has_brand(head, _AVIF_BRANDS)
 
 
 def _has_brand(head: bytes, brands: tuple[bytes, ...]) -> bool:
-    """Whether the box that such a file begins with names one, as its own or as one that it agrees with."""
+    """Whether the first box of a file names one of `brands` as its major or as a compatible brand."""
     if head[4:8] != b"ftyp":
         return False
     named = head[8 : min(int.from_bytes(head[:4], "big"), SIGNATURE_BYTES)]

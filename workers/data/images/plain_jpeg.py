@@ -1,4 +1,4 @@
-"""Decodes plain JPEGs by libjpeg-turbo itself (simplejpeg), in two thirds of Pillow's time and to the same pixels."""
+"""Decodes plain JPEGs with libjpeg-turbo itself (simplejpeg): to Pillow's pixels in two thirds of its time."""
 
 from dataclasses import dataclass
 
@@ -15,38 +15,40 @@ _COLORSPACES = ("YCbCr", "Gray")
 _EIGHTHS = 8
 _ROOM_WITH_FULL_COLOUR = {1: 2.75, 2: 3.0, 4: 2.0}
 _ROOM_WITH_HALF_COLOUR = {1: 2.75, 2: 2.75, 4: 4.25}
-"""By eighths: how many times the wanted size a scaled picture must still be, so that what a filter makes of it differs
-by less than 1 of 255 from what it makes of the whole, in the finest detail too (docs/decisions/0008). The other scales
-have no vector code, and take as long as the whole."""
+"""For each scale, in eighths: how many times the wanted size the scaled picture must still be, so that a filter makes
+of it what it makes of the whole picture, to less than 1 of 255 in the finest detail (docs/decisions/0008).
+libjpeg-turbo has no vector code for other scales, which take as long as the whole."""
 
 
 @dataclass(frozen=True)
 class PlainJpeg:
-    """A JPEG that `decode_plain_jpeg` may decode, by its header."""
+    """A JPEG that `decode_plain_jpeg` can decode, according to its header."""
 
     width: int
     height: int
     half_colour: bool
-    """Whether its colours have fewer pixels than its brightness, as most photographs have."""
+    """Whether its colours have fewer pixels than its brightness, as in most photographs."""
 
     @property
     def size(self) -> tuple[int, int]:
         return self.width, self.height
 
     def is_scaled_down(self, least: tuple[int, int]) -> bool:
-        """Whether it is decoded at a reduced scale; a larger `least` only makes it less so."""
+        """Whether it is decoded at a reduced scale if it is to be resized to `least` (width, height)."""
         return self.eighths(least) < _EIGHTHS
 
     def eighths(self, least: tuple[int, int]) -> int:
-        """The scale, in eighths, at which it is decoded where a filter is to bring it down to a width and height of
-        `least`: 8 is the whole. A larger `least` never makes it less."""
+        """The scale, in eighths, at which it is decoded if a filter is to resize it to `least` (width, height).
+
+        8 is the full scale. A larger `least` never gives a smaller scale.
+        """
         room = min(self.width / least[0], self.height / least[1]) / _EIGHTHS
         rooms = _ROOM_WITH_HALF_COLOUR if self.half_colour else _ROOM_WITH_FULL_COLOUR
         return next((eighths for eighths, needed in rooms.items() if eighths * room >= needed), _EIGHTHS)
 
 
 def plain_jpeg(data: bytes) -> PlainJpeg | None:
-    """None for another format, a turned or a CMYK picture, one of too many pixels, or a damaged header."""
+    """The JPEG, if it is plain; None for another format, a turned or CMYK picture, too many pixels, or a bad header."""
     header = read_jpeg_header(data)
     if header is None or header.turned or header.bits != 8 or header.frame not in _FRAMES:
         return None
@@ -64,9 +66,9 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
 def decode_plain_jpeg(
     data: bytes, jpeg: PlainJpeg, least: tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint8] | None:
-    """RGB pixels, (height, width, 3); None where the data are damaged in any way.
+    """Decodes to RGB pixels, (height, width, 3); None if the data are damaged in any way.
 
-    Where a filter is to bring it down to a width and height of `least` it may be scaled down while it is decoded, its
+    If a filter is to resize the picture to `least` (width, height), it may be scaled down while it is decoded, with its
     sides rounded up.
     """
     eighths = _EIGHTHS if least is None else jpeg.eighths(least)
@@ -82,7 +84,7 @@ def decode_plain_jpeg(
 
 
 def decoded_length(length: int, to: int) -> float:
-    """How many of `to` decoded pixels the `length` pixels of a side fill.
+    """How many of `to` decoded pixels a side of `length` encoded pixels fills.
 
     A decoder scales by eighths and rounds the size up: the last pixel may stand for less than the others.
     """

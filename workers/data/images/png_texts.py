@@ -1,17 +1,17 @@
-"""PNG files whose texts or colour profile are larger than Pillow unpacks: the picture is read without them."""
+"""Removes texts and colour profiles from PNG files if they are larger than Pillow unpacks."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_TEXT_BYTES = 64 << 10
-"""Of a text that is not packed: XMP, which may say how the picture is turned, is shorter."""
+"""The longest text that is kept. XMP, which may say how the picture is turned, is shorter."""
 
 
 def is_png_with_long_texts(data: bytes, error: ValueError) -> bool:
-    """Whether Pillow has refused a PNG for `error` only because of what is told beside the picture."""
+    """Whether Pillow has raised `error` only because of a PNG's texts or profile."""
     return data.startswith(_SIGNATURE) and ("MAX_TEXT_CHUNK" in str(error) or "text chunks" in str(error))
 
 
 def without_long_texts(data: bytes) -> bytes:
-    """The same PNG without colour profile, packed texts and long ones. Its picture and its EXIF are untouched."""
+    """The PNG without its colour profile, packed texts and long texts. Its picture and EXIF stay as they are."""
     kept, start = [_SIGNATURE], len(_SIGNATURE)
     while start + 12 <= len(data):
         length = int.from_bytes(data[start : start + 4], "big")

@@ -1,10 +1,10 @@
-"""One endless stream of samples for a whole job, dealt to its readers: the same stream however many they are.
+"""Deals one endless stream of samples to the readers of a training. The stream is the same for any number of readers.
 
-The stream's places are counted over all workers: step s of a training takes the places s * B to (s + 1) * B, where B is
-the images a step, and worker r of W takes the r-th share of those. The places are filled from lanes, one for each
-reader (a loader process of a worker) that the stream was laid out for, so that such a reader stays within shards of its
-own. Other readers, after a resume on more or fewer workers, find the same sample at each place; they only read more
-shards for it.
+Places in the stream are counted over all workers. Step s of a training takes the places s * B to (s + 1) * B, where B
+is the number of images a step, and worker r of W takes the r-th share of these. The places are filled from lanes. There
+is one lane for each reader (a loader process of a worker) that the stream was laid out for, so that such a reader stays
+within shards of its own. After a resume on more or fewer workers, other readers find the same sample at each place;
+they only read more shards for it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ from workers.specs.figures import window_of
 
 @dataclass(frozen=True)
 class Layout:
-    """The readers that a stream was laid out for. It stays as it is for the whole of a training."""
+    """The readers that a stream was laid out for. A training keeps its layout to the end."""
 
     workers: int
     processes: int = 1
-    """Loader processes of each worker, at least 1: process p makes the steps s with s % processes == p."""
+    """The loader processes of each worker, at least 1. Process p makes the steps s with s % processes == p."""
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.processes < 1:
@@ -33,16 +33,16 @@ class Layout:
 
     @property
     def window(self) -> int:
-        """Shards that each lane has open at a time: shuffling is within so many."""
+        """How many shards a lane has open at a time. Samples are shuffled within these."""
         return window_of(self.lanes)
 
     def lane_of(self, place: int, images_a_step: int) -> int:
-        """The lane that fills a place of the stream."""
+        """The lane that fills `place`."""
         step, slot = divmod(place, images_a_step)
         return step % self.processes * self.workers + worker_of(slot, images_a_step, self.workers)
 
     def places_before(self, place: int, lane: int, images_a_step: int) -> int:
-        """How many of the places before `place` a lane fills."""
+        """How many of the places before `place` are filled by `lane`."""
         process, worker = divmod(lane, self.workers)
         slots = share_of(images_a_step, worker, self.workers)
         step, slot = divmod(place, images_a_step)
@@ -51,30 +51,30 @@ class Layout:
         return whole_steps * len(slots) + in_last
 
     def lanes_read(self, images_a_step: int, worker: int, workers: int, processes: int) -> int:
-        """How many lanes a loader process reads of a worker among `workers`: 1 where they are as it was laid out."""
+        """From how many lanes a loader process of one of `workers` workers reads: 1 if they are those of the layout."""
         slots = share_of(images_a_step, worker, workers)
         steps = range(0, lcm(self.processes, processes), processes)
         return len({self.lane_of(step * images_a_step + slot, images_a_step) for step in steps for slot in slots})
 
 
 def share_of(total: int, worker: int, workers: int) -> range:
-    """Which slots of a step's `total` belong to a worker: equal shares, the remainder to the first workers."""
+    """The slots of a step's `total` that belong to a worker. Shares are equal; the first workers take the remainder."""
     share, rest = divmod(total, workers)
     start = worker * share + min(worker, rest)
     return range(start, start + share + (worker < rest))
 
 
 def worker_of(slot: int, total: int, workers: int) -> int:
-    """Whose share a slot is in."""
+    """The worker whose share a slot is in."""
     share, rest = divmod(total, workers)
     in_larger_shares = rest * (share + 1)
     return slot // (share + 1) if slot < in_larger_shares else rest + (slot - in_larger_shares) // share
 
 
 class Stream:
-    """The samples of one source, epoch after epoch without end: in each epoch every sample is at exactly one place.
+    """The endless samples of one source. In each epoch every sample is at exactly one place.
 
-    Asking for places in rising order is cheap; going back reads an epoch's order again.
+    To ask for places in rising order is cheap; to go back generates an epoch's order again.
     """
 
     def __init__(self, rows_per_shard: Sequence[int], seed: int, images_a_step: int, layout: Layout) -> None:
@@ -88,7 +88,7 @@ class Stream:
             raise ValueError("a stream needs at least one sample")
 
     def at(self, place: int) -> tuple[int, int]:
-        """(shard, row) of the sample at a place, from 0."""
+        """The (shard, row) of the sample at `place`, counted from 0."""
         epoch = place // self._samples
         lane = self._layout.lane_of(place, self._images_a_step)
         before = self._count(lane, epoch * self._samples)
@@ -112,7 +112,7 @@ class Stream:
 
 
 class _LaneReader:
-    """How far one lane has been read in an epoch."""
+    """One lane in one epoch, and how far it has been read."""
 
     def __init__(self, epoch: int, position: int, samples: Iterator[tuple[int, int]]) -> None:
         self.epoch = epoch
@@ -120,7 +120,7 @@ class _LaneReader:
         self._samples = samples
 
     def read(self, position: int) -> tuple[int, int]:
-        """The sample at `position`, at or after the reader's own; those between are passed over."""
+        """The sample at `position`, which is not before the reader's own. Samples in between are skipped."""
         for _ in range(position - self.position):
             next(self._samples)
         self.position = position + 1

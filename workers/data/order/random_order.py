@@ -1,4 +1,4 @@
-"""A random number for every row that depends on nothing but the seed, the shard and the row."""
+"""Random numbers for rows, which depend on nothing but the seed, the shard and the row."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,10 +7,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def random_keys(seed: int, shard: int, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
-    """One 64-bit key for each of these rows of the shard; no two rows of a dataset share one.
+    """A random 64-bit key for each of `rows` in a shard. No two rows of a dataset have the same key.
 
-    They are outputs of SplitMix64 (Steele, Lea, Flood 2014) at positions (shard, row) of the seed's own sequence.
-    The order in which shards are processed, and by whom, makes no difference.
+    The keys are outputs of SplitMix64 (Steele, Lea, Flood 2014) at the positions (shard, row) of the seed's sequence,
+    so that it does not matter in which order shards are processed, and by whom.
     """
     positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
     start = mixed(np.array([seed], dtype=np.uint64))
@@ -20,14 +20,14 @@ def random_keys(seed: int, shard: int, rows: npt.NDArray[np.integer]) -> npt.NDA
 def copy_keys(
     seed: int, shard: int, rows: npt.NDArray[np.integer], copies: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.uint64]:
-    """One 64-bit key for each row and number of copy: every copy number has a sequence of its own, none is `seed`'s."""
+    """A random 64-bit key for each row and copy. Each copy number has its own sequence, different from `seed`'s."""
     positions = (np.uint64(shard) << np.uint64(32)) | rows.astype(np.uint64)
     starts = mixed(mixed(np.array([seed], dtype=np.uint64)) + copies.astype(np.uint64))
     return mixed(starts + positions)
 
 
 def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finaliser, one to one on 64-bit numbers; arithmetic wraps around."""
+    """SplitMix64's finaliser: a one-to-one map of 64-bit numbers. Arithmetic wraps around."""
     bits = values + _GOLDEN
     bits ^= bits >> np.uint64(30)
     bits *= np.uint64(0xBF58476D1CE4E5B9)

@@ -1,8 +1,7 @@
-"""The order in which a stretch of an epoch is read: every sample once, well mixed, from a few shards at a time.
+"""Orders the samples of a stretch of an epoch: every sample once, well mixed, from a few shards at a time.
 
-An epoch lays the shards end to end in a new order and cuts that line into stretches (`lanes.py` says how
-long each is). All is decided from (seed, epoch, stretch): nothing is kept but a position, and no list of all samples is
-ever made.
+An epoch lays the shards end to end in a new order, and cuts this line into stretches (`lanes.py` says how long each
+is). The order follows from (seed, epoch, stretch): only a position is kept, and no list of all samples is ever made.
 """
 
 import random
@@ -13,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# What a random stream is for: streams of one (seed, epoch) must not repeat each other.
+# The purposes of random streams: two streams of the same (seed, epoch) must differ.
 _SHARD_ORDER, _ROW_ORDER, _DRAWS = 0, 1, 2
 _SECTION_PIECES = 256
-"""After so many pieces the window is emptied, so that a later start skips whole sections without drawing."""
+"""How many pieces a section has. At its end the window is emptied, so that a later start can skip whole sections."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of one shard that one stretch holds: places `start` to `stop` in the epoch's row order of that shard."""
+    """A part of a shard in one stretch: the places `start` to `stop` in the epoch's order of the shard's rows."""
 
     shard: int
     start: int
@@ -35,11 +34,12 @@ class Piece:
 def stretch_order(
     rows_per_shard: Sequence[int], seed: int, epoch: int, first: int, end: int, window: int = 16, start: int = 0
 ) -> Iterator[tuple[int, int]]:
-    """Yields (shard, row) of the samples `first` to `end` of the epoch's line, from the `start`-th of them on.
+    """Yields the (shard, row) of the samples `first` to `end` of the epoch's line, beginning with the `start`-th of
+    them.
 
-    Stretches that together cover the line give each row of each shard exactly once. At most `window` shards are open at
-    once: each sample is drawn from one of them at random, and its row comes at random from that whole shard. Half a
-    million samples a second are generated, and as many skipped; whole sections are skipped at once.
+    Stretches that together cover the line yield each row of each shard exactly once. At most `window` shards are open
+    at once: each sample comes from a random one of them, and its row is random within the whole shard. Half a million
+    samples are generated or skipped a second; whole sections are skipped at once.
     """
     if window < 1:
         raise ValueError(f"window must be at least 1, not {window}")
@@ -85,14 +85,14 @@ def _mixed(
         yield shard, rows.pop()
         if not rows:
             opened[slot] = _open(pending.popleft(), rows_per_shard, seed, epoch)
-    # No shard is left to open: the rest is shuffled as a whole. With few shards, that is the whole epoch.
+    # No shard is left to open, so the rest is shuffled as a whole. With few shards that is the whole epoch.
     rest = [(shard, row) for shard, rows in opened for row in rows]
     draws.shuffle(rest)
     yield from rest
 
 
 def _open(piece: Piece, rows_per_shard: Sequence[int], seed: int, epoch: int) -> tuple[int, list[int]]:
-    # The permutation is the shard's, not the stretch's: stretches that share a shard cut the same row order in pieces.
+    # The permutation belongs to the shard: stretches that share the shard cut the same order of rows into pieces.
     permutation: npt.NDArray[np.int64] = _generator(seed, epoch, _ROW_ORDER, piece.shard).permutation(
         rows_per_shard[piece.shard]
     )

@@ -1,4 +1,4 @@
-"""Draws images of a registered dataset, over all of its shards."""
+"""Draws a sample of a registered dataset's images from all of its shards."""
 
 import hashlib
 
@@ -8,10 +8,10 @@ from workers.specs.datasets import DatasetManifest
 
 
 def sampled_rows(manifest: DatasetManifest, sample: int) -> dict[int, list[int]]:
-    """By shard, the rows of `sample` images, or of all where there are fewer; shards without one are left out.
+    """Draws `sample` images, or all if there are fewer, and returns their rows by shard. Other shards are left out.
 
-    Drawn by the dataset's id, so that every model sees the same. Shards may be as small as one likes: a share of each
-    would be rounded to nothing.
+    The draw depends on the dataset's id alone, so that every model sees the same images. It is made over all rows at
+    once: a share of each shard could round to nothing.
     """
     digest = hashlib.blake2b(manifest.dataset_id.encode(), digest_size=8).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest)))

@@ -1,1 +1,1 @@
-"""Readers of shards: Parquet, tar, lists of URIs, and training shards."""
+"""Readers of shards: Parquet, image folders, tar, lists of URIs, and training shards."""

@@ -1,4 +1,4 @@
-"""The files of an image folder: opened, and read, or said why they cannot be."""
+"""Opens and reads the files of an image folder, or says why one cannot be read."""
 
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import check_place
@@ -10,7 +10,7 @@ from workers.specs.hygiene import BrokenKind
 
 
 def open_member(shard: Shard, member: str) -> OpenFile | BrokenImage:
-    """A file of an image folder. Raises ShardReadError where the storage fails, OutsideOfRoots."""
+    """Opens a file of an image folder. Raises ShardReadError if the storage fails, and OutsideOfRoots."""
     check_place(below(shard.uri, member))
     filesystem, root = open_filesystem(shard.uri)
     try:
@@ -22,7 +22,7 @@ def open_member(shard: Shard, member: str) -> OpenFile | BrokenImage:
 
 
 def read_opened(shard: Shard, member: str, opened: OpenFile | BrokenImage) -> bytes | BrokenImage:
-    """Its bytes. Raises ShardReadError where the storage fails."""
+    """The bytes of an opened file. Raises ShardReadError if the storage fails."""
     try:
         return opened.read() if isinstance(opened, OpenFile) else opened
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def read_opened(shard: Shard, member: str, opened: OpenFile | BrokenImage) -> by
 
 
 def read_member(shard: Shard, member: str) -> bytes | BrokenImage:
-    """Both at once, for one file."""
+    """Opens and reads one file. Raises like `open_member`."""
     return read_opened(shard, member, open_member(shard, member))
 
 

@@ -1,4 +1,4 @@
-"""Entries of a list that no reader can ever open, and why: said without repeating what a list holds."""
+"""Explains why no reader can open an entry of a list, without repeating what the list holds."""
 
 import re
 
@@ -44,7 +44,7 @@ _KNOWN_SCHEMES = frozenset(
         *("hf", "ipfs", "zip", "tar", "jar", "memory", "blob", "dvc", "wandb", "mlflow", "kaggle", "gdrive", "dropbox"),
     }
 )
-"""Those that can be named in a message: of others it might be a secret that has a colon."""
+"""The schemes that a message may name. What looks like another one might be a secret with a colon."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _LABEL_STUDIO = "/data/local-files/?d="
 _SEVERAL_FIELDS = re.compile(r"\.\w{3,4}[\s,;|]+\S")
@@ -53,7 +53,7 @@ _LIST_PATHS = "list their paths, or their s3:// or gs:// URIs"
 
 
 def why_never_opened(entry: str) -> str | None:
-    """The kind of an entry that is no place a reader knows, and what to do; None for one that may be opened."""
+    """What an entry is that no reader can open, and what to do about it; None if it may be opened."""
     if entry.startswith(_LABEL_STUDIO):
         return f"an address of Label Studio's local files: {_LIST_PATHS}, as they follow `?d=`"
     if _DRIVE.match(entry) or entry.startswith("\\\\"):
@@ -77,7 +77,7 @@ def why_never_opened(entry: str) -> str | None:
 
 
 def why_not_there(entry: str) -> str:
-    """What to think of an entry at whose place there is no file."""
+    """A guess why no file exists where an entry points."""
     name = entry.rpartition("/")[2]
     if "://" in entry:
         return "there is no such object"
@@ -93,5 +93,5 @@ def why_not_there(entry: str) -> str:
 
 
 def looks_like_an_entry(cell: str) -> bool:
-    """Whether the first line of a table is rather an image than the name of a column."""
+    """Whether a cell in the first line of a table is an image rather than the name of a column."""
     return bool("/" in cell or "\\" in cell or suffix_of(cell) in IMAGE_SUFFIXES | HEIF_SUFFIXES)

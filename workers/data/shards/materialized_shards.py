@@ -1,4 +1,4 @@
-"""Training shards: selected images with their soft labels, repeated and shuffled. Selection writes, training reads."""
+"""Training shards: selected images with soft labels, repeated and shuffled. Selection writes, training reads them."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from workers.data.errors import ShardReadError
 from workers.specs.base import Frozen
 
 MATERIALIZED_FOLDER = "materialized"
-"""Below the select folder."""
+"""The folder of training shards, below the select folder."""
 _INDEX_FILE = "index.json"
 ROW_GROUP_ROWS = 250
-"""Training reads a row group at a time, so that it holds a few thousand images however large the files are."""
+"""Training reads one row group at a time, so that it holds a few thousand images however large the files are."""
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Some rows of one training shard."""
+    """A row group of one training shard."""
 
     training_shard: int
     group: int
@@ -26,14 +26,14 @@ class RowGroup:
 
 
 class MaterializedIndex(Frozen):
-    """Written last: with it the training shards are complete."""
+    """The index of training shards. It is written last: if it exists, the training shards are complete."""
 
     rows_per_shard: tuple[int, ...]
     bytes: int = Field(ge=0)
-    """Of all training shards."""
+    """The size of all training shards."""
 
     def row_groups(self) -> list[RowGroup]:
-        """All of them, in order."""
+        """The row groups of all training shards, in order."""
         return [
             RowGroup(number, group, min(ROW_GROUP_ROWS, rows - group * ROW_GROUP_ROWS))
             for number, rows in enumerate(self.rows_per_shard)
@@ -42,7 +42,7 @@ class MaterializedIndex(Frozen):
 
 
 def training_shard_uri(selection_uri: str, number: int) -> str:
-    """The file of one training shard."""
+    """The URI of a training shard."""
     return join_uri(selection_uri, MATERIALIZED_FOLDER, f"train-{number:05d}.parquet")
 
 
@@ -62,12 +62,15 @@ def training_shard_schema(top_k: int) -> pa.Schema:
 
 
 def write_index(selection_uri: str, index: MaterializedIndex) -> None:
-    """Marks the training shards complete."""
+    """Writes the index, which marks the training shards as complete."""
     write_bytes(join_uri(selection_uri, MATERIALIZED_FOLDER, _INDEX_FILE), index.model_dump_json().encode())
 
 
 def read_index(selection_uri: str) -> MaterializedIndex | None:
-    """The index of a selection's training shards; None where it has none, or not all of them."""
+    """The index of a selection's training shards; None if it has none, or they are not complete.
+
+    Raises ShardReadError for a damaged index.
+    """
     uri = join_uri(selection_uri, MATERIALIZED_FOLDER, _INDEX_FILE)
     data = read_bytes_if_there(uri)
     if data is None:

@@ -1,4 +1,4 @@
-"""Parquet shards: images in a binary column, or in a struct column with a `bytes` field."""
+"""Reads Parquet shards, whose images are in a binary column, or in a struct column with a field `bytes`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ from workers.data.shards.whole_files import check_regular
 _LARGE_ROW_GROUP_BYTES = 64 << 20
 _STREAM_BYTES = 4 << 20
 _DECODED_BYTES = 16 << 20
-"""Of one batch, at the worst: the decoder takes a multiple of it for a moment."""
+"""The most bytes of one decoded batch. The decoder briefly takes a multiple of it."""
 _FEW_ROWS = 256
-"""Images."""
+"""The most rows of a batch of images."""
 _MANY_ROWS = 65_536
-"""Labels and keys."""
+"""The most rows of a batch of labels and keys."""
 
 
 def holds_images(column_type: pa.DataType) -> bool:
@@ -37,14 +37,14 @@ def holds_images(column_type: pa.DataType) -> bool:
 
 
 def holds_labels(column_type: pa.DataType) -> bool:
-    """Whether a column of this type can hold class labels: integers or strings, also dictionary-encoded ones."""
+    """Whether a column of this type can hold class labels: integers or strings, dictionary-encoded or not."""
     if pa.types.is_dictionary(column_type):
         return holds_labels(column_type.value_type)
     return bool(pa.types.is_integer(column_type) or is_string(column_type))
 
 
 def is_string(column_type: pa.DataType) -> bool:
-    """Whether the column holds text."""
+    """Whether a column of this type holds text."""
     return bool(
         pa.types.is_string(column_type) or pa.types.is_large_string(column_type) or pa.types.is_string_view(column_type)
     )
@@ -52,11 +52,11 @@ def is_string(column_type: pa.DataType) -> bool:
 
 @contextmanager
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
-    """The open file, its footer read. Raises ShardReadError for what is missing, truncated or damaged, StoreReadError
-    where the storage fails.
+    """Opens a Parquet file and reads its footer.
 
-    A row group is read in one go, which a remote store likes best, or as a stream where it is a large one. Also errors
-    of reads inside the `with` block become ShardReadErrors that name the file.
+    A row group is read in one go, which is best for a remote store, or as a stream if it is large. Raises
+    ShardReadError for a file that is missing, truncated or damaged, and StoreReadError if the storage fails. Errors
+    inside the `with` block become such errors too.
     """
     check_place(uri)
     with open_own_parquet(uri) as file:
@@ -65,7 +65,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
 @contextmanager
 def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
-    """The same for a file that the service wrote, which lies among the artifacts, where no dataset may."""
+    """Opens a Parquet file like `open_parquet`, but one that the service wrote among its artifacts."""
     try:
         filesystem, path = open_filesystem(uri)
         check_regular(uri, filesystem, path)
@@ -77,7 +77,7 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
             )
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
-    except MemoryError:  # Arrow's is one of its exceptions too, and says nothing of the file
+    except MemoryError:  # Arrow's MemoryError is an ArrowException too, and says nothing about the file
         raise
     except UnicodeDecodeError as error:
         raise ShardReadError(uri, "text in it is not UTF-8") from error
@@ -86,18 +86,19 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
 
 def has_large_groups(metadata: pq.FileMetaData) -> bool:
-    """Whether there are row groups that are read as a stream, page by page.
+    """Whether the file has row groups that are so large that they are read as a stream, page by page.
 
-    A page may be large too: Arrow's writer looks at its size every 1,024 rows, and reading it takes three times that.
+    Pages may be large too: Arrow's writer checks their size every 1,024 rows, and to read a page takes three times its
+    size.
     """
     groups = (metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     return max(groups, default=0) > _LARGE_ROW_GROUP_BYTES
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """The named columns as Python values, whole; a struct of images gives its bytes. Only these columns are read.
+    """The named columns, whole, as Python values. A struct of images gives its bytes. Only these columns are read.
 
-    Text that is not UTF-8 comes as `readable` writes it.
+    Text that is not UTF-8 is written as by `readable`.
     """
     found: dict[str, list[Any]] = {name: [] for name in columns}
     for values in iterate_columns(file, columns, _MANY_ROWS):
@@ -107,17 +108,17 @@ def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, list
 
 
 def iterate_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
-    """At most `rows` rows at a time of the named columns, as `read_columns` gives them, and about PIECE_BYTES.
+    """Yields the named columns like `read_columns`, in pieces of at most `rows` rows and about PIECE_BYTES.
 
-    Only these columns are read, one row group after the other; of a large one (`open_parquet`) not even that is in
-    memory as a whole.
+    Only these columns are read, one row group after another. A large row group (`open_parquet`) is never in memory as a
+    whole.
     """
     for group in range(file.num_row_groups):
         yield from _pieces_of_group(file, group, columns, rows)
 
 
 def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]) -> list[bytes]:
-    """The images of some rows, in the order given. Reads only the row groups they are in, no further than needed."""
+    """The images of `rows`, in that order. Reads only their row groups, and no further than to the last row."""
     starts = np.cumsum([0] + [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
     groups = np.searchsorted(starts, rows, side="right") - 1
     found: dict[int, bytes] = {}
@@ -127,7 +128,7 @@ def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]
         for batch in _batches_of_group(file, group, [image_column], _FEW_ROWS):
             here = [row for row in wanted if start <= row < start + batch.num_rows]
             images = batch.column(image_column)
-            # One by one, since not every type of column can be taken from.
+            # One by one, because some types of columns have no take().
             found |= {row: _values(images.slice(row - start, 1))[0] or b"" for row in here}
             start += batch.num_rows
             if start > max(wanted):
@@ -136,7 +137,7 @@ def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]
 
 
 def has_path(file: pq.ParquetFile, image_column: str, row: int) -> bool:
-    """Whether a row of a struct of images says where its image lies, as Hugging Face's does."""
+    """Whether a row of a struct of images has a path to its image, as Hugging Face's structs do."""
     field = file.schema_arrow.field(image_column)
     if not pa.types.is_struct(field.type) or field.type.get_field_index("path") < 0:
         return False
@@ -145,14 +146,14 @@ def has_path(file: pq.ParquetFile, image_column: str, row: int) -> bool:
 
 
 def iterate_images(file: pq.ParquetFile, image_column: str) -> Iterator[bytes]:
-    """Every image in row order, few in memory at a time; b"" for a null."""
+    """Yields every image in row order, with few in memory at a time; b"" for a null."""
     for values in iterate_columns(file, [image_column], _FEW_ROWS):
         for value in values[image_column]:
             yield value or b""
 
 
 def image_column_bytes(metadata: pq.FileMetaData, schema: pa.Schema, image_column: str) -> int:
-    """Encoded size in bytes of the image column, from the footer."""
+    """The encoded size of the image column in bytes, according to the footer."""
     leaf = _leaf(schema, image_column)
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     columns = [group.column(index) for group in groups for index in range(group.num_columns)]
@@ -184,8 +185,8 @@ def _batches_of_group(file: pq.ParquetFile, group: int, columns: Sequence[str], 
 
 
 def _rows_at_once(group: pq.RowGroupMetaData, leaves: Sequence[str], most: int) -> int:
-    """How many rows may be decoded together: one value may be as large as all that is stored, and each row may repeat
-    it, for a few bytes in the file."""
+    """How many rows may be decoded together. At the worst, each row repeats one value that is as large as all that is
+    stored, which takes only a few bytes in the file."""
     chunks = [group.column(index) for index in range(group.num_columns)]
     stored = sum(
         chunk.total_uncompressed_size
@@ -205,7 +206,7 @@ def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
         column = pc.struct_field(column, "bytes")
     try:
         values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:  # a writer of Parquet may call any bytes text
+    except UnicodeDecodeError:  # writers of Parquet may declare any bytes to be text
         flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         values = [None if text is None else readable(text) for text in flat.cast(pa.large_binary()).to_pylist()]
     return values

@@ -1,4 +1,4 @@
-"""What a message calls a row of a registered dataset: its file, and the row or line in it."""
+"""Names a row of a registered dataset for messages: its file, and the row or line in it."""
 
 from workers.artifact_io import name_of
 from workers.data.plain_values import shown
@@ -7,7 +7,7 @@ from workers.specs.datasets import DatasetManifest
 
 
 def row_name(manifest: DatasetManifest, row: int) -> str:
-    """Of a row counted over all shards; reads no more than a part that registration has written."""
+    """The name of a row, which is counted over all shards. Reads at most one part of a list."""
     for shard in manifest.shards:
         if row >= shard.rows:
             row -= shard.rows

@@ -33,22 +33,25 @@ __all__ = [
 ]
 
 _PIECE_ROWS = 64
-"""Of a shard that is read piece by piece."""
+"""The rows of a piece, if a shard is read piece by piece."""
 _FETCHED_ROWS = 256
-"""Where each image is a file of a remote store: many, so that few are waited for alone."""
+"""The rows of a piece, if each image is a file of a remote store. Many files are then waited for together."""
 
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The rows of one shard. `images` are encoded; b"" stands for one that is null or cannot be read. Those of a large
-    shard that was read whole are no list, but lie in a temporary file."""
+    """Rows of one shard.
+
+    `images` are encoded; b"" stands for one that is null or cannot be read. If a large shard is read whole, they are in
+    a temporary file instead of a list.
+    """
 
     keys: list[str]
     images: Sequence[bytes]
     labels: list[int] | None
-    """Indices into the manifest's classes; None for a dataset without labels."""
+    """Indices of the manifest's classes; None for a dataset without labels."""
     unreadable: dict[int, BrokenImage] = field(default_factory=dict)
-    """By row, why a file of its own cannot be read."""
+    """By row, why an image that is a file of its own cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,20 @@ def load_manifest(uri: str) -> DatasetManifest:
 
 
 def read_shard(manifest: DatasetManifest, shard_index: int) -> ShardImages:
-    """All rows of one shard, in the order that every stage counts them in. Raises as `iterate_shard` does."""
+    """All rows of one shard, in the order in which all stages count them. Raises like `iterate_shard`."""
     return _joined(manifest, iterate_shard(manifest, shard_index))
 
 
 def read_rows(manifest: DatasetManifest, shard_index: int, rows: npt.NDArray[np.integer]) -> ShardImages:
-    """Some rows of one shard, ascending, and nothing of the others; no further than the last is read.
+    """Only the given `rows` of one shard, which ascend. The shard is read no further than to the last of them.
 
-    Raises as `iterate_shard` does, but for what lies behind the last row.
+    Raises like `iterate_shard`, but not for what follows the last row.
     """
     return _joined(manifest, _pieces_with(manifest, shard_index, rows))
 
 
 def iterate_batches(manifest: DatasetManifest, shard_index: int, least_rows: int) -> Iterator[ShardImages]:
-    """The rows of one shard as `iterate_shard` gives them, in pieces of at least so many rows, but for the last."""
+    """Yields the rows of one shard like `iterate_shard`, in pieces of at least `least_rows` rows, except the last."""
     waiting: list[ShardImages] = []
     for piece in iterate_shard(manifest, shard_index):
         waiting.append(piece)
@@ -94,11 +97,11 @@ def iterate_batches(manifest: DatasetManifest, shard_index: int, least_rows: int
 
 
 def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[ShardImages]:
-    """The rows of one shard piece by piece, so that a large one is never in memory as a whole.
+    """Yields the rows of one shard piece by piece, so that a large shard is never in memory as a whole.
 
-    Raises ShardReadError where the file is gone, damaged, or no longer what was registered (another number of rows,
-    a label that is missing or no class), StoreReadError where the storage fails: what was given before is then not to
-    be relied on either. Broken pictures are no error here: `images.decode_rgb` finds them.
+    Raises ShardReadError if the file is missing, damaged, or no longer what was registered: it has another number of
+    rows, or a label that is missing or no class. Raises StoreReadError if the storage fails. After either, the rows
+    that were yielded before must not be used. Broken pictures are no error here: `images.decode_rgb` finds them.
     """
     shard = manifest.shards[shard_index]
     seen = 0
@@ -176,7 +179,7 @@ def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, lis
 
 def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
     is_remote = is_object_store(open_filesystem(shard.uri)[0])
-    # A local disk gives small files as fast as one thread asks for them; an object store answers late.
+    # A local disk reads small files as fast as one thread asks for them. An object store answers late.
     with ThreadPoolExecutor(uri_lists.FETCHING_THREADS if is_remote else 1) as readers:
         for members in _batched(shard.members, _FETCHED_ROWS if is_remote else _PIECE_ROWS):
             opened = list(readers.map(partial(open_member, shard), members))

@@ -1,4 +1,4 @@
-"""Images of a shard that is too large for memory: in a temporary file, each read when it is asked for."""
+"""Keeps the images of a shard that is too large for memory in a temporary file, and reads each when it is asked for."""
 
 import os
 import tempfile
@@ -10,14 +10,14 @@ from workers.data.budgets import HELD_BYTES
 
 
 class SpilledImages(Sequence[bytes]):
-    """Like a list of bytes. The file has no name, and goes with the object or its process, however that ends."""
+    """Images in a temporary file, used like a list. The file has no name, and vanishes with this object."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is open as long as this is
         self._ends = array("q", [0])
 
     def extend(self, images: Iterable[bytes]) -> None:
-        """Appends the images. Raises OSError, as where the disk is full."""
+        """Appends the images. Raises OSError, for example if the disk is full."""
         for image in images:
             rest = memoryview(image)
             while len(rest):
@@ -41,12 +41,12 @@ class SpilledImages(Sequence[bytes]):
 
     def _read(self, place: int) -> bytes:
         start, end = self._ends[place], self._ends[place + 1]
-        # Not a seek and a read: processes that were forked share the position.
+        # Not seek() and read(): forked processes share the position.
         return os.pread(self._file.fileno(), end - start, start)
 
 
 def gathered(pieces: Iterable[Sequence[bytes]]) -> Sequence[bytes]:
-    """All images of all pieces: a list, or in a file where they are more than HELD_BYTES."""
+    """The images of all pieces, in a list, or in a file if they have more than HELD_BYTES."""
     held: list[bytes] = []
     spilled: SpilledImages | None = None
     size = 0

@@ -1,4 +1,4 @@
-"""Walks the members of a tar file: also of several that were written one behind the other, and with holes."""
+"""Walks the members of a tar file, also if it is several tar files in a row, or has files with holes."""
 
 import io
 import posixpath
@@ -33,21 +33,21 @@ _COMPRESSIONS = {
 
 
 _MOST_HEADER_BYTES = 1 << 20
-"""Of a member that holds a name or attributes: names have 4,096 bytes at most."""
+"""The largest member that holds a name or attributes. Names have at most 4,096 bytes."""
 
 
 class UnfitMember(Exception):
-    """A member that makes the tar file unfit as a dataset; the text says which and why."""
+    """A member makes the tar file unfit as a dataset. The message says which member, and why."""
 
 
 @dataclass(frozen=True)
 class MemberBytes:
-    """Where the bytes of a file are in the tar file."""
+    """Where the bytes of a file lie in the tar file."""
 
     offset: int
     size: int
     parts: tuple[tuple[int, int], ...] | None = None
-    """Of a file with holes: start in the file and length of each part that is there, one behind the other."""
+    """For a file with holes: the start in the file and the length of each stored part, in the order of the tar file."""
 
 
 NOWHERE = MemberBytes(0, 0)
@@ -55,7 +55,7 @@ NOWHERE = MemberBytes(0, 0)
 
 @contextmanager
 def open_tar(uri: str) -> Iterator[IO[bytes]]:
-    """The tar file as a buffered stream. Errors inside the `with` block become ShardReadErrors that name the file."""
+    """Opens a tar file as a buffered stream. Errors inside the `with` block become ShardReadErrors with its name."""
     check_place(uri)
     try:
         filesystem, path = open_filesystem(uri)
@@ -73,9 +73,9 @@ def open_tar(uri: str) -> Iterator[IO[bytes]]:
 
 
 def walk_members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    """Every member that is no folder and was not left behind, in the order of the file.
+    """Yields every member of the data in the order of the file, without folders and files that programs left behind.
 
-    What follows an end mark is another tar file, as `cat a.tar b.tar` makes it. Raises tarfile.ReadError for a file
+    After an end mark another tar file may follow, as `cat a.tar b.tar` makes it. Raises tarfile.ReadError for a file
     that is truncated or damaged.
     """
     start: int | None = 0
@@ -91,7 +91,7 @@ def walk_members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
 
 
 class _Headers:
-    """The stream as tarfile reads it: headers, and the members that hold long names, which may say to be any size."""
+    """The stream from which tarfile reads headers. It refuses members with long names that claim to be huge."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -104,7 +104,7 @@ class _Headers:
 
 
 def read_place(stream: IO[bytes], place: MemberBytes) -> bytes:
-    """The bytes of a file, zeros where it has holes. Raises BrokenImage for more than a picture can have."""
+    """The bytes of a file, with zeros for holes. Raises BrokenImage for a file that is too large to be a picture."""
     if place.size > MOST_IMAGE_BYTES:
         raise BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
     if place.parts is None:
@@ -117,17 +117,17 @@ def read_place(stream: IO[bytes], place: MemberBytes) -> bytes:
 
 
 class Files:
-    """The places of members, of those too that are links: GNU tar writes one where a file has several names."""
+    """The places of members, including links: GNU tar writes a link if a file has several names."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._places: dict[str, MemberBytes] | None = None
 
     def place(self, member: tarfile.TarInfo) -> MemberBytes:
-        """`NOWHERE` for a link to what is not in the tar file."""
+        """The place of a member's bytes; `NOWHERE` for a link to a file that is not in the tar file."""
         if member.isreg():
             return _place(member)
-        # Looked for only once there is a link: the names of a large file take memory, and another walk through it.
+        # Only once a link is found: all names of a large tar file take memory, and another walk through it.
         if self._places is None:
             files = (each for each in walk_members(self._stream) if each.isreg())
             self._places = {posixpath.normpath(each.name): _place(each) for each in files}
@@ -135,11 +135,11 @@ class Files:
         return self._places.get(posixpath.normpath(posixpath.join(folder, member.linkname)), NOWHERE)
 
     def read(self, place: MemberBytes) -> bytes:
-        """As `read_place`."""
+        """The bytes of a file. Raises like `read_place`."""
         return read_place(self._stream, place)
 
     def head(self, place: MemberBytes, size: int) -> bytes:
-        """The first bytes of a file without holes at its beginning."""
+        """The first `size` bytes of a file; empty for a file with holes."""
         return _read(self._stream, place.offset, min(size, place.size)) if place.parts is None else b""
 
 
@@ -165,7 +165,7 @@ def _check_beginning(stream: IO[bytes]) -> None:
 
 
 def _next_archive(stream: IO[bytes], offset: int) -> int | None:
-    """Where another tar file begins behind the end mark at `offset`, if one does."""
+    """Where another tar file begins after the end mark at `offset`; None if none does."""
     # tarfile takes a file that breaks off between or inside two headers for a complete one.
     stream.seek(offset)
     block = stream.read(tarfile.BLOCKSIZE)

@@ -1,4 +1,7 @@
-"""WebDataset tar shards: files that share a key are one sample; its image, and its label in `.cls` or `.json`."""
+"""Reads WebDataset tar shards (https://github.com/webdataset/webdataset): files that share a key are one sample.
+
+A sample has an image, and its label in a `.cls` or `.json` file.
+"""
 
 import tarfile
 from collections import Counter
@@ -24,15 +27,15 @@ _LABEL_SUFFIXES = frozenset({LABEL_SUFFIX, "json"})
 
 @dataclass(frozen=True)
 class TarSample:
-    """One row: an image, where its bytes are in the tar file, and its label as text."""
+    """One row: the place of its image in the tar file, and its label as text."""
 
     key: str
     place: MemberBytes
     label: str | None
     image: bytes | None = None
-    """Only where it was asked for."""
+    """None unless images were asked for."""
     broken: BrokenImage | None = None
-    """Why it was not read, where it was asked for."""
+    """Why the image could not be read, if images were asked for."""
 
     @property
     def image_size(self) -> int:
@@ -41,35 +44,35 @@ class TarSample:
 
 @dataclass
 class Walk:
-    """What is asked of a tar file, and what was found beside the samples."""
+    """What to read from a tar file, and what was found besides samples."""
 
     with_images: bool = False
     with_labels: bool = True
     without_image: Counter[str] = field(default_factory=Counter)
-    """Samples without an image that is read, by the suffix of a member of theirs."""
+    """How many samples have no readable image, by the suffix of one of their members."""
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Key and suffix of a member: split at the first dot of the base name, the folder stays in the key."""
+    """The key and the suffix of a member. The base name is split at its first dot; the folder stays in the key."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, suffix = base.partition(".")
     return f"{folder}{slash}{stem}", suffix
 
 
 def list_samples(stream: IO[bytes], walk: Walk | None = None) -> list[TarSample]:
-    """Every sample, without its image: only headers and labels are read. Raises as `iterate_samples` does."""
+    """Every sample without its image: only headers and labels are read. Raises like `iterate_samples`."""
     return list(iterate_samples(stream, walk or Walk()))
 
 
 def iterate_samples(stream: IO[bytes], walk: Walk) -> Iterator[TarSample]:
-    """Every sample with an image, in the order of the file, while it is read.
+    """Yields every sample with an image in the order of the file, while the file is read.
 
-    Members of one sample stand side by side, as WebDataset asks. Of several images of a sample the first counts; where
-    there is none, each member like KEY.NAME.jpg is a sample of its own, KEY.NAME, and beside one it is something that
-    belongs to it, as a mask does. A member whose suffix says nothing is an image where it begins like one. A link is
-    the file that it leads to, or an empty image where that is not in the tar file. A name that is not UTF-8 comes as
-    `readable` writes it. Raises tarfile.ReadError for a file that is truncated or damaged, UnfitMember for a label that
-    is none.
+    The members of a sample must be neighbours, as WebDataset asks. If a sample has several images, the first counts. If
+    it has none, each member like KEY.NAME.jpg is a sample of its own, KEY.NAME; otherwise such a member belongs to the
+    sample, like a mask, and is ignored. A member whose suffix tells nothing is an image if it begins like one. A link
+    stands for the file that it leads to, or for an empty image if that file is missing. A name that is not UTF-8 is
+    written as by `readable`. Raises tarfile.ReadError for a file that is truncated or damaged, and UnfitMember for a
+    label that cannot be one.
     """
     files = Files(stream)
     open_sample = _OpenSample("", files, walk)
@@ -83,12 +86,12 @@ def iterate_samples(stream: IO[bytes], walk: Walk) -> Iterator[TarSample]:
 
 
 def read_image(stream: IO[bytes], sample: TarSample) -> bytes:
-    """The encoded image of a sample that `list_samples` found. Raises BrokenImage for one that is too large."""
+    """The encoded image of a sample that `list_samples` has found. Raises BrokenImage if it is too large."""
     return read_place(stream, sample.place)
 
 
 class _OpenSample:
-    """The members of one key, while the file is walked: each is read when it passes by where that can be known."""
+    """The members of one key, collected while the file is walked. A member is read at once if it is surely needed."""
 
     def __init__(self, key: str, files: Files, walk: Walk) -> None:
         self.key = key
@@ -97,9 +100,9 @@ class _OpenSample:
         self._walk = walk
         self._image: TarSample | None = None
         self._named_images: dict[str, MemberBytes] = {}
-        """By NAME, for KEY.NAME.jpg. Perhaps a whole shard's: they are read one by one in the end."""
+        """By NAME, for KEY.NAME.jpg. They may be those of a whole shard, so they are read one by one at the end."""
         self._labels: dict[str, dict[str, bytes]] = {}
-        """By NAME, for KEY.NAME.cls, and by suffix; by "", for KEY.cls."""
+        """By NAME and suffix, for KEY.NAME.cls. The NAME of KEY.cls is empty."""
 
     def add(self, member: tarfile.TarInfo, suffix: str) -> None:
         self.suffixes.add(suffix.lower())
@@ -143,7 +146,7 @@ class _OpenSample:
         place = self._files.place(member)
         if place.size > MOST_LABEL_BYTES:
             if kind != LABEL_SUFFIX:
-                return _TOO_LONG  # most of it is told of other things than the label
+                return _TOO_LONG  # most of it is about other things than the label
             raise UnfitMember(f"{shown(member.name)}: a label of more than {MOST_LABEL_BYTES} bytes")
         return self._files.read(place)
 

@@ -1,4 +1,4 @@
-"""Lists of URIs: where an entry of a list lies, the parts that registration cuts a list into, and their images."""
+"""Reads lists of URIs: resolves their entries, reads the parts that registration cuts a list into, fetches images."""
 
 import os
 import posixpath
@@ -24,9 +24,9 @@ from workers.plain_uri import NotPlain
 from workers.specs.hygiene import BrokenKind
 
 FETCHING_THREADS = 32
-"""Small objects of a remote store: each takes long to answer, and little to send."""
+"""For small objects of a remote store, each of which takes long to answer and little time to send."""
 _WAITS_SECONDS = (0.5, 2.0, 8.0)
-"""Before a storage that failed is asked again: enough for a server that is overloaded, not for one that is away."""
+"""The waits before a storage that failed is asked again: enough for an overloaded server, not for one that is down."""
 
 _SCHEMA = pa.schema([("key", pa.string()), ("uri", pa.string()), ("label", pa.string()), ("origin", pa.string())])
 _SAID_BY_STORE = re.compile(r"AWS Error \w+|google::cloud::Status\(\w+")
@@ -34,19 +34,19 @@ _SAID_BY_STORE = re.compile(r"AWS Error \w+|google::cloud::Status\(\w+")
 
 @dataclass(frozen=True)
 class ListEntry:
-    """An image of a list. `uri` is absolute; `label` is None where there is none."""
+    """One image of a list. `uri` is absolute; `label` is None if the list has none."""
 
     key: str
     uri: str
     label: str | None
     origin: str = ""
-    """The list's file and line or row, for messages; "" where an earlier version wrote the part."""
+    """The list's file and line or row, for messages; "" in parts that an earlier version wrote."""
 
 
 def resolved(entry: str, list_uri: str) -> str:
-    """The absolute URI of an entry of the list at `list_uri`: relative ones begin at the list's folder.
+    """The absolute URI of an entry of the list at `list_uri`. Relative entries begin at the list's folder.
 
-    An entry without options of its own (`?endpoint_override=...`) takes the list's, where both are of one scheme. One
+    An entry without options (`?endpoint_override=...`) takes those of the list if both have the same scheme. An entry
     that can never be opened stays as it is.
     """
     if why_never_opened(entry) is not None:
@@ -63,7 +63,7 @@ def resolved(entry: str, list_uri: str) -> str:
 
 
 def write_part(uri: str, entries: Sequence[ListEntry]) -> None:
-    """Writes a shard's entries, whole or not at all."""
+    """Writes the entries of a shard, all or none."""
     columns = [[getattr(entry, name) for entry in entries] for name in _SCHEMA.names]
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=_SCHEMA), buffer, compression="zstd")
@@ -71,7 +71,7 @@ def write_part(uri: str, entries: Sequence[ListEntry]) -> None:
 
 
 def read_part(uri: str) -> list[ListEntry]:
-    """A shard's entries, in row order. Raises ShardReadError."""
+    """The entries of a shard, in row order. Raises ShardReadError."""
     with open_own_parquet(uri) as file:
         rows = file.read().to_pylist()
     return [ListEntry(**row) for row in rows]
@@ -79,16 +79,16 @@ def read_part(uri: str) -> list[ListEntry]:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Files of a list, in its order."""
+    """The files of some entries of a list, in its order."""
 
     images: list[bytes]
-    """b"" for one that cannot be read."""
+    """b"" stands for an image that cannot be read."""
     unreadable: dict[int, BrokenImage]
-    """By place, the reason."""
+    """By place, why an image cannot be read."""
 
 
 def fetch(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> Fetched:
-    """The files at `uris`, all of them: for a few. Raises as `iterate_fetched` does."""
+    """Reads all files at `uris`, which should be few. Raises like `iterate_fetched`."""
     images: list[bytes] = []
     unreadable: dict[int, BrokenImage] = {}
     for piece in iterate_fetched(uris, sleep):
@@ -98,10 +98,10 @@ def fetch(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> F
 
 
 def iterate_fetched(uris: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> Iterator[Fetched]:
-    """The files at `uris`, many at a time, in pieces of PIECE_BYTES; all are opened before one is read.
+    """Reads the files at `uris`, many at a time, in pieces of PIECE_BYTES. All are opened before the first is read.
 
-    Where the storage fails, it is asked again after a while, a few times. Raises StoreReadError for a file that it does
-    not give then: as a broken image it would be lost for good, though there is nothing wrong with it.
+    If the storage fails, it is asked again a few times. Raises StoreReadError for a file that it still does not return:
+    as a broken image the file would be lost for good, though nothing is wrong with it.
     """
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
         opened: list[OpenFile | BrokenImage] = _asked_again(readers, _opened, uris, sleep)
@@ -118,7 +118,7 @@ def iterate_fetched(uris: Sequence[str], sleep: Callable[[float], None] = time.s
 
 
 def sizes_of(uris: Sequence[str]) -> list[int]:
-    """In bytes; 0 for what cannot be read. Raises StoreReadError."""
+    """The sizes of files in bytes; 0 for a file that cannot be read. Raises StoreReadError."""
     with ThreadPoolExecutor(FETCHING_THREADS) as readers:
         opened = _asked_again(readers, _opened, uris, time.sleep)
     close_all(opened)
@@ -143,15 +143,17 @@ def _asked_again(
         sleep(seconds)
         for place, each in zip(refused, readers.map(ask, [items[place] for place in refused]), strict=True):
             found[place] = each
-    failed = next((each for each in found if isinstance(each, StoreReadError)), None)
-    if failed is not None:
-        close_all(found)
-        raise failed
-    return found  # type: ignore[return-value]  # what the storage did not give has been raised
+    given: list[Found] = []
+    for each in found:
+        if isinstance(each, StoreReadError):
+            close_all(found)
+            raise each
+        given.append(each)
+    return given
 
 
 def _opened(uri: str) -> OpenFile | BrokenImage | StoreReadError:
-    # Reasons say what is wrong and not what stands in the list: registration shows them.
+    # Registration shows these reasons: they say what is wrong, and nothing of what the list holds.
     if (kind := why_never_opened(uri)) is not None:
         return _unreadable(f"the entry is {kind}")
     try:

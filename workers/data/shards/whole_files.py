@@ -1,4 +1,4 @@
-"""Files that are a picture each: opened many at a time, and read in pieces of bounded size."""
+"""Opens and reads files that hold one picture each, many at a time, in pieces of bounded size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from workers.specs.hygiene import BrokenKind
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file whose size is known and not too large; nothing of it is read yet."""
+    """An open file whose size is known and not too large. Nothing of it has been read yet."""
 
     filesystem: fs.FileSystem
     path: str
@@ -21,13 +21,13 @@ class OpenFile:
     size: int
 
     def read(self) -> bytes:
-        """The whole file, which is closed then. May be called again where it raised OSError."""
+        """Reads and closes the file. It may be called again if it raised OSError."""
         with self.filesystem.open_input_file(self.path) if self.file.closed else self.file as file:
             return bytes(file.read())
 
 
 def open_whole(filesystem: fs.FileSystem, path: str) -> OpenFile | BrokenImage:
-    """The file, or why it is none that can be a picture. Raises OSError, as where it is not there."""
+    """Opens a file, or says why it cannot be a picture. Raises OSError, for example if the file is missing."""
     if (problem := _no_regular_file(filesystem, path)) is not None:
         return BrokenImage(BrokenKind.UNREADABLE, problem)
     file = filesystem.open_input_file(path)
@@ -38,30 +38,30 @@ def open_whole(filesystem: fs.FileSystem, path: str) -> OpenFile | BrokenImage:
 
 
 def check_regular(uri: str, filesystem: fs.FileSystem, path: str) -> None:
-    """Raises ShardReadError for a pipe, a device or a folder, before a reader of a format opens it."""
+    """Raises ShardReadError for a pipe, a device or a folder, which no reader may open."""
     if (problem := _no_regular_file(filesystem, path)) is not None:
         raise ShardReadError(uri, problem)
 
 
 def too_large() -> BrokenImage:
-    """What is said of a file, or of a value, that holds more bytes than any picture."""
+    """The error for a file or a value that is too large to be a picture."""
     return BrokenImage(BrokenKind.TOO_LARGE, f"more than {MOST_IMAGE_BYTES} bytes")
 
 
 def size_of(opened: object) -> int:
-    """Bytes that reading it will take; 0 for what cannot be read."""
+    """How many bytes an opened file has; 0 for one that could not be opened."""
     return opened.size if isinstance(opened, OpenFile) else 0
 
 
 def close_all(opened: Iterable[object]) -> None:
-    """Closes the files among them, read or not."""
+    """Closes the open files among `opened`."""
     for each in opened:
         if isinstance(each, OpenFile):
             each.file.close()
 
 
 def pieces_within(sizes: Sequence[int], most: int) -> Iterator[range]:
-    """Runs of neighbours whose sizes add up to `most` at most; one that is larger stands alone."""
+    """Yields ranges of neighbours whose sizes add up to at most `most`. A larger one is a range of its own."""
     start = total = 0
     for place, size in enumerate(sizes):
         if place > start and total + size > most:
@@ -73,7 +73,7 @@ def pieces_within(sizes: Sequence[int], most: int) -> Iterator[range]:
 
 
 def _no_regular_file(filesystem: fs.FileSystem, path: str) -> str | None:
-    """Why a local path must not be opened: a pipe may give nothing for ever, a device no end."""
+    """Why a local path must not be opened; None if it may be. A pipe may block for ever, a device may never end."""
     if not isinstance(filesystem, fs.LocalFileSystem):
         return None
     found = filesystem.get_file_info(path).type

@@ -1,1 +1,1 @@
-"""The group of training workers: Ray Train's trainer, each worker's session, checkpoints."""
+"""The group of training workers: Ray Train's trainer, each worker's session, its checkpoints."""

@@ -1,29 +1,29 @@
-"""Training checkpoints through Ray Train: what a worker needs to go on where it stopped."""
+"""Saves and loads training checkpoints through Ray Train (docs.ray.io, "Saving and Loading Checkpoints")."""
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import ray.train
 import torch
 
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINT_SCORE, CheckpointNote
+from workers.training.group.session import TrainingState
 
 _STATE_FILE = "training_state.pt"
 
 
-def load_checkpoint() -> dict[str, Any] | None:
-    """The state of the last checkpoint of this run, on the CPU; None at the first start."""
+def load_checkpoint() -> TrainingState | None:
+    """The state of the training's last checkpoint, on the CPU; None at the first start."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        state: dict[str, Any] = torch.load(Path(folder) / _STATE_FILE, map_location="cpu", weights_only=True)
+        state: TrainingState = torch.load(Path(folder) / _STATE_FILE, map_location="cpu", weights_only=True)
         return state
 
 
-def report_checkpoint(state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
-    """Every worker calls this at the same step; the one that passes a state stores it."""
+def report_checkpoint(state: TrainingState | None, metrics: dict[str, float]) -> None:
+    """Reports metrics, and stores the state of the one worker that passes one. All workers call it at the same step."""
     if state is None:
         ray.train.report(metrics)
         return

@@ -7,14 +7,19 @@ docs/decisions/0002 and 0023. Importing this module raises ImportError where the
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ray.train import Result
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.controller import TrainController
+
+if TYPE_CHECKING:  # with RAY_TRAIN_V2_ENABLED these are what ray.train offers; mypy would take its old ones
+    from ray.train.v2.api.result import Result
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
+else:
+    from ray.train import Result
+    from ray.train.torch import TorchTrainer
 
 for _owner, _method in (
     (TorchTrainer, "_create_default_callbacks"),

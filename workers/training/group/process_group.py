@@ -6,11 +6,11 @@ torch's TCPStore listens on all addresses of the machine and asks for no credent
 import importlib
 import socket
 from datetime import timedelta
-from functools import cache
-from typing import Any
+from functools import cache, partial
 
-from ray.train.backend import Backend, BackendConfig
+from ray.train.backend import Backend, BackendConfig, BaseWorkerGroup
 from ray.train.torch import TorchConfig
+from torch.distributed import TCPStore
 
 from workers.runtime.internals import library_internals
 
@@ -29,7 +29,7 @@ class ProcessGroupConfig(TorchConfig):
 @cache
 def _with_bound_store(backend: type[Backend]) -> type[Backend]:
     class BoundStore(backend):  # type: ignore[misc, valid-type]
-        def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        def on_start(self, worker_group: BaseWorkerGroup, backend_config: BackendConfig) -> None:
             worker_group.execute(bind_store_to_its_address)
             super().on_start(worker_group, backend_config)
 
@@ -53,15 +53,15 @@ def bind_store_to_its_address() -> None:
     rendezvous[_MAKER] = _store
 
 
-def _store(hostname: str, port: int, rank: int, world_size: int, timeout: timedelta, use_libuv: bool = True) -> Any:
-    from torch.distributed import TCPStore
-
-    options = {"world_size": world_size, "timeout": timeout, "use_libuv": use_libuv}
+def _store(
+    hostname: str, port: int, rank: int, world_size: int, timeout: timedelta, use_libuv: bool = True
+) -> TCPStore:
+    store = partial(TCPStore, hostname, port, world_size=world_size, timeout=timeout, use_libuv=use_libuv)
     if rank != 0:
-        return TCPStore(hostname, port, is_master=False, **options)
+        return store(is_master=False)
     listening = socket.create_server((hostname, port), family=_family(hostname, port))
     # The store closes it.
-    return TCPStore(hostname, port, is_master=True, master_listen_fd=listening.detach(), **options)
+    return store(is_master=True, master_listen_fd=listening.detach())
 
 
 def _family(hostname: str, port: int) -> socket.AddressFamily:

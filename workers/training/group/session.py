@@ -1,34 +1,50 @@
-"""Where a training process stands among the others, and where its checkpoints go."""
+"""A training process's place among the workers, its device, and its checkpoints."""
 
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import torch
+from torch.optim.optimizer import StateDict
 
 from workers.models.device import allotted_device
 
 
+class LearnerState(TypedDict):
+    """A model in training after `step` steps: its weights, their moving average and its optimiser."""
+
+    step: int
+    model: dict[str, torch.Tensor]
+    ema: dict[str, torch.Tensor]
+    optimizer: StateDict
+
+
+class TrainingState(LearnerState):
+    """What a checkpoint holds. `layout` is (workers, loader processes) of the start, which orders the samples."""
+
+    layout: list[int]
+
+
 class TrainSession(Protocol):
-    """Rank, device and checkpoints of one worker. `report_checkpoint` is called by every worker at the same step."""
+    """The rank, device and checkpoints of one worker."""
 
     rank: int
     world_size: int
     device: torch.device
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
+    def load_checkpoint(self) -> TrainingState | None:
         """The state of the last checkpoint, on the CPU; None at the first start."""
         ...
 
-    def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
-        """Stores the state of the one worker that passes one."""
+    def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
+        """Stores `state`, which one worker passes. Every worker calls this at the same step."""
         ...
 
     def agreed(self, wish: bool) -> bool:
-        """What the first worker wishes. Every worker calls it at the same step."""
+        """The wish of the first worker. Every worker calls this at the same step."""
         ...
 
 
 class WorkerSession:
-    """A worker of a Ray Train group."""
+    """A worker of a Ray Train worker group."""
 
     def __init__(self) -> None:
         import ray.train
@@ -39,12 +55,12 @@ class WorkerSession:
         self.world_size: int = context.get_world_size()
         self.device: torch.device = ray.train.torch.get_device()
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
+    def load_checkpoint(self) -> TrainingState | None:
         from workers.training.group.checkpoint import load_checkpoint
 
         return load_checkpoint()
 
-    def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
+    def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
         from workers.training.group.checkpoint import report_checkpoint
 
         report_checkpoint(state, metrics)
@@ -58,7 +74,7 @@ class WorkerSession:
 
 
 class LoneSession:
-    """A process by itself, as a search's trial of one worker: without a group, and without checkpoints.
+    """A process by itself, such as a search's trial with one worker: without a group and without checkpoints.
 
     `gpus` is what it asked Ray for.
     """
@@ -69,11 +85,11 @@ class LoneSession:
     def __init__(self, gpus: float) -> None:
         self.device = allotted_device(gpus)
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
+    def load_checkpoint(self) -> TrainingState | None:
         return None
 
-    def report_checkpoint(self, state: dict[str, Any] | None, metrics: dict[str, float]) -> None:
-        """Nothing: a trial that is interrupted begins again."""
+    def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
+        """Does nothing: a trial that is interrupted begins again."""
 
     def agreed(self, wish: bool) -> bool:
         return wish

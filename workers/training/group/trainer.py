@@ -1,22 +1,28 @@
 """Ray Train's TorchTrainer for a train spec."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, UserCallback
-from ray.train.torch import TorchTrainer
+from functools import partial
+from typing import TYPE_CHECKING
 
 from workers.artifact_io import ray_storage
 from workers.runtime.internals import library_internals, warn_of_missing
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.figures import TRAINING_CHECKPOINTS_KEPT
-from workers.specs.stages import STAGE_SPEC, TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec, WorkerGroup
 from workers.training.group.process_group import ProcessGroupConfig
+
+if TYPE_CHECKING:  # with RAY_TRAIN_V2_ENABLED these are what ray.train offers; mypy would take its old ones
+    from ray.train.v2.api.callback import UserCallback
+    from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
+else:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, UserCallback
+    from ray.train.torch import TorchTrainer
 
 
 def fit(
-    spec_json: str,
-    train_on_worker: Callable[[dict[str, Any]], None],
+    spec: TrainSpec,
+    train_on_worker: Callable[[TrainSpec, float], None],
     entered_at: float,
     callbacks: Sequence[UserCallback] = (),
 ) -> None:
@@ -25,11 +31,8 @@ def fit(
     With `callbacks` it is part of something that may end this actor at any time, as a search stops a trial: the
     workers' placement group is then removed by a process of Ray Train's own.
     """
-    spec = STAGE_SPEC.validate_json(spec_json)
-    assert isinstance(spec, TrainSpec)
     trainer = _trainer_class(may_be_killed=bool(callbacks))(
-        train_on_worker,
-        train_loop_config={"spec": spec_json, "entered_at": entered_at},
+        partial(train_on_worker, spec, entered_at),
         torch_config=ProcessGroupConfig(),
         scaling_config=_scaling(spec.workers),
         run_config=RunConfig(

@@ -1,4 +1,4 @@
-"""The student's input: labeled and pseudo-labeled images in one concatenated batch, augmented a sample at a time."""
+"""Makes the student's batches: labeled and pseudo-labeled images concatenated (Xie et al., section 3.1)."""
 
 import itertools
 import random
@@ -14,29 +14,29 @@ from workers.data.order.lanes import Layout, Stream, share_of
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.training.input.noise import Pixels
-from workers.training.input.sources import SampleSource
+from workers.training.input.sources import SampleSource, Target
 from workers.training.input.training_images import Sample
 
 _MAX_BROKEN_IN_A_ROW = 1000
 _BATCHES_AHEAD = 4
-"""Of each loader process."""
+"""How many batches each loader process prepares ahead."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` uint8 (batch, size, size, 3), `targets` float32 (batch, classes)."""
+    """The input of one step: `images` is uint8 (batch, size, size, 3), `targets` is float32 (batch, classes)."""
 
     images: torch.Tensor
     targets: torch.Tensor
 
     def pin_memory(self) -> "Batch":
-        """The same in page-locked memory, from which a GPU copies while it computes; DataLoader calls this."""
+        """The batch in page-locked memory, from which a GPU copies while it computes. DataLoader calls this."""
         return Batch(self.images.pin_memory(), self.targets.pin_memory())
 
 
 @dataclass(frozen=True)
 class StreamPart:
-    """One source and how many of its images each step has, over all workers."""
+    """A source, and how many of its images each step has over all workers."""
 
     source: SampleSource
     images_a_step: int
@@ -51,17 +51,17 @@ class Worker:
 
 
 MakePicture = Callable[[Sample, random.Random], Pixels]
-"""Decodes and augments; raises BrokenImage."""
+"""Decodes and augments a sample. Raises BrokenImage."""
 
 
 class BatchStream(IterableDataset[Batch]):
-    """An endless stream of one worker's batches, from `start_step` on.
+    """The endless batches of one worker, from `start_step` on (docs.pytorch.org, torch.utils.data.IterableDataset).
 
-    Which samples a step has, and how each is augmented, depends on the seed, the step and the layout alone: not on the
-    number of workers and loader processes, nor on where the training was interrupted. With loader processes, process
-    w of W makes every W-th step, as DataLoader deals them.
+    The samples of a step, and their augmentation, depend on nothing but the seed, the step and the layout: neither on
+    the number of workers and loader processes, nor on where the training was interrupted. Of W loader processes, each
+    makes every W-th step, in the order in which DataLoader asks them.
 
-    The place of a broken image is taken by another of the same batch, augmented anew, so that batches keep their size.
+    A broken image is replaced by another one of the same batch, with another augmentation: batches keep their size.
     """
 
     def __init__(
@@ -120,8 +120,11 @@ _Told = Batch | ShardReadError | StageError
 
 
 class _ToldStream(IterableDataset[_Told]):
-    """A stream whose failure is its last item: DataLoader makes a RuntimeError of what a loader process raises, if it
-    is not made of one text, and the reason would be lost."""
+    """A stream that yields its error as the last item.
+
+    If a loader process raises an error whose arguments are not one text, DataLoader raises a RuntimeError instead, and
+    the reason would be lost.
+    """
 
     def __init__(self, stream: BatchStream) -> None:
         self._stream = stream
@@ -142,7 +145,7 @@ def _batch_of(told: _Told) -> Batch:
 @dataclass(frozen=True)
 class _Rows:
     images: list[Pixels]
-    targets: list[np.ndarray]
+    targets: list[Target]
 
 
 class _PartReader:
@@ -160,7 +163,7 @@ class _PartReader:
         self._slots = share_of(part.images_a_step, worker.rank, worker.world_size)
 
     def rows_of_step(self, step: int) -> _Rows:
-        """As many rows as this worker has slots. Raises StageError(BAD_DATA) where no image can be read."""
+        """The rows of this worker's slots. Raises StageError(BAD_DATA) if no image can be read."""
         places = [step * self._images_a_step + slot for slot in self._slots]
         read = {place: self._read(place, place) for place in places}
         rows = [row for row in read.values() if row is not None]
@@ -173,8 +176,8 @@ class _PartReader:
             rows.append(row)
         return _Rows([image for image, _ in rows], [target for _, target in rows])
 
-    def _read(self, place: int, augmented_as: int) -> tuple[Pixels, np.ndarray] | None:
-        """The image at a place of the stream and its target; None for a broken one."""
+    def _read(self, place: int, augmented_as: int) -> tuple[Pixels, Target] | None:
+        """The image at a place of the stream, and its target; None if the image is broken."""
         shard, row = self._stream.at(place)
         data, target = self._source.sample(shard, row)
         draws = random.Random(f"{self._seed}/{self._number}/{augmented_as}")
@@ -184,7 +187,7 @@ class _PartReader:
             return None
 
     def _next_readable(self, place: int) -> int:
-        """Where all of a share is broken: the first place after it with an image that can be read."""
+        """The first place after `place` whose image can be read. It is needed if all images of a share are broken."""
         for later in range(place + 1, place + 1 + _MAX_BROKEN_IN_A_ROW):
             if self._read(later, later) is not None:
                 return later
@@ -192,7 +195,7 @@ class _PartReader:
 
 
 def _stacked(images: list[Pixels]) -> torch.Tensor:
-    # Not np.stack: it would keep the order in memory of a picture that was flipped or resized plane by plane.
+    # np.stack would keep the memory order of pictures that were flipped or resized plane by plane.
     batch = np.empty((len(images), *images[0].shape), dtype=np.uint8)
     for place, image in enumerate(images):
         batch[place] = image

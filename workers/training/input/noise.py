@@ -1,4 +1,4 @@
-"""The input side of the noise: what happens to a picture on its way into a training batch."""
+"""The input noise: crops, flips and RandAugment of a picture on its way into a batch (Xie et al., section 3.1)."""
 
 import math
 import random
@@ -18,23 +18,25 @@ from workers.models.bicubic import resized_planes
 from workers.specs.recipe import Recipe
 
 MAGNITUDE_BINS = 31
-"""The paper's magnitudes run from 0 to 30, so that m = 27 means what it means there."""
+"""torchvision's scale with magnitudes of 0 to 30 (docs.pytorch.org, torchvision.transforms.RandAugment).
+
+The authors' released code has another scale, of 10 levels and without clipping: their m = 27 is stronger than ours."""
 
 Pixels = npt.NDArray[np.uint8]
-"""(height, width, 3)"""
+"""(height, width, 3), RGB."""
 
 _CROP_AREA = (0.08, 1.0)
 _CROP_RATIO = (3 / 4, 4 / 3)
 _CROP_TRIES = 10
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # Pillow's ImageFilter.SMOOTH
 
-# A picture at a time: loader processes work side by side, and OpenCV's own threads do not survive their fork.
+# One thread a process: loader processes work side by side, and OpenCV's own threads do not survive their fork.
 cv2.setNumThreads(0)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in pixels. It begins with one, and may end within one."""
+    """A part of a picture, in pixels. It begins with a whole pixel, and may end within one."""
 
     left: int
     top: int
@@ -42,9 +44,9 @@ class Box:
     height: float
 
     def decoded(self, size: tuple[int, int], to: tuple[int, int]) -> "Box":
-        """The same part of a picture of width and height `size` once it is decoded as `to`, at a reduced scale perhaps.
+        """The same part of a picture of width and height `size` that was decoded to width and height `to`.
 
-        It begins with the nearest pixel, and is as large as it was drawn, but where it would leave the picture.
+        It begins with the nearest pixel, and has the size that was drawn unless it would leave the picture.
         """
         left, width = _decoded_side(self.left, self.width, size[0], to[0])
         top, height = _decoded_side(self.top, self.height, size[1], to[1])
@@ -52,10 +54,10 @@ class Box:
 
 
 class TrainingTransform:
-    """A picture's pixels in, uint8 (image_size, image_size, 3) out: crop, resize, flip, RandAugment.
+    """Crops, resizes, flips and augments pictures to uint8 (image_size, image_size, 3).
 
-    All randomness is `draws`', so that a sample is changed in the same way whoever reads it. What RandAugment moves in
-    from outside the picture is black for a picture without a crop and mid-grey otherwise, as the authors' code fills
+    All randomness comes from `draws`, so that a sample is changed in the same way whoever reads it. Where RandAugment
+    moves a picture, the gap is black for a picture without a crop, and mid-grey otherwise: the authors' code fills with
     (128, 128, 128).
     """
 
@@ -68,14 +70,14 @@ class TrainingTransform:
         self._rand_augment = None if operations is None else FastRandAugment(operations.n, operations.m, fill)
 
     def box(self, width: int, height: int, draws: random.Random) -> Box:
-        """The part of a picture of this size that is shown; to be drawn before the rest."""
+        """Draws the part of a picture of this size that is shown. It must be drawn first."""
         return random_resized_box(width, height, draws) if self._crops else Box(0, 0, width, height)
 
     def __call__(self, pixels: Pixels, box: Box, draws: random.Random) -> Pixels:
-        """`pixels` are not changed in place."""
+        """The transformed picture. `pixels` stay as they are."""
         shown = resized(pixels, box, self.size)
         if self._flips and draws.random() < 0.5:
-            shown = cv2.flip(shown, 1)
+            shown = np.asarray(cv2.flip(shown, 1), dtype=np.uint8)
         if self._rand_augment is None:
             return shown
         return np.asarray(self._rand_augment(Image.fromarray(shown), draws))
@@ -88,36 +90,39 @@ def _decoded_side(start: int, length: float, size: int, to: int) -> tuple[int, f
 
 
 def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
-    """torchvision's RandomResizedCrop.get_params: 8 to 100 % of the area, 3:4 to 4:3 (Szegedy et al. 2015)."""
+    """Draws a crop of 8 to 100 % of the area and of ratio 3:4 to 4:3 (Szegedy et al. 2015).
+
+    It does what torchvision's RandomResizedCrop.get_params does, with draws of its own.
+    """
     for _ in range(_CROP_TRIES):
         area = width * height * draws.uniform(*_CROP_AREA)
         ratio = math.exp(draws.uniform(math.log(_CROP_RATIO[0]), math.log(_CROP_RATIO[1])))
         across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < across <= width and 0 < down <= height:
             return Box(draws.randint(0, width - across), draws.randint(0, height - down), across, down)
-    # The picture is so narrow or so wide that no box fits: the largest in its middle.
+    # The picture is so narrow or so wide that no box fits: the largest one in its middle is taken.
     across = min(width, round(height * _CROP_RATIO[1]))
     down = min(height, round(width / _CROP_RATIO[0]))
     return Box((width - across) // 2, (height - down) // 2, across, down)
 
 
 def resized(pixels: Pixels, box: Box, size: int) -> Pixels:
-    """The part of the pixels that `box` names, height and width brought to `size`."""
+    """The part of the pixels in `box`, resized to height and width `size`."""
     shown = pixels[box.top : box.top + math.ceil(box.height), box.left : box.left + math.ceil(box.width)]
     if (box.width, box.height) == (size, size):
         return shown
     red, green, blue = resized_planes(shown, (size, size), (box.width, box.height))
-    # A plane a colour is what the filter leaves; whoever comes next would take a fifth of its time again to read them.
-    whole: Pixels = cv2.merge([red.numpy(), green.numpy(), blue.numpy()])
-    return whole
+    # The filter leaves one plane for each colour, which the next step would read slowly.
+    return np.asarray(cv2.merge([red.numpy(), green.numpy(), blue.numpy()]), dtype=np.uint8)
 
 
 class FastRandAugment:
-    """torchvision's RandAugment, the same operations and magnitudes, at a third of its cost on small pictures.
+    """RandAugment (Cubuk et al. 2019) with torchvision's operations and magnitudes, at a third of its cost.
 
-    torchvision builds its table of magnitudes anew for each operation, and draws with torch; here the table is built
-    once a picture size. What is done to the pixels is torchvision's own code, but for the smoothing within Sharpness,
-    which OpenCV does to the same bytes in a fifth of Pillow's time.
+    torchvision builds its table of magnitudes for each operation, and draws with torch; here the table is built once
+    for each picture size. Pixels are changed by torchvision's own code, except for the smoothing within Sharpness,
+    which OpenCV does to the same bytes in a fifth of Pillow's time. `n` operations of magnitude `m` are applied to a
+    picture.
     """
 
     def __init__(self, n: int, m: int, fill: list[float]) -> None:
@@ -135,11 +140,12 @@ class FastRandAugment:
     def _applied(self, image: Image.Image, name: str, magnitude: float) -> Image.Image:
         if name == "Sharpness":
             return sharpness(image, 1.0 + magnitude)
-        return apply_operation(image, name, magnitude, InterpolationMode.NEAREST, self._fill)
+        changed: Image.Image = apply_operation(image, name, magnitude, InterpolationMode.NEAREST, self._fill)
+        return changed
 
 
 def sharpness(image: Image.Image, factor: float) -> Image.Image:
-    """Pillow's ImageEnhance.Sharpness, byte for byte."""
+    """Does what Pillow's ImageEnhance.Sharpness does, byte for byte."""
     pixels = np.asarray(image)
     smooth = cv2.filter2D(pixels, -1, _SMOOTH)
     # Pillow's filter leaves the outermost pixels alone.
@@ -150,7 +156,7 @@ def sharpness(image: Image.Image, factor: float) -> Image.Image:
 
 @lru_cache(maxsize=4096)
 def magnitudes(m: int, height: int, width: int) -> tuple[tuple[str, float, bool], ...]:
-    """torchvision's operations for a picture of this size: name, magnitude at m of 30, whether its sign is drawn."""
+    """torchvision's operations for a picture of this size: name, magnitude at m of 30, whether it has a random sign."""
     space = TorchvisionRandAugment()._augmentation_space(MAGNITUDE_BINS, (height, width))
     return tuple(
         (name, float(values[m]) if values.ndim > 0 else 0.0, signed) for name, (values, signed) in space.items()

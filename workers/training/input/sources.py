@@ -1,13 +1,14 @@
-"""Where a training sample comes from: encoded image and target distribution of one row of one shard."""
+"""Sources of training samples: the encoded image and the target distribution of a row of a shard."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,27 +32,32 @@ from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
 from workers.training.loss import labeled_targets
 
+Target = npt.NDArray[np.float32]
+"""(classes,): the probability that the student is to give each class."""
+Rows = npt.NDArray[np.int64]
+"""(rows,): places in a shard."""
+
 _SHARDS_KEPT = window_of(lanes=1) + SPARE_SHARDS
 _SELECTION_READERS = 16
 
 
 def shards_kept(layout: Layout, images_a_step: int, worker: int, workers: int, processes: int) -> int:
-    """How many shards a loader process of `worker` needs at hand, so that it reads each of them once an epoch."""
+    """How many shards a loader process of `worker` must keep, so that it reads each shard once an epoch."""
     return layout.lanes_read(images_a_step, worker, workers, processes) * (layout.window + SPARE_SHARDS)
 
 
 class SampleSource(Protocol):
-    """Random access to samples by (shard, row), for a reader that stays within a few shards at a time."""
+    """Random access to samples by shard and row, for readers that stay within a few shards at a time."""
 
     rows_per_shard: list[int]
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
-        """The encoded image and its target distribution, float32 (classes,)."""
+    def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
+        """The encoded image, and its target."""
         ...
 
 
 class LabeledSource:
-    """Labeled images; targets are one-hot with label smoothing."""
+    """Labeled images. Their targets are one-hot with label smoothing (Szegedy et al. 2016)."""
 
     def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
         self._manifest = require_manifest(manifest_uri)
@@ -59,7 +65,7 @@ class LabeledSource:
         self._shard = lru_cache(maxsize=shards_kept)(partial(read_shard, self._manifest))
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
         images = self._shard(shard)
         if images.labels is None:
             raise StageError(FailureReason.BAD_DATA, f"{self._manifest.shards[shard].uri} has no labels")
@@ -68,19 +74,19 @@ class LabeledSource:
 
 @dataclass(frozen=True)
 class _PseudoShard:
-    """The images that are learned from, and perhaps some others."""
+    """The images of a shard that are learned from, and perhaps some others."""
 
     images: Sequence[bytes]
-    rows: np.ndarray
-    """Which of the images each selected copy is of, (copies,)."""
-    classes: np.ndarray
+    rows: Rows
+    """(copies,): which of the images each selected copy is of."""
+    classes: npt.NDArray[np.integer]
     """(images, k) class indices, most probable first."""
-    targets: np.ndarray
-    """(images, k) float32: what the student is to answer for those classes."""
+    targets: npt.NDArray[np.float32]
+    """(images, k): what the student is to answer for those classes."""
 
 
 class PseudoLabeledSource:
-    """Selected pseudo-labeled images, duplicates included; targets are soft or hard as the recipe says."""
+    """Selected pseudo-labeled images, repeated as selected. Targets are soft or hard (Xie et al., section 2)."""
 
     def __init__(
         self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
@@ -92,7 +98,7 @@ class PseudoLabeledSource:
         self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = self._count_copies(self._manifest)
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
         return _pseudo_sample(self._shard(shard), row, self._num_classes)
 
     def _count_copies(self, manifest: DatasetManifest) -> list[int]:
@@ -100,7 +106,7 @@ class PseudoLabeledSource:
             selections = pool.map(self._read_selection, range(len(manifest.shards)))
             return [int(copies.sum()) for _, copies in selections]
 
-    def _read_selection(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_selection(self, shard: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         table = _read_parquet(join_uri(self._pseudo_labels.selection_uri, part_name(shard)), ["row", "copies"])
         rows, copies = table["row"].to_numpy(), table["copies"].to_numpy()
         used = in_fraction(shard, rows, self._pseudo_labels.fraction)
@@ -112,7 +118,7 @@ class PseudoLabeledSource:
             join_uri(self._pseudo_labels.labels_uri, part_name(shard)), ["top_classes", "top_probabilities"]
         ).combine_chunks()
         return _PseudoShard(
-            # Many shards are kept, of which few images may be selected.
+            # Many shards are kept, and few of their images may be selected.
             images=read_rows(self._manifest, shard, rows).images,
             rows=np.repeat(np.arange(len(rows)), copies),
             classes=_rows_by_k(table["top_classes"])[rows],
@@ -121,9 +127,9 @@ class PseudoLabeledSource:
 
 
 class MaterializedSource:
-    """The same samples from training shards, where the selection was materialised: shuffled once as a whole already.
+    """The same samples from the training shards of a materialised selection, which are shuffled as a whole already.
 
-    A row group of theirs is what a shard is elsewhere.
+    A row group of a training shard is what a shard is elsewhere.
     """
 
     def __init__(
@@ -142,7 +148,7 @@ class MaterializedSource:
         self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
 
-    def sample(self, shard: int, row: int) -> tuple[bytes, np.ndarray]:
+    def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
         return _pseudo_sample(self._shard(shard), row, self._num_classes)
 
     def _count_rows(self) -> list[int]:
@@ -150,14 +156,14 @@ class MaterializedSource:
             used = pool.map(self._used_of_file, range(1 + max(group.training_shard for group in self._groups)))
             return [len(rows) for groups in used for rows in groups]
 
-    def _used_of_file(self, training_shard: int) -> list[np.ndarray]:
-        """Of each row group of a file: one look at the file is enough for all of them."""
+    def _used_of_file(self, training_shard: int) -> list[Rows]:
+        """The used rows of each row group of a file, which is read once for all of them."""
         names = ["pool_shard", "pool_row"]
         table = _read_parquet(training_shard_uri(self._selection_uri, training_shard), names)
         return [self._rows(table.slice(start, ROW_GROUP_ROWS)) for start in range(0, len(table), ROW_GROUP_ROWS)]
 
-    def _rows(self, table) -> np.ndarray:
-        """Those of the share that is used: the same images as of the pool itself."""
+    def _rows(self, table: pa.Table) -> Rows:
+        """The rows of the share that is used: the same images as without training shards."""
         return np.flatnonzero(in_fraction(table["pool_shard"].to_numpy(), table["pool_row"].to_numpy(), self._fraction))
 
     def _read(self, number: int) -> _PseudoShard:
@@ -176,49 +182,55 @@ class MaterializedSource:
 def pseudo_labeled_source(
     pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
 ) -> SampleSource:
-    """From the training shards of a materialised selection, or else from the pool, its labels and the selection."""
+    """The source of pseudo-labeled images: training shards if there are any, else pool, labels and selection."""
     index = read_index(pseudo_labels.selection_uri)
     if index is None:
         return PseudoLabeledSource(pseudo_labels, num_classes, recipe, shards_kept)
     return MaterializedSource(pseudo_labels, index, num_classes, recipe, shards_kept)
 
 
-def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, np.ndarray]:
+def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, Target]:
     image = int(shard.rows[row])
     target = np.zeros(num_classes, dtype=np.float32)
     target[shard.classes[image]] = shard.targets[image]
     return shard.images[image], target
 
 
-def _recipe_targets(probabilities: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _recipe_targets(probabilities: npt.NDArray[np.floating], recipe: Recipe) -> npt.NDArray[np.float32]:
     return pseudo_targets(
         probabilities,
         hard=recipe.targets == "hard",
-        # A fitted temperature is in the label files already.
+        # The labels were made with the fitted temperature already.
         temperature=1.0 if recipe.temperature == "fit" else recipe.temperature,
     )
 
 
-def pseudo_targets(probabilities: np.ndarray, *, hard: bool, temperature: float) -> np.ndarray:
-    """Target probabilities, float32 (rows, k), of each row's k most probable classes, most probable first.
+def pseudo_targets(
+    probabilities: npt.NDArray[np.floating], *, hard: bool, temperature: float
+) -> npt.NDArray[np.float32]:
+    """The target probabilities of each row's k most probable classes, float32 (rows, k), most probable first.
 
-    Soft targets are p^(1/temperature), normalised over the k classes that were kept. Hard ones are one-hot.
+    Soft targets are p^(1/temperature), normalised over the k classes that were kept. Hard targets are one-hot
+    (Xie et al., section 2).
     """
     if hard:
         targets = np.zeros(probabilities.shape, dtype=np.float32)
         targets[:, 0] = 1.0
         return targets
     wide = probabilities.astype(np.float32)
-    with np.errstate(all="ignore"):  # rows of broken images hold anything, and are never selected
-        # Relative to a row's largest, so that not all of its powers underflow.
+    with np.errstate(all="ignore"):  # rows of broken images may hold anything, and are never selected
+        # Relative to the row's largest probability, so that not all powers underflow.
         sharpened = (wide / wide[:, :1]) ** np.float32(1.0 / temperature)
         return np.asarray(sharpened / sharpened.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def in_fraction(shard: int | np.ndarray, rows: np.ndarray, fraction: float) -> np.ndarray:
-    """Which rows of a shard belong to the share `fraction` of all: bool (rows,), a larger share has all of a smaller's.
+def in_fraction(
+    shard: int | npt.NDArray[np.integer], rows: npt.NDArray[np.integer], fraction: float
+) -> npt.NDArray[np.bool_]:
+    """Which rows of a shard belong to the share `fraction` of all rows, as a mask (rows,).
 
-    `shard` may be an array with the shard of each row. By a hash of shard and row.
+    A hash of shard and row decides, so that a larger share includes all rows of a smaller one. `shard` may be an array
+    with the shard of each row.
     """
     if fraction >= 1:
         return np.ones(len(rows), dtype=bool)
@@ -233,7 +245,7 @@ def _read_parquet(uri: str, columns: list[str]) -> pa.Table:
 
 @contextmanager
 def _opened(uri: str) -> Iterator[pa.NativeFile]:
-    """A file that an earlier stage wrote. Errors inside the `with` block become ShardReadErrors that name it."""
+    """Opens a file that an earlier stage wrote. Errors inside the `with` block become ShardReadErrors that name it."""
     try:
         filesystem, path = open_filesystem(uri)
         with filesystem.open_input_file(path) as source:
@@ -242,12 +254,14 @@ def _opened(uri: str) -> Iterator[pa.NativeFile]:
         raise read_error(uri, "cannot be read", error) from error
 
 
-def _rows_by_k(column) -> np.ndarray:
-    """A fixed-size-list column as (rows, k); rows of broken images are never selected.
+def _rows_by_k(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of lists of a fixed size as (rows, k).
 
-    They are zeros, or nulls in label files of earlier versions: to_numpy() would make floating point of the whole.
+    Rows of broken images, which are never selected, are zeros, or nulls in label files of earlier versions. Nulls are
+    filled: otherwise to_numpy() would turn the whole column into floating point.
     """
     chunk = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     chunk = chunk.chunk(0) if hasattr(chunk, "chunk") else chunk
     values = chunk.values.fill_null(0) if chunk.values.null_count else chunk.values
-    return values.to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)
+    flat: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return flat.reshape(len(chunk), chunk.type.list_size)

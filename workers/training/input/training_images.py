@@ -1,4 +1,4 @@
-"""Encoded pictures to the pixels that a student is shown, decoding no more of them than it will see."""
+"""Decodes pictures to the pixels that a student sees, and decodes no more of them than it will see."""
 
 import math
 import random
@@ -14,25 +14,28 @@ _MEMORY_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """One encoded picture; `key` tells it from all others of the training."""
+    """One encoded picture. No other picture of the training has the same `key`."""
 
     key: Hashable
     data: bytes
 
 
 class PictureReader:
-    """Makes a training picture of a sample, in one process."""
+    """Turns samples into training pictures, in one process."""
 
     def __init__(self, transform: TrainingTransform, memory_bytes: int = _MEMORY_BYTES) -> None:
         self._transform = transform
         self._memory = PictureMemory(memory_bytes)
 
     def __call__(self, sample: Sample, draws: random.Random) -> Pixels:
-        """uint8 (size, size, 3), the same whether the memory had room for the sample or not. Raises BrokenImage."""
+        """The training picture, uint8 (size, size, 3). Raises BrokenImage.
+
+        It is the same whether the memory had room for the sample or not.
+        """
         whole = self._memory.get(sample.key)
         if whole is None:
             jpeg, wanted = plain_jpeg(sample.data), self._transform.size
-            # Not kept as a whole: that would show other pixels than the reduced decoding does.
+            # It is not kept as a whole, because that would show other pixels than the reduced decoding.
             if jpeg is not None and jpeg.is_scaled_down((wanted, wanted)):
                 return self._decoded_for_its_crop(sample.data, jpeg, draws)
             whole = _decoded(sample.data, jpeg)
@@ -54,9 +57,9 @@ def _decoded(data: bytes, jpeg: PlainJpeg | None, least: tuple[int, int] | None 
 
 
 class PictureMemory:
-    """Whole pictures, of as many as fit into `max_bytes`: a small labeled set is read again and again.
+    """Keeps whole pictures, as many as fit into `max_bytes`, because a small labeled set is read again and again.
 
-    Nothing is pushed out: in a set that does not fit, the first pictures are the ones that are kept.
+    No picture is removed: of a set that does not fit, the first pictures are kept.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -64,11 +67,11 @@ class PictureMemory:
         self._pictures: dict[Hashable, Pixels] = {}
 
     def get(self, key: Hashable) -> Pixels | None:
-        """The picture of that key, not to be changed in place; None where it was not kept."""
+        """The picture with that key, which must not be changed in place; None if it was not kept."""
         return self._pictures.get(key)
 
     def keep(self, key: Hashable, picture: Pixels) -> None:
-        """Keeps it unless the memory is full."""
+        """Keeps the picture unless the memory is full."""
         self._bytes_left -= picture.nbytes
         if self._bytes_left >= 0:
             self._pictures[key] = picture
