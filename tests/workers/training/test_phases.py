@@ -13,6 +13,7 @@ from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup, control_name
+from workers.training.group.session import TrainingState
 from workers.training.phases import images_seen, phases_of
 from workers.training.summary import TrainSummary
 
@@ -96,7 +97,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
 def test_a_training_keeps_the_layout_that_it_began_with(train_here: TrainHere, small_recipe: Recipe) -> None:
     _, session = train_here("whole", small_recipe)
     assert session.states[0]["layout"] == [1, 1]
-    begun_by_eight = {**session.states[0], "layout": [8, 2]}
+    begun_by_eight: TrainingState = {**session.states[0], "layout": [8, 2]}
     _, resumed = train_here("resumed", small_recipe, type(session)(begun_by_eight))
     assert [state["layout"] for state in resumed.states] == [[8, 2]]
 
