@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from service.config.run import MAX_CLASSES
+from service.config.run import MAX_CLASSES, MOVED_FIELDS, RunConfig
 from workers.specs.text import unfit_character
 
 MAX_ERRORS = 20
@@ -48,12 +48,28 @@ def strict_json(model: type[BaseModel]) -> WrapValidator:
         try:
             return model.model_validate_json(json.dumps(body))
         except ValidationError as error:
-            if error.error_count() <= MAX_ERRORS:
-                raise
             first = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
-            raise ValidationError.from_exception_data(model.__name__, list(map(_again, first))) from error
+            moved = [_moved(model, each) for each in first]
+            if error.error_count() <= MAX_ERRORS and not any(moved):
+                raise
+            told = [new or _again(each) for new, each in zip(moved, first, strict=True)]
+            raise ValidationError.from_exception_data(model.__name__, told) from error
 
     return WrapValidator(parse)
+
+
+def _moved(model: type[BaseModel], details: ErrorDetails) -> InitErrorDetails | None:
+    """What is said of a field that a run had at another place before; None for any other error."""
+    match details["loc"]:
+        case (name,):
+            is_of_run = model is RunConfig
+        case (part, name):
+            is_of_run = part in model.model_fields and model.model_fields[str(part)].annotation is RunConfig
+        case _:
+            return None
+    if not is_of_run or details["type"] != "extra_forbidden" or name not in MOVED_FIELDS:
+        return None
+    return _error(details["loc"], {"message": f"is {MOVED_FIELDS[str(name)]} now"})
 
 
 def _again(details: ErrorDetails) -> InitErrorDetails:

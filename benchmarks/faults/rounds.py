@@ -57,7 +57,8 @@ def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
     hung = {"train": HUNG_AFTER_SECONDS, "label": HUNG_AFTER_SECONDS, "evaluate": HUNG_AFTER_SECONDS}
     # More than the default: several faults may hit one stage.
     retry = {"max_attempts": 12, "hung": 12, "stage_error": 12, "out_of_memory": 12}
-    return {**run, "selection": {"min_confidence": 0.3}, "stall_timeout_seconds": hung, "retry": retry}
+    fault_tolerance = {"stall_timeout_seconds": hung, "retry": retry}
+    return {**run, "selection": {"min_confidence": 0.3}, "fault_tolerance": fault_tolerance}
 
 
 def play_round(

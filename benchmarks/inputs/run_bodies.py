@@ -21,12 +21,13 @@ def inputs() -> Iterator[RequestInput]:
 
 
 _BOUNDED = (
-    *("generations", "seed", "priority", "max_bad_fraction", "student_recipe.image_size", "student_recipe.ema_decay"),
+    *("generations", "seed", "priority", "fault_tolerance.max_bad_fraction"),
+    *("student_recipe.image_size", "student_recipe.ema_decay"),
     *("student_recipe.noise.dropout", "student_recipe.unlabeled_ratio", "selection.min_confidence"),
 )
 _UNBOUNDED = (
     *("student_recipe.steps", "student_recipe.batch_size", "student_recipe.optimizer.learning_rate"),
-    *("resources.batch_size", "resources.train.num_workers", "schedule_timeout_seconds"),
+    *("resources.batch_size", "resources.train.num_workers", "fault_tolerance.schedule_timeout_seconds"),
 )
 _NO_NUMBERS: dict[str, object] = {
     "a text": "1",

@@ -79,7 +79,7 @@ class LoadScene:
             "datasets": self.datasets,
             "generations": GENERATIONS,
             # The active runs' stages stand still for as long as the benchmark takes.
-            "stall_timeout_seconds": {"train": 1e6},
+            "fault_tolerance": {"stall_timeout_seconds": {"train": 1e6}},
         }
 
     def _start(self) -> None:

@@ -76,11 +76,18 @@ class StallTimeouts(Frozen):
         return seconds
 
 
-class StageTimeouts(Frozen):
-    """The deadlines of a run's stages."""
+class FaultTolerance(Frozen):
+    """What a run bears before a stage of it has failed."""
 
-    schedule_timeout_seconds: float = SCHEDULE_TIMEOUT_SECONDS
+    retry: RetrySettings = RetrySettings()
+    schedule_timeout_seconds: float = Field(
+        default=SCHEDULE_TIMEOUT_SECONDS,
+        gt=0,
+        le=1e9,
+        description="How long a stage may wait for what the cluster, even idle, does not have.",
+    )
     stall_timeout_seconds: StallTimeouts = StallTimeouts()
+    max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
 
 
 class Artifact(StrEnum):

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from service.config.cluster_shape import ClusterShape
 from service.config.gate import ROBUSTNESS_OF, Condition
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
-from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionOverrides, RetrySettings, StallTimeouts
+from service.config.policies import FaultTolerance, RetentionOverrides
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
 from workers.specs.measure import external_part
@@ -19,6 +19,11 @@ from workers.specs.text import ModelName
 
 MAX_GENERATIONS = 50
 MAX_CLASSES = 100_000
+MOVED_FIELDS = {
+    name: f"fault_tolerance.{name}"
+    for name in ("retry", "schedule_timeout_seconds", "stall_timeout_seconds", "max_bad_fraction")
+}
+"""What fields of `RunConfig` are called now that were elsewhere in version 0.1.0."""
 Priority = Annotated[int, Field(ge=-100, le=100)]
 
 
@@ -136,16 +141,8 @@ class RunConfig(Frozen):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: Gate | None = None
     resources: Resources = Resources()
-    retry: RetrySettings = RetrySettings()
-    schedule_timeout_seconds: float = Field(
-        default=SCHEDULE_TIMEOUT_SECONDS,
-        gt=0,
-        le=1e9,
-        description="How long a stage may wait for what the cluster, even idle, does not have.",
-    )
-    stall_timeout_seconds: StallTimeouts = StallTimeouts()
+    fault_tolerance: FaultTolerance = FaultTolerance()
     allow_smaller_student: bool = False
-    max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
     seed: int = Field(default=0, ge=0, lt=2**31)
     retention: RetentionOverrides = RetentionOverrides()
     generation_overrides: dict[Annotated[str, Field(max_length=10)], GenerationOverrides] = Field(

@@ -105,7 +105,7 @@ def _follow_submitted(
     if over:
         message = f"the Ray job ended as {observed.job} without a result: {observed.job_message}".rstrip(": ")
         return [EndAttempt(*where, reason_of_ended_job(observed.job_message), message)]
-    late = overdue(stage.name, attempt, observed, run.rules.timeouts, now)
+    late = overdue(stage.name, attempt, observed, run.rules.fault_tolerance, now)
     if late is not None:
         return [BeginStopping(*where, *late)]
     if run.state is RunState.PAUSING:
@@ -146,7 +146,7 @@ def _start_or_give_up(
     failures = [attempt.failure_reason for attempt in counted if attempt.failure_reason is not None]
     if failures:
         last = counted[-1]
-        delay = retry_delay_seconds(failures, max_attempts, run.rules.retry)
+        delay = retry_delay_seconds(failures, max_attempts, run.rules.fault_tolerance.retry)
         if delay is None:
             reason = f"generation {stage.generation}, {stage.name}: {last.failure_reason}: {last.failure_message}"
             return [EndRun(RunState.FAILED, stage.generation, stage.name, reason)]

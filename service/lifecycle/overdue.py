@@ -1,6 +1,6 @@
 """Which attempts are over because they stand still: never scheduled, or hung. Pure."""
 
-from service.config.policies import StageTimeouts
+from service.config.policies import FaultTolerance
 from service.lifecycle.snapshots import AttemptSnapshot, Observed
 from service.ray_client.job_status import JobStatus
 from workers.specs.reports import FailureReason
@@ -8,11 +8,11 @@ from workers.specs.stages import StageName
 
 
 def overdue(
-    stage: StageName, attempt: AttemptSnapshot, observed: Observed, timeouts: StageTimeouts, now: float
+    stage: StageName, attempt: AttemptSnapshot, observed: Observed, limits: FaultTolerance, now: float
 ) -> tuple[FailureReason, str] | None:
     """Why a submitted attempt whose job is alive is to be ended, with a line for people; None while it may go on."""
     submitted_at = attempt.created_at if attempt.submitted_at is None else attempt.submitted_at
-    patience = timeouts.schedule_timeout_seconds
+    patience = limits.schedule_timeout_seconds
     if observed.job is JobStatus.PENDING:
         if now - submitted_at < patience:
             return None
@@ -23,7 +23,7 @@ def overdue(
     waiting = progress.waiting if progress is not None else None
     if waiting is not None and waiting.exceeds_cluster and now - waiting.since >= patience:
         return FailureReason.UNSCHEDULABLE, f"{waiting.reason}; waited {patience:g} s"
-    stall = timeouts.stall_timeout_seconds.of(stage)
+    stall = limits.stall_timeout_seconds.of(stage)
     advanced_at = submitted_at if progress is None or progress.advanced_at is None else progress.advanced_at
     if now - max(submitted_at, advanced_at) < stall:
         return None

@@ -100,7 +100,7 @@ class _Builder:
             attempt=self._attempt,
             folder_uri=folder_uri,
             seed=self._plan.seed,
-            max_bad_fraction=self._inputs.config.max_bad_fraction,
+            max_bad_fraction=self._inputs.config.fault_tolerance.max_bad_fraction,
             dataset_roots=self._roots.of_stage(stage, folder_uri, self._inputs.projects),
             internals=self._internals,
         )

@@ -32,8 +32,8 @@ LARGE = {
     "empty_arrays": b'{"a": [' + b"[]," * 1_300_000 + b"[]]}",
     "digits": b'{"generations": ' + b"9" * 10_000 + b"}",
     "fitting_digits": b'{"generations": ' + b"9" * 4_000 + b"}",
-    "exponent": b'{"max_bad_fraction": 1e999999999}',
-    "fraction": b'{"max_bad_fraction": 0.' + b"1" * 3_900_000 + b"}",
+    "exponent": b'{"fault_tolerance": {"max_bad_fraction": 1e999999999}}',
+    "fraction": b'{"fault_tolerance": {"max_bad_fraction": 0.' + b"1" * 3_900_000 + b"}}",
     "text": b'{"name": "' + b"x" * 4_000_000 + b'"}',
     "key": b'{"' + b"x" * 4_000_000 + b'": 1}',
     "escapes": b'{"name": "' + b"\\u0041" * 600_000 + b'"}',
@@ -45,8 +45,8 @@ LARGE = {
     "null": b"null",
     "number": b"7",
     "text_alone": b'"x"',
-    "nan": b'{"max_bad_fraction": NaN}',
-    "infinity": b'{"max_bad_fraction": -Infinity}',
+    "nan": b'{"fault_tolerance": {"max_bad_fraction": NaN}}',
+    "infinity": b'{"fault_tolerance": {"max_bad_fraction": -Infinity}}',
     "same_keys": b"{" + b'"name": "a", ' * 300_000 + b'"name": "b"}',
 }
 

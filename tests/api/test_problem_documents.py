@@ -93,7 +93,7 @@ def test_another_content_type_is_a_415_problem(client: TestClient) -> None:
         ({"datasets": {"labeled": "a", "validation": "b", "test": "c"}}, "datasets.unlabeled"),
         ({"datasets": {"labeled": "a", "unlabeled": "d", "validation": "b"}}, "datasets.test"),
         ({"selection": {"min_confidence": -0.1}}, "selection.min_confidence"),
-        ({"max_bad_fraction": float("1e999")}, None),
+        ({"fault_tolerance": {"max_bad_fraction": float("1e999")}}, None),
         ({"datasets": {"labeled": "a\0", "unlabeled": "d", "validation": "b", "test": "c"}}, None),
     ],
 )

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.config.policies import FaultTolerance
+from service.config.run import MOVED_FIELDS
 from tests.support.application import Register, StubRay
 
 Config = dict[str, Any]
@@ -251,13 +253,31 @@ def test_a_projects_quota_is_set_and_obeyed(
 
 def test_retries_and_deadlines_of_a_run_are_checked(client: TestClient, run_config: Config) -> None:
     own = {"retry": {"out_of_memory": 3}, "schedule_timeout_seconds": 60, "stall_timeout_seconds": {"train": 120}}
-    config = client.post("/runs", json={**run_config, **own}).json()["config"]
-    assert config["retry"]["out_of_memory"] == 3
-    assert config["stall_timeout_seconds"]["label"] == 1800
-    error = client.post("/runs", json={**run_config, "retry": {"stage_error": -1}}).json()["errors"][0]
-    assert error["field"] == "retry.stage_error"
-    error = client.post("/runs", json={**run_config, "stall_timeout_seconds": {"train": 0}}).json()["errors"][0]
-    assert error["field"] == "stall_timeout_seconds.train"
+    config = client.post("/runs", json={**run_config, "fault_tolerance": own}).json()["config"]
+    assert config["fault_tolerance"]["retry"]["out_of_memory"] == 3
+    assert config["fault_tolerance"]["stall_timeout_seconds"]["label"] == 1800
+    for wrong, field in (
+        ({"retry": {"stage_error": -1}}, "retry.stage_error"),
+        ({"stall_timeout_seconds": {"train": 0}}, "stall_timeout_seconds.train"),
+    ):
+        error = client.post("/runs", json={**run_config, "fault_tolerance": wrong}).json()["errors"][0]
+        assert error["field"] == f"fault_tolerance.{field}"
+
+
+@pytest.mark.parametrize("name", sorted(MOVED_FIELDS))
+def test_a_field_at_its_old_place_is_refused_with_the_new_one(
+    client: TestClient, run_config: Config, name: str
+) -> None:
+    assert MOVED_FIELDS[name] == f"fault_tolerance.{name}"
+    assert name in FaultTolerance.model_fields
+    old = {**run_config, name: FaultTolerance().model_dump(mode="json")[name]}
+    for path, body, field in (("/runs", old, name), ("/plans", {"run": old}, f"run.{name}")):
+        answer = client.post(path, json=body)
+        assert answer.status_code == 422
+        [error] = answer.json()["errors"]
+        assert (error["field"], f"is fault_tolerance.{name} now" in error["message"]) == (field, True)
+    elsewhere = client.post("/webhooks", json={"url": "https://example.com/", name: 1}).json()["errors"]
+    assert not any("fault_tolerance" in error["message"] for error in elsewhere)
 
 
 def test_runs_have_summaries_and_confusion_matrices_a_route_of_their_own(client: TestClient, finished_run: str) -> None:

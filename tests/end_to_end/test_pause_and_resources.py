@@ -37,7 +37,7 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(
 def test_a_stage_that_can_never_be_scheduled_says_so_and_ends_at_its_deadline(
     client: Client, small_run: SmallRun
 ) -> None:
-    config = small_run(generations=0, student_models=[], schedule_timeout_seconds=6)
+    config = small_run(generations=0, student_models=[], fault_tolerance={"schedule_timeout_seconds": 6})
     config["resources"] = {"train": {"num_workers": 2, "gpus_per_worker": 1}}
     run: RunView = client.runs.create(config)
 

@@ -212,8 +212,8 @@ def test_refusals_are_exceptions_with_the_problem_document(api: Client, run_conf
         api.runs.get("run-0000000000")
     assert (absent.value.status, absent.value.problem.instance) == (404, "/runs/run-0000000000")
     with pytest.raises(InvalidRequest) as invalid:
-        api.runs.create({**run_config, "max_bad_fraction": 2})
-    assert [error.field for error in invalid.value.errors] == ["max_bad_fraction"]
+        api.runs.create({**run_config, "fault_tolerance": {"max_bad_fraction": 2}})
+    assert [error.field for error in invalid.value.errors] == ["fault_tolerance.max_bad_fraction"]
     with pytest.raises(InvalidRequest, match="teacher_model"):
         api.runs.create({**run_config, "teacher_model": "no_such_model"})
     run = api.runs.create(run_config)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from service.config.policies import StageTimeouts, StallTimeouts
+from service.config.policies import FaultTolerance, StallTimeouts
 from service.lifecycle.actions import BeginStopping
 from service.lifecycle.run_rules import RunRules
 from service.lifecycle.snapshots import Observed, RunSnapshot
@@ -13,8 +13,8 @@ from workers.specs.reports import FailureReason, Waiting
 
 
 def with_timeouts(run: RunSnapshot, schedule: float, stall: float) -> RunSnapshot:
-    timeouts = StageTimeouts(schedule_timeout_seconds=schedule, stall_timeout_seconds=StallTimeouts(train=stall))
-    return replace(run, rules=RunRules(timeouts=timeouts))
+    limits = FaultTolerance(schedule_timeout_seconds=schedule, stall_timeout_seconds=StallTimeouts(train=stall))
+    return replace(run, rules=RunRules(fault_tolerance=limits))
 
 
 def test_a_stage_whose_work_does_not_advance_is_hung_however_lively_it_looks() -> None:

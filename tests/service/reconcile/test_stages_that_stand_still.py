@@ -12,7 +12,13 @@ from workers.specs.reports import Progress, Waiting
 
 @pytest.fixture
 def run_id(bench: Workbench, run_config: MakeConfig) -> str:
-    config = run_config(stall_timeout_seconds={"train": 60}, schedule_timeout_seconds=30, retry={"unschedulable": 0})
+    config = run_config(
+        fault_tolerance={
+            "stall_timeout_seconds": {"train": 60},
+            "schedule_timeout_seconds": 30,
+            "retry": {"unschedulable": 0},
+        }
+    )
     run_id: str = bench.commands.create_run(config).id
     return run_id
 

@@ -124,9 +124,9 @@ def test_an_exhausted_quota_lets_running_stages_end_and_new_ones_wait(
     bench: Workbench, run_config: MakeConfig, projects: Projects
 ) -> None:
     two_gpus = {"train": {"num_workers": 4, "gpus_per_worker": 0.5}}
-    patient = {"train": 100_000}
-    run = create(bench, run_config, project="vision", resources=two_gpus, stall_timeout_seconds=patient)
-    other = create(bench, run_config, stall_timeout_seconds=patient)
+    patient = {"stall_timeout_seconds": {"train": 100_000}}
+    run = create(bench, run_config, project="vision", resources=two_gpus, fault_tolerance=patient)
+    other = create(bench, run_config, fault_tolerance=patient)
     projects.set_quota("vision", Quota(device_hours=2.0))
     reconciler = bench.reconciler()
     reconciler.tick()

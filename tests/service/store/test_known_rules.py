@@ -14,7 +14,10 @@ from tests.support.workbench import Workbench
 
 
 def test_configurations_are_read_once_and_say_the_same(bench: Workbench, run_config: Callable[..., RunConfig]) -> None:
-    runs = [bench.commands.create_run(run_config(retry={"max_attempts": attempts})).id for attempts in (1, 2)]
+    runs = [
+        bench.commands.create_run(run_config(fault_tolerance={"retry": {"max_attempts": attempts}})).id
+        for attempts in (1, 2)
+    ]
     known, read = KnownRules(), []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

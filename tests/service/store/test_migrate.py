@@ -1,5 +1,6 @@
 """Migrations, on both kinds of database."""
 
+import json
 from typing import Any
 
 from alembic import command
@@ -9,10 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
+from service.config.run import RunConfig
 from service.store.database import Database
 from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.schema.tables import Table
 from tests.at_once import at_once
+from tests.support.workbench import MakeConfig
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(empty_database_url: str) -> None:
@@ -92,6 +95,39 @@ def test_of_the_deliveries_that_wait_the_oldest_of_each_run_keeps_its_time(empty
         found = [tuple(row) for row in session.execute(timed)]
     database.close()
     assert found == [("hook-1", 2), ("hook-1", 5), ("hook-1", 6), ("hook-2", 3)]
+
+
+def test_runs_and_answers_keep_what_they_bear(empty_database_url: str, run_config: MakeConfig) -> None:
+    own = {"retry": {"stage_error": 7}, "schedule_timeout_seconds": 60.5, "max_bad_fraction": 0.25}
+    plain = run_config().model_dump(mode="json", exclude={"fault_tolerance"})
+    stored = {"flat": json.dumps({**plain, **own}), "plain": json.dumps(plain), "broken": "{", "odd": "[1]"}
+    database = Database(empty_database_url)
+    _migrate_to(database, "0012")
+    with database.write() as session:
+        for number in range(1001):  # more than are read at once
+            stored[f"many-{number:04d}"] = stored["flat"]
+        for run, config in stored.items():
+            _insert(session, "runs", id=run, project="p", name="", config=config, state="succeeded", priority=0)
+        for key, name in (("a run", "config"), ("an estimate", "run"), ("a dataset", "rows")):
+            answer = json.dumps({name: {**plain, **own}, "id": key})
+            row = {"request_hash": "h", "answer": answer, "created_at": 1.0, "caller": ""}
+            _insert(session, "idempotency_keys", key=key, **row)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        configs = dict(session.execute(text("select id, config from runs")).all())
+        answers = dict(session.execute(text("select key, answer from idempotency_keys")).all())
+    database.close()
+    expected = run_config(fault_tolerance=own)
+    for run in ("flat", "many-0000", "many-1000"):
+        assert RunConfig.model_validate_json(configs[run]) == expected
+    assert {run: configs[run] for run in ("plain", "broken", "odd")} == {
+        run: stored[run] for run in ("plain", "broken", "odd")
+    }
+    for key, name in (("a run", "config"), ("an estimate", "run")):
+        assert RunConfig.model_validate_json(json.dumps(json.loads(answers[key])[name])) == expected
+    assert json.loads(answers["a dataset"])["rows"]["max_bad_fraction"] == 0.25
 
 
 def _migrate_to(database: Database, revision: str) -> None:
