@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.config.policies import RetrySettings, StageTimeouts, StallTimeouts
+from service.config.policies import FaultTolerance, RetrySettings, StallTimeouts
 from service.config.stage_key import StageKey
 from service.lifecycle.actions import CreateAttempt
 from service.lifecycle.run_rules import RunRules, rules_of
@@ -29,12 +29,17 @@ def test_a_run_that_says_nothing_has_the_rules_of_all() -> None:
 
 def test_a_run_may_have_retries_and_deadlines_of_its_own() -> None:
     own = rules(
-        retry={"max_attempts": 7}, schedule_timeout_seconds=5.0, stall_timeout_seconds={"label": 60.0, "train": 30.0}
+        fault_tolerance={
+            "retry": {"max_attempts": 7},
+            "schedule_timeout_seconds": 5.0,
+            "stall_timeout_seconds": {"label": 60.0, "train": 30.0},
+        }
     )
 
-    assert own.retry == RetrySettings(max_attempts=7)
-    assert own.timeouts == StageTimeouts(
-        schedule_timeout_seconds=5.0, stall_timeout_seconds=StallTimeouts(label=60.0, train=30.0)
+    assert own.fault_tolerance == FaultTolerance(
+        retry=RetrySettings(max_attempts=7),
+        schedule_timeout_seconds=5.0,
+        stall_timeout_seconds=StallTimeouts(label=60.0, train=30.0),
     )
 
 

@@ -116,8 +116,8 @@ def test_runs_and_answers_keep_what_they_bear(empty_database_url: str, run_confi
     upgrade(empty_database_url)
 
     with database.read() as session:
-        configs = dict(session.execute(text("select id, config from runs")).all())
-        answers = dict(session.execute(text("select key, answer from idempotency_keys")).all())
+        configs = {row.id: row.config for row in session.execute(text("select id, config from runs"))}
+        answers = {row.key: row.answer for row in session.execute(text("select key, answer from idempotency_keys"))}
     database.close()
     expected = run_config(fault_tolerance=own)
     for run in ("flat", "many-0000", "many-1000"):
