@@ -20,7 +20,6 @@ import api
 from api.app import create_app
 from api.templates import _TEMPLATES, render
 from noisy_student.local.demo.run import demo_run_config
-from service.config.settings.groups import AccessSettings
 from service.model_catalog import load_catalog
 from service.config.settings.groups import AccessSettings
 from service.settings import Settings
