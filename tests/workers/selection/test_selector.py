@@ -9,6 +9,7 @@ from workers.data.confidence import order_bits
 from workers.selection import selector
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.class_balance import ClassBalance, balance_classes
+from workers.selection.extra_copies import extra_of_shard
 from workers.selection.label_rows import NEVER, LabelRows
 from workers.selection.selector import Choice, Rules, Selector, count, hashes_of, scan, sift
 from workers.specs.recipe import SelectionSettings
@@ -210,3 +211,27 @@ def test_a_range_that_begins_later_gives_its_shards_what_one_range_would() -> No
 
     assert found == expected[2:]
     assert sum(map(sum, expected)) == 23
+
+
+def test_rows_that_were_chosen_in_neighbouring_shards_are_not_taken_here() -> None:
+    balance = ClassBalance(np.array([3, 0]), np.array([1, 1]), np.array([0, 0]))
+    choice = make_choice(balance, [[0, 0, 0]] * 3, [(4, 0), (5, 1), (6, 2)], [3, 0])
+    writer = Selector(make_rules(), choice)
+
+    kept = [writer.selected(number, 4 + number, np.zeros(3, np.int32))[0].tolist() for number in range(3)]
+
+    assert kept == [[0], [1], [2]]
+
+
+def test_each_shard_gets_the_extra_copies_of_its_place_also_where_it_lacks_a_class() -> None:
+    shards = [np.array(labels, np.int32) for labels in ([0, 1, 0], [0, 0], [1], [0, 1, 1, 0], [0])]
+    here = np.array([np.bincount(labels, minlength=2) for labels in shards])
+    total, before = here.sum(axis=0), np.cumsum(here, axis=0) - here
+    balance = balance_classes(total, 11, True)
+    writer = Selector(make_rules(), make_choice(balance, [[1] * len(labels) for labels in shards], [], total.tolist()))
+
+    for number, labels in enumerate(shards):
+        _, copies = writer.selected(number, number, labels)
+        extra = extra_of_shard(5, before[number], here[number], total, balance.one_more)
+        expected = here[number] * balance.copies_each + extra
+        assert np.bincount(labels, weights=copies, minlength=2).tolist() == expected.tolist()
