@@ -52,7 +52,7 @@ def row(name: str, values: Sequence[float], unit: str, rival: str, command: str)
 
 
 def save(rows: Sequence[ResultRow]) -> None:
-    """Puts the rows in the place of earlier ones of the same names, and writes the report anew."""
+    """Replaces earlier rows of the same names, and rewrites the report."""
     kept: list[ResultRow] = json.loads(RESULTS_PATH.read_text(encoding="utf-8")) if RESULTS_PATH.exists() else []
     by_name = {each["name"]: each for each in [*kept, *rows]}
     ordered = [by_name[name] for name in sorted(by_name)]
@@ -62,13 +62,13 @@ def save(rows: Sequence[ResultRow]) -> None:
 
 def report(rows: Sequence[ResultRow]) -> str:
     """The rows as Markdown, grouped by the command that makes them."""
-    lines = ["# Results", "", "Generated from `results.json`; not written by hand. Spread is the standard deviation."]
+    lines = ["# Results", "", "Generated from `results.json`; do not edit by hand. Spread is the standard deviation."]
     for command in sorted({each["command"] for each in rows}):
         group = [each for each in rows if each["command"] == command]
         first = group[0]
         versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
         lines += ["", f"## `{command}`", "", f"{first['date']}, {first['machine']}; {versions}", ""]
-        lines += ["| figure | value | spread | runs | unit | beside |", "| --- | --- | --- | --- | --- | --- |"]
+        lines += ["| figure | value | spread | runs | unit | baseline |", "| --- | --- | --- | --- | --- | --- |"]
         lines += [_line(each) for each in group]
         if command in NOTES:
             lines += ["", NOTES[command]]

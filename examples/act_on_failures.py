@@ -1,8 +1,8 @@
-"""Follows the events of all runs; shows the log of what failed, and gives a failed run one more try.
+"""Follows the events of all runs, shows the log of each failed attempt, and retries a failed run once.
 
     python examples/act_on_failures.py [AFTER]
 
-AFTER is the id of the last event that was seen; without it, it begins now. Stop it with Ctrl-C.
+AFTER is the id of the last event already seen; without it, the script starts with new events. Stop it with Ctrl-C.
 """
 
 import sys
@@ -21,8 +21,8 @@ def main(after: str | None = None, count: str | None = None) -> None:
                 retried.add(event.run_id)
                 try:
                     client.runs.retry(event.run_id)
-                    print(f"{event.run_id}: {event.message}; tried again")
-                except Conflict as refusal:  # somebody else was quicker
+                    print(f"{event.run_id}: {event.message}; retried")
+                except Conflict as refusal:  # someone else was faster
                     print(refusal)
             if seen == (None if count is None else int(count)):
                 return

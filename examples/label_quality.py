@@ -1,4 +1,4 @@
-"""How good a run's pseudo labels and models are, as tables. Needs pandas.
+"""Prints tables of the quality of a run's pseudo labels and models. Needs pandas.
 
 python examples/label_quality.py RUN
 """
@@ -25,7 +25,7 @@ def main(run_id: str) -> None:
                         "generation": generation.number,
                         "labeled": selected["images_labeled"],
                         "kept": selected["kept"],
-                        # Where the true labels are known: the run names them as `pseudo_label_truth`.
+                        # Known only if the run names the true labels in `pseudo_label_truth`.
                         "correct": labels.get("top1"),
                     }
                 )

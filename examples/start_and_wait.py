@@ -1,8 +1,9 @@
-"""Registers four sets of images, starts a run of them, and waits for it.
+"""Registers four image datasets, starts a run on them, and waits for it to end.
 
     python examples/start_and_wait.py examples/runs/first.yaml LABELED UNLABELED VALIDATION TEST
 
-The last four are folders, files or s3:// URIs. Address and key come from NOISY_STUDENT_API and NOISY_STUDENT_API_KEY.
+The last four arguments are folders, files or s3:// URIs. The address and the key come from NOISY_STUDENT_API and
+NOISY_STUDENT_API_KEY.
 """
 
 import sys

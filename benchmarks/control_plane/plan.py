@@ -75,7 +75,7 @@ def rows(seeds: list[dict[str, Any]], command: str = COMMAND) -> list[ResultRow]
     return [
         row("plan.relative_error", wall, f"{unit}, wall time", "the demo's run after it", command),
         row("plan.relative_error_of_work", work, f"{unit}, without overhead", "the demo's run after it", command),
-        row("plan.seconds", plans, "s that a plan takes", "the run: some 400 s", command),
+        row("plan.seconds", plans, "s per plan", "the run: about 400 s", command),
     ]
 
 

@@ -65,7 +65,7 @@ def _rows(name: str, url: str, home: Path, ray_url: str) -> list[ResultRow]:
         asked_singly = _ticks(reconciler, TICKS_OF_THE_RIVAL)
     ray_jobs.close()
     database.close()
-    beside = f"{statistics.mean(asked_singly):.2f} s where each job is asked for by name"
+    beside = f"{statistics.mean(asked_singly):.2f} s if each job is requested by name"
     suffix = "" if name == "postgresql" else f".{name}"
     unit = f"s, {name}, {ACTIVE:,} active and {FINISHED:,} finished runs"
     print(name, [round(tick, 3) for tick in ticks], beside, flush=True)

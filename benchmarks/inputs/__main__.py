@@ -57,11 +57,11 @@ def _rows(verdicts: Sequence[Verdict]) -> list[ResultRow]:
         row(
             "inputs.tried",
             [len(verdicts) - skipped],
-            "inputs, with what should come decided beforehand",
+            "inputs, each with a predetermined outcome",
             beside,
             _COMMAND,
         ),
-        row("inputs.wrong", [wrong], "of these", "goal: 0", _COMMAND),
+        row("inputs.wrong", [wrong], "of these inputs", "goal: 0", _COMMAND),
     ]
 
 
