@@ -1,4 +1,4 @@
-"""What `decide` asks for: one value an action, applied by `service.reconcile.apply`."""
+"""The actions that `decide` returns. Each is a value; `service.reconcile.apply` carries it out."""
 
 from dataclasses import dataclass
 
@@ -11,40 +11,40 @@ from workers.specs.stages import StageName
 
 @dataclass(frozen=True)
 class OfAttempt:
-    """What concerns one attempt of a stage of the run."""
+    """An action on one attempt of a stage."""
 
     generation: int
     stage: StageName
     attempt: int
 
     def key(self, run_id: str) -> StageKey:
-        """The stage, where the run is this one."""
+        """Returns the key of the attempt's stage in the run `run_id`."""
         return StageKey(run_id, self.generation, self.stage)
 
 
 @dataclass(frozen=True)
 class CreateAttempt(OfAttempt):
-    """Puts the intent on record: attempt `attempt` and its submission id."""
+    """Records the attempt and its submission id before anything is submitted."""
 
 
 @dataclass(frozen=True)
 class SubmitAttempt(OfAttempt):
-    """Writes the spec and submits the Ray job whose id is on record."""
+    """Writes the attempt's spec and submits the Ray job whose id is on record."""
 
 
 @dataclass(frozen=True)
 class MarkSubmitted(OfAttempt):
-    """Ray has the job already: a reconciler died between submitting it and saying so."""
+    """Records that Ray already has the job: a reconciler died after it submitted the job and before it said so."""
 
 
 @dataclass(frozen=True)
 class RequestPause(OfAttempt):
-    """Asks the stage to end at its next unit."""
+    """Asks the stage to stop at the end of its current unit."""
 
 
 @dataclass(frozen=True)
 class BeginStopping(OfAttempt):
-    """The attempt is over for this reason, but its Ray job may be alive."""
+    """Records that the attempt is over for `reason`, although its Ray job may still be alive."""
 
     reason: FailureReason
     message: str
@@ -57,36 +57,36 @@ class StopJob(OfAttempt):
 
 @dataclass(frozen=True)
 class EndAttempt(OfAttempt):
-    """The attempt ended without a result, and its Ray job is not alive as far as Ray knows."""
+    """Records that the attempt ended without a result and that its Ray job is not alive, as far as Ray knows."""
 
     reason: FailureReason
     message: str
     maybe_alive: bool = False
-    """Whether Ray may only have forgotten its job, or be about to begin it."""
+    """Whether the job may be alive nevertheless: Ray may have forgotten it, or may be about to start it."""
 
 
 @dataclass(frozen=True)
 class FinishStage(OfAttempt):
-    """The attempt's result is there."""
+    """Records the attempt's result: its stage has succeeded."""
 
     result: AnyStageResult
 
 
 @dataclass(frozen=True)
 class FinishGeneration:
-    """All stages of the generation have succeeded."""
+    """Records that all stages of the generation have succeeded."""
 
     generation: int
 
 
 @dataclass(frozen=True)
 class PauseRun:
-    """Nothing of the run is on the cluster any more."""
+    """Records that the run is paused: nothing of it is on the cluster any more."""
 
 
 @dataclass(frozen=True)
 class EndRun:
-    """The run is over; `generation` and `stage` say where it stopped, unless all stages have succeeded."""
+    """Ends the run in `state`. `generation` and `stage` say where it stopped; both are None if all stages succeeded."""
 
     state: RunState
     generation: int | None = None

@@ -1,4 +1,4 @@
-"""The state machine: from what is on record and what was seen, what to do next. No I/O, no clock."""
+"""The state machine: decides from the recorded state and the observation what to do next. No I/O, no clock."""
 
 from service.lifecycle.actions import (
     Action,
@@ -22,19 +22,19 @@ from service.ray_client.job_status import ENDED_JOBS, JobStatus, reason_of_ended
 from workers.specs.reports import FailureReason
 
 STOP_AGAIN_SECONDS = 5.0
-"""A job that is still alive this long after it was asked to stop is asked again."""
+"""How long to wait for a job to stop before asking Ray again."""
 UNSTOPPABLE_SECONDS = 60.0
-"""A job that is alive so long after it was first asked to stop is given up, whether Ray refuses or only promises: its
-node is gone, and Ray has not noticed. The job closer goes on asking."""
+"""How long after the first request to wait for a job to stop before ending its attempt anyway. Such a job's node is
+gone and Ray has not noticed, so Ray refuses to stop it, or only promises to. The job closer keeps asking."""
 SUBMIT_IN_FLIGHT_SECONDS = 30.0
-"""A submit of a reconciler that died may still reach Ray this long after the attempt was put on record."""
+"""How long after an attempt was recorded the submit request of a reconciler that died may still reach Ray."""
 
 
 def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int, may_start: bool = True) -> list[Action]:
-    """What follows for an active run; empty when there is nothing to do but wait.
+    """Returns the next actions for an active run; the list is empty if there is nothing to do but wait.
 
-    `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds, `may_start`
-    says whether the queue lets the run start an attempt, and `max_attempts` is for runs that do not say themselves.
+    `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds. `may_start`
+    says whether the queue lets the run start an attempt. `max_attempts` applies to runs that set no limit themselves.
     """
     for generation in run.generations:
         if generation.state is not GenerationState.SUCCEEDED and all(
@@ -64,7 +64,7 @@ def _follow(
     run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
 ) -> list[Action]:
     if observed.result is not None:
-        # The result is written last, so the stage's work is done: its Ray job need not have ended yet.
+        # The stage writes its result last, so its work is done even if its Ray job has not ended yet.
         return [FinishStage(stage.generation, stage.name, attempt.number, observed.result)]
     if observed.job is JobStatus.UNAVAILABLE:
         return []
@@ -133,9 +133,9 @@ def _follow_stopping(stage: StageSnapshot, attempt: AttemptSnapshot, observed: O
     if now - attempt.stop_asked_at < STOP_AGAIN_SECONDS:
         return []
     if now - attempt.stop_requested_at >= UNSTOPPABLE_SECONDS:
-        # Should its driver live on somewhere, it finds that its attempt is over, and ends without writing anything.
+        # If its driver is still alive somewhere, it finds that its attempt is over and ends without writing anything.
         return [end]
-    # Ray cannot stop a job that has not begun. Should it ever begin, it finds that its attempt is over, and ends.
+    # Ray cannot stop a job that has not begun. If it ever begins, it finds that its attempt is over and ends.
     return [end] if observed.job is JobStatus.PENDING else [StopJob(*where)]
 
 

@@ -1,4 +1,4 @@
-"""Which event tells of which end of a run or an attempt."""
+"""Maps each final state of a run or an attempt to the event that reports it."""
 
 from service.config.events import EventKind
 from service.lifecycle.states import AttemptState, RunState

@@ -1,4 +1,4 @@
-"""Which attempts are over because they stand still: never scheduled, or hung. Pure."""
+"""Decides which attempts to end because they make no progress: never scheduled, or hung. No I/O, no clock."""
 
 from service.config.policies import FaultTolerance
 from service.lifecycle.snapshots import AttemptSnapshot, Observed
@@ -10,7 +10,10 @@ from workers.specs.stages import StageName
 def overdue(
     stage: StageName, attempt: AttemptSnapshot, observed: Observed, limits: FaultTolerance, now: float
 ) -> tuple[FailureReason, str] | None:
-    """Why a submitted attempt whose job is alive is to be ended, with a line for people; None while it may go on."""
+    """Returns why to end a submitted attempt whose job is alive, with a message for people, or None to let it go on.
+
+    `now` is in Unix seconds.
+    """
     submitted_at = attempt.created_at if attempt.submitted_at is None else attempt.submitted_at
     patience = limits.schedule_timeout_seconds
     if observed.job is JobStatus.PENDING:

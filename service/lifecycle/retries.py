@@ -14,14 +14,14 @@ LONGEST_DELAY_SECONDS = 60.0
 NOT_COUNTED = frozenset(
     {FailureReason.PREEMPTED, FailureReason.NODE_LOST, FailureReason.JOB_LOST, FailureReason.PAUSED}
 )
-"""They say nothing of the stage: they use up none of max_attempts, only a limit of their own."""
+"""Failure reasons that are not the stage's fault. They do not count towards max_attempts; some have their own limit."""
 
 
 def retry_delay_seconds(failures: Sequence[FailureReason], max_attempts: int, settings: RetrySettings) -> float | None:
-    """Seconds to wait before the next attempt, or None where there is to be none.
+    """Returns the seconds to wait before a stage's next attempt, or None if it gets no further attempt.
 
-    `failures` are the reasons of the attempts so far, oldest first, and not empty. `max_attempts` is the service's
-    setting, which `settings` may replace.
+    `failures` holds the failure reasons of the attempts so far, oldest first; it must not be empty. `max_attempts` is
+    the service's setting, which the run's `settings` may override.
     """
     last = failures[-1]
     if last is FailureReason.PAUSED:
@@ -33,5 +33,5 @@ def retry_delay_seconds(failures: Sequence[FailureReason], max_attempts: int, se
     if limit is not None and failures.count(last) > limit:
         return None
     doublings = sum(reason is not FailureReason.PAUSED for reason in failures) - 1
-    # The exponent is bounded: a spot cluster may preempt hundreds of times.
+    # The exponent is bounded because a spot cluster may preempt a stage hundreds of times.
     return float(min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(doublings, 10)))

@@ -1,4 +1,4 @@
-"""What the state machine must know of a run's configuration: its retries, its deadlines, its gate."""
+"""The part of a run's configuration that the state machine needs: retries, timeouts and the gate."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from service.config.run import RunConfig
 
 @dataclass(frozen=True)
 class RunRules:
-    """The defaults are those of a run that says nothing."""
+    """The retries, timeouts and gate of a run. The defaults apply to a run that configures none of them."""
 
     fault_tolerance: FaultTolerance = field(default_factory=FaultTolerance)
     stops_at_gate: bool = False
@@ -16,7 +16,7 @@ class RunRules:
 
 
 def rules_of(config: str) -> RunRules:
-    """The rules of a run's configuration, as JSON."""
+    """Returns the rules of the run whose configuration `config` is, as JSON."""
     parsed = RunConfig.model_validate_json(config)
     return RunRules(
         fault_tolerance=parsed.fault_tolerance,

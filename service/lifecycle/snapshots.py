@@ -1,4 +1,4 @@
-"""A run as the store knows it, and what was seen of its current attempt: the values that `decide` decides on."""
+"""The input of `decide`: a run as the database holds it, and the observation of its open attempt."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from workers.specs.stages import StageName
 
 @dataclass(frozen=True)
 class AttemptSnapshot:
-    """Times are Unix seconds."""
+    """An attempt as the database holds it. All times are in Unix seconds."""
 
     number: int
     state: AttemptState
@@ -22,9 +22,9 @@ class AttemptSnapshot:
     submitted_at: float | None = None
     pause_requested_at: float | None = None
     stop_requested_at: float | None = None
-    """When Ray was first asked to stop its job."""
+    """When the reconciler first asked Ray to stop the attempt's job."""
     stop_asked_at: float | None = None
-    """And when it was last."""
+    """When the reconciler last asked Ray to stop the attempt's job."""
     finished_at: float | None = None
 
     @property
@@ -38,9 +38,9 @@ class StageSnapshot:
     name: StageName
     state: StageState
     attempts: tuple[AttemptSnapshot, ...] = ()
-    """In order of their numbers, from 1 without gaps; of a stage that has succeeded, none."""
+    """Ordered by number, from 1 without gaps. Empty for a stage that has succeeded."""
     attempts_before_retry: int = 0
-    """Attempts up to this number were made before the user asked for a retry, and no longer count."""
+    """How many attempts precede the user's last retry. They no longer count towards any limit."""
 
     @property
     def open_attempt(self) -> AttemptSnapshot | None:
@@ -52,9 +52,9 @@ class GenerationSnapshot:
     number: int
     state: GenerationState
     stages: tuple[StageSnapshot, ...]
-    """In order; of a generation that has succeeded, none."""
+    """In order of execution. Empty for a generation that has succeeded."""
     promoted: bool | None = None
-    """Whether its model may teach; None where no gate has judged it."""
+    """Whether the gate accepted the generation's model as a teacher; None if no gate has judged it."""
     gate_reason: str | None = None
 
 
@@ -74,17 +74,17 @@ class RunSnapshot:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of the open attempt. Result and failure are those of this attempt, never of an earlier one."""
+    """What the reconciler saw of an open attempt. Result and failure are this attempt's own, never an earlier one's."""
 
     job: JobStatus = JobStatus.UNAVAILABLE
     job_message: str = ""
-    """Ray's own account of the job; with UNAVAILABLE, why Ray did not answer."""
+    """Ray's message about the job; for an UNAVAILABLE job, why Ray did not answer."""
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
     progress: Progress | None = None
-    """Of a running job: None before the stage has said anything."""
+    """The running stage's progress; None until the stage reports any."""
     files_seen: bool = True
-    """Whether there was a look at its files: without one, nothing they lack says anything."""
+    """Whether the reconciler read the attempt's files. If not, a missing result or progress means nothing."""
 
 
 NOTHING_OBSERVED = Observed()

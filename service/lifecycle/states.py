@@ -8,16 +8,16 @@ from typing import TypeVar
 class RunState(StrEnum):
     RUNNING = "running"
     PAUSING = "pausing"
-    """Asked to pause; the stage in flight goes on to the end of its unit."""
+    """Someone requested a pause; the stage in flight continues to the end of its unit."""
     PAUSED = "paused"
-    """Nothing of it is on the cluster, until it is resumed."""
+    """Nothing of the run is on the cluster until someone resumes it."""
     CANCELLING = "cancelling"
-    """Asked to stop; a Ray job may still be alive."""
+    """Someone requested a cancel; a Ray job may still be alive."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
     GATED = "gated"
-    """Ended by its gate: a student was not good enough to become a teacher."""
+    """The gate ended the run because a student was not good enough to become a teacher."""
 
 
 class RunKind(StrEnum):
@@ -25,9 +25,9 @@ class RunKind(StrEnum):
     SEARCH = "search"
     """A run of one stage, on the data and labels of another run's generation."""
     ABLATION = "ablation"
-    """The same."""
+    """Also a run of one stage, on the data and labels of another run's generation."""
     PLAN = "plan"
-    """A run of one stage, which measures what another run would take."""
+    """A run of one stage that measures what another run would cost."""
 
 
 class GenerationState(StrEnum):
@@ -48,20 +48,20 @@ class StageState(StrEnum):
 
 class AttemptState(StrEnum):
     SUBMITTING = "submitting"
-    """The submission id is on record; whether Ray has the job is not known."""
+    """The submission id is on record, but the service does not know yet whether Ray has the job."""
     SUBMITTED = "submitted"
-    """Ray has taken the job."""
+    """Ray has accepted the job."""
     STOPPING = "stopping"
-    """Over, for the reason on record; its Ray job may still be alive."""
+    """The attempt is over for the reason on record; its Ray job may still be alive."""
     PAUSED = "paused"
-    """Ended at a unit of its work, for another attempt to go on from there."""
+    """The attempt stopped at the end of a unit; another attempt continues from there."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
 ACTIVE_RUNS = frozenset({RunState.RUNNING, RunState.PAUSING, RunState.CANCELLING})
-"""Runs that the reconciler looks after."""
+"""Runs that the reconciler works on."""
 UNFINISHED_RUNS = ACTIVE_RUNS | {RunState.PAUSED}
 """Runs that have not ended."""
 UNFINISHED_STAGES = frozenset({StageState.PENDING, StageState.RUNNING})
@@ -73,7 +73,7 @@ ALLOWED_RUN: Mapping[RunState, frozenset[RunState]] = {
     RunState.RUNNING: frozenset(
         {RunState.PAUSING, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}
     ),
-    # What it was doing may end before it pauses.
+    # The stage in flight may end the run before the run pauses.
     RunState.PAUSING: frozenset(
         {RunState.PAUSED, RunState.RUNNING, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.GATED}
     ),
@@ -111,7 +111,7 @@ ALLOWED_ATTEMPT: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.SUBMITTED: frozenset(
         {AttemptState.STOPPING, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.PAUSED}
     ),
-    # A result that was written while its job was being stopped is still the truth.
+    # A result that the stage wrote while its job was being stopped still counts.
     AttemptState.STOPPING: frozenset(
         {AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED, AttemptState.PAUSED}
     ),
@@ -125,7 +125,7 @@ State = TypeVar("State", bound=StrEnum)
 
 
 def states_before(allowed: Mapping[State, frozenset[State]], state: State) -> list[State]:
-    """The states from which `state` may be entered."""
+    """Returns the states that `state` may follow."""
     return [before for before, after in allowed.items() if state in after]
 
 
@@ -133,4 +133,4 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
-    """Given up after as many attempts as the setting allows; it can be retried by hand."""
+    """The service gave up after `webhooks.max_attempts`. You can resend the delivery by hand."""
