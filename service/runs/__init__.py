@@ -1,1 +1,1 @@
-"""Runs: how they are started and changed, checked, and shown."""
+"""Runs: the code that checks, starts, changes and shows them."""

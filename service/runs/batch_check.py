@@ -1,19 +1,20 @@
-"""Whether every worker of a training gets as many images a step as a batch norm needs. Pure."""
+"""Checks that every worker of a training gets enough images per step for batch norm. No I/O."""
 
 from service.errors import InvalidRequest
 from workers.specs.recipe import Recipe
 
 _LEAST_IMAGES = 2
-"""Of one image most models' batch norms cannot take a variance: they raise at the first step."""
+"""A batch norm cannot compute a variance over one image: most models would raise at the first step."""
 
 
 def check_batches(field: str, recipe: Recipe, workers: int, *, pseudo_labeled: bool, of: str = "batch_size") -> None:
-    """Raises InvalidRequest, blaming `field`.`of`, where some worker's share of a step is too small.
+    """Raises InvalidRequest, naming `field`.`of`, if some worker's share of a step is too small.
 
-    `pseudo_labeled` says whether the training has such images too: a student's has, but for its resolution step.
+    `pseudo_labeled` says whether the training also uses pseudo-labeled images. A student's training does, except in
+    its resolution step.
     """
     for phase, parts in _images_a_step(recipe, pseudo_labeled).items():
-        # Shares are equal but for the remainder, which goes to the first workers: the last one has the least.
+        # The remainder goes to the first workers, so the last worker has the smallest share.
         least = sum(part // workers for part in parts)
         if least < _LEAST_IMAGES:
             images = " and ".join(

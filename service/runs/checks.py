@@ -1,4 +1,4 @@
-"""What is refused before a run begins, because it cannot work or would prove nothing."""
+"""Checks that refuse a run before it starts because it cannot work or would prove nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ KEPT_APART = (
     ("test", "unlabeled"),
     ("test", "validation"),
 )
-"""Parts that may not share an image: accuracy on images that were trained on says nothing."""
+"""Pairs of parts that may not share an image: accuracy on training images says nothing."""
 NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What the checks must know of a registered dataset."""
+    """What the checks need to know about a registered dataset."""
 
     id: str
     name: str
@@ -49,12 +49,15 @@ class DatasetFacts:
 
 
 def dataset_ids(datasets: RunDatasets) -> dict[str, str]:
-    """Dataset ids by the part they play, without the parts that are not played."""
+    """Returns the dataset ids by their part in the run, without the parts that the run leaves out."""
     return {part: dataset for part in ROLES if (dataset := getattr(datasets, part)) is not None}
 
 
 def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> None:
-    """Existence, role, rows and classes. `found` are the registered ones, by id. Raises InvalidRequest."""
+    """Checks that the datasets exist and have the right role, rows and classes.
+
+    `found` holds the registered datasets by id. Raises InvalidRequest.
+    """
     for part, dataset_id in dataset_ids(datasets).items():
         field = f"datasets.{part}"
         facts = found.get(dataset_id)
@@ -69,7 +72,10 @@ def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> 
 
 
 def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFacts], layout: ArtifactLayout) -> None:
-    """No evaluation image is trained on, by content hash. Reads the hash files. Raises InvalidRequest."""
+    """Checks by content hash that training uses no evaluation image, and that validation and test share none.
+
+    Reads the hash files of the datasets that have one. Raises InvalidRequest.
+    """
     ids = dataset_ids(datasets)
     with artifact_store():
         hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
@@ -89,7 +95,10 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
 
 
 def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_classes: int) -> None:
-    """Models are known, grow or stay as large, and have what the noise acts on; batches are large enough.
+    """Checks the models, their noise and their batches.
+
+    The catalogue must know the models, no student may be smaller than its teacher unless the run allows it, each model
+    must have the layers that its noise acts on, and each worker must get enough images per step.
 
     Raises InvalidRequest.
     """
@@ -165,7 +174,10 @@ def check_search(
 def check_external_sets(
     evaluation: EvaluationSettings, found: Mapping[str, DatasetFacts], classes: Sequence[str]
 ) -> None:
-    """External sets are evaluation sets whose classes, mapped, are among the labeled ones. Raises InvalidRequest."""
+    """Checks that external sets are evaluation datasets whose mapped classes are among `classes`, the labeled ones.
+
+    Raises InvalidRequest.
+    """
     for index, external in enumerate(evaluation.external):
         field = f"evaluation.external.{index}"
         facts = found.get(external.dataset)
@@ -188,7 +200,7 @@ def check_external_sets(
 
 
 def check_model(field: str, name: str, catalog: Mapping[str, CatalogModel]) -> None:
-    """Raises InvalidRequest for a model that the catalogue does not have."""
+    """Raises InvalidRequest for a model that is not in the catalogue."""
     if name not in catalog:
         close = get_close_matches(name, catalog, n=NAMES_SHOWN)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
@@ -210,7 +222,7 @@ def check_not_smaller(
 
 
 def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
-    """Raises InvalidRequest for noise that would silently not act on the model."""
+    """Raises InvalidRequest for noise that would silently have no effect on the model."""
     if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
         raise InvalidRequest(f"{field}.noise.drop_path", f"{name} has no stochastic depth: drop_path must be 0")
     if recipe.noise.dropout > 0 and not catalog[name].dropout:

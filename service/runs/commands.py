@@ -1,4 +1,4 @@
-"""What users may do with runs: create, extend, pause, resume, cancel and retry a run."""
+"""The commands on runs: create, extend, pause, resume, cancel, retry, and change the priority."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -48,9 +48,9 @@ _NOT_COMPARED = (
 
 
 class RunCommands:
-    """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
+    """Thread-safe. Every command that raises InvalidRequest, NotFound or Conflict has changed nothing.
 
-    `clock` gives Unix seconds; `catalog` is timm's models by name, the shipped catalogue by default.
+    `clock` returns Unix seconds. `catalog` holds timm's models by name; the default is the shipped catalogue.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RunCommands:
         self._answers = OnceAnswers(database, clock)
 
     def create_run(self, config: RunConfig, idempotency_key: str | None = None) -> RunView:
-        """Checks that the run can work, and starts it."""
+        """Checks that the run can work and starts it."""
         config = in_own_project(config)
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
@@ -93,7 +93,7 @@ class RunCommands:
     def add_generation(
         self, run_id: str, overrides: GenerationOverrides, idempotency_key: str | None = None
     ) -> RunView:
-        """Starts one more generation on a run that has succeeded."""
+        """Adds one generation to a run that has succeeded, and starts it."""
         asked = request_hash(f"add_generation {run_id}", overrides)
 
         def add(session: Session, now: float) -> RunView:
@@ -111,7 +111,7 @@ class RunCommands:
         return self._filled(self._answers.once(idempotency_key, asked, RunView, add))
 
     def cancel_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
-        """Asks for the run to be stopped; it is CANCELLED once its Ray job has ended. Asking again is no error."""
+        """Requests a cancel. The run becomes CANCELLED once its Ray job has ended. Repeating the request is no error."""
 
         def cancel(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -126,7 +126,10 @@ class RunCommands:
         return self._filled(self._answers.once(idempotency_key, asked, RunView, cancel))
 
     def pause_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
-        """Asks the stage in flight to end at its next unit; the run is PAUSED then. Asking again is no error."""
+        """Requests a pause. The run becomes PAUSED once its stage in flight has stopped at the end of a unit.
+
+        Repeating the request is no error.
+        """
 
         def pause(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -141,7 +144,10 @@ class RunCommands:
         return self._filled(self._answers.once(idempotency_key, asked, RunView, pause))
 
     def resume_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
-        """Goes on with a paused run, from what its stage has kept; it lines up anew. Asking again is no error."""
+        """Resumes a paused run from what its stage has kept. The stage goes to the end of the queue.
+
+        Repeating the request is no error.
+        """
 
         def resume(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -159,7 +165,7 @@ class RunCommands:
         return self._filled(self._answers.once(idempotency_key, asked, RunView, resume))
 
     def change_run(self, run_id: str, changes: RunChanges) -> RunView:
-        """Changes where the run stands in the queue."""
+        """Changes the run's priority, and with it its place in the queue."""
         with self._database.write() as session:
             now = self._clock()
             state = lock_run(session, run_id, now)
@@ -171,7 +177,7 @@ class RunCommands:
         return self._filled(view)
 
     def retry_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
-        """Goes on with a run that failed or was cancelled, where it stopped: stages that succeeded are kept."""
+        """Continues a failed or cancelled run where it stopped. Stages that have succeeded are kept."""
 
         def retry(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -212,11 +218,11 @@ class RunCommands:
 
     def _run_view(self, session: Session, run_id: str) -> RunView:
         session.flush()
-        session.expire_all()  # states are changed by statements of their own
+        session.expire_all()  # states change by UPDATE statements that the session does not see
         return self._views.run(load_run_rows(session, run_id))
 
     def _filled(self, view: RunView) -> RunView:
-        """With what is added once the command's transaction is over, for it holds up all others that write."""
+        """Adds the queue place and the progress, after the command's transaction, which blocks all other writers."""
         if view.state == RunState.RUNNING:
             with self._database.read() as session:
                 view = self._places.fill_run(session, view)
@@ -230,7 +236,7 @@ def _set_running(session: Session, run_id: str) -> None:
 def _reopen_current_stage(session: Session, run_id: str, now: float) -> None:
     stage = load_snapshot(session, run_id).current_stage
     if stage is None:
-        return  # cancelled when the last stage had just succeeded
+        return  # someone cancelled the run just after its last stage had succeeded
     set_stage_state(
         session,
         StageKey(run_id, stage.generation, stage.name),

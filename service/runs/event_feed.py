@@ -1,4 +1,4 @@
-"""New events for the clients of one API process: one look at the database for all of them."""
+"""Streams new events to the clients of one API process. One poller reads the database for all of them."""
 
 import asyncio
 import contextvars
@@ -22,10 +22,10 @@ Item = TypeVar("Item")
 
 
 class EventFeed:
-    """Belongs to one event loop. Its poller runs while anybody follows.
+    """The events for the clients of one event loop. The poller runs while at least one client follows.
 
-    Nothing is queued for a client: each has the id of the last event that it was given, and takes what follows from
-    the events remembered here, or from the database where it has fallen behind. A slow client costs no memory.
+    No client has a queue. Each keeps the id of the last event that it received, and reads on from the recent events in
+    memory, or from the database if it has fallen behind. A slow client therefore costs no memory.
     """
 
     def __init__(self, database: Database, poll_seconds: float) -> None:
@@ -35,14 +35,14 @@ class EventFeed:
         self._poller: asyncio.Task[None] | None = None
         self._recent: deque[EventView] = deque(maxlen=_REMEMBERED)
         self._floor = 0
-        """All events after this one and up to `_newest` are in `_recent`."""
+        """The id after which `_recent` holds all events up to `_newest`."""
         self._newest: int | None = None
         self._changed: asyncio.Event | None = None
 
     async def follow(self, after: int | None, run_id: str | None = None) -> AsyncGenerator[EventView | None, None]:
-        """Events after the one with this id (None: from now on), of all runs or of one; without end.
+        """Yields the events after the id `after` (None: from now on), of all runs or of one, without end.
 
-        None in between says, every HEARTBEAT_SECONDS, that there was nothing.
+        Yields None whenever HEARTBEAT_SECONDS pass without an event.
         """
         self._clients += 1
         try:
@@ -60,11 +60,11 @@ class EventFeed:
             self._clients -= 1
 
     async def _started(self) -> int:
-        """The newest event's id, once the poller looks for newer ones."""
+        """Returns the newest event's id once the poller is running, and starts the poller if necessary."""
         while self._newest is None:
             if self._poller is None or self._poller.done():
                 self._changed = asyncio.Event()
-                # In a context of its own: in the first client's it would see that caller's projects only.
+                # An own context: in the first client's context the poller would see only that caller's projects.
                 self._poller = asyncio.create_task(self._poll(), context=contextvars.Context())
             assert self._changed is not None
             await self._changed.wait()
@@ -76,7 +76,7 @@ class EventFeed:
             page = await asyncio.to_thread(self._read, cursor, run_id)
             if len(page) == _PAGE or newest is None:
                 return page, page[-1].id if page else cursor
-            # A short page: up to what was the newest event before it was read, there is nothing more for this client.
+            # The page is not full, so it holds all of this client's events up to the newest one before the query.
             return page, max([newest, cursor, *(event.id for event in page)])
         newer = takewhile(lambda event: event.id > cursor, reversed(self._recent))
         found = [event for event in newer if run_id in (None, event.run_id)]
@@ -88,7 +88,7 @@ class EventFeed:
                 try:
                     found = await self._look()
                 except Exception as error:
-                    # The database may be away for a while; clients hear heartbeats meanwhile.
+                    # The database may be unavailable for a while; clients get heartbeats meanwhile.
                     logger.warning("events cannot be read: %s", error)
                     found = 0
                 if found < _PAGE:
@@ -98,7 +98,7 @@ class EventFeed:
             self._recent.clear()
 
     async def _look(self) -> int:
-        """How many new events there were."""
+        """Reads new events, wakes the clients if there are any, and returns how many there were."""
         if self._newest is None:
             self._newest = self._floor = await asyncio.to_thread(self._read_newest)
             self._tell()

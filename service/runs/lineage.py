@@ -1,4 +1,4 @@
-"""Where a model comes from: read from what runs have on record, so that it outlives the artifacts."""
+"""Traces the origin of a model. It reads the database only, so lineage outlives the artifacts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from workers.specs.environment import StageEnvironment
 
 
 class _ResultPart(BaseModel):
-    """What lineage reads of a StageResult: all of it takes several times as long."""
+    """The part of a StageResult that lineage needs. Parsing all of it would take several times as long."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -34,21 +34,21 @@ class _ResultPart(BaseModel):
 
 @dataclass(frozen=True)
 class _StageRecord:
-    """What is on record of a stage's success, and of what became of its artifacts."""
+    """A stage's recorded result, None if it has not succeeded, and the collections of its artifacts."""
 
     result: _ResultPart | None = None
     collected: Sequence[CollectionRow] = ()
 
 
 class LineageQueries:
-    """Thread-safe."""
+    """The query for a model's lineage. Thread-safe."""
 
     def __init__(self, database: Database, layout: ArtifactLayout) -> None:
         self._database = database
         self._layout = layout
 
     def model_lineage(self, model_id: str) -> ModelLineage:
-        """Raises NotFound."""
+        """Returns the model's lineage: data, teachers, plans and code versions. Raises NotFound."""
         with self._database.read() as session:
             models = _load_models(session, model_id)
             row = next(each for each in models.values() if each.id == model_id)
@@ -135,7 +135,7 @@ class LineageQueries:
 
 
 def _load_models(session: Session, model_id: str) -> dict[int, ModelRow]:
-    """Those of the run that the model is of, by generation."""
+    """Returns all models of the run that the model belongs to, by generation. Raises NotFound."""
     run_id = select(ModelRow.run_id).where(ModelRow.id == model_id).scalar_subquery()
     found = {each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))}
     if not found:
@@ -144,7 +144,7 @@ def _load_models(session: Session, model_id: str) -> dict[int, ModelRow]:
 
 
 def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageRecord]:
-    """By generation and stage. All at once: a long line of teachers has hundreds of stages."""
+    """Returns the run's stages by generation and name. It uses two queries, since a run may have hundreds of stages."""
     collected: dict[tuple[int, str], list[CollectionRow]] = {}
     rows = session.scalars(
         select(CollectionRow)
@@ -165,9 +165,10 @@ def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageR
 
 
 def reproducing_config(inputs: SpecInputs, generation: int) -> RunConfig:
-    """The run that ends with `generation`, each student as it was trained: the searches' winners in their place.
+    """Returns the configuration of a run that reproduces the models up to `generation`.
 
-    A search is not made again: which trials it stops early depends on which reports come first.
+    Each student is configured as it was trained: the winner of a search replaces the search. A repeated search could
+    choose another winner, because the order of its trials' reports decides which trials it stops early.
     """
     students = range(1, generation + 1)
     models = [inputs.student_of(number)[0] for number in students]

@@ -1,4 +1,4 @@
-"""The end of an attempt's log: from Ray while its job is there, from the artifact root afterwards."""
+"""Reads the end of an attempt's log: from Ray while Ray has the job, and from the artifact root afterwards."""
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
@@ -11,21 +11,23 @@ _SHOWN_BYTES = 4 << 20
 
 
 class LogReader:
-    """Thread-safe."""
+    """Reads attempts' logs. Thread-safe."""
 
     def __init__(self, layout: ArtifactLayout, ray_jobs: RayJobs) -> None:
         self._layout = layout
         self._ray_jobs = ray_jobs
 
     def tail(self, key: StageKey, attempt: AttemptView, lines: int) -> LogTail:
-        """The last `lines`, of the last few megabytes. Raises RayUnavailable where only Ray could have them and does
-        not answer, and ArtifactStoreUnavailable."""
+        """Returns up to `lines` last lines of the log, out of its last few megabytes.
+
+        Raises RayUnavailable if only Ray can have the log and does not answer. Raises ArtifactStoreUnavailable.
+        """
         answer = LogTail(attempt=attempt.number, submission_id=attempt.submission_id, lines=[], source=None)
         if not attempt.log_saved:
             log = self._of_ray(attempt)
             if log is not None:
                 return answer.model_copy(update={"source": "ray", "lines": _last(log, lines)})
-        # Also where the record says nothing of it: it may have been saved a moment ago.
+        # Even if the attempt's row does not say that the log is saved: it may have been saved a moment ago.
         with artifact_store():
             saved = read_bytes_if_there(self._layout.job_log(key, attempt.number))
         if saved is not None:

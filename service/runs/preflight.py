@@ -1,4 +1,4 @@
-"""Everything that is looked at before a run is started, or planned."""
+"""All checks of a run before it is started or planned."""
 
 from collections.abc import Iterable, Mapping
 
@@ -26,8 +26,8 @@ from service.store.schema.tables import DatasetRow, ModelRow
 def check_new_run(
     database: Database, layout: ArtifactLayout, config: RunConfig, catalog: Mapping[str, CatalogModel]
 ) -> dict[str, DatasetFacts]:
-    """The run's datasets by id, once nothing is found to be impossible. Raises InvalidRequest."""
-    with database.read_once() as session:  # what is read does not change
+    """Checks the whole run and returns its datasets by id. Raises InvalidRequest if the run cannot work."""
+    with database.read_once() as session:  # the rows that it reads never change
         external = [each.dataset for each in config.evaluation.external]
         found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
         check_reference(session, config)
@@ -57,7 +57,10 @@ _FIELD = "evaluation.reference"
 
 
 def check_reference(session: Session, config: RunConfig) -> None:
-    """The reference exists, and was judged on the same test set in the same way. Raises InvalidRequest."""
+    """Checks that the reference model exists and was evaluated on the run's test set with the same robustness settings.
+
+    Raises InvalidRequest.
+    """
     name = config.evaluation.reference
     if name is None:
         return

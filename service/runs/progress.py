@@ -1,4 +1,4 @@
-"""Reads what running stages say of themselves: progress.json and the metric rows. Outside of any session."""
+"""Reads what stages report: progress.json and metric rows. Call it outside of any database session."""
 
 import json
 from collections.abc import Sequence
@@ -16,22 +16,25 @@ from workers.artifact_io import read_bytes_if_there
 from workers.specs.reports import Progress
 
 _KEPT = 10_000
-"""About a kilobyte each."""
+"""How many finished stages' progress to cache; each takes about a kilobyte."""
 
 
 class ProgressReader:
-    """Thread-safe. The progress of stages that have succeeded does not change any more: the last ones read are kept."""
+    """Reads the progress and metrics of stages. Thread-safe.
+
+    The progress of a stage that has succeeded never changes, so the reader caches the most recently read ones.
+    """
 
     def __init__(self, layout: ArtifactLayout) -> None:
         self._layout = layout
         self._read_final = lru_cache(maxsize=_KEPT)(_read)
 
     def fill_run(self, run: RunView) -> RunView:
-        """The run with the progress of its stages."""
+        """Returns the run with the progress of its stages."""
         return run.model_copy(update={"generation_details": self.fill_generations(run.generation_details)})
 
     def fill_generations(self, generations: Sequence[GenerationView]) -> list[GenerationView]:
-        """Generations of one run."""
+        """Returns the generations, all of one run, with the progress of their stages."""
         filled = iter(self.fill_stages([stage for generation in generations for stage in generation.stages]))
         return [
             generation.model_copy(update={"stages": [next(filled) for _ in generation.stages]})
@@ -39,7 +42,10 @@ class ProgressReader:
         ]
 
     def fill_stages(self, stages: Sequence[StageView]) -> list[StageView]:
-        """Stages of one run; without progress where the store is away, which is no reason to hide the rest."""
+        """Returns the stages, all of one run, with their progress.
+
+        If the artifact store is unavailable, they are returned without it: that is no reason to hide the rest.
+        """
         if not any(stage.attempts for stage in stages):
             return list(stages)
         try:
@@ -49,7 +55,10 @@ class ProgressReader:
             return list(stages)
 
     def metric_rows(self, stage: StageView) -> list[MetricRow]:
-        """All rows that the stage's attempts logged, in order of attempt and step."""
+        """Returns all rows that the stage's attempts logged, ordered by attempt and step.
+
+        Raises ArtifactStoreUnavailable.
+        """
         rows: list[MetricRow] = []
         for attempt in stage.attempts:
             uri = self._layout.metrics(StageKey(stage.run_id, stage.generation, stage.name), attempt.number)
@@ -79,4 +88,4 @@ def _parse(data: bytes | None) -> Progress | None:
     try:
         return Progress.model_validate_json(data)
     except ValidationError:
-        return None  # written by another version: no reason to hide the rest of the run
+        return None  # another version wrote it; that is no reason to hide the rest of the run

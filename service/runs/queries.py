@@ -1,4 +1,4 @@
-"""What users may see: runs, generations, stages, attempts, models, datasets, events, metrics and logs."""
+"""The queries for runs and their parts: generations, stages, attempts, models, events, metrics and logs."""
 
 import json
 from typing import TypeVar
@@ -49,7 +49,7 @@ Row = TypeVar("Row", bound=Table)
 
 
 class RunQueries:
-    """Thread-safe. Listings are newest first; what is not there raises NotFound, a wrong page InvalidRequest."""
+    """Thread-safe. Listings are newest first. Queries raise NotFound for unknown ids, InvalidRequest for a bad page."""
 
     def __init__(
         self, database: Database, layout: ArtifactLayout, ray: RaySettings, ray_jobs: RayJobs, places: QueuePlaces
@@ -61,7 +61,7 @@ class RunQueries:
         self._logs = LogReader(layout, ray_jobs)
 
     def check_database(self) -> None:
-        """Raises what the database, or its driver, does where runs cannot be read."""
+        """Reads one run. Raises the database's or its driver's error if that fails."""
         with self._database.read_once() as session:
             session.execute(select(RunRow.id).limit(1))
 
@@ -127,11 +127,11 @@ class RunQueries:
             return Page(items=[self._views.attempt(row) for row in rows], next_cursor=following)
 
     def stage_metrics(self, key: StageKey) -> list[MetricRow]:
-        """The rows that the stage logged, in order of attempt and step."""
+        """Returns the rows that the stage logged, ordered by attempt and step. Raises ArtifactStoreUnavailable."""
         return self._progress.metric_rows(self._stage(key))
 
     def stage_confusion(self, key: StageKey) -> StageConfusion:
-        """The confusion matrices that the stage has counted. Raises NotFound where it has none."""
+        """Returns the confusion matrices in the stage's result. Raises NotFound if there are none."""
         with self._database.read_once() as session:
             row = get_row(session, StageRow, key, "stage", key.stage_id)
             result = {} if row.result is None else json.loads(row.result)
@@ -144,7 +144,10 @@ class RunQueries:
         return StageConfusion(matrices=matrices)
 
     def log_tail(self, key: StageKey, attempt: int | None = None, lines: int = 200) -> LogTail:
-        """The last lines that an attempt's driver printed, of the latest attempt by default; see `LogReader`."""
+        """Returns the last lines of an attempt's log, by default the latest attempt's. Raises as `LogReader.tail` does.
+
+        Raises InvalidRequest unless `lines` is 1 to MAX_LOG_LINES.
+        """
         if not 1 <= lines <= MAX_LOG_LINES:
             raise InvalidRequest("lines", f"lines is 1 to {MAX_LOG_LINES}, not {lines}")
         attempts = {view.number: view for view in self._stage(key).attempts}
@@ -164,7 +167,7 @@ class RunQueries:
             return model_view(get_row(session, ModelRow, model_id, "model", model_id))
 
     def list_models(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[ModelView]:
-        """Of all runs, or of one."""
+        """Returns a page of the models of all runs, or of one run."""
         with self._database.read_once() as session:
             conditions = () if run_id is None else (ModelRow.run_id == run_id,)
             keys = (ModelRow.created_at, ModelRow.id)

@@ -1,14 +1,14 @@
-"""What is worth a word about a run that is not refused: what defaults mean on what it asks of the cluster. Pure."""
+"""Warnings about runs that the checks accept, such as default step counts that take days on CPUs. No I/O."""
 
 from service.config.run import RunConfig
 from workers.specs.recipe import Recipe
 
 _MOST_STEPS_ON_CPUS = 10_000
-"""At some seconds a step of 224 pixels: hours."""
+"""On CPUs a step at 224 pixels takes a few seconds, so this many steps take hours."""
 
 
 def run_warnings(config: RunConfig) -> list[str]:
-    """A sentence each, beginning with the field."""
+    """Returns the warnings about a run. Each is a sentence that begins with the field's name."""
     if config.resources.train.gpus_per_worker > 0:
         return []
     recipes = {"teacher_recipe": config.teacher_recipe}

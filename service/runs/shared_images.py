@@ -1,4 +1,4 @@
-"""Images that two datasets share, byte for byte: how many, and which."""
+"""Finds the images that two datasets share, byte for byte."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,10 @@ Places = npt.NDArray[np.int64]
 
 
 def shared_places(one: Hashes, other: Hashes) -> tuple[Places, Places]:
-    """Where the values that two sorted arrays without repeats share stand in each. Looks the fewer ones up."""
+    """Returns the positions of the shared values in each of two sorted arrays without duplicates.
+
+    It searches the longer array for the values of the shorter one.
+    """
     if len(one) > len(other):
         in_other, in_one = shared_places(other, one)
         return in_one, in_other
@@ -28,7 +31,10 @@ def shared_places(one: Hashes, other: Hashes) -> tuple[Places, Places]:
 
 
 def examples(layout: ArtifactLayout, datasets: Sequence[str], places: Sequence[Places]) -> str:
-    """A few of the shared images as each dataset calls them; "" where it was registered before that was kept."""
+    """Names a few of the shared images, as each dataset calls them.
+
+    Returns "" if a dataset was registered before the service kept the rows of its hashes.
+    """
     named = [_names(layout, dataset, at[:_EXAMPLES]) for dataset, at in zip(datasets, places, strict=True)]
     pairs = [" is ".join(pair) for pair in zip(*named, strict=True)] if all(named) else []
     more = ", ..." if len(places[0]) > _EXAMPLES else ""

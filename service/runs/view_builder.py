@@ -1,5 +1,5 @@
-"""Makes views of rows. Two things are added to them elsewhere: the place in the queue by
-`service.scheduling.queue_places`, and the progress, which is not in the store, by `service.runs.progress`."""
+"""Builds views from rows. Two parts are added elsewhere: `service.scheduling.queue_places` adds the place in the queue,
+and `service.runs.progress` adds the progress, which is not in the database."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class ViewBuilder:
         self._dashboard_url = ray.dashboard_url
 
     def run(self, rows: RunRows) -> RunView:
-        """The run with all its parts but its place in the queue."""
+        """Returns the run with all its parts, except its place in the queue and the progress of its stages."""
         details = self.generations(rows.parts)
         config = read_if_possible(RunConfig, rows.run.config, rows.run.id)
         return RunView(
@@ -50,7 +50,7 @@ class ViewBuilder:
         )
 
     def generations(self, rows: GenerationRows) -> list[GenerationView]:
-        """Generations with their stages and models, in the order of the rows."""
+        """Returns the generations with their stages and models, in the order of the rows."""
         stages_of: dict[int, list[StageView]] = {}
         for stage in self.stages(rows.stages, rows.attempts):
             stages_of.setdefault(stage.generation, []).append(stage)
@@ -74,7 +74,7 @@ class ViewBuilder:
         attempts: Iterable[AttemptRow],
         shorten: Callable[[Mapping[str, Any]], dict[str, Any]] = summary,
     ) -> list[StageView]:
-        """Stages of one run with their attempts, in the order of the rows; of their results what `shorten` leaves."""
+        """Returns stages of one run with their attempts, in the order of the rows. `shorten` shortens their results."""
         attempts_of: dict[tuple[int, str], list[AttemptRow]] = {}
         for attempt in attempts:
             attempts_of.setdefault((attempt.generation, attempt.stage), []).append(attempt)
@@ -165,14 +165,17 @@ def event_view(row: EventRow) -> EventView:
 
 
 def stage_times(row: StageRow, timing: StageTiming, attempts: Sequence[AttemptRow]) -> StageTimes | None:
-    """Where the time went, `timing` being the result's; attempts that failed before the last one count as waiting."""
+    """Returns how long each phase of the stage took, in seconds, or None if it has not succeeded.
+
+    `timing` comes from the stage's result. Earlier, failed attempts count as waiting.
+    """
     if row.state != StageState.SUCCEEDED or row.ready_at is None or row.finished_at is None:
         return None
     winner = next(attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    # Without a submit on record the reconciler was away from before the submit until after the result.
+    # If no submit time is on record, the reconciler was down from before the submit until after the result.
     submitted_at = timing.entered_at if winner.submitted_at is None else winner.submitted_at
     total, work = row.finished_at - row.ready_at, timing.work_ended_at - timing.work_started_at
-    # The stage's machine has a clock of its own: no part is below zero.
+    # The stage's machine has its own clock, so differences may be negative; clamp them to zero.
     return StageTimes(
         total_seconds=total,
         work_seconds=work,

@@ -1,1 +1,1 @@
-"""Who may start: the queue, priorities, quotas and projects."""
+"""Decides which stages may start: the queue, priorities, quotas and projects."""

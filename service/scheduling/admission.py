@@ -1,4 +1,4 @@
-"""Asks the queue which stages may start; once a tick, and again only for a stage that has become ready since."""
+"""Tells the reconciler which stages may start. Reads the queue once per tick, and again for stages ready since then."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,17 @@ Stage = tuple[str, int, StageName]
 
 
 class Admission:
-    """`clock` gives Unix seconds."""
+    """The queue's answer for one tick of the reconciler. `clock` returns Unix seconds."""
 
     def __init__(self, database: Database, max_concurrent_stages: int | None, clock: Callable[[], float]) -> None:
         self._database = database
         self._max_concurrent_stages = max_concurrent_stages
         self._clock = clock
         self._may_start: dict[Stage, bool] | None = {}
-        """By stage; None: all may, because nothing limits them."""
+        """Whether each ready stage may start. None if nothing limits the stages, so that all of them may."""
 
     def begin_tick(self) -> None:
-        """Looks at the queue anew."""
+        """Reads the queue from the database."""
         with self._database.read() as session:
             queue = read_queue(session, self._max_concurrent_stages, self._clock())
         if queue is None:
@@ -33,7 +33,7 @@ class Admission:
         }
 
     def may_start(self, run_id: str, stage: StageSnapshot | None) -> bool:
-        """Whether the run's current stage may start an attempt, should it have none."""
+        """Whether the run's current stage may start an attempt. True if the stage has an open attempt."""
         if self._may_start is None or stage is None or stage.open_attempt is not None:
             return True
         key = (run_id, stage.generation, stage.name)

@@ -1,4 +1,4 @@
-"""What users may see and change of projects and of the queue."""
+"""Shows projects and the queue to users, and sets quotas."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from service.views.queue import ProjectView, QueuedStage, QueueView
 
 
 class Projects:
-    """Thread-safe. `clock` gives Unix seconds."""
+    """The queries and commands for projects and the queue. Thread-safe. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -35,18 +35,22 @@ class Projects:
         self._clock = clock
 
     def list_projects(self, limit: int = 50, cursor: str | None = None) -> Page[ProjectView]:
-        """By name, backwards."""
+        """Returns a page of projects in descending order of their names. Raises InvalidRequest for a bad page."""
         with self._database.read() as session:
             rows, following = read_page(session, ProjectRow, (ProjectRow.name,), limit, cursor)
             return Page(items=self._views(session, rows), next_cursor=following)
 
     def get_project(self, name: str) -> ProjectView:
-        """Raises NotFound for a project that no run and no quota has ever named."""
+        """Returns the project. Raises NotFound if no run and no quota has ever named it."""
         with self._database.read() as session:
             return self._view(session, name)
 
     def set_quota(self, name: str, quota: Quota) -> ProjectView:
-        """What is running goes on; stages that have not begun wait where it is exhausted. Raises Forbidden."""
+        """Sets the project's quota and returns the project.
+
+        Once the quota is exhausted, running stages continue and stages that have not started wait. Raises Forbidden
+        for a caller who is limited to projects.
+        """
         for_all_projects("a project does not set its own quota")
         with self._database.write() as session:
             set_quota(session, name, quota.device_hours)
@@ -55,8 +59,9 @@ class Projects:
         return view
 
     def queue(self, limit: int = 50) -> QueueView:
-        """The first `limit` of the caller's stages that have to wait, and how many of theirs wait and run, as it was a
-        moment ago. A place in the line counts everybody's.
+        """Returns the caller's first `limit` waiting stages, and how many of the caller's stages wait and run.
+
+        The answer may be about a second old. Positions count the stages of all projects.
         """
         with self._database.read() as session:
             queue = self._places.queue(session)

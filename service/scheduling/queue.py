@@ -1,4 +1,4 @@
-"""Which stages may start, and where the others stand in line and why. Pure."""
+"""Decides which stages may start, and each other stage's place in the queue and why it waits. No I/O, no clock."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from workers.specs.stages import StageName
 
 PRIORITY_STEP_SECONDS = 3600.0
-"""A stage lines up as if it had been ready so much earlier for each step of its run's priority: a higher priority goes
-first among stages that became ready together, and no stage is overtaken for ever by newer ones of a higher priority."""
+"""Each step of a run's priority moves its stages forward as if they had been ready this many seconds earlier. Of stages
+that became ready together, the one with the higher priority goes first, and no stage is overtaken forever by newer ones
+with a higher priority."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The current stage of a running run, which is ready and has no attempt on the cluster."""
+    """The current stage of a running run: ready, and without an attempt on the cluster."""
 
     run_id: str
     run_name: str
@@ -21,17 +22,17 @@ class Claim:
     generation: int
     stage: StageName
     ready_at: float
-    """Unix seconds: when the stage before it had ended."""
+    """When the previous stage ended, in Unix seconds."""
 
     @property
     def order(self) -> tuple[float, str]:
-        """The same at all times, so that nobody's place changes by waiting."""
+        """The sort key in the queue. It does not depend on the time, so waiting changes nobody's place."""
         return self.ready_at - self.priority * PRIORITY_STEP_SECONDS, self.run_id
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a project may spend and has spent, attempts under way included."""
+    """What a project may spend and has spent, in device hours, including its open attempts."""
 
     quota_device_hours: float | None
     spent_device_hours: float
@@ -43,7 +44,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """A stage that has to wait. Positions count from 1."""
+    """A stage that has to wait, with its position from 1 and the reason."""
 
     claim: Claim
     position: int
@@ -53,9 +54,9 @@ class QueuePosition:
 def places_in_line(
     claims: Iterable[Claim], running: int, max_concurrent_stages: int | None, budgets: Mapping[str, Budget]
 ) -> list[QueuePosition]:
-    """The stages that have to wait, in their order; those of `claims` that are not here may start.
+    """Returns the stages that have to wait, in the queue's order. All other stages of `claims` may start.
 
-    The `running` stages always go on. A stage that waits for its project's quota holds up nobody else.
+    The `running` stages always continue. A stage that waits for its project's quota blocks no other stage.
     """
     free = None if max_concurrent_stages is None else max_concurrent_stages - running
     places: list[QueuePosition] = []

@@ -1,4 +1,4 @@
-"""Where runs stand in the queue, for those who look at them."""
+"""Finds the places of runs in the queue, for the views that users see."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,18 +18,20 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 @dataclass(frozen=True)
 class _ReadQueue:
-    """What was seen of the queue, and when."""
+    """The queue as read at `at`, in Unix seconds; `queue` is None if nothing limits the stages."""
 
     at: float
     queue: Queue | None
 
 
 class QueuePlaces:
-    """Thread-safe. With a thousand stages under way reading the queue takes ten milliseconds and more: what was seen
-    serves all who look within `seconds`, and those who look while one thread looks anew. `clock` gives Unix seconds.
+    """A short-lived cache of the queue. Thread-safe. `clock` returns Unix seconds.
 
-    Not for sessions that have written: what they see may never come to be. The reconciler obeys the queue as it is,
-    and not what is kept here.
+    With a thousand stages in progress, reading the queue takes ten milliseconds or more. A cached queue therefore
+    serves all requests for `seconds`, and also those that arrive while one thread reads the queue again.
+
+    Do not pass a session that has written: the cache would keep uncommitted state. The reconciler reads the queue
+    itself and does not use this cache.
     """
 
     def __init__(
@@ -42,37 +44,38 @@ class QueuePlaces:
         self._clock = clock
         self._seconds = seconds
         self._looking = threading.Lock()
-        """Taken with a connection in hand: who waits for it holds one already, and the last may not be missing."""
+        """Held while the queue is read. A thread takes it only once it holds a connection: otherwise the holder might
+        need the last connection while the threads that wait for the lock hold all of them."""
         self._lock = threading.Lock()
-        """Of what was seen; never held while the database is asked."""
+        """Guards `_last` and `_limits_changed`. Never held during a query."""
         self._last: _ReadQueue | None = None
         self._limits_changed = 0
 
     def queue(self, session: Session) -> Queue | None:
-        """The queue as it was a moment ago; None where nothing limits anybody."""
+        """Returns the queue, at most about a second old, or None if nothing limits the stages."""
         return self._look(session).queue
 
     def forget(self) -> None:
-        """What limits the queue has changed: whoever looks next looks anew."""
+        """Drops the cached queue because a limit has changed, so that the next caller reads it again."""
         with self._lock:
             self._last = None
             self._limits_changed += 1
 
     def of(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
-        """Where those of the runs that have to wait stand, by id."""
+        """Returns the places of those of the runs that have to wait, by run id."""
         under_way = {run.id: run.created_at for run in runs if run.state == RunState.RUNNING}
         if not under_way:
             return {}
         look = self._look(session)
         if look.queue is not None and _is_new(under_way.keys() - look.queue.claims.keys(), under_way, look):
-            look = self._look_anew(session, self._clock())  # it has a place all the same
+            look = self._look_anew(session, self._clock())  # the new run may have a place too
         queue = look.queue
         return (
             {} if queue is None else {run: _view(queue.places[run]) for run in under_way.keys() & queue.places.keys()}
         )
 
     def fill_run(self, session: Session, run: RunView) -> RunView:
-        """The run with its place in the queue: as the run is in this view where that is newer than the last look."""
+        """Returns the run with its place in the queue. If this view is newer than the cached queue, the view counts."""
         claim = _claim(run)
         if claim is None:
             return run.model_copy(update={"queue": None})
@@ -91,7 +94,7 @@ class QueuePlaces:
             last = self._last
         if last is None:
             return self._look_anew(session, self._clock())
-        if 0 <= self._clock() - last.at < self._seconds:  # the clock may have been set back
+        if 0 <= self._clock() - last.at < self._seconds:  # below 0 if the clock was set back
             return last
         session.connection()
         if not self._looking.acquire(blocking=False):
@@ -102,7 +105,7 @@ class QueuePlaces:
             self._looking.release()
 
     def _look_anew(self, session: Session, asked_at: float) -> _ReadQueue:
-        """What another thread has seen meanwhile serves as well."""
+        """Reads the queue, unless another thread has read it since `asked_at`, in Unix seconds."""
         session.connection()
         with self._looking:
             with self._lock:
@@ -119,18 +122,21 @@ class QueuePlaces:
 
 
 def _is_new(run_ids: Collection[str], created_at: Mapping[str, float], look: _ReadQueue) -> bool:
-    """Whether one of the runs was created since."""
+    """Whether one of the runs was created after `look`."""
     return any(created_at[run] >= look.at for run in run_ids)
 
 
 def _is_news(claim: Claim, queue: Queue, seen_at: float) -> bool:
-    """Whether the look may not have seen it yet: an answer that is given once more is as old as the first one."""
+    """Whether the queue read at `seen_at` may not contain the claim yet.
+
+    A claim can also be older than the queue: a repeated request gets its first answer, which may be old.
+    """
     known = queue.claims.get(claim.run_id)
     return claim.ready_at >= (seen_at if known is None else known.ready_at)
 
 
 def _claim(run: RunView) -> Claim | None:
-    """What the store would say of the run: the current stage, if it is ready and not on the cluster."""
+    """Returns the claim that the database would give for the run: its current stage, if ready and not on the cluster."""
     if run.state != RunState.RUNNING:
         return None
     for generation in run.generation_details:

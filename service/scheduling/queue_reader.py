@@ -1,4 +1,4 @@
-"""The queue as it is now, read from the store: for the reconciler, which obeys it, and for those who look at it."""
+"""Reads the current queue from the database, for the reconciler, which obeys it, and for the views that show it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from service.store.schema.tables import AttemptRow, RunRow, StageRow
 from service.store.visibility import only_projects
 
 _SAME_TIME_SECONDS = 1e-3
-"""What a time may lose on its way through a view, and more."""
+"""More than a time loses when it is converted to a view and back."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """The stages that are ready, by run; how many are on the cluster, by project; and what limits them."""
+    """The ready stages by run id, how many stages are on the cluster by project, and what limits them."""
 
     claims: Mapping[str, Claim]
     running: Mapping[str, int]
@@ -30,13 +30,13 @@ class Queue:
 
     @cached_property
     def places(self) -> Mapping[str, QueuePosition]:
-        """The stages that have to wait, by run, in their order."""
+        """The stages that have to wait, by run id, in the queue's order."""
         running = sum(self.running.values())
         places = places_in_line(self.claims.values(), running, self.max_concurrent_stages, self.budgets)
         return {place.claim.run_id: place for place in places}
 
     def with_claim(self, claim: Claim) -> "Queue":
-        """The same with this claim in place of the one that its run had."""
+        """Returns a copy in which this claim replaces the previous claim of its run."""
         known = self.claims.get(claim.run_id)
         if known is not None and abs(known.ready_at - claim.ready_at) < _SAME_TIME_SECONDS:
             claim = replace(claim, ready_at=known.ready_at)
@@ -46,8 +46,11 @@ class Queue:
 
 
 def read_queue(session: Session, max_concurrent_stages: int | None, now: float) -> Queue | None:
-    """None where nothing limits anybody, which costs one small query to find out."""
-    with only_projects(None):  # a place in the line counts everybody's stages
+    """Returns the queue at `now`, in Unix seconds, or None if nothing limits the stages.
+
+    One small query finds out whether anything limits them.
+    """
+    with only_projects(None):  # positions count the stages of all projects
         budgets = budgets_with_quota(session, now)
         if max_concurrent_stages is None and not any(budget.exhausted for budget in budgets.values()):
             return None
@@ -56,7 +59,7 @@ def read_queue(session: Session, max_concurrent_stages: int | None, now: float) 
 
 
 def load_claims(session: Session) -> list[Claim]:
-    """The stages of running runs that could be on the cluster and are not, in no order."""
+    """Returns the ready stages of running runs that have no open attempt, in no particular order."""
     has_attempt = exists().where(AttemptRow.run_id == StageRow.run_id, one_of(AttemptRow.state, OPEN_ATTEMPTS))
     rows = session.execute(
         select(
@@ -70,7 +73,7 @@ def load_claims(session: Session) -> list[Claim]:
         )
         .join(RunRow, RunRow.id == StageRow.run_id)
         .where(
-            # Of the stages that have not succeeded only a run's current one is ready.
+            # Among a run's unfinished stages only the current one is ready.
             StageRow.ready_at.is_not(None),
             one_of(StageRow.state, UNFINISHED_STAGES),
             RunRow.state == RunState.RUNNING,
@@ -85,8 +88,8 @@ def load_claims(session: Session) -> list[Claim]:
 
 
 def count_running(session: Session) -> dict[str, int]:
-    """How many stages have an attempt on the cluster, or one that is on its way there or back, by project."""
-    # A look-up for each open attempt: as a join, all runs of the projects would be read.
+    """Counts the stages with an open attempt, by project: on the cluster, being submitted, or being stopped."""
+    # A subquery per open attempt: a join would read all runs of the projects.
     project = select(RunRow.project).where(RunRow.id == AttemptRow.run_id).scalar_subquery().label("project")
     counts = select(project, func.count()).where(one_of(AttemptRow.state, OPEN_ATTEMPTS)).group_by("project")
     return {row[0]: row[1] for row in session.execute(counts)}

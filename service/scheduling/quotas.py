@@ -1,4 +1,4 @@
-"""Reads and writes projects: their quotas, and the device time that their attempts have taken."""
+"""Reads and writes projects: their quotas, and the device time that their attempts have used."""
 
 from collections.abc import Iterable
 
@@ -16,13 +16,13 @@ SECONDS_AN_HOUR = 3600.0
 
 
 def set_quota(session: Session, name: str, device_hours: float | None) -> None:
-    """Adds the project where there is none."""
+    """Sets the project's quota, None for no limit. Adds the project if it does not exist."""
     ensure_project(session, name)
     session.execute(update(ProjectRow).where(ProjectRow.name == name).values(quota_device_hours=device_hours))
 
 
 def charge_attempt(session: Session, submission_id: str, now: float) -> None:
-    """Adds what an attempt that ends now has taken to what its project has spent."""
+    """Adds the device seconds of an attempt that ends at `now`, in Unix seconds, to what its project has spent."""
     attempt = session.execute(
         select(AttemptRow.submitted_at, AttemptRow.devices, RunRow.project)
         .join(RunRow, RunRow.id == AttemptRow.run_id)
@@ -39,19 +39,19 @@ def charge_attempt(session: Session, submission_id: str, now: float) -> None:
 
 
 def budgets_with_quota(session: Session, now: float) -> dict[str, Budget]:
-    """The budgets of all projects that have a quota, by name."""
+    """Returns the budgets of all projects that have a quota, by name."""
     return budgets_of(
         session, session.scalars(select(ProjectRow).where(ProjectRow.quota_device_hours.is_not(None))), now
     )
 
 
 def budgets_of(session: Session, projects: Iterable[ProjectRow], now: float) -> dict[str, Budget]:
-    """Their budgets by name: what they have spent, with what their open attempts have taken up to now."""
+    """Returns the projects' budgets by name. What they have spent includes their open attempts up to `now`."""
     rows = list(projects)
     if not rows:
         return {}
     taken = func.sum(AttemptRow.devices * (now - AttemptRow.submitted_at)).label("taken")
-    # A look-up for each open attempt: as a join, all runs of the projects would be read.
+    # A subquery per open attempt: a join would read all runs of the projects.
     project = select(RunRow.project).where(RunRow.id == AttemptRow.run_id).scalar_subquery().label("project")
     under_way = session.execute(
         select(project, taken)
