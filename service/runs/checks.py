@@ -142,9 +142,11 @@ def check_search(
     *,
     pseudo_labeled: bool = True,
 ) -> None:
-    """The space's models are known, some are as large as the teacher, and what is searched acts on all of them.
+    """Checks a search.
 
-    Each trial's workers get images enough. `pseudo_labeled` is false for a teacher's search. Raises InvalidRequest.
+    The catalogue must know the models of the search space, at least one must be as large as the `teacher` (None: any
+    size), and the searched noise must act on all that are. Each worker of a trial must get enough images.
+    `pseudo_labeled` is false for the search of a teacher. Raises InvalidRequest.
     """
     space = search.space
     fewest = recipe

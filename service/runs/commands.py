@@ -111,7 +111,7 @@ class RunCommands:
         return self._filled(self._answers.once(idempotency_key, asked, RunView, add))
 
     def cancel_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
-        """Requests a cancel. The run becomes CANCELLED once its Ray job has ended. Repeating the request is no error."""
+        """Requests a cancel. The run becomes CANCELLED once its Ray job has ended. Repeating this is no error."""
 
         def cancel(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -128,7 +128,7 @@ class RunCommands:
     def pause_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Requests a pause. The run becomes PAUSED once its stage in flight has stopped at the end of a unit.
 
-        Repeating the request is no error.
+        Repeating this is no error.
         """
 
         def pause(session: Session, now: float) -> RunView:
@@ -146,7 +146,7 @@ class RunCommands:
     def resume_run(self, run_id: str, idempotency_key: str | None = None) -> RunView:
         """Resumes a paused run from what its stage has kept. The stage goes to the end of the queue.
 
-        Repeating the request is no error.
+        Repeating this is no error.
         """
 
         def resume(session: Session, now: float) -> RunView:

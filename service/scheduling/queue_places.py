@@ -136,7 +136,7 @@ def _is_news(claim: Claim, queue: Queue, seen_at: float) -> bool:
 
 
 def _claim(run: RunView) -> Claim | None:
-    """Returns the claim that the database would give for the run: its current stage, if ready and not on the cluster."""
+    """Returns the claim that the database would give: the run's current stage, if ready and not on the cluster."""
     if run.state != RunState.RUNNING:
         return None
     for generation in run.generation_details:
