@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE := disabled
 .DEFAULT_GOAL := demo
 
-.PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
+.PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
 	test-lowest-pyarrow coverage mutants docs
@@ -75,6 +75,10 @@ lint-deploy: $(READY) ## the chart, the images and the alert rules; KUBERAY_CRDS
 
 chart-schema: $(READY) ## writes the settings in the chart's values.schema.json anew
 	$(BIN)/python -m tests.deploy.values_schema
+
+# Needs root, buildah and mmdebstrap, Debian's mirror and a package index: some five minutes.
+image: $(READY) ## builds the control plane's image without Docker, runs its API, and measures it
+	$(BIN)/python -m benchmarks.house.image
 
 # Asks PyPI's advisory database about every pinned package: needs the network.
 audit: $(READY) ## pip-audit: asks PyPI's advisory database about every pinned version

@@ -1,5 +1,6 @@
 """Files and folders of this user alone: nobody else on the machine can list, read or change them."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -41,7 +42,8 @@ def make_private_folder(path: Path) -> None:
 
 
 def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
-    """Takes what `umask` forbids away from files and folders that are there; those of other users, which it cannot.
+    """Takes what `umask` forbids away from files and folders that are there. Gives back those of which it cannot: of
+    other users, and on a file system that is read-only, as a mounted secret's.
 
     Links are passed over: what they lead to may be anybody's.
     """
@@ -53,7 +55,9 @@ def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
                 path.chmod(stat.S_IMODE(status.st_mode) & ~umask)
         except FileNotFoundError:
             continue
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             left.append(path)
     return left
 

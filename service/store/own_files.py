@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 def keep_files_private(settings: Settings) -> None:
     """What this process makes from now on, and what is there of earlier ones; says what is left because it belongs to
-    another user."""
+    another user or cannot be changed."""
     umask = int(settings.umask, 8)
     os.umask(umask)
     for path in tighten(_own_files(settings), umask):
-        logger.warning("%s belongs to another user: who else can read it is that user's choice", path)
+        logger.warning("%s cannot be changed, or belongs to another user, who decides who else can read it", path)
 
 
 def _own_files(settings: Settings) -> Iterator[Path]:

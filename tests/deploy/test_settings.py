@@ -1,17 +1,15 @@
 """The chart's environment variables are settings of the service, and its schema of them is the service's own."""
 
 import json
-import types
-import typing
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from service.settings import Settings
 from tests.deploy.manifests import GIVEN, Manifest, render
 from tests.deploy.places import EXAMPLES
 from tests.deploy.values_schema import FOR_ONE_MACHINE, SCHEMA, renewed, variables_of_the_chart
+from tests.deploy.variables import is_setting
 
 SECRETS = {
     "NOISY_STUDENT_DATABASE_URL": "postgresql://user:word@host/db",
@@ -26,30 +24,13 @@ def _environment(manifests: list[Manifest], part: str) -> dict[str, str]:
     return {each["name"]: each.get("value") or SECRETS[each["name"]] for each in container["env"]}
 
 
-def _is_setting(variable: str) -> bool:
-    """Whether a field of Settings, or of a group of it, has that name."""
-    model: Any = Settings
-    for name in variable.removeprefix("NOISY_STUDENT_").lower().split("__"):
-        if model is None or name not in model.model_fields:
-            return False
-        model = _group(model.model_fields[name].annotation)
-    return True
-
-
-def _group(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, also where it may be None."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return next(filter(None, map(_group, typing.get_args(annotation))), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_every_variable_of_an_example_is_a_setting_and_is_read(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     manifests = render("--values", example)
     environment = _environment(manifests, "-api")
     assert _environment(manifests, "-reconciler").items() <= environment.items()
     ours = {name: value for name, value in environment.items() if name.startswith("NOISY_STUDENT_")}
-    assert [name for name in ours if not _is_setting(name)] == []
+    assert [name for name in ours if not is_setting(name)] == []
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
@@ -80,15 +61,15 @@ def test_settings_pass_through_with_their_types(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_variable_that_is_no_setting_is_found() -> None:
-    assert _is_setting("NOISY_STUDENT_OIDC__ISSUER")
-    assert not _is_setting("NOISY_STUDENT_OIDC__ISSUERS")
-    assert not _is_setting("NOISY_STUDENT_MAX_ATTEMPT")
-    assert not _is_setting("NOISY_STUDENT_HOME__X")
+    assert is_setting("NOISY_STUDENT_OIDC__ISSUER")
+    assert not is_setting("NOISY_STUDENT_OIDC__ISSUERS")
+    assert not is_setting("NOISY_STUDENT_RECONCILER__MAX_ATTEMPT")
+    assert not is_setting("NOISY_STUDENT_HOME__X")
 
 
 def test_what_the_chart_sets_itself_are_settings_and_cannot_be_given() -> None:
     variables = {*variables_of_the_chart(), *FOR_ONE_MACHINE}
-    assert [name for name in variables if not _is_setting(name)] == []
+    assert [name for name in variables if not is_setting(name)] == []
 
 
 def test_the_schema_knows_the_settings_as_they_are() -> None:

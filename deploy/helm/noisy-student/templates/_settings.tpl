@@ -1,11 +1,17 @@
 {{/*
-The service's settings as environment variables. Values of `settings` pass through by their own names, as JSON where
-they are not text; the others follow from the chart's own values. The API and the reconciler have the same, because they
-share one database, one artifact root and the keys of stored secrets.
+The service's settings as environment variables. Values of `settings` pass through by their own names: two underscores
+follow a group, and what is not text is JSON. The others follow from the chart's own values. The API and the reconciler
+have the same, because they share one database, one artifact root and the keys of stored secrets.
 */}}
 {{- define "noisy-student.settings" -}}
 {{- range $name, $value := .Values.settings }}
-- {name: NOISY_STUDENT_{{ upper $name }}, value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}}
+{{- if kindIs "map" $value }}
+{{- range $inner, $each := $value }}
+- {name: NOISY_STUDENT_{{ upper $name }}__{{ upper $inner }}, value: {{ include "noisy-student.settingText" $each | quote }}}
+{{- end }}
+{{- else }}
+- {name: NOISY_STUDENT_{{ upper $name }}, value: {{ include "noisy-student.settingText" $value | quote }}}
+{{- end }}
 {{- end }}
 - {name: NOISY_STUDENT_HOME, value: /tmp/noisy-student}
 - {name: NOISY_STUDENT_ARTIFACT_ROOT, value: {{ include "noisy-student.artifactRoot" . | quote }}}
@@ -18,6 +24,10 @@ share one database, one artifact root and the keys of stored secrets.
   valueFrom: {secretKeyRef: {name: {{ include "noisy-student.databaseSecret" . }}, key: {{ .Values.database.key }}}}
 - name: NOISY_STUDENT_RAY__AUTH_TOKEN
   valueFrom: {secretKeyRef: {name: {{ include "noisy-student.rayTokenSecret" . }}, key: auth_token}}
+{{- end }}
+
+{{- define "noisy-student.settingText" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
 
 {{- define "noisy-student.databaseSecret" -}}
