@@ -100,6 +100,33 @@ def small_config(
     return {**run, "selection": {"min_confidence": 0.3}, **changes}
 
 
+@pytest.fixture(scope="session")
+def whole_run(client: Client, small_run: SmallRun, digits: dict[str, str]) -> RunView:
+    """A teacher and a student of two workers, with everything that can be measured of them. It has succeeded."""
+    config = small_run(train_workers=2)
+    config["student_recipe"] = {
+        **config["student_recipe"],
+        "temperature": "fit",
+        "resolution_step": {"image_size": 32, "steps": 10, "learning_rate": 0.0005, "frozen_share": 0.3},
+    }
+    robustness = {
+        "corruptions": {"kinds": ["gaussian_noise", "defocus_blur", "contrast"], "severities": [1, 5], "sample": 60},
+        "stability": {"kinds": ["rotate", "shot_noise"], "frames": 4, "sample": 20},
+        "adversarial": {"epsilons": [4.0], "pgd_steps": 3, "sample": 20},
+    }
+    external = [{"name": "validation", "dataset": digits["validation"]}]
+    run: RunView = client.runs.create(
+        {
+            **config,
+            "evaluation": {"robustness": robustness, "external": external},
+            "gate": {"conditions": ["top1 > 0.01", "mce <= previous + 500"]},
+        }
+    )
+    run = wait_until(client, run.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    return run
+
+
 def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) -> RunView:
     """Polls the run until `reached`, or fails saying where it stands."""
     deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS

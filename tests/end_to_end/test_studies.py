@@ -1,4 +1,4 @@
-"""A run with everything that is measured, a search that is killed and goes on, and an ablation: on a real Ray."""
+"""What the whole run has measured, a search that is killed and goes on, and an ablation: on a real Ray."""
 
 import os
 import signal
@@ -12,78 +12,48 @@ from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants
 from noisy_student.local.stack import LocalStack
 from service.views.runs import RunView
-from tests.end_to_end.conftest import SmallRun, has_ended, is_at, result_of, stages_of, wait_until
+from tests.end_to_end.conftest import has_ended, is_at, result_of, stages_of, wait_until
 from workers.models.files import read_card
 from workers.specs.search import COST_FILE, HEAT_MAP_FILE
 from workers.specs.stages import RELIABILITY_FILE
-
-ROBUSTNESS = {
-    "corruptions": {"kinds": ["gaussian_noise", "defocus_blur", "contrast"], "severities": [1, 5], "sample": 60},
-    "stability": {"kinds": ["rotate", "shot_noise"], "frames": 4, "sample": 20},
-    "adversarial": {"epsilons": [4.0], "pgd_steps": 3, "sample": 20},
-}
-
-
-@pytest.fixture(scope="module")
-def measured(client: Client, small_run: SmallRun, digits: dict[str, str]) -> RunView:
-    config = small_run()
-    recipe = config["student_recipe"]
-    config["student_recipe"] = {
-        **recipe,
-        "temperature": "fit",
-        "resolution_step": {"image_size": 32, "steps": 10, "learning_rate": 0.0005, "frozen_share": 0.3},
-    }
-    run: RunView = client.runs.create(
-        {
-            **config,
-            "evaluation": {
-                "robustness": ROBUSTNESS,
-                "external": [{"name": "validation", "dataset": digits["validation"]}],
-            },
-            "gate": {"conditions": ["top1 > 0.01", "mce <= previous + 500"]},
-        }
-    )
-    run = wait_until(client, run.id, has_ended)
-    assert run.state == "succeeded", run.state_reason
-    return run
 
 
 def result_in(run: RunView, generation: int, stage: str) -> dict[str, Any]:
     return next(result_of(s) for s in stages_of(run) if s.generation == generation and s.name == stage)
 
 
-def test_robustness_is_measured_against_generation_0(measured: RunView) -> None:
-    teacher, student = (result_in(measured, generation, "evaluate")["robustness"] for generation in (0, 1))
-    assert teacher["reference"] == student["reference"] == f"{measured.id}-g0"
+def test_robustness_is_measured_against_generation_0(whole_run: RunView) -> None:
+    teacher, student = (result_in(whole_run, generation, "evaluate")["robustness"] for generation in (0, 1))
+    assert teacher["reference"] == student["reference"] == f"{whole_run.id}-g0"
     assert teacher["corruptions"]["mean_corruption_error"] == teacher["stability"]["mean_flip_rate"] == 100
     assert student["corruptions"]["mean_corruption_error"] != 100
     assert student["corruptions"]["images"] == 60
     assert {attack["attack"] for attack in student["adversarial"]["attacks"]} == {"fgsm", "pgd"}
-    assert result_in(measured, 1, "evaluate")["external"]["validation"]["images"] > 0
-    assert measured.generation_details[1].promoted is True
+    assert result_in(whole_run, 1, "evaluate")["external"]["validation"]["images"] > 0
+    assert whole_run.generation_details[1].promoted is True
 
 
-def test_the_labels_were_calibrated_and_the_diagram_is_served(measured: RunView, stack: LocalStack) -> None:
-    calibration = result_in(measured, 1, "label")["calibration"]
+def test_the_labels_were_calibrated_and_the_diagram_is_served(whole_run: RunView, stack: LocalStack) -> None:
+    calibration = result_in(whole_run, 1, "label")["calibration"]
     assert calibration["loss_after"] <= calibration["loss_before"]
-    path = f"{stack.api_url}/runs/{measured.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
+    path = f"{stack.api_url}/runs/{whole_run.id}/generations/1/stages/label/pictures/{RELIABILITY_FILE}"
     picture = httpx.get(path, headers=stack.api_headers)
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
 
 
-def test_the_student_ended_at_the_larger_size(measured: RunView) -> None:
-    result = result_in(measured, 1, "train")
+def test_the_student_ended_at_the_larger_size(whole_run: RunView) -> None:
+    result = result_in(whole_run, 1, "train")
     assert (result["train_image_size"], result["test_image_size"], result["steps"]) == (28, 32, 50)
-    card = read_card(measured.generation_details[1].model.uri)
+    card = read_card(whole_run.generation_details[1].model.uri)
     assert (card.image_size, card.train_image_size) == (32, 28)
 
 
 def test_a_search_that_is_killed_goes_on_from_its_finished_trials(
-    measured: RunView, client: Client, stack: LocalStack
+    whole_run: RunView, client: Client, stack: LocalStack
 ) -> None:
     search = client.searches.create(
         {
-            "run_id": measured.id,
+            "run_id": whole_run.id,
             "generation": 1,
             "settings": {
                 "space": {
@@ -115,22 +85,23 @@ def test_a_search_that_is_killed_goes_on_from_its_finished_trials(
         assert "<svg" in httpx.get(stack.api_url + path, headers=stack.api_headers).text
 
 
-def test_a_search_with_several_workers_a_trial_and_an_ablation(measured: RunView, client: Client) -> None:
+def test_a_search_with_several_workers_a_trial_and_an_ablation(whole_run: RunView, client: Client) -> None:
     search = client.searches.create(
         {
-            "run_id": measured.id,
+            "run_id": whole_run.id,
             "generation": 1,
             "settings": {"trials": 1, "steps_fraction": 0.25, "workers_per_trial": 2},
         }
     )
     ablation = client.ablations.create(
-        measured.id,
+        whole_run.id,
         {
+            "generation": 1,
             "settings": {
                 "variants": ["no_noise", "no_filter", "teacher_initialisation", "ratio_3"],
                 "seeds": 1,
                 "steps_fraction": 0.25,
-            }
+            },
         },
     )
     for started in (search, ablation):
@@ -147,7 +118,7 @@ def test_a_search_with_several_workers_a_trial_and_an_ablation(measured: RunView
         "ratio_3",
     ]
     assert {line.variant: line.same_as for line in outcome.lines}["ratio_3"] == "full"
-    teacher = measured.generation_details[0].model
+    teacher = whole_run.generation_details[0].model
     assert teacher is not None
     assert teacher.test_top1 is not None
     assert outcome.teacher_error == pytest.approx(1 - teacher.test_top1)

@@ -25,20 +25,12 @@ from workers.specs.model_card import ModelCard
 from workers.specs.stages import part_name
 
 
-@pytest.fixture(scope="module")
-def finished(client: Client, small_run: SmallRun) -> RunView:
-    run: RunView = client.runs.create(small_run(train_workers=2))
-    run = wait_until(client, run.id, has_ended)
-    assert run.state == "succeeded", run.state_reason
-    return run
-
-
 def folder_of(run: RunView, generation: int, stage: str) -> Path:
     return Path(next(s.folder_uri for s in stages_of(run) if s.generation == generation and s.name == stage))
 
 
-def test_every_stage_is_one_ray_job_with_its_times(finished: RunView, stack: LocalStack) -> None:
-    assert [(stage.generation, stage.name) for stage in stages_of(finished)] == [
+def test_every_stage_is_one_ray_job_with_its_times(whole_run: RunView, stack: LocalStack) -> None:
+    assert [(stage.generation, stage.name) for stage in stages_of(whole_run)] == [
         (0, "train"),
         (0, "evaluate"),
         (1, "label"),
@@ -46,27 +38,27 @@ def test_every_stage_is_one_ray_job_with_its_times(finished: RunView, stack: Loc
         (1, "train"),
         (1, "evaluate"),
     ]
-    for stage in stages_of(finished):
+    for stage in stages_of(whole_run):
         assert len(stage.attempts) == 1
         assert stage.times is not None
         assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
 
 
-def test_jobs_leave_their_logs_and_nothing_on_the_head(finished: RunView, stack: LocalStack, client: Client) -> None:
-    closed = wait_until(client, finished.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
-    wait_until(client, finished.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))
+def test_jobs_leave_their_logs_and_nothing_on_the_head(whole_run: RunView, stack: LocalStack, client: Client) -> None:
+    closed = wait_until(client, whole_run.id, lambda run: all(s.attempts[0].log_saved for s in stages_of(run)))
+    wait_until(client, whole_run.id, lambda run: all(s.attempts[0].dashboard_url is None for s in stages_of(run)))
     jobs = httpx.get(f"{stack.dashboard_url}/api/jobs/", headers=stack.ray.headers).json()
     left = {job["submission_id"] for job in jobs}
     for stage in stages_of(closed):
         assert stage.attempts[0].submission_id not in left
-        tail = client.stages.logs(finished.id, stage.generation, stage.name, None, 200)
+        tail = client.stages.logs(whole_run.id, stage.generation, stage.name, None, 200)
         assert tail.source == "artifact_root"
         assert any(f"stage {stage.name} of generation {stage.generation}, attempt 1" in line for line in tail.lines)
 
 
-def test_label_files_keep_the_shards_row_order(finished: RunView, stack: LocalStack, digits: dict[str, str]) -> None:
+def test_label_files_keep_the_shards_row_order(whole_run: RunView, stack: LocalStack, digits: dict[str, str]) -> None:
     manifest = load_manifest(str(stack.home / "artifacts" / "datasets" / digits["unlabeled"] / "manifest.json"))
-    labels = folder_of(finished, 1, "label")
+    labels = folder_of(whole_run, 1, "label")
     for index in range(len(manifest.shards)):
         shard, table = read_shard(manifest, index), pq.read_table(labels / part_name(index))
         assert table["key"].to_pylist() == shard.keys
@@ -76,33 +68,33 @@ def test_label_files_keep_the_shards_row_order(finished: RunView, stack: LocalSt
         assert table["confidence"].to_pylist() == pytest.approx([row[0] for row in probabilities], abs=1e-3)
 
 
-def test_selection_is_balanced_and_adds_up(client: Client, finished: RunView) -> None:
-    result = next(result_of(s) for s in stages_of(finished) if s.name == "select")
+def test_selection_is_balanced_and_adds_up(client: Client, whole_run: RunView) -> None:
+    result = next(result_of(s) for s in stages_of(whole_run) if s.name == "select")
     dropped = sum(result[f"dropped_{why}"] for why in ("bad", "held_out", "low_confidence", "over_cap"))
     assert result["images_labeled"] == 3400 == result["kept"] + dropped
-    classes = result_of(client.stages.get(finished.id, 1, "select"))["classes"]
+    classes = result_of(client.stages.get(whole_run.id, 1, "select"))["classes"]
     largest = max(each["copies"] for each in classes)
     assert all(each["copies"] in (0, largest) for each in classes)
 
 
 def test_pseudo_labels_are_judged_where_their_truth_is_known(
-    client: Client, finished: RunView, digits: dict[str, str]
+    client: Client, whole_run: RunView, digits: dict[str, str]
 ) -> None:
-    result = next(result_of(s) for s in stages_of(finished) if s.name == "evaluate" and s.generation == 1)
-    parts = sorted(folder_of(finished, 1, "label").glob("part-*.parquet"))
+    result = next(result_of(s) for s in stages_of(whole_run) if s.name == "evaluate" and s.generation == 1)
+    parts = sorted(folder_of(whole_run, 1, "label").glob("part-*.parquet"))
     labels = pa.concat_tables(pq.read_table(part, columns=["key", "label"]) for part in parts)
     _, truth = load_digits()
     known = [int(truth[int(key.removeprefix("digit-"))]) for key in labels["key"].to_pylist()]
     right = sum(label == digit for label, digit in zip(labels["label"].to_pylist(), known, strict=True))
     assert result["pseudo_labels"]["top1"] == pytest.approx(right / len(known), abs=1e-6)
-    confusion = client.stages.confusion(finished.id, 1, "evaluate").matrices["pseudo_labels"]
+    confusion = client.stages.confusion(whole_run.id, 1, "evaluate").matrices["pseudo_labels"]
     assert sum(map(sum, confusion.counts)) == len(known)
 
 
 def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(
-    finished: RunView, stack: LocalStack, digits: dict[str, str]
+    whole_run: RunView, stack: LocalStack, digits: dict[str, str]
 ) -> None:
-    model_view = finished.generation_details[-1].model
+    model_view = whole_run.generation_details[-1].model
     card = ModelCard.model_validate_json((Path(model_view.uri) / "model.json").read_text())
     options: dict[str, Any] = {**card.model_options}
     model = timm.create_model(card.model, num_classes=len(card.classes), **options).eval()
@@ -120,21 +112,21 @@ def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(
     assert sum(parameter.numel() for parameter in model.parameters()) == model_view.parameters
 
 
-def test_progress_metrics_and_logs_can_be_read(finished: RunView, client: Client, stack: LocalStack) -> None:
-    base = f"{stack.api_url}/runs/{finished.id}/generations/1/stages/train"
+def test_progress_metrics_and_logs_can_be_read(whole_run: RunView, client: Client, stack: LocalStack) -> None:
+    base = f"{stack.api_url}/runs/{whole_run.id}/generations/1/stages/train"
     rows = httpx.get(f"{base}/metrics", headers=stack.api_headers).json()["rows"]
-    assert rows[-1]["step"] == 40
+    assert rows[-1]["step"] == 50
     assert {"loss", "images_per_second", "validation_top1"} <= set(rows[-1]["values"])
-    assert "stage train of generation 1" in "\n".join(client.stages.logs(finished.id, 1, "train", None, 50).lines)
-    progress = json.loads((folder_of(finished, 1, "train") / "progress.json").read_text())
-    assert progress["done"] == progress["total"] == 40
+    assert "stage train of generation 1" in "\n".join(client.stages.logs(whole_run.id, 1, "train", None, 50).lines)
+    progress = json.loads((folder_of(whole_run, 1, "train") / "progress.json").read_text())
+    assert progress["done"] == progress["total"] == 50
 
 
-def test_one_more_generation_with_another_recipe(finished: RunView, client: Client, small_run: SmallRun) -> None:
+def test_one_more_generation_with_another_recipe(whole_run: RunView, client: Client, small_run: SmallRun) -> None:
     recipe = {**small_run(student_steps=20)["student_recipe"], "targets": "hard"}
-    run: RunView = client.runs.add_generation(finished.id, {"recipe": recipe, "student_model": "test_resnet"})
+    run: RunView = client.runs.add_generation(whole_run.id, {"recipe": recipe, "student_model": "test_resnet"})
     with pytest.raises(ApiError, match=r"(?i)conflict"):
-        client.runs.add_generation(finished.id, {})
+        client.runs.add_generation(whole_run.id, {})
     run = wait_until(client, run.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     assert [generation.number for generation in run.generation_details] == [0, 1, 2]
@@ -144,14 +136,14 @@ def test_one_more_generation_with_another_recipe(finished: RunView, client: Clie
 
 @pytest.mark.long
 def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(
-    finished: RunView, client: Client, small_run: SmallRun, stack: LocalStack
+    whole_run: RunView, client: Client, small_run: SmallRun, stack: LocalStack
 ) -> None:
     started = client.plans.create({"run": small_run(train_workers=2), "sample_seconds": 1.0, "cluster": {"devices": 2}})
     run = wait_until(client, started.id, has_ended)
     assert run.state == "succeeded", run.state_reason
     bill = client.plans.get(started.id).bill
     planned = {(line.generation, line.stage): line for line in bill.as_configured.stages}
-    taken = {(stage.generation, stage.name): stage.times for stage in stages_of(finished)}
+    taken = {(stage.generation, stage.name): stage.times for stage in stages_of(whole_run)}
     assert planned.keys() == taken.keys()
     for stage in (0, "train"), (1, "label"), (1, "train"):
         # The machine may be busier now than then: `make benchmark-plan` says how true plans are.
