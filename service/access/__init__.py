@@ -1,1 +1,1 @@
-"""Who may do what: API keys, OIDC tokens, sessions of the web page, projects, rate limits, and the audit log."""
+"""Access control: API keys, OIDC tokens, web sessions, projects, rate limits and the audit log."""

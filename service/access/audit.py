@@ -1,4 +1,4 @@
-"""The audit log: every change that somebody asked for, written before it is carried out."""
+"""The audit log: it records every change that a caller requests, before the change is carried out."""
 
 import time
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from workers.specs.text import shown
 _DAY_SECONDS = 86_400.0
 _STRUCK_AT_ONCE = 5_000
 _LONGEST = 500
-"""Characters kept of what a caller may choose freely."""
+"""How many characters to keep of text that a caller may choose freely."""
 
 
 @dataclass(frozen=True)
 class AuditedRequest:
-    """Who asks for what, from where."""
+    """A request for a change: who makes it, for what, and from which address."""
 
     subject: str
     kind: str
@@ -36,14 +36,14 @@ class AuditedRequest:
 
 
 class AuditLog:
-    """Thread-safe; append-only by triggers of the database. `clock` gives Unix seconds."""
+    """The audit log. Thread-safe. Database triggers make it append-only. `clock` returns Unix seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
 
     def begin(self, request: AuditedRequest) -> int:
-        """Writes the entry, its outcome still open: without it, nothing may be changed."""
+        """Writes the entry, still without an outcome, and returns its id. No change may happen without an entry."""
         with self._database.write_once() as session:
             row = AuditRow(
                 at=self._clock(),
@@ -61,7 +61,7 @@ class AuditLog:
             return row.id
 
     def finish(self, entry_id: int, status: int, location: str | None = None) -> None:
-        """Adds how it ended. `status` is HTTP's."""
+        """Adds the outcome to the entry: the HTTP status, and the path of what was created, if anything."""
         with self._database.write_once() as session:
             values: dict[str, Any] = {"status": status, "location": location}
             if (made_in := project_of_path(session, location)) is not None:
@@ -72,7 +72,10 @@ class AuditLog:
             )
 
     def forget(self, kept_days: float, refused_kept_days: float) -> int:
-        """Strikes out what is older, refused requests sooner: some at a time. How many entries."""
+        """Deletes entries older than `kept_days`, and refused requests older than `refused_kept_days`.
+
+        One call deletes a limited number of each. Returns how many entries it deleted.
+        """
         now, struck = self._clock(), 0
         for days, condition in ((kept_days, true()), (refused_kept_days, REFUSED)):
             old = select(AuditRow.id).where(AuditRow.at < now - days * _DAY_SECONDS, condition)
@@ -84,7 +87,7 @@ class AuditLog:
         return struck
 
     def list_entries(self, limit: int = 50, cursor: str | None = None) -> Page[AuditEntryView]:
-        """Newest first."""
+        """Returns a page of entries, newest first. Raises InvalidRequest for a bad page."""
         with self._database.read_once() as session:
             rows, following = read_page(session, AuditRow, (AuditRow.id,), limit, cursor)
             return Page(items=[_view(row) for row in rows], next_cursor=following)
@@ -108,6 +111,9 @@ def _view(row: AuditRow) -> AuditEntryView:
 
 
 def _if_visible(project: str | None) -> str | None:
-    """A caller of one project learns nothing of others: not even whose an id is that it has guessed."""
+    """Returns the project if the caller may see it, else None.
+
+    A caller must not learn anything about other projects, not even which one an id that it guessed belongs to.
+    """
     visible = visible_projects()
     return project if visible is None or project in visible else None

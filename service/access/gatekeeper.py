@@ -1,4 +1,4 @@
-"""Finds out who makes a request: by API key, OIDC token or session cookie, and holds back who asks too often."""
+"""Identifies callers by API key, OIDC token or session cookie, and limits the rate of their requests."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,10 @@ LOOK_EVERY_SECONDS = 15.0
 
 
 class Watch:
-    """Of one caller, who was good when it was made. `monotonic` gives seconds that never go back."""
+    """Checks again and again whether a caller's credential is still valid. It was valid when the watch was created.
+
+    `monotonic` returns seconds that never go back.
+    """
 
     def __init__(self, caller: str, is_good: Callable[[], bool], monotonic: Callable[[], float]) -> None:
         self.caller = caller
@@ -30,11 +33,11 @@ class Watch:
 
     @property
     def is_due(self) -> bool:
-        """Whether nobody has looked for LOOK_EVERY_SECONDS: look before more is told."""
+        """Whether the last look is LOOK_EVERY_SECONDS old. If so, call `look` before sending the caller any more."""
         return self._monotonic() - self._looked_at >= LOOK_EVERY_SECONDS
 
     def look(self) -> bool:
-        """Whether the caller is still good. Raises DatabaseUnavailable; it stays due then."""
+        """Returns whether the credential is still valid. Raises DatabaseUnavailable; the watch then stays due."""
         now = self._monotonic()
         good = self._is_good()
         self._looked_at = now
@@ -42,7 +45,10 @@ class Watch:
 
 
 class Gatekeeper:
-    """Thread-safe. `clock` gives Unix seconds, `monotonic` seconds that never go back."""
+    """Identifies and limits callers. Thread-safe.
+
+    `clock` returns Unix seconds; `monotonic` returns seconds that never go back.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,7 @@ class Gatekeeper:
         self._monotonic = monotonic
 
     def recall(self, authorization: str | None, address: str) -> Principal | None:
-        """The caller, if that needs no look at the database; counts as `identify` does, and raises the same."""
+        """Returns the caller if that takes no query, else None. Counts and raises as `identify` does."""
         if not self._required:
             self._count(f"local {address}")
             return LOCAL
@@ -72,13 +78,13 @@ class Gatekeeper:
         return principal
 
     def forget(self, key_id: str) -> None:
-        """The key was revoked: it is refused from now on."""
+        """Makes this process refuse a revoked key from now on."""
         self._keys.forget(key_id)
 
     def identify(self, authorization: str | None, session_token: str | None, address: str) -> Principal:
-        """The caller, whom `recall` does not know. Raises Unauthenticated, Forbidden (OIDC), TooManyRequests.
+        """Returns the caller that `recall` does not know. Raises Unauthenticated, Forbidden (OIDC), TooManyRequests.
 
-        Requests count for the caller; those with a bad credential for the address.
+        A request counts towards the caller's rate limit; one with a bad credential counts towards the address's.
         """
         with self._suspects.looking_at(f"{authorization} {session_token}", address):
             principal = self._authenticate(authorization, session_token)
@@ -86,7 +92,7 @@ class Gatekeeper:
         return principal
 
     def watch(self, principal: Principal, authorization: str | None, session_token: str | None) -> Watch:
-        """Tells whether the credential that `identify` has taken is still this caller's; counts for no limit."""
+        """Returns a watch on a credential that `identify` has accepted. Its looks count towards no rate limit."""
 
         def is_good() -> bool:
             try:
@@ -97,16 +103,20 @@ class Gatekeeper:
         return Watch(principal.subject, is_good, self._monotonic)
 
     def log_in(self, key: str, address: str) -> tuple[Principal, str]:
-        """Opens a session for whoever has the key: who that is, and its token. Raises Unauthenticated,
-        TooManyRequests."""
+        """Opens a web session for a key. Returns the caller and the session's token.
+
+        Raises Unauthenticated, TooManyRequests.
+        """
         with self._suspects.looking_at(key, address):
             principal = self._keys.find(key)
         self._count(principal.subject)
         return principal, self.sessions.open(principal.subject)
 
     def enter(self, ticket: str, address: str) -> tuple[Principal, str]:
-        """Opens a session for whoever comes first with a link's ticket: who that is, and its token. Raises
-        Unauthenticated, TooManyRequests."""
+        """Opens a web session for the first user of a link's ticket. Returns the caller and the session's token.
+
+        Raises Unauthenticated, TooManyRequests.
+        """
         with self._suspects.looking_at(ticket, address):
             key_id = self.links.take(ticket)
             token = None if key_id is None else self.sessions.open(key_id)
@@ -140,6 +150,6 @@ class Gatekeeper:
 
 
 def _credential(authorization: str) -> str:
-    """What comes after `Bearer`; empty for any other header."""
+    """Returns what follows `Bearer` in the header, or "" for any other header."""
     scheme, _, credential = authorization.partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else ""

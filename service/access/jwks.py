@@ -1,4 +1,4 @@
-"""The identity provider's signing keys, fetched when they are needed and kept for a while."""
+"""Fetches the identity provider's signing keys when they are needed, and caches them."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ from service.config.access import OidcSettings
 log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 20
 DOWNLOAD_SECONDS = 5.0
-"""For the whole of it, however many bytes at a time it comes in."""
+"""The limit for the whole download, however slowly its bytes arrive."""
 
 
 class JwksCache:
-    """Thread-safe; not for a thread with an event loop. `clock` gives seconds and never goes back.
+    """A cache of the signing keys. Thread-safe, but not for a thread with an event loop.
 
-    An unknown key id fetches the keys again (the provider has changed them), but never more often than
-    `refetch_seconds` allows: tokens with made-up key ids cannot make us a flood. While the provider is away, the keys
-    that are there stay good. Whoever finds them old fetches, and nobody waits for that but who came before there were
-    any keys.
+    An unknown key id makes it fetch the keys again, since the provider may have changed them, but at most once every
+    `refetch_seconds`, so that tokens with made-up key ids cannot flood the provider. While the provider is unavailable,
+    the cached keys stay valid. The thread that finds the keys outdated fetches them; the others keep using the cached
+    ones and wait only if there are none yet. `clock` returns seconds that never go back.
     """
 
     def __init__(self, settings: OidcSettings, clock: Callable[[], float]) -> None:
@@ -33,11 +33,11 @@ class JwksCache:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._lock = threading.Lock()
-        """Of what is above; not held during a download."""
+        """Guards the attributes above. Not held during a download."""
         self._first_fetch_over = threading.Event()
 
     def find(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The key of that id; where the token names none, the only key there is."""
+        """Returns the key with that id, or None. For a token without an id, returns the key if there is only one."""
         if self._is_mine_to_fetch(key_id):
             self._fetch()
         else:
@@ -78,9 +78,9 @@ class JwksCache:
 
 
 async def _download(url: str) -> Any:
-    loopback = url.startswith("http://")  # settings allow it there only; a proxy leads away from this machine
+    loopback = url.startswith("http://")  # the settings allow http on loopback only, which a proxy cannot reach
     async with (
-        # httpx's own timeout is for each read: it alone would not end a download that dribbles.
+        # httpx's own timeout applies to each read and would not end a download that trickles.
         asyncio.timeout(DOWNLOAD_SECONDS),
         httpx.AsyncClient(timeout=DOWNLOAD_SECONDS, trust_env=not loopback) as client,
         client.stream("GET", url, headers={"Accept": "application/json"}) as response,
@@ -96,7 +96,7 @@ async def _download(url: str) -> Any:
 
 
 def _signing_keys(document: Any) -> dict[str | None, jwt.PyJWK]:
-    """The public signing keys by id; others (secrets, for encryption, of kinds unknown to us) are passed over."""
+    """Returns the public signing keys by id. Skips secrets, encryption keys and unknown kinds of keys."""
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError("it is no JWK set")

@@ -19,7 +19,10 @@ from service.views.base import Page, as_time, time_or_none
 
 
 class KeyCommands:
-    """Thread-safe. `clock` gives Unix seconds. A caller sees and revokes the keys of its own projects only."""
+    """The commands on API keys. Thread-safe. A caller sees and revokes only the keys of its own projects.
+
+    `clock` returns Unix seconds.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -33,10 +36,10 @@ class KeyCommands:
         projects: frozenset[str] | None = None,
         idempotency_key: str | None = None,
     ) -> CreatedKey:
-        """Makes a key. `projects` are the maker's: a key reaches no further. Raises Forbidden, InvalidRequest.
+        """Creates a key. Raises Forbidden if its project is not among the creator's `projects`, and InvalidRequest.
 
-        The key is in this answer only. The same request with the same idempotency key is a Conflict: what was shown
-        once is not kept to be shown again.
+        Only this answer contains the key. Repeating the request with the same idempotency key raises Conflict, because
+        the key's text is not stored and cannot be shown again.
         """
         if projects is not None and request.project not in projects:
             allowed = " or ".join(map(repr, sorted(projects))) or "none"
@@ -59,15 +62,16 @@ class KeyCommands:
         return CreatedKey(**made.model_dump(), key=drawn.text)
 
     def list_keys(self, limit: int = 50, cursor: str | None = None) -> Page[KeyView]:
-        """Newest first, revoked and expired ones too."""
+        """Returns a page of keys, newest first, including revoked and expired ones."""
         with self._database.read_once() as session:
             rows, following = read_page(session, ApiKeyRow, (ApiKeyRow.created_at, ApiKeyRow.id), limit, cursor)
             return Page(items=[_view(row) for row in rows], next_cursor=following)
 
     def revoke_key(self, key_id: str, with_made: bool = False) -> list[KeyView]:
-        """From now on the key, and every session that was opened with it, is refused. Doing so again is no error.
+        """Revokes the key and every session opened with it. Repeating this is no error. Raises NotFound.
 
-        `with_made`: so are the keys that it has made, those that they have made, and so on. The key itself comes first.
+        With `with_made`, it also revokes the keys that the key created, those that they created, and so on. Returns the
+        keys that are now revoked, the key itself first.
         """
         with self._database.write() as session:
             row = get_row(session, ApiKeyRow, key_id, "key", key_id)
@@ -78,14 +82,14 @@ class KeyCommands:
             return [_view(each) for each in rows]
 
     def revoke_made_by(self, maker: str) -> None:
-        """Refuses every key that `maker` has made, from now on."""
+        """Revokes every key that `maker` has created."""
         made = update(ApiKeyRow).where(ApiKeyRow.created_by == maker, ApiKeyRow.revoked_at.is_(None))
         with self._database.write() as session:
             session.execute(made.values(revoked_at=self._clock()))
 
 
 def principal_of(row: ApiKeyRow, kind: str) -> Principal:
-    """The caller that a key stands for."""
+    """Returns the caller that the key identifies. `kind` is "session" for a web session, else the kind is "key"."""
     return Principal(
         subject=row.id,
         kind="session" if kind == "session" else "key",
@@ -95,12 +99,13 @@ def principal_of(row: ApiKeyRow, kind: str) -> Principal:
 
 
 def is_good(row: ApiKeyRow, now: float) -> bool:
-    """Whether the key is neither revoked nor expired."""
+    """Whether the key is neither revoked nor, at `now` in Unix seconds, expired."""
     return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
 
 
 def _made_by(session: Session, key_id: str) -> list[ApiKeyRow]:
-    """The keys that come of a key, at first or at second hand; of each only one is there, and none made itself."""
+    """Returns the keys that a key created, directly or through other keys. The search ends because no key created
+    itself and each has one creator."""
     found: list[ApiKeyRow] = []
     makers = [key_id]
     while makers:

@@ -1,4 +1,4 @@
-"""Whose an API key is: looked up in the database, and remembered for a moment."""
+"""Finds the caller of an API key: looks it up in the database and remembers it for a moment."""
 
 import hashlib
 import threading
@@ -15,8 +15,8 @@ from service.store.database import Database
 from service.store.schema.caller_tables import ApiKeyRow
 
 REMEMBERED_SECONDS = 1.0
-"""How long a key that another process revokes is still taken here. Looking each of fifty requests a second up takes a
-tenth of a core."""
+"""How long this process may still accept a key that another process has revoked. Without this memory, fifty requests
+per second would take a tenth of a core for lookups."""
 _REMEMBERED_KEYS = 1_000
 
 
@@ -28,7 +28,10 @@ class _Known:
 
 
 class KnownKeys:
-    """Thread-safe. `clock` gives Unix seconds, `monotonic` seconds that never go back."""
+    """The callers of API keys, with a short memory. Thread-safe.
+
+    `clock` returns Unix seconds; `monotonic` returns seconds that never go back.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._database = database
@@ -38,7 +41,7 @@ class KnownKeys:
         self._known: TLRUCache[bytes, _Known] = TLRUCache(_REMEMBERED_KEYS, _good_until, timer=monotonic)
 
     def recall(self, text: str) -> Principal | None:
-        """Whose the key is, if it was found to be good a moment ago. Does not touch the database."""
+        """Returns the key's caller if the key was valid a moment ago, else None. Makes no query."""
         with self._lock:
             known = self._known.get(_digest(text))
         if known is None:
@@ -47,11 +50,11 @@ class KnownKeys:
         return None if expired else known.principal
 
     def find(self, text: str) -> Principal:
-        """Whose the key is. Raises Unauthenticated."""
+        """Returns the key's caller. Raises Unauthenticated if the key is unknown, expired or revoked."""
         return self.recall(text) or self._look_up(text)
 
     def forget(self, key_id: str) -> None:
-        """The key was revoked."""
+        """Forgets a revoked key."""
         with self._lock:
             for digest in [digest for digest, known in self._known.items() if known.principal.subject == key_id]:
                 self._known.pop(digest, None)
@@ -75,10 +78,11 @@ class KnownKeys:
 
 
 def _good_until(_digest: bytes, known: _Known, _now: float) -> float:
-    """Counted from before the look: a key that is revoked meanwhile is taken no longer than any other."""
+    """Returns when to forget a key, counted from before its lookup: a key that is revoked during the lookup is then
+    accepted no longer than any other."""
     return known.looked_up_at + REMEMBERED_SECONDS
 
 
 def _digest(text: str) -> bytes:
-    """What is kept in memory instead of the key; nobody can aim at another's by how long a comparison takes."""
+    """Returns what to keep in memory instead of the key. The time of comparing digests reveals nothing about a key."""
     return hashlib.sha256(text.encode()).digest()

@@ -1,6 +1,6 @@
-"""Bearer tokens of an OpenID Connect provider: signature, issuer, audience, times; then scope and projects by claims.
+"""Checks an OpenID Connect provider's bearer tokens, and derives scope and projects from their claims.
 
-RFC 8725 (JSON Web Token Best Current Practices) is what the checks follow.
+The checks of signature, issuer, audience and times follow RFC 8725 (JSON Web Token Best Current Practices).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,18 +16,21 @@ from workers.specs.text import unfit_character
 
 MAX_TOKEN_LENGTH = 16_384
 MAX_SUBJECT_LENGTH = 255
-"""OpenID Connect Core 1.0, section 2."""
+"""The maximum length of `sub` in OpenID Connect Core 1.0, section 2."""
 
 
 class OidcTokens:
-    """Thread-safe. `monotonic` gives seconds and never goes back."""
+    """Authenticates callers by the provider's tokens. Thread-safe. `monotonic` returns seconds that never go back."""
 
     def __init__(self, settings: OidcSettings, monotonic: Callable[[], float]) -> None:
         self._settings = settings
         self._keys = JwksCache(settings, monotonic)
 
     def authenticate(self, token: str) -> Principal:
-        """Raises Unauthenticated for a token that is not good, Forbidden for one whose claims give no scope."""
+        """Returns the token's caller.
+
+        Raises Unauthenticated for an invalid token, and Forbidden for one whose claims give no scope.
+        """
         claims = self._verify(token)
         scopes = [
             self._settings.scopes[value]
@@ -53,7 +56,7 @@ class OidcTokens:
             raise Unauthenticated("the token is too long")
         try:
             header = jwt.get_unverified_header(token)
-            # Before any key is looked for: `none`, and secrets in the place of keys, end here.
+            # This comes before the search for a key, to refuse `none` and algorithms that use a shared secret.
             if header.get("alg") not in self._settings.algorithms:
                 raise Unauthenticated("the token is signed by an algorithm that is not accepted")
             key = self._keys.find(header.get("kid"))
@@ -70,14 +73,14 @@ class OidcTokens:
             )
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the token is refused: {error}") from error
-        # Scopes and projects are the settings' own words; this one claim is stored as it came, in the audit log first.
+        # Scopes and projects come from the settings. Only this claim is stored as received, first in the audit log.
         if len(claims["sub"]) > MAX_SUBJECT_LENGTH or unfit_character(claims["sub"]) is not None:
             raise Unauthenticated("the token's sub is too long, or holds a character that cannot be stored or shown")
         return claims
 
 
 def _values(claims: Mapping[str, Any], name: str) -> list[str]:
-    """A claim's values: a list's items, or the words of a text, as OAuth's `scope` has them."""
+    """Returns a claim's values: the items of a list, or the words of a string such as OAuth's `scope`."""
     value = claims.get(name)
     if isinstance(value, str):
         return value.split()

@@ -1,4 +1,4 @@
-"""What callers who are limited to projects may do: put things into a project of theirs, and nothing that is of all."""
+"""Checks for callers who are limited to projects: they may create things only in their own projects."""
 
 from typing import Protocol, Self, TypeVar
 
@@ -18,7 +18,11 @@ Request = TypeVar("Request", bound=_InProject)
 
 
 def in_own_project(request: Request) -> Request:
-    """The request in a project of the caller's: the only one it has, where the request names none. Raises Forbidden."""
+    """Returns the request with one of the caller's projects.
+
+    If the request names no project and the caller has exactly one, that one is filled in. Raises Forbidden for a
+    project that is not the caller's.
+    """
     projects = visible_projects()
     if projects is None:
         return request
@@ -31,6 +35,6 @@ def in_own_project(request: Request) -> Request:
 
 
 def for_all_projects(what: str) -> None:
-    """Raises Forbidden, with `what` as the reason, for a caller who is limited to projects."""
+    """Raises Forbidden, with `what` as the reason, if the caller is limited to projects."""
     if visible_projects() is not None:
         raise Forbidden(f"{what}: that takes a caller who may see every project")

@@ -1,4 +1,4 @@
-"""Who makes a request, and what they may do."""
+"""The caller of a request and what it may do."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +11,12 @@ class Principal:
     """An authenticated caller."""
 
     subject: str
-    """The key's id, or `oidc:` and the token's subject, or `local` on a laptop."""
+    """The key's id, `oidc:` followed by the token's subject, or `local` on a laptop."""
     kind: Literal["key", "session", "oidc", "local"]
     scope: Scope
     projects: frozenset[str] | None
-    """What it sees and changes; None: every project."""
+    """The projects that the caller sees and changes; None for every project."""
 
 
 LOCAL = Principal("local", "local", Scope.ADMIN, None)
-"""Whoever asks a service that listens on loopback only and needs no credential."""
+"""The caller of a service that listens on loopback only and requires no credential."""

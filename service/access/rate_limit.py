@@ -1,4 +1,4 @@
-"""Token buckets: so many requests a second in the long run, so many at once."""
+"""Token buckets: they limit a caller's requests per second in the long run, and its requests at once."""
 
 import threading
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 MAX_BUCKETS = 10_000
-"""The callers that are remembered; the one that has been silent longest is forgotten, its bucket being full again."""
+"""How many callers to remember. The one that has been silent longest is forgotten; its bucket then is full again."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """`tokens` at the time `at`, in seconds of a monotonic clock."""
+    """The bucket of one caller: it held `tokens` at the time `at`, in seconds of a monotonic clock."""
 
     tokens: float
     at: float
 
 
 class RateLimit:
-    """One bucket a caller, in this process. Thread-safe."""
+    """One bucket per caller, in this process. Thread-safe. `burst` is the size of a bucket."""
 
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
@@ -27,7 +27,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, caller: str, now: float) -> float:
-        """Takes a token: 0.0, or, where there is none, the seconds until there will be."""
+        """Takes a token and returns 0.0, or returns the seconds until there will be one."""
         with self._lock:
             tokens = self._tokens(caller, now)
             wait = max(0.0, (1 - tokens) / self._per_second)
@@ -35,7 +35,7 @@ class RateLimit:
             return wait
 
     def wait(self, caller: str, now: float) -> float:
-        """The seconds until `take` would succeed; takes nothing."""
+        """Returns the seconds until `take` would succeed, and takes nothing."""
         with self._lock:
             return max(0.0, (1 - self._tokens(caller, now)) / self._per_second)
 

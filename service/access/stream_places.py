@@ -1,4 +1,4 @@
-"""Places for clients that follow events: so many in all, and so many of one caller."""
+"""Limits how many clients follow events at once, in total and per caller."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ WAIT_SECONDS = 10.0
 
 
 class StreamPlaces:
-    """Thread-safe."""
+    """The places for clients that follow events: `most` in total, `most_of_caller` per caller. Thread-safe."""
 
     def __init__(self, most: int, most_of_caller: int) -> None:
         self._most = most
@@ -18,8 +18,10 @@ class StreamPlaces:
         self._lock = threading.Lock()
 
     def take(self, caller: str) -> bool:
-        """Takes a place, which is to be given back; False where none is left. Raises TooManyRequests where the caller
-        has as many as one may have."""
+        """Takes a place, or returns False if none is left. Return the place with `give_back`.
+
+        Raises TooManyRequests if the caller already has as many places as one caller may have.
+        """
         with self._lock:
             if self._taken[caller] >= self._most_of_caller:
                 raise TooManyRequests(WAIT_SECONDS)
@@ -29,6 +31,6 @@ class StreamPlaces:
             return True
 
     def give_back(self, caller: str) -> None:
-        """The place that `take` gave."""
+        """Returns a place that `take` gave."""
         with self._lock:
-            self._taken -= Counter([caller])  # whoever has none left is forgotten
+            self._taken -= Counter([caller])  # subtraction also removes callers without places

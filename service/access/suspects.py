@@ -1,4 +1,4 @@
-"""Addresses that have sent many bad credentials: they are held back, and those who share the address are not."""
+"""Slows down addresses that send many bad credentials, without slowing down valid callers at the same address."""
 
 import hashlib
 import threading
@@ -14,10 +14,11 @@ _REMEMBERED = 10_000
 
 
 class Suspects:
-    """Thread-safe. `monotonic` gives seconds that never go back.
+    """The addresses that sent bad credentials. Thread-safe. `monotonic` returns seconds that never go back.
 
-    Bad credentials count for their address. Of one over its limit, those that were good before are looked at as ever;
-    all others, of all such addresses, one at a time: so that they take no more than one connection to the database.
+    Bad credentials count towards their address's limit. From an address over its limit, a credential that was valid
+    before is checked as usual. All other credentials from all such addresses are checked one at a time, so that they
+    use at most one connection to the database.
     """
 
     def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
@@ -29,7 +30,7 @@ class Suspects:
 
     @contextmanager
     def looking_at(self, credential: str, address: str) -> Iterator[None]:
-        """Around the look at a credential, which raises Unauthenticated for a bad one. Raises TooManyRequests."""
+        """Wraps the check of a credential, which raises Unauthenticated for a bad one. Raises TooManyRequests."""
         digest = hashlib.sha256(credential.encode(errors="replace")).digest()
         suspect = f"refused {address}"
         wait = self._limit.wait(suspect, self._monotonic())

@@ -1,1 +1,1 @@
-"""The database: tables, migrations, and the few statements that read and change them."""
+"""The database: tables, migrations, and the statements that read and change them."""

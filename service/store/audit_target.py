@@ -1,4 +1,4 @@
-"""Whose the thing is that a request changes: told by the path that was asked, or by that of what was made."""
+"""Finds the project of what a request changes, from the request's path or from the path of what it created."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ _PART = re.compile(r"/(?P<kind>[a-z]+)/(?P<id>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(?
 
 
 def project_of_path(session: Session, path: str | None) -> str | None:
-    """The project of the run, dataset, model, key or project that the path names; None where it names none."""
+    """Returns the project of the run, dataset, model, key or project that the path names, or None if it names none."""
     found = _PART.match(path or "")
     if found is None:
         return None

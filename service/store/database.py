@@ -20,43 +20,44 @@ from service.store.visibility import narrow_to_visible_rows
 BUSY_TIMEOUT_SECONDS = 15
 _POSTGRES_OPTIONS = {
     "connect_timeout": 5,
-    # A server that vanished is noticed in seconds, not after the two hours of TCP's own defaults.
+    # Notices a server that vanished within seconds, instead of after TCP's default of two hours.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    # A process that is held up in the middle of a transaction (SIGSTOP, a frozen machine) loses it and its locks:
-    # the reconciler that takes over waits for them no longer than this.
+    # A process that hangs in the middle of a transaction (SIGSTOP, a frozen machine) loses the transaction and its
+    # locks, so that the reconciler that takes over waits for them only this long.
     "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s",
 }
 POOL_WAIT_SECONDS = 10.0
 _PING_AFTER_SECONDS = 1.0
 CONNECTIONS = 5
-"""So many threads work at once, and the others wait for a connection. With more of them a burst of requests takes
-longer, not shorter: what they compute they compute in turns, and hand the interpreter back and forth. Kept open once
-they were needed: those that SQLAlchemy opens beyond its pool's size it closes after each use."""
+"""How many threads use the database at once; the others wait for a connection. More connections make a burst of
+requests slower, not faster, because their threads compete for the interpreter. All of them belong to the pool, which
+keeps them open: SQLAlchemy closes a connection beyond the pool's size after each use."""
 _WRITERS = 2
-"""Of those: transactions wait for each other's locks, and nobody who only reads is to wait for that."""
+"""How many of these connections may write at once. Writers wait for each other's locks; readers must not wait with
+them."""
 _POOL: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_WAIT_SECONDS}
 
 
 class VisibleRowsSession(Session):
-    """A session that is narrowed to the caller's projects: see `service.store.visibility`."""
+    """A session that sees only the rows of the caller's projects: see `service.store.visibility`."""
 
 
 event.listen(VisibleRowsSession, "do_orm_execute", narrow_to_visible_rows)
 
 
 class Database:
-    """Thread-safe. `url` is sqlite:///FILE or postgresql://..., the latter always by way of psycopg.
+    """A database and its sessions. Thread-safe. `url` is sqlite:///FILE or postgresql://..., which always uses psycopg.
 
-    Its sessions raise DatabaseUnavailable where the database is away, locked or full.
+    The sessions raise DatabaseUnavailable if the database is unreachable, locked or full.
     """
 
     def __init__(self, url: str) -> None:
         self.engine = _create_engine(_with_driver(make_url(url)))
-        # SQLite's "begin immediate" takes the write lock at once: a transaction that reads first and writes later
-        # would fail when another has written between.
+        # SQLite's "begin immediate" takes the write lock at once. Without it, a transaction that reads first and
+        # writes later fails if another one wrote in between.
         self._write_engine = self.engine.execution_options(begin_immediate=True)
         self._read_engine = _with_isolation(self.engine, "REPEATABLE READ")
         self._single_engine = _with_isolation(self.engine, "AUTOCOMMIT")
@@ -64,23 +65,28 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session to read in: all its queries see the same moment. What is written in it is rolled back.
+        """Gives a session for reading, in which all queries see the same moment. It rolls back anything written.
 
-        Keep network calls out of it.
+        Make no network calls within it.
         """
         with _unavailability(), VisibleRowsSession(self._read_engine) as session:
             yield session
 
     @contextmanager
     def read_once(self) -> Iterator[Session]:
-        """A session for queries that need not see the same moment: without a transaction, which takes PostgreSQL two
-        more round trips."""
+        """Gives a session for queries that need not see the same moment.
+
+        It has no transaction, which saves two round trips to PostgreSQL.
+        """
         with _unavailability(), VisibleRowsSession(self._single_engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back on an exception. Keep network calls out of it."""
+        """Gives a session in a transaction that commits at the end and rolls back on an exception.
+
+        Make no network calls within it.
+        """
         with (
             self._as_a_writer(),
             _unavailability(),
@@ -91,7 +97,10 @@ class Database:
 
     @contextmanager
     def write_once(self) -> Iterator[Session]:
-        """The same for one statement: PostgreSQL makes a transaction of it by itself, in one round trip for three."""
+        """Gives a session for a single writing statement.
+
+        PostgreSQL commits the statement by itself, which takes one round trip instead of three.
+        """
         if self.engine.dialect.name == "sqlite":
             with self.write() as session:
                 yield session
@@ -101,7 +110,7 @@ class Database:
 
     @contextmanager
     def write_connection(self) -> Iterator[Connection]:
-        """The same without the ORM, for migrations."""
+        """Gives a connection in a transaction, like `write` but without the ORM, for migrations."""
         with self._write_engine.begin() as connection:
             yield connection
 
@@ -123,7 +132,7 @@ class Database:
 def _unavailability() -> Iterator[None]:
     try:
         yield
-    # InternalError is psycopg's for a session that the server ended because it idled in a transaction.
+    # psycopg raises InternalError for a session that the server ended because it was idle in a transaction.
     except (OperationalError, InterfaceError, InternalError, NoFreeConnection) as error:
         cause = str(getattr(error, "orig", error)).strip().splitlines()
         raise DatabaseUnavailable(
@@ -155,9 +164,11 @@ def _create_engine(url: URL) -> Engine:
 
 
 def _with_isolation(engine: Engine, level: str) -> Engine:
-    """The engine for reading. SQLite's transactions see one moment anyway; PostgreSQL's see, with each query, what has
-    been committed meanwhile, if they are not REPEATABLE READ: a run that was created between two queries would be seen
-    without its generations."""
+    """Returns the engine with the isolation level `level`; SQLite's engine stays as it is.
+
+    SQLite's transactions see a single moment anyway. In PostgreSQL, unless a transaction is REPEATABLE READ, each query
+    sees what others have committed meanwhile: a run created between two queries would appear without generations.
+    """
     return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level=level)
 
 
@@ -166,23 +177,24 @@ def _note_return(_connection: Any, record: Any) -> None:
 
 
 def _ping_if_idle(engine: Engine, connection: Any, record: Any, _proxy: Any) -> None:
-    """A server that was restarted costs a round trip, not a failed request; one that has just answered is not asked.
+    """Pings the server before using a connection that has been idle for a second, and replaces it if that fails.
 
-    As SQLAlchemy's pool_pre_ping, which asks each time.
+    A restarted server then costs a round trip instead of a failed request. SQLAlchemy's own pool_pre_ping would ping
+    on every checkout.
     """
     if time.monotonic() - record.info.get("returned_at", 0.0) < _PING_AFTER_SECONDS:
         return
     try:
         engine.dialect.do_ping(connection)
-    except Exception as error:  # whatever the driver raises, another connection is tried
+    except Exception as error:  # whatever the driver raises, try another connection
         raise DisconnectionError from error
 
 
 def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself: see _begin_sqlite_transaction
+    connection.isolation_level = None  # the driver must not begin transactions: see _begin_sqlite_transaction
     connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
     connection.execute("pragma foreign_keys = on")
-    # With a write-ahead log, NORMAL loses nothing when a process dies, only when the machine does.
+    # With a write-ahead log, NORMAL loses nothing if a process dies; only a crash of the machine may lose commits.
     connection.execute("pragma synchronous = normal")
 
 

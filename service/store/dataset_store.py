@@ -19,29 +19,29 @@ DIGEST_OF: TypeAdapter[DigestOf] = TypeAdapter(DigestOf)
 
 
 def load_classes(session: Session, dataset_id: str) -> tuple[str, ...]:
-    """Class names in index order. Raises NoResultFound for an unknown dataset."""
+    """Returns the dataset's class names in index order. Raises NoResultFound for an unknown dataset."""
     text = session.execute(select(DatasetRow.classes).where(DatasetRow.id == dataset_id)).scalar_one()
     return CLASSES.validate_json(text)
 
 
 @dataclass(frozen=True)
 class DatasetHead:
-    """What stages are told of a dataset."""
+    """What the specs of stages contain of a dataset."""
 
     classes: tuple[str, ...]
-    """Names, in index order."""
+    """The class names in index order."""
     hashed: bool
-    """Whether its content hashes are on file."""
+    """Whether the artifact root holds its content hashes."""
 
 
 def load_dataset_heads(session: Session, dataset_ids: Iterable[str]) -> dict[str, DatasetHead]:
-    """By id; without those that are unknown."""
+    """Returns the heads of the datasets by id, without those that do not exist."""
     columns = (DatasetRow.id, DatasetRow.classes, DatasetRow.hashed)
     rows = session.execute(select(*columns).where(DatasetRow.id.in_(list(dataset_ids))))
     return {row.id: DatasetHead(CLASSES.validate_json(row.classes), row.hashed) for row in rows}
 
 
 def load_projects(session: Session, dataset_ids: Iterable[str]) -> frozenset[str]:
-    """The projects that these datasets belong to."""
+    """Returns the projects that the datasets belong to."""
     rows = session.scalars(select(DatasetRow.project).where(DatasetRow.id.in_(list(dataset_ids))).distinct())
     return frozenset(rows)

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request with the same key gets the first answer, and is carried out once."""
+"""Idempotency keys: a request repeated with the same key is carried out once and gets the first answer again."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from service.views.base import View
 MAX_KEY_LENGTH = 200
 MAX_ANSWERS_OF_CALLER = 10_000
 ANSWERS_KEPT_SECONDS = 7 * 86_400.0
-"""How long a repeated request gets its first answer."""
+"""How long a repeated request gets the first answer."""
 
 
 def request_hash(kind: str, body: BaseModel | None = None) -> str:
-    """Says whether two requests are the same. `kind` names the request and what it acts on."""
+    """Returns a hash that equal requests share. `kind` names the request and what it acts on."""
     content = "" if body is None else body.model_dump_json()
     return hashlib.blake2b(f"{kind}\n{content}".encode(), digest_size=16).hexdigest()
 
@@ -34,7 +34,10 @@ def check_key(key: str) -> None:
 
 
 def first_answer(session: Session, key: str, request: str) -> str | None:
-    """The JSON answered to this request before, if it was; raises Conflict where the key was another request's."""
+    """Returns the JSON of the first answer to this request, or None if it is new.
+
+    Raises Conflict if the key was used for another request.
+    """
     row = session.get(IdempotencyKeyRow, _own(key))
     if row is None:
         return None
@@ -44,8 +47,11 @@ def first_answer(session: Session, key: str, request: str) -> str | None:
 
 
 def remember_answer(session: Session, key: str, request: str, answer: str, now: float) -> None:
-    """Keeps the first answer, in the transaction that it tells of. Raises TooManyRequests where the caller has had so
-    many kept that no honest one comes near: each takes some kilobytes."""
+    """Stores the first answer, in the same transaction as the changes that it reports.
+
+    Raises TooManyRequests if MAX_ANSWERS_OF_CALLER answers are stored for the caller. No honest caller comes near that
+    number, and each answer takes a few kilobytes.
+    """
     caller = acting_caller()
     kept = select(func.count()).where(IdempotencyKeyRow.caller == caller)
     if session.execute(kept).scalar_one() >= MAX_ANSWERS_OF_CALLER:
@@ -55,14 +61,14 @@ def remember_answer(session: Session, key: str, request: str, answer: str, now: 
 
 
 def forget_answers(session: Session, before: float) -> None:
-    """Strikes out the answers given before a time, in Unix seconds: nobody repeats a request that late."""
+    """Deletes the answers given before a time in Unix seconds: nobody repeats a request that late."""
     session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < before))
 
 
 def _own(key: str) -> str:
-    """Callers of different projects may choose the same key; none gets the other's answer."""
+    """Returns the key as stored, with the caller's projects: callers of different projects may choose the same key."""
     projects = visible_projects()
-    # No key that the API takes has a control character in it.
+    # The API accepts no key with a control character, so the separator is unambiguous.
     return key if projects is None else f"{' '.join(sorted(projects))}\x1f{key}"
 
 
@@ -70,7 +76,7 @@ Answer = TypeVar("Answer", bound=View)
 
 
 class OnceAnswers:
-    """Thread-safe. `clock` gives Unix seconds."""
+    """Carries each request out once per idempotency key. Thread-safe. `clock` returns Unix seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
@@ -87,7 +93,10 @@ class OnceAnswers:
     def once(
         self, key: str | None, asked: str, kind: type[Answer], carry_out: Callable[[Session, float], Answer]
     ) -> Answer:
-        """Carries the request out and keeps its answer under the key, in one transaction; or gives the first answer."""
+        """Carries the request out and stores its answer under the key, in one transaction.
+
+        A repeated request is not carried out; it gets the first answer.
+        """
         if (answer := self.first(key, asked, kind)) is not None:
             return answer
         try:
@@ -98,7 +107,7 @@ class OnceAnswers:
                     remember_answer(session, key, asked, view.model_dump_json(), now)
             return view
         except (IntegrityError, Conflict):
-            # The same request may have come twice at once, and the other one was first.
+            # The same request may have arrived twice at once, and the other one was first.
             if (answer := self.first(key, asked, kind)) is not None:
                 return answer
             raise

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema; safe when several processes start at once."""
+"""Upgrades a database to the newest schema. It is safe to start several processes at once."""
 
 import sqlite3
 import time
@@ -14,12 +14,12 @@ from service.store.database import Database
 
 MIGRATIONS_FOLDER = Path(__file__).parent / "schema" / "migrations"
 ADVISORY_LOCK = 7_310_021_964
-"""Any number, the same in every process."""
+"""The number of the advisory lock. Any number would do, but all processes must use the same one."""
 WAL_WAIT_SECONDS = 15.0
 
 
 def upgrade(database_url: str) -> None:
-    """Creates or upgrades the tables in one transaction; whoever comes second waits and finds nothing to do."""
+    """Creates or upgrades the tables in one transaction. A second process waits and then has nothing to do."""
     _switch_sqlite_to_write_ahead_log(database_url)
     database = Database(database_url)
     try:
@@ -35,7 +35,10 @@ def upgrade(database_url: str) -> None:
 
 
 def forget_what_was_overwritten(database: Database) -> None:
-    """SQLite keeps it in freed pages and in its log until they are used again. As long as copying the file takes."""
+    """Removes overwritten and deleted data from SQLite's file and write-ahead log; does nothing for PostgreSQL.
+
+    SQLite leaves such data in freed pages and in its log until it reuses them. This takes as long as copying the file.
+    """
     if database.engine.dialect.name != "sqlite":
         return
     with closing(sqlite3.connect(str(database.engine.url.database), timeout=WAL_WAIT_SECONDS)) as connection:
@@ -44,7 +47,7 @@ def forget_what_was_overwritten(database: Database) -> None:
 
 
 def _switch_sqlite_to_write_ahead_log(database_url: str) -> None:
-    """The journal mode stays with the file. SQLite does not wait for its lock here, so this does."""
+    """Sets the file's journal mode, which is permanent. SQLite does not wait for this lock, so the function does."""
     url = make_url(database_url)
     if url.get_backend_name() != "sqlite" or not url.database:
         return

@@ -1,4 +1,4 @@
-"""The files that a process of the control plane keeps on its machine: for its user alone."""
+"""Keeps the files of a control plane process on its machine private to its user."""
 
 import logging
 import os
@@ -14,8 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def keep_files_private(settings: Settings) -> None:
-    """What this process makes from now on, and what is there of earlier ones; says what is left because it belongs to
-    another user or cannot be changed."""
+    """Makes the service's existing files, and all that this process creates from now on, private to its user.
+
+    Logs a warning for each file that stays as it is because another user owns it or it cannot be changed.
+    """
     umask = int(settings.umask, 8)
     os.umask(umask)
     for path in tighten(_own_files(settings), umask):

@@ -1,4 +1,4 @@
-"""Rows by their key, and listings by keyset: newest first, with an opaque cursor that says where a page begins."""
+"""Reads rows by key, and pages of rows by keyset: newest first, with an opaque cursor for the next page."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ Row = TypeVar("Row", bound=Table)
 
 
 def get_row(session: Session, table: type[Row], key: object, kind: str, identity: str) -> Row:
-    """The row with this primary key. Raises NotFound, which names it by `kind` and `identity`."""
+    """Returns the row with this primary key. Raises NotFound, which names the row by `kind` and `identity`."""
     row = session.get(table, key)
     if row is None:
         raise NotFound(kind, identity)
@@ -29,7 +29,7 @@ def get_row(session: Session, table: type[Row], key: object, kind: str, identity
 def check_owner(
     session: Session, found: Sequence[Table], owner: type[Table], key: object, kind: str, identity: str
 ) -> None:
-    """Raises NotFound where nothing was found because there is nothing that it would belong to."""
+    """Raises NotFound if `found` is empty because the owner does not exist. `kind` and `identity` name the owner."""
     if not found:
         get_row(session, owner, key, kind, identity)
 
@@ -42,9 +42,10 @@ def read_page(
     cursor: str | None,
     *conditions: ColumnElement[bool],
 ) -> tuple[list[Row], str | None]:
-    """At most `limit` rows of `table` in descending order of `keys`, and the next page's cursor.
+    """Returns at most `limit` rows of `table` in descending order of `keys`, and the next page's cursor, None if last.
 
-    `keys` together are unique. Raises InvalidRequest for a limit outside 1..200 or a cursor that is not ours.
+    The `keys` together must be unique. Raises InvalidRequest for a limit outside 1..200 or a cursor that this listing
+    did not give.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidRequest("limit", f"limit is 1 to {MAX_LIMIT}, not {limit}")

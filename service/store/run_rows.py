@@ -1,4 +1,4 @@
-"""A run with all its parts, as rows: what views of it are built from."""
+"""Loads the rows of a run and its parts, from which views are built."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.store.schema.tables import AttemptRow, GenerationRow, ModelRow, Run
 
 @dataclass(frozen=True)
 class GenerationRows:
-    """Generations of one run, with all that belongs to them, in order."""
+    """Generations of one run, with their stages, attempts and models."""
 
     generations: Sequence[GenerationRow]
     stages: Sequence[StageRow]
@@ -22,14 +22,14 @@ class GenerationRows:
 
 @dataclass(frozen=True)
 class RunRows:
-    """A run, with all its generations."""
+    """A run with all its generations."""
 
     run: RunRow
     parts: GenerationRows
 
 
 def load_run_rows(session: Session, run_id: str) -> RunRows:
-    """Raises NotFound."""
+    """Returns the run with all its parts. Raises NotFound."""
     run = get_row(session, RunRow, run_id, "run", run_id)
     generations = session.scalars(
         select(GenerationRow).where(GenerationRow.run_id == run_id).order_by(GenerationRow.number)
@@ -38,7 +38,7 @@ def load_run_rows(session: Session, run_id: str) -> RunRows:
 
 
 def load_generation_rows(session: Session, run_id: str, generations: Sequence[GenerationRow]) -> GenerationRows:
-    """What belongs to these generations of the run, which follow each other."""
+    """Returns the stages, attempts and models of these generations of the run. Their numbers must be consecutive."""
     numbers = [generation.number for generation in generations]
     if not numbers:
         return GenerationRows([], [])
@@ -66,7 +66,7 @@ def load_generation_rows(session: Session, run_id: str, generations: Sequence[Ge
 
 
 def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> Sequence[AttemptRow]:
-    """The attempts at these stages of the run, each stage's in their order; and maybe at others of it."""
+    """Returns the attempts of these stages, ordered by number, and possibly those of other stages of the run."""
     numbers = [stage.generation for stage in stages]
     if not numbers:
         return []

@@ -30,7 +30,7 @@ Result = TypeVar("Result", bound=StageResult)
 def insert_run(
     session: Session, run_id: str, config: RunConfig, plans: Sequence[GenerationPlan], now: float
 ) -> RunRows:
-    """Adds a running run, whose first stage is ready now: the rows that are added."""
+    """Adds a running run whose first stage is ready at `now`, in Unix seconds. Returns the rows that it added."""
     run = _insert_run_row(session, run_id, config, now)
     stages = [stages_of(number, searched=plan.search is not None) for number, plan in enumerate(plans)]
     return RunRows(run, _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now))
@@ -46,8 +46,10 @@ def insert_run_of_one_stage(
     plan: GenerationPlan,
     now: float,
 ) -> None:
-    """Adds a search, an ablation or a plan: a run with one stage, on what another run's generation has labeled or,
-    for a plan, on the datasets alone."""
+    """Adds a search, an ablation or a plan: a run with a single stage.
+
+    A search or an ablation uses the labels of a generation of the source run; a plan uses the datasets alone.
+    """
     _insert_run_row(session, run_id, config, now, kind, source_run_id)
     _insert_generations(session, run_id, {generation: plan}, [[_ONLY_STAGE[kind]]], ready_at=now)
 
@@ -86,7 +88,7 @@ def _insert_run_row(
 
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
-    """Adds a pending generation and its stages; the first of them is ready at `ready_at`."""
+    """Adds a pending generation and its stages. The first stage is ready at `ready_at`, in Unix seconds."""
     stages = stages_of(number, searched=plan.search is not None)
     _insert_generations(session, run_id, {number: plan}, [stages], ready_at)
 
@@ -98,10 +100,10 @@ def _insert_generations(
     stages: Sequence[Sequence[StageName]],
     ready_at: float | None,
 ) -> GenerationRows:
-    """Generations by number, each with its stages; only the very first stage is ready.
+    """Adds generations by number, each with its stages. Only the very first stage is ready.
 
-    Two statements in all, and none of the session's bookkeeping, which takes longer than they do: each holds up whoever
-    else writes. The rows that are given back belong to no session.
+    It executes two statements and bypasses the session's bookkeeping, which takes longer than both, because every
+    statement blocks other writers. The returned rows belong to no session.
     """
     generations = [
         {"run_id": run_id, "number": number, "state": GenerationState.PENDING, "plan": written(plan)}
@@ -136,7 +138,7 @@ def add_event(
     stage: StageName | None = None,
     attempt: int | None = None,
 ) -> None:
-    """Adds a line to the run's history, or to the service's where no run is concerned. Ids grow as commits come."""
+    """Adds an event to the run's history, or to the service's if `run_id` is None. Ids grow in the order of commits."""
     keep_event_order(session)
     session.add(
         EventRow(run_id=run_id, at=now, kind=kind, message=message, generation=generation, stage=stage, attempt=attempt)
@@ -144,7 +146,10 @@ def add_event(
 
 
 def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
-    """What the run's stage specs are made of; a search or an ablation uses the models and labels of its source."""
+    """Returns the inputs of the run's stage specs. A search or an ablation uses the models and labels of its source.
+
+    Raises Conflict if another version wrote the run's configuration or plans.
+    """
     run = session.execute(select(RunRow.config, RunRow.source_run_id).where(RunRow.id == run_id)).one()
     config, source = read(RunConfig, run.config, run_id), run.source_run_id or run_id
     generations = session.execute(
@@ -176,7 +181,7 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
 
 
 def load_results(session: Session, run_id: str, kind: type[Result]) -> dict[int, Result]:
-    """The results of the stages whose results are of this kind, by generation."""
+    """Returns the run's stage results of this kind, by generation."""
     rows = session.execute(
         select(StageRow.generation, StageRow.result).where(
             StageRow.run_id == run_id,
@@ -193,23 +198,23 @@ def _place_of_model(session: Session, model_id: str) -> tuple[str, int]:
 
 
 def load_config(session: Session, run_id: str) -> RunConfig:
-    """The run as it was asked for. Raises NoResultFound for an unknown run, Conflict for one that cannot be read."""
+    """Returns the run's configuration. Raises NoResultFound for an unknown run, Conflict if it cannot be read."""
     return read(RunConfig, session.execute(select(RunRow.config).where(RunRow.id == run_id)).scalar_one(), run_id)
 
 
 def load_plans(session: Session, run_id: str) -> dict[int, GenerationPlan]:
-    """The plans of a run's generations, by number. Raises Conflict where one cannot be read."""
+    """Returns the plans of the run's generations, by number. Raises Conflict if one cannot be read."""
     rows = session.execute(select(GenerationRow.number, GenerationRow.plan).where(GenerationRow.run_id == run_id))
     return {row.number: read(GenerationPlan, row.plan, run_id) for row in rows}
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id, as run-3f9c2a71d0."""
+    """Returns a new random id, such as run-3f9c2a71d0."""
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
 
 def lock_run(session: Session, run_id: str, now: float) -> RunState:
-    """The run's state, which nobody else can change before this transaction ends."""
+    """Locks the run until the transaction ends and returns its state. Raises NotFound."""
     statement = update(RunRow).where(RunRow.id == run_id).values(updated_at=now).returning(RunRow.state)
     state = session.execute(statement).scalar_one_or_none()
     if state is None:
@@ -218,12 +223,12 @@ def lock_run(session: Session, run_id: str, now: float) -> RunState:
 
 
 def run_kind(session: Session, run_id: str) -> RunKind:
-    """What kind of run it is. Raises NoResultFound for an unknown one."""
+    """Returns the run's kind. Raises NoResultFound for an unknown run."""
     return RunKind(session.execute(select(RunRow.kind).where(RunRow.id == run_id)).scalar_one())
 
 
 def get_run_of_kind(session: Session, run_id: str, kind: RunKind) -> RunRow:
-    """The row of a run, search, ablation or plan. Raises NotFound, also for one of another kind."""
+    """Returns the row of a run, search, ablation or plan. Raises NotFound, also if the run is of another kind."""
     row = session.get(RunRow, run_id)
     if row is None or row.kind != kind:
         raise NotFound(kind.value, run_id)
@@ -231,12 +236,12 @@ def get_run_of_kind(session: Session, run_id: str, kind: RunKind) -> RunRow:
 
 
 def set_priority(session: Session, run_id: str, priority: int) -> None:
-    """Of a run that is locked."""
+    """Changes the run's priority. Lock the run first."""
     session.execute(update(RunRow).where(RunRow.id == run_id).values(priority=priority))
 
 
 def set_ready(session: Session, key: StageKey, now: float) -> None:
-    """Puts the stage at the end of the line of its priority."""
+    """Moves the stage to the end of the queue, among stages of its priority. `now` is in Unix seconds."""
     statement = update(StageRow).where(
         StageRow.run_id == key.run_id, StageRow.generation == key.generation, StageRow.name == key.stage
     )
@@ -244,7 +249,7 @@ def set_ready(session: Session, key: StageKey, now: float) -> None:
 
 
 def ensure_project(session: Session, name: str) -> None:
-    """Adds the project without a quota, unless it is there; two requests at once are no error."""
+    """Adds the project without a quota unless it exists. Two transactions may do so at the same time."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(ProjectRow).values(name=name, quota_device_hours=None, spent_device_seconds=0.0)
     session.execute(statement.on_conflict_do_nothing())

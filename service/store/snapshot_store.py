@@ -1,4 +1,4 @@
-"""Reads runs as the state machine looks at them: all active ones in a few queries."""
+"""Reads the snapshots of runs that the state machine needs: all active runs in a few queries."""
 
 from collections.abc import Collection
 
@@ -16,22 +16,25 @@ from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, Stage
 from workers.specs.reports import FailureReason
 
 _READ_AT_ONCE = 1_000
-"""Databases take some ten thousand parameters a query."""
+"""How many run ids to pass to one query. Databases accept some ten thousand parameters per query."""
 
 
 class KnownRules:
-    """For one database, and one thread. A thousand runs' configurations are megabytes, at every look."""
+    """Caches the rules of runs, for one database and one thread.
+
+    Without it every tick would read megabytes of configurations for a thousand runs.
+    """
 
     def __init__(self) -> None:
         self._rules: dict[str, RunRules] = {}
         self.refused: dict[str, str] = {}
-        """Why runs of the last look have no rules: their configurations were written by another version."""
+        """Why runs of the last call of `of` have no rules, by run id: another version wrote their configurations."""
 
     def of(self, session: Session, run_ids: Collection[str], ending: Collection[str] = ()) -> dict[str, RunRules]:
-        """By run id. Runs that are not there are left out, and those that are `refused`.
+        """Returns the rules by run id, without the runs that do not exist and those that are `refused`.
 
-        A run that is `ending` does nothing more that its configuration has a say in: the defaults do for one that
-        cannot be read.
+        A run in `ending` does nothing more that depends on its configuration, so it gets the default rules if its
+        configuration cannot be read.
         """
         self.refused = {}
         unknown = sorted(set(run_ids) - self._rules.keys())
@@ -48,7 +51,7 @@ class KnownRules:
         return {run_id: self._rules[run_id] for run_id in run_ids if run_id in self._rules}
 
     def forget_all_but(self, run_ids: Collection[str]) -> None:
-        """Strikes runs that are over."""
+        """Drops the rules of all other runs: they are over."""
         for run_id in self._rules.keys() - set(run_ids):
             del self._rules[run_id]
 
@@ -56,11 +59,10 @@ class KnownRules:
 def load_active_runs(
     session: Session, known_rules: KnownRules, run_ids: Collection[str] | None = None
 ) -> list[RunSnapshot]:
-    """The runs that the reconciler looks after, or those of them that are named, oldest first: in four queries, and
-    one more where there are runs whose rules are not known yet. Without those that `known_rules` has refused.
+    """Returns the active runs, or those of them in `run_ids`, oldest first, without those that `known_rules` refuses.
 
-    What is done is left out, or a thousand runs would take seconds: the stages of generations that have succeeded,
-    and the attempts of stages that have.
+    It takes four queries, and one more if there are runs whose rules are not cached yet. The snapshots leave out the
+    stages of succeeded generations and the attempts of succeeded stages; otherwise a thousand runs would take seconds.
     """
     active = RunRow.state.in_([state.value for state in ACTIVE_RUNS])
     which = active if run_ids is None else and_(active, RunRow.id.in_(run_ids))
@@ -68,9 +70,9 @@ def load_active_runs(
 
 
 def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
-    """The run as `load_active_runs` gives it.
+    """Returns the run's snapshot, in the form that `load_active_runs` gives it.
 
-    Raises NoResultFound for an unknown run, and Conflict where its configuration cannot be read.
+    Raises NoResultFound for an unknown run, and Conflict if its configuration cannot be read.
     """
     known_rules = KnownRules()
     found = _load_snapshots(session, RunRow.id == run_id, known_rules)

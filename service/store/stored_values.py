@@ -1,4 +1,4 @@
-"""Configurations and plans as the database keeps them: what is written has been read again first."""
+"""Writes configurations and plans as JSON for the database, and reads them. It writes only what it can read again."""
 
 import logging
 from typing import TypeVar
@@ -12,7 +12,7 @@ Value = TypeVar("Value", bound=BaseModel)
 
 
 def written(value: BaseModel) -> str:
-    """The value as JSON. Raises InvalidRequest for one that `read` would refuse: it would be kept for ever."""
+    """Returns the value as JSON. Raises InvalidRequest if `read` would refuse it, since it would be stored forever."""
     text = value.model_dump_json()
     try:
         type(value).model_validate_json(text)
@@ -23,7 +23,7 @@ def written(value: BaseModel) -> str:
 
 
 def read(kind: type[Value], text: str, whose: str) -> Value:
-    """The value of the run `whose`. Raises Conflict for one that another version of the service has written."""
+    """Parses a value of the run `whose`. Raises Conflict if another version of the service wrote it in another form."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -31,7 +31,7 @@ def read(kind: type[Value], text: str, whose: str) -> Value:
 
 
 def read_if_possible(kind: type[Value], text: str, whose: str) -> Value | None:
-    """For views, which show the rest."""
+    """Parses a value, or returns None and logs a warning if `read` refuses it. Views then still show the rest."""
     try:
         return read(kind, text, whose)
     except Conflict as error:

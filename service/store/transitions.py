@@ -1,4 +1,4 @@
-"""Every change of a state, checked against the table of allowed ones by the statement that makes it."""
+"""Changes states. Each statement checks the change against the table of allowed transitions."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, Stage
 
 
 class TransitionRefused(Exception):
-    """What is on record has changed since it was read, so that this change of state is no longer allowed."""
+    """The change of state is not allowed, because the recorded state has changed since it was read."""
 
 
 def set_run_state(session: Session, run_id: str, state: RunState, **values: Any) -> None:
-    """Changes the run's state and the other columns named; raises TransitionRefused, as all functions here do."""
+    """Changes the run's state and the columns in `values`. Like all functions here, it raises TransitionRefused."""
     before = states_before(ALLOWED_RUN, state)
     statement = update(RunRow).where(RunRow.id == run_id, RunRow.state.in_(before)).values(state=state, **values)
     _change_one(session, statement, f"{run_id} may not become {state}")
@@ -55,7 +55,7 @@ def set_stage_state(session: Session, key: StageKey, state: StageState, **values
     )
     _change_one(session, statement, f"{key.stage_id} may not become {state}")
     if state is StageState.SUCCEEDED:
-        look_again(session, key.run_id, values["finished_at"])  # it has left artifacts, and superseded others
+        look_again(session, key.run_id, values["finished_at"])  # the stage left artifacts and superseded others
 
 
 def set_attempt_state(session: Session, submission_id: str, state: AttemptState, **values: Any) -> None:
@@ -76,7 +76,7 @@ def _change_one(session: Session, statement: Update, refusal: str) -> None:
 
 
 def look_again(session: Session, run_id: str, now: float) -> None:
-    """The run has changed: what retention has kept may have to go."""
+    """Makes retention look at the run again, because artifacts that it kept so far may have to go."""
     session.execute(
         update(RunRow)
         .where(RunRow.id == run_id)

@@ -1,7 +1,7 @@
-"""Row-level security: a session of a caller with projects sees and changes the rows of those projects only.
+"""Row-level security: the sessions of a caller with projects see and change only the rows of those projects.
 
-Every query and command is narrowed here, so that none can forget to. A table belongs to a project by its column
-`project`, or by `run_id`; the few that do not are listed in tests/service/access/test_visibility.py.
+This module narrows every query and command, so that none can forget to. A table's `project` or `run_id` column gives
+the project of its rows; tests/service/access/test_visibility.py lists the few tables that have neither.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _CALLER: ContextVar[str] = ContextVar("acting_caller", default="")
 
 @contextmanager
 def acting_as(caller: str, projects: frozenset[str] | None) -> Iterator[None]:
-    """Within it, sessions see what `only_projects` says, and what is kept for a caller is kept for this one."""
+    """Narrows sessions as `only_projects` does, and makes `caller` the one for whom answers are stored."""
     token = _CALLER.set(caller)
     try:
         with only_projects(projects):
@@ -34,7 +34,7 @@ def acting_as(caller: str, projects: frozenset[str] | None) -> Iterator[None]:
 
 @contextmanager
 def only_projects(projects: frozenset[str] | None) -> Iterator[None]:
-    """Within it, sessions see the rows of these projects; None: of all. Threads started by way of anyio inherit it."""
+    """Makes sessions see only the rows of these projects, or all rows if None. Threads that anyio starts inherit it."""
     token = _PROJECTS.set(projects)
     try:
         yield
@@ -43,17 +43,17 @@ def only_projects(projects: frozenset[str] | None) -> Iterator[None]:
 
 
 def acting_caller() -> str:
-    """Who makes the request; empty for the service itself."""
+    """Returns the caller who makes the request, or "" for the service itself."""
     return _CALLER.get()
 
 
 def visible_projects() -> frozenset[str] | None:
-    """The projects of the caller; None: all, as for the reconciler."""
+    """Returns the projects of the caller, or None if it sees all of them, as the reconciler does."""
     return _PROJECTS.get()
 
 
 def narrow_to_visible_rows(state: ORMExecuteState) -> None:
-    """Listens to `do_orm_execute`: adds the condition to each table of the statement, subqueries included."""
+    """Adds the condition to each table of the statement, including subqueries. A listener for `do_orm_execute`."""
     projects = _PROJECTS.get()
     if projects is None or state.is_column_load or state.is_relationship_load:
         return
@@ -62,7 +62,8 @@ def narrow_to_visible_rows(state: ORMExecuteState) -> None:
 
 @lru_cache(maxsize=256)
 def _criteria(projects: frozenset[str]) -> tuple[ExecutableOption, ...]:
-    """Kept: to make them takes ten times as long as a small query."""
+    """Returns the conditions for all tables. They are cached because building them takes ten times as long as a small
+    query."""
     conditions = {mapper.class_: condition_of(mapper.class_, projects) for mapper in Table.registry.mappers}
     return tuple(
         with_loader_criteria(table, condition) for table, condition in conditions.items() if condition is not None
@@ -70,7 +71,7 @@ def _criteria(projects: frozenset[str]) -> tuple[ExecutableOption, ...]:
 
 
 def condition_of(table: type[Table], projects: frozenset[str]) -> ColumnElement[bool] | None:
-    """What a visible row of the table fulfils; None for a table that belongs to no project."""
+    """Returns the condition that a visible row of the table meets, or None for a table that belongs to no project."""
     columns = table.__table__.c
     if table is ProjectRow:
         return columns.name.in_(sorted(projects))
@@ -79,6 +80,6 @@ def condition_of(table: type[Table], projects: frozenset[str]) -> ColumnElement[
         return or_(*(owner.in_(sorted(projects)) for owner in owners))
     if "run_id" in columns:
         runs = RunRow.__table__.alias("visible_runs")
-        # By primary key, a row at a time: a list of all visible runs would be made for every query.
+        # A lookup by primary key per row. `in` would list all visible runs for every query.
         return exists().where(runs.c.id == columns.run_id, runs.c.project.in_(sorted(projects)))
     return None

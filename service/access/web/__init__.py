@@ -1,1 +1,1 @@
-"""How people get to the web page: sessions in a cookie, and links that log in once."""
+"""Access to the web page: sessions in a cookie, and links that log in once."""

@@ -1,4 +1,4 @@
-"""Sessions of the web page: a random token in a cookie stands for the key that was given to the login form."""
+"""Web sessions: a random token in a cookie stands for the key that the user logged in with."""
 
 import hashlib
 import secrets
@@ -13,11 +13,14 @@ from service.store.database import Database
 from service.store.schema.caller_tables import ApiKeyRow, WebSessionRow
 
 MOST_OF_KEY = 100
-"""Logins with one key that last at the same time: for one more, the oldest ends."""
+"""How many sessions one key may have at a time. One more ends the oldest."""
 
 
 class WebSessions:
-    """Thread-safe. Kept in the database, so that every process of the API knows them. `clock` gives Unix seconds."""
+    """The web sessions. Thread-safe. The database holds them, so that every API process knows them.
+
+    `clock` returns Unix seconds.
+    """
 
     def __init__(self, database: Database, lifetime_seconds: float, clock: Callable[[], float] = time.time) -> None:
         self.lifetime_seconds = lifetime_seconds
@@ -25,7 +28,7 @@ class WebSessions:
         self._clock = clock
 
     def open(self, key_id: str) -> str:
-        """A new session of the key: the token for the cookie, of which only a hash is stored."""
+        """Opens a session for the key and returns the token for the cookie. Only its hash is stored."""
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._database.write() as session:
             session.execute(delete(WebSessionRow).where(WebSessionRow.expires_at <= now))
@@ -36,7 +39,7 @@ class WebSessions:
         return token
 
     def find(self, token: str) -> Principal | None:
-        """The caller, as long as the session and its key are good."""
+        """Returns the caller, or None if the session or its key is unknown, expired or revoked."""
         now = self._clock()
         with self._database.read() as session:
             row = session.get(WebSessionRow, _hash(token))
@@ -46,7 +49,7 @@ class WebSessions:
             return principal_of(key, "session")
 
     def close(self, token: str) -> None:
-        """Ends the session, if there is one."""
+        """Ends the session if it exists."""
         with self._database.write() as session:
             session.execute(delete(WebSessionRow).where(WebSessionRow.token_hash == _hash(token)))
 

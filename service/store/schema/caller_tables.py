@@ -1,4 +1,4 @@
-"""The tables of those who call the service: their projects and keys, what they asked for, and their webhooks."""
+"""The tables that belong to callers: projects, keys, web sessions, idempotency keys, the audit log and webhooks."""
 
 from sqlalchemy import ForeignKey, Index, Text, column, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,7 +10,8 @@ from service.store.schema.tables import Table
 _PENDING_DELIVERY = one_of(column("state"), [DeliveryState.PENDING])
 _TIMED_DELIVERY = column("next_attempt_at").is_not(None)
 REFUSED = column("status") >= literal_column("400")
-"""Of entries of the audit log; without a parameter, or the index of those would not be used."""
+"""The condition for refused requests in the audit log. It is a literal because neither database uses the partial index
+for a condition with a parameter."""
 _DELIVERED = one_of(column("state"), [DeliveryState.DELIVERED])
 
 
@@ -19,21 +20,21 @@ class ProjectRow(Table):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     quota_device_hours: Mapped[float | None]
-    """Null: without a limit."""
+    """Null if the project has no limit."""
     spent_device_seconds: Mapped[float] = mapped_column(default=0.0)
-    """Of attempts that are over."""
+    """What ended attempts have used; open attempts are not included."""
 
 
 class ApiKeyRow(Table):
     __tablename__ = "api_keys"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    """Part of the key's text: what it is found by."""
+    """The part of the key's text by which the row is found."""
     secret_hash: Mapped[str]
     name: Mapped[str]
     scope: Mapped[str]
     project: Mapped[str | None]
-    """Null: every project."""
+    """Null if the key reaches every project."""
     created_at: Mapped[float]
     created_by: Mapped[str]
     expires_at: Mapped[float | None]
@@ -43,7 +44,7 @@ class ApiKeyRow(Table):
 
 
 class WebSessionRow(Table):
-    """Somebody who gave a key to the web page's login form."""
+    """A login to the web page with a key."""
 
     __tablename__ = "web_sessions"
 
@@ -53,7 +54,7 @@ class WebSessionRow(Table):
 
 
 class WebLinkRow(Table):
-    """A link that opens such a session without the form, once."""
+    """A link that opens one web session without the login form, once."""
 
     __tablename__ = "web_links"
 
@@ -67,7 +68,7 @@ class IdempotencyKeyRow(Table):
 
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[str]
-    """Of the kind of request and its body."""
+    """The hash of the kind of request and its body."""
     answer: Mapped[str] = mapped_column(Text)
     """The first answer, as JSON."""
     caller: Mapped[str] = mapped_column(index=True)
@@ -75,8 +76,7 @@ class IdempotencyKeyRow(Table):
 
 
 class AuditRow(Table):
-    """One change that somebody asked for. Triggers refuse to delete it while it is young, and to change it once it has
-    a status."""
+    """One change that a caller requested. Triggers refuse to delete a recent row or to change one with a status."""
 
     __tablename__ = "audit"
 
@@ -85,9 +85,9 @@ class AuditRow(Table):
     subject: Mapped[str]
     kind: Mapped[str]
     project: Mapped[str | None]
-    """The caller's, where it has one only."""
+    """The caller's project, if it has exactly one."""
     target_project: Mapped[str | None]
-    """Of what is changed, where it belongs to one."""
+    """The project of what the request changes, if it belongs to one."""
     address: Mapped[str]
     request_id: Mapped[str]
     method: Mapped[str]
@@ -109,34 +109,34 @@ class WebhookRow(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     url: Mapped[str] = mapped_column(Text)
     kinds: Mapped[str | None] = mapped_column(Text)
-    """JSON list of the kinds of events that are delivered; null: all."""
+    """JSON list of the event kinds that the webhook receives; null if it receives all."""
     secret: Mapped[str]
     created_at: Mapped[float]
     queued_event_id: Mapped[int]
-    """All events up to this one are queued for it."""
+    """All events up to this id are queued for the webhook."""
     lease_token: Mapped[str | None]
-    """Of the process that delivers to it: one at a time, so that the order holds."""
+    """The token of the process that delivers to the webhook. Only one does at a time, which preserves the order."""
     lease_expires_at: Mapped[float | None]
 
     __table_args__ = (Index(None, "created_at", "id"),)
 
 
 class WebhookDeliveryRow(Table):
-    """One event for one webhook: the outbox, and the log of what became of it."""
+    """One event for one webhook. The table is both the outbox and the log of deliveries."""
 
     __tablename__ = "webhook_deliveries"
 
     webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"), primary_key=True)
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True)
     run_id: Mapped[str | None]
-    """The event's: a run's events are delivered in their order."""
+    """The event's run. The events of a run are delivered in order."""
     state: Mapped[str]
     attempts: Mapped[int]
     next_attempt_at: Mapped[float | None]
-    """Null once it is delivered or dead, and while an earlier event of its run is pending."""
+    """Null if the delivery is delivered or dead, and while an earlier event of its run is pending."""
     last_attempt_at: Mapped[float | None]
     last_status: Mapped[int | None]
-    """HTTP status that the receiver answered."""
+    """The HTTP status of the receiver's last answer."""
     last_error: Mapped[str | None] = mapped_column(PlainText)
 
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""A column for text that others wrote: a worker's traceback, Ray's account of a job, a receiver's answer."""
+"""A column type for text from outside (a traceback, Ray's message, a receiver's answer), and a condition on states."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,9 +8,9 @@ from sqlalchemy.types import TypeDecorator
 
 
 class PlainText(TypeDecorator[str]):
-    """Text, without what a database refuses: PostgreSQL stores no NUL, and no lone surrogate is UTF-8.
+    """Text without the characters that a database refuses: PostgreSQL stores no NUL, and UTF-8 no lone surrogate.
 
-    What is written about a failure must not fail: the same tick would, again and again.
+    Recording a failure must not fail itself: otherwise every following tick would fail in the same way.
     """
 
     impl = Text
@@ -21,11 +21,14 @@ class PlainText(TypeDecorator[str]):
 
 
 def plain(text: str) -> str:
-    """The text without NULs, and with a question mark for each lone surrogate."""
+    """Returns the text without NULs and with a question mark in place of each lone surrogate."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def one_of(column: SQLColumnExpression[Any], states: Iterable[str]) -> ColumnElement[bool]:
-    """`column in (...)`, the same text each time: that an index with it is enough neither database sees of values that
-    are parameters. `states` are the names of an enum, never a user's words."""
+    """Returns the condition `column in (...)` with the states as literals, always in the same order.
+
+    Neither database uses a partial index if the query passes the states as parameters. `states` must be an enum's
+    values, never a user's input.
+    """
     return column.in_([literal_column(f"'{state}'") for state in sorted(states)])

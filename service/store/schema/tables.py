@@ -1,6 +1,6 @@
-"""The tables of datasets and runs, and what the others share.
+"""The tables of datasets and runs, and the base class of all tables.
 
-Times are Unix seconds; columns that hold JSON are text, written and read by pydantic.
+Times are in Unix seconds. Columns that hold JSON are text; pydantic writes and reads them.
 """
 
 from sqlalchemy import (
@@ -27,10 +27,10 @@ _JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
 class Table(DeclarativeBase):
-    """The base of all tables. Every constraint has a name, so that migrations can change it.
+    """The base class of all tables. Every constraint has a name, so that migrations can change it.
 
-    Its metadata and registry know the tables of both modules wherever there is a `Database`: the visibility of rows
-    imports both.
+    Wherever there is a `Database`, its metadata and registry contain the tables of both modules, because
+    `service.store.visibility` imports both.
     """
 
     metadata = MetaData(
@@ -57,17 +57,17 @@ class DatasetRow(Table):
     rows: Mapped[int]
     shards: Mapped[int]
     class_counts: Mapped[str | None] = mapped_column(Text)
-    """JSON object, images by class."""
+    """JSON object: the number of images by class."""
     sampled: Mapped[int]
     sampled_bad: Mapped[int]
     hashed: Mapped[bool]
-    """Whether its images' content hashes are on file; not so for very large datasets."""
+    """Whether the artifact root holds the content hashes of its images; false for very large datasets."""
     created_at: Mapped[float]
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
     digest: Mapped[str | None]
-    """Of what `digest_of` says; null for datasets registered before there were digests."""
+    """The digest of what `digest_of` names; null for datasets registered before there were digests."""
     digest_of: Mapped[str | None]
-    """images or files."""
+    """"images" or "files"."""
     warnings: Mapped[str | None] = mapped_column(Text)
     """JSON list of sentences; null for datasets registered before there were warnings."""
 
@@ -88,13 +88,14 @@ class RunRow(Table):
     finished_at: Mapped[float | None]
     kind: Mapped[str] = mapped_column(default=RunKind.RUN)
     source_run_id: Mapped[str | None]
-    """Searches and ablations: the run whose labels they use."""
+    """For searches and ablations, the run whose labels they use."""
     project: Mapped[str] = mapped_column(default=DEFAULT_PROJECT)
     priority: Mapped[int] = mapped_column(default=0)
     retention_due_at: Mapped[float | None] = mapped_column(index=True)
-    """When retention is to look at it; null: not before it changes. Whatever changes it sets this to its own time."""
+    """When retention should next look at the run; null if not before the run changes. Whatever changes the run sets
+    this to the time of the change."""
     retention_policy: Mapped[str | None] = mapped_column(Text, index=True)
-    """RetentionPolicy as JSON: the service's at the last look. With another one it is looked at anew."""
+    """The service's RetentionPolicy at the last look, as JSON. Retention looks again when the policy changes."""
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -113,7 +114,7 @@ class GenerationRow(Table):
     plan: Mapped[str] = mapped_column(Text)
     """GenerationPlan as JSON."""
     promoted: Mapped[bool | None]
-    """Whether the gate lets its model teach; null where no gate has judged it."""
+    """Whether the gate accepted the generation's model as a teacher; null if no gate has judged it."""
     gate_reason: Mapped[str | None] = mapped_column(PlainText)
 
 
@@ -124,17 +125,17 @@ class StageRow(Table):
     generation: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]
-    """Order in the generation, from 0."""
+    """The stage's position in the generation, from 0."""
     state: Mapped[str]
     attempts_before_retry: Mapped[int]
     result: Mapped[str | None] = mapped_column(Text)
-    """result.json, once the stage has succeeded."""
+    """The content of result.json, once the stage has succeeded."""
     ready_at: Mapped[float | None]
     finished_at: Mapped[float | None]
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
-        # What the queue is read from: one of each active run's stages, none of a finished one's.
+        # The queue is read from this index. It holds one stage of each active run and none of a finished run.
         Index(
             "ix_stages_ready",
             "run_id",
@@ -162,20 +163,20 @@ class AttemptRow(Table):
     submitted_at: Mapped[float | None]
     pause_requested_at: Mapped[float | None]
     stop_requested_at: Mapped[float | None]
-    """When Ray was first asked to stop its job."""
+    """When the reconciler first asked Ray to stop the attempt's job."""
     stop_asked_at: Mapped[float | None]
-    """And when it was last."""
+    """When the reconciler last asked Ray to stop the attempt's job."""
     finished_at: Mapped[float | None]
     devices: Mapped[float] = mapped_column(default=0.0)
-    """GPUs, or CPUs where there are none, that its project pays for while it is submitted."""
+    """How many GPUs, or CPUs if it requests no GPU, the project pays for while the attempt is submitted."""
     job_closed_at: Mapped[float | None]
-    """When nothing was left on Ray's side: the log saved if there was one, the job deleted."""
+    """When the job closer finished with Ray: the log, if there was one, is saved and the job is deleted."""
     log_saved: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
         CheckConstraint("number >= 1", name="number_from_1"),
-        # No stage runs twice at once, whatever the code above does.
+        # No stage runs twice at once, whatever the code does.
         Index(
             "ix_attempts_one_open",
             "run_id",
@@ -207,9 +208,10 @@ class ModelRow(Table):
     test_top1: Mapped[float | None]
     created_at: Mapped[float]
     kept: Mapped[bool] = mapped_column(default=False)
-    """Whether retention spares it and all that it came from."""
+    """Whether retention keeps the model and everything that it came from."""
     project: Mapped[str]
-    """Its run's: a listing for a caller with projects would ask the runs of all models."""
+    """The project of the model's run. It is copied here because a listing for a caller with projects would otherwise
+    look up the run of every model."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
@@ -224,7 +226,7 @@ class EventRow(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
-    """Null where no run is concerned, as when a dataset is registered."""
+    """Null if the event concerns no run, for example the registration of a dataset."""
     at: Mapped[float]
     generation: Mapped[int | None]
     stage: Mapped[str | None]
@@ -236,20 +238,20 @@ class EventRow(Table):
 
 
 class LeaseRow(Table):
-    """One row, "reconciler", put there by the migration that makes the table."""
+    """The lease of the reconciler. The migration that creates the table adds its only row, "reconciler"."""
 
     __tablename__ = "leases"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     fencing_token: Mapped[int] = mapped_column(BigInteger)
-    """Grows by one with every claim. Every write of a reconciler is guarded by its own."""
+    """Grows by one with every claim. Each write of a reconciler checks that this is still its own token."""
     holder: Mapped[str] = mapped_column(Text)
-    """Whose it is or was, for people."""
+    """Who holds or last held the lease, for people to read."""
     expires_at: Mapped[float]
 
 
 class CollectionRow(Table):
-    """Artifacts of a stage that retention has marked, and then collected: never taken back."""
+    """Artifacts of a stage that retention has marked for deletion and then deleted. A mark is never taken back."""
 
     __tablename__ = "collections"
 
@@ -258,16 +260,16 @@ class CollectionRow(Table):
     stage: Mapped[str] = mapped_column(primary_key=True)
     artifact: Mapped[str] = mapped_column(primary_key=True)
     keep_last: Mapped[int]
-    """Checkpoints: how many of the last ones the policy kept when they were marked."""
+    """For checkpoints, how many of the newest ones the policy kept when the others were marked."""
     marked_at: Mapped[float]
     claimed_until: Mapped[float | None]
-    """A process collects it, until then."""
+    """Until when the process that collects the artifact has claimed it."""
     collected_at: Mapped[float | None] = mapped_column(index=True)
-    """Null while files may still be there."""
+    """Null while files may still exist."""
     files: Mapped[int | None]
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     digest: Mapped[str | None]
-    """Of the names and contents of what was collected."""
+    """The digest of the names and contents of the collected files."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
