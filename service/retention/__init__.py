@@ -1,1 +1,1 @@
-"""What is kept of a run, what is collected, and when."""
+"""Retention: decides which artifacts of a run to keep and which to delete, and deletes them."""

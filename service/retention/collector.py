@@ -1,4 +1,4 @@
-"""Collects what retention has marked: in a thread of the reconciler's process, at its own slow pace."""
+"""Deletes the artifacts that retention has marked, in a thread of the reconciler's process and at a slow pace."""
 
 import logging
 import threading
@@ -29,14 +29,15 @@ _ROWS_AT_ONCE = 100
 
 
 class ClaimLost(Exception):
-    """Another process collects the artifact now."""
+    """Another process now collects the artifact."""
 
 
 class Collector:
-    """Several processes may collect at once: each artifact is claimed by one.
+    """Marks artifacts and collects them. Several processes may do so at once; each artifact is claimed by one of them.
 
-    Marked in the database, then listed in a file, then deleted, then on record as collected: a process that dies in
-    between leaves what the next one needs to go on.
+    A collection has four steps: mark the artifact in the database, list its files in a file, delete them, record the
+    collection. A process that dies in between leaves behind what the next one needs to continue. `clock` returns Unix
+    seconds.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Collector:
         self._mark_at = 0.0
 
     def run_until(self, stop: threading.Event) -> None:
-        """Marks and collects until `stop` is set; an artifact that is being collected then is finished."""
+        """Marks and collects until `stop` is set. It finishes the artifact that it is collecting at that moment."""
         repeat(partial(self.tick, stop), "retention", stop, _PAUSE_SECONDS)
 
     def tick(self, stop: threading.Event | None = None) -> None:
-        """Marks what may go of the next runs that are due, if it is time to look again; then collects what is marked.
+        """If it is time to look again, marks what may go in the next runs that are due. Then collects what is marked.
 
-        Some runs a tick: with a hundred thousand all at once, after an update, the looks would take a core for minutes.
+        A tick looks at a limited number of runs: to look at a hundred thousand at once, after an update, would take a
+        core for minutes.
         """
         now = self._clock()
         if now >= self._mark_at and self._retention.mark_next(now) is None:
@@ -81,7 +83,7 @@ class Collector:
             except ClaimLost:
                 continue
             except Exception:
-                # Its claim runs out, and it is tried again then.
+                # The claim expires, and a later tick tries again.
                 logger.exception("%s of %s cannot be collected", row.artifact, row.run_id)
 
     def _collect(self, row: CollectionRow) -> None:
@@ -91,7 +93,7 @@ class Collector:
             nonlocal held_until
             until = self._clock() + _CLAIM_SECONDS
             if until - held_until < _CLAIM_SECONDS / 2:
-                return  # nobody else can have claimed it yet
+                return  # the claim is fresh, so no other process can have taken it
             with self._database.write() as session:
                 if not renew_claim(session, row, held_until, until):
                     raise ClaimLost

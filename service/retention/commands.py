@@ -1,4 +1,4 @@
-"""What users may do about retention: see what would go, have it go now, and keep a model."""
+"""The commands on retention: preview what it would delete, apply it now, and keep a model."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _RUNS_AT_ONCE = 200
 
 
 class RetentionCommands:
-    """Thread-safe. `clock` gives Unix seconds."""
+    """Previews and applies retention. Thread-safe. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class RetentionCommands:
         self._clock = clock
 
     def plan(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[PreviewedArtifact]:
-        """A dry run over `limit` runs, newest first, or over one. Raises NotFound, ArtifactStoreUnavailable."""
+        """Returns the decisions on the artifacts of up to `limit` runs, newest first, or of one run. Marks nothing.
+
+        Raises NotFound, ArtifactStoreUnavailable.
+        """
         now = self._clock()
         with self._database.read() as session:
             if run_id is not None:
@@ -60,7 +63,7 @@ class RetentionCommands:
                     with artifact_store():
                         sizes = files_to_collect(folder, decision.artifact, run.policy.keep_last_checkpoints)
                     if not sizes:
-                        continue  # there is nothing that could go
+                        continue  # there are no files to delete
                 items.append(
                     PreviewedArtifact(
                         run_id=run.run_id,
@@ -76,7 +79,7 @@ class RetentionCommands:
         return Page(items=items, next_cursor=following)
 
     def apply(self, run_id: str | None = None) -> Marked:
-        """Marks what may go, of one run or of all, to be deleted by the reconciler's process. Raises NotFound."""
+        """Marks what may go, in one run or in all. The reconciler's process then deletes it. Raises NotFound."""
         if run_id is not None:
             with self._database.read() as session:
                 get_row(session, RunRow, run_id, "run", run_id)
@@ -87,7 +90,10 @@ class RetentionCommands:
         return Marked(marked=total)
 
     def mark_next(self, now: float) -> int | None:
-        """Looks at the next 200 runs that are due by `now`: how much was marked of theirs. None where no run is due."""
+        """Looks at up to 200 runs that are due by `now`, in Unix seconds, and marks what may go.
+
+        Returns how many artifacts it marked, or None if no run was due.
+        """
         with self._database.read() as session:
             due = runs_to_look_at(session, self._policy, now, _RUNS_AT_ONCE)
             facts = load_run_facts(session, list(due), self._policy)
@@ -105,7 +111,10 @@ class RetentionCommands:
         return marked
 
     def set_kept(self, model_id: str, kept: bool) -> ModelView:
-        """Spares a model and all that it came from, or no longer. Raises NotFound. Asking again is no error."""
+        """Makes retention keep a model and all that it came from, or release it. Raises NotFound.
+
+        Repeating this is no error.
+        """
         with self._database.write() as session:
             row = get_row(session, ModelRow, model_id, "model", model_id)
             now = self._clock()
@@ -120,7 +129,10 @@ class RetentionCommands:
             return model_view(row)
 
     def _mark(self, run_id: str) -> int:
-        """Decides once more under the run's lock: whoever begins to need an artifact takes the same lock first."""
+        """Decides again under the run's lock and marks what may go. Returns how many artifacts it marked.
+
+        The lock is needed because a command that makes use of an artifact takes the same lock first.
+        """
         with self._database.write() as session:
             now = self._clock()
             lock_run(session, run_id, now)

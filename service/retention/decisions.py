@@ -1,4 +1,4 @@
-"""Which artifacts may go: from what is on record of a run, a decision for each, with its reason. No I/O, no clock."""
+"""Decides from a run's records which of its artifacts may go, with a reason for each. No I/O, no clock."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ _OF_LABELING = frozenset({Artifact.LABELS, Artifact.SELECTION})
 class StageFacts:
     name: StageName
     finished_at: float | None
-    """Unix seconds; None where it has not succeeded."""
+    """When the stage succeeded, in Unix seconds; None if it has not."""
     marked: frozenset[Artifact] = frozenset()
-    """What retention has marked or collected before."""
+    """The artifacts that retention has already marked or collected."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class GenerationFacts:
     number: int
     stages: tuple[StageFacts, ...]
     kept_for: str | None = None
-    """The kept model that it made or that descends from it."""
+    """The kept model that this generation trained or that descends from its model."""
     read_by: tuple[str, ...] = ()
-    """Searches and ablations that read its labels and have not succeeded: they may run, or be retried."""
+    """The searches and ablations that read its labels and have not succeeded: they may run, or someone may retry them."""
 
     @property
     def over_at(self) -> float | None:
-        """When its last stage succeeded; None before."""
+        """When the last stage succeeded, in Unix seconds; None while one has not."""
         times = [stage.finished_at for stage in self.stages]
         return None if None in times else max((time for time in times if time is not None), default=None)
 
@@ -57,7 +57,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Decision:
-    """Of one artifact that has not been marked before."""
+    """What to do with one artifact that has not been marked before, and why."""
 
     generation: int
     stage: StageName
@@ -65,11 +65,11 @@ class Decision:
     collect: bool
     reason: str
     due_at: float | None = None
-    """When to decide anew though nothing of the run has changed; None where time alone changes nothing."""
+    """When to decide again even if the run has not changed, in Unix seconds; None if time alone changes nothing."""
 
 
 def decide_retention(run: RunFacts, now: float) -> list[Decision]:
-    """What goes and what stays, in order of generations and stages. `now` is in Unix seconds."""
+    """Returns a decision for each unmarked artifact, in the order of generations and stages. `now` is in Unix seconds."""
     return [
         _decide(run, generation, stage, artifact, now)
         for generation in run.generations
@@ -80,12 +80,15 @@ def decide_retention(run: RunFacts, now: float) -> list[Decision]:
 
 
 def next_look(decisions: Iterable[Decision]) -> float | None:
-    """When something of what stays may have to go; None: not before the run changes."""
+    """Returns when a kept artifact may have to go, in Unix seconds, or None if not before the run changes."""
     return min((decision.due_at for decision in decisions if decision.due_at is not None), default=None)
 
 
 def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[int]) -> Iterator[int]:
-    """A generation and its teachers down to the first. `models` are the generations that have trained one."""
+    """Yields a generation and its teachers, down to the first.
+
+    `models` holds the generations that have trained a model; `not_promoted` those whose model the gate refused.
+    """
     current: int | None = generation
     while current is not None:
         yield current
@@ -95,11 +98,11 @@ def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[i
 def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float) -> Decision:
     needed = _needed(run, generation, stage, artifact)
     if needed is not None:
-        # Those who read its labels are other runs: when they are done, this one does not change.
+        # The readers of its labels are other runs. When they end, this run does not change, so decide again soon.
         due_at = now if generation.read_by else None
         return Decision(generation.number, stage.name, artifact, collect=False, reason=needed, due_at=due_at)
     since = generation.over_at if artifact in _OF_LABELING else stage.finished_at
-    assert since is not None  # else it is needed
+    assert since is not None  # otherwise the artifact is needed
     due_at = since + run.policy.min_age_seconds
     if now < due_at:
         why = f"it has been over for less than {run.policy.min_age_seconds:g} s"
@@ -108,7 +111,7 @@ def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artif
 
 
 def _needed(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact) -> str | None:
-    """Why it must stay whatever its age; None where it need not."""
+    """Returns why the artifact must stay whatever its age, or None if it need not."""
     if stage.finished_at is None:
         return f"{stage.name} has not succeeded"
     if artifact is Artifact.SCRATCH:

@@ -1,4 +1,4 @@
-"""Which files of a stage's folder belong to an artifact, and their deletion: listed on file first, then deleted."""
+"""Finds and deletes the files of an artifact in a stage's folder. It writes a list of them before it deletes any."""
 
 import hashlib
 import re
@@ -36,14 +36,14 @@ _PATTERNS: Mapping[Artifact, re.Pattern[str]] = {
 
 class CollectedFile(Frozen):
     name: str
-    """Relative to the stage's folder."""
+    """The path relative to the stage's folder."""
     bytes: int = Field(ge=0)
     digest: str
     """blake2b of the content, 16 bytes, in hex."""
 
 
 class Inventory(Frozen):
-    """collected-ARTIFACT.json: written before the first file is deleted, and never changed."""
+    """The content of collected-ARTIFACT.json. It is written before the first file is deleted and never changes."""
 
     artifact: Artifact
     files: tuple[CollectedFile, ...]
@@ -54,7 +54,7 @@ class Inventory(Frozen):
 
     @property
     def digest(self) -> str:
-        """blake2b over all names and digests, in order of the names."""
+        """blake2b over all names and digests in the order of the names, 16 bytes, in hex."""
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         for file in self.files:
             digest.update(f"{file.name}\0{file.digest}\0".encode())
@@ -62,7 +62,10 @@ class Inventory(Frozen):
 
 
 def files_to_collect(folder_uri: str, artifact: Artifact, keep_last: int) -> dict[str, int]:
-    """Sizes in bytes of what would go, by relative name. `keep_last` is for checkpoints."""
+    """Returns the sizes in bytes of the files that would go, by path relative to `folder_uri`.
+
+    `keep_last` says how many of the newest checkpoints stay.
+    """
     files = walk_files(folder_uri)
     if artifact is not Artifact.CHECKPOINTS:
         return {name: size for name, size in files.items() if _PATTERNS[artifact].fullmatch(name)}
@@ -76,7 +79,8 @@ def files_to_collect(folder_uri: str, artifact: Artifact, keep_last: int) -> dic
 
 
 def surplus_checkpoints(notes: Mapping[str, CheckpointNote | None], keep_last: int) -> list[str]:
-    """All but the best by validation (the later of equals) and the last `keep_last`; names are in order of time."""
+    """Returns the checkpoints that may go: all but the one with the best validation accuracy (the latest of equals) and
+    the newest `keep_last`. The order of the names is the order of time."""
     in_time = sorted(notes)
     scored = [(note.validation_top1, name) for name, note in notes.items() if note and note.validation_top1 is not None]
     staying = {*in_time[len(in_time) - keep_last :], *([max(scored)[1]] if scored else [])}
@@ -86,10 +90,10 @@ def surplus_checkpoints(notes: Mapping[str, CheckpointNote | None], keep_last: i
 def collect_files(
     folder_uri: str, inventory_uri: str, artifact: Artifact, keep_last: int, still_ours: Callable[[], None]
 ) -> Inventory:
-    """Deletes an artifact's files, once a list of them is on file. Goes on where an earlier call was interrupted.
+    """Deletes an artifact's files after writing a list of them. Continues where an earlier call was interrupted.
 
-    `still_ours` may raise. It is called again and again, so that nothing is begun once they are another's: reading
-    a selection of terabytes takes hours.
+    It calls `still_ours` again and again, since reading a selection of terabytes takes hours. `still_ours` raises if
+    another process has claimed the artifact, which ends this call before it starts anything more.
     """
     inventory = _read_inventory(inventory_uri)
     if inventory is None:
@@ -110,7 +114,7 @@ def collect_files(
 
 
 def _delete_emptied_folders(folder_uri: str, deleted: Iterable[str]) -> None:
-    """Folders below the stage's that hold no file any more; object stores have none."""
+    """Deletes the folders that no longer hold a file, below the stage's folder. Object stores have no folders."""
     if not is_local(folder_uri):
         return
     left = walk_files(folder_uri)
@@ -132,7 +136,7 @@ def _note(folder_uri: str, checkpoint: str) -> CheckpointNote | None:
     try:
         return None if data is None else CheckpointNote.model_validate_json(data)
     except ValidationError:
-        return None  # damaged: it is not the best one that can be gone on from
+        return None  # the note is damaged, so the checkpoint cannot count as the best one
 
 
 def _digest(uri: str, still_ours: Callable[[], None]) -> str:

@@ -1,4 +1,4 @@
-"""Which runs retention has to look at: those in which something may have to go that did not at the last look."""
+"""Finds the runs that retention has to look at: those with artifacts that may have to go since the last look."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,19 +12,20 @@ from service.store.schema.tables import RunRow
 
 @dataclass(frozen=True)
 class RetentionLook:
-    """What a look at a run has found: nothing to collect before `due_at`."""
+    """The result of a look at a run: there is nothing to collect before `due_at`, in Unix seconds."""
 
     run_id: str
     was_due_at: float | None
-    """As it was when the run was read."""
+    """The run's due time when the run was read."""
     due_at: float | None
 
 
 def runs_to_look_at(session: Session, policy: RetentionPolicy, before: float, limit: int) -> dict[str, float | None]:
-    """By id since when the look is due, of runs that are due before a time or were looked at with another policy."""
+    """Returns the due times, by run id, of up to `limit` runs that are due before `before` or whose last look was under
+    another policy."""
     current = policy.model_dump_json()
     found = select(RunRow.id, RunRow.retention_due_at)
-    # A query for each condition, and "is another" in two halves: or else neither database asks the indexes.
+    # One query per condition, with "differs" split into "less" and "greater": only then do both databases use indexes.
     statement = union_all(
         found.where(RunRow.retention_due_at < before),
         found.where(RunRow.retention_policy < current),
@@ -34,7 +35,7 @@ def runs_to_look_at(session: Session, policy: RetentionPolicy, before: float, li
 
 
 def note_looks(session: Session, looks: Iterable[RetentionLook], policy: RetentionPolicy) -> None:
-    """Puts on record when to look again; not of a run that has changed since it was read."""
+    """Records when to look at the runs again, except for runs that have changed since they were read."""
     runs = RunRow.__table__
     statement = (
         update(RunRow)

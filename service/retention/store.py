@@ -1,4 +1,4 @@
-"""What retention reads of runs, and the marks that it leaves."""
+"""Reads what retention needs to know about runs, and writes its marks."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from service.store.stored_values import read_if_possible
 
 
 class _ConfigPart(BaseModel):
-    """What retention reads of a RunConfig: all of it takes several times as long."""
+    """The part of a RunConfig that retention needs. Parsing all of it would take several times as long."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -23,11 +23,14 @@ class _ConfigPart(BaseModel):
 
 
 def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionPolicy) -> list[RunFacts]:
-    """What there is to know of the runs to decide on their artifacts, in the order of `run_ids`."""
+    """Returns the facts that decide on the runs' artifacts, in the order of `run_ids`.
+
+    It leaves out runs whose configuration cannot be read.
+    """
     configs = {
         row.id: part
         for row in session.execute(select(RunRow.id, RunRow.config).where(RunRow.id.in_(run_ids)))
-        # Of a run whose wishes cannot be read, nothing is collected.
+        # If a run's configuration cannot be read, nothing of the run is collected.
         if (part := read_if_possible(_ConfigPart, row.config, row.id)) is not None
     }
     generations: dict[str, dict[int, list[StageFacts]]] = {}
@@ -65,7 +68,7 @@ def load_run_facts(session: Session, run_ids: Sequence[str], default: RetentionP
 
 
 def mark(session: Session, run_id: str, decisions: Sequence[Decision], policy: RetentionPolicy, now: float) -> int:
-    """Puts on record what is to be collected; how much that was. The caller holds the run's lock."""
+    """Marks the artifacts to collect and returns how many. The caller must hold the run's lock."""
     going = [decision for decision in decisions if decision.collect]
     for decision in going:
         session.add(
@@ -83,7 +86,7 @@ def mark(session: Session, run_id: str, decisions: Sequence[Decision], policy: R
 
 
 def marked_rows(session: Session, now: float, limit: int) -> Sequence[CollectionRow]:
-    """What is marked, not collected, and claimed by nobody."""
+    """Returns up to `limit` marks that are neither collected nor claimed at `now`, oldest first."""
     statement = (
         select(CollectionRow)
         .where(CollectionRow.collected_at.is_(None), _unclaimed(now))
@@ -94,13 +97,13 @@ def marked_rows(session: Session, now: float, limit: int) -> Sequence[Collection
 
 
 def claim(session: Session, row: CollectionRow, now: float, until: float) -> bool:
-    """Takes a marked artifact for this process; False where another was first."""
+    """Claims a marked artifact for this process. Returns False if another process was first."""
     statement = update(CollectionRow).where(*_is(row), CollectionRow.collected_at.is_(None), _unclaimed(now))
     return _changed(session, statement.values(claimed_until=until))
 
 
 def renew_claim(session: Session, row: CollectionRow, held_until: float, until: float) -> bool:
-    """Keeps a claim for longer; False where it has run out and another has taken it."""
+    """Extends a claim. Returns False if it has expired and another process has claimed the artifact."""
     statement = update(CollectionRow).where(*_is(row), CollectionRow.claimed_until == held_until)
     return _changed(session, statement.values(claimed_until=until))
 
@@ -108,7 +111,7 @@ def renew_claim(session: Session, row: CollectionRow, held_until: float, until: 
 def set_collected(
     session: Session, row: CollectionRow, held_until: float, now: float, files: int, size: int, digest: str
 ) -> bool:
-    """Puts on record that the files are gone; False where the claim is no longer ours."""
+    """Records that the files are gone. Returns False if this process no longer holds the claim."""
     statement = update(CollectionRow).where(*_is(row), CollectionRow.claimed_until == held_until)
     return _changed(
         session, statement.values(collected_at=now, claimed_until=None, files=files, bytes=size, digest=digest)
@@ -116,7 +119,7 @@ def set_collected(
 
 
 def labels_are_collected(session: Session, run_id: str, generation: int) -> bool:
-    """Whether a generation's labels or selection are marked or gone."""
+    """Whether a generation's labels or selection are marked or already deleted."""
     statement = select(CollectionRow.stage).where(
         CollectionRow.run_id == run_id,
         CollectionRow.generation == generation,
@@ -135,7 +138,7 @@ def _marks(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int, str
 
 
 def _kept_for(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int], str]:
-    """The kept model that a generation made or that descends from it, by run and generation."""
+    """Returns the kept model that each generation trained or that descends from its model, by run and generation."""
     columns = (ModelRow.id, ModelRow.run_id, ModelRow.generation, ModelRow.kept)
     models = session.execute(select(*columns).where(ModelRow.run_id.in_(run_ids)).order_by(ModelRow.generation)).all()
     kept = [model for model in models if model.kept]
@@ -157,7 +160,7 @@ def _kept_for(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int],
 
 
 def _readers(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int], list[str]]:
-    """Searches and ablations that have not succeeded, by the run and the generation whose labels they read."""
+    """Returns the searches and ablations that have not succeeded, by the run and generation whose labels they read."""
     rows = session.execute(
         select(RunRow.id, RunRow.source_run_id, GenerationRow.number)
         .join(GenerationRow, GenerationRow.run_id == RunRow.id)

@@ -1,1 +1,1 @@
-"""Events to webhooks: registered receivers, an outbox in the database, and signed, checked deliveries from it."""
+"""Webhooks: registered receivers of events, an outbox in the database, and signed deliveries to checked addresses."""

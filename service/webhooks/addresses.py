@@ -1,7 +1,7 @@
-"""Which addresses a webhook may lie at: public ones, and those of networks that the operator allows.
+"""Checks the addresses of webhooks: they must be public or in a network that the operator allows.
 
-A receiver is named by users, and the service stands inside the operator's network: without this it could be sent to
-the cloud's metadata service, to Ray's API, or to anything else that trusts its neighbours.
+Users choose the receivers, and the service runs inside the operator's network. Without this check a user could make it
+send requests to the cloud's metadata service, to Ray's API, or to anything else that trusts its neighbours.
 """
 
 import socket
@@ -16,8 +16,8 @@ _NOT_PUBLIC = tuple(
     map(
         ip_network,
         (
-            # All of IANA's registries of special-purpose addresses (RFC 6890), those that may be globally reachable
-            # included: nobody's receiver lies there. Python's own list is shorter, and differs between its versions.
+            # All of IANA's special-purpose address registries (RFC 6890), including the globally reachable entries: no
+            # receiver has such an address. Python's own list is shorter and differs between versions.
             *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
             *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24"),
             *("192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
@@ -25,8 +25,8 @@ _NOT_PUBLIC = tuple(
             *("::/8", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32"),
             *("2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10"),
             "ff00::/8",
-            # Clouds' services for their machines. Others' lie in the ranges above: 169.254.169.254, 192.0.0.192,
-            # 100.100.100.200, fd00:ec2::254, fd20:ce::254.
+            # A cloud's service for its machines. Those of other clouds are in the ranges above: 169.254.169.254,
+            # 192.0.0.192, 100.100.100.200, fd00:ec2::254, fd20:ce::254.
             "168.63.129.16/32",
         ),
     )
@@ -35,11 +35,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class AddressRefused(Exception):
-    """A URL that nothing is sent to; the message says why."""
+    """The service must not send to this URL; the message says why."""
 
 
 def parse_url(url: str) -> SplitResult:
-    """An http or https URL with a host and without credentials or fragment. Raises AddressRefused."""
+    """Parses an http or https URL that has a host and neither credentials nor a fragment. Raises AddressRefused."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -65,10 +65,9 @@ def port_of(parts: SplitResult) -> int:
 
 
 def checked_addresses(parts: SplitResult, allowed: Sequence[Network]) -> list[str]:
-    """The addresses of the URL's host, each of which may be connected to. Raises AddressRefused.
+    """Resolves the URL's host and returns its addresses. Raises AddressRefused if one of them is not allowed.
 
-    Connect to one of these, never to the name: it may resolve to something else a moment later. One address that is
-    refused refuses the name.
+    Connect to one of these addresses, never to the name, which may resolve to something else a moment later.
     """
     assert parts.hostname is not None
     try:
@@ -86,7 +85,7 @@ def checked_addresses(parts: SplitResult, allowed: Sequence[Network]) -> list[st
 
 
 def refusal(address: str, allowed: Sequence[Network]) -> str | None:
-    """Why nothing is sent to an address; None where it may be."""
+    """Returns why the service must not send to an address, or None if it may."""
     plain = _plain(address)
     if _is_allowed(plain, allowed):
         return None
@@ -98,7 +97,8 @@ def refusal(address: str, allowed: Sequence[Network]) -> str | None:
 
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
-    """IPv4 addresses in IPv6's clothes are judged as what they are; a zone says nothing of where an address lies."""
+    """Parses an address. An IPv4-mapped IPv6 address becomes IPv4, and an IPv6 zone is dropped, since it does not
+    matter here."""
     parsed = ip_address(address.partition("%")[0])
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped

@@ -1,4 +1,4 @@
-"""What users may do with webhooks: register, list, delete, read the log of deliveries, and retry dead ones."""
+"""The commands on webhooks: register, list and delete them, list their deliveries, and retry dead deliveries."""
 
 import json
 import time
@@ -28,7 +28,7 @@ from service.webhooks.signature import new_secret
 
 
 class WebhookCommands:
-    """For callers who may see every project; raises Forbidden for others. Thread-safe. `clock` gives Unix seconds."""
+    """For callers who may see every project; raises Forbidden for others. Thread-safe. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class WebhookCommands:
         self._secrets = secrets
 
     def register(self, request: WebhookRequest, idempotency_key: str | None = None) -> NewWebhookView:
-        """Events from now on are delivered. Raises InvalidRequest for a URL that nothing may be sent to.
+        """Registers a webhook, which receives the events from now on. Raises InvalidRequest for a refused URL.
 
-        The secret is in this answer only. The same request with the same idempotency key is a Conflict: what was shown
-        once is not kept to be shown again.
+        Only this answer contains the secret. Repeating the request with the same idempotency key raises Conflict,
+        because a secret is shown only once. Raises Conflict, too, if there are already `webhooks.max_webhooks`.
         """
         _check_caller()
         asked = request_hash("register_webhook", request)
@@ -95,7 +95,7 @@ class WebhookCommands:
             return Page(items=_views(session, rows), next_cursor=following)
 
     def delete(self, webhook_id: str) -> None:
-        """Nothing more is sent to it, and its log is gone. Raises NotFound."""
+        """Deletes a webhook and its deliveries. Raises NotFound."""
         _check_caller()
         with self._database.write() as session:
             if not delete_webhook(session, webhook_id):
@@ -113,10 +113,10 @@ class WebhookCommands:
             return Page(items=_delivery_views(session, rows), next_cursor=following)
 
     def retry_delivery(self, webhook_id: str, event_id: int) -> DeliveryView:
-        """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict where it is not dead."""
+        """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict if it is not dead."""
         _check_caller()
         with self._database.write() as session:
-            session.get(WebhookRow, webhook_id, with_for_update=True)  # whoever delivers to it changes its row first
+            session.get(WebhookRow, webhook_id, with_for_update=True)  # the deliverer locks the webhook's row first, too
             key = (webhook_id, event_id)
             row = get_row(session, WebhookDeliveryRow, key, "delivery", f"{webhook_id}-{event_id}")
             if row.state != DeliveryState.DEAD:

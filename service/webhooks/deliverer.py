@@ -1,4 +1,4 @@
-"""Delivers events to webhooks from the outbox: at least once, in order for each run, without holding up anything."""
+"""Delivers events from the outbox to webhooks: at least once, in order for each run, without blocking anything else."""
 
 import logging
 import threading
@@ -34,21 +34,21 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0
 _THREADS = 8
 _TURN_SECONDS = 20.0
-"""How long one webhook is served before its lease is given back: the next turn goes on."""
+"""How long to serve one webhook before releasing its lease. The next turn continues."""
 _LOG_SECONDS = 14 * 86_400.0
-"""Deliveries that were made stay in the log for two weeks."""
+"""How long completed deliveries stay in the log: two weeks."""
 _FORGET_EVERY_SECONDS = 3600.0
 
 
 class LostTurn(Exception):
-    """Another process delivers to the webhook now, or it has been deleted."""
+    """Another process now delivers to the webhook, or the webhook has been deleted."""
 
 
 class WebhookDeliverer:
-    """Several processes may deliver at once: each webhook is served by the one that holds its lease.
+    """Delivers events. Several processes may do so at once; the one that holds a webhook's lease serves it.
 
-    A process that dies after a receiver has answered and before that is on record leaves the event to be sent again:
-    at least once, not exactly once. The delivery's id in its headers stays the same.
+    If a process dies after a receiver has answered and before it has recorded the answer, the event is sent again, with
+    the same delivery id in its headers: at least once, not exactly once. `clock` returns Unix seconds.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class WebhookDeliverer:
         self._secrets = secrets
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
         self._served: set[str] = set()
-        """The webhooks whose turn has begun, or waits for a thread; changed by whoever has `_lock`."""
+        """The webhooks whose turn has begun or waits for a thread. `_lock` guards it."""
         self._lock = threading.Lock()
 
     def run_until(self, stop: threading.Event) -> None:
-        """Delivers until `stop` is set; the turns that have begun then are waited for."""
+        """Delivers until `stop` is set, then waits for the turns that have begun."""
         repeat(self.tick, "delivering to webhooks", stop, _PAUSE_SECONDS)
         self._threads.shutdown(cancel_futures=True)
 
     def tick(self) -> Sequence[Future[None]]:
-        """Begins a turn of each webhook that has something to be sent and whose last turn is over.
+        """Starts a turn for each webhook that has events to send and whose last turn is over. Returns the new turns.
 
-        They are not waited for: a receiver that takes its time holds up its own events only.
+        It does not wait for them, so a slow receiver delays only its own events.
         """
         now = self._clock()
         with self._database.read() as session:
@@ -147,7 +147,7 @@ class WebhookDeliverer:
                 raise LostTurn(webhook_id)
             following = next_attempt_at(attempts, now, self._settings.max_attempts) if outcome.error else None
             left = DeliveryState.PENDING if following is not None else DeliveryState.DEAD
-            is_next = WebhookDeliveryRow.next_attempt_at.is_not(None)  # unless an earlier event was retried meanwhile
+            is_next = WebhookDeliveryRow.next_attempt_at.is_not(None)  # false if an earlier event was retried meanwhile
             session.execute(
                 update(WebhookDeliveryRow)
                 .where(WebhookDeliveryRow.webhook_id == webhook_id, WebhookDeliveryRow.event_id == event_id)
@@ -173,7 +173,7 @@ LONGEST_DELAY_SECONDS = 3600.0
 
 
 def next_attempt_at(attempts: int, now: float, max_attempts: int) -> float | None:
-    """Unix seconds of the next attempt after `attempts` that failed; None where it is given up."""
+    """Returns when to try again after `attempts` failed attempts, in Unix seconds, or None to give up."""
     if attempts >= max_attempts:
         return None
     doubled: float = FIRST_DELAY_SECONDS * 2 ** min(attempts - 1, 30)

@@ -19,14 +19,14 @@ _SENT_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class DueDelivery:
-    """An event to be sent now."""
+    """An event that is due, and how many attempts have been made."""
 
     event: EventRow
     attempts: int
 
 
 def webhooks_with_work(session: Session, now: float) -> list[str]:
-    """The ids of webhooks with events to queue or deliveries that are due."""
+    """Returns the ids of webhooks that have events to queue or deliveries that are due at `now`, in Unix seconds."""
     newest = select(func.coalesce(func.max(EventRow.id), 0)).scalar_subquery()
     due = exists().where(WebhookDeliveryRow.webhook_id == WebhookRow.id, WebhookDeliveryRow.next_attempt_at <= now)
     statement = select(WebhookRow.id).where(or_(WebhookRow.queued_event_id < newest, due))
@@ -34,7 +34,7 @@ def webhooks_with_work(session: Session, now: float) -> list[str]:
 
 
 def claim_webhook(session: Session, webhook_id: str, token: str, now: float, expires_at: float) -> bool:
-    """Takes the lease of a webhook that nobody delivers to, or renews one's own."""
+    """Takes a webhook's lease, or renews it if `token` holds it. Returns False if another process holds it."""
     free = or_(WebhookRow.lease_token.is_(None), WebhookRow.lease_token == token, WebhookRow.lease_expires_at <= now)
     statement = (
         update(WebhookRow)
@@ -48,7 +48,7 @@ def claim_webhook(session: Session, webhook_id: str, token: str, now: float, exp
 
 
 def release_webhook(session: Session, webhook_id: str, token: str) -> None:
-    """Gives the lease back, if it is still ours."""
+    """Releases the lease if `token` still holds it."""
     session.execute(
         update(WebhookRow)
         .where(WebhookRow.id == webhook_id, WebhookRow.lease_token == token)
@@ -57,7 +57,7 @@ def release_webhook(session: Session, webhook_id: str, token: str) -> None:
 
 
 def queue_new_events(session: Session, webhook_id: str, now: float) -> bool:
-    """Queues the next events for a webhook whose lease is held; whether there may be more of them."""
+    """Queues the next events for a webhook. Returns whether there may be more. The caller must hold the lease."""
     webhook = session.execute(select(WebhookRow).where(WebhookRow.id == webhook_id)).scalar_one()
     kinds = None if webhook.kinds is None else frozenset(json.loads(webhook.kinds))
     events = events_after(session, webhook.queued_event_id, _QUEUED_AT_ONCE)
@@ -77,9 +77,9 @@ def queue_new_events(session: Session, webhook_id: str, now: float) -> bool:
 
 
 def due_deliveries(session: Session, webhook_id: str, now: float) -> list[DueDelivery]:
-    """The oldest pending event of each run, where it is due: a run's later ones wait for it, other runs' do not.
+    """Returns the oldest pending event of each run, if it is due. The run's later events wait for it; other runs' do not.
 
-    Those that wait have no time: a backlog of them is not looked through.
+    Waiting events have no `next_attempt_at`, so the query does not scan a backlog of them.
     """
     statement = (
         select(EventRow, WebhookDeliveryRow.attempts)
@@ -92,7 +92,7 @@ def due_deliveries(session: Session, webhook_id: str, now: float) -> list[DueDel
 
 
 def let_next_be_tried(session: Session, webhook_id: str, run_id: str | None, now: float) -> None:
-    """Makes the oldest pending event of a run due, if it has no time yet. The webhook's row is locked."""
+    """Makes the oldest pending event of a run due unless it has a time already. The caller must lock the webhook's row."""
     oldest = (
         select(WebhookDeliveryRow.event_id)
         .where(*_pending(webhook_id, run_id))
@@ -112,7 +112,10 @@ def let_next_be_tried(session: Session, webhook_id: str, run_id: str | None, now
 
 
 def try_again(session: Session, dead: WebhookDeliveryRow, now: float) -> None:
-    """Gives a dead delivery all its attempts again, before its run's later events. The webhook's row is locked."""
+    """Gives a dead delivery all its attempts again, before its run's later events.
+
+    The caller must lock the webhook's row.
+    """
     dead.state, dead.attempts = DeliveryState.PENDING, 0
     session.flush()
     session.execute(
@@ -126,7 +129,7 @@ def try_again(session: Session, dead: WebhookDeliveryRow, now: float) -> None:
 
 
 def delivery_counts(session: Session, webhook_ids: Sequence[str]) -> dict[tuple[str, str], int]:
-    """Deliveries by webhook and state, of those that are not made: the others are many."""
+    """Counts the pending and dead deliveries by webhook and state. It skips delivered ones, which are many."""
     left = [DeliveryState.PENDING, DeliveryState.DEAD]
     statement = (
         select(WebhookDeliveryRow.webhook_id, WebhookDeliveryRow.state, func.count())
@@ -137,7 +140,7 @@ def delivery_counts(session: Session, webhook_ids: Sequence[str]) -> dict[tuple[
 
 
 def forget_delivered(session: Session, before: float) -> None:
-    """Strikes deliveries from the log that were made before a time."""
+    """Deletes the deliveries that were completed before a time, in Unix seconds, from the log."""
     session.execute(
         delete(WebhookDeliveryRow).where(
             one_of(WebhookDeliveryRow.state, [DeliveryState.DELIVERED]), WebhookDeliveryRow.last_attempt_at < before
@@ -146,7 +149,7 @@ def forget_delivered(session: Session, before: float) -> None:
 
 
 def delete_webhook(session: Session, webhook_id: str) -> bool:
-    """Whether there was one. Its deliveries go with it."""
+    """Deletes a webhook and its deliveries. Returns whether it existed."""
     session.execute(delete(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == webhook_id))
     result = session.execute(delete(WebhookRow).where(WebhookRow.id == webhook_id))
     assert isinstance(result, CursorResult)

@@ -1,4 +1,4 @@
-"""Brings the secrets of all webhooks under the newest key: those in clear, and those of an older key."""
+"""Seals the secrets of all webhooks with the newest key: those stored in clear, and those sealed with an older key."""
 
 import logging
 
@@ -13,7 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def seal_webhook_secrets(database: Database, box: SecretBox) -> int:
-    """How many were sealed. One that no key opens is left as it is, and said. Safe in several processes at once."""
+    """Seals all secrets with the newest key and returns how many it changed.
+
+    It leaves a secret that no key opens as it is and logs an error. Several processes may run it at once.
+    """
     sealed = _seal(database, box)
     if sealed:
         forget_what_was_overwritten(database)

@@ -1,7 +1,7 @@
-"""Secrets that are stored and needed again, which hashes would not do for: sealed with a key that is not beside them.
+"""Seals secrets that the service must be able to read again, with a key that is not in the database.
 
-The keys are lines of a file. The first seals, all open: to change the key, put a new line first and start API and
-reconciler again, which seals everything anew; the old line may go then.
+The keys are the lines of a file. The first key seals; all keys open. To change the key, add a new first line and
+restart the API and the reconciler, which seals everything again; then remove the old line.
 """
 
 import os
@@ -15,15 +15,15 @@ from service.errors import SecretsUnavailable
 from service.private_files import make_private_folder
 
 _SEALED = "fernet:"
-"""What a sealed text begins with. Of those in clear, made by earlier versions, none does."""
+"""The prefix of a sealed text. No secret that an earlier version stored in clear begins with it."""
 
 
 class UnreadableSecret(Exception):
-    """It was sealed with a key that is not in the file."""
+    """The secret was sealed with a key that is not in the file."""
 
 
 class SecretBox:
-    """Thread-safe. The file is read at the first use, and made where it is missing."""
+    """Seals and opens secrets. Thread-safe. It reads the key file at first use, and creates it if it is missing."""
 
     def __init__(self, keys_file: Path) -> None:
         self._file = keys_file
@@ -31,12 +31,14 @@ class SecretBox:
         self._fernets: Sequence[Fernet] = ()
 
     def seal(self, text: str) -> str:
-        """What may be stored of it. Raises SecretsUnavailable."""
+        """Returns the sealed text, which may be stored. Raises SecretsUnavailable."""
         return _SEALED + self._keys()[0].encrypt(text.encode()).decode()
 
     def open(self, stored: str) -> str:
-        """The text again, also of one that is stored in clear. Raises UnreadableSecret,
-        SecretsUnavailable."""
+        """Returns the text of a sealed secret, or of one that is stored in clear.
+
+        Raises UnreadableSecret, SecretsUnavailable.
+        """
         if not stored.startswith(_SEALED):
             return stored
         try:
@@ -45,7 +47,7 @@ class SecretBox:
             raise UnreadableSecret(f"sealed with a key that is not in {self._file}") from error
 
     def is_fresh(self, stored: str) -> bool:
-        """Whether it is sealed with the first key."""
+        """Whether the stored secret is sealed with the first key. Raises SecretsUnavailable."""
         if not stored.startswith(_SEALED):
             return False
         try:
@@ -80,7 +82,7 @@ def _read_keys(file: Path) -> Sequence[Fernet]:
 
 
 def _make(file: Path) -> None:
-    """Of two processes that come at once, one makes it, and both read the same."""
+    """Creates the key file. If two processes try at once, one succeeds, and both read the same file."""
     make_private_folder(file.parent)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

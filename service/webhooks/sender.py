@@ -1,4 +1,4 @@
-"""Sends one event to one receiver: to an address that was checked, without redirects, before one deadline."""
+"""Sends one event to one receiver: to a checked address, without following redirects, within one deadline."""
 
 import asyncio
 import ssl
@@ -14,25 +14,25 @@ from service.webhooks.addresses import AddressRefused, Network, checked_addresse
 
 _SHORTEST_SECONDS = 0.001
 _LONGEST_ERROR = 500
-"""Characters of an error that are kept."""
+"""How many characters of an error to keep."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one attempt."""
+    """The outcome of one attempt at a delivery."""
 
     status: int | None = None
-    """HTTP status of the answer; None where there was none."""
+    """The answer's HTTP status; None if there was no answer."""
     error: str | None = None
-    """Why it does not count as delivered; None where it does."""
+    """Why the attempt does not count as delivered; None if it does."""
 
 
 def send(
     url: str, headers: Mapping[str, str], body: bytes, allowed: Sequence[Network], timeout_seconds: float
 ) -> Outcome:
-    """Posts the body. Never raises: what goes wrong is in the outcome. Of the answer only the status is kept.
+    """Posts the body and returns the outcome, which keeps only the status of the answer.
 
-    Not for a thread with an event loop.
+    It reports errors in the outcome and never raises. Do not call it in a thread with an event loop.
     """
     try:
         status = asyncio.run(_post(url, headers, body, allowed, timeout_seconds))
@@ -52,22 +52,22 @@ def send(
 async def _post(
     url: str, headers: Mapping[str, str], body: bytes, allowed: Sequence[Network], timeout_seconds: float
 ) -> int:
-    """The status of the answer. Raises TimeoutError, AddressRefused, httpx.HTTPError.
+    """Returns the answer's HTTP status. Raises TimeoutError, AddressRefused, httpx.HTTPError.
 
-    httpx's own timeouts are for each read and each write: an answer that comes a byte at a time would hold us for
-    hours. One deadline is around everything, looking up the name included.
+    One deadline covers everything, including the name lookup. httpx's own timeouts apply to each read and each write,
+    so an answer that arrives one byte at a time could take hours.
     """
     end = time.monotonic() + timeout_seconds
     async with asyncio.timeout(timeout_seconds):
         parts = parse_url(url)
         addresses = await anyio.to_thread.run_sync(checked_addresses, parts, allowed, abandon_on_cancel=True)
-        # Neither a proxy nor a .netrc of the environment has a say in where this goes.
+        # No proxy or .netrc of the environment may change where this request goes.
         async with httpx.AsyncClient(verify=_trust(parts.scheme), trust_env=False) as client:
             return await _first_answer(client, parts, addresses, headers, body, end)
 
 
 def _trust(scheme: str) -> ssl.SSLContext:
-    """The system's authorities, whose reading takes 20 ms; none where there is no TLS."""
+    """Returns a context that trusts the system's authorities. For http it trusts none, since loading them takes 20 ms."""
     return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -79,7 +79,7 @@ async def _first_answer(
     body: bytes,
     end: float,
 ) -> int:
-    """The status, from the first address that takes a connection; each gets its share of the time that is left."""
+    """Returns the status from the first address that accepts a connection. Each gets a share of the remaining time."""
     for number, address in enumerate(addresses):
         share = (end - time.monotonic()) / (len(addresses) - number)
         connect = httpx.Timeout(None, connect=max(share, _SHORTEST_SECONDS))
@@ -90,7 +90,7 @@ async def _first_answer(
             if number == len(addresses) - 1:
                 raise
         else:
-            await answer.aclose()  # unread: the body may be without end
+            await answer.aclose()  # do not read the body: it may be endless
             return answer.status_code
     raise AssertionError("a name that resolves has an address")
 
@@ -98,7 +98,7 @@ async def _first_answer(
 def _request(
     parts: SplitResult, address: str, headers: Mapping[str, str], body: bytes, timeout: httpx.Timeout
 ) -> httpx.Request:
-    """Goes to the address that was checked; the Host and the certificate are those of the URL's host.
+    """Builds the request to the checked address. The Host header and the certificate check use the URL's host.
 
     https://www.python-httpx.org/advanced/extensions/#sni_hostname
     """

@@ -1,4 +1,4 @@
-"""Signs deliveries as Standard Webhooks specifies, so that receivers verify them with one of its libraries.
+"""Signs deliveries as Standard Webhooks specifies, so that receivers can verify them with one of its libraries.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -14,14 +14,14 @@ _KEY_BYTES = 32
 
 
 def new_secret() -> str:
-    """A random key as receivers are shown it: `whsec_` and 32 bytes in base64."""
+    """Returns a random key in the form that receivers get: `whsec_` and 32 bytes in base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 def signed_headers(secret: str, delivery_id: str, body: str, now: float) -> dict[str, str]:
-    """The headers of one attempt at a delivery, made at `now` (Unix seconds).
+    """Returns the headers of one attempt at a delivery at `now`, in Unix seconds.
 
-    A secret without `whsec_` was made by version 0.1.0, whose key was its very characters; it signs with that key on.
+    Version 0.1.0 created secrets without `whsec_`, whose characters themselves are the key. They keep working.
     """
     webhook = Webhook(secret if secret.startswith(_PREFIX) else secret.encode())
     at = datetime.fromtimestamp(int(now), UTC)
