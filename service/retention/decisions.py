@@ -35,7 +35,7 @@ class GenerationFacts:
     kept_for: str | None = None
     """The kept model that this generation trained or that descends from its model."""
     read_by: tuple[str, ...] = ()
-    """The searches and ablations that read its labels and have not succeeded: they may run, or someone may retry them."""
+    """The searches and ablations that read its labels and have not succeeded: they may run or be retried."""
 
     @property
     def over_at(self) -> float | None:
@@ -69,7 +69,7 @@ class Decision:
 
 
 def decide_retention(run: RunFacts, now: float) -> list[Decision]:
-    """Returns a decision for each unmarked artifact, in the order of generations and stages. `now` is in Unix seconds."""
+    """Returns a decision for each unmarked artifact, ordered by generation and stage. `now` is in Unix seconds."""
     return [
         _decide(run, generation, stage, artifact, now)
         for generation in run.generations

@@ -116,7 +116,7 @@ class WebhookCommands:
         """Gives a dead delivery all its attempts again. Raises NotFound, or Conflict if it is not dead."""
         _check_caller()
         with self._database.write() as session:
-            session.get(WebhookRow, webhook_id, with_for_update=True)  # the deliverer locks the webhook's row first, too
+            session.get(WebhookRow, webhook_id, with_for_update=True)  # the deliverer locks this row first, too
             key = (webhook_id, event_id)
             row = get_row(session, WebhookDeliveryRow, key, "delivery", f"{webhook_id}-{event_id}")
             if row.state != DeliveryState.DEAD:

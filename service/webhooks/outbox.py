@@ -77,7 +77,7 @@ def queue_new_events(session: Session, webhook_id: str, now: float) -> bool:
 
 
 def due_deliveries(session: Session, webhook_id: str, now: float) -> list[DueDelivery]:
-    """Returns the oldest pending event of each run, if it is due. The run's later events wait for it; other runs' do not.
+    """Returns the oldest pending event of each run, if it is due. Only later events of the same run wait for it.
 
     Waiting events have no `next_attempt_at`, so the query does not scan a backlog of them.
     """
@@ -92,7 +92,7 @@ def due_deliveries(session: Session, webhook_id: str, now: float) -> list[DueDel
 
 
 def let_next_be_tried(session: Session, webhook_id: str, run_id: str | None, now: float) -> None:
-    """Makes the oldest pending event of a run due unless it has a time already. The caller must lock the webhook's row."""
+    """Makes the oldest pending event of a run due, unless it already has a time. Lock the webhook's row first."""
     oldest = (
         select(WebhookDeliveryRow.event_id)
         .where(*_pending(webhook_id, run_id))
@@ -112,10 +112,7 @@ def let_next_be_tried(session: Session, webhook_id: str, run_id: str | None, now
 
 
 def try_again(session: Session, dead: WebhookDeliveryRow, now: float) -> None:
-    """Gives a dead delivery all its attempts again, before its run's later events.
-
-    The caller must lock the webhook's row.
-    """
+    """Gives a dead delivery all its attempts again, before its run's later events. Lock the webhook's row first."""
     dead.state, dead.attempts = DeliveryState.PENDING, 0
     session.flush()
     session.execute(

@@ -67,7 +67,7 @@ async def _post(
 
 
 def _trust(scheme: str) -> ssl.SSLContext:
-    """Returns a context that trusts the system's authorities. For http it trusts none, since loading them takes 20 ms."""
+    """Returns a context that trusts the system's authorities, or none for http, since loading them takes 20 ms."""
     return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
