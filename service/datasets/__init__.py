@@ -1,1 +1,1 @@
-"""Registered datasets: what is asked for, inspected, stored and shown."""
+"""Registered datasets: requests, inspection, registration and views."""

@@ -1,4 +1,4 @@
-"""What users may do with datasets: register one."""
+"""The command on datasets: register one."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from workers.artifact_io import delete_folder
 
 
 class DatasetCommands:
-    """Thread-safe. `inspectors` look at datasets; `clock` gives Unix seconds."""
+    """Registers datasets. Thread-safe. `inspectors` read the files; `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -43,8 +43,10 @@ class DatasetCommands:
         self._answers = OnceAnswers(database, clock)
 
     def register(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
-        """Has the images inspected, and manifest and hashes written, in a process of its own; then puts the dataset on
-        record. Raises InvalidRequest and Conflict before anything has changed, and ArtifactStoreUnavailable.
+        """Inspects a dataset, writes its manifest and hashes, and records it. Returns its view.
+
+        A separate process inspects the images and writes the files. Raises InvalidRequest, Conflict or
+        ArtifactStoreUnavailable; nothing has changed then.
         """
         request = plain_request(in_own_project(request))
         asked = request_hash("register_dataset", request)
@@ -73,7 +75,7 @@ class DatasetCommands:
 
 
 def insert_dataset(session: Session, request: DatasetRequest, found: DatasetSummary, now: float) -> DatasetRow:
-    """Adds the row of a dataset whose manifest and hashes are on file."""
+    """Adds the row of a dataset whose manifest and hashes are already written."""
     counts = found.class_counts
     row = DatasetRow(
         id=found.dataset_id,

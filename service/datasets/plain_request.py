@@ -1,4 +1,4 @@
-"""The request with its place in the plain form, as everything that follows takes it."""
+"""Brings the URI of a dataset request into the plain form that all other code expects."""
 
 from service.config.datasets import DatasetRequest
 from service.errors import InvalidRequest
@@ -6,7 +6,7 @@ from workers.data.dataset_roots import OutsideOfRoots, plain_dataset_uri
 
 
 def plain_request(request: DatasetRequest) -> DatasetRequest:
-    """Raises InvalidRequest for a place that is no plain URI."""
+    """Returns the request with a plain URI. Raises InvalidRequest if its URI has no plain form."""
     try:
         uri = plain_dataset_uri(request.uri)
     except OutsideOfRoots as error:

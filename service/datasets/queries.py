@@ -1,4 +1,4 @@
-"""What users see of datasets."""
+"""The queries for datasets, and their views."""
 
 from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
@@ -9,18 +9,18 @@ from service.views.datasets import DatasetView
 
 
 class DatasetQueries:
-    """Thread-safe."""
+    """Reads registered datasets. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, dataset_id: str) -> DatasetView:
-        """Raises NotFound."""
+        """Returns the dataset. Raises NotFound."""
         with self._database.read_once() as session:
             return dataset_view(get_row(session, DatasetRow, dataset_id, "dataset", dataset_id))
 
     def list(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
-        """The newest first."""
+        """Returns a page of datasets, newest first. Raises InvalidRequest for a bad page."""
         with self._database.read_once() as session:
             rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
             return Page(items=[dataset_view(row) for row in rows], next_cursor=following)

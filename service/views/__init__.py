@@ -1,1 +1,1 @@
-"""What the API answers, as values that any client can read."""
+"""The API's answers, as values that any client can read."""

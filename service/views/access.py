@@ -1,4 +1,4 @@
-"""What is answered about keys, callers and the audit log."""
+"""The API's answers about keys, callers and the audit log."""
 
 from datetime import datetime
 from typing import Literal
@@ -25,7 +25,7 @@ class CreatedKey(KeyView):
 
 
 class CallerView(View):
-    """Who the credential of a request belongs to."""
+    """The caller that a request's credential belongs to."""
 
     subject: str
     kind: Literal["key", "session", "oidc", "local"]

@@ -1,4 +1,4 @@
-"""The base of all answers of the API: a frozen view, a page of them, and times."""
+"""The base of the API's answers: a frozen view, a page of views, and times."""
 
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class View(BaseModel):
-    """A value that is only ever written by the service."""
+    """An answer of the API. Only the service creates it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

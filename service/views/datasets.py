@@ -1,4 +1,4 @@
-"""Datasets as the API answers them."""
+"""The API's answers about datasets."""
 
 from datetime import datetime
 

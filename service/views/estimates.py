@@ -1,4 +1,4 @@
-"""Plans, the bill before the work, as the API answers them."""
+"""The API's answers about plans, which are bills before the work."""
 
 from datetime import datetime
 
@@ -35,7 +35,7 @@ class StageBill(Line):
 
 
 class Totals(Line):
-    """Over all stages, which follow one another."""
+    """The sums over all stages, which run one after another."""
 
     wall_seconds: float
     device_hours: float
@@ -60,7 +60,7 @@ class Bill(Line):
 
 
 class EstimateSummary(View):
-    """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+    """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work with it."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""What a model's lineage answers: where it comes from, with what is needed to train it once more."""
+"""The API's answer about a model's lineage: where it comes from, and what is needed to train it again."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from workers.specs.stages import StageName
 
 
 class CollectedArtifact(View):
-    """What retention has taken away."""
+    """An artifact that retention has deleted or is deleting."""
 
     artifact: str
     files: int | None = Field(description="Null while it is being collected.")
@@ -38,7 +38,7 @@ class StageLineage(View):
 
 
 class DatasetLineage(View):
-    """A dataset that the run was given."""
+    """A dataset of the run."""
 
     part: str = Field(description="labeled, unlabeled, validation, test, pseudo_label_truth or external.NAME.")
     id: str
@@ -54,7 +54,7 @@ class DatasetLineage(View):
 
 
 class Lineage(View):
-    """A model, and recursively its teacher down to generation 0."""
+    """A model, and recursively its teachers down to generation 0."""
 
     model_id: str
     run_id: str

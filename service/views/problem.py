@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents: the one shape of every error."""
+"""RFC 9457 problem documents, the form of every error."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,5 +28,5 @@ class Problem(BaseModel):
 
 
 def problem_type(slug: str) -> str:
-    """The URN that names a kind of problem."""
+    """Returns the URN that names a kind of problem."""
     return f"urn:problem-type:noisy-student:{slug}"

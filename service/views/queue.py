@@ -1,4 +1,4 @@
-"""The queue and the projects as the API answers them."""
+"""The API's answers about the queue and about projects."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from workers.specs.stages import StageName
 
 
 class QueuePlace(View):
-    """Where a stage that has to wait stands in line."""
+    """The place in the queue of a stage that has to wait."""
 
     position: int = Field(description="From 1: how many stages start before it, and itself.")
     reason: str = Field(description="What it waits for: a free place, or its project's quota.")
@@ -26,7 +26,7 @@ class QueuedStage(QueuePlace):
 
 
 class QueueView(View):
-    """The queue of stages, of the runs that the caller may see; a place in it counts all."""
+    """The queued stages of the runs that the caller may see. Positions count the stages of all runs."""
 
     max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
     running_stages: int = Field(description="Stages with an attempt on the cluster, of runs that the caller may see.")

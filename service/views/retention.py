@@ -1,4 +1,4 @@
-"""What retention keeps and takes away, as the API answers it."""
+"""The API's answers about retention."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from workers.specs.stages import StageName
 
 
 class PreviewedArtifact(View):
-    """An artifact that retention has not marked, and what it would do about it."""
+    """An artifact that retention has not marked, and what it would do with it."""
 
     run_id: str
     generation: int
@@ -21,6 +21,6 @@ class PreviewedArtifact(View):
 
 
 class Marked(View):
-    """What POST /retention/apply has done."""
+    """The result of POST /retention/apply."""
 
     marked: int = Field(description="Artifacts marked: the reconciler's process deletes them within seconds.")

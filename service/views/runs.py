@@ -1,4 +1,4 @@
-"""What queries answer and the API returns: runs, generations, stages, attempts, models, datasets as values."""
+"""The API's answers about runs, generations, stages, attempts, models, events, metrics and logs."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class AttemptView(View):
 
 
 class StageTimes(View):
-    """Where a stage's wall time went, in seconds. total = work + overhead."""
+    """How a stage's wall time is divided, in seconds. total = work + overhead."""
 
     total_seconds: float
     work_seconds: float
@@ -122,7 +122,7 @@ class EventView(View):
 
 
 class MetricRow(View):
-    """One row a stage logged: `step` and named numbers."""
+    """One row that a stage logged: `step` and named numbers."""
 
     attempt: int
     step: int
@@ -142,7 +142,7 @@ class StageConfusion(View):
 
 
 class StageMetrics(View):
-    """What a stage has logged."""
+    """The metric rows that a stage has logged."""
 
     rows: list[MetricRow] = Field(description="In order of attempt, then step.")
 

@@ -1,4 +1,4 @@
-"""Searches and ablations as the API answers them."""
+"""The API's answers about searches and ablations."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from workers.specs.search import SearchOutcome, SearchSettings, Trial
 
 
 class StudySummary(View):
-    """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work."""
+    """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work with it."""
 
     id: str
     name: str
@@ -31,7 +31,7 @@ class SearchView(StudySummary):
 
 
 class StageTrials(View):
-    """What a search stage has tried."""
+    """The trials of a search stage."""
 
     trials: list[Trial] = Field(description="By number; the first is the recipe as it was.")
 

@@ -1,4 +1,4 @@
-"""Webhooks and their deliveries as the API answers them."""
+"""The API's answers about webhooks and their deliveries."""
 
 from datetime import datetime
 

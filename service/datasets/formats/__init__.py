@@ -1,1 +1,1 @@
-"""The formats of datasets: what each finds in its files, and how its shards are read at registration."""
+"""The formats of datasets: how registration finds the shards of each format and reads them."""

@@ -1,4 +1,4 @@
-"""Rows of a CSV or TSV file: with which separator, and whether its first line is a head."""
+"""Reads the rows of a CSV or TSV file. It guesses the delimiter and whether the first line is a header."""
 
 import csv
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from workers.data.shards.list_entries import looks_like_an_entry
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _OTHER_DELIMITERS = (";", "\t", "|")
-"""Of a .csv, as a spreadsheet writes them in other countries."""
+"""Delimiters that spreadsheets write into a .csv in some countries."""
 _ONLY_COLUMN = "uri"
 
 Record = tuple[int, list[str]]
-"""Fields, and the line that they begin on."""
+"""The number of the line that a record begins on, and its fields."""
 
 
 class _Counted:
-    """Lines, and how many of them have been taken."""
+    """Iterates over lines and counts those that it has yielded."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -33,7 +33,10 @@ class _Counted:
 
 
 def delimited_rows(uri: str, lines: Iterator[str], suffix: str, request: DatasetRequest) -> Iterator[tuple[int, Row]]:
-    """Rows by the names of the head, with the line that each begins on. Raises InvalidRequest."""
+    """Yields the rows as mappings from column name to value, with the line that each begins on.
+
+    Raises InvalidRequest for a file that is malformed or has no usable header.
+    """
     first, known = next(lines, ""), _known_columns(request)
     delimiter = DELIMITERS[suffix]
     if delimiter == "," and not known & _split(first, ","):
@@ -51,7 +54,7 @@ def delimited_rows(uri: str, lines: Iterator[str], suffix: str, request: Dataset
 
 
 def line_name(uri: str, number: int) -> str:
-    """What a message calls a line, counted from 1 as an editor does."""
+    """Returns how messages name a line. Lines count from 1, as in an editor."""
     return f"{uri} line {number}"
 
 
@@ -75,9 +78,10 @@ def _known_columns(request: DatasetRequest) -> set[str]:
 
 
 def _head(uri: str, records: Iterator[Record], known: set[str]) -> tuple[list[str], Iterator[Record]]:
-    """The names of the columns, and the records that follow: all of them where a list of one column has no head.
+    """Returns the column names and the remaining records. If a file of one column has no header, all records remain.
 
-    A head that is taken for an image would be a broken image; an image that is taken for a head would be lost.
+    The guess matters: a header taken for an image would be a broken image, and an image taken for a header would be
+    lost. Raises InvalidRequest if it cannot tell.
     """
     number, head = next(records, (1, []))
     if {name.strip().lower() for name in head} & known:

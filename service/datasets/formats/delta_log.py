@@ -1,4 +1,4 @@
-"""Delta tables: which of the Parquet files in such a folder are the table's now, by its log."""
+"""Reads the log of a Delta table, which says which of the folder's Parquet files currently belong to the table."""
 
 import json
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _ADVICE = "write the table anew as plain Parquet files, and register those"
 
 
 def delta_files(location: Location) -> frozenset[str] | None:
-    """The names of the files that belong to the table; None where the folder is no Delta table.
+    """Returns the names of the files that belong to the table, or None if the folder is not a Delta table.
 
-    A file that was removed from the table stays in its folder: its rows must not come back. Raises InvalidRequest for
-    a log that is not whole, or that removes single rows.
+    A file that was removed from the table stays in the folder, but its rows must not come back. Raises InvalidRequest
+    for a log that is incomplete, too long or unreadable, or that removes single rows.
     """
     filesystem, root = open_filesystem(location.uri)
     check_place(below(location.uri, _LOG))

@@ -1,4 +1,4 @@
-"""Folders of images: shards of up to 1,000 files, each a mix of all classes."""
+"""Image folders, split into shards of up to 1,000 files, each a mix of all classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FILES_PER_SHARD = 1000
 
 @dataclass(frozen=True)
 class ImageFolderSource:
-    """See `source.Source`. A shard is a group of files."""
+    """A `source.Source` for a folder of images. A shard is a group of files."""
 
     shards: tuple[Shard, ...]
     image_bytes: int
@@ -47,11 +47,11 @@ class ImageFolderSource:
 def open_image_folder_source(
     request: DatasetRequest, location: Location, files: Sequence[FoundFile]
 ) -> ImageFolderSource:
-    """Groups the files. Raises InvalidRequest where a labeled set has images outside of class folders, or its folders
-    are no classes.
+    """Groups the files into shards.
 
-    Every n-th file of the sorted list goes to the same shard, not runs of neighbours: those would be of one class,
-    and training shuffles over few shards at a time.
+    Every n-th file of the sorted list goes to the same shard. Neighbours would be of one class, and training shuffles
+    over only a few shards at a time. Raises InvalidRequest if a labeled dataset has images outside of class folders, or
+    if its folders are not classes.
     """
     if location.is_file:
         raise InvalidRequest("uri", f"{location.uri}: an image folder is a folder, this is a file")

@@ -1,4 +1,4 @@
-"""From a row of a list to its entry: which column is the URI, the label, the key; and what cells may hold."""
+"""Turns the rows of a list file into entries: finds the columns of URI, label and key, and checks their values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +20,10 @@ Row = Mapping[str, Any]
 
 
 class ListColumns:
-    """Which columns of a list file are used: chosen by its first row.
+    """The columns of a list file that are used. They are chosen by its first row, whose columns are `names`.
 
-    Messages name columns only where `names` are no text of the file's: contents are not repeated.
+    Messages list the columns only if `names_are_told`. It is false if the names might be contents of the file, which
+    messages must not repeat. Raises InvalidRequest if a column is missing or cannot be guessed.
     """
 
     def __init__(self, request: DatasetRequest, list_uri: str, names: Sequence[str], names_are_told: bool) -> None:
@@ -36,7 +37,7 @@ class ListColumns:
             self._label = self._chosen("label_column", request.label_column) or self._guessed_label()
 
     def entry(self, row: Row, origin: str) -> ListEntry:
-        """`origin` names the row. Raises InvalidRequest for cells that cannot be what they should be."""
+        """Returns the entry of a row. Raises InvalidRequest, naming the row by `origin`, for an unusable value."""
         written = _place(row.get(self._uri), origin)
         if written is None:
             raise InvalidRequest("image_column", f"{origin}: there is no URI in its column")
@@ -84,7 +85,7 @@ class ListColumns:
 
 
 def _place(value: Any, origin: str) -> str | None:
-    """A cell that says where an image lies; of Hugging Face's struct the path."""
+    """Returns the URI or path in a cell, or None if it is empty. Of Hugging Face's struct it takes the path."""
     if isinstance(value, Mapping) and "path" in value:
         value = value["path"]
     if value is not None and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Files that list URIs: text, CSV, JSON lines and Parquet, one entry after the other."""
+"""Reads files that list URIs (text, CSV, JSON lines and Parquet), one entry after the other."""
 
 import io
 import json
@@ -27,10 +27,10 @@ _TEXT_COLUMN = "uri"
 
 
 def list_entries(request: DatasetRequest, uri: str) -> Iterator[ListEntry]:
-    """The entries of one list file, few in memory at a time.
+    """Yields the entries of one list file and holds only a few in memory at a time.
 
-    Raises InvalidRequest, naming file and line but not what stands there, for a column that is missing or not to be
-    guessed, a line without a URI or with a value of a wrong kind, and a file that cannot be read.
+    Raises InvalidRequest for a column that is missing or cannot be guessed, for a line without a URI or with a value of
+    the wrong type, and for an unreadable file. The message names the file and the line but does not quote the line.
     """
     columns: ListColumns | None = None
     suffix = suffix_of(name_of(uri))
@@ -40,7 +40,7 @@ def list_entries(request: DatasetRequest, uri: str) -> Iterator[ListEntry]:
 
 
 def _rows(uri: str, suffix: str, request: DatasetRequest) -> Iterator[tuple[str, Row]]:
-    """Rows with what a message calls them: by line as an editor counts, or by row from 0 in a Parquet file."""
+    """Yields rows with the name that messages use: a line from 1, or in a Parquet file a row from 0."""
     if suffix in PARQUET_SUFFIXES:
         yield from _parquet_rows(uri)
         return
@@ -67,7 +67,7 @@ def _parquet_rows(uri: str) -> Iterator[tuple[str, Row]]:
 
 
 def _listed_column(field: pa.Field) -> str | None:
-    """What is read of a column: its values, of a struct the path, of images and lists nothing."""
+    """Returns what to read of a column: the column itself, the path of a struct, or None for images and lists."""
     if pa.types.is_struct(field.type):
         place = field.type.get_field_index("path")
         return f"{field.name}.path" if place >= 0 and is_string(field.type.field(place).type) else None
@@ -102,12 +102,12 @@ def _text_file(uri: str) -> Iterator[Iterator[str]]:
 
 
 def _decoded_lines(uri: str, source: io.BufferedReader) -> Iterator[str]:
-    """Lines with their ends, which a field in quotes may hold."""
+    """Yields the lines with their line ends, since a quoted field may contain one."""
     number = 0
     while raw := source.readline(MOST_LINE_CHARACTERS):
         if len(raw) == MOST_LINE_CHARACTERS:
             raise InvalidRequest("uri", f"{line_name(uri, number + 1)}: is longer than {MOST_LINE_CHARACTERS} bytes")
-        for line in raw.splitlines(keepends=True):  # an old line end is a mere \r
+        for line in raw.splitlines(keepends=True):  # old files end their lines with a lone \r
             number += 1
             yield _decoded(uri, number, line)
 

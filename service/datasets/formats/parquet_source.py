@@ -1,4 +1,4 @@
-"""Parquet datasets: finds the columns, counts rows from the footers."""
+"""Parquet datasets: finds the columns, and counts the rows from the footers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +26,7 @@ _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "w
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
 _COLUMNS_SHOWN = 30
 _KEYS_CHECKED = 200_000
-"""Rows whose keys are looked at when a dataset is registered; those of larger ones are escaped where they are read."""
+"""Registration checks the keys of datasets up to this many rows. Readers of larger ones escape the keys."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Footer:
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """See `source.Source`. One file is one shard."""
+    """A `source.Source` for Parquet files. One file is one shard."""
 
     shards: tuple[Shard, ...]
     image_bytes: int
@@ -47,7 +47,7 @@ class ParquetSource:
     label_column: str | None
     key_column: str | None
     class_names: tuple[str, ...] | None = None
-    """Of integer labels, where the files say them; given in the manifest to the readers."""
+    """The names of integer labels, if the files give them. The manifest passes them on to the readers."""
     format: DatasetFormat = "parquet"
     image_field: str = "image_column"
     label_field: str = "label_column"
@@ -80,9 +80,10 @@ class ParquetSource:
 
 
 def open_parquet_source(request: DatasetRequest, location: Location, files: Sequence[FoundFile]) -> ParquetSource:
-    """Reads every footer. Raises InvalidRequest for columns that are missing, of a wrong type, or not to be guessed.
+    """Reads every footer and chooses the columns by the first file.
 
-    The columns are chosen by the first file; every other file must have them too, or its folder says the label.
+    Every other file must have the same columns, except that the name of its folder may give the label. Raises
+    InvalidRequest for columns that are missing, have a wrong type, or cannot be guessed.
     """
     if (empty := next((file for file in files if file.size == 0), None)) is not None:
         raise InvalidRequest("uri", f"{location.uri_of(empty)}: not a readable Parquet file: it is empty")
@@ -119,7 +120,7 @@ _LARGE_PAGES = Lock()
 
 
 def _turn(file: pq.ParquetFile) -> AbstractContextManager[object]:
-    """Files whose pages may be large are read one after the other, not by all threads at once."""
+    """Returns a context in which to read a file. Files that may have large pages are read one at a time."""
     return _LARGE_PAGES if parquet_shards.has_large_groups(file.metadata) else nullcontext()
 
 
@@ -134,7 +135,10 @@ def _read_footer(uri: str) -> _Footer:
 
 
 def _class_names(request: DatasetRequest, footers: Sequence[_Footer], column: str) -> tuple[str, ...] | None:
-    """The names that the files give to their integer labels, unless classes are asked for by number."""
+    """Returns the names that the files give to their integer labels, or None if the request names classes by number.
+
+    Raises InvalidRequest if the files disagree or a name cannot be used.
+    """
     names = class_label_names(footers[0].schema, column)
     if not names or (request.classes is not None and not set(names) & set(request.classes)):
         return None

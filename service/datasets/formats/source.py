@@ -15,7 +15,7 @@ Outcome = TypeVar("Outcome")
 
 
 class Source(Protocol):
-    """An opened dataset: all files listed, all rows counted, no image read yet. Reading raises ShardReadError."""
+    """An opened dataset: its files are listed and its rows counted, but no image is read. Reads raise ShardReadError."""
 
     @property
     def format(self) -> DatasetFormat: ...
@@ -25,39 +25,39 @@ class Source(Protocol):
 
     @property
     def image_bytes(self) -> int:
-        """Encoded size of all images, at least roughly."""
+        """The encoded size of all images in bytes, possibly an estimate."""
 
     @property
     def image_field(self) -> str:
-        """The field of the request that is to blame when the images cannot be decoded."""
+        """The field of the request that an error names if the images cannot be decoded."""
 
     @property
     def label_field(self) -> str:
-        """The field of the request that is to blame when a label is missing."""
+        """The field of the request that an error names if a label is missing."""
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """All classes in index order, where the files themselves say them."""
+        """All classes in index order, if the files give them; else None."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know of it."""
+        """What a person should know about the dataset, one sentence each."""
 
     def row_name(self, shard_index: int, row: int) -> str:
-        """How a message names a row: its file, and the row, key or member in it."""
+        """Returns how messages name a row: its file, and the row, key or member in it."""
 
     def label_names(self, shard_index: int) -> list[str | None]:
-        """The class names of a shard's rows; None for a missing label."""
+        """Returns the class names of a shard's rows, None for a missing label."""
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
-        """The encoded images of some rows (at least one), or why one cannot be read."""
+        """Returns the encoded images of at least one row, or for each why it cannot be read."""
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
-        """All encoded images of a shard, few in memory at a time."""
+        """Yields all encoded images of a shard and holds only a few in memory at a time."""
 
 
 def map_in_threads(function: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Outcome]:
-    """Outcomes in the order of the items; the first error ends it."""
+    """Calls `function` for the items in threads. Yields the results in the items' order; the first error ends it."""
     with ThreadPoolExecutor(max_workers=READING_THREADS) as threads:
         try:
             yield from threads.map(function, items)

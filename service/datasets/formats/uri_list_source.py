@@ -1,4 +1,4 @@
-"""Lists of URIs: cut into shards of up to 1,000 images, each a mix of a long stretch of its list."""
+"""Lists of URIs, split into shards of up to 1,000 images, each a mix of a long stretch of the list."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ from workers.specs.datasets import DatasetFormat, Shard
 from workers.specs.stages import part_name
 
 _STRETCH = 200_000
-"""Entries in memory at a time, some hundred bytes each."""
+"""How many entries to hold in memory at a time; each takes a few hundred bytes."""
 _SIZED = 32
-"""Images whose size stands for that of all."""
+"""How many images to look up to estimate the size of all."""
 
 
 @dataclass(frozen=True)
 class UriListSource:
-    """See `source.Source`. A shard is a part of the list, which registration has written."""
+    """A `source.Source` for lists of URIs. A shard is a part of the list, in a file that registration has written."""
 
     shards: tuple[Shard, ...]
     image_bytes: int
@@ -62,11 +62,11 @@ class UriListSource:
 def open_uri_list_source(
     request: DatasetRequest, location: Location, files: Sequence[FoundFile], parts_uri: str, roots: DatasetRoots
 ) -> UriListSource:
-    """Writes the parts to the folder `parts_uri`. Raises InvalidRequest for lists that cannot be read, are
-    empty, or have an entry outside of `roots`.
+    """Splits the lists into parts and writes them to the folder `parts_uri`.
 
-    Every n-th entry of a stretch goes to the same shard, not runs of neighbours: those may be of one class, and
-    training shuffles over few shards at a time.
+    Every n-th entry of a stretch goes to the same shard. Neighbours may be of one class, and training shuffles over
+    only a few shards at a time. Raises InvalidRequest for lists that cannot be read, are empty, or have an entry
+    outside of `roots`, and if no reader can open most of the entries.
     """
     never_opened = _NeverOpened()
     entries = (
@@ -93,14 +93,14 @@ def open_uri_list_source(
 
 
 class _NeverOpened:
-    """Counts the entries of a list that no reader can open, by kind."""
+    """Counts the entries of a list that no reader can open, by the kind of problem."""
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
     def counts(self, entry: ListEntry) -> bool:
-        """Whether the entry is such a one."""
+        """Returns whether no reader can open the entry, and counts it if so."""
         kind = why_never_opened(entry.uri)
         if kind is not None:
             self._count[kind] += 1
@@ -108,7 +108,7 @@ class _NeverOpened:
         return kind is not None
 
     def said(self, rows: int) -> tuple[str, ...]:
-        """A sentence a kind. Raises InvalidRequest where they are more than half of the list."""
+        """Returns one warning for each kind. Raises InvalidRequest if they are more than half of the `rows`."""
         found = tuple(
             f"{count:,} of {rows:,} entries cannot be opened, the first at {self._first[kind]}: each is {kind}"
             for kind, count in self._count.most_common()

@@ -1,4 +1,4 @@
-"""WebDataset tar files: counts samples from the headers, and reads the labels in passing."""
+"""WebDataset tar files: counts the samples from the headers and reads the labels in the same pass."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,12 +27,12 @@ class _Headers:
 
 @dataclass(frozen=True)
 class WebDatasetSource:
-    """See `source.Source`. One tar file is one shard."""
+    """A `source.Source` for WebDataset tar files. One tar file is one shard."""
 
     shards: tuple[Shard, ...]
     image_bytes: int
     labels: tuple[list[str | None], ...]
-    """A shard each; empty lists for an unlabeled dataset."""
+    """The labels of each shard; empty lists for an unlabeled dataset."""
     format: DatasetFormat = "webdataset"
     image_field: str = "uri"
     label_field: str = "uri"
@@ -60,7 +60,7 @@ class WebDatasetSource:
 
 
 def open_webdataset_source(role: DatasetRole, location: Location, files: Sequence[FoundFile]) -> WebDatasetSource:
-    """Reads the headers of every tar file. Raises InvalidRequest for a key that cannot be shown."""
+    """Reads the headers of every tar file. Raises InvalidRequest for a key that cannot be displayed."""
 
     def read_headers(uri: str) -> _Headers:
         walk = tar_shards.Walk(with_labels=role != "unlabeled")

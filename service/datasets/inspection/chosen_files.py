@@ -1,4 +1,4 @@
-"""Which files of a place are the dataset: by their suffix, and pictures and tables of an odd name by their content."""
+"""Chooses a dataset's files at a location: by suffix, or by content for images and tables with an unknown suffix."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,27 +32,30 @@ _SIGNS: Mapping[DatasetFormat, Callable[[bytes], bool]] = {
     "image_folder": is_picture,
 }
 _GUESSED_BY = 100
-"""Files of no known suffix that are looked into to guess a format: the first ones."""
+"""How many files with an unknown suffix to open to guess the format."""
 
 
 @dataclass(frozen=True)
 class ChosenFiles:
-    """The dataset's files in sorted order, and the others."""
+    """The dataset's files in sorted order, and the files that are left out."""
 
     format: DatasetFormat
     files: list[FoundFile]
     left_out: list[FoundFile]
 
     def warnings(self) -> list[str]:
-        """What is there beside the dataset's files, by suffix."""
+        """Returns a warning about the files that are left out, by suffix, if there are any."""
         if not self.left_out:
             return []
         return [f"{len(self.left_out):,} file(s) are left out: {counted_files(self.left_out)}"]
 
 
 def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles:
-    """Raises InvalidRequest where the format cannot be told or there is no file of it, saying what there is and what
-    can be done with it."""
+    """Chooses the files of the requested format, or of the format that it guesses.
+
+    Raises InvalidRequest if the format is unclear or there is no file of it. The message says what is there and what
+    can be done with it.
+    """
     dataset_format = asked or _guessed(location)
     if location.is_file:
         return ChosenFiles(dataset_format, list(location.files), [])
@@ -73,8 +76,11 @@ def choose_files(location: Location, asked: DatasetFormat | None) -> ChosenFiles
 
 
 def _of_the_table(location: Location, files: list[FoundFile]) -> list[FoundFile]:
-    """Without what an engine does not count as its table's: folders that begin with an underscore, as Spark and Hive
-    stage their parts in, and files that a Delta table has removed."""
+    """Drops the files that an engine does not count as part of its table.
+
+    These are files in folders that begin with an underscore, in which Spark and Hive stage their parts, and files that
+    a Delta table has removed. Raises InvalidRequest if none are left.
+    """
     kept = [file for file in files if not any(_is_staged(folder) for folder in file.name.split("/")[:-1])]
     current = delta_files(location)
     if current is not None:
@@ -91,7 +97,7 @@ def _is_staged(folder: str) -> bool:
 def _guessed(location: Location) -> DatasetFormat:
     if location.is_file:
         return _guessed_of_file(location)
-    # A folder of images often has tables and texts beside them: lists in a folder must be called so.
+    # A folder of images often contains tables and texts, too, so it counts as a list only if the request says so.
     by_suffix: list[tuple[DatasetFormat, frozenset[str]]] = [
         (name, suffixes) for name, suffixes in _SUFFIXES.items() if name != "uri_list"
     ]
@@ -126,7 +132,7 @@ def _guessed_of_file(location: Location) -> DatasetFormat:
 
 
 def _is_odd(file: FoundFile) -> bool:
-    """Whether only its content can tell what a file is."""
+    """Whether only the file's content can tell what it is."""
     return (
         file.size > 0
         and file.suffix not in OTHER_SUFFIXES
@@ -135,7 +141,7 @@ def _is_odd(file: FoundFile) -> bool:
 
 
 def _heads(location: Location, files: Sequence[FoundFile]) -> list[bytes]:
-    """The first bytes of each file; none of one that cannot be read."""
+    """Returns the first bytes of each file, or b"" for a file that cannot be read."""
 
     def head(file: FoundFile) -> bytes:
         check_place(location.uri_of(file))

@@ -1,4 +1,4 @@
-"""The classes of a labeled dataset: their names, their order, and how many images each has."""
+"""Finds the classes of a labeled dataset: their names, their order, and the number of images of each."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from workers.data.plain_values import flaw_of, shown
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
-    """Raises InvalidRequest for explicit classes that cannot work."""
+    """Raises InvalidRequest if the classes of a request cannot work."""
     for number, name in enumerate(classes):
         if (flaw := flaw_of(name)) is not None:
             raise InvalidRequest("classes", f"the class at place {number} has {flaw}")
@@ -21,10 +21,11 @@ def check_classes(classes: tuple[str, ...]) -> None:
 
 
 def count_classes(source: Source, classes: tuple[str, ...] | None) -> dict[str, int]:
-    """Images a class, in index order, from every label there is. `classes` None: those that are found.
+    """Reads all labels and returns the number of images of each class, in index order.
 
-    Raises InvalidRequest, naming file and row, for a row without label, with one that is no name for a class or outside
-    `classes`, and where fewer than two classes are found. What a label is stays untold: it is read from a file.
+    If `classes` is None, the classes are those that the files name or that the labels contain. Raises InvalidRequest if
+    a row has no label, a label that cannot name a class, or one outside of `classes`, and if there are fewer than two
+    classes. The message names the file and the row but does not quote the label, which comes from a file.
     """
     known = classes or source.class_names
     allowed = None if known is None else frozenset(known)
@@ -67,7 +68,10 @@ def _named(source: Source) -> str:
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Numeric where all names are integers, else alphabetical; the same for every format, so that sets agree."""
+    """Sorts class names: numerically if all are integers, else alphabetically.
+
+    The order is the same for every format, so that datasets of different formats agree.
+    """
     listed = list(names)
     try:
         return tuple(sorted(listed, key=lambda name: (int(name), name)))

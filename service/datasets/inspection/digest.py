@@ -1,4 +1,4 @@
-"""One digest for a whole dataset: two with the same digest give the same training, wherever they lie."""
+"""Computes a digest of a dataset. Two datasets with the same digest give the same training, wherever they are."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -15,16 +15,19 @@ _FILES_A_CALL = 1000
 
 @dataclass(frozen=True)
 class DatasetDigest:
-    """blake2b, 32 bytes, in hex."""
+    """A digest, blake2b of 32 bytes in hex, and what it covers."""
 
     value: str
     of: DigestOf
-    """images: content hashes and labels of all images, in order. files: names, sizes and times of the files, where
-    the images are too many to be hashed at registration."""
+    """"images": the content hashes and labels of all images in order. "files": the names, sizes and times of the files,
+    for datasets with too many images to hash at registration."""
 
 
 def digest_of_images(source: Source, manifest: DatasetManifest, content_hashes: Sequence[bytes]) -> DatasetDigest:
-    """Independent of where the files lie and what they are called. `content_hashes` are in row order."""
+    """Returns a digest of the images and labels, which does not depend on the files' locations and names.
+
+    `content_hashes` are in row order.
+    """
     digest = _begun(manifest)
     for shard in manifest.shards:
         _add(digest, str(shard.rows))
@@ -38,7 +41,7 @@ def digest_of_images(source: Source, manifest: DatasetManifest, content_hashes: 
 
 
 def digest_of_files(manifest: DatasetManifest) -> DatasetDigest:
-    """Changes with every file that is written anew, even with the same content."""
+    """Returns a digest of the files. It changes if a file is rewritten, even with the same content."""
     digest = _begun(manifest)
     for shard in manifest.shards:
         _add(digest, f"{shard.uri.rpartition('/')[2]} {shard.rows}")
@@ -62,6 +65,6 @@ def _begun(manifest: DatasetManifest) -> "hashlib.blake2b":
 
 
 def _add(digest: "hashlib.blake2b", text: str) -> None:
-    """With its length, so that no two lists of texts run together to the same."""
+    """Adds a text with its length, so that different lists of texts never produce the same bytes."""
     data = text.encode()
     digest.update(len(data).to_bytes(8, "big") + data)

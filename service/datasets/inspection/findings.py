@@ -1,4 +1,4 @@
-"""What a person should know of a dataset that can be registered: its `warnings`."""
+"""Finds what a person should know about a dataset that can be registered: its `warnings`."""
 
 import unicodedata
 from collections import defaultdict
@@ -17,7 +17,7 @@ _SHOWN = 5
 
 
 def warnings_of_files(role: DatasetRole, location: Location, chosen: ChosenFiles) -> list[str]:
-    """Files that are passed over, class folders without an image, splits that are read as one."""
+    """Returns warnings about skipped files, class folders without images, and splits that are read as one dataset."""
     found = [*location.warnings, *chosen.warnings()]
     if chosen.format == "image_folder":
         tops = {file.name.partition("/")[0] for file in chosen.files if "/" in file.name}
@@ -48,7 +48,7 @@ def _classes_without_images(location: Location, chosen: ChosenFiles, filled: set
 
 
 def warnings_of_classes(counts: Mapping[str, int]) -> list[str]:
-    """Classes without an image, classes that look alike, and what is often written where there is no label."""
+    """Returns warnings about classes without images, classes that look alike, and -1, which often means "no label"."""
     found = []
     if empty := [name for name, count in counts.items() if count == 0]:
         found.append(f"{len(empty)} class(es) have no image: {_listed(empty)}")
@@ -66,7 +66,7 @@ def warnings_of_classes(counts: Mapping[str, int]) -> list[str]:
 
 
 def warnings_of_sample(sample: Sample) -> list[str]:
-    """Pictures whose range is made smaller."""
+    """Returns a warning about images with more than 8 bits per sample, which are scaled to 8 bits."""
     if not sample.deep:
         return []
     return [
@@ -76,7 +76,10 @@ def warnings_of_sample(sample: Sample) -> list[str]:
 
 
 def warnings_of_repeats(source: Source, hashes: Sequence[Sequence[bytes | None]], labeled: bool) -> list[str]:
-    """Images that are there more than once, byte for byte, and above all those with two labels."""
+    """Returns warnings about images that occur more than once, byte for byte, and about those with two labels.
+
+    `hashes` holds the content hashes by shard and row.
+    """
     shards = range(len(source.shards))
     labels: Iterable[Sequence[str | None]] = (
         map_in_threads(source.label_names, shards) if labeled else ([None] * len(each) for each in hashes)

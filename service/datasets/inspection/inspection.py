@@ -1,4 +1,4 @@
-"""Looks at a dataset before it is registered; writes nothing but the parts of a list of URIs."""
+"""Inspects a dataset before it is registered. It writes nothing except the parts of a list of URIs."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ from workers.specs.datasets import DatasetManifest
 
 @dataclass(frozen=True)
 class HashLimit:
-    """Datasets larger than this are not hashed at registration, where a person waits."""
+    """The size above which a dataset is not hashed at registration, because a person waits for it."""
 
     images: int = 200_000
     bytes: int = 4 << 30
@@ -35,20 +35,20 @@ class HashLimit:
 
 @dataclass(frozen=True)
 class InspectedDataset:
-    """What was found."""
+    """The result of an inspection."""
 
     manifest: DatasetManifest
     class_counts: dict[str, int] | None
-    """Images a class, in index order; None for an unlabeled dataset."""
+    """The number of images of each class, in index order; None for an unlabeled dataset."""
     content_hashes: list[bytes] | None
-    """`content_hash` of every image that is not empty, repeats included; None over the limit."""
+    """The `content_hash` of every image that is not empty, including repeated ones; None above the limit."""
     hashes_by_row: list[bytes | None] | None
-    """The same with None for each image that is empty: one for each row."""
+    """The content hash of each row, None for an empty image; None as a whole above the limit."""
     sampled: int
     sampled_bad: int
     digest: DatasetDigest
     warnings: tuple[str, ...] = ()
-    """What a person should know of it, a sentence each."""
+    """What a person should know about the dataset, one sentence each."""
 
 
 def inspect_dataset(
@@ -58,12 +58,11 @@ def inspect_dataset(
     hash_limit: HashLimit | None = None,
     roots: DatasetRoots = ANYWHERE,
 ) -> InspectedDataset:
-    """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes every image up to a limit.
+    """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes the images up to `hash_limit`.
 
-    `parts_uri` is a folder for the parts of a list of URIs, the caller's to delete where the dataset is refused.
-
-    Raises InvalidRequest with the field of the request, and the file and row in the message, for a dataset that
-    cannot be worked with, or that lies outside of `roots`.
+    `parts_uri` is a folder for the parts of a list of URIs; if the dataset is refused, the caller deletes it. Raises
+    InvalidRequest for a dataset that is unusable or lies outside of `roots`. The error has the request's field, and its
+    message names the file and the row.
     """
     _check_request(request)
     try:

@@ -1,4 +1,4 @@
-"""A spread sample of the images, decoded to see that they are images; and the content hashes of all of them."""
+"""Decodes a spread sample of the images to check that they are images, and computes the content hashes of all."""
 
 import random
 from collections import Counter
@@ -16,7 +16,7 @@ _REASONS_SHOWN = 4
 
 @dataclass(frozen=True)
 class Sample:
-    """How many images were decoded, how many of those could not be, and how many have over 8 bits a sample."""
+    """How many images were tried, how many could not be decoded, and how many have more than 8 bits per sample."""
 
     images: int
     bad: int
@@ -24,7 +24,7 @@ class Sample:
 
 
 def decode_sample(source: Source) -> Sample:
-    """Decodes about PLACES x ROWS_PER_PLACE images. Raises InvalidRequest where more than half are broken."""
+    """Decodes about PLACES x ROWS_PER_PLACE images. Raises InvalidRequest if more than half are broken."""
     decoded = deep = 0
     broken: list[tuple[int, int, str]] = []
     for shard_index, rows in sample_rows([shard.rows for shard in source.shards]).items():
@@ -46,7 +46,7 @@ def decode_sample(source: Source) -> Sample:
 
 
 def _by_reason(source: Source, broken: list[tuple[int, int, str]]) -> str:
-    """The first row of each reason, with the reason."""
+    """Returns the first row of each reason, with the reason."""
     count = Counter(reason for _, _, reason in broken)
     first: dict[str, str] = {}
     for shard_index, row, reason in broken:
@@ -60,9 +60,10 @@ def _by_reason(source: Source, broken: list[tuple[int, int, str]]) -> str:
 
 
 def sample_rows(rows_per_shard: list[int]) -> dict[int, list[int]]:
-    """Sorted rows of each sampled shard: the first and the last rows of all, and runs at random places between.
+    """Returns the sorted rows to sample, by shard: the first and last rows of all, and runs at random places between.
 
-    Runs of neighbours, since a Parquet file gives whole row groups. Always the same for the same dataset.
+    It samples runs of neighbours because a Parquet file is read in whole row groups. The sample is always the same for
+    the same dataset.
     """
     filled = [index for index, rows in enumerate(rows_per_shard) if rows]
     chosen: dict[int, set[int]] = {filled[0]: set(), filled[-1]: set()}
@@ -76,9 +77,10 @@ def sample_rows(rows_per_shard: list[int]) -> dict[int, list[int]]:
 
 
 def hash_images(source: Source) -> list[list[bytes | None]]:
-    """By shard the content hash of every image, in row order; None for an empty one (a null, a zero-byte file).
+    """Returns the content hash of every image by shard, in row order.
 
-    Those would make datasets look as if they shared images.
+    The hash is None for an empty image (a null, a zero-byte file), since equal hashes of empty images would make
+    datasets look as if they shared images.
     """
 
     def hash_shard(shard_index: int) -> list[bytes | None]:

@@ -1,1 +1,1 @@
-"""Where a dataset lies: folders and buckets, which files are in them, and which of them are passed over."""
+"""The location of a dataset: lists the files in folders and buckets, and knows which of them to skip."""

@@ -1,4 +1,4 @@
-"""Walks a folder of this machine: each real folder once, whatever links lead to it."""
+"""Walks a folder of this machine. It visits each real folder once, whatever links lead to it."""
 
 import os
 import stat
@@ -12,17 +12,17 @@ from workers.data.left_behind import is_hidden_by_somebody, is_left_behind
 
 @dataclass
 class FolderContents:
-    """What is below a folder; names are relative to it, with slashes."""
+    """What is below a folder. All names are relative to it, with slashes."""
 
     sizes: dict[str, int] = field(default_factory=dict)
-    """Regular files, and links to such, in bytes."""
+    """The sizes in bytes of regular files and of links to such files."""
     folders: list[str] = field(default_factory=list)
-    """Those that were looked into."""
+    """The folders that were listed."""
     repeated_folders: list[str] = field(default_factory=list)
-    """Those that were looked into under another name, and links to a folder that they lie in."""
+    """Folders that were already listed under another name, and links to a folder that contains them."""
     dead_links: list[str] = field(default_factory=list)
     hidden_folders: list[str] = field(default_factory=list)
-    """Those whose names begin with a dot, and that no program is known to make; they were not looked into."""
+    """Folders whose names begin with a dot and that no known program creates. They were not listed."""
     special_files: list[str] = field(default_factory=list)
     """Pipes, sockets and devices: reading one may never end."""
 
@@ -34,10 +34,10 @@ class _Folder:
 
 
 def walk_local_folder(root: str) -> FolderContents:
-    """Everything below `root` but what is left behind, links followed.
+    """Lists everything below `root`, follows links, and skips what `is_left_behind` names.
 
-    Folders go before links to them, so that which of two names is kept does not depend on chance. Raises OSError for a
-    folder that cannot be listed.
+    It lists folders before links to them, so that chance does not decide which of two names is kept. Raises OSError for
+    a folder that cannot be listed.
     """
     contents = FolderContents()
     looked_into: set[str] = set()
@@ -58,7 +58,7 @@ def walk_local_folder(root: str) -> FolderContents:
             elif not entry.is_symlink():
                 waiting.append(_Folder(name, f"{folder.real_path.rstrip('/')}/{entry.name}"))
             elif Path(folder.real_path).is_relative_to(target := os.path.realpath(entry.path)):
-                contents.repeated_folders.append(name)  # what lies around the folder is none of it
+                contents.repeated_folders.append(name)  # the link leads to a folder that contains this one
             else:
                 links.append(_Folder(name, target))
     contents.folders.remove("")
@@ -75,7 +75,7 @@ def _entries(folder: _Folder, contents: FolderContents) -> Iterator[tuple["os.Di
             continue
         try:
             yield entry, entry.stat()
-        except OSError:  # also of a link that leads to itself
+        except OSError:  # for example a link that leads to itself
             if not entry.is_symlink():
                 raise
             contents.dead_links.append(f"{folder.name}/{entry.name}".lstrip("/"))

@@ -1,4 +1,4 @@
-"""The place a dataset lies at: an absolute URI, the files below it, and URIs of those files."""
+"""The location of a dataset: its absolute URI, the files below it, and their URIs."""
 
 import os
 from dataclasses import dataclass
@@ -18,42 +18,42 @@ from workers.plain_uri import below
 
 @dataclass(frozen=True)
 class FoundFile:
-    """`name` is relative to the location, with slashes."""
+    """A file at a location. `name` is relative to the location, with slashes; `size` is in bytes."""
 
     name: str
     size: int
 
     @property
     def suffix(self) -> str:
-        """Lower case, without the dot."""
+        """The suffix of the name, in lower case and without the dot."""
         return suffix_of(self.name)
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder with its files in sorted order, or a single file (whose `name` is then empty)."""
+    """A folder with its files in sorted order, or a single file, whose `name` is then empty."""
 
     uri: str
-    """Absolute, without a slash at the end."""
+    """An absolute URI or path without a slash at the end."""
     is_file: bool
     files: tuple[FoundFile, ...]
     folders: tuple[str, ...] = ()
-    """Below it, as far as the storage has such; also empty ones."""
+    """The folders below it, including empty ones, if the storage has folders."""
     warnings: tuple[str, ...] = ()
-    """What was found there and is not read."""
+    """What was found there and skipped, one sentence each."""
 
     def uri_of(self, file: FoundFile) -> str:
-        """The absolute URI of a file found here."""
+        """Returns the absolute URI of a file at this location."""
         if not file.name:
             return self.uri
         return below(self.uri, file.name)
 
 
 def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:
-    """Lists all files below `uri`, but for what is left behind (`is_left_behind`), hidden files among it.
+    """Lists all files below `uri`, except hidden ones and others that `is_left_behind` names.
 
-    Raises InvalidRequest for `uri` where nothing is there, the place cannot be opened, or a name in it cannot be shown;
-    OutsideOfRoots where it, or a file that a symbolic link in it leads to, may not be read.
+    Raises InvalidRequest if nothing is at `uri`, if it cannot be opened, or if a name in it cannot be displayed. Raises
+    OutsideOfRoots if the location, or a file that a symbolic link in it leads to, lies outside of `roots`.
     """
     uri = plain_dataset_uri(uri)
     roots.check(uri)

@@ -1,4 +1,4 @@
-"""Folders and files that are called like splits of a dataset: train, val, test."""
+"""Recognizes folders and files that are named like splits of a dataset: train, val, test."""
 
 import re
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ _OF_A_FILE = re.compile(r"(.+?)[-_.]\d+(-?of-?\d+)?")
 
 
 def splits_among(names: Iterable[str]) -> list[str]:
-    """The names that are words for a split, `Train` and `val2017` among them; sorted.
+    """Returns the names that are words for a split, such as `Train` and `val2017`, sorted.
 
-    Also all of those that are one name with such words, as `pets_train` and `pets_test`.
+    If all names are one name combined with such words, such as `pets_train` and `pets_test`, it returns all of them.
     """
     listed = sorted(names)
     found = [name for name in listed if _is_split(name)]
@@ -30,14 +30,15 @@ def _is_split(name: str) -> bool:
 
 
 def are_splits(names: Iterable[str]) -> bool:
-    """Whether several names, or the only one, are words for splits, and not just one class of many that is a train."""
+    """Whether at least two of the names, or the only one, are words for splits. A single one of several may be a class,
+    such as a train."""
     listed = list(names)
     found = len(splits_among(listed))
     return found >= 2 if len(listed) > 1 else found == 1
 
 
 def splits_of_files(files: Iterable[FoundFile]) -> list[str]:
-    """The splits that tables or tars belong to, by folder (`test/0.parquet`) or by name (`test-0-of-2.parquet`)."""
+    """Returns the splits that files belong to, by folder (`test/0.parquet`) or by name (`test-0-of-2.parquet`)."""
     found: set[str] = set()
     for file in files:
         *folders, base = file.name.split("/")

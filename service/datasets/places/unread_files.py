@@ -1,4 +1,4 @@
-"""Files that are often there and are not read: how they are counted, and what can be done with them."""
+"""Counts the files that registration does not read, and says what a user can do with them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,11 +25,11 @@ _WAYS_OUT: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"txt"}), "where they list images by URI, one a line, give the format uri_list"),
     (frozenset({"json"}), "a list of images is read as JSON lines, an object a line (.jsonl)"),
 )
-"""By suffix, the most telling first."""
+"""What to do with files, by suffix. The most informative advice comes first."""
 
 
 def counted(suffixes: Iterable[str]) -> str:
-    """How many there are of each suffix, the most frequent first."""
+    """Returns how many files there are of each suffix, as text, the most frequent first."""
     found = Counter(f".{shown(suffix, 20)}" if suffix else "no suffix" for suffix in suffixes).most_common()
     listed = [f"{count:,} of {suffix}" for suffix, count in found[:_SHOWN]]
     rest = sum(count for _, count in found[_SHOWN:])
@@ -37,12 +37,12 @@ def counted(suffixes: Iterable[str]) -> str:
 
 
 def counted_files(files: Iterable[FoundFile]) -> str:
-    """The same for files."""
+    """Returns how many of the files there are of each suffix, as text, the most frequent first."""
     return counted(file.suffix for file in files)
 
 
 def way_out(files: Sequence[FoundFile]) -> str | None:
-    """What to do with files of which none is read; None where nothing is known of them."""
+    """Returns what to do with files of which none is read, or None if there is no advice for them."""
     for suffixes, advice in _WAYS_OUT:
         fitting = [file for file in files if file.suffix in suffixes]
         if fitting:

@@ -1,1 +1,1 @@
-"""Registration of datasets: their foreign bytes are read in processes of their own, with limits of memory and time."""
+"""Registration of datasets: separate processes read their foreign bytes, with limits on memory and time."""

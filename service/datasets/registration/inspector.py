@@ -1,7 +1,7 @@
-"""`python -m service.datasets.registration.inspector FD MEMORY_BYTES PARENT`: looks at one dataset after the other.
+"""`python -m service.datasets.registration.inspector FD MEMORY_BYTES PARENT`: inspects one dataset after another.
 
-Jobs come as lines of JSON over the socket FD, and answers go back the same way. It ends with the process PARENT, and
-when the socket closes. It is the only place of the control plane where foreign bytes are parsed.
+Jobs arrive as lines of JSON over the socket FD, and answers go back the same way. The process ends with the process
+PARENT or when the socket closes. It is the only part of the control plane that parses foreign bytes.
 """
 
 import ctypes
@@ -30,14 +30,14 @@ from workers.data.hashes import write_hash_rows, write_hashes
 
 _PR_SET_PDEATHSIG = 1
 _STACK_BYTES = 1 << 20
-"""Of each reading thread: stacks count as memory, and forty of the usual 8 MiB would be a third of it."""
+"""The stack of each reading thread. Stacks count as memory, and forty of the usual 8 MiB would take a third of it."""
 _ARROW_THREADS = 2
 _NICENESS = 5
-"""Requests of others go first."""
+"""Other requests go first."""
 
 
 def main(descriptor: int, memory_bytes: int, parent: int) -> None:
-    """Answers jobs until the socket closes."""
+    """Answers jobs until the socket closes. `parent` is the process id of the parent."""
     _limit_this_process(memory_bytes, parent)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
         _silence()
@@ -50,7 +50,7 @@ def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal |
     layout = ArtifactLayout(job.artifact_root)
     parts = layout.list_parts(job.dataset_id)
     try:
-        # Each file is judged again when it is opened: it may be another by then.
+        # Each file is checked again when it is opened, since it may have been replaced by then.
         with reading_within(job.roots.roots):
             inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots)
     except InvalidRequest as error:
@@ -58,7 +58,7 @@ def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal |
     except MemoryError:
         return Refusal(field="uri", message=too_much_memory(memory_bytes))
     except Exception as error:
-        # Hostile or damaged bytes make parsers raise nearly anything, and what they say may quote a file.
+        # Hostile or damaged bytes make parsers raise nearly anything, and their messages may quote a file.
         return Refusal(field="uri", message=f"cannot be inspected: reading it ended with {type(error).__name__}")
     try:
         _write(layout, inspected)
@@ -97,19 +97,19 @@ def _summary(inspected: InspectedDataset) -> DatasetSummary:
 def _limit_this_process(memory_bytes: int, parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before we could ask to end with it
+        if os.getppid() != parent:  # the parent ended before the call above could take effect
             sys.exit()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which takes us along
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Memory that is written to, not address space, of which Arrow and the allocator reserve far more than they use.
+    # Limits the memory that is written to, not the address space: Arrow and the allocator reserve far more than they use.
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threading.stack_size(_STACK_BYTES)
     pa.set_cpu_count(_ARROW_THREADS)
 
 
 def _silence() -> None:
-    """From here on nothing that a parser prints of foreign bytes reaches a terminal or a log."""
+    """Discards all output from here on, so that no foreign bytes that a parser prints reach a terminal or a log."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

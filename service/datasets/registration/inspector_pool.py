@@ -1,4 +1,4 @@
-"""A few inspector processes, kept for the next dataset while they are sound."""
+"""A pool of inspector processes that keeps a few healthy ones for the next dataset."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -10,11 +10,11 @@ from service.errors import ArtifactStoreUnavailable, InvalidRequest
 
 _MOST_JOBS = 100
 _MOST_IDLE_BYTES = 400 << 20
-"""A process that holds more after a job is not kept."""
+"""A process that holds more memory than this after a job is not kept."""
 
 
 class InspectorPool:
-    """Thread-safe. As many processes work as threads ask; at most `kept` of them wait for more."""
+    """Inspector processes. Thread-safe. Each calling thread gets one; at most `kept` idle ones wait for more jobs."""
 
     def __init__(self, limits: InspectorLimits, kept: int) -> None:
         self._limits = limits
@@ -22,19 +22,19 @@ class InspectorPool:
         self._lock = Lock()
         self._idle: list[InspectorProcess] = []
         self._closed = False
-        # One thread that starts them all and lives as long as the pool: the kernel ends a child with the *thread* that
-        # started it, and those that answer requests come and go.
+        # A single thread that lives as long as the pool starts all processes: the kernel ends a child together with
+        # the *thread* that started it, and the threads that answer requests come and go.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inspector-starter")
 
     def start(self) -> None:
-        """Has one process ready, so that the first registration does not wait for its imports."""
+        """Starts one process, so that the first registration does not wait for its imports."""
         self._give_back(self._new())
 
     def inspect(self, job: InspectionJob) -> DatasetSummary:
-        """Looks at a dataset, and writes its manifest, hashes and parts.
+        """Inspects a dataset and writes its manifest, hashes and parts. Returns the summary to record.
 
-        Raises InvalidRequest for one that cannot be worked with, and where the process that looks at it crashes, takes
-        too much memory or too long; ArtifactStoreUnavailable. What was written is the caller's to delete then.
+        Raises InvalidRequest for an unusable dataset, and if the process crashes or takes too much memory or time.
+        Raises ArtifactStoreUnavailable. After an error the caller deletes what was written.
         """
         process = self._taken() or self._new()
         try:
@@ -49,7 +49,7 @@ class InspectorPool:
         return answer
 
     def close(self) -> None:
-        """Ends all processes: those at work, whose callers get an InvalidRequest, with the thread that started them."""
+        """Ends all processes. Those at work end with the thread that started them; their callers get InvalidRequest."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

@@ -1,4 +1,4 @@
-"""An inspector process as its parent sees it: started, asked, watched, and killed when it is over a limit."""
+"""Runs an inspector process: starts it, gives it jobs, watches it, and kills it if it exceeds a limit."""
 
 import os
 import signal
@@ -20,14 +20,14 @@ from service.datasets.registration.messages import (
 )
 
 _LOOK_SECONDS = 0.1
-"""Between two looks at the process's memory."""
+"""How often to check the process's memory."""
 _REAP_SECONDS = 2.0
 _SPARE_BYTES = 256 << 20
-"""Of memory that no limit counts (libraries, mapped files), before the process is killed for what it holds."""
+"""How much the process may hold beyond its limit before it is killed: libraries and mapped files do not count."""
 _MOST_ANSWER_BYTES = 64 << 20
 _OWN_SETTINGS = ("NOISY_STUDENT_", "RAY_AUTH_", "PG")
 _ENVIRONMENT = {
-    # The allocator that gives memory back at once, and reserves none: the limit is then of what is used.
+    # An allocator that returns memory at once and reserves none, so that the limit applies to what is used.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
@@ -36,12 +36,14 @@ _ENVIRONMENT = {
 
 
 class InspectionFailed(Exception):
-    """The process crashed, was killed or ran out of time: it can be asked nothing more. The text is for the caller."""
+    """The process crashed, was killed or ran out of time, and takes no more jobs. The message is for the caller."""
 
 
 class InspectorProcess:
-    """Not for several threads at once. Must be started by a thread that lives as long as this process, for it is with
-    that thread that the child ends."""
+    """An inspector process. Not thread-safe.
+
+    Create it in a thread that lives as long as this process, because the child ends together with that thread.
+    """
 
     def __init__(self, limits: InspectorLimits) -> None:
         self._limits = limits
@@ -57,7 +59,7 @@ class InspectorProcess:
                 env=_environment(),
             )
         self.jobs = 0
-        """How many it has been given."""
+        """How many jobs the process has been given."""
 
     @property
     def pid(self) -> int:
@@ -69,14 +71,14 @@ class InspectorProcess:
 
     @property
     def resident_bytes(self) -> int:
-        """Its memory; 0 where it has ended."""
+        """The process's resident memory in bytes; 0 if it has ended."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
         except psutil.Error:
             return 0
 
     def ask(self, job: InspectionJob) -> DatasetSummary | Refusal | StoreFailure:
-        """The answer. Raises InspectionFailed, and the process is gone then."""
+        """Gives the process a job and returns its answer. Raises InspectionFailed; the process is gone then."""
         self.jobs += 1
         deadline = time.monotonic() + self._limits.seconds
         try:
@@ -86,7 +88,7 @@ class InspectorProcess:
             raise
 
     def close(self) -> None:
-        """Ends the process at once."""
+        """Kills the process."""
         self._process.kill()
         self._socket.close()
         self._exit_code()
@@ -134,7 +136,7 @@ class InspectorProcess:
     def _exit_code(self) -> int | None:
         try:
             return self._process.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:  # one that waits for a mount that is gone cannot even be killed
+        except subprocess.TimeoutExpired:  # a process that waits for a lost mount cannot even be killed
             return None
 
 
@@ -146,6 +148,9 @@ def _signal_name(number: int) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the credentials of object stores, and without what only the service needs: database, Ray's token."""
+    """Returns this process's environment without what only the service needs, such as the database and Ray's token.
+
+    The credentials of object stores stay in it.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_SETTINGS)}
     return inherited | _ENVIRONMENT

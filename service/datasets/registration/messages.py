@@ -1,4 +1,4 @@
-"""What goes into an inspector process, and what comes out of it: one line of JSON each."""
+"""The messages to and from an inspector process: one line of JSON each."""
 
 from typing import Annotated, Literal
 
@@ -11,18 +11,18 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 
 
 class InspectionJob(Frozen):
-    """One dataset to look at."""
+    """A dataset to inspect."""
 
     request: DatasetRequest
     dataset_id: str
     artifact_root: str
-    """Where manifest, hashes and the parts of a list are written."""
+    """Where the process writes the manifest, the hashes and the parts of a list."""
     roots: DatasetRoots
-    """Where the dataset may lie."""
+    """The roots under which the dataset must lie."""
 
 
 class DatasetSummary(Frozen):
-    """What is put on record of a dataset whose manifest and hashes are on file: small, however large the dataset."""
+    """What the database records of a dataset whose manifest and hashes are written. It is small for any dataset."""
 
     answer: Literal["found"] = "found"
     dataset_id: str
@@ -32,18 +32,18 @@ class DatasetSummary(Frozen):
     rows: int
     shards: int
     class_counts: dict[str, int] | None
-    """Images a class, in index order; None for an unlabeled dataset."""
+    """The number of images of each class, in index order; None for an unlabeled dataset."""
     sampled: int
     sampled_bad: int
     hashed: bool
-    """Whether the content hashes are on file."""
+    """Whether the artifact root holds the content hashes."""
     digest: str
     digest_of: DigestOf
     warnings: tuple[str, ...] = ()
 
 
 class Refusal(Frozen):
-    """The dataset cannot be worked with."""
+    """The dataset is unusable. `field` names the request's field, `message` says why."""
 
     answer: Literal["refused"] = "refused"
     field: str
@@ -51,7 +51,7 @@ class Refusal(Frozen):
 
 
 class StoreFailure(Frozen):
-    """The artifact store did not take what was to be written."""
+    """The inspector could not write to the artifact store."""
 
     answer: Literal["store"] = "store"
     message: str
@@ -62,7 +62,7 @@ ANSWER: TypeAdapter[DatasetSummary | Refusal | StoreFailure] = TypeAdapter(Answe
 
 
 def too_much_memory(memory_bytes: int) -> str:
-    """What is said of a dataset that does not fit."""
+    """Returns the message for a dataset whose inspection exceeds the memory limit."""
     return (
         f"cannot be inspected: it takes more than {memory_bytes >> 20} MiB of memory; where its files are what they "
         "should be, raise the setting registration.memory_mib"
