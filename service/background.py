@@ -1,4 +1,4 @@
-"""What a process of the service does again and again until it is told to stop, whatever goes wrong meanwhile."""
+"""Background loops: they repeat a task until they are told to stop, whatever goes wrong in between."""
 
 import logging
 import threading
@@ -11,10 +11,10 @@ _REST = 2.0
 
 
 def repeat(work: Callable[[], object], what: str, stop: threading.Event, pause_seconds: float) -> None:
-    """Calls `work`, named `what` in the log, until `stop` is set, with a pause between the calls: long work rests for
-    longer, so that it leaves the machine to others for two thirds of the time.
+    """Calls `work`, which the log names `what`, until `stop` is set, with a pause of `pause_seconds` or more in between.
 
-    A fault that lasts is one line, not one a round; what nobody expected comes with its traceback.
+    After long work the pause is twice as long as the work, so that the loop leaves the machine to others for two thirds
+    of the time. A lasting fault is logged once, not in every round; an unexpected one with its traceback.
     """
     logger = logging.getLogger("service.reconcile")
     last = ""

@@ -1,4 +1,4 @@
-"""Where the datasets of which project may lie, and where none may: not around the service's own files."""
+"""The roots under which each project's datasets must lie, and the service's own places, where none may lie."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,26 +12,28 @@ Roots = tuple[str, ...]
 
 @dataclass(frozen=True)
 class RootsByProject:
-    """Roots as `DatasetRoots` takes them."""
+    """The dataset roots of all projects, in the form that `DatasetRoots` takes."""
 
     others: Roots | None
-    """Of the projects that have none of their own; None: anywhere."""
+    """The roots of the projects without their own roots; None for anywhere."""
     own: Mapping[str, Roots] = field(default_factory=dict)
     apart_from: Roots = ()
-    """Where nothing is registered, whatever the roots."""
+    """Places where no dataset may lie, whatever the roots."""
 
     def of(self, project: str) -> DatasetRoots:
-        """Where a project registers."""
+        """Returns where a project's datasets may lie."""
         return DatasetRoots(self.own.get(project, self.others), self.apart_from)
 
     def of_stage(self, stage: StageName, folder_uri: str, projects: Iterable[str]) -> Roots | None:
-        """Where a stage may read images; None: anywhere. That is where the projects of its datasets have them; a plan
-        also reads the sample of them that it lays into its own folder."""
+        """Returns where a stage may read images, or None for anywhere.
+
+        These are the roots of its datasets' projects. A plan also reads the sample that it writes to its own folder.
+        """
         roots = self.of_all(projects)
         return roots if roots is None or stage != "measure" else (*roots, folder_uri)
 
     def of_all(self, projects: Iterable[str]) -> Roots | None:
-        """The roots of all these projects together; None: anywhere."""
+        """Returns the roots of all these projects together, or None for anywhere."""
         found: dict[str, None] = {}
         for project in sorted(projects):
             roots = self.of(project).roots
@@ -41,8 +43,10 @@ class RootsByProject:
         return tuple(found)
 
     def check_apart(self, own_places: Mapping[str, str]) -> None:
-        """Raises ValueError where a root holds one of the service's own places, or lies in its artifacts: a project
-        could register what another has there. `own_places` are URIs by the name of their setting."""
+        """Raises ValueError if a root contains one of the service's own places or lies within its artifacts.
+
+        Otherwise a project could register another project's artifacts. `own_places` holds URIs by their setting's name.
+        """
         for root in dict.fromkeys((*(self.others or ()), *(root for roots in self.own.values() for root in roots))):
             for name, place in own_places.items():
                 if DatasetRoots((root,)).holds(place):
@@ -52,12 +56,12 @@ class RootsByProject:
 
 
 def absolute_roots(roots: Iterable[str]) -> Roots:
-    """Local ones made absolute. Raises ValueError for one where nothing can lie."""
+    """Makes local roots absolute. Raises ValueError for a root under which nothing can lie."""
     return tuple(absolute_uri(check_root(root)) for root in roots)
 
 
 def absolute_uri(uri: str) -> str:
-    """A local path with its links followed; a URI without a slash at its end."""
+    """Returns a local path as an absolute path with links resolved, or a URI without a slash at its end."""
     if "://" in uri:
         return uri if uri.endswith("://") else uri.rstrip("/")
     return str(Path(uri).expanduser().resolve())

@@ -2,11 +2,11 @@
 
 
 class ServiceError(Exception):
-    """Base of all of them."""
+    """The base class of all errors of commands and queries."""
 
 
 class NotFound(ServiceError):
-    """No such run, dataset, stage or model."""
+    """The run, dataset, stage, model or other thing does not exist."""
 
     def __init__(self, kind: str, identity: str) -> None:
         super().__init__(f"there is no {kind} {identity!r}")
@@ -15,11 +15,11 @@ class NotFound(ServiceError):
 
 
 class Conflict(ServiceError):
-    """The request cannot be carried out in the present state."""
+    """The current state does not allow the request."""
 
 
 class InvalidRequest(ServiceError):
-    """What was asked for cannot work. `field` is a dotted path into the request body, `datasets.test` for instance."""
+    """The request cannot work. `field` is a dotted path into its body, for example `datasets.test`."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -32,23 +32,23 @@ class RayUnavailable(ServiceError):
 
 
 class RayDoesNotAnswer(RayUnavailable):
-    """It did not answer at all, or not in time: asking it for something else would be no better."""
+    """The Ray jobs API did not answer at all, or not in time. Other requests would not fare better."""
 
 
 class DatabaseUnavailable(ServiceError):
-    """The database does not answer, or cannot take a change at the moment."""
+    """The database does not answer, or cannot accept a change at the moment."""
 
 
 class SecretsUnavailable(ServiceError):
-    """The keys that stored secrets are sealed with cannot be read."""
+    """The service cannot read the keys that stored secrets are sealed with."""
 
 
 class ArtifactStoreUnavailable(ServiceError):
-    """The artifact store does not answer in time, or refuses to be read or written."""
+    """The artifact store does not answer in time, or refuses a read or a write."""
 
 
 class RegistrationBusy(ServiceError):
-    """As many datasets are being registered as this process looks at, and others wait."""
+    """This process inspects as many datasets as it can, and others are waiting already."""
 
 
 class Forbidden(ServiceError):
@@ -56,11 +56,11 @@ class Forbidden(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """No credential, or one that is not good (any more)."""
+    """The credential is missing, or it is not or no longer valid."""
 
 
 class TooManyRequests(ServiceError):
-    """The caller asks more often than it may. `retry_after_seconds` is when the next request will pass."""
+    """The caller exceeds a limit. The next request will be accepted after `retry_after_seconds`."""
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__("too many requests; the header Retry-After says when to try again")

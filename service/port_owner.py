@@ -1,4 +1,4 @@
-"""Whose program listens at a port of 127.0.0.1: what is a secret between two of ours is sent to nobody else's."""
+"""Finds out whose program listens on a port of 127.0.0.1, so that no secret goes to another user's program."""
 
 import os
 import socket
@@ -10,9 +10,9 @@ _HOST = "127.0.0.1"
 
 
 def is_anothers(url: str) -> bool:
-    """Whether another user's program takes the connections to that port of 127.0.0.1.
+    """Whether another user's program accepts the connections to the URL's port of 127.0.0.1.
 
-    Not where nobody's does, for other hosts, and where the system does not tell (it is Linux that does).
+    It is false if no program listens there, for other hosts, and on systems that do not tell (only Linux does).
     """
     parts = urlsplit(url)
     return parts.hostname == _HOST and _listener_of(parts.port or 80) not in (None, os.getuid())
@@ -29,12 +29,12 @@ def _listener_of(port: int) -> int | None:
             address, _, at = fields[1].partition(":")
             if fields[3] == _LISTENS and int(at, 16) == port:
                 found[address] = int(fields[7])
-    # The kernel prefers who listens at the very address to who listens at all of them.
+    # The kernel prefers a program that listens on this very address to one that listens on all addresses.
     return next((found[address] for address in (*_AT_HOST, *_EVERYWHERE) if address in found), None)
 
 
 def _in_table(address: str, family: socket.AddressFamily) -> str:
-    """As the kernel's tables write it: words of four bytes, in the machine's own order."""
+    """Returns an address in the form of the kernel's tables: words of four bytes in the machine's own byte order."""
     packed = socket.inet_pton(family, address)
     words = (int.from_bytes(packed[start : start + 4], sys.byteorder) for start in range(0, len(packed), 4))
     return "".join(f"{word:08X}" for word in words)

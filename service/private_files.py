@@ -1,4 +1,4 @@
-"""Files and folders of this user alone: nobody else on the machine can list, read or change them."""
+"""Private files and folders: no other user of the machine can list, read or change them."""
 
 import errno
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE_UMASK = 0o077
-"""With it, a process makes folders of mode 0700 and files of mode 0600, and so do its children."""
+"""With this umask, a process and its children create folders with mode 0700 and files with mode 0600."""
 
 
 def write_private_file(path: Path, text: str) -> None:
-    """Writes a file of mode 0600 in the place of one that may be there; never through a link, never half.
+    """Writes a file with mode 0600 and replaces an existing one, atomically and never through a link.
 
     Raises OSError.
     """
@@ -26,14 +26,14 @@ def write_private_file(path: Path, text: str) -> None:
 
 
 def make_new_private_folder(path: Path) -> None:
-    """Makes a folder of mode 0700. Raises FileExistsError: what somebody else has made is not taken for ours."""
+    """Creates a folder with mode 0700. Raises FileExistsError, since an existing folder may be somebody else's."""
     path.mkdir(mode=0o700)
 
 
 def make_private_folder(path: Path) -> None:
-    """Makes the folder, with those above it, or takes it as it is: of mode 0700 from then on.
+    """Creates the folder and its parents, or takes an existing one, and sets the folder's mode to 0700.
 
-    Raises PermissionError for one of another user.
+    Raises PermissionError for a folder of another user.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid != os.getuid():
@@ -63,14 +63,14 @@ def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
 
 
 def open_private_log(path: Path) -> BinaryIO:
-    """The file, to write at its end; of mode 0600 from its first byte on."""
+    """Opens a file for appending. It has mode 0600 from its first byte on."""
     tighten([path])
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 @contextmanager
 def with_private_umask() -> Iterator[None]:
-    """What is made meanwhile, by any thread of this process, is this user's alone."""
+    """Makes all files that any thread of this process creates within it private to this user."""
     before = os.umask(PRIVATE_UMASK)
     try:
         yield

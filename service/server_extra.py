@@ -1,4 +1,4 @@
-"""What a process of the control plane says where the packages of the extra `server` are not installed."""
+"""Ends a process of the control plane with a hint if the packages of the extra `server` are not installed."""
 
 import sys
 from collections.abc import Iterator
@@ -9,8 +9,10 @@ _OURS = {"api", "service", "workers"}
 
 @contextmanager
 def needing_server_extra(command: str) -> Iterator[None]:
-    """For the imports of a process that `command` starts: ends it with a line that names the extra, where a package
-    is missing. A missing module of our own is a fault, and raised as one."""
+    """Wraps the imports of a process that `command` starts. If a package is missing, ends it and names the extra.
+
+    A missing module of this project is a bug and is raised.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

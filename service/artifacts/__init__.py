@@ -1,1 +1,1 @@
-"""Where artifacts lie, and how the control plane reaches them without waiting for ever."""
+"""Artifacts: where they are stored, and how the control plane reaches them without waiting forever."""

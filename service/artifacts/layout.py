@@ -1,4 +1,4 @@
-"""Where every artifact lies below the artifact root: the only module that builds paths."""
+"""The paths of all artifacts below the artifact root. No other module builds such paths."""
 
 from service.config.stage_key import StageKey
 from workers.artifact_io import join_uri
@@ -19,7 +19,7 @@ PERCEPTUAL_HASHES_FILE = "perceptual_hashes.parquet"
 
 
 class ArtifactLayout:
-    """URIs below `root`, a local path or any pyarrow.fs URI."""
+    """Builds URIs below `root`, a local path or any pyarrow.fs URI."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -31,26 +31,26 @@ class ArtifactLayout:
         return join_uri(self.dataset_folder(dataset_id), MANIFEST_FILE)
 
     def hashes(self, dataset_id: str) -> str:
-        """Content hashes of the dataset's images, sorted."""
+        """The file of the sorted content hashes of the dataset's images."""
         return join_uri(self.dataset_folder(dataset_id), HASHES_FILE)
 
     def hash_rows(self, dataset_id: str) -> str:
-        """The first row of each content hash, in their order."""
+        """The file of the first row of each content hash, in the order of the hashes."""
         return join_uri(self.dataset_folder(dataset_id), HASH_ROWS_FILE)
 
     def list_parts(self, dataset_id: str) -> str:
-        """A folder: the shards of a dataset that is a list of URIs."""
+        """The folder with the shards of a dataset that is a list of URIs."""
         return join_uri(self.dataset_folder(dataset_id), LIST_PARTS_FOLDER)
 
     def perceptual_hashes(self, dataset_id: str) -> str:
-        """Of an evaluation dataset's images; the first label stage that needs them writes it."""
+        """The file of an evaluation dataset's perceptual hashes. The first label stage that needs it writes it."""
         return join_uri(self.dataset_folder(dataset_id), PERCEPTUAL_HASHES_FILE)
 
     def stage_folder(self, key: StageKey) -> str:
         return join_uri(self.root, "runs", key.run_id, f"gen-{key.generation}", key.stage)
 
     def spec(self, key: StageKey, attempt: int) -> str:
-        """Written once, before the attempt's job is submitted."""
+        """The attempt's spec, written once before its job is submitted."""
         return join_uri(self.stage_folder(key), spec_name(attempt))
 
     def progress(self, key: StageKey) -> str:
@@ -72,9 +72,9 @@ class ArtifactLayout:
         return join_uri(self.stage_folder(key), control_name(attempt))
 
     def job_log(self, key: StageKey, attempt: int) -> str:
-        """The end of what the attempt's driver printed, saved before its Ray job is deleted."""
+        """The end of the log of the attempt's driver, saved before its Ray job is deleted."""
         return join_uri(self.stage_folder(key), "logs", f"a{attempt}.log")
 
     def inventory(self, key: StageKey, artifact: str) -> str:
-        """What retention has taken away of a stage's folder: names, sizes and digests."""
+        """The list of the files that retention deletes from a stage's folder: names, sizes and digests."""
         return join_uri(self.stage_folder(key), f"collected-{artifact}.json")

@@ -1,4 +1,4 @@
-"""Calls of the artifact store, none of which the reconciler waits for longer than it can afford."""
+"""Calls to the artifact store with a timeout that the reconciler can afford."""
 
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,9 +13,10 @@ Answer = TypeVar("Answer")
 
 
 class ArtifactCalls:
-    """Makes calls in threads, several at a time. Not thread-safe itself.
+    """Makes calls in threads, several at a time. The object itself is not thread-safe.
 
-    A call that hangs keeps its thread, and its key is refused until it returns; when all threads hang, every call is.
+    A hanging call occupies its thread, and calls with its key are refused until it returns. When calls hang in all
+    threads, every call is refused.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
@@ -24,7 +25,7 @@ class ArtifactCalls:
         self._hanging: dict[Hashable, Future[Any]] = {}
 
     def one(self, key: Hashable, call: Callable[[], Answer]) -> Answer:
-        """What `call` returns. Raises ArtifactStoreUnavailable where it raises OSError, or hangs."""
+        """Returns what `call` returns. Raises ArtifactStoreUnavailable if it raises OSError or hangs."""
         answers: dict[Hashable, Answer | ArtifactStoreUnavailable] = self.many({key: call})
         answer = answers[key]
         if isinstance(answer, ArtifactStoreUnavailable):
@@ -32,7 +33,7 @@ class ArtifactCalls:
         return answer
 
     def many(self, calls: Mapping[Key, Callable[[], Answer]]) -> dict[Key, Answer | ArtifactStoreUnavailable]:
-        """What each call returns, or why there is no answer; after the timeout at the latest."""
+        """Returns the answer of each call, or why there is none, within the timeout."""
         self._hanging = {key: future for key, future in self._hanging.items() if not future.done()}
         free = len(self._hanging) < THREADS
         futures: dict[Key, Future[Answer | ArtifactStoreUnavailable]] = {
@@ -42,7 +43,7 @@ class ArtifactCalls:
         return {key: self._answer(key, futures.get(key)) for key in calls}
 
     def close(self) -> None:
-        """Ends the idle threads, and waits for none that hangs."""
+        """Ends the idle threads, and does not wait for hanging ones."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, key: Key, future: Future[Answer] | None) -> Answer | ArtifactStoreUnavailable:

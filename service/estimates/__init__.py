@@ -1,1 +1,1 @@
-"""Plans: what a run would take, from a short measurement. Pure arithmetic; the measuring is a stage."""
+"""Plans: they compute what a run would cost from a short measurement, which is a stage of its own."""

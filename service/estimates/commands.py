@@ -1,4 +1,4 @@
-"""What users may start before a run: the measurement that its estimate is written from."""
+"""The command on plans: start the measurement that the estimate of a run is based on."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from service.views.estimates import EstimateView
 
 
 class EstimateCommands:
-    """Thread-safe. An estimate is a run of one stage, which measures: events, logs, cancel and retry take its id."""
+    """Creates plans. Thread-safe. A plan is a run of one stage; its id works for events, logs, cancel and retry."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class EstimateCommands:
         self._catalog = catalog
 
     def create_plan(self, request: EstimateRequest, idempotency_key: str | None = None) -> EstimateView:
-        """Starts the measurement of what a run would take. The run is checked as if it were to be started.
+        """Checks a run as if it were to start, then starts the measurement of what it would cost.
 
-        Raises InvalidRequest, NotFound or Conflict before anything has changed.
+        Raises InvalidRequest, NotFound or Conflict; nothing has changed then.
         """
         request = request.model_copy(update={"run": in_own_project(request.run)})
         asked = request_hash("create_plan", request)

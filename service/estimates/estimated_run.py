@@ -1,4 +1,4 @@
-"""A run as its bill sees it: the configuration, the sizes of its data, the cluster, and what was measured. Pure."""
+"""The inputs of a bill: a run's configuration, the sizes of its data, the cluster, and the measurement. No I/O."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from service.stages.generation_plans import generation_plans, measured_students
 from workers.specs.measure import Measurement, StudentMeasurement
 
 EFFICIENCY_OF_A_DOUBLING = 0.95
-"""Of the speed a worker, when a group has twice the workers that were measured."""
+"""The share of its speed that each worker keeps when the worker group doubles."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,29 @@ class DatasetSize:
         return self.rows / max(1, self.shards)
 
     def grown_to(self, rows: int) -> "DatasetSize":
-        """With so many rows, in shards as large as they are."""
+        """Returns the size of a dataset with `rows` rows in shards of the present size."""
         return DatasetSize(rows, max(1, math.ceil(rows / self.rows_a_shard)))
 
 
 @dataclass(frozen=True)
 class JobTimes:
-    """What a Ray job costs whatever it does, in seconds."""
+    """The fixed costs of a Ray job, in seconds."""
 
     waiting_seconds: float
-    """The reconciler has seen that it may start, and submits it."""
+    """Until the reconciler sees that the job may start, and submits it."""
     start_seconds: float
-    """Until its process runs."""
+    """From then on until the job's process runs."""
     finish_seconds: float
-    """Until its result is seen."""
+    """From the end of the work until the reconciler sees the result."""
 
 
 @dataclass(frozen=True)
 class EstimatedRun:
-    """`whole` lets worker group and pool grow to what `shape` has room for."""
+    """A run to write a bill for. With `whole`, its worker group and actor pool grow to what `shape` has room for."""
 
     config: RunConfig
     sizes: Mapping[str, DatasetSize]
-    """By the part that a dataset plays; external sets are `external.NAME`."""
+    """The sizes of the datasets by their part in the run; external sets are `external.NAME`."""
     measured: Measurement
     job: JobTimes
     shape: ClusterShape
@@ -57,7 +57,7 @@ class EstimatedRun:
         return generation_plans(self.config)
 
     def student(self, generation: int) -> StudentMeasurement:
-        """What was measured of the student that the generation trains."""
+        """Returns the measurement of the student that the generation trains."""
         return self.measured.students[self._students_of_generations[generation]]
 
     @cached_property
@@ -65,11 +65,11 @@ class EstimatedRun:
         return measured_students(self.plans)[1]
 
     def actors(self, pieces: int) -> int:
-        """Of the pool, for work that is cut into so many pieces."""
+        """Returns the number of actors in the pool for work that consists of `pieces` pieces."""
         return self._actors(pieces, self.config.resources.label.gpus_per_actor)
 
     def actors_without_gpus(self, pieces: int) -> int:
-        """Of the pool where it only copies (service/stages/spec_builder.py)."""
+        """Returns the number of actors for copying, which uses no GPUs (service/stages/spec_builder.py)."""
         return self._actors(pieces, 0.0)
 
     def _actors(self, pieces: int, gpus_per_actor: float) -> int:
@@ -79,7 +79,7 @@ class EstimatedRun:
         return max(1, min(most, pieces))
 
     def workers(self, batch_size: int) -> int:
-        """Of the group; no more than labeled images in a batch."""
+        """Returns the number of workers in the group, at most one per labeled image of a batch."""
         if not self.whole:
             return self.config.resources.train.num_workers
         return max(1, min(self.workers_that_fit, batch_size))
@@ -100,13 +100,16 @@ class EstimatedRun:
         return self.shape.devices_of(group.cpus_per_worker, group.gpus_per_worker)
 
     def slowdown(self, workers: int) -> float:
-        """How much longer a group of so many takes than the one that was measured."""
+        """Returns how many times as long a group of `workers` takes as the measured group; below 1 if it is faster."""
         growth = workers / self.measured.group.workers
         efficiency = EFFICIENCY_OF_A_DOUBLING ** math.log2(growth) if growth > 1 else 1.0
         return 1 / (growth * efficiency)
 
     def interrupted(self, seconds: float, devices: float, lost_seconds: float) -> float:
-        """Working time, where each loss of one of so many spot devices costs so many seconds."""
+        """Returns `seconds` of work on `devices` devices, plus the time that interruptions of spot devices cost.
+
+        Each interruption costs `lost_seconds`.
+        """
         spot = self.shape.spot
         if spot is None:
             return seconds

@@ -1,4 +1,4 @@
-"""The whole bill: every stage of every generation, twice where a cluster is given, and what it rests on. Pure."""
+"""Writes the whole bill: every stage of every generation, also for a given cluster, and the assumptions. No I/O."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def write_bill(
     measured: Measurement,
     job: JobTimes,
 ) -> Bill:
-    """The bill of a run on datasets of those sizes, by the part that each plays."""
+    """Returns the bill of a run. `sizes` holds the sizes of its datasets by their part in the run."""
     if settings.unlabeled_images is not None:
         sizes = {**sizes, "unlabeled": sizes["unlabeled"].grown_to(settings.unlabeled_images)}
     resources = config.resources
@@ -90,7 +90,7 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings) -> list[str]:
 
 
 def _with_totals(devices: int, stages: Sequence[StageBill]) -> Forecast:
-    """The stages with their totals."""
+    """Returns the forecast with the sums over its stages."""
     costs = [stage.cost for stage in stages if stage.cost is not None]
     return Forecast(
         devices=devices,

@@ -1,11 +1,14 @@
-"""Whether a plan can be made: the given cluster has room for the run that it is about."""
+"""Checks that the cluster given in a plan request has room for the run."""
 
 from service.config.run import EstimateRequest
 from service.errors import InvalidRequest
 
 
 def check_estimate_request(request: EstimateRequest) -> None:
-    """The given cluster has room for the run's workers and actors. Raises InvalidRequest."""
+    """Raises InvalidRequest if the given cluster has no room for the run's workers, actors or trials.
+
+    Raises it, too, if the request gives a number of unlabeled images for a run without students.
+    """
     if request.unlabeled_images is not None and not request.run.generations:
         raise InvalidRequest("unlabeled_images", "a run without generations of students labels nothing")
     shape, resources = request.cluster, request.run.resources

@@ -1,4 +1,4 @@
-"""What users may see of estimates."""
+"""The queries for plans."""
 
 from service.config.settings.groups import ReconcilerSettings
 from service.estimates.view_builder import estimate_summary, estimate_view
@@ -11,19 +11,19 @@ from service.views.estimates import EstimateSummary, EstimateView
 
 
 class EstimateQueries:
-    """Thread-safe."""
+    """Reads plans. Thread-safe."""
 
     def __init__(self, database: Database, reconciler: ReconcilerSettings) -> None:
         self._database = database
         self._tick_seconds = reconciler.tick_seconds
 
     def get_plan(self, plan_id: str) -> EstimateView:
-        """The estimate, with its bill once everything is measured. Raises NotFound."""
+        """Returns the plan, with its bill once everything is measured. Raises NotFound."""
         with self._database.read() as session:
             return estimate_view(session, plan_id, self._tick_seconds)
 
     def list_plans(self, limit: int = 50, cursor: str | None = None) -> Page[EstimateSummary]:
-        """All estimates, newest first."""
+        """Returns a page of plans, newest first. Raises InvalidRequest for a bad page."""
         with self._database.read_once() as session:
             keys = (RunRow.created_at, RunRow.id)
             rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PLAN)

@@ -1,4 +1,4 @@
-"""What selection takes: the decision in the job's driver, and training shards by the pool where they are asked for."""
+"""Computes the demand of selection: the decision in the job's driver, and training shards if the run asks for them."""
 
 import math
 from dataclasses import replace
@@ -9,13 +9,13 @@ from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
 from workers.specs.recipe import Materialization
 
 BYTES_READ_A_ROW = 3 * 8
-"""Label and doubt, in each of its passes."""
+"""Selection reads label and doubt of each row, 8 bytes together, in each of three passes."""
 MOVES_AN_IMAGE = 4
-"""To materialise it: out of the pool, into a run, out of the run, into a training shard."""
+"""Materializing reads an image from the pool, writes it to a run, reads it from there, and writes it to a shard."""
 
 
 def selection_demand(run: EstimatedRun, generation: int) -> StageDemand:
-    """All rows are decided on, and taken to be selected once each."""
+    """Returns the demand of a select stage. It assumes that every row is selected, once."""
     measured, size = run.measured.select, run.sizes["unlabeled"]
     assert measured is not None  # measured wherever there is an unlabeled dataset
     processes = max(1, min(measured.cores, size.rows // ROWS_WORTH_A_PROCESS))
@@ -39,9 +39,9 @@ def selection_demand(run: EstimatedRun, generation: int) -> StageDemand:
 def _materialized(
     run: EstimatedRun, generation: int, materialization: Materialization, deciding: StageDemand
 ) -> StageDemand:
-    """With two passes of the pool: selected images with their labels to runs, which go again, and to training shards.
+    """Adds the two passes of the actor pool: into runs, which are deleted again, and from these into training shards.
 
-    How long a write takes is not measured; it is taken to be as long as the read.
+    Writes are not measured; each is assumed to take as long as a read.
     """
     size, data, pool = run.sizes["unlabeled"], run.measured.datasets["unlabeled"], run.measured.pool
     actors = run.actors_without_gpus(math.ceil(size.rows / (TRAINING_SHARDS_A_RUN * materialization.rows_per_shard)))

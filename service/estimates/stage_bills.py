@@ -1,4 +1,4 @@
-"""What one stage takes: the measured seconds of one image, one step, one start, times how many there are. Pure."""
+"""Computes the bill of a stage: measured seconds per image, step and start, times their number. No I/O."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from workers.specs.stages import StageName
 
 
 def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBill:
-    """One line of the bill."""
+    """Returns the line of the bill for one stage of a generation."""
     demand = _STAGES[stage](run, generation)
     wall_seconds = demand.work_seconds + demand.overhead_seconds
     device_hours = demand.devices * wall_seconds / 3600
@@ -43,7 +43,7 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
     data = run.measured.datasets["unlabeled"]
     actors = run.actors(size.shards)
     an_image = data.read_seconds_an_image + teacher.clean.predict_seconds + teacher.clean.write_seconds
-    # Shards are whole: the last ones leave some actors without work.
+    # Actors do not share a shard, so some of them have no work during the last shards.
     a_shard = size.rows_a_shard * an_image
     work_seconds = math.ceil(size.shards / actors) * a_shard
     written = size.rows * teacher.clean.label_bytes
@@ -53,7 +53,7 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
         images=size.rows,
         processes=actors,
         devices=actors * run.devices_an_actor,
-        # An actor that is lost loses half a shard, and another one has to start.
+        # A lost actor loses half a shard on average, and another one has to start.
         work_seconds=run.interrupted(
             work_seconds, run.devices_an_actor, a_shard / 2 + _actor_start(run, teacher.clean)
         ),
@@ -66,7 +66,7 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
 
 
 def _calibration(run: EstimatedRun, generation: int, clean: CleanMeasurement) -> tuple[float, float]:
-    """Seconds and bytes of the pass over validation images that comes before labeling, where one is asked for."""
+    """Returns the seconds and bytes of the pass over validation images that fits the temperature before labeling."""
     if run.plans[generation].recipe.temperature != "fit":
         return 0.0, 0.0
     size, data = run.sizes["validation"], run.measured.datasets["validation"]
@@ -90,7 +90,7 @@ def _search(run: EstimatedRun, generation: int) -> StageDemand:
     look_seconds = phase.corrupted_validation_seconds_an_image or phase.validation_seconds_an_image
     validation = run.sizes["validation"]
     trials_seconds = slowdown * (all_steps * phase.step_seconds + looks * validation.rows * look_seconds)
-    # Trials of one worker use its process again; others start a group each.
+    # Trials of one worker reuse its process; larger trials each start a group.
     starts = settings.trials if settings.workers_per_trial > 1 else at_once
     start_seconds = run.measured.group.setup_seconds
     lost_seconds = trials_seconds / settings.trials / 2 + start_seconds
@@ -111,7 +111,7 @@ def _search(run: EstimatedRun, generation: int) -> StageDemand:
 
 
 def steps_of_search(settings: SearchSettings, steps: int) -> int:
-    """Optimiser steps of all trials at most, where a full trial takes `steps`."""
+    """Returns the largest number of optimizer steps of all trials together, if a full trial takes `steps`."""
     stopping, trials = settings.early_stopping, settings.trials
     if stopping is None:
         return trials * steps
@@ -135,7 +135,7 @@ def _train(run: EstimatedRun, generation: int) -> StageDemand:
     if not run.config.resources.train.loader_processes:
         work_seconds += _reading_seconds(run, generation, workers)
     first = training.phases[0]
-    # A worker that is lost stops all of them, and throws them back to the last checkpoint.
+    # A lost worker stops the whole group and sets it back to the last checkpoint.
     lost_steps = min(recipe.checkpoint_every_steps, recipe.total_steps)
     lost_seconds = lost_steps * slowdown * first.step_seconds / 2 + run.measured.group.setup_seconds
     validation = run.sizes["validation"].rows * run.measured.datasets["validation"].bytes_an_image
@@ -162,21 +162,24 @@ def _phase_seconds(run: EstimatedRun, phase: PhaseMeasurement, steps: int, looks
 
 
 def _looks(start: int, end: int, every: int) -> int:
-    """How often steps `start` + 1 to `end` end in a validation: at each multiple, and at the end."""
+    """Returns how often training validates in the steps `start` + 1 to `end`: at each multiple of `every`, and at
+    `end`."""
     return end // every - start // every + (end % every != 0)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One dataset that a training reads: its size, its name, and how many of its images the steps use."""
+    """One dataset that a training reads: its part in the run, its size, and how many images the steps use."""
 
     part: str
     size: DatasetSize
     images_used: int
 
     def rows_read(self, workers: int, loaders: int) -> float:
-        """By one worker of so many loader processes: by each all rows once where all shards stay in its memory, else
-        each image when it is used.
+        """Returns how many rows one worker reads with `loaders` loader processes.
+
+        If all shards fit in the memory of a loader process, each process reads all rows once. If not, each image is
+        read every time it is used.
         """
         kept = window_of(workers * loaders) + SPARE_SHARDS
         return loaders * self.size.rows if self.size.shards <= kept else self.images_used / workers
@@ -199,7 +202,7 @@ def _bytes_of_batches(run: EstimatedRun, generation: int, steps: int, workers: i
 
 
 def _reading_seconds(run: EstimatedRun, generation: int, workers: int) -> float:
-    """That a worker waits for shards, where no loader process reads ahead."""
+    """Returns how long a worker waits for shards if no loader process reads ahead."""
     return sum(
         source.rows_read(workers, loaders=1) * run.measured.datasets[source.part].read_seconds_an_image
         for source in _sources(run, generation, run.plans[generation].recipe.total_steps)

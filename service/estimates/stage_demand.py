@@ -1,4 +1,4 @@
-"""What a stage needs, before it is put into a line of the bill. Pure."""
+"""The demand of a stage, from which a line of the bill is written. No I/O."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from service.estimates.estimated_run import EstimatedRun
 
 @dataclass(frozen=True)
 class StageDemand:
-    """Of one stage of one generation."""
+    """What one stage of one generation needs: processes, devices, seconds and bytes."""
 
     images: int
     processes: int
@@ -18,11 +18,11 @@ class StageDemand:
     bytes_written: float
     bytes_kept: float
     speed_seconds: float | None
-    """Of one image on one device."""
+    """The seconds that one image takes on one device; None if the stage computes on no device."""
 
 
 def job_overhead(run: EstimatedRun, joins_cluster: bool = True) -> float:
-    """Seconds that its job takes whatever it does."""
+    """Returns the fixed seconds of a stage's job: waiting, start, driver, joining the cluster, and finish."""
     job, measured = run.job, run.measured
     joining = measured.connect_seconds if joins_cluster else 0.0
     return job.waiting_seconds + job.start_seconds + measured.driver_seconds + joining + job.finish_seconds

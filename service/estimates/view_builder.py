@@ -1,4 +1,4 @@
-"""Views of plans: what is on record, and the bill once everything is measured."""
+"""Builds views of plans from their rows, with the bill once everything is measured."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from workers.specs.results import MeasureResult
 
 
 def estimate_view(session: Session, plan_id: str, tick_seconds: float) -> EstimateView:
-    """The plan with its bill. `tick_seconds` is the pause of the reconciler. Raises NotFound."""
+    """Returns the plan with its bill. `tick_seconds` is the reconciler's pause between ticks. Raises NotFound."""
     row = get_run_of_kind(session, plan_id, RunKind.PLAN)
     config = read_if_possible(RunConfig, row.config, plan_id)
     statement = select(GenerationRow.plan).where(GenerationRow.run_id == plan_id)
@@ -59,7 +59,8 @@ def _bill(
     attempts = session.scalars(select(AttemptRow).where(AttemptRow.run_id == plan_id)).all()
     times = stage_times(stage, measured.timing, attempts)
     assert times is not None  # the stage has succeeded
-    # A plan may have waited for others; a stage that nothing stands in the way of waits for the reconciler to look.
+    # The plan may have waited in the queue, which the bill must not include: a stage that nothing delays waits for the
+    # reconciler's next tick.
     job = JobTimes(tick_seconds, times.start_seconds, times.finish_seconds)
     return write_bill(config, settings, _sizes(session, config), measured.measurement, job)
 

@@ -1,4 +1,4 @@
-"""What the control plane knows of timm's models, from a file, so that it needs no torch."""
+"""The control plane's knowledge of timm's models. It comes from a file, so that the control plane needs no torch."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,18 +15,18 @@ class CatalogModel(Frozen):
     """One timm model."""
 
     parameters: int = Field(ge=0)
-    """Without the classifier."""
+    """The number of parameters without the classifier."""
     parameters_per_class: int = Field(ge=0)
-    """What each class adds: the classifier's weights and bias."""
+    """The parameters that each class adds: the classifier's weights and bias."""
     drop_path: bool
-    """Whether stochastic depth acts on it."""
+    """Whether stochastic depth acts on the model."""
     dropout: bool
     img_size: bool
     """Whether timm.create_model takes `img_size`, as vision transformers do."""
 
 
 class Catalog(Frozen):
-    """The file, written by `service/model_catalog/generate.py`."""
+    """The content of the catalogue file, which `service/model_catalog/generate.py` writes."""
 
     timm_version: str
     models: dict[str, CatalogModel]
@@ -34,10 +34,10 @@ class Catalog(Frozen):
 
 @lru_cache(maxsize=1)
 def load_catalog() -> Mapping[str, CatalogModel]:
-    """All models by name."""
+    """Returns all models by name."""
     return Catalog.model_validate_json(CATALOG_PATH.read_bytes()).models
 
 
 def parameters_with_head(model: CatalogModel, num_classes: int) -> int:
-    """Parameters of the model with a classifier of `num_classes` classes."""
+    """Returns the number of parameters of the model with a classifier for `num_classes` classes."""
     return model.parameters + model.parameters_per_class * num_classes

@@ -1,7 +1,7 @@
-"""Writes timm.json: what the control plane must know of timm's models, so that it needs no torch.
+"""Writes timm.json: what the control plane needs to know about timm's models, so that it needs no torch.
 
-Run by hand after an upgrade of timm: `make model-catalog`. Every model is built without memory (meta device),
-so that a model of billions of parameters costs as little as a small one. About twenty minutes.
+Run it by hand after an upgrade of timm: `make model-catalog`. It builds every model without memory (on the meta
+device), so that a model with billions of parameters costs as little as a small one. It takes about twenty minutes.
 """
 
 import importlib
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 CATALOG_PATH = Path(__file__).with_name("timm.json")
-# Any rate that no model has as its own default, so that its presence shows that the argument arrived.
+# A rate that no model has as its default, so that its presence shows that the argument took effect.
 PROBE_RATE = 0.345
 
 
 def describe(timm: Any, torch: Any, name: str) -> dict[str, Any] | None:
-    """The catalogue's row of one model, or None where timm cannot build it."""
+    """Returns the catalogue's row for one model, or None if timm cannot build it."""
     with torch.device("meta"):
         model, options = _build(timm, name)
         if model is None:
             return None
         with_seven_classes = _parameters(model)
-        # Built anew: reset_classifier drops the second head of distilled models.
+        # Builds a second model, because reset_classifier drops the second head of distilled models.
         per_class = _parameters(timm.create_model(name, num_classes=8, **options)) - with_seven_classes
     return {
         "parameters": with_seven_classes - 7 * per_class,

@@ -1,1 +1,1 @@
-"""Ray's jobs API, as the control plane uses it."""
+"""A client for Ray's jobs API."""

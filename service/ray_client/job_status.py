@@ -1,4 +1,4 @@
-"""What Ray says of a job: its status, and whether an error means that it knows the job."""
+"""The status of a Ray job, and the failure reason that follows from Ray's message about an ended job."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from workers.specs.reports import FailureReason
 
 
 class JobStatus(StrEnum):
-    """What Ray says of a job; the two last are ours."""
+    """The status of a job in Ray's words. The last two are this service's own."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -16,14 +16,15 @@ class JobStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
     """Ray has no such job."""
     UNAVAILABLE = "UNAVAILABLE"
-    """Ray did not answer: nothing is known."""
+    """Ray did not answer, so the status is unknown."""
 
 
 ENDED_JOBS = frozenset({JobStatus.STOPPED, JobStatus.SUCCEEDED, JobStatus.FAILED})
 
 
 _SUPERVISOR_DIED = "Job supervisor actor died"
-"""The process that starts a driver and watches it. What follows is Ray's word, not a line of the driver's log."""
+"""Ray's message if the process that starts and watches a driver died. What follows it comes from Ray, not from the
+driver's log."""
 
 
 _PREEMPTED = ("node was preempted", "died by preemption", "node preemption", "forcibly preempted")
@@ -39,10 +40,10 @@ _NEVER_STARTED = ("Job supervisor actor failed to start within", "Job supervisor
 
 
 def reason_of_ended_job(message: str) -> FailureReason:
-    """The reason of an attempt whose job ended without a result and without the stage's own word.
+    """Returns the failure reason of an attempt whose job ended without a result and without a report of the stage.
 
-    Ray's words are those of `ray/dashboard/modules/job/job_manager.py` and of its GCS, as of 2.60. A message about the
-    driver's exit code ends with lines of its log, which prove nothing: those are not searched.
+    The searched phrases are those of `ray/dashboard/modules/job/job_manager.py` and of the GCS in Ray 2.60. A message
+    about the driver's exit code ends with lines of the driver's log, which prove nothing and are not searched.
     """
     if message.startswith(_NEVER_STARTED):
         return FailureReason.UNSCHEDULABLE

@@ -1,4 +1,4 @@
-"""A thin client of Ray's jobs REST API: submit, status of one or all, stop, logs, delete, version.
+"""A thin client for Ray's jobs REST API: submit, status of one job or of all, stop, logs, delete, version.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
 """
@@ -17,34 +17,36 @@ from service.ray_client.job_status import JobStatus
 from service.ray_client.log_tail import end_of_log
 
 TIMEOUT_SECONDS = 15.0
-"""Ray itself waits 10 s for its agent before it answers 500."""
+"""Longer than the 10 s that Ray waits for its agent before it answers 500."""
 CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 class JobRejected(Exception):
-    """Ray refuses the job as it is; asking again does not help."""
+    """Ray refuses the job itself, so repeating the request does not help."""
 
 
 @dataclass(frozen=True)
 class JobInfo:
-    """What Ray says of a job. `message` is Ray's own account, for people."""
+    """What Ray reports about a job. `message` is Ray's own text, for people."""
 
     status: JobStatus
     message: str = ""
 
 
 def refuse_anothers(request: httpx.Request) -> None:
-    """Raises httpx.ConnectError where another user's program has taken the port of a Ray of ours: whatever comes with
-    the token is run as our user."""
+    """Raises httpx.ConnectError if another user's program has taken the port of this user's Ray.
+
+    Ray runs whatever arrives with the token as this user, so the token must not reach such a program.
+    """
     if is_anothers(str(request.url)):
         raise httpx.ConnectError("another user's program listens there: Ray's token is not sent to it", request=request)
 
 
 class RayJobs:
-    """One kept-alive connection pool to one Ray head. Thread-safe. `is_own`: a Ray of this user's, on this machine.
+    """A client for one Ray head, with one pool of connections. Thread-safe.
 
-    Every method raises RayUnavailable where Ray answers 5xx or refuses our token, and RayDoesNotAnswer, which is one
-    too, where it does not answer in time.
+    `is_own` says that this user's own Ray runs on this machine. Every method raises RayUnavailable if Ray answers 5xx
+    or refuses the token, and its subclass RayDoesNotAnswer if Ray does not answer in time.
     """
 
     def __init__(
@@ -52,14 +54,14 @@ class RayJobs:
     ) -> None:
         self._url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # The head is inside the cluster's network, never behind the proxy of the environment.
+        # The head is inside the cluster's network, never behind a proxy that the environment names.
         timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS))
         hooks = {"request": [refuse_anothers]} if is_own else {}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False, event_hooks=hooks)
 
     @cached_property
     def _stranger(self) -> httpx.Client:
-        """Shows no token. Kept: making a client takes longer than what it is asked for."""
+        """A client that sends no token. It is cached because creating one takes longer than a request."""
         return httpx.Client(base_url=self._url, timeout=CONNECT_TIMEOUT_SECONDS, trust_env=False)
 
     def close(self) -> None:
@@ -68,14 +70,14 @@ class RayJobs:
         self._stranger.close()
 
     def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
-        """Submits the stage whose spec is at `spec_uri`; that Ray has the job already counts as success.
+        """Submits the stage whose spec is at `spec_uri`. It counts as success if Ray already has the job.
 
-        Raises JobRejected where Ray refuses the request itself.
+        Raises JobRejected if Ray refuses the request itself.
         """
         body = {
             "submission_id": submission_id,
             "entrypoint": shlex.join([python_executable, "-m", "workers.entrypoint", spec_uri]),
-            # The driver only waits for its workers: reserving a CPU for it would take that from them.
+            # The driver only waits for its workers. A CPU reserved for it would be missing for them.
             "entrypoint_num_cpus": 0,
             "metadata": dict(metadata),
         }
@@ -87,14 +89,17 @@ class RayJobs:
             raise JobRejected(_last_line(response))
 
     def status(self, submission_id: str) -> JobInfo:
-        """The job's status; UNKNOWN where Ray says that it has no such job, which a proxy's 404 does not."""
+        """Returns the job's status: UNKNOWN if Ray itself says that it has no such job. A proxy's 404 does not count."""
         response = self._send("GET", f"/api/jobs/{submission_id}")
         if _has_no_such_job(response):
             return JobInfo(JobStatus.UNKNOWN)
         return _job_info(submission_id, self._json(response))
 
     def statuses(self) -> dict[str, JobInfo]:
-        """The status of every submitted job that Ray knows, by submission id; without those it says nonsense of."""
+        """Returns the status of every submitted job that Ray knows, by submission id.
+
+        It leaves out jobs whose status is not one of JobStatus.
+        """
         answer = self._json_value(self._send("GET", "/api/jobs/"))
         if not isinstance(answer, list) or not all(isinstance(job, dict) for job in answer):
             raise RayUnavailable("Ray's jobs API answered something else than a list of jobs")
@@ -102,15 +107,15 @@ class RayJobs:
         return {name: _job_info(name, job) for name, job in found.items() if job.get("status") in set(JobStatus)}
 
     def stop(self, submission_id: str) -> None:
-        """Asks Ray to stop the job and returns at once; a job that Ray does not know is stopped."""
+        """Asks Ray to stop the job and returns at once. A job that Ray does not know counts as stopped."""
         response = self._send("POST", f"/api/jobs/{submission_id}/stop")
         if not _has_no_such_job(response):
             self._json(response)
 
     def log_end(self, submission_id: str, max_bytes: int) -> bytes | None:
-        """The last whole lines of the job's log, at most `max_bytes` of them; None where Ray has no such job.
+        """Returns the last whole lines of the job's log, at most `max_bytes`, or None if Ray has no such job.
 
-        Streamed: however long the log, only so much is held.
+        It streams the log, so that memory depends on `max_bytes` and not on the length of the log.
         """
         path = f"/api/jobs/{submission_id}/logs"
         try:
@@ -128,17 +133,17 @@ class RayJobs:
             raise RayUnavailable(f"Ray's answer is not the log of {submission_id}: {error}") from error
 
     def delete(self, submission_id: str) -> None:
-        """Makes Ray forget a job that has ended; one that it does not know is deleted."""
+        """Deletes a job that has ended. A job that Ray does not know counts as deleted."""
         response = self._send("DELETE", f"/api/jobs/{submission_id}")
         if not _has_no_such_job(response):
             self._json(response)
 
     def version(self) -> str:
-        """Ray's version."""
+        """Returns Ray's version."""
         return str(self._json(self._send("GET", "/api/version")).get("ray_version", ""))
 
     def answers_without_token(self) -> bool:
-        """Whether Ray's API, which runs whatever it is sent, answers somebody who shows no token."""
+        """Returns whether Ray's API, which runs whatever it receives, answers requests without a token."""
         try:
             response = self._stranger.get("/api/version")
         except httpx.HTTPError as error:
@@ -163,7 +168,7 @@ class RayJobs:
         return answer
 
     def _json_value(self, response: httpx.Response) -> Any:
-        """The answer as JSON; None where it is an error or no JSON."""
+        """Returns the answer as JSON, or None if it is an error of the client or not JSON."""
         self._raise_for_server_error(response)
         try:
             return response.json() if response.status_code < 400 else None
@@ -187,11 +192,11 @@ def _job_info(submission_id: str, answer: dict[str, Any]) -> JobInfo:
 
 
 def _has_no_such_job(response: httpx.Response) -> bool:
-    """In Ray's own words: the 404 of a proxy on the way says nothing of the job."""
+    """Whether Ray itself says so: a 404 of a proxy on the way says nothing about the job."""
     return response.status_code == 404 and "does not exist" in response.text
 
 
 def _last_line(response: httpx.Response) -> str:
-    """The end of a traceback says what went wrong."""
+    """Returns the last line of the answer, since the end of a traceback says what went wrong."""
     lines = response.text.strip().splitlines()
     return lines[-1][:500] if lines else "(empty answer)"

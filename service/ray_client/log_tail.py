@@ -1,4 +1,4 @@
-"""The end of a job's log, out of Ray's answer as it comes in: a JSON object with the whole log as one string. Pure."""
+"""Extracts the end of a job's log from Ray's answer while it arrives: a JSON object with the whole log as one string."""
 
 import json
 import re
@@ -6,18 +6,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 _LONGEST_ESCAPE = 12
-"""Bytes of JSON for one byte of the log, at most: \\u0001 takes six, and a pair of them stands for four bytes."""
+"""More than the bytes of JSON for one byte of the log: \\u0001 takes six, and a pair of them stands for four bytes."""
 _OPENING = re.compile(rb'\s*\{\s*"logs"\s*:\s*"')
 _CLOSING = re.compile(r'"\s*\}\s*\Z')
 _OPENING_BYTES, _CLOSING_BYTES = 64, 64
-"""With room for white space."""
+"""The lengths of what surrounds the log in the JSON, with room for white space."""
 
 
 def end_of_log(answer: Iterable[bytes], max_bytes: int) -> bytes:
-    """At most the last `max_bytes` of the log in UTF-8, from the beginning of a line where it had to be cut.
+    """Returns at most the last `max_bytes` of the log in UTF-8. If it must cut the log, the result begins with a line.
 
-    `answer` is the body in pieces; only about as much of its end as may be wanted is held. Raises ValueError for a
-    body that is not Ray's.
+    `answer` is the body in pieces, of which it keeps only about as much of the end as it may need. Raises ValueError
+    if the body is not an answer of Ray.
     """
     pieces = iter(answer)
     begin = _beginning(pieces)
@@ -30,7 +30,7 @@ def end_of_log(answer: Iterable[bytes], max_bytes: int) -> bytes:
         return log
     log = log[-max_bytes:]
     _, newline, lines = log.partition(b"\n")
-    # One endless line, as progress bars make them, is cut anywhere between characters.
+    # One endless line, such as a progress bar writes, is cut between any two characters.
     return lines if newline else log.decode(errors="ignore").encode()
 
 
@@ -51,7 +51,7 @@ def _without_a_log(body: bytes) -> bytes:
 
 
 def _last_pieces(first: bytes, pieces: Iterator[bytes], enough: int) -> tuple[bytes, bool]:
-    """At least the last `enough` bytes, and whether anything before them was dropped."""
+    """Returns at least the last `enough` bytes, and whether anything before them was dropped."""
     held, size, cut = deque([first]), len(first), False
     for piece in pieces:
         held.append(piece)
@@ -68,6 +68,6 @@ def _decoded(text: str, cut: bool) -> str:
         raise ValueError("Ray's answer ends in the midst of the log")
     text = text[: closing.start()]
     if cut:
-        # Whatever was before, no escape goes on after the first character that is no backslash.
+        # Whatever preceded the cut, no escape continues beyond the first character that is not a backslash.
         text = text.lstrip("\\")[1:]
     return str(json.loads(f'"{text}"', strict=False))

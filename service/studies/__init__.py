@@ -1,1 +1,1 @@
-"""Searches and ablations beside a run."""
+"""Studies: searches and ablations next to a run."""

@@ -1,4 +1,4 @@
-"""What users may start beside a run: a search and an ablation."""
+"""The commands on studies: start a search or an ablation next to a run."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -38,10 +38,9 @@ from workers.specs.recipe import Recipe
 
 
 class StudyCommands:
-    """Thread-safe. Every command raises InvalidRequest, NotFound or Conflict before it has changed anything.
+    """Creates studies. Thread-safe. A command that raises InvalidRequest, NotFound or Conflict has changed nothing.
 
-    Each is a run of one stage: what can be done with a run's id (events, stages, logs, cancel, retry) can be done with
-    theirs.
+    A study is a run of one stage; its id works for events, stages, logs, cancel and retry.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class StudyCommands:
         self._catalog = catalog
 
     def create_search(self, request: SearchRequest, idempotency_key: str | None = None) -> SearchView:
-        """Searches for the student of a generation whose images are labeled and selected, or for a teacher."""
+        """Starts a search for the student of a generation whose images are labeled and selected, or for a teacher."""
         asked = request_hash("create_search", request)
 
         def create(session: Session, now: float) -> SearchView:
@@ -93,7 +92,7 @@ class StudyCommands:
     def create_ablation(
         self, run_id: str, request: AblationRequest, idempotency_key: str | None = None
     ) -> AblationView:
-        """Trains a generation's student without each part of the method in turn."""
+        """Starts an ablation, which trains a generation's student without each part of the method in turn."""
         asked = request_hash(f"create_ablation {run_id}", request)
 
         def create(session: Session, now: float) -> AblationView:
@@ -147,8 +146,11 @@ class StudyCommands:
 
 
 def _source(session: Session, run_id: str, generation: int, now: float) -> tuple[RunConfig, GenerationPlan]:
-    """The run's configuration and the generation's plan, once its images are labeled and selected."""
-    lock_run(session, run_id, now)  # retention decides under the same lock what nobody needs any more
+    """Locks the run and returns its configuration and the generation's plan.
+
+    Raises InvalidRequest, or Conflict if the generation's images are not selected or its labels are no longer there.
+    """
+    lock_run(session, run_id, now)  # retention decides under the same lock which labels are still needed
     if run_kind(session, run_id) is not RunKind.RUN:
         raise InvalidRequest("run_id", f"{run_id} is a {run_kind(session, run_id)}, not a run")
     plans = load_plans(session, run_id)
@@ -167,7 +169,7 @@ def _student(session: Session, run_id: str, generation: int) -> tuple[str, Recip
 
 
 def _last_student(session: Session, run_id: str) -> int:
-    """The last generation whose images are selected."""
+    """Returns the last generation whose images are selected. Raises NotFound, Conflict."""
     selected = select(StageRow.generation).where(
         StageRow.run_id == run_id, StageRow.name == "select", StageRow.state == StageState.SUCCEEDED
     )

@@ -1,4 +1,4 @@
-"""What users may see of searches, ablations, trials and pictures."""
+"""The queries for searches, ablations, trials and pictures."""
 
 from sqlalchemy import select
 
@@ -18,11 +18,11 @@ from workers.specs.search import COST_FILE, HEAT_MAP_FILE, Trial
 from workers.specs.stages import RELIABILITY_FILE
 
 PICTURES = frozenset({HEAT_MAP_FILE, COST_FILE, RELIABILITY_FILE})
-"""The names of pictures that stages write."""
+"""The file names of the pictures that stages write."""
 
 
 class StudyQueries:
-    """Thread-safe. Listings are newest first; what is not there raises NotFound."""
+    """Reads studies. Thread-safe. Listings are newest first. Queries raise NotFound for unknown ids."""
 
     def __init__(self, database: Database, layout: ArtifactLayout) -> None:
         self._database = database
@@ -41,18 +41,18 @@ class StudyQueries:
             return self._views.ablation(session, ablation_id)
 
     def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StudySummary]:
-        """Those of one run."""
+        """Returns a page of the ablations of one run."""
         return self._list(RunKind.ABLATION, limit, cursor, run_id)
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
-        """The trials of a search stage, as they are now."""
+        """Returns the trials of a search stage in their current state."""
         key = StageKey(run_id, generation, "search")
         with self._database.read_once() as session:
             get_row(session, StageRow, key, "stage", key.stage_id)
         return self._views.trials(run_id, generation)
 
     def picture(self, key: StageKey, name: str) -> bytes:
-        """An SVG document that the stage has drawn."""
+        """Returns a picture of the stage, an SVG document. Raises NotFound, ArtifactStoreUnavailable."""
         with self._database.read_once() as session:
             known = session.get(StageRow, key) is not None and name in PICTURES
         with artifact_store():

@@ -1,4 +1,4 @@
-"""Views of searches and ablations: what is on record, and the trials as the stage last wrote them."""
+"""Builds views of searches and ablations from their rows and from the trials that the stage last wrote."""
 
 from typing import TypeVar
 
@@ -25,13 +25,13 @@ File = TypeVar("File", bound=BaseModel)
 
 
 class StudyViews:
-    """Raises NotFound where there is no search, or ablation, of that id."""
+    """Builds views of studies. Raises NotFound for an unknown search or ablation."""
 
     def __init__(self, layout: ArtifactLayout) -> None:
         self._layout = layout
 
     def search(self, session: Session, search_id: str) -> SearchView:
-        """The search with its trials."""
+        """Returns the search with its trials."""
         row, generation = _derived(session, search_id, RunKind.SEARCH)
         plan = read_if_possible(GenerationPlan, generation.plan, search_id)
         result = load_results(session, search_id, SearchResult).get(generation.number)
@@ -46,7 +46,7 @@ class StudyViews:
         )
 
     def ablation(self, session: Session, ablation_id: str) -> AblationView:
-        """The ablation with its trainings."""
+        """Returns the ablation with its trainings."""
         row, generation = _derived(session, ablation_id, RunKind.ABLATION)
         plan = read_if_possible(GenerationPlan, generation.plan, ablation_id)
         result = load_results(session, ablation_id, AblateResult).get(generation.number)
@@ -61,7 +61,7 @@ class StudyViews:
         )
 
     def trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
-        """The trials of a search stage as it last wrote them."""
+        """Returns the trials that a search stage last wrote."""
         book = _read(self._layout.stage_file(StageKey(run_id, generation, "search"), TRIALS_FILE), Trials)
         return book.trials if book else ()
 
@@ -90,4 +90,4 @@ def _read(uri: str, kind: type[File]) -> File | None:
     try:
         return None if data is None else kind.model_validate_json(data)
     except ValidationError:
-        return None  # written by another version
+        return None  # another version wrote it

@@ -60,7 +60,7 @@ class Bill(Line):
 
 
 class EstimateSummary(View):
-    """A plan in a listing. Its id is a run's id: events, stages, logs, cancel and retry work with it."""
+    """A plan in a listing. Its id is a run's id and works for events, stages, logs, cancel and retry."""
 
     id: str
     name: str

@@ -11,7 +11,7 @@ from workers.specs.search import SearchOutcome, SearchSettings, Trial
 
 
 class StudySummary(View):
-    """A search or an ablation in a listing. Its id is a run's id: events, stages, logs, cancel and retry work with it."""
+    """A search or an ablation in a listing. Its id is a run's id and works for events, stages, logs, cancel, retry."""
 
     id: str
     name: str

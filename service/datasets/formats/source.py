@@ -1,4 +1,4 @@
-"""What every format gives the inspection: its shards, and ways to read labels and images of a shard."""
+"""What every format offers to the inspection: its shards, and how to read the labels and images of a shard."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from workers.data.errors import BrokenImage
 from workers.specs.datasets import DatasetFormat, Shard
 
-# Files are read by so many threads: registration waits for storage, not for processors.
+# How many threads read files. Registration waits for storage, not for processors.
 READING_THREADS = 8
 
 Item = TypeVar("Item")
@@ -15,7 +15,10 @@ Outcome = TypeVar("Outcome")
 
 
 class Source(Protocol):
-    """An opened dataset: its files are listed and its rows counted, but no image is read. Reads raise ShardReadError."""
+    """An opened dataset: its files are listed and its rows counted, but no image is read yet.
+
+    Reading raises ShardReadError.
+    """
 
     @property
     def format(self) -> DatasetFormat: ...

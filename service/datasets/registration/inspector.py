@@ -102,7 +102,7 @@ def _limit_this_process(memory_bytes: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Limits the memory that is written to, not the address space: Arrow and the allocator reserve far more than they use.
+    # Limits the memory that is written to. Arrow and the allocator reserve far more address space than they use.
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threading.stack_size(_STACK_BYTES)
     pa.set_cpu_count(_ARROW_THREADS)
