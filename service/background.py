@@ -11,7 +11,7 @@ _REST = 2.0
 
 
 def repeat(work: Callable[[], object], what: str, stop: threading.Event, pause_seconds: float) -> None:
-    """Calls `work`, which the log names `what`, until `stop` is set, with a pause of `pause_seconds` or more in between.
+    """Calls `work`, which the log names `what`, until `stop` is set, with a pause of at least `pause_seconds`.
 
     After long work the pause is twice as long as the work, so that the loop leaves the machine to others for two thirds
     of the time. A lasting fault is logged once, not in every round; an unexpected one with its traceback.

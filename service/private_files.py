@@ -42,10 +42,10 @@ def make_private_folder(path: Path) -> None:
 
 
 def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
-    """Takes what `umask` forbids away from files and folders that are there. Gives back those of which it cannot: of
-    other users, and on a file system that is read-only, as a mounted secret's.
+    """Removes the permissions that `umask` forbids from existing files and folders. Returns those that it cannot change.
 
-    Links are passed over: what they lead to may be anybody's.
+    It cannot change those of other users and those on a read-only file system, such as a mounted secret. It skips
+    links, since they may lead to anybody's files.
     """
     left = []
     for path in paths:

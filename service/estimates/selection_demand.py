@@ -9,7 +9,7 @@ from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
 from workers.specs.recipe import Materialization
 
 BYTES_READ_A_ROW = 3 * 8
-"""Selection reads label and doubt of each row, 8 bytes together, in each of three passes."""
+"""The bytes that selection reads per row: label and doubt, in each of its passes."""
 MOVES_AN_IMAGE = 4
 """Materializing reads an image from the pool, writes it to a run, reads it from there, and writes it to a shard."""
 

@@ -89,7 +89,7 @@ class RayJobs:
             raise JobRejected(_last_line(response))
 
     def status(self, submission_id: str) -> JobInfo:
-        """Returns the job's status: UNKNOWN if Ray itself says that it has no such job. A proxy's 404 does not count."""
+        """Returns the job's status. It is UNKNOWN only if Ray itself says so; a proxy's 404 does not count."""
         response = self._send("GET", f"/api/jobs/{submission_id}")
         if _has_no_such_job(response):
             return JobInfo(JobStatus.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Extracts the end of a job's log from Ray's answer while it arrives: a JSON object with the whole log as one string."""
+"""Extracts the end of a job's log from Ray's answer as it arrives: a JSON object with the whole log as one string."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 _LONGEST_ESCAPE = 12
-"""More than the bytes of JSON for one byte of the log: \\u0001 takes six, and a pair of them stands for four bytes."""
+"""An upper bound of the bytes of JSON per byte of the log: \\u0001 takes six, and a pair of them stands for four."""
 _OPENING = re.compile(rb'\s*\{\s*"logs"\s*:\s*"')
 _CLOSING = re.compile(r'"\s*\}\s*\Z')
 _OPENING_BYTES, _CLOSING_BYTES = 64, 64
