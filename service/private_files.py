@@ -42,7 +42,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def tighten(paths: Iterable[Path], umask: int = PRIVATE_UMASK) -> list[Path]:
-    """Removes the permissions that `umask` forbids from existing files and folders. Returns those that it cannot change.
+    """Removes the permissions that `umask` forbids from existing files and folders. Returns those it cannot change.
 
     It cannot change those of other users and those on a read-only file system, such as a mounted secret. It skips
     links, since they may lead to anybody's files.
