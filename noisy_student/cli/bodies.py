@@ -16,7 +16,7 @@ _YAML_SUFFIXES = (".yaml", ".yml")
 class _Loader(yaml.SafeLoader):
     """YAML whose plain scalars are JSON's, as in YAML 1.2: `no` and `2026-01-01` are text, and 1e-3 is a number.
 
-    A key that is there twice is an error.
+    A duplicate key is an error.
     """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 (as PyYAML has it)
@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep)
         if len(mapping) < len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a key that is there twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "a duplicate key", node.start_mark)
         return mapping
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
@@ -73,7 +73,7 @@ def _from_yaml(text: str) -> Any:
 
 
 def _what_is_wrong(error: yaml.YAMLError) -> str:
-    """Without the file's content."""
+    """Describes the error without quoting the file."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be read"
     return problem if mark is None else f"line {mark.line + 1}: {problem}"

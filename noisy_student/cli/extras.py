@@ -1,4 +1,4 @@
-"""What a command needs beside the base install, and what is said where it is not there."""
+"""Checks that the extra which a command needs is installed, and names it if not."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -13,7 +13,7 @@ _MODULES = {"server": _SERVER, "all": _ALL, "all,demo": (*_ALL, "mlxtend")}
 
 
 def require(extra: Literal["server", "all", "all,demo"]) -> None:
-    """Looks whether the extra is installed, without importing it. Ends the command with 2 where it is not."""
+    """Checks, without importing it, that the extra is installed. Exits with 2 if it is not."""
     missing = [name for name in _MODULES[extra] if not _is_there(name)]
     if missing:
         complain(f"this command needs {', '.join(missing)}: pip install 'noisy-student[{extra}]'")

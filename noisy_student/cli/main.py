@@ -1,4 +1,4 @@
-"""The command `noisy-student`: registers all sub-commands, and turns the API's refusals into exit code 1."""
+"""The command `noisy-student`: registers all subcommands and turns API errors into exit code 1."""
 
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from noisy_student.errors import ApiError
 
 
 class _Commands(TyperGroup):
-    """Says what the API refused on standard error, without a traceback."""
+    """Prints API errors on standard error, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -52,7 +52,7 @@ def _say_version(is_asked: bool) -> None:
 @app.callback()
 def _options_of_all(
     show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version, and end.")
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

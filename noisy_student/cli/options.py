@@ -1,4 +1,4 @@
-"""Options that many commands take, and how answers are printed for programs."""
+"""Options that many commands share, and the JSON output for programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from noisy_student.cli.terminal import say_json
 
 DEFAULT_API = connection.DEFAULT_API
 
-ApiAddress = Annotated[str, typer.Option("--api", envvar=connection.API_VARIABLE, help="Address of the API.")]
+ApiAddress = Annotated[str, typer.Option("--api", envvar=connection.API_VARIABLE, help="The API's address.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most, the newest first.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows, newest first.")]
 IdempotencyKey = Annotated[
-    str | None, typer.Option("--idempotency-key", help="The same request with the same key is carried out once.")
+    str | None, typer.Option("--idempotency-key", help="Carry out a request repeated with this key only once.")
 ]
 
 
 def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
-    """One JSON document on standard output, as the API gives it."""
+    """Prints the API's response as one JSON document on standard output."""
     if isinstance(answer, BaseModel):
         say_json(answer.model_dump_json(indent=2))
     else:
@@ -30,7 +30,7 @@ def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
 
 
 def absolute_path(path: str) -> str:
-    """A path of this folder as the API can take it, which may run in another one and refuses `..`."""
+    """Returns `path` as an absolute path, because the API may run in another folder and rejects `..`."""
     absolute = Path(path).expanduser().absolute()
-    # Where a link stands before `..`, only the file system knows what is meant.
+    # If a link precedes `..`, only the file system knows the target.
     return str(absolute.resolve() if ".." in absolute.parts else absolute)

@@ -1,4 +1,4 @@
-"""`noisy-student datasets`: register sets of images, and look at them."""
+"""`noisy-student datasets`: register and inspect image datasets."""
 
 from typing import Annotated
 
@@ -10,26 +10,26 @@ from noisy_student.cli.terminal import Screen
 from noisy_student.client import Client
 from service.views.datasets import DatasetView
 
-datasets = typer.Typer(no_args_is_help=True, help="Register sets of images, and look at them.")
+datasets = typer.Typer(no_args_is_help=True, help="Register and inspect image datasets.")
 
 
 @datasets.command("add")
 def add(
-    uri: Annotated[str, typer.Argument(help="A folder, a Parquet or tar file, or a list: a path, s3://...")],
+    uri: Annotated[str, typer.Argument(help="Path or URI (s3://...) of a folder, a Parquet or tar file, or a list.")],
     role: Annotated[str, typer.Option(help="labeled, unlabeled or evaluation.")],
-    name: Annotated[str, typer.Option(help="For people to read; the last part of the URI by default.")] = "",
+    name: Annotated[str, typer.Option(help="Display name; the last part of the URI by default.")] = "",
     format: Annotated[
-        str | None, typer.Option(help="parquet, image_folder, webdataset or uri_list; found out by default.")
+        str | None, typer.Option(help="parquet, image_folder, webdataset or uri_list; detected by default.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
-    key_column: Annotated[str | None, typer.Option(help="Parquet and lists of URIs.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Class names in index order, between commas.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Image column (Parquet, URI lists).")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Label column (Parquet, URI lists).")] = None,
+    key_column: Annotated[str | None, typer.Option(help="Key column (Parquet, URI lists).")] = None,
+    classes: Annotated[str | None, typer.Option(help="Class names in index order, separated by commas.")] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Register a dataset. Nothing is copied: the files must stay as they are."""
+    """Register a dataset. Nothing is copied, so the files must not change."""
     place = uri if "://" in uri else absolute_path(uri)
     request = {
         "name": name or _last_part(place),
@@ -48,7 +48,7 @@ def add(
 
 @datasets.command("list")
 def list_datasets(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List datasets, the newest first."""
+    """List datasets, newest first."""
     with Client(api) as client:
         found = list(client.datasets.list(limit))
     if as_json:
@@ -75,7 +75,7 @@ def show(
 
 
 def _last_part(place: str) -> str:
-    """Of a path or a URI, without the URI's options."""
+    """Returns the last part of a path or a URI, without the URI's options."""
     return (place.partition("?")[0] if "://" in place else place).rstrip("/").rpartition("/")[2]
 
 
@@ -89,7 +89,7 @@ def _details(dataset: DatasetView) -> Table:
     if dataset.class_counts:
         counts = ", ".join(f"{name} {count:,}" for name, count in dataset.class_counts.items())
         table.add_row("classes", f"{len(dataset.classes)}: {counts}")
-    table.add_row("sample", f"{dataset.sampled:,} looked at, {dataset.sampled_bad:,} unreadable")
+    table.add_row("sample", f"{dataset.sampled:,} checked, {dataset.sampled_bad:,} unreadable")
     for warning in dataset.warnings:
         table.add_row("warning", warning)
     return table

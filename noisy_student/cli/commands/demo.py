@@ -1,4 +1,4 @@
-"""`noisy-student demo`: the whole loop on real digits and a private local stack, in minutes."""
+"""`noisy-student demo`: runs the whole loop on real digits and a private local stack in minutes."""
 
 import json
 import os
@@ -22,8 +22,8 @@ from service.views.runs import RunView
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where demo.json and everything else goes.")] = Path("build"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the split of the digits, and of the training.")] = 7,
+    folder: Annotated[Path, typer.Option(help="Output folder for demo.json and everything else.")] = Path("build"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the training.")] = 7,
 ) -> None:
     """Train one teacher and three noisy students on 100 labeled and 3,400 unlabeled digits, over REST."""
     require("all,demo")
@@ -63,7 +63,7 @@ def _show(console: Screen, run: RunView, written: Path, seconds: float) -> None:
     reduction = error_reduction(run, run.generation_details[-1])
     if reduction is not None:
         console.print(f"The last student makes {reduction:.0%} fewer test errors than its teacher.")
-    console.print(f"{seconds:.0f} s in all, start and stop of the stack included. Written to {written}.")
+    console.print(f"{seconds:.0f} s in total, including start and stop of the stack. Written to {written}.")
 
 
 def _interrupt(*_: object) -> None:

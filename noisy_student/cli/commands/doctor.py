@@ -1,4 +1,4 @@
-"""`noisy-student doctor`: looks at what the service needs on this machine, and says what to do about it."""
+"""`noisy-student doctor`: checks what the service needs on this machine and says how to fix it."""
 
 import typer
 from rich.table import Table
@@ -11,7 +11,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(api: ApiAddress = DEFAULT_API) -> None:
-    """Check this machine: Python, packages, disk, database, artifacts, API and Ray. Exit code 1 where one fails."""
+    """Check this machine: Python, packages, disk, database, artifacts, API and Ray. Exit code 1 if a check fails."""
     require("server")
     from noisy_student.local.examination import examine
 

@@ -1,4 +1,4 @@
-"""`noisy-student keys`: make, list and revoke API keys."""
+"""`noisy-student keys`: create, list and revoke API keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,21 +24,23 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(
     no_args_is_help=True,
-    help=f"Make, list and revoke API keys: over REST with the key in {API_KEY_VARIABLE}, or of the stack that is up "
-    "here; without one in the database of this machine's settings, which is how the first key is made.",
+    help=f"Create, list and revoke API keys over REST, with the key in {API_KEY_VARIABLE} or that of the local stack. "
+    "Without a key, the command uses the database of this machine's settings; this is how you create the first key.",
 )
 
 
 @keys.command("create")
 def create(
-    name: Annotated[str, typer.Option(help="Who or what will use it.")],
-    scope: Annotated[Scope, typer.Option(help="viewer, operator or admin; each may do what the ones before it may.")],
-    project: Annotated[str | None, typer.Option(help="What it is limited to; every project by default.")] = None,
-    expires_in_days: Annotated[float | None, typer.Option(min=0, help="It stays good by default.")] = None,
+    name: Annotated[str, typer.Option(help="Who or what will use the key.")],
+    scope: Annotated[
+        Scope, typer.Option(help="viewer, operator or admin; each includes the rights of those before it.")
+    ],
+    project: Annotated[str | None, typer.Option(help="Limit the key to this project; all projects by default.")] = None,
+    expires_in_days: Annotated[float | None, typer.Option(min=0, help="The key never expires by default.")] = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Make a key, and print it: this once."""
+    """Create a key and print it once."""
     expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     wanted = {
         "name": name,
@@ -52,12 +54,12 @@ def create(
         print_json(created)
         return
     say(created.key)
-    say(f"{created.id}: keep it, it is not shown again. Use it: export {API_KEY_VARIABLE}=...", err=True)
+    say(f"{created.id}: keep the key, it is not shown again. Use it: export {API_KEY_VARIABLE}=...", err=True)
 
 
 @keys.command("list")
 def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List keys, the newest first; never the keys themselves."""
+    """List keys, newest first, without the secrets."""
     with _keys(api) as keys_there:
         found = list(keys_there.list(limit))
     if as_json:
@@ -72,11 +74,11 @@ def list_keys(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
 @keys.command("revoke")
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
-    with_made: Annotated[bool, typer.Option("--with-made", help="And all keys that come of it.")] = False,
+    with_made: Annotated[bool, typer.Option("--with-made", help="Also revoke all keys created with it.")] = False,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Refuse a key, and every login with it, from now on."""
+    """Revoke a key and every login with it."""
     with _keys(api) as keys_there:
         revoked = keys_there.revoke(key_id, with_made=with_made)
     print_json(revoked) if as_json else say(f"{revoked.id} revoked")
@@ -84,7 +86,7 @@ def revoke(
 
 @contextmanager
 def _keys(api: str) -> "Iterator[Keys[SyncTransport] | KeyDatabase]":
-    """Of the API, or of the database where no key is known that the API could be asked with."""
+    """Yields the API's keys, or the database's if no key for the API is known."""
     if known_key(api) is not None:
         with Client(api) as client:
             yield client.keys

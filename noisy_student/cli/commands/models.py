@@ -1,4 +1,4 @@
-"""`noisy-student models`: what the runs gave."""
+"""`noisy-student models`: inspect the models that runs produced."""
 
 from typing import Annotated
 
@@ -10,17 +10,17 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.lineage import Lineage, ModelLineage
 
-models = typer.Typer(no_args_is_help=True, help="Look at the models that the runs gave.")
+models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs produced.")
 
 
 @models.command("list")
 def list_models(
-    run_id: Annotated[str | None, typer.Option("--run", help="Only this run's.")] = None,
+    run_id: Annotated[str | None, typer.Option("--run", help="Only models of this run.")] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """List models, the newest first."""
+    """List models, newest first."""
     with Client(api) as client:
         found = list(client.models.list(limit, run_id=run_id))
     if as_json:
@@ -40,7 +40,7 @@ def show(
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Show a model: where its weights lie, and how good it is."""
+    """Show a model: the location of its weights, and its accuracy."""
     with Client(api) as client:
         model = client.models.get(model_id)
     if as_json:
@@ -60,7 +60,8 @@ def show(
 def lineage(
     model_id: Annotated[str, typer.Argument(metavar="MODEL")],
     run_config: Annotated[
-        bool, typer.Option("--run-config", help="Print only the run that trains it once more, for runs create.")
+        bool,
+        typer.Option("--run-config", help="Print only a run configuration that repeats the training, for runs create."),
     ] = False,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
@@ -81,17 +82,17 @@ def lineage(
 @models.command("keep")
 def keep(
     model_id: Annotated[str, typer.Argument(metavar="MODEL")],
-    release: Annotated[bool, typer.Option("--release", help="Keep it no longer.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="Stop keeping the model.")] = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Have retention spare a model and all that it came from."""
+    """Protect a model and everything it came from against retention."""
     with Client(api) as client:
         model = client.models.release(model_id) if release else client.models.keep(model_id)
     say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
 
 
 def _ancestry(found: ModelLineage) -> Table:
-    """One line a stage, from the model back to the first teacher."""
+    """One line per stage, from the model back to the first teacher."""
     table = Table("model", "architecture", "seed", "stage", "attempt", "code", "torch", "collected", box=None)
     current: Lineage | None = found
     while current is not None:

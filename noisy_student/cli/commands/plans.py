@@ -1,4 +1,4 @@
-"""`noisy-student plan`: what a run would take, before it is started; `noisy-student plans`: earlier ones."""
+"""`noisy-student plan`: estimates a run's cost before it starts; `noisy-student plans`: shows earlier plans."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from service.views.estimates import Bill, EstimateSummary, EstimateView, StageBill
 
-plans = typer.Typer(no_args_is_help=True, help="Look at the plans that were made.")
+plans = typer.Typer(no_args_is_help=True, help="Show earlier plans.")
 
 
 def plan(
@@ -30,26 +30,24 @@ def plan(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A run's configuration, or a plan's request with it as `run`: JSON or .yaml; - is standard input.",
+            help="A run's configuration, or a plan request with it as `run`, as JSON or .yaml; - reads standard input.",
         ),
     ],
     devices: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Write the bill for a cluster of so many devices: GPUs with their CPUs, or CPU cores."
-        ),
+        typer.Option(min=1, help="Also bill a cluster with this many devices (GPUs with their CPUs, or CPU cores)."),
     ] = None,
     cpus_per_device: Annotated[float | None, typer.Option(help="CPUs of each device; 1 by default.")] = None,
     gpus_per_device: Annotated[float | None, typer.Option(help="GPUs of each device; 0 by default.")] = None,
-    price: Annotated[float | None, typer.Option(min=0, help="Of a device for an hour, in any currency.")] = None,
-    spot_share: Annotated[float | None, typer.Option(min=0, max=1, help="Of the devices.")] = None,
-    unlabeled_images: Annotated[int | None, typer.Option(min=1, help="As if there were so many.")] = None,
-    sample_seconds: Annotated[float | None, typer.Option(help="For each thing that is timed.")] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Price of one device hour, in any currency.")] = None,
+    spot_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of spot devices.")] = None,
+    unlabeled_images: Annotated[int | None, typer.Option(min=1, help="Bill for a pool of this size.")] = None,
+    sample_seconds: Annotated[float | None, typer.Option(help="Seconds per measurement.")] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Measure what a run would take, wait for it, and print the bill of each stage of each generation."""
+    """Measure what a run would cost, wait for the result, and print a bill per stage and generation."""
     request = _request(read_body(file))
     spot = {"share": spot_share} if spot_share else None
     shape = {
@@ -74,7 +72,7 @@ def plan(
 
 @plans.command("list")
 def list_plans(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List plans, the newest first."""
+    """List plans, newest first."""
     with Client(api) as client:
         found = list(client.plans.list(limit))
     if as_json:
@@ -96,7 +94,7 @@ def show(
 
 
 def bill_table(found: EstimateView, bill: Bill) -> Table:
-    """One line a stage and one for all of them, within 80 columns."""
+    """One line per stage and a total, within 80 columns."""
     whole, priced = bill.whole_cluster, bill.as_configured.totals.cost is not None
     table = Table(
         title=f"{found.name}: {found.id}",
@@ -128,7 +126,7 @@ def bill_table(found: EstimateView, bill: Bill) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that leaves one to three digits before the point."""
+    """Formats seconds in the unit that leaves one to three digits before the decimal point."""
     for unit, length, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 72)):
         if seconds < most * length:
             return f"{seconds / length:.{0 if seconds >= 10 * length else 1}f} {unit}"
@@ -136,7 +134,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in powers of 1,000."""
+    """Formats bytes in powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 1000:
             return f"{_short(count)} {unit}"
@@ -163,12 +161,12 @@ def _print_bill(found: EstimateView, bill: Bill) -> None:
     console = Screen()
     console.print(bill_table(found, bill))
     totals = bill.as_configured.totals
-    console.print(f"storage        {size(totals.bytes_kept)} when all is done")
+    console.print(f"storage        {size(totals.bytes_kept)} at the end")
     if bill.whole_cluster is not None:
         whole = bill.whole_cluster
         cost = "" if whole.totals.cost is None else f", cost {_money(whole.totals.cost)}"
         console.print(
-            f"whole cluster  {whole.devices} devices filled: {duration(whole.totals.wall_seconds)}, "
+            f"whole cluster  {whole.devices} devices: {duration(whole.totals.wall_seconds)}, "
             f"{_short(whole.totals.device_hours)} device hours{cost}"
         )
     console.print("assumptions")

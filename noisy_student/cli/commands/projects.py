@@ -1,4 +1,4 @@
-"""`noisy-student projects` and `noisy-student queue`: who may use how much of the cluster, and who waits for it."""
+"""`noisy-student projects` and `noisy-student queue`: project quotas, and the stages that wait for the cluster."""
 
 from typing import Annotated
 
@@ -10,12 +10,12 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.queue import ProjectView
 
-projects = typer.Typer(no_args_is_help=True, help="See what projects have spent, and set their quotas.")
+projects = typer.Typer(no_args_is_help=True, help="Show what projects have spent, and set their quotas.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
 
 
 def queue(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """Show the stages that wait, in the order in which they will start, and why."""
+    """Show the waiting stages in the order in which they will start, with the reason."""
     with Client(api) as client:
         found = client.queue.get(min(limit, 100))
     if as_json:
@@ -56,7 +56,7 @@ def show(name: ProjectName, as_json: AsJson = False, api: ApiAddress = DEFAULT_A
 def quota(
     name: ProjectName,
     device_hours: Annotated[
-        float | None, typer.Argument(metavar="DEVICE_HOURS", min=0, help="Left out: without a limit.")
+        float | None, typer.Argument(metavar="DEVICE_HOURS", min=0, help="No limit if omitted.")
     ] = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,

@@ -1,4 +1,4 @@
-"""`noisy-student retention`: what goes of artifacts that have served, and what stays."""
+"""`noisy-student retention`: shows and deletes artifacts that are no longer needed."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -11,19 +11,19 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.retention import PreviewedArtifact
 
-retention = typer.Typer(no_args_is_help=True, help="Look at what retention does, and have it done now.")
+retention = typer.Typer(no_args_is_help=True, help="Preview retention, or run it now.")
 
-OfRun = Annotated[str | None, typer.Option("--run", help="Only this run's.")]
+OfRun = Annotated[str | None, typer.Option("--run", help="Only artifacts of this run.")]
 
 
 @retention.command("plan")
 def plan(
     run_id: OfRun = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many runs at most, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs, newest first.")] = 50,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Show what goes and what stays, and why. Nothing is changed."""
+    """Show which artifacts would be deleted or kept, and why. Changes nothing."""
     with Client(api) as client:
         found = list(_of_first_runs(client.retention.plan(run_id=run_id), limit))
     if as_json:
@@ -46,14 +46,14 @@ def plan(
 
 @retention.command("apply")
 def apply(run_id: OfRun = None, api: ApiAddress = DEFAULT_API) -> None:
-    """Collect now what the plan says goes."""
+    """Delete now the artifacts that the plan lists for deletion."""
     with Client(api) as client:
         done = client.retention.apply(run_id=run_id)
     say(f"{done.marked} artifact(s) marked; the reconciler deletes them")
 
 
 def _of_first_runs(artifacts: Iterable[PreviewedArtifact], count: int) -> Iterator[PreviewedArtifact]:
-    """They come run by run."""
+    """Yields the artifacts of the first `count` runs; they arrive run by run."""
     seen: set[str] = set()
     for each in artifacts:
         seen.add(each.run_id)

@@ -1,4 +1,4 @@
-"""`noisy-student runs`: start runs, look at them, pause or stop them, and start them again."""
+"""`noisy-student runs`: start, inspect, pause, stop and restart runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.runs import RunView
 
-runs = typer.Typer(no_args_is_help=True, help="Start runs, look at them, pause or stop them, and start them again.")
+runs = typer.Typer(no_args_is_help=True, help="Start, inspect, pause, stop and restart runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -28,7 +28,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 def create(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="The run's configuration, JSON or .yaml; - is standard input."),
+        typer.Argument(metavar="FILE", help="The run's configuration as JSON or .yaml; - reads standard input."),
     ],
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -42,7 +42,7 @@ def create(
 
 @runs.command("list")
 def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     with Client(api) as client:
         found = list(client.runs.list(limit))
     if as_json:
@@ -58,7 +58,7 @@ def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
 
 @runs.command("show")
 def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """Show a run: its stages as they are now, and its results so far."""
+    """Show a run's current stages and its results so far."""
     with Client(api) as client:
         run = client.runs.get(run_id)
     if as_json:
@@ -71,26 +71,28 @@ def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) 
 
 @runs.command("pause")
 def pause(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """Let a run's stage end at its next unit, and keep what is done."""
+    """Pause a run at the end of its stage's current unit, and keep finished work."""
     with Client(api) as client:
         _tell("asked to pause", client.runs.pause(run_id), as_json, api)
 
 
 @runs.command("resume")
 def resume(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """Go on with a paused run."""
+    """Resume a paused run."""
     with Client(api) as client:
-        _tell("under way again", client.runs.resume(run_id), as_json, api)
+        _tell("resumed", client.runs.resume(run_id), as_json, api)
 
 
 @runs.command("priority")
 def priority(
     run_id: RunId,
-    value: Annotated[int, typer.Argument(metavar="PRIORITY", min=-100, max=100, help="Each step is worth an hour.")],
+    value: Annotated[
+        int, typer.Argument(metavar="PRIORITY", min=-100, max=100, help="Each step is worth one hour of waiting.")
+    ],
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Move a run in the queue; write a negative one after --, as in: runs priority RUN -- -5."""
+    """Set a run's priority in the queue. Write a negative one after --: runs priority RUN -- -5."""
     with Client(api) as client:
         _tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), as_json, api)
 
@@ -104,22 +106,23 @@ def cancel(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API
 
 @runs.command("retry")
 def retry(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """Go on with a failed or cancelled run, from the stage where it stopped."""
+    """Continue a failed or cancelled run from the stage where it stopped."""
     with Client(api) as client:
-        _tell("under way again", client.runs.retry(run_id), as_json, api)
+        _tell("retried", client.runs.retry(run_id), as_json, api)
 
 
 @runs.command("add-generation")
 def add_generation(
     run_id: RunId,
     file: Annotated[
-        Path | None, typer.Option("--file", help="JSON or YAML of what it does differently; nothing by default.")
+        Path | None,
+        typer.Option("--file", help="JSON or YAML with settings that differ from the run's; none by default."),
     ] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Start one more generation on a finished run."""
+    """Add one generation to a finished run and start it."""
     overrides = read_body(file) if file else {}
     with Client(api) as client:
         run = client.runs.add_generation(run_id, overrides, idempotency_key=idempotency_key)

@@ -20,12 +20,12 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.studies import AblationView, SearchView, StudySummary
 
-searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size beside a run.")
+searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size alongside a run.")
 
 
 @searches.command("create")
 def create_search(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search, JSON or .yaml; - is standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search as JSON or .yaml; - reads standard input.")],
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
@@ -43,7 +43,7 @@ def create_search(
 
 @searches.command("list")
 def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List searches, the newest first."""
+    """List searches, newest first."""
     with Client(api) as client:
         found = list(client.searches.list(limit))
     if as_json:
@@ -58,7 +58,7 @@ def show_search(
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Show a search: its trials, the best ones first, and the winner."""
+    """Show a search: its trials, best first, and the winner."""
     with Client(api) as client:
         search = client.searches.get(search_id)
     if as_json:
@@ -72,7 +72,7 @@ def show_search(
 
 
 def trial_table(search: SearchView) -> Table:
-    """One line a trial, by objective."""
+    """One line per trial, sorted by objective."""
     table = Table("trial", "state", "model", "n", "m", "dropout", "path", "ratio", "steps", "objective", box=None)
     for trial in sorted(search.trials, key=lambda each: -(each.objective or -1.0)):
         point = trial.parameters
@@ -92,7 +92,7 @@ def trial_table(search: SearchView) -> Table:
 
 
 def study_table(found: Sequence[StudySummary]) -> Table:
-    """One line a search or ablation."""
+    """One line per search or ablation."""
     table = Table("id", "name", "of", "generation", "state", "started", box=None, header_style="bold")
     for each in found:
         started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -106,12 +106,12 @@ def _search_summary(search: SearchView) -> str:
         return f"{search.state}{': ' + search.state_reason if search.state_reason else ''}"
     share = 100 * outcome.steps_run / outcome.steps_of_full_trials
     return (
-        f"winner: trial {outcome.best_trial}, {outcome.model}; {outcome.steps_run} steps were run, {share:.0f} % of "
+        f"winner: trial {outcome.best_trial}, {outcome.model}; {outcome.steps_run} steps, {share:.0f} % of "
         f"those of {len(outcome.trials)} full trials; Pareto front: {', '.join(map(str, outcome.pareto_front))}"
     )
 
 
-ablations = typer.Typer(no_args_is_help=True, help="Train a run's student without each part of the method in turn.")
+ablations = typer.Typer(no_args_is_help=True, help="Retrain a run's student without each part of the method in turn.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -119,13 +119,13 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 def create_ablation(
     run_id: RunId,
     file: Annotated[
-        Path | None, typer.Option("--file", help="The ablation, JSON or .yaml; all variants by default.")
+        Path | None, typer.Option("--file", help="The ablation as JSON or .yaml; all variants by default.")
     ] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Start an ablation of a run's last student, or of the generation that the file names."""
+    """Start an ablation of a run's last student, or of the generation named in the file."""
     request = read_body(file) if file else {}
     with Client(api) as client:
         ablation = client.ablations.create(run_id, request, idempotency_key=idempotency_key)
@@ -138,7 +138,7 @@ def create_ablation(
 
 @ablations.command("list")
 def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List a run's ablations, the newest first."""
+    """List a run's ablations, newest first."""
     with Client(api) as client:
         found = list(client.ablations.list(run_id, limit))
     if as_json:
@@ -163,7 +163,7 @@ def show_ablation(
 
 
 def ablation_table(ablation: AblationView) -> Table | str:
-    """One line a variant: test error and its change from the full student's, in percent of the images."""
+    """One line per variant: test error and its change from the full student's, in percent of the images."""
     outcome = ablation.outcome
     if outcome is None:
         ended = sum(training.state != "running" for training in ablation.trainings)

@@ -1,4 +1,4 @@
-"""`noisy-student up`: the whole stack on this machine, until Ctrl-C."""
+"""`noisy-student up`: runs the whole stack on this machine until Ctrl-C."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ _SUPERVISE_EVERY_SECONDS = 1.0
 
 
 def up(
-    home: Annotated[Path, typer.Option(help="Folder of the database, the artifacts and the logs.")] = Path(
+    home: Annotated[Path, typer.Option(help="Folder for the database, the artifacts and the logs.")] = Path(
         "noisy-student-data"
     ),
     port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,
-    num_cpus: Annotated[int | None, typer.Option(help="CPUs that Ray may use; all of them by default.")] = None,
+    num_cpus: Annotated[int | None, typer.Option(help="Number of CPUs that Ray may use; all by default.")] = None,
 ) -> None:
-    """Start Ray, the API and the reconciler here, and keep them running until Ctrl-C."""
+    """Start Ray, the API and the reconciler on this machine, and keep them running until Ctrl-C."""
     require("all")
     from noisy_student.local.stack import LocalStack, StackError
 
@@ -39,7 +39,7 @@ def up(
             console.print(f"REST, OpenAPI  {stack.api_url}/docs")
             console.print(f"Ray dashboard  {stack.api_url}/ray/")
             console.print(f"data and logs  {stack.home}")
-            console.print("The first link logs your browser in, once; `noisy-student link` makes another.")
+            console.print("The first link logs your browser in once; `noisy-student link` prints another.")
             console.print("Ctrl-C stops everything.")
             while True:
                 time.sleep(_SUPERVISE_EVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""`noisy-student watch` and `noisy-student logs`: a run while it works."""
+"""`noisy-student watch`, `logs` and `events`: follow a run while it works."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
 def watch(run_id: RunId, api: ApiAddress = DEFAULT_API) -> None:
-    """Watch a run until it ends, with live progress; exit code 1 where it does not succeed."""
+    """Watch a run with live progress until it ends. Exit code 1 if it does not succeed."""
     console = Screen()
     with Client(api) as client:
         run = watch_run(client, run_id, console)
@@ -28,10 +28,12 @@ def watch(run_id: RunId, api: ApiAddress = DEFAULT_API) -> None:
 
 def logs(
     run_id: RunId,
-    generation: Annotated[int | None, typer.Option(min=0, help="The one under way by default.")] = None,
-    stage: Annotated[str | None, typer.Option(help="train, label, select or evaluate; the latest by default.")] = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="The latest by default.")] = None,
-    lines: Annotated[int, typer.Option(min=1, max=5000, help="How many lines from the end.")] = 200,
+    generation: Annotated[int | None, typer.Option(min=0, help="The current generation by default.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="train, label, select or evaluate; the latest stage by default.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="The latest attempt by default.")] = None,
+    lines: Annotated[int, typer.Option(min=1, max=5000, help="Number of lines from the end.")] = 200,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Print the end of a stage's log."""
@@ -48,7 +50,7 @@ def logs(
 
 
 def _latest_stage(run: RunView, generation: int | None, stage: str | None) -> StageView:
-    """The last stage that was ever started, of the generation and the name that were asked for."""
+    """Returns the last started stage that matches the requested generation and name."""
     started = [
         each
         for details in run.generation_details
@@ -61,15 +63,16 @@ def _latest_stage(run: RunView, generation: int | None, stage: str | None) -> St
 
 
 def events(
-    run_id: Annotated[str | None, typer.Option("--run", help="Only this run's.")] = None,
+    run_id: Annotated[str | None, typer.Option("--run", help="Only events of this run.")] = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Begin after the event with this id, 0 with the first; by default: now.")
+        int | None,
+        typer.Option(min=0, help="Start after the event with this id, 0 with the first; new events only by default."),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many; by default on Ctrl-C.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for programs.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many events; on Ctrl-C by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for programs.")] = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Follow what happens, in all runs or in one."""
+    """Follow the events of all runs or of one."""
     with Client(api) as client:
         followed = client.events.follow(after) if run_id is None else client.runs.follow_events(run_id, after)
         for seen, event in enumerate(followed, start=1):

@@ -1,4 +1,4 @@
-"""`noisy-student webhooks`: send events to receivers of your own."""
+"""`noisy-student webhooks`: send events to your own receivers."""
 
 from typing import Annotated
 
@@ -9,20 +9,20 @@ from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Idempoten
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 
-webhooks = typer.Typer(no_args_is_help=True, help="Send events to receivers of your own.")
+webhooks = typer.Typer(no_args_is_help=True, help="Send events to your own receivers.")
 
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK")]
 
 
 @webhooks.command("add")
 def add(
-    url: Annotated[str, typer.Argument(help="https://... of the receiver.")],
-    kind: Annotated[list[str] | None, typer.Option(help="Only events of this kind; may be repeated.")] = None,
+    url: Annotated[str, typer.Argument(help="The receiver's https:// address.")],
+    kind: Annotated[list[str] | None, typer.Option(help="Send only events of this kind; repeatable.")] = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Register a webhook, and print the secret that its signatures are checked with: it is shown this once."""
+    """Register a webhook, and print once the secret that verifies its signatures."""
     with Client(api) as client:
         webhook = client.webhooks.create({"url": url, "kinds": kind or None}, idempotency_key=idempotency_key)
     if as_json:
@@ -34,7 +34,7 @@ def add(
 
 @webhooks.command("list")
 def list_webhooks(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
-    """List webhooks, the newest first."""
+    """List webhooks, newest first."""
     with Client(api) as client:
         found = list(client.webhooks.list(limit))
     if as_json:
@@ -48,7 +48,7 @@ def list_webhooks(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = 
 
 @webhooks.command("delete")
 def delete(webhook_id: WebhookId, api: ApiAddress = DEFAULT_API) -> None:
-    """Send nothing more to a webhook, and forget it."""
+    """Delete a webhook."""
     with Client(api) as client:
         client.webhooks.delete(webhook_id)
     say(f"{webhook_id} deleted")
@@ -58,7 +58,7 @@ def delete(webhook_id: WebhookId, api: ApiAddress = DEFAULT_API) -> None:
 def deliveries(
     webhook_id: WebhookId, limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API
 ) -> None:
-    """Show what was sent to a webhook, the newest event first."""
+    """Show a webhook's deliveries, newest event first."""
     with Client(api) as client:
         found = list(client.webhooks.deliveries(webhook_id, limit))
     if as_json:
@@ -84,7 +84,7 @@ def retry(
     event_id: Annotated[int, typer.Argument(metavar="EVENT", min=1)],
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Send an event again that was given up."""
+    """Resend a dead delivery."""
     with Client(api) as client:
         client.webhooks.retry_delivery(webhook_id, event_id)
-    say(f"event {event_id} will be sent to {webhook_id} again")
+    say(f"event {event_id} will be resent to {webhook_id}")

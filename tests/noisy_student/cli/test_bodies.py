@@ -47,7 +47,7 @@ def test_yaml_has_jsons_values(tmp_path: Path, written: str, value: object) -> N
     [
         ("a.yaml", "x: [secret", "is not YAML: line 1: "),
         ("a.yml", "x: 1\ny: !!python/object/apply:os.system [secret]", "is not YAML: line 2: "),
-        ("a.yaml", "x: 1\nsecret: 1\nx: 2", "is not YAML: line 1: a key that is there twice"),
+        ("a.yaml", "x: 1\nsecret: 1\nx: 2", "is not YAML: line 1: a duplicate key"),
         ("a.yaml", "- secret", "holds no mapping"),
         ("a.yaml", "", "holds no mapping"),
         ("a.json", "{secret", "is not JSON: "),

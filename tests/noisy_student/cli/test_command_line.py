@@ -134,7 +134,7 @@ def test_a_run_is_paused_moved_and_resumed(cli: Cli, run_id: str, reconcile: Cal
     assert f"{run_id} asked to pause (pausing)" in _done(cli("runs", "pause", run_id))
     assert f"{run_id} has priority -5" in _done(cli("runs", "priority", run_id, "--", "-5"))
     reconcile()
-    assert f"{run_id} under way again (running)" in _done(cli("runs", "resume", run_id))
+    assert f"{run_id} resumed (running)" in _done(cli("runs", "resume", run_id))
 
 
 def test_quotas_are_set_and_who_waits_for_one_is_listed(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
