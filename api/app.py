@@ -41,25 +41,25 @@ from service.wiring import open_services
 
 _DESCRIPTION = """
 Noisy Student Training on a Ray cluster: register labeled and unlabeled images, start a run of a teacher and
-generations of students, watch it, and take the models away.
+generations of students, watch it, and download the models.
 
-Errors are problem documents (RFC 9457). Listings come in pages, newest first: pass `next_cursor` as `cursor`.
-A POST that makes something takes an `Idempotency-Key`: with one it may be sent again safely, for a week.
+Errors are problem documents (RFC 9457). Listings are paginated, newest first: pass `next_cursor` as `cursor`.
+A POST that creates something accepts an `Idempotency-Key`: with one you can safely repeat it for a week.
 """
 _TAGS = [
-    {"name": "datasets", "description": "Registered, immutable sets of images."},
-    {"name": "plans", "description": "What a run would take, before it is started."},
+    {"name": "datasets", "description": "Registered, immutable image datasets."},
+    {"name": "plans", "description": "Estimates of a run's cost before it starts."},
     {"name": "runs", "description": "Lines of teachers and students over one set of datasets."},
     {"name": "generations", "description": "Turns of the loop: label, select, train, evaluate."},
     {"name": "stages", "description": "Steps of a generation, their attempts (Ray jobs), metrics and logs."},
     {"name": "searches", "description": "Ray Tune over the noise and the student's size."},
-    {"name": "ablations", "description": "What each part of the method is worth."},
-    {"name": "models", "description": "What the runs gave."},
-    {"name": "projects", "description": "Quotas of device hours, and the queue of stages."},
+    {"name": "ablations", "description": "How much each part of the method contributes."},
+    {"name": "models", "description": "The models that runs produced."},
+    {"name": "projects", "description": "Device-hour quotas, and the queue of stages."},
     {"name": "access", "description": "API keys, the caller, and the audit log of changes."},
-    {"name": "retention", "description": "What goes of artifacts that have served, and what is kept."},
+    {"name": "retention", "description": "Which artifacts are deleted and which are kept."},
     {"name": "events", "description": "Every change, as it happens."},
-    {"name": "webhooks", "description": "Every change, sent to receivers of yours."},
+    {"name": "webhooks", "description": "Every change, sent to your own receivers."},
     {"name": "health", "description": "For load balancers and Kubernetes."},
 ]
 

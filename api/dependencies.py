@@ -80,7 +80,7 @@ _LARGEST_NUMBER = 1_000_000
 
 RunId = Annotated[str, Path(pattern=_ID, max_length=100, description="The run's id.", examples=["run-3f9c2a71d0"])]
 OfRun = Annotated[
-    str | None, Query(pattern=_ID, max_length=100, description="Only this run's.", examples=["run-3f9c2a71d0"])
+    str | None, Query(pattern=_ID, max_length=100, description="Only items of this run.", examples=["run-3f9c2a71d0"])
 ]
 DatasetId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The dataset's id.", examples=["ds-8a41c0de55"])
@@ -99,14 +99,14 @@ WebhookId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The webhook's id.", examples=["hook-0f6be13a92"])
 ]
 GenerationNumber = Annotated[
-    int, Path(ge=0, le=_LARGEST_NUMBER, description="0 is the teacher's generation.", examples=[1])
+    int, Path(ge=0, le=_LARGEST_NUMBER, description="Generation 0 trains the teacher.", examples=[1])
 ]
 AttemptNumber = Annotated[int, Path(ge=1, le=_LARGEST_NUMBER, description="Attempts count from 1.", examples=[1])]
-Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.", examples=[50])]
+Limit = Annotated[int, Query(ge=1, le=100, description="Items per page.", examples=[50])]
 Cursor = Annotated[
     str | None,
     Query(
-        max_length=500, description="`next_cursor` of the page before.", examples=["WzE3NjM5MzQ2NjUuMCwgInJ1bi0zZiJd"]
+        max_length=500, description="`next_cursor` of the previous page.", examples=["WzE3NjM5MzQ2NjUuMCwgInJ1bi0zZiJd"]
     ),
 ]
 IdempotencyKey = Annotated[

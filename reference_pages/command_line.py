@@ -10,7 +10,7 @@ from reference_pages.schemas import cell, plain
 
 _BEGINNING = """# Command line
 
-`--help` after any command says the same. A command that fails ends with 1, one that is called wrongly with 2.
+`--help` after any command prints the same. A failed command exits with 1, an incorrect call with 2.
 """
 
 

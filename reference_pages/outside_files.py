@@ -53,7 +53,7 @@ def _examples(folder: Path) -> str:
     lines = [
         "# Examples",
         "",
-        "Run bodies for `noisy-student runs create FILE`, and programs on the client. All are run by the tests.",
+        "Run bodies for `noisy-student runs create FILE`, and programs that use the client. The tests run all of them.",
     ]
     for file in sorted(each for each in folder.rglob("*") if each.suffix in (".yaml", ".py")):
         name = file.relative_to(folder.parent).as_posix()

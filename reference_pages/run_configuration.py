@@ -10,13 +10,13 @@ from reference_pages.schemas import Schema, described, fields_table, sections
 
 _OF_RUNS = """# Run configuration
 
-The body of `POST /runs` and of `noisy-student runs create`, in JSON or YAML. An unknown field is refused, and so is a
-value beyond its bounds, by the field's name. [Examples](../examples.md) are files to begin with.
+The body of `POST /runs` and of `noisy-student runs create`, in JSON or YAML. Unknown fields and out-of-range values are
+rejected with the field's name. The [examples](../examples.md) are good starting points.
 """
 _OF_EVENTS = """# Events
 
-The kinds of events that a run's history, the stream and webhooks tell. How they are delivered:
-[operations](../operations.md#events).
+The event kinds in a run's history, the stream and webhooks. [Operations](../operations.md#events) explains their
+delivery.
 
 | kind | what happened |
 | --- | --- |

@@ -8,8 +8,8 @@ from reference_pages.schemas import Schema, cell, default_of, meaning_of, name_o
 
 _BEGINNING = """# Settings
 
-Environment variables of API and reconciler. Lists and maps are written as JSON; [operations](../operations.md) and
-[security](../security.md) say what they are good for.
+Environment variables of the API and the reconciler. Write lists and maps as JSON. [Operations](../operations.md) and
+[security](../security.md) explain their use.
 
 | variable | type | default | meaning |
 | --- | --- | --- | --- |

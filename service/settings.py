@@ -37,20 +37,20 @@ class Settings(BaseSettings):
     umask: str = Field(
         default="077",
         pattern="^0?[0-7]{3}$",
-        description="What is forbidden of the files that API and reconciler make; 027 or 007 where the cluster's nodes "
-        "read them from a shared disk as another user of the same group.",
+        description="Permissions denied on files that the API and the reconciler create; use 027 or 007 if the "
+        "cluster's nodes read them from a shared disk as another user of the same group.",
     )
     database_url: str = Field(
         default="", description="sqlite:///FILE or postgresql://...; empty: noisy-student.db under home."
     )
     artifact_root: str = Field(
         default="",
-        description="A local path, s3://..., gs://...: the cluster must see it; empty: artifacts under home.",
+        description="A local path, s3://... or gs://... that the cluster can reach; empty: artifacts under home.",
     )
     secret_keys_file: str = Field(
         default="",
-        description="File of the keys, one a line, that stored secrets are sealed with; the same for API and "
-        "reconciler. Empty: secret.keys under home, made where it is missing.",
+        description="File of the keys, one per line, that seal stored secrets; the API and the reconciler need the "
+        "same file. Empty: secret.keys under home, created if missing.",
     )
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()

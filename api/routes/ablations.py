@@ -1,4 +1,4 @@
-"""/runs/{id}/ablations and /ablations: what each part of the method is worth."""
+"""/runs/{id}/ablations and /ablations: how much each part of the method contributes."""
 
 from typing import Annotated
 
@@ -29,8 +29,8 @@ def create_ablation(
     commands: StudyCommandsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> AblationView:
-    """Trains a generation's student again without each noise, without balancing, without the filter, and so on, over
-    several seeds, from the same teacher and the same pseudo labels."""
+    """Retrains a generation's student from the same teacher and pseudo labels, over several seeds, each time without
+    one part of the method: one kind of noise, balancing, the filter and so on."""
     ablation = commands.create_ablation(run_id, request, idempotency_key)
     response.headers["Location"] = f"/ablations/{ablation.id}"
     return ablation
@@ -44,7 +44,7 @@ def create_ablation(
 def list_ablations(
     run_id: RunId, queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[StudySummary]:
-    """Ablations of one run, newest first."""
+    """Lists the ablations of one run, newest first."""
     return queries.list_ablations(run_id, limit, cursor)
 
 
@@ -54,5 +54,5 @@ def list_ablations(
     responses=answers(200, ABLATION, "The ablation") | problem_responses(404, 422),
 )
 def get_ablation(ablation_id: AblationId, queries: StudyQueriesOf) -> AblationView:
-    """One ablation: its trainings as they are now, and its table once it has succeeded."""
+    """Returns an ablation's current trainings, and its table once it has succeeded."""
     return queries.get_ablation(ablation_id)

@@ -1,4 +1,4 @@
-"""/keys, /audit and /me: who may use this service, what they changed, and who is asking."""
+"""/keys, /audit and /me: callers' keys, the log of their changes, and the current caller."""
 
 from typing import Annotated
 
@@ -19,14 +19,14 @@ KeyId = Annotated[
 ]
 
 WithMade = Annotated[
-    bool, Query(description="Revoke the keys that it has made too, those that they have made, and so on.")
+    bool, Query(description="Also revoke the keys that it created, those that they created, and so on.")
 ]
 
 
 @router.post(
     "/keys",
     status_code=201,
-    summary="Make an API key",
+    summary="Create an API key",
     responses=answers(201, CREATED_KEY, "Made") | problem_responses(400, 409, 415, 422),
 )
 def create_key(
@@ -36,8 +36,8 @@ def create_key(
     caller: Caller,
     idempotency_key: IdempotencyKey = None,
 ) -> CreatedKey:
-    """Draws a key of 256 random bits. It is in this answer only: the service keeps a hash. The same request with the
-    same idempotency key is therefore a conflict, not another key."""
+    """Creates a key of 256 random bits. Only this response contains it; the service keeps a hash. Repeating the request
+    with the same idempotency key is therefore a conflict and creates no other key."""
     created = keys.create_key(request, caller.subject, caller.projects, idempotency_key)
     response.headers["Location"] = f"/keys/{created.id}"
     response.headers["Cache-Control"] = "no-store"
@@ -46,7 +46,7 @@ def create_key(
 
 @router.get("/keys", summary="List API keys", responses=answers(200, page_of(KEY), "One page") | problem_responses(422))
 def list_keys(keys: Keys, limit: Limit = 50, cursor: Cursor = None) -> Page[KeyView]:
-    """The keys of the caller's projects, newest first, revoked and expired ones too. Never the keys themselves."""
+    """Lists the keys of the caller's projects without secrets, newest first, including revoked and expired ones."""
     return keys.list_keys(limit, cursor)
 
 
@@ -56,8 +56,8 @@ def list_keys(keys: Keys, limit: Limit = 50, cursor: Cursor = None) -> Page[KeyV
     responses=answers(200, KEY, "Revoked") | problem_responses(404, 422),
 )
 def revoke_key(key_id: KeyId, keys: Keys, gatekeeper: GatekeeperOf, with_made: WithMade = False) -> KeyView:
-    """From now on the key and all logins with it are refused; by other processes of this service from the next second
-    on. Doing so again is no error. Keys that it has made stay good, unless `with_made` says otherwise."""
+    """Rejects the key and all logins with it from now on; other processes of this service do so within a second.
+    Repeating the call is no error. Keys that it created stay valid unless `with_made` is set."""
     revoked = keys.revoke_key(key_id, with_made)
     for key in revoked:
         gatekeeper.forget(key.id)
@@ -70,14 +70,14 @@ def revoke_key(key_id: KeyId, keys: Keys, gatekeeper: GatekeeperOf, with_made: W
     responses=answers(200, page_of(AUDIT_ENTRY), "One page") | problem_responses(422),
 )
 def list_audit(audit: Audit, limit: Limit = 50, cursor: Cursor = None) -> Page[AuditEntryView]:
-    """Every change that an authenticated caller asked for, newest first: who, what, when, from where, and how it
-    ended, refusals included. Admins of a project see what that project's callers did."""
+    """Lists every change that an authenticated caller requested, newest first: who, what, when, from where, and with
+    which outcome, including rejections. Admins of a project see what that project's callers did."""
     return audit.list_entries(limit, cursor)
 
 
-@router.get("/me", summary="Who is asking?", responses=answers(200, CALLER, "The caller"))
+@router.get("/me", summary="Show the current caller", responses=answers(200, CALLER, "The caller"))
 def get_caller(caller: Caller) -> CallerView:
-    """Whom the request's credential belongs to, and what it may do."""
+    """Returns the owner of the request's credential, and its rights."""
     return CallerView(
         subject=caller.subject,
         kind=caller.kind,

@@ -1,4 +1,4 @@
-"""/datasets: register sets of images, and look at them."""
+"""/datasets: register and inspect image datasets."""
 
 from typing import Annotated
 
@@ -38,8 +38,8 @@ async def register_dataset(
     registration: RegistrationSettingsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetView:
-    """Reads a sample, counts the rows and freezes the list of shards. What cannot work is refused with an error that
-    names the file and the field. Nothing is copied."""
+    """Reads a sample, counts the rows and freezes the list of shards. An unusable dataset is rejected; the error names
+    the file and the field. Nothing is copied."""
     dataset = await in_registration_thread(registration.processes, commands.register, request, idempotency_key)
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return dataset
@@ -47,7 +47,7 @@ async def register_dataset(
 
 @router.get("", summary="List datasets", responses=answers(200, page_of(DATASET), "One page") | problem_responses(422))
 def list_datasets(queries: DatasetQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetView]:
-    """Registered datasets, newest first."""
+    """Lists registered datasets, newest first."""
     return queries.list(limit, cursor)
 
 
@@ -57,5 +57,5 @@ def list_datasets(queries: DatasetQueriesOf, limit: Limit = 50, cursor: Cursor =
     responses=answers(200, DATASET, "The dataset") | problem_responses(404, 422),
 )
 def get_dataset(dataset_id: DatasetId, queries: DatasetQueriesOf) -> DatasetView:
-    """One registered dataset: classes, rows, shards and what the sample showed."""
+    """Returns a registered dataset: classes, rows, shards and the findings of the sample."""
     return queries.get(dataset_id)

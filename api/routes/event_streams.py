@@ -28,7 +28,9 @@ _LARGEST_ID = 2**53
 _RETRY_MILLISECONDS = 2000
 After = Annotated[
     int | None,
-    Query(ge=0, le=_LARGEST_ID, description="Begin after the event with this id; 0: with the first.", examples=[41]),
+    Query(
+        ge=0, le=_LARGEST_ID, description="Start after the event with this id; 0 starts with the first.", examples=[41]
+    ),
 ]
 LastEventId = Annotated[
     int | None,
@@ -36,7 +38,7 @@ LastEventId = Annotated[
         alias="Last-Event-ID",
         ge=0,
         le=_LARGEST_ID,
-        description="As browsers send it when they connect again; it goes before `after`.",
+        description="Sent by browsers when they reconnect; takes precedence over `after`.",
         examples=[42],
     ),
 ]
@@ -69,7 +71,7 @@ class EventStreamResponse(StreamingResponse):
 
 _ANSWER: Answers = {
     200: {
-        "description": "Events without end: `id` to go on from, and an event as JSON in `data`. Comments in between.",
+        "description": "An endless stream: `id` to resume from, the event as JSON in `data`, and comments in between.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}},
     }
 }
@@ -84,8 +86,8 @@ _ANSWER: Answers = {
 def follow_events(
     feed: Feed, places: Places, watch: OfCaller, after: After = None, last_event_id: LastEventId = None
 ) -> EventStreamResponse:
-    """Every change of every run, and of datasets, in order, each once. Without `after` and `Last-Event-ID`: from now
-    on. For those who may see every project."""
+    """Streams every change of every run and dataset, in order and once each. Without `after` and `Last-Event-ID`, it
+    starts with new events. Requires a caller of all projects."""
     for_all_projects("this stream tells of every project (that of a run of yours is /runs/{run_id}/events/stream)")
     return _stream(feed, places, watch, after if last_event_id is None else last_event_id, None)
 
@@ -105,7 +107,7 @@ def follow_run_events(
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> EventStreamResponse:
-    """The same of one run. It does not end with the run, which may be retried or extended."""
+    """Streams the events of one run. The stream does not end with the run, which may be retried or extended."""
     queries.list_events(run_id, limit=1)  # 404 where there is no such run
     return _stream(feed, places, watch, after if last_event_id is None else last_event_id, run_id)
 

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/runs/{run_id}/generations", tags=["generations"])
 @router.post(
     "",
     status_code=201,
-    summary="Start one more generation",
+    summary="Add a generation",
     responses=answers(201, RUN, "Started") | problem_responses(400, 404, 409, 415, 422),
 )
 def add_generation(
@@ -31,8 +31,8 @@ def add_generation(
     commands: Commands,
     idempotency_key: IdempotencyKey = None,
 ) -> RunView:
-    """The last student of a finished run becomes the teacher of one more generation. The body says what it does
-    differently; `{}` is another like the one before."""
+    """Adds a generation to a finished run, with the last student as its teacher. The body holds settings that differ;
+    `{}` repeats the previous generation's."""
     run = commands.add_generation(run_id, overrides, idempotency_key)
     response.headers["Location"] = f"/runs/{run_id}/generations/{run.generations - 1}"
     return run
@@ -44,7 +44,7 @@ def add_generation(
     responses=answers(200, page_of(GENERATION), "One page") | problem_responses(404, 422),
 )
 def list_generations(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[GenerationView]:
-    """Generations with their plans, stages and models, newest first."""
+    """Lists generations with their plans, stages and models, newest first."""
     return queries.list_generations(run_id, limit, cursor)
 
 
@@ -54,5 +54,5 @@ def list_generations(run_id: RunId, queries: Queries, limit: Limit = 50, cursor:
     responses=answers(200, GENERATION, "The generation") | problem_responses(404, 422),
 )
 def get_generation(run_id: RunId, generation: GenerationNumber, queries: Queries) -> GenerationView:
-    """One generation: its plan, its stages and the model it gave."""
+    """Returns a generation's plan, stages and model."""
     return queries.get_generation(run_id, generation)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @router.get("/healthz", summary="Is the process alive?", responses=answers(200, Health(), "It is"))
 async def healthz() -> Health:
-    """Answers as long as the process does; looks at nothing else."""
+    """Answers as long as the process is alive; checks nothing else."""
     return Health()
 
 
@@ -27,8 +27,8 @@ async def healthz() -> Health:
     responses=answers(200, READY, "Ready") | answers(503, NOT_READY, "Not ready"),
 )
 def readyz(response: Response, queries: Queries, jobs: Jobs) -> Readiness:
-    """Asks the database and Ray's jobs API; 503 where either does not answer, or where Ray answers anybody: its API
-    runs what it is sent, and even loopback is reached by all users of the machine."""
+    """Checks the database and Ray's jobs API. Returns 503 if either does not answer, or if Ray answers without a token:
+    its API runs whatever it receives, and all users of the machine can reach even loopback."""
     checks = [_check_database(queries), _check_ray(jobs)]
     ready = all(check.ready for check in checks)
     response.status_code = 200 if ready else 503

@@ -1,4 +1,4 @@
-"""/models/{id}/lineage and /models/{id}/keep: where a model comes from, and whether that stays."""
+"""/models/{id}/lineage and /models/{id}/keep: where a model comes from, and whether retention keeps that."""
 
 from fastapi import APIRouter
 
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/models", tags=["models"])
     responses=answers(200, LINEAGE, "The lineage") | problem_responses(404, 409, 422),
 )
 def get_lineage(model_id: ModelId, lineage: LineageOf) -> ModelLineage:
-    """Teachers down to generation 0, datasets with their digests, recipes, seeds, label files and selections, code and
-    package versions of each stage. `run_config` can be posted to /runs as it is: the same decisions once more."""
+    """Returns teachers down to generation 0, datasets with their digests, recipes, seeds, label files, selections, and
+    the code and package versions of each stage. Post `run_config` to /runs to repeat the same decisions."""
     return lineage.model_lineage(model_id)
 
 
@@ -29,16 +29,16 @@ def get_lineage(model_id: ModelId, lineage: LineageOf) -> ModelLineage:
     responses=answers(200, MODEL.model_copy(update={"kept": True}), "Kept") | problem_responses(404, 422),
 )
 def keep_model(model_id: ModelId, retention: Retention) -> ModelView:
-    """Retention spares it and all that it came from: checkpoints, labels and selections of it and of its teachers.
-    What is collected already does not come back. Asking again is no error."""
+    """Protects the model against retention, with the checkpoints, labels and selections of it and of its teachers.
+    Artifacts that are already deleted do not come back. Repeating the call is no error."""
     return retention.set_kept(model_id, True)
 
 
 @router.delete(
     "/{model_id}/keep",
-    summary="Keep a model no longer",
+    summary="Stop keeping a model",
     responses=answers(200, MODEL, "No longer kept") | problem_responses(404, 422),
 )
 def release_model(model_id: ModelId, retention: Retention) -> ModelView:
-    """The run's retention policy holds for it again. The model itself is never collected. Asking again is no error."""
+    """Applies the run's retention policy again. The model itself is never deleted. Repeating the call is no error."""
     return retention.set_kept(model_id, False)

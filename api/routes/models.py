@@ -1,4 +1,4 @@
-"""/models: what the runs gave."""
+"""/models: the models that runs produced."""
 
 from fastapi import APIRouter
 
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/models", tags=["models"])
 
 @router.get("", summary="List models", responses=answers(200, page_of(MODEL), "One page") | problem_responses(404, 422))
 def list_models(queries: Queries, run_id: OfRun = None, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelView]:
-    """Trained models with their accuracies, newest first."""
+    """Lists trained models with their accuracies, newest first."""
     return queries.list_models(limit, cursor, run_id)
 
 
@@ -21,5 +21,5 @@ def list_models(queries: Queries, run_id: OfRun = None, limit: Limit = 50, curso
     "/{model_id}", summary="Show a model", responses=answers(200, MODEL, "The model") | problem_responses(404, 422)
 )
 def get_model(model_id: ModelId, queries: Queries) -> ModelView:
-    """One trained model: where its weights lie, and its accuracy on the validation and the test set."""
+    """Returns a trained model: the location of its weights, and its accuracy on the validation and test sets."""
     return queries.get_model(model_id)

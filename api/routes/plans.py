@@ -1,4 +1,4 @@
-"""/plans: the bill of a run before it is started."""
+"""/plans: the bill of a run before it starts."""
 
 from typing import Annotated
 
@@ -28,9 +28,9 @@ def create_plan(
     commands: EstimateCommandsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> EstimateView:
-    """Measures the run's stages on a sample of its images, in one Ray job of a minute or two, and writes the bill:
-    speed, device hours, wall time, bytes and cost of each stage of each generation. The run is checked as POST /runs
-    checks it, and is not started."""
+    """Measures the run's stages on a sample of its images, in one Ray job of a minute or two, and computes the bill:
+    speed, device hours, wall time, bytes and cost per stage and generation. Checks the run as POST /runs does, but
+    does not start it."""
     plan = commands.create_plan(request, idempotency_key)
     response.headers["Location"] = f"/plans/{plan.id}"
     return plan
@@ -40,12 +40,12 @@ def create_plan(
     "", summary="List plans", responses=answers(200, page_of(PLAN_SUMMARY), "One page") | problem_responses(422)
 )
 def list_plans(queries: EstimateQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[EstimateSummary]:
-    """All plans, newest first."""
+    """Lists all plans, newest first."""
     return queries.list_plans(limit, cursor)
 
 
 @router.get("/{plan_id}", summary="Show a plan", responses=answers(200, PLAN, "The plan") | problem_responses(404, 422))
 def get_plan(plan_id: PlanId, queries: EstimateQueriesOf) -> EstimateView:
-    """One plan; its bill once everything is measured. Its id is a run's id: /runs/{id} has its stage, events and logs,
-    and cancels and retries it."""
+    """Returns a plan, with its bill once everything is measured. Its id is a run's id: /runs/{id} shows its stage,
+    events and logs, and cancels or retries it."""
     return queries.get_plan(plan_id)

@@ -1,4 +1,4 @@
-"""/projects and /queue: who may use how much of the cluster, and who waits for it."""
+"""/projects and /queue: project quotas, and the stages that wait for the cluster."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ ProjectName = Annotated[
     "/projects", summary="List projects", responses=answers(200, page_of(PROJECT), "One page") | problem_responses(422)
 )
 def list_projects(projects: ProjectsOf, limit: Limit = 50, cursor: Cursor = None) -> Page[ProjectView]:
-    """Projects by name, backwards, with their quotas and what they have spent."""
+    """Lists projects in reverse order of name, with their quotas and spent device hours."""
     return projects.list_projects(limit, cursor)
 
 
@@ -36,7 +36,7 @@ def list_projects(projects: ProjectsOf, limit: Limit = 50, cursor: Cursor = None
     responses=answers(200, PROJECT, "The project") | problem_responses(404, 422),
 )
 def get_project(name: ProjectName, projects: ProjectsOf) -> ProjectView:
-    """Quota and spent device hours, those of attempts under way included."""
+    """Returns a project's quota and spent device hours, including those of running attempts."""
     return projects.get_project(name)
 
 
@@ -50,13 +50,13 @@ def set_quota(
     quota: Annotated[Quota, strict_json(Quota), Body(openapi_examples=QUOTAS)],
     projects: ProjectsOf,
 ) -> ProjectView:
-    """What runs goes on. New stages of a project whose quota is exhausted wait, and hold up no other project. A
-    project that is not there yet is made. For those who may see every project."""
+    """Sets the quota; running stages continue. New stages of a project with an exhausted quota wait, and block no other
+    project. Creates the project if it does not exist. Requires a caller of all projects."""
     return projects.set_quota(name, quota)
 
 
 @router.get("/queue", summary="Show the queue", responses=answers(200, QUEUE, "The queue") | problem_responses(422))
 def get_queue(projects: ProjectsOf, limit: Limit = 50) -> QueueView:
-    """The stages that have to wait, in the order in which they will start. A stage stands where its readiness puts it,
-    an hour further ahead for each step of its run's priority."""
+    """Lists the waiting stages in the order in which they will start: by the time they became ready, moved one hour
+    earlier for each step of their run's priority."""
     return projects.queue(limit)

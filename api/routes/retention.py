@@ -1,4 +1,4 @@
-"""/retention: what would be collected, and have it collected now."""
+"""/retention: preview retention, and run it now."""
 
 from fastapi import APIRouter
 
@@ -14,23 +14,24 @@ router = APIRouter(prefix="/retention", tags=["retention"])
 
 @router.get(
     "/plan",
-    summary="Show what retention would do",
+    summary="Preview retention",
     responses=answers(200, page_of(PREVIEWED_ARTIFACT), "One page") | problem_responses(404, 422),
 )
 def get_plan(
     retention: Retention, run_id: OfRun = None, limit: Limit = 10, cursor: Cursor = None
 ) -> Page[PreviewedArtifact]:
-    """A dry run: for each artifact, whether it goes or stays, and why. A page is of `limit` runs, newest first, with a
-    dozen artifacts or more each."""
+    """Dry run: says for each artifact whether it would be deleted or kept, and why. A page covers `limit` runs, newest
+    first, each with a dozen artifacts or more."""
     return retention.plan(limit, cursor, run_id)
 
 
 @router.post(
     "/apply",
     status_code=202,
-    summary="Collect now what may go",
+    summary="Run retention now",
     responses=answers(202, MARKED, "Marked") | problem_responses(404, 422),
 )
 def apply(retention: Retention, run_id: OfRun = None) -> Marked:
-    """Marks what the plan says goes; the reconciler's process deletes it. It does so by itself from time to time."""
+    """Marks the artifacts that the plan lists for deletion; the reconciler's process deletes them. It also does so
+    periodically by itself."""
     return retention.apply(run_id)

@@ -1,4 +1,4 @@
-"""/runs: start runs, watch them, stop them and start them again."""
+"""/runs: start, watch, stop and restart runs."""
 
 from typing import Annotated
 
@@ -29,8 +29,8 @@ def create_run(
     commands: Commands,
     idempotency_key: IdempotencyKey = None,
 ) -> RunView:
-    """Starts generation 0, which trains the first teacher, and the generations of students after it. What is
-    impossible is refused at once, with the field to blame."""
+    """Starts generation 0, which trains the first teacher, and the student generations after it. A request that cannot
+    work is rejected at once with the name of the field."""
     run = commands.create_run(config, idempotency_key)
     response.headers["Location"] = f"/runs/{run.id}"
     return run
@@ -38,13 +38,13 @@ def create_run(
 
 @router.get("", summary="List runs", responses=answers(200, page_of(RUN_SUMMARY), "One page") | problem_responses(422))
 def list_runs(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[RunSummary]:
-    """All runs, newest first."""
+    """Lists all runs, newest first."""
     return queries.list_runs(limit, cursor)
 
 
 @router.get("/{run_id}", summary="Show a run", responses=answers(200, RUN, "The run") | problem_responses(404, 422))
 def get_run(run_id: RunId, queries: Queries) -> RunView:
-    """One run with its generations, stages, attempts, progress and models."""
+    """Returns a run with its generations, stages, attempts, progress and models."""
     return queries.get_run(run_id)
 
 
@@ -58,8 +58,7 @@ def change_run(
     changes: Annotated[RunChanges, strict_json(RunChanges), Body(openapi_examples=RUN_CHANGES)],
     commands: Commands,
 ) -> RunView:
-    """Moves the run's stages in the queue. A stage that is running is not touched; a run that has ended is a
-    conflict."""
+    """Moves the run's stages in the queue. A running stage is not affected; a finished run is a conflict."""
     return commands.change_run(run_id, changes)
 
 
@@ -70,8 +69,8 @@ def change_run(
     responses=answers(202, RUN, "Asked to pause") | problem_responses(404, 409, 422),
 )
 def pause_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
-    """Lets the stage in flight end at its next unit (a shard, a checkpoint, a trial) and keeps what is done: the state
-    goes from pausing to paused. A stage that waits for resources is stopped at once. Asking again is no error."""
+    """Lets the stage in flight end at its next unit (a shard, a checkpoint, a trial) and keeps finished work. The state
+    goes from pausing to paused. A stage that waits for resources stops at once. Repeating the call is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.pause_run(run_id, idempotency_key)
 
@@ -85,7 +84,7 @@ def pause_run(run_id: RunId, response: Response, commands: Commands, idempotency
 def resume_run(
     run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
 ) -> RunView:
-    """Goes on from where the run was paused; the pause counts as no failure. Asking again is no error."""
+    """Continues where the run was paused; a pause does not count as a failure. Repeating the call is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.resume_run(run_id, idempotency_key)
 
@@ -99,8 +98,7 @@ def resume_run(
 def cancel_run(
     run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None
 ) -> RunView:
-    """Asks for the run's end: its Ray job is stopped and the state goes from cancelling to cancelled. Asking again
-    is no error."""
+    """Stops the run and its Ray job; the state goes from cancelling to cancelled. Repeating the call is no error."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.cancel_run(run_id, idempotency_key)
 
@@ -112,8 +110,8 @@ def cancel_run(
     responses=answers(202, RUN, "Under way again") | problem_responses(404, 409, 422),
 )
 def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency_key: IdempotencyKey = None) -> RunView:
-    """Goes on from the stage that failed, with what it has already written. A run that is under way is a
-    conflict, unless the request comes again with the same idempotency key."""
+    """Continues from the failed stage with everything it has already written. An active run is a conflict, unless the
+    request repeats an idempotency key."""
     response.headers["Location"] = f"/runs/{run_id}"
     return commands.retry_run(run_id, idempotency_key)
 
@@ -124,5 +122,5 @@ def retry_run(run_id: RunId, response: Response, commands: Commands, idempotency
     responses=answers(200, page_of(EVENT), "One page") | problem_responses(404, 422),
 )
 def list_events(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[EventView]:
-    """The run's history, newest first: what was started, what failed and why, what was tried again."""
+    """Lists the run's history, newest first: starts, failures with their reasons, and retries."""
     return queries.list_events(run_id, limit, cursor)

@@ -28,8 +28,8 @@ def create_search(
     commands: StudyCommandsOf,
     idempotency_key: IdempotencyKey = None,
 ) -> SearchView:
-    """Tries points of the space on a budget, with the datasets and pseudo labels of a run's generation. The first
-    trial is the generation's own recipe. The run itself is not changed."""
+    """Tries points of the search space within a budget, with the datasets and pseudo labels of a run's generation. The
+    first trial is the generation's own recipe. The run itself does not change."""
     search = commands.create_search(request, idempotency_key)
     response.headers["Location"] = f"/searches/{search.id}"
     return search
@@ -39,7 +39,7 @@ def create_search(
     "", summary="List searches", responses=answers(200, page_of(STUDY_SUMMARY), "One page") | problem_responses(422)
 )
 def list_searches(queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[StudySummary]:
-    """All searches that were started beside a run, newest first."""
+    """Lists all searches started alongside a run, newest first."""
     return queries.list_searches(limit, cursor)
 
 
@@ -49,6 +49,6 @@ def list_searches(queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = N
     responses=answers(200, SEARCH, "The search") | problem_responses(404, 422),
 )
 def get_search(search_id: SearchId, queries: StudyQueriesOf) -> SearchView:
-    """One search: every trial with its parameters, curve, state and cost; the winner once it is known. Its id is a
-    run's id: /runs/{id} has its stage, events and logs, and cancels and retries it."""
+    """Returns a search: every trial with its parameters, curve, state and cost, and the winner once it is known. Its id
+    is a run's id: /runs/{id} shows its stage, events and logs, and cancels or retries it."""
     return queries.get_search(search_id)

@@ -1,4 +1,4 @@
-"""/runs/{id}/stages and below a generation: stages, their attempts, metrics and logs."""
+"""/runs/{id}/stages and the stages of a generation: attempts, metrics and logs."""
 
 from typing import Annotated
 
@@ -18,7 +18,9 @@ router = APIRouter(prefix="/runs/{run_id}", tags=["stages"])
 _STAGE = "/generations/{generation}/stages/{stage}"
 PictureName = Annotated[
     str,
-    Path(pattern=r"^[a-z_]+\.svg$", max_length=100, description="The picture's file.", examples=["reliability.svg"]),
+    Path(
+        pattern=r"^[a-z_]+\.svg$", max_length=100, description="The picture's file name.", examples=["reliability.svg"]
+    ),
 ]
 
 
@@ -39,13 +41,13 @@ Stage = Annotated[StageKey, Depends(_stage_key)]
     responses=answers(200, page_of(STAGE), "One page") | problem_responses(404, 422),
 )
 def list_stages(run_id: RunId, queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[StageView]:
-    """The stages of all generations, newest first."""
+    """Lists the stages of all generations, newest first."""
     return queries.list_stages(run_id, limit, cursor)
 
 
 @router.get(_STAGE, summary="Show a stage", responses=answers(200, STAGE, "The stage") | problem_responses(404, 422))
 def get_stage(stage: Stage, queries: Queries) -> StageView:
-    """One stage: state, attempts, progress, and once it has succeeded its result and where the time went."""
+    """Returns a stage: state, attempts, progress and, once it has succeeded, its result and a breakdown of its time."""
     return queries.get_stage(stage)
 
 
@@ -60,7 +62,8 @@ def list_attempts(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AttemptView]:
-    """Each attempt is one Ray job: its id, its page in Ray's dashboard, and why it failed if it did. Newest first."""
+    """Lists the attempts, newest first. Each is one Ray job, with its id, its page in Ray's dashboard, and the reason
+    for a failure."""
     return queries.list_attempts(stage, limit, cursor)
 
 
@@ -70,7 +73,7 @@ def list_attempts(
     responses=answers(200, ATTEMPT, "The attempt") | problem_responses(404, 422),
 )
 def get_attempt(stage: Stage, attempt: AttemptNumber, queries: Queries) -> AttemptView:
-    """One attempt of a stage."""
+    """Returns one attempt of a stage."""
     return queries.get_attempt(stage, attempt)
 
 
@@ -80,7 +83,7 @@ def get_attempt(stage: Stage, attempt: AttemptNumber, queries: Queries) -> Attem
     responses=answers(200, METRICS, "All rows") | problem_responses(404, 422),
 )
 def get_metrics(stage: Stage, queries: Queries) -> StageMetrics:
-    """What the stage logged, all attempts, in order of attempt and step: loss, accuracy, images a second."""
+    """Returns what all attempts of the stage logged, by attempt and step: loss, accuracy, images per second."""
     return StageMetrics(rows=queries.stage_metrics(stage))
 
 
@@ -90,7 +93,7 @@ def get_metrics(stage: Stage, queries: Queries) -> StageMetrics:
     responses=answers(200, CONFUSION, "All of them") | problem_responses(404, 422),
 )
 def get_confusion(stage: Stage, queries: Queries) -> StageConfusion:
-    """Which classes an evaluate stage's model takes for which: of the test set, of pseudo labels, of external sets."""
+    """Returns the confusion matrices of an evaluate stage: on the test set, pseudo labels and external sets."""
     return queries.stage_confusion(stage)
 
 
@@ -100,18 +103,18 @@ def get_confusion(stage: Stage, queries: Queries) -> StageConfusion:
     responses=answers(200, TRIALS, "All trials") | problem_responses(404, 422),
 )
 def get_trials(run_id: RunId, generation: GenerationNumber, queries: StudyQueriesOf) -> StageTrials:
-    """The trials of the generation's search as they are now: parameters, curve, state and cost."""
+    """Lists the current trials of the generation's search: parameters, curve, state and cost."""
     return StageTrials(trials=list(queries.stage_trials(run_id, generation)))
 
 
 @router.get(
     f"{_STAGE}/pictures/{{name}}",
-    summary="Show a picture that a stage has drawn",
+    summary="Show a stage's picture",
     response_class=Response,
     responses=PICTURE | problem_responses(404, 422),
 )
 def get_picture(stage: Stage, name: PictureName, queries: StudyQueriesOf) -> Response:
-    """An SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability
+    """Returns an SVG document: a search's heat map over RandAugment's n and m, its accuracy by cost, or the reliability
     diagram of fitted labels."""
     # The document may be opened by itself: nothing in it is to be run.
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -126,9 +129,9 @@ def get_picture(stage: Stage, name: PictureName, queries: StudyQueriesOf) -> Res
 def get_logs(
     stage: Stage,
     queries: Queries,
-    attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="The latest one by default.")] = None,
-    lines: Annotated[int, Query(ge=1, le=5000, description="How many lines from the end.")] = 200,
+    attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="The latest attempt by default.")] = None,
+    lines: Annotated[int, Query(ge=1, le=5000, description="Number of lines from the end.")] = 200,
 ) -> LogTail:
-    """The last lines that the attempt's Ray job has printed: from Ray while the job is there, from the artifact root
-    once it has ended. Where there is nothing, `note` says why."""
+    """Returns the last lines that the attempt's Ray job printed: from Ray while the job exists, from the artifact root
+    after it has ended. If there are none, `note` says why."""
     return queries.log_tail(stage, attempt, lines)

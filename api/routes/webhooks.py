@@ -1,4 +1,4 @@
-"""/webhooks: receivers of events, and the log of what was delivered to them."""
+"""/webhooks: event receivers and their delivery logs."""
 
 from typing import Annotated
 
@@ -29,9 +29,9 @@ def register_webhook(
     webhooks: Webhooks,
     idempotency_key: IdempotencyKey = None,
 ) -> NewWebhookView:
-    """Events from now on are posted to the URL, signed with the secret of this answer, which is shown this once:
-    the same request with the same idempotency key is a conflict. A run's events come in order; one that fails is tried
-    again with growing pauses."""
+    """Posts events from now on to the URL, signed with the secret in this response. The secret is shown only once, so
+    repeating the request with the same idempotency key is a conflict. A run's events arrive in order; failed deliveries
+    are retried with growing pauses."""
     webhook = webhooks.register(request, idempotency_key)
     response.headers["Location"] = f"/webhooks/{webhook.id}"
     return webhook
@@ -39,7 +39,7 @@ def register_webhook(
 
 @router.get("", summary="List webhooks", responses=answers(200, page_of(WEBHOOK), "One page") | problem_responses(422))
 def list_webhooks(webhooks: Webhooks, limit: Limit = 50, cursor: Cursor = None) -> Page[WebhookView]:
-    """All webhooks, newest first, with how many events wait for them or were given up."""
+    """Lists all webhooks, newest first, with the numbers of pending and dead deliveries."""
     return webhooks.list(limit, cursor)
 
 
@@ -49,7 +49,7 @@ def list_webhooks(webhooks: Webhooks, limit: Limit = 50, cursor: Cursor = None) 
     responses=answers(200, WEBHOOK, "The webhook") | problem_responses(404, 422),
 )
 def get_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> WebhookView:
-    """One webhook, without its secret."""
+    """Returns one webhook without its secret."""
     return webhooks.get(webhook_id)
 
 
@@ -60,7 +60,7 @@ def get_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> WebhookView:
     responses={204: {"description": "Deleted"}, **problem_responses(404, 422)},
 )
 def delete_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> None:
-    """Nothing more is sent to it; its log of deliveries goes with it."""
+    """Deletes the webhook and its delivery log; no more events are sent to it."""
     webhooks.delete(webhook_id)
 
 
@@ -72,7 +72,7 @@ def delete_webhook(webhook_id: WebhookId, webhooks: Webhooks) -> None:
 def list_deliveries(
     webhook_id: WebhookId, webhooks: Webhooks, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[DeliveryView]:
-    """What was sent, what waits and what was given up, newest event first. Deliveries stay listed for two weeks."""
+    """Lists completed, pending and dead deliveries, newest event first. Completed ones stay listed for two weeks."""
     return webhooks.list_deliveries(webhook_id, limit, cursor)
 
 
@@ -83,5 +83,5 @@ def list_deliveries(
     responses=answers(202, DELIVERY, "To be sent again") | problem_responses(404, 409, 422),
 )
 def retry_delivery(webhook_id: WebhookId, event_id: EventId, webhooks: Webhooks) -> DeliveryView:
-    """Gives a delivery that was given up all its attempts again."""
+    """Gives a dead delivery all of its attempts again."""
     return webhooks.retry_delivery(webhook_id, event_id)

@@ -26,17 +26,17 @@ class Scope(StrEnum):
 class KeyRequest(Frozen):
     """The body of POST /keys."""
 
-    name: Name = Field(description="Who or what will use it.")
+    name: Name = Field(description="Who or what will use the key.")
     scope: Scope = Field(
         strict=False,
         description="viewer reads; operator also registers datasets, starts and stops runs; admin also manages keys "
         "and reads the audit log.",
     )
     project: ProjectName | None = Field(
-        description="The project whose runs and datasets it sees and changes; null: every project."
+        description="The project whose runs and datasets the key can see and change; null: all projects."
     )
     expires_at: AwareDatetime | None = Field(
-        default=None, description="From when on it is refused; null: it stays good until it is revoked."
+        default=None, description="When the key expires; null: it stays valid until it is revoked."
     )
 
 
@@ -50,22 +50,22 @@ class OidcSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    issuer: str = Field(min_length=1, description="The token's `iss`, to the letter.")
-    audience: str = Field(min_length=1, description="What must be in the token's `aud`.")
-    jwks_url: str = Field(description="Where the provider publishes its signing keys: https, but on loopback.")
+    issuer: str = Field(min_length=1, description="The token's exact `iss`.")
+    audience: str = Field(min_length=1, description="A value that the token's `aud` must contain.")
+    jwks_url: str = Field(description="The URL of the provider's signing keys: https, except on loopback.")
     algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256"), min_length=1)
-    scope_claim: str = Field(default="roles", description="The claim that says what the caller may do: text or a list.")
+    scope_claim: str = Field(default="roles", description="The claim with the caller's roles: text or a list.")
     scopes: dict[str, Scope] = Field(
-        default={}, description="The scope for each value of that claim; the largest counts, without one: none."
+        default={}, description="The scope for each value of that claim; the highest counts. No match grants nothing."
     )
-    project_claim: str = Field(default="projects", description="The claim that says the projects: text or a list.")
+    project_claim: str = Field(default="projects", description="The claim with the projects: text or a list.")
     projects: dict[str, ProjectName | Literal["*"]] = Field(
-        default={}, description="The project for each value of that claim; `*`: every project."
+        default={}, description="The project for each value of that claim; `*`: all projects."
     )
-    leeway_seconds: float = Field(default=30, ge=0, le=300, description="How far the clocks may differ.")
-    jwks_seconds: float = Field(default=3600, gt=0, description="How long fetched keys are good.")
+    leeway_seconds: float = Field(default=30, ge=0, le=300, description="How much the clocks may differ.")
+    jwks_seconds: float = Field(default=3600, gt=0, description="How long fetched keys stay valid.")
     refetch_seconds: float = Field(
-        default=30, gt=0, description="Keys are fetched at most so often, whatever tokens name as their key."
+        default=30, gt=0, description="Minimum interval between two fetches, whatever key ids tokens name."
     )
 
     @model_validator(mode="after")

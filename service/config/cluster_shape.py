@@ -10,12 +10,12 @@ from workers.specs.stages import ActorPool, WorkerGroup
 
 
 class SpotDevices(Frozen):
-    """Devices that cost less and may be taken away."""
+    """Devices that cost less and may be preempted."""
 
-    share: float = Field(gt=0, le=1, description="Of the devices.")
-    price_share: float = Field(default=0.35, ge=0, le=1, description="Of the price of the others.")
+    share: float = Field(gt=0, le=1, description="Share of the devices.")
+    price_share: float = Field(default=0.35, ge=0, le=1, description="Price relative to the other devices'.")
     interruptions_per_device_hour: float = Field(
-        default=0.05, ge=0, le=60, description="How often a spot device is taken away."
+        default=0.05, ge=0, le=60, description="How often a spot device is preempted."
     )
 
 
@@ -25,7 +25,7 @@ class ClusterShape(Frozen):
     devices: int = Field(ge=1, le=1_000_000)
     cpus_per_device: float = Field(default=1.0, gt=0, le=1024)
     gpus_per_device: float = Field(default=0.0, ge=0, le=16)
-    price_per_device_hour: float | None = Field(default=None, ge=0, le=1e9, description="In any currency.")
+    price_per_device_hour: float | None = Field(default=None, ge=0, le=1e9, description="Price in any currency.")
     spot: SpotDevices | None = None
 
     def devices_of(self, cpus: float, gpus: float) -> float:

@@ -12,7 +12,7 @@ ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class DatasetRequest(Frozen):
-    """A set of images to register, by the place where it lies. Nothing is copied: the files must stay as they are."""
+    """An image dataset to register by its location. Nothing is copied, so the files must not change."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -31,44 +31,45 @@ class DatasetRequest(Frozen):
         }
     )
 
-    name: Name = Field(description="For people to read.")
+    name: Name = Field(description="Display name.")
     project: ProjectName = Field(
-        default=DEFAULT_PROJECT, description="Whose dataset it is. Default: the project of the key that asks."
+        default=DEFAULT_PROJECT,
+        description="The project that owns the dataset. Default: the project of the caller's key.",
     )
     role: DatasetRole = Field(
-        description="labeled: trained on; unlabeled: pseudo-labeled; evaluation: labeled, and never trained on."
+        description="labeled: for training; unlabeled: for pseudo labels; evaluation: labeled, never trained on."
     )
     uri: str = Field(
         min_length=1,
         max_length=8000,
         description="A folder, or one Parquet file, tar file or list of URIs: a path on the service's machine (which "
-        "the Ray nodes must share), or an s3:// or gs:// URI. Folders are read with all their sub-folders; hidden "
-        "files are passed over.",
+        "the Ray nodes must share), or an s3:// or gs:// URI. Folders are read with all subfolders; hidden "
+        "files are skipped.",
     )
     format: DatasetFormat | None = Field(
         default=None,
-        description="Null: by the files found. parquet: one image a row. image_folder: the first folder level names "
-        "the class, where there are labels. webdataset: tar files, the label in .cls files. uri_list: files that list "
-        "images by URI, absolute or relative to the list: text (.txt, one a line), .csv, .tsv, .jsonl or Parquet.",
+        description="parquet: one image per row. image_folder: the first folder level names the class, if there are "
+        "labels. webdataset: tar files with the label in .cls files. uri_list: files that list images by URI, absolute "
+        "or relative to the list: text (.txt, one per line), .csv, .tsv, .jsonl or Parquet. Null: detected.",
     )
     image_column: ColumnName | None = Field(
         default=None,
         description="Parquet: a binary column of encoded images, or a struct column with a `bytes` field. uri_list: "
-        "the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only fitting one.",
+        "the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only suitable one.",
     )
     label_column: ColumnName | None = Field(
         default=None,
         description="Parquet and uri_list: integers or strings; the class name is the value as text. Null: guessed by "
-        "name (`label`, `class`, ...). Unlabeled datasets: ignored.",
+        "name (`label`, `class`, ...). Ignored for unlabeled datasets.",
     )
     key_column: ColumnName | None = Field(
         default=None,
-        description="Parquet and uri_list: integers or strings that name the images. Null: in Parquet guessed by name "
-        "(`key`, `id`, ...), without such a column FILE:ROW; in a list the URI as it is written there.",
+        description="Parquet and uri_list: integers or strings that name the images. Null: for Parquet, guessed by "
+        "name (`key`, `id`, ...), or FILE:ROW without such a column; for a list, the URI as written.",
     )
     classes: tuple[ClassName, ...] | None = Field(
         default=None,
         max_length=100_000,
-        description="Class names in index order. Null: the distinct labels, in numeric order where all are integers, "
-        "else sorted. Give them where a dataset does not hold every class. Unlabeled datasets: ignored.",
+        description="Class names in index order. Null: the distinct labels, in numeric order if all are integers, "
+        "else sorted. Set them if a dataset does not contain every class. Ignored for unlabeled datasets.",
     )

@@ -11,38 +11,47 @@ from workers.specs.stages import StageName
 
 
 class RetrySettings(Frozen):
-    """How often a stage is tried again, by the reason of its failure; null: until max_attempts are used up."""
+    """Retries of a stage by failure reason. Null: until max_attempts is used up."""
 
     max_attempts: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="Attempts of one stage, those lost to preemption or a dead node or head not counted. "
+        description="Attempts of one stage, not counting those lost to preemption or a dead node or head. "
         "Default: the service's setting.",
     )
-    bad_data: int | None = Field(default=0, ge=0, le=1_000_000, description="The same input gives the same failure.")
-    user_error: int | None = Field(default=0, ge=0, le=1_000_000, description="So does the same spec.")
-    unschedulable: int | None = Field(default=0, ge=0, le=1_000_000, description="It has been waited for long enough.")
+    bad_data: int | None = Field(default=0, ge=0, le=1_000_000, description="The same input fails in the same way.")
+    user_error: int | None = Field(default=0, ge=0, le=1_000_000, description="The same spec fails in the same way.")
+    unschedulable: int | None = Field(
+        default=0, ge=0, le=1_000_000, description="The stage has already waited for its timeout."
+    )
     out_of_memory: int | None = Field(
         default=1,
         ge=0,
         le=1_000_000,
-        description="Another job may have taken the memory; a second time it is the stage's own size.",
+        description="Another job may have used the memory; the second time, the stage itself is too large.",
     )
     stage_error: int | None = Field(default=2, ge=0, le=1_000_000, description="Any other exception in the stage.")
     hung: int | None = Field(default=2, ge=0, le=1_000_000, description="No progress for stall_timeout_seconds.")
     artifact_store: int | None = Field(
         default=None, ge=0, le=1_000_000, description="A full disk, a read-only file system."
     )
-    job_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="The Ray job ended without a word.")
-    job_lost: int | None = Field(
-        default=20, ge=0, le=1_000_000, description="Ray no longer knows the job: its head died. Not counted either."
+    job_failed: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="The Ray job ended without an error message."
     )
-    submit_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="Ray refused the job.")
+    job_lost: int | None = Field(
+        default=20,
+        ge=0,
+        le=1_000_000,
+        description="Ray no longer knows the job because its head died. Not counted in max_attempts.",
+    )
+    submit_failed: int | None = Field(default=None, ge=0, le=1_000_000, description="Ray rejected the job.")
     node_lost: int | None = Field(
         default=20, ge=0, le=1_000_000, description="The node died. Not counted in max_attempts."
     )
-    preempted: int | None = Field(default=1000, ge=0, le=1_000_000, description="The node was taken back. Nor is this.")
+    preempted: int | None = Field(
+        default=1000, ge=0, le=1_000_000, description="The node was preempted. Not counted in max_attempts."
+    )
 
     def retries(self, reason: FailureReason) -> int | None:
         """How many attempts may fail for this reason and be followed by another; None: max_attempts says."""
@@ -58,7 +67,7 @@ _HALF_AN_HOUR = 1800.0
 
 
 class StallTimeouts(Frozen):
-    """Seconds without progress after which a stage counts as hung. It includes starting up and loading the model."""
+    """Seconds without progress after which a stage counts as hung, including start-up and loading the model."""
 
     train: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a step.")
     label: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a shard.")
@@ -77,17 +86,19 @@ class StallTimeouts(Frozen):
 
 
 class FaultTolerance(Frozen):
-    """What a run bears before a stage of it has failed."""
+    """The failures that a run tolerates before one of its stages fails."""
 
     retry: RetrySettings = RetrySettings()
     schedule_timeout_seconds: float = Field(
         default=SCHEDULE_TIMEOUT_SECONDS,
         gt=0,
         le=1e9,
-        description="How long a stage may wait for what the cluster, even idle, does not have.",
+        description="How long a stage may wait for resources that even the idle cluster lacks.",
     )
     stall_timeout_seconds: StallTimeouts = StallTimeouts()
-    max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="Unreadable images a stage tolerates.")
+    max_bad_fraction: float = Field(
+        default=0.05, ge=0, le=1, description="Share of unreadable images that a stage tolerates."
+    )
 
 
 class Artifact(StrEnum):

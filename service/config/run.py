@@ -1,4 +1,4 @@
-"""What a user asks for: a run's datasets, models, recipes, selection and resources."""
+"""A run's configuration: datasets, models, recipes, selection and resources."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,55 +28,55 @@ Priority = Annotated[int, Field(ge=-100, le=100)]
 
 
 class RunDatasets(Frozen):
-    """Dataset ids by the part each plays."""
+    """Dataset ids by role in the run."""
 
-    labeled: Reference = Field(description="Role labeled: the teacher and every student train on it.")
+    labeled: Reference = Field(description="Role labeled. The teacher and every student train on it.")
     unlabeled: Reference | None = Field(
         default=None, description="Role unlabeled. Required for one generation or more."
     )
-    validation: Reference = Field(description="Role evaluation: watched while training.")
-    test: Reference = Field(description="Role evaluation: judged once a generation, by the evaluate stage.")
+    validation: Reference = Field(description="Role evaluation. Monitored during training.")
+    test: Reference = Field(description="Role evaluation. The evaluate stage uses it once per generation.")
     pseudo_label_truth: Reference | None = Field(
         default=None,
-        description="Role evaluation: the unlabeled images with their true labels, where they are known. "
-        "Only the evaluate stage reads it, to say how good the pseudo labels are.",
+        description="Role evaluation. The unlabeled images with their true labels, if known. "
+        "Only the evaluate stage reads it, to measure the quality of the pseudo labels.",
     )
 
 
 class Resources(Frozen):
-    """What each stage asks of the cluster."""
+    """The cluster resources that each stage requests."""
 
     train: WorkerGroup = WorkerGroup()
     label: ActorPool = ActorPool()
     batch_size: int = Field(
-        default=256, ge=1, le=1_000_000, description="Images a forward pass when labeling and evaluating."
+        default=256, ge=1, le=1_000_000, description="Images per forward pass in labeling and evaluation."
     )
     top_k: int = Field(
-        default=10, ge=1, le=100_000, description="Probabilities kept an image where classes are over 100."
+        default=10, ge=1, le=100_000, description="Probabilities kept per image with more than 100 classes."
     )
 
 
 class ExternalEvaluation(Frozen):
-    """A further evaluation set, judged once a generation."""
+    """An additional evaluation set, measured once per generation."""
 
     name: Name
     dataset: Reference = Field(description="Role evaluation.")
     class_map: dict[ClassName, ClassName] | None = Field(
         default=None,
         max_length=MAX_CLASSES,
-        description="The labeled classes' name for each class of the set, which may be a subset of them; "
-        "null: the names are the same.",
+        description="Maps each class of the set to a labeled class. The set may cover a subset of the classes. "
+        "Null: the names are the same.",
     )
 
 
 class EvaluationSettings(Frozen):
-    """What the evaluate stage measures beside accuracy on the test set."""
+    """What the evaluate stage measures in addition to accuracy on the test set."""
 
     robustness: RobustnessSettings | None = Field(default=None, description="The paper's robustness tables.")
     reference: Reference | None = Field(
         default=None,
-        description="The model that mCE and mFR are relative to; null: the run's own generation 0. "
-        "It was evaluated on the same test set with the same robustness settings.",
+        description="The model that mCE and mFR are relative to, evaluated on the same test set with the same "
+        "robustness settings. Null: the run's own generation 0.",
     )
     external: tuple[ExternalEvaluation, ...] = Field(default=(), max_length=20)
 
@@ -87,26 +87,26 @@ class EvaluationSettings(Frozen):
 
 
 class Gate(Frozen):
-    """What a student must show to become the next teacher."""
+    """Conditions that a student must meet to become the next teacher."""
 
     conditions: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
         min_length=1,
         max_length=20,
-        description="As `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
+        description="For example `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
         "top1, top5 and calibration_error are shares in 0..1, mce and mfr are percent.",
     )
     on_failure: Literal["stop", "go_on"] = Field(
-        default="stop", description="go_on: the teacher stays the teacher of the generations that follow."
+        default="stop", description="go_on: the same teacher teaches the following generations."
     )
 
 
 class GenerationOverrides(Frozen):
-    """What one generation does differently from its run; the body of POST /runs/{id}/generations."""
+    """Settings of one generation that differ from its run's; the body of POST /runs/{id}/generations."""
 
-    student_model: ModelName | None = Field(default=None, description="Default: the model of the generation before.")
+    student_model: ModelName | None = Field(default=None, description="Default: the previous generation's model.")
     recipe: Recipe | None = Field(default=None, description="Replaces the run's student_recipe as a whole.")
     selection: SelectionSettings | None = None
-    search: SearchSettings | None = Field(default=None, description="Default: the run's, if it has one.")
+    search: SearchSettings | None = Field(default=None, description="Default: the run's search, if any.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
@@ -116,27 +116,27 @@ class RunConfig(Frozen):
     name: Name
     project: ProjectName = Field(
         default=DEFAULT_PROJECT,
-        description="Whose run it is, and whose quota of device hours it spends. Default: the project of the key "
-        "that asks.",
+        description="The project that owns the run and whose device hours it spends. Default: the project of the "
+        "caller's key.",
     )
     priority: Priority = Field(
         default=0,
-        description="-100 to 100. A stage lines up as if it had been ready an hour earlier for each step of it. "
-        "Can be changed later.",
+        description="-100 to 100. Each step moves the run's stages one hour forward in the queue. "
+        "You can change it later.",
     )
     datasets: RunDatasets
     teacher_model: ModelName = Field(description="A timm model name.")
     student_models: tuple[ModelName, ...] = Field(
         default=(),
         max_length=MAX_GENERATIONS,
-        description="timm model names: one for all generations, or one for each.",
+        description="timm model names: one for all generations, or one per generation.",
     )
-    generations: int = Field(default=3, ge=0, le=MAX_GENERATIONS, description="Students after the teacher.")
+    generations: int = Field(default=3, ge=0, le=MAX_GENERATIONS, description="Number of students after the teacher.")
     teacher_recipe: Recipe = Recipe(unlabeled_ratio=0)
     student_recipe: Recipe = Recipe()
     selection: SelectionSettings = SelectionSettings()
     search: SearchSettings | None = Field(
-        default=None, description="Before each student is trained; the winner becomes that generation's student."
+        default=None, description="Runs before each student is trained; the winner becomes that generation's student."
     )
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: Gate | None = None
@@ -148,8 +148,8 @@ class RunConfig(Frozen):
     generation_overrides: dict[Annotated[str, Field(max_length=10)], GenerationOverrides] = Field(
         default_factory=dict,
         max_length=MAX_GENERATIONS,
-        description="By generation number: what single generations do differently. A model's lineage uses it to give "
-        "a run that trained its generations in several ways as one body.",
+        description="Settings of single generations that differ, by generation number. A model's lineage uses it to "
+        "describe a run with differing generations in one body.",
     )
 
     @model_validator(mode="after")
@@ -203,23 +203,23 @@ class RunChanges(Frozen):
 
 
 class EstimateSettings(Frozen):
-    """What a plan measures, and for what it writes the bill."""
+    """What a plan measures, and what its bill covers."""
 
     cluster: ClusterShape | None = Field(
-        default=None, description="The cluster to write the bill for; null: the one that measures."
+        default=None, description="The cluster to bill for; null: the cluster that measures."
     )
     unlabeled_images: int | None = Field(
-        default=None, ge=1, le=10**12, description="As if the unlabeled dataset had so many; null: as it is."
+        default=None, ge=1, le=10**12, description="Bill for an unlabeled dataset of this size; null: its actual size."
     )
     sample_seconds: float = Field(
-        default=5.0, ge=0.5, le=600, description="For each thing that is timed, beside the start of its processes."
+        default=5.0, ge=0.5, le=600, description="Seconds per measurement, not counting process start."
     )
 
 
 class EstimateRequest(EstimateSettings):
-    """The body of POST /plans: the bill of a run before it is started."""
+    """The body of POST /plans: a run to estimate before it starts."""
 
-    run: RunConfig = Field(description="As it would be posted to /runs.")
+    run: RunConfig = Field(description="The body that you would post to /runs.")
 
 
 class GenerationPlan(Frozen):

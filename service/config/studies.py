@@ -1,4 +1,4 @@
-"""What is asked for with a search or an ablation."""
+"""The requests for a search and an ablation."""
 
 from pydantic import Field
 
@@ -11,14 +11,14 @@ from workers.specs.text import ModelName
 
 
 class SearchRequest(Frozen):
-    """The body of POST /searches: a search beside a run, over the student of one of its generations."""
+    """The body of POST /searches: a search for the student of one of a run's generations."""
 
-    run_id: Reference = Field(description="The run whose datasets, pseudo labels and recipe it uses.")
-    generation: int = Field(ge=0, le=1_000_000, description="0 searches for a teacher, on labeled images alone.")
+    run_id: Reference = Field(description="The run whose datasets, pseudo labels and recipe the search uses.")
+    generation: int = Field(ge=0, le=1_000_000, description="0 searches for a teacher on labeled images only.")
     name: Name | None = None
     settings: SearchSettings = SearchSettings()
-    model: ModelName | None = Field(default=None, description="The first trial's; default: the generation's.")
-    recipe: Recipe | None = Field(default=None, description="The first trial's; default: the generation's.")
+    model: ModelName | None = Field(default=None, description="For the first trial. Default: the generation's.")
+    recipe: Recipe | None = Field(default=None, description="For the first trial. Default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
@@ -26,10 +26,10 @@ class AblationRequest(Frozen):
     """The body of POST /runs/{id}/ablations."""
 
     generation: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Whose student; default: the last one's."
+        default=None, ge=1, le=1_000_000, description="The generation whose student is studied. Default: the last."
     )
     name: Name | None = None
     settings: AblationSettings = AblationSettings()
-    model: ModelName | None = Field(default=None, description="Of the full student; default: the generation's.")
-    recipe: Recipe | None = Field(default=None, description="Of the full student; default: the generation's.")
+    model: ModelName | None = Field(default=None, description="For the full student. Default: the generation's.")
+    recipe: Recipe | None = Field(default=None, description="For the full student. Default: the generation's.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)

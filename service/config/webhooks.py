@@ -1,4 +1,4 @@
-"""Webhooks as they are asked for."""
+"""The request for a webhook."""
 
 from pydantic import Field
 
@@ -12,9 +12,9 @@ class WebhookRequest(Frozen):
     url: str = Field(
         min_length=1,
         max_length=2000,
-        description="https, of a host with public addresses only; http and private addresses where the setting "
-        "webhooks.private_networks allows them.",
+        description="An https URL whose host has only public addresses. The setting webhooks.private_networks can "
+        "allow http and private addresses.",
     )
     kinds: tuple[EventKind, ...] | None = Field(
-        default=None, min_length=1, max_length=100, description="Kinds of events to deliver; null: all of them."
+        default=None, min_length=1, max_length=100, description="Event kinds to deliver; null: all."
     )

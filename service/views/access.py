@@ -13,7 +13,7 @@ class KeyView(View):
     id: str
     name: str
     scope: Scope
-    project: str | None = Field(description="What it is limited to; null: every project.")
+    project: str | None = Field(description="The project that the key is limited to; null: all projects.")
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -21,7 +21,7 @@ class KeyView(View):
 
 
 class CreatedKey(KeyView):
-    key: str = Field(description="The key itself: shown this once, and stored as a hash only.")
+    key: str = Field(description="The key itself. It is shown only once; the service stores a hash.")
 
 
 class CallerView(View):
@@ -30,7 +30,7 @@ class CallerView(View):
     subject: str
     kind: Literal["key", "session", "oidc", "local"]
     scope: Scope
-    projects: list[str] | None = Field(description="What it sees and changes; null: every project.")
+    projects: list[str] | None = Field(description="Projects that the caller can see and change; null: all.")
 
 
 class AuditEntryView(View):
@@ -39,15 +39,15 @@ class AuditEntryView(View):
     subject: str = Field(description="The key's id, `oidc:` and the token's subject, `local`, or `cli:` and a user.")
     kind: str = Field(description="How the caller was authenticated: key, session, oidc, local or cli.")
     address: str = Field(description="The network address that the request came from.")
-    request_id: str = Field(description="The answer's X-Request-ID.")
+    request_id: str = Field(description="The response's X-Request-ID.")
     method: str
     path: str
-    status: int | None = Field(description="The answer's status; null where the service died before it had one.")
-    location: str | None = Field(description="What was made, as a path.")
+    status: int | None = Field(description="The response's status; null if the service died before it sent one.")
+    location: str | None = Field(description="The path of the created resource.")
     project: str | None = Field(
         description="The project that the caller is limited to; null: none, several, or one that you may not see."
     )
     target_project: str | None = Field(
         default=None,
-        description="The project of what was to be changed; null: of none, of several, or of one that you may not see.",
+        description="The project of the changed resource; null: none, several, or one that you may not see.",
     )

@@ -19,7 +19,7 @@ class Page(View, Generic[Item]):
     """One page of a listing, newest first."""
 
     items: list[Item]
-    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")
 
 
 def as_time(seconds: float) -> datetime:

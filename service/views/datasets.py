@@ -19,16 +19,16 @@ class DatasetView(View):
     classes: list[str]
     rows: int
     shards: int
-    class_counts: dict[str, int] | None = Field(description="Images a class; null for unlabeled datasets.")
-    sampled: int = Field(description="Images that were decoded to check them.")
-    sampled_bad: int = Field(description="Of those, unreadable ones.")
+    class_counts: dict[str, int] | None = Field(description="Images per class; null for unlabeled datasets.")
+    sampled: int = Field(description="Number of images decoded as a check.")
+    sampled_bad: int = Field(description="Number of unreadable images among them.")
     created_at: datetime
-    digest: str | None = Field(default=None, description="blake2b in hex, of what digest_of says.")
+    digest: str | None = Field(default=None, description="Hexadecimal blake2b over what digest_of says.")
     digest_of: DigestOf | None = Field(
         default=None,
-        description="images: content hashes and labels of all images in order, wherever they lie. files: names, sizes "
-        "and times of the files, where there are too many images to hash at registration.",
+        description="images: content hashes and labels of all images in order, independent of their location. files: "
+        "names, sizes and times of the files, if there are too many images to hash at registration.",
     )
     warnings: list[str] = Field(
-        default=[], description="What registration found and read past or left out, a sentence each."
+        default=[], description="What registration found but accepted or left out, one sentence each."
     )

@@ -20,17 +20,17 @@ class StageBill(Line):
 
     generation: int
     stage: StageName
-    images: int = Field(description="That go through the model; of select, the rows it decides on.")
-    processes: int = Field(description="Actors that label, evaluate or materialise, or workers that train.")
-    devices: float = Field(description="That they keep busy; 0 where only the job's driver works.")
+    images: int = Field(description="Images that the model processes; for select, the rows that it decides on.")
+    processes: int = Field(description="Actors that label, evaluate or materialize, or workers that train.")
+    devices: float = Field(description="Devices that the processes occupy; 0 if only the job's driver works.")
     images_per_second_per_device: float | None
     work_seconds: float = Field(description="From the first image to the last.")
-    overhead_seconds: float = Field(description="Waiting, start, setup and finish, as a stage's times are counted.")
+    overhead_seconds: float = Field(description="Waiting, start, setup and finish, as in a stage's times.")
     wall_seconds: float
     device_hours: float = Field(description="Devices times wall time.")
     bytes_read: int
     bytes_written: int
-    bytes_kept: int = Field(description="Of what was written, what stays when the stage has ended.")
+    bytes_kept: int = Field(description="Bytes written that remain after the stage has ended.")
     cost: float | None = Field(description="In the currency of the price; null without one.")
 
 
@@ -46,17 +46,17 @@ class Totals(Line):
 
 
 class Forecast(Line):
-    devices: int = Field(description="Of the cluster.")
+    devices: int = Field(description="Devices of the cluster.")
     stages: list[StageBill]
     totals: Totals
 
 
 class Bill(Line):
-    as_configured: Forecast = Field(description="With the workers and actors that the run's resources ask for.")
+    as_configured: Forecast = Field(description="With the workers and actors that the run's resources request.")
     whole_cluster: Forecast | None = Field(
-        description="With as many workers and actors as the given cluster has room for; null where none was given."
+        description="With as many workers and actors as fit the given cluster; null if none was given."
     )
-    assumptions: list[str] = Field(description="What the figures rest on, beside the measurement.")
+    assumptions: list[str] = Field(description="What the figures assume in addition to the measurement.")
 
 
 class EstimateSummary(View):
@@ -71,7 +71,7 @@ class EstimateSummary(View):
 
 
 class EstimateView(EstimateSummary):
-    run: RunConfig | None = Field(description=f"What is planned; {_UNREADABLE}")
-    settings: EstimateSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
-    bill: Bill | None = Field(description="Once everything is measured.")
-    measurement: Measurement | None = Field(description="What the bill is made of.")
+    run: RunConfig | None = Field(description=f"The planned run; {_UNREADABLE}")
+    settings: EstimateSettings | None = Field(description=f"The requested settings; {_UNREADABLE}")
+    bill: Bill | None = Field(description="Present once everything is measured.")
+    measurement: Measurement | None = Field(description="The measurements behind the bill.")

@@ -18,7 +18,7 @@ class ReadinessCheck(View):
 
     name: Literal["database", "ray"]
     ready: bool
-    detail: str = Field(description="A version where it is ready, else what is wrong.")
+    detail: str = Field(description="A version if ready, otherwise the problem.")
 
 
 class Readiness(View):

@@ -16,7 +16,7 @@ class CollectedArtifact(View):
     """An artifact that retention has deleted or is deleting."""
 
     artifact: str
-    files: int | None = Field(description="Null while it is being collected.")
+    files: int | None = Field(description="Null during deletion.")
     bytes: int | None
     digest: str | None = Field(
         description="blake2b over names and contents of the files; collected-*.json in the stage's folder lists them."
@@ -28,11 +28,11 @@ class StageLineage(View):
     """A stage that the model comes from."""
 
     name: StageName
-    attempt: int | None = Field(description="The one that succeeded; null where the stage has not.")
+    attempt: int | None = Field(description="The successful attempt; null if the stage has not succeeded.")
     folder_uri: str
     result_uri: str
     environment: StageEnvironment | None = Field(
-        description="Code version, Python and packages; null where the stage did not say."
+        description="Code version, Python and packages; null if the stage did not record them."
     )
     collected: list[CollectedArtifact]
 
@@ -59,14 +59,14 @@ class Lineage(View):
     model_id: str
     run_id: str
     generation: int
-    model: str = Field(description="timm name.")
+    model: str = Field(description="timm model name.")
     uri: str
     kept: bool
-    seed: int = Field(description="Of this generation: all its stages use it.")
-    recipe: Recipe = Field(description="As it was trained: the search's winner where there was a search.")
+    seed: int = Field(description="The generation's seed; all of its stages use it.")
+    recipe: Recipe = Field(description="The recipe as trained; the winner's if there was a search.")
     selection: SelectionSettings | None = Field(description="Null for the first teacher.")
-    labels_uri: str | None = Field(description="Folder of the label files that it learned from.")
-    selection_uri: str | None = Field(description="Folder of the selection that it learned from.")
+    labels_uri: str | None = Field(description="Folder of the label files that the model learned from.")
+    selection_uri: str | None = Field(description="Folder of the selection that the model learned from.")
     stages: list[StageLineage]
     teacher: "Lineage | None" = Field(description="Null for the first teacher.")
 
@@ -76,5 +76,5 @@ class ModelLineage(Lineage):
 
     datasets: list[DatasetLineage]
     run_config: RunConfig = Field(
-        description="POST /runs with it trains this model, and those before it, once more: same seeds, same decisions."
+        description="Post it to /runs to train this model and its teachers again, with the same seeds and decisions."
     )

@@ -6,7 +6,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(BaseModel):
-    """One thing wrong with a request."""
+    """One error in a request."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="What went wrong this time.")
-    instance: str = Field(description="The path that was asked.")
+    instance: str = Field(description="The requested path.")
     errors: list[FieldError] = []
 
 

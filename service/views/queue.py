@@ -11,8 +11,8 @@ from workers.specs.stages import StageName
 class QueuePlace(View):
     """The place in the queue of a stage that has to wait."""
 
-    position: int = Field(description="From 1: how many stages start before it, and itself.")
-    reason: str = Field(description="What it waits for: a free place, or its project's quota.")
+    position: int = Field(description="Position in the queue, from 1.")
+    reason: str = Field(description="What the stage waits for: a free slot, or its project's quota.")
 
 
 class QueuedStage(QueuePlace):
@@ -28,16 +28,16 @@ class QueuedStage(QueuePlace):
 class QueueView(View):
     """The queued stages of the runs that the caller may see. Positions count the stages of all runs."""
 
-    max_concurrent_stages: int | None = Field(description="The service's setting; null: without a limit.")
+    max_concurrent_stages: int | None = Field(description="The service's setting; null: no limit.")
     running_stages: int = Field(description="Stages with an attempt on the cluster, of runs that the caller may see.")
     waiting_stages: int
-    waiting: list[QueuedStage] = Field(description="The first of those that wait, in their order.")
+    waiting: list[QueuedStage] = Field(description="The first waiting stages, in order.")
 
 
 class ProjectView(View):
     name: str
-    quota_device_hours: float | None = Field(description="Null: without a limit.")
+    quota_device_hours: float | None = Field(description="Null: no limit.")
     spent_device_hours: float = Field(
-        description="Of all attempts, those under way included: hours times GPUs, or CPUs where a stage asks for none."
+        description="For all attempts, including running ones: hours times GPUs, or CPUs if a stage requests no GPU."
     )
-    exhausted: bool = Field(description="Whether its stages have to wait for a larger quota.")
+    exhausted: bool = Field(description="Whether the project's stages must wait for a larger quota.")

@@ -14,13 +14,13 @@ class PreviewedArtifact(View):
     generation: int
     stage: StageName
     artifact: Artifact
-    collect: bool = Field(description="Whether it goes the next time that retention looks.")
-    reason: str = Field(description="Why it goes, or why it stays.")
-    files: int | None = Field(description="How many would go; null for what stays.")
+    collect: bool = Field(description="Whether the next pass of retention would delete it.")
+    reason: str = Field(description="Why it would be deleted or kept.")
+    files: int | None = Field(description="How many files would be deleted; null if the artifact is kept.")
     bytes: int | None
 
 
 class Marked(View):
     """The result of POST /retention/apply."""
 
-    marked: int = Field(description="Artifacts marked: the reconciler's process deletes them within seconds.")
+    marked: int = Field(description="Number of marked artifacts; the reconciler's process deletes them within seconds.")

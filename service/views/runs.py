@@ -13,7 +13,7 @@ from service.views.queue import QueuePlace
 from workers.specs.reports import Progress
 from workers.specs.stages import StageName
 
-_UNREADABLE = "null where another version of the service wrote it, and this one cannot read it."
+_UNREADABLE = "null if another version of the service wrote it and this one cannot read it."
 
 
 class AttemptView(View):
@@ -23,9 +23,9 @@ class AttemptView(View):
     failure_reason: str | None
     failure_message: str | None
     dashboard_url: str | None = Field(
-        description="The job's page in the Ray dashboard; null before it is submitted and once Ray has let go of it."
+        description="The job's page in the Ray dashboard; null before submission and after Ray has deleted the job."
     )
-    log_saved: bool = Field(default=False, description="Whether its log is in the artifact root.")
+    log_saved: bool = Field(default=False, description="Whether the log is saved in the artifact root.")
     created_at: datetime
     submitted_at: datetime | None
     finished_at: datetime | None
@@ -37,10 +37,10 @@ class StageTimes(View):
     total_seconds: float
     work_seconds: float
     overhead_seconds: float
-    waiting_seconds: float = Field(description="Ready until the Ray job was submitted.")
-    start_seconds: float = Field(description="Submitted until the stage's process began.")
-    setup_seconds: float = Field(description="Imports, workers and model, until work began.")
-    finish_seconds: float = Field(description="End of work until the service had seen the result.")
+    waiting_seconds: float = Field(description="From ready until the Ray job was submitted.")
+    start_seconds: float = Field(description="From submission until the stage's process began.")
+    setup_seconds: float = Field(description="Imports, workers and model, until the work began.")
+    finish_seconds: float = Field(description="From the end of the work until the service had seen the result.")
 
 
 class StageView(View):
@@ -51,12 +51,12 @@ class StageView(View):
     state: str
     folder_uri: str
     attempts: list[AttemptView]
-    progress: Progress | None = Field(description="As the stage last wrote it; null before it began.")
+    progress: Progress | None = Field(description="The stage's last report; null before the stage began.")
     result: dict[str, Any] | None = Field(
-        description="result.json, once the stage has succeeded, without its confusion matrices, which have a route of "
-        "their own; where several stages are listed also without what it says of single classes."
+        description="result.json, once the stage has succeeded, without confusion matrices, which have their own "
+        "route. Listings of several stages also omit per-class values."
     )
-    times: StageTimes | None = Field(description="Once the stage has succeeded.")
+    times: StageTimes | None = Field(description="Present once the stage has succeeded.")
     ready_at: datetime | None
     finished_at: datetime | None
 
@@ -71,19 +71,19 @@ class ModelView(View):
     validation_top1: float
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime
-    kept: bool = Field(default=False, description="Whether retention spares it and all that it came from.")
+    kept: bool = Field(default=False, description="Whether retention keeps the model and everything it came from.")
 
 
 class GenerationView(View):
     number: int
     state: str
-    plan: GenerationPlan | None = Field(description=f"What it trains; {_UNREADABLE}")
+    plan: GenerationPlan | None = Field(description=f"What the generation trains; {_UNREADABLE}")
     stages: list[StageView]
     model: ModelView | None
     promoted: bool | None = Field(
-        default=None, description="Whether the gate lets its model teach; null where no gate has judged it."
+        default=None, description="Whether the gate accepts the model as a teacher; null if no gate has judged it."
     )
-    gate_reason: str | None = Field(default=None, description="Why it was not promoted.")
+    gate_reason: str | None = Field(default=None, description="Why the model was not promoted.")
 
 
 class RunSummary(View):
@@ -94,25 +94,25 @@ class RunSummary(View):
     priority: int = 0
     state: str
     queue: QueuePlace | None = Field(
-        default=None, description="Where its stage stands in line; null where it does not have to wait."
+        default=None, description="The stage's place in the queue; null if it need not wait."
     )
     state_reason: str | None = Field(description="Why a failed run failed.")
-    generations: int = Field(description="Generations so far, the teacher's included.")
+    generations: int = Field(description="Number of generations so far, including the teacher's.")
     created_at: datetime
     finished_at: datetime | None
 
 
 class RunView(RunSummary):
-    config: RunConfig | None = Field(description=f"As it was asked for; {_UNREADABLE}")
+    config: RunConfig | None = Field(description=f"The requested configuration; {_UNREADABLE}")
     generation_details: list[GenerationView]
-    warnings: list[str] = Field(default=[], description="What the configuration means and may not be meant, if any.")
+    warnings: list[str] = Field(default=[], description="Consequences of the configuration that may be unintended.")
 
 
 class EventView(View):
     """One line of a run's history, or of the service's."""
 
     id: int = Field(description="Grows with time, over all runs.")
-    run_id: str | None = Field(description="Null where no run is concerned, as when a dataset is registered.")
+    run_id: str | None = Field(description="Null if the event concerns no run, such as the registration of a dataset.")
     at: datetime
     generation: int | None
     stage: StageName | None
@@ -132,19 +132,19 @@ class MetricRow(View):
 
 class ConfusionMatrix(View):
     classes: list[str]
-    counts: list[list[int]] = Field(description="counts[i][j]: images of true class i that were taken for class j.")
+    counts: list[list[int]] = Field(description="counts[i][j]: images of true class i predicted as class j.")
 
 
 class StageConfusion(View):
     matrices: dict[str, ConfusionMatrix] = Field(
-        description="By what was judged: test; pseudo_labels, where their truth is known; external.NAME."
+        description="By what was evaluated: test; pseudo_labels, if their true labels are known; external.NAME."
     )
 
 
 class StageMetrics(View):
     """The metric rows that a stage has logged."""
 
-    rows: list[MetricRow] = Field(description="In order of attempt, then step.")
+    rows: list[MetricRow] = Field(description="Ordered by attempt, then step.")
 
 
 class LogTail(View):
@@ -152,6 +152,6 @@ class LogTail(View):
     submission_id: str
     lines: list[str]
     source: Literal["ray", "artifact_root"] | None = Field(
-        description="ray while the job is there, the artifact root afterwards; null where there is nothing to read."
+        description="ray while the job exists, artifact_root afterwards; null if there is nothing to read."
     )
     note: str | None = Field(default=None, description="Why there are no lines.")

@@ -15,7 +15,7 @@ class StudySummary(View):
 
     id: str
     name: str
-    run_id: str = Field(description="The run whose labels it uses.")
+    run_id: str = Field(description="The run whose labels the study uses.")
     generation: int
     state: str
     state_reason: str | None
@@ -24,19 +24,19 @@ class StudySummary(View):
 
 
 class SearchView(StudySummary):
-    settings: SearchSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
-    trials: list[Trial] = Field(description="With their parameters, curves, states and costs, as they are now.")
-    outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once it has succeeded.")
-    pictures: list[str] = Field(description="Paths of its pictures, once it has succeeded.")
+    settings: SearchSettings | None = Field(description=f"The requested settings; {_UNREADABLE}")
+    trials: list[Trial] = Field(description="The current trials, with parameters, curves, states and costs.")
+    outcome: SearchOutcome | None = Field(description="Winner and Pareto front, once the search has succeeded.")
+    pictures: list[str] = Field(description="Paths of the pictures, once the search has succeeded.")
 
 
 class StageTrials(View):
     """The trials of a search stage."""
 
-    trials: list[Trial] = Field(description="By number; the first is the recipe as it was.")
+    trials: list[Trial] = Field(description="Ordered by number; the first is the unchanged recipe.")
 
 
 class AblationView(StudySummary):
-    settings: AblationSettings | None = Field(description=f"As they were asked for; {_UNREADABLE}")
-    trainings: list[AblationTraining] = Field(description="As they are now.")
-    outcome: AblationOutcome | None = Field(description="The table, once it has succeeded.")
+    settings: AblationSettings | None = Field(description=f"The requested settings; {_UNREADABLE}")
+    trainings: list[AblationTraining] = Field(description="The current trainings.")
+    outcome: AblationOutcome | None = Field(description="The table, once the ablation has succeeded.")

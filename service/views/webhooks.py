@@ -13,13 +13,13 @@ class WebhookView(View):
     url: str
     kinds: list[str] | None = Field(description="Null: all events.")
     created_at: datetime
-    pending: int = Field(description="Events that wait to be delivered, those tried before included.")
-    dead: int = Field(description="Events that were given up.")
+    pending: int = Field(description="Number of undelivered events, including those already tried.")
+    dead: int = Field(description="Number of dead deliveries.")
 
 
 class NewWebhookView(WebhookView):
     secret: str = Field(
-        description="Key of the signatures, as verifiers of Standard Webhooks take it. It is shown this once."
+        description="The signing key, in the form that Standard Webhooks verifiers accept. It is shown only once."
     )
 
 
@@ -32,8 +32,8 @@ class DeliveryView(View):
     state: DeliveryState
     attempts: int
     next_attempt_at: datetime | None = Field(
-        description="Null where none is to come, and while an earlier event of the run is pending."
+        description="Null if there is none, or while an earlier event of the run is pending."
     )
     last_attempt_at: datetime | None
-    last_status: int | None = Field(description="HTTP status that the receiver answered; null where it did not.")
+    last_status: int | None = Field(description="The receiver's HTTP status; null if it did not answer.")
     last_error: str | None

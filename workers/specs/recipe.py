@@ -15,7 +15,7 @@ _WARMUP_STEPS = 100
 class RandAugment(Frozen):
     """RandAugment (Cubuk et al. 2019; Xie et al., section 3.1), with magnitudes on torchvision's scale of 0 to 30."""
 
-    n: int = Field(default=2, ge=1, le=8, description="Operations an image.")
+    n: int = Field(default=2, ge=1, le=8, description="Operations per image.")
     m: int = Field(default=27, ge=0, le=30, description="Magnitude on a scale of 0 to 30.")
 
 
@@ -23,7 +23,7 @@ class Noise(Frozen):
     """The noise that acts on the student while it trains, and never on the teacher while it labels."""
 
     rand_augment: RandAugment | None = RandAugment()
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="On the classifier's input.")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout rate on the classifier's input.")
     drop_path: float = Field(
         default=0.2,
         ge=0,
@@ -47,7 +47,7 @@ class Schedule(Frozen):
 
     kind: Literal["cosine", "step"] = "cosine"
     warmup_steps: int | None = Field(
-        default=None, ge=0, le=MOST_STEPS, description="Null: 100, or half of the steps where that is less."
+        default=None, ge=0, le=MOST_STEPS, description="Null: 100, or half of the steps if that is less."
     )
     step_every: int = Field(default=1000, ge=1, le=MOST_STEPS)
     step_factor: float = Field(default=0.97, gt=0, le=1)
@@ -60,13 +60,13 @@ class ResolutionStep(Frozen):
     """
 
     image_size: int = Field(ge=8, le=2048, description="Height and width in pixels, larger than the recipe's.")
-    steps: int = Field(ge=1, le=MOST_STEPS, description="Optimiser steps after the recipe's own.")
-    learning_rate: float = Field(default=1e-4, gt=0, le=1e6, description="At its start; cosine decay to zero.")
+    steps: int = Field(ge=1, le=MOST_STEPS, description="Optimizer steps after the recipe's own.")
+    learning_rate: float = Field(default=1e-4, gt=0, le=1e6, description="Initial learning rate; cosine decay to zero.")
     frozen_share: float = Field(
         default=0,
         ge=0,
         lt=1,
-        description="Share of the model's parameter tensors, from the input on, left as they are.",
+        description="Share of the model's parameter tensors, counted from the input, that stay frozen.",
     )
 
 
@@ -82,25 +82,27 @@ class Recipe(Frozen):
     std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     crop: Literal["random_resized", "none"] = Field(
         default="random_resized",
-        description="`none` resizes the whole picture to image_size, in training too.",
+        description="`none` resizes the whole image to image_size, in training too.",
     )
     horizontal_flip: bool = True
-    steps: int = Field(default=100_000, ge=1, le=MOST_STEPS, description="Optimiser steps.")
-    batch_size: int = Field(default=64, ge=1, le=1_000_000, description="Labeled images a step, over all workers.")
+    steps: int = Field(default=100_000, ge=1, le=MOST_STEPS, description="Optimizer steps.")
+    batch_size: int = Field(default=64, ge=1, le=1_000_000, description="Labeled images per step, over all workers.")
     unlabeled_ratio: float = Field(
-        default=3.0, ge=0, le=64, description="Pseudo-labeled images for each labeled one in the batch."
+        default=3.0, ge=0, le=64, description="Pseudo-labeled images per labeled image in the batch."
     )
     noise: Noise = Noise()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Labeled images only.")
-    targets: Literal["soft", "hard"] = Field(default="soft", description="Pseudo labels as targets.")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Applies to labeled images only.")
+    targets: Literal["soft", "hard"] = Field(default="soft", description="Form of the pseudo labels as targets.")
     temperature: Annotated[float, Field(gt=0, le=100)] | Literal["fit"] = Field(
         default=1.0,
-        description="Of the soft targets; below 1 sharpens. `fit`: the label stage fits the teacher's temperature on "
-        "validation images (Guo et al. 2017), and its labels are the targets as they are.",
+        description="Temperature of the soft targets; values below 1 sharpen. `fit`: the label stage fits the "
+        "teacher's temperature on validation images (Guo et al. 2017), and its labels are the targets.",
     )
-    ema_decay: float = Field(default=0.9999, ge=0, lt=1, description="Of the weights that are kept.")
+    ema_decay: float = Field(
+        default=0.9999, ge=0, lt=1, description="Decay of the moving average of the weights, which training keeps."
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
     validate_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     checkpoint_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
@@ -150,7 +152,7 @@ class Materialization(Frozen):
         default=5000,
         ge=1,
         le=1_000_000_000,
-        description="Rows of a training shard, on average. An actor holds the images of four times as many.",
+        description="Average rows per training shard. An actor holds the images of four times as many rows.",
     )
 
 
@@ -159,29 +161,29 @@ class SelectionSettings(Frozen):
 
     min_confidence: float = Field(default=0.3, ge=0, le=1)
     max_per_class: int | None = Field(
-        default=None, ge=1, le=2**31 - 1, description="Keep this many a class, the most confident."
+        default=None, ge=1, le=2**31 - 1, description="Keep this many images per class, the most confident."
     )
     fill_up: bool = Field(
         default=True,
-        description="Fill smaller classes up by random duplication, to max_per_class or to the largest class.",
+        description="Fill smaller classes by random duplication, up to max_per_class or the largest class.",
     )
     duplicates: Literal["keep", "drop"] = Field(
-        default="keep", description="Images that are in the pool more than once, byte for byte: drop all but the first."
+        default="keep",
+        description="Images that occur more than once in the pool, byte for byte. drop: keep only the first.",
     )
     near_duplicates: Literal["report", "drop"] = Field(
         default="report",
-        description="Images that look like an evaluation image: listed by the label stage, and dropped as asked.",
+        description="Images that look like an evaluation image. The label stage lists them; drop also excludes them.",
     )
     near_duplicate_distance: int = Field(
         default=4,
         ge=0,
         le=10,
         description="Bits of 64 in which the perceptual hashes of near duplicates may differ. 4: the same picture, "
-        "encoded again or resized. 0: none are looked for.",
+        "re-encoded or resized. 0 turns the search off.",
     )
     materialize: Materialization | None = Field(
         default=None,
-        description="Write the selected images out as training shards, shuffled as a whole; the student then reads "
-        "those instead of picking rows out of the pool. Takes as much storage as the selected images, and as much "
-        "again while it works.",
+        description="Write the selected images to training shards, fully shuffled; the student reads these instead of "
+        "rows of the pool. Takes as much storage as the selected images, and twice that while it works.",
     )

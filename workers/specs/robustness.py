@@ -70,7 +70,7 @@ class AdversarialSettings(Frozen):
         description="Largest change of a pixel value, of 255.",
     )
     pgd_steps: int = Field(default=10, ge=1, le=1000)
-    pgd_step_size: float = Field(default=1.0, gt=0, le=255, description="Change of a pixel value a step, of 255.")
+    pgd_step_size: float = Field(default=1.0, gt=0, le=255, description="Change of a pixel value per step, of 255.")
     sample: int = Field(default=200, ge=1, le=1_000_000_000, description="Images of the test set, drawn by the seed.")
 
 

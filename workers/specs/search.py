@@ -42,7 +42,7 @@ class FloatRange(Frozen):
 
 
 class SearchSpace(Frozen):
-    """What is searched; what is null or empty stays as the recipe has it."""
+    """The search space. Null or empty values stay as in the recipe."""
 
     rand_augment_n: IntRange | None = IntRange(low=1, high=3)
     rand_augment_m: IntRange | None = IntRange(low=0, high=30, step=3)
@@ -51,7 +51,7 @@ class SearchSpace(Frozen):
         default=None,
         min_length=1,
         max_length=200,
-        description="A pattern of timm model names, as efficientnet_b[0-4]: all that match.",
+        description="A pattern of timm model names, such as efficientnet_b[0-4]; all matches are searched.",
     )
     dropout: FloatRange | None = None
     drop_path: FloatRange | None = None
@@ -80,14 +80,16 @@ _BOUNDS = (
 class EarlyStopping(Frozen):
     """Asynchronous successive halving over steps (Li et al. 2018)."""
 
-    reduction_factor: int = Field(default=3, ge=2, le=16, description="One trial in so many goes on at each rung.")
+    reduction_factor: int = Field(
+        default=3, ge=2, le=16, description="At each rung, one in this many trials continues."
+    )
     first_rung: float = Field(default=1 / 9, gt=0, lt=1, description="Share of a trial's steps before the first cut.")
     max_steps_share: float = Field(
         default=0.45,
         gt=0,
         le=1,
-        description="Of full trials' steps, that the search may take: beyond it, no trial goes on past a rung."
-        " The recipe itself, every trial's first rung, and two full trials are always granted.",
+        description="Share of all full trials' steps that the search may use. Beyond it, no trial continues past a "
+        "rung. The recipe itself, every trial's first rung, and two full trials are always granted.",
     )
 
 
@@ -96,20 +98,18 @@ class SearchSettings(Frozen):
 
     space: SearchSpace = SearchSpace()
     trials: int = Field(default=16, ge=1, le=10_000)
-    steps_fraction: float = Field(default=0.25, gt=0, le=1, description="Of the recipe's steps, for a full trial.")
-    pool_fraction: float = Field(default=1.0, gt=0, le=1, description="Of the pseudo-labeled images.")
+    steps_fraction: float = Field(default=0.25, gt=0, le=1, description="Share of the recipe's steps in a full trial.")
+    pool_fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the pseudo-labeled images in a trial.")
     early_stopping: EarlyStopping | None = EarlyStopping()
     objective: Literal["accuracy", "corrupted_accuracy"] = Field(
-        default="accuracy", description="On the validation set: clean, or each image under a corruption of its own."
+        default="accuracy", description="Measured on the validation set: clean, or each image under its own corruption."
     )
-    max_parameters: int | None = Field(
-        default=None, ge=1, le=10**15, description="Of a student; larger ones are left out."
-    )
+    max_parameters: int | None = Field(default=None, ge=1, le=10**15, description="Exclude larger students.")
     max_multiply_adds: int | None = Field(
-        default=None, ge=1, le=10**18, description="For one image; costlier ones are left out."
+        default=None, ge=1, le=10**18, description="Exclude students that need more per image."
     )
     max_parallel: int | None = Field(
-        default=None, ge=1, le=100_000, description="Trials at a time; null: as the cluster allows."
+        default=None, ge=1, le=100_000, description="Concurrent trials; null: as many as the cluster allows."
     )
     workers_per_trial: int = Field(default=1, ge=1, le=100_000)
 

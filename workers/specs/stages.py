@@ -76,9 +76,11 @@ class WorkerGroup(Frozen):
     cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
     loader_processes: int = Field(
-        default=0, ge=0, le=1000, description="DataLoader processes a worker; 0: in the worker."
+        default=0, ge=0, le=1000, description="DataLoader processes per worker; 0: load in the worker."
     )
-    max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
+    max_failures: int = Field(
+        default=3, ge=0, le=1_000_000, description="Number of lost workers that one attempt survives."
+    )
 
 
 class StageSpec(Frozen):

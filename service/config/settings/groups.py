@@ -17,42 +17,43 @@ class ServerSettings(SettingGroup):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    max_body_bytes: int = Field(default=4 << 20, ge=1024, description="A larger request body is refused.")
+    max_body_bytes: int = Field(default=4 << 20, ge=1024, description="Larger request bodies are rejected.")
 
 
 class AccessSettings(SettingGroup):
-    """Who may call, from where and how often, and how long it is known who did."""
+    """Who may call, from where and how often, and how long the audit log keeps changes."""
 
     authentication: bool = Field(
-        default=False, description="Whether requests need a credential. Must be on where server.host is not loopback."
+        default=False, description="Whether requests need a credential. Required if server.host is not loopback."
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names that the service is called by; loopback's always are. With authentication, none: any name.",
+        description="Host names of the service, besides loopback's. With authentication, empty means any name.",
     )
     session_hours: float = Field(default=12, gt=0, description="How long a login to the web page lasts.")
-    audit_days: float = Field(default=365, ge=7, description="How long the audit log keeps what was changed.")
-    audit_refused_days: float = Field(default=30, ge=7, description="How long it keeps changes that were refused.")
+    audit_days: float = Field(default=365, ge=7, description="How long the audit log keeps changes.")
+    audit_refused_days: float = Field(default=30, ge=7, description="How long it keeps rejected requests.")
     requests_per_second: float = Field(
-        default=100, gt=0, description="What one caller may ask in the long run, of each process of the API."
+        default=100, gt=0, description="Sustained request rate per caller and API process."
     )
-    request_burst: int = Field(default=300, ge=1, description="What one caller may ask at once.")
+    request_burst: int = Field(default=300, ge=1, description="Requests that one caller may send at once.")
 
 
 class RaySettings(SettingGroup):
     """The Ray head that runs the stages."""
 
     jobs_url: str = Field(default="http://127.0.0.1:8265", description="Ray's dashboard and jobs API.")
-    auth_token: SecretStr | None = Field(default=None, description="Bearer token, where RAY_AUTH_MODE=token.")
+    auth_token: SecretStr | None = Field(default=None, description="Bearer token, if RAY_AUTH_MODE=token.")
     is_own: bool = Field(
-        default=False, description="Ray runs on this machine as this user: its token goes to no other user's program."
+        default=False,
+        description="Ray runs on this machine as this user, and its token is sent to no other user's program.",
     )
     dashboard_url: str = Field(
         default="",
-        description="Prefix of the links to Ray's dashboard; empty: jobs_url, or /ray with authentication.",
+        description="Prefix of links to Ray's dashboard; empty: jobs_url, or /ray with authentication.",
     )
-    python_executable: str = Field(default="python", description="Interpreter of the stages, on the cluster.")
-    job_log_mib: float = Field(default=16.0, gt=0, description="Of each Ray job's log, how much of its end is kept.")
+    python_executable: str = Field(default="python", description="The stages' interpreter on the cluster.")
+    job_log_mib: float = Field(default=16.0, gt=0, description="How much of the end of each Ray job's log is kept.")
 
 
 class DatasetSettings(SettingGroup):
@@ -64,25 +65,26 @@ class DatasetSettings(SettingGroup):
     )
     roots_by_project: dict[str, tuple[str, ...]] = Field(
         default={},
-        description="As JSON: projects whose datasets may lie at places of their own, and only there. The others': "
-        "roots.",
+        description="JSON object of projects that use their own roots, and only those. Other projects use roots.",
     )
     anywhere: bool = Field(
         default=False,
-        description="With authentication and no roots: anywhere but in home and artifact_root. For the machine of one "
-        "person: who may register can have every file read that the service's user can.",
+        description="With authentication and no roots: allow every place except home and artifact_root. For a "
+        "personal machine, because a caller who registers can read every file that the service's user can.",
     )
 
 
 class RegistrationSettings(SettingGroup):
-    """What looking at one dataset may take."""
+    """Limits for the inspection of one dataset."""
 
     processes: int = Field(
-        default=2, ge=1, description="Datasets of one caller that an API process looks at at once; one more of others'."
+        default=2,
+        ge=1,
+        description="Datasets of one caller that an API process inspects at once, plus one of other callers.",
     )
-    timeout_seconds: float = Field(default=300.0, gt=0, description="For looking at one dataset; then it is refused.")
+    timeout_seconds: float = Field(default=300.0, gt=0, description="Time to inspect one dataset; then it is rejected.")
     memory_mib: int = Field(
-        default=1024, ge=256, description="For looking at one dataset, in a process of its own; then it is refused."
+        default=1024, ge=256, description="Memory to inspect one dataset in a separate process; then it is rejected."
     )
 
     @property
@@ -94,13 +96,13 @@ class RegistrationSettings(SettingGroup):
 class ReconcilerSettings(SettingGroup):
     """How the reconciler works."""
 
-    tick_seconds: float = Field(default=0.25, gt=0, description="Pause of the reconciler between two looks.")
+    tick_seconds: float = Field(default=0.25, gt=0, description="The reconciler's pause between two ticks.")
     lease_seconds: float = Field(
-        default=15.0, gt=0, description="A reconciler silent this long has been followed by another."
+        default=15.0, gt=0, description="Another reconciler takes over from one silent for this long."
     )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
     max_concurrent_stages: int | None = Field(
-        default=None, ge=1, description="Stages on the cluster at once, of all runs; none: without a limit."
+        default=None, ge=1, description="Concurrent stages on the cluster, over all runs; none: no limit."
     )
 
     @property
@@ -110,20 +112,18 @@ class ReconcilerSettings(SettingGroup):
 
 
 class RetentionSettings(SettingGroup):
-    """What runs keep that do not say otherwise, and how often is looked for what may go."""
+    """The default retention policy of runs, and how often retention runs."""
 
     keep_last_checkpoints: int = Field(
-        default=1, ge=0, description="Training checkpoints of a finished train stage that stay, beside the best."
+        default=1, ge=0, description="Last checkpoints kept of a finished train stage, besides the best."
     )
     keep_label_generations: int = Field(
-        default=1, ge=0, description="The last so many generations of a run keep their label files and selections."
+        default=1, ge=0, description="How many of a run's last generations keep label files and selections."
     )
     min_age_seconds: float = Field(
-        default=86_400.0, ge=0, description="Nothing is collected before its generation has been over for so long."
+        default=86_400.0, ge=0, description="Nothing of a generation is deleted until it has been over for this long."
     )
-    interval_seconds: float = Field(
-        default=600.0, gt=0, description="Pause between two looks for artifacts to collect."
-    )
+    interval_seconds: float = Field(default=600.0, gt=0, description="Pause between two looks for artifacts to delete.")
 
     @property
     def policy(self) -> RetentionPolicy:
@@ -136,19 +136,19 @@ class RetentionSettings(SettingGroup):
 
 
 class WebhookSettings(SettingGroup):
-    """To whom events are sent, and how hard it is tried."""
+    """Where webhooks may send events, and how delivery is retried."""
 
     private_networks: tuple[IPvAnyNetwork, ...] = Field(
-        default=(), description="As JSON: networks that webhooks may lie in although they are not public."
+        default=(), description="JSON list of non-public networks that webhooks may use."
     )
-    max_webhooks: int = Field(default=100, ge=1, description="Receivers of events.")
-    max_attempts: int = Field(default=12, ge=1, description="Of one event; then its delivery is dead.")
-    timeout_seconds: float = Field(default=10.0, gt=0, description="For one delivery, from resolving its host.")
+    max_webhooks: int = Field(default=100, ge=1, description="Number of webhooks.")
+    max_attempts: int = Field(default=12, ge=1, description="Attempts to deliver one event; then the delivery is dead.")
+    timeout_seconds: float = Field(default=10.0, gt=0, description="Time for one delivery, including the DNS lookup.")
 
 
 class EventSettings(SettingGroup):
     """The event streams."""
 
-    max_streams: int = Field(default=200, ge=1, description="Clients of the event streams, an API process.")
-    max_streams_of_caller: int = Field(default=20, ge=1, description="Of those, of one caller.")
+    max_streams: int = Field(default=200, ge=1, description="Event stream clients per API process.")
+    max_streams_of_caller: int = Field(default=20, ge=1, description="Event stream clients per caller.")
     poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
