@@ -14,7 +14,7 @@ KEY_REQUESTS: dict[str, Example] = {
         "summary": "For a pipeline that starts runs of one project",
         "value": {"name": "nightly", "scope": "operator", "project": "pets", "expires_at": "2027-11-23T00:00:00Z"},
     },
-    "admin": {"summary": "For who runs the service", "value": {"name": "ops", "scope": "admin", "project": None}},
+    "admin": {"summary": "For the service's operator", "value": {"name": "ops", "scope": "admin", "project": None}},
 }
 KEY = KeyView(
     id="key-5f0c1b1e90ab",

@@ -115,7 +115,7 @@ STREAM = f"retry: 2000\n\ndata: {EVENT.model_dump_json()}\nid: {EVENT.id}\n\n: s
 WEBHOOK_REQUESTS: dict[str, Example] = {
     "all events": {"summary": "Every change", "value": {"url": "https://hooks.example.org/noisy-student"}},
     "ends of runs": {
-        "summary": "Only how runs end",
+        "summary": "Only the ends of runs",
         "value": {
             "url": "https://hooks.example.org/noisy-student",
             "kinds": ["run_succeeded", "run_failed", "run_cancelled", "run_gated"],

@@ -26,7 +26,7 @@ from workers.specs.measure import (
 
 PLAN_REQUESTS: dict[str, Example] = {
     "this cluster": {
-        "summary": "What the run would take where the plan is measured",
+        "summary": "Cost on the cluster that measures the plan",
         "value": {"run": RUN_CONFIGS["digits"]["value"]},
     },
     "another cluster": {

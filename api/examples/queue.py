@@ -8,9 +8,9 @@ from service.views.queue import ProjectView, QueuedStage, QueueView
 
 QUOTAS: dict[str, Example] = {
     "limited": {"summary": "A thousand GPU hours", "value": {"device_hours": 1000}},
-    "unlimited": {"summary": "Without a limit", "value": {"device_hours": None}},
+    "unlimited": {"summary": "No limit", "value": {"device_hours": None}},
 }
-RUN_CHANGES: dict[str, Example] = {"urgent": {"summary": "Five hours further ahead", "value": {"priority": 5}}}
+RUN_CHANGES: dict[str, Example] = {"urgent": {"summary": "Five hours forward", "value": {"priority": 5}}}
 PROJECT = ProjectView(name="vision", quota_device_hours=1000.0, spent_device_hours=412.5, exhausted=False)
 QUEUE = QueueView(
     max_concurrent_stages=2,

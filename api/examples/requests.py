@@ -53,7 +53,7 @@ _DIGITS_RECIPE = {
 }
 RUN_CONFIGS: dict[str, Example] = {
     "digits": {
-        "summary": "One teacher and three students on small pictures",
+        "summary": "One teacher and three students on small images",
         "value": {
             "name": "digits",
             "datasets": _DATASETS,
@@ -94,9 +94,9 @@ RUN_CONFIGS: dict[str, Example] = {
 }
 
 GENERATION_OVERRIDES: dict[str, Example] = {
-    "the same again": {"summary": "One more, like the one before", "value": {}},
+    "the same again": {"summary": "Another generation like the previous one", "value": {}},
     "another model": {
-        "summary": "A larger student that learns from surer labels only",
+        "summary": "A larger student that learns only from more confident labels",
         "value": {"student_model": "efficientnet_b4", "selection": {"min_confidence": 0.6, "max_per_class": 130000}},
     },
 }

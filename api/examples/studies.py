@@ -29,7 +29,7 @@ SEARCH_REQUESTS: dict[str, Example] = {
         "value": {"run_id": _RUN_ID, "generation": 1},
     },
     "noise and size": {
-        "summary": "A family of models too, judged under corruption, within a cost",
+        "summary": "Also a model family, evaluated under corruption, within a cost limit",
         "value": {
             "run_id": _RUN_ID,
             "generation": 1,
@@ -51,7 +51,7 @@ SEARCH_REQUESTS: dict[str, Example] = {
     },
 }
 ABLATION_REQUESTS: dict[str, Example] = {
-    "everything": {"summary": "All variants that need nothing more, three seeds", "value": {}},
+    "everything": {"summary": "All variants that need no further input, three seeds", "value": {}},
     "the noise": {
         "summary": "Only the noise, and a smaller student, on half of the steps",
         "value": {

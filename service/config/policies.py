@@ -115,27 +115,31 @@ class Artifact(StrEnum):
 
 
 class RetentionPolicy(Frozen):
-    """Models, results, metrics, logs and specs are never collected, whatever it says."""
+    """Retention never deletes models, results, metrics, logs and specs, whatever the policy says."""
 
     keep_last_checkpoints: int = Field(ge=0)
-    """Training checkpoints of a finished train stage, beside the best one."""
+    """Last checkpoints kept of a finished train stage, besides the best."""
     keep_label_generations: int = Field(ge=0)
-    """The last so many generations' label files and selections."""
+    """How many of the last generations keep label files and selections."""
     min_age_seconds: float = Field(ge=0)
-    """Nothing is collected before its generation has been over for so long."""
+    """Retention deletes nothing of a generation until it has been over for this long."""
 
 
 class RetentionOverrides(Frozen):
     """A run's own policy; null: the service's setting."""
 
-    keep_last_checkpoints: int | None = Field(default=None, ge=0, le=1_000_000, description="Beside the best one.")
-    keep_label_generations: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="How many generations' labels stay."
+    keep_last_checkpoints: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="Last checkpoints kept, besides the best."
     )
-    min_age_seconds: float | None = Field(default=None, ge=0, le=1e9, description="Since the end of the generation.")
+    keep_label_generations: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="How many of the last generations keep their labels."
+    )
+    min_age_seconds: float | None = Field(
+        default=None, ge=0, le=1e9, description="Minimum time since the end of the generation."
+    )
 
     def over(self, policy: RetentionPolicy) -> RetentionPolicy:
-        """`policy` with what is said here in its place."""
+        """Returns `policy` with these overrides applied."""
         return policy.model_copy(update=self.model_dump(exclude_none=True))
 
 
@@ -146,5 +150,5 @@ class Quota(Frozen):
         ge=0,
         le=1e9,
         allow_inf_nan=False,
-        description="Hours times GPUs, or CPUs where a stage asks for none; null: without a limit.",
+        description="Hours times GPUs, or CPUs if a stage requests no GPU; null: no limit.",
     )

@@ -30,15 +30,15 @@ class AblationSettings(Frozen):
     """Which variants are trained, how often and how long."""
 
     variants: tuple[Variant, ...] = Field(
-        default=VARIANTS, min_length=1, max_length=len(VARIANTS), description="The full student is always among them."
+        default=VARIANTS, min_length=1, max_length=len(VARIANTS), description="Always includes the full student."
     )
     seeds: int = Field(default=3, ge=1, le=100, description="Trainings of each variant.")
-    steps_fraction: float = Field(default=1.0, gt=0, le=1, description="Of the recipe's steps.")
+    steps_fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the recipe's steps.")
     smaller_student: ModelName | None = Field(
-        default=None, description="The timm model of that variant, which is left out without one."
+        default=None, description="The timm model of that variant; null leaves the variant out."
     )
     max_parallel: int | None = Field(
-        default=None, ge=1, le=100_000, description="Trainings at a time; null: as the cluster allows."
+        default=None, ge=1, le=100_000, description="Concurrent trainings; null: as many as the cluster allows."
     )
 
 

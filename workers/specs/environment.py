@@ -8,9 +8,11 @@ from workers.specs.base import Frozen
 class CodeVersion(Frozen):
     """Which code of this project a stage ran."""
 
-    version: str | None = Field(description="Of the installed package; null where it is not installed.")
-    git_commit: str | None = Field(description="Of the checkout that the code lies in; null where there is none.")
-    source_digest: str = Field(description="blake2b of the names and bytes of all Python files of `workers`, in hex.")
+    version: str | None = Field(description="Version of the installed package; null if it is not installed.")
+    git_commit: str | None = Field(description="Commit of the checkout that contains the code; null if there is none.")
+    source_digest: str = Field(
+        description="Hexadecimal blake2b over the names and bytes of all Python files of `workers`."
+    )
 
 
 class StageEnvironment(Frozen):
@@ -18,5 +20,5 @@ class StageEnvironment(Frozen):
 
     python: str
     platform: str
-    packages: dict[str, str] = Field(description="Versions by distribution name, of those that are installed.")
+    packages: dict[str, str] = Field(description="Versions of installed packages, by distribution name.")
     code: CodeVersion

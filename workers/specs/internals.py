@@ -9,14 +9,14 @@ class LibraryInternals(Frozen):
     """Each is off by a setting of the service; the stage then goes the documented way, with the same results."""
 
     torch_dynamo: bool = Field(
-        default=True, strict=False, description="Put off the import of torch's compiler until something is compiled."
+        default=True, strict=False, description="Defer the import of torch's compiler until something is compiled."
     )
-    timm_imports: bool = Field(default=True, strict=False, description="Import one architecture of timm alone.")
+    timm_imports: bool = Field(default=True, strict=False, description="Import only one timm architecture.")
     ray_train_controller: bool = Field(
         default=True, strict=False, description="Run Ray Train's controller in the trainer's process."
     )
     torch_store: bool = Field(
         default=True,
         strict=False,
-        description="Bind the store of a process group to one address; off: it listens on all of the machine's.",
+        description="Bind a process group's store to one address; off: it listens on all addresses of the machine.",
     )

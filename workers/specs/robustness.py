@@ -49,15 +49,15 @@ class CorruptionSettings(Frozen):
 
     kinds: tuple[Corruption, ...] = Field(default=CORRUPTIONS, min_length=1, max_length=len(CORRUPTIONS))
     severities: tuple[Severity, ...] = Field(default=SEVERITIES, min_length=1, max_length=len(SEVERITIES))
-    sample: int = Field(default=1000, ge=1, le=1_000_000_000, description="Images of the test set, drawn by the seed.")
+    sample: int = Field(default=1000, ge=1, le=1_000_000_000, description="Number of test images, drawn by the seed.")
 
 
 class StabilitySettings(Frozen):
     """Sequences of slowly changing images, as ImageNet-P."""
 
     kinds: tuple[Perturbation, ...] = Field(default=PERTURBATIONS, min_length=1, max_length=len(PERTURBATIONS))
-    frames: int = Field(default=16, ge=2, le=100, description="Images a sequence.")
-    sample: int = Field(default=200, ge=1, le=1_000_000_000, description="Images of the test set, drawn by the seed.")
+    frames: int = Field(default=16, ge=2, le=100, description="Images per sequence.")
+    sample: int = Field(default=200, ge=1, le=1_000_000_000, description="Number of test images, drawn by the seed.")
 
 
 class AdversarialSettings(Frozen):
@@ -67,11 +67,11 @@ class AdversarialSettings(Frozen):
         default=(1.0, 2.0, 4.0, 8.0, 16.0),
         min_length=1,
         max_length=100,
-        description="Largest change of a pixel value, of 255.",
+        description="Maximum change of a pixel value, of 255.",
     )
     pgd_steps: int = Field(default=10, ge=1, le=1000)
     pgd_step_size: float = Field(default=1.0, gt=0, le=255, description="Change of a pixel value per step, of 255.")
-    sample: int = Field(default=200, ge=1, le=1_000_000_000, description="Images of the test set, drawn by the seed.")
+    sample: int = Field(default=200, ge=1, le=1_000_000_000, description="Number of test images, drawn by the seed.")
 
 
 class RobustnessSettings(Frozen):
