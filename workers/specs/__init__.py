@@ -1,1 +1,1 @@
-"""The contract between control plane and stages: spec in, result out (only pydantic and the standard library)."""
+"""The contract between control plane and stages: spec in, result out. Needs only pydantic and the standard library."""

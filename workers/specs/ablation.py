@@ -1,4 +1,4 @@
-"""An ablation: the same student without each part of the method in turn (Xie et al., section 4 and table 6)."""
+"""An ablation: a student is trained again without each part of the method in turn (Xie et al., section 4, table 6)."""
 
 from typing import Literal, get_args
 
@@ -27,7 +27,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
 class AblationSettings(Frozen):
-    """Which variants are trained, how often and how long."""
+    """Which variants an ablation trains, how often, and for how many steps."""
 
     variants: tuple[Variant, ...] = Field(
         default=VARIANTS, min_length=1, max_length=len(VARIANTS), description="Always includes the full student."
@@ -54,32 +54,32 @@ class AblationTraining(Frozen):
 
 
 class AblationTrainings(Frozen):
-    """ablation.json, from which a rerun goes on. It is rewritten whenever a training changes."""
+    """ablation.json: the state of all trainings. Each change rewrites it, and a later attempt continues from it."""
 
     attempt: int
     trainings: tuple[AblationTraining, ...]
 
 
 class AblationLine(Frozen):
-    """One line of the table, over the seeds that finished. Errors are shares in 0..1 of the test images."""
+    """One line of the table, averaged over the seeds that finished. Errors are shares of the test images, in 0..1."""
 
     variant: Variant
     model: str
     same_as: Variant | None
-    """The variant whose trainings these are, if both ask for the same student."""
+    """The variant whose trainings this line uses, because both ask for the same student."""
     seeds: int
     test_error: float
     test_error_deviation: float | None
     error_change: float
-    """The mean over seeds of this test error minus that of the full student with the same seed."""
+    """This test error minus that of the full student with the same seed, as the mean over seeds."""
     error_change_deviation: float | None
 
 
 class AblationOutcome(Frozen):
-    """The ablation's table, and the trainings that it is made from."""
+    """The ablation's table and the trainings behind it."""
 
     teacher_error: float | None
-    """The test error of the teacher on the same images, as its generation measured it."""
+    """The teacher's test error on the same images, as its generation measured it."""
     lines: tuple[AblationLine, ...]
     left_out: dict[str, str]
     """Variants that could not be trained, and why."""

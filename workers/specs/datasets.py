@@ -10,15 +10,15 @@ from workers.specs.base import Frozen
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
 DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]
 DigestOf = Literal["images", "files"]
-"""What the digest of a dataset is made of."""
+"""What a dataset's digest is computed from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
 class Shard:
-    """One file of images, or one group of image files of a folder or a list. The unit of labeling.
+    """One file of images, or one group of image files from a folder or a list. It is the unit of labeling.
 
-    As strict as `Frozen`, in a third of its memory (200 bytes instead of 620): a manifest may have a million of them,
-    and each process of a stage holds them all.
+    It is as strict as `Frozen` but takes a third of the memory (200 bytes instead of 620): a manifest may have a
+    million shards, and each process of a stage holds them all.
     """
 
     uri: str
@@ -29,27 +29,27 @@ class Shard:
 
 
 class DatasetManifest(Frozen):
-    """What registration found and froze; written once to `ROOT/datasets/ID/manifest.json`."""
+    """What registration found and froze. It is written once, to `ROOT/datasets/ID/manifest.json`."""
 
     dataset_id: str
     name: str = ""
-    """The name that people gave it at registration; empty in manifests of versions that did not keep it."""
+    """The name given at registration; empty in manifests of versions that did not record it."""
     role: DatasetRole
     format: DatasetFormat
     classes: tuple[str, ...]
-    """Class names in index order; empty for an unlabeled dataset."""
+    """Class names in the order of their indices; empty for an unlabeled dataset."""
     image_column: str = "image"
-    """Parquet only: the binary column, or the struct column with a `bytes` field."""
+    """Parquet only: a binary column, or a struct column with a field `bytes`."""
     label_column: str | None = None
-    """Parquet only: integer or string labels; `str(value)` is the class name."""
+    """Parquet only: a column of integer or string labels. `str(value)` is the class name."""
     label_names: tuple[str, ...] = ()
-    """Parquet only: names of integer labels, where the files say them (Hugging Face's `ClassLabel`)."""
+    """Parquet only: names of integer labels, if the files contain them (Hugging Face's `ClassLabel`)."""
     key_column: str | None = None
-    """Parquet only; without one the key is `FILE_NAME:ROW`."""
+    """Parquet only: the column with each image's key. Without one, the key is `FILE_NAME:ROW`."""
     rows: int = Field(ge=0)
     shards: tuple[Shard, ...]
 
     @property
     def called(self) -> str:
-        """How messages call the dataset: its name and id."""
+        """The dataset's name and id, as messages print them."""
         return f"{self.name!r} ({self.dataset_id})" if self.name else self.dataset_id

@@ -6,7 +6,7 @@ from workers.specs.base import Frozen
 
 
 class CodeVersion(Frozen):
-    """Which code of this project a stage ran."""
+    """The version of this project's code that a stage ran."""
 
     version: str | None = Field(description="Version of the installed package; null if it is not installed.")
     git_commit: str | None = Field(description="Commit of the checkout that contains the code; null if there is none.")
@@ -16,7 +16,7 @@ class CodeVersion(Frozen):
 
 
 class StageEnvironment(Frozen):
-    """Software and platform of the machine that the stage's driver ran on."""
+    """The software and the platform of the machine that ran the stage's driver."""
 
     python: str
     platform: str

@@ -1,4 +1,4 @@
-"""Names for images that must not be trained on: broken ones, and copies of evaluation images."""
+"""Images that training must not use: broken ones, and copies of evaluation images."""
 
 from enum import StrEnum
 
@@ -6,26 +6,26 @@ from workers.specs.base import Frozen
 
 
 class BrokenKind(StrEnum):
-    """Why an image cannot be used; each broken image is counted under one."""
+    """Why an image cannot be used. Each broken image is counted under exactly one kind."""
 
     EMPTY = "empty"
-    """No bytes: a null, or a file of zero bytes."""
+    """It has no bytes: a null, or a file of zero bytes."""
     UNREADABLE = "unreadable"
-    """Its file is missing, or the storage does not return it."""
+    """Its file is missing, or the storage fails to return it."""
     UNKNOWN_FORMAT = "unknown_format"
-    """It is no picture, or has a format that is not read, whatever its name says."""
+    """It is not a picture, or its format is not supported, whatever its name says."""
     TRUNCATED = "truncated"
-    """The file breaks off."""
+    """The file ends too early."""
     DAMAGED = "damaged"
-    """A picture that its decoder refuses."""
+    """The decoder rejects it."""
     TOO_LARGE = "too_large"
-    """More pixels than are decoded, by its header: a decompression bomb, or nearly one."""
+    """Its header claims more pixels than the decoder accepts: a decompression bomb, or close to one."""
     UNSUPPORTED = "unsupported"
-    """Pixels without a defined range, as 32-bit ones."""
+    """Its pixels have no defined range, such as 32-bit pixels."""
 
 
 class EvaluationImages(Frozen):
-    """An evaluation dataset, and where its perceptual hashes are kept once they are known."""
+    """An evaluation dataset, and where its perceptual hashes are kept once they are computed."""
 
     manifest_uri: str
     perceptual_hashes_uri: str

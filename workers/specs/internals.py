@@ -1,4 +1,4 @@
-"""Which undocumented parts of torch, timm and Ray the stages use. What each gains, and costs: docs/decisions."""
+"""Which undocumented parts of torch, timm and Ray the stages use. docs/decisions says what each gains and costs."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from workers.specs.base import Frozen
 
 
 class LibraryInternals(Frozen):
-    """Each is off by a setting of the service; the stage then goes the documented way, with the same results."""
+    """A setting of the service turns each of these off. Stages then use the documented API, with the same results."""
 
     torch_dynamo: bool = Field(
         default=True, strict=False, description="Defer the import of torch's compiler until something is compiled."

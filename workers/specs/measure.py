@@ -1,4 +1,4 @@
-"""The measurements of a plan: what a run's stages take on this cluster for a few of its images."""
+"""The measurements of a plan: what a run's stages take on this cluster, measured on a sample of its images."""
 
 from pydantic import Field
 
@@ -7,42 +7,42 @@ from workers.specs.recipe import Recipe
 
 
 class MeasuredStudent(Frozen):
-    """A model and its recipe. Generations that train the same are measured once."""
+    """A model and its recipe. Generations that train the same one are measured once."""
 
     model: str
     recipe: Recipe
     pseudo_labeled: bool
-    """Whether it learns from pseudo-labeled images too, as all but the first teacher do."""
+    """Whether it also learns from pseudo-labeled images, as all but the first teacher do."""
 
 
 class DataMeasurement(Frozen):
-    """What reading one dataset takes, measured with some of its shards."""
+    """The cost of reading one dataset, measured on some of its shards."""
 
     images: int
     """How many images were read."""
     bytes_an_image: float
     """The stored bytes of the shards, divided by their images."""
     read_seconds_an_image: float
-    """The seconds to read shards without decoding them."""
+    """Seconds per image to read shards without decoding."""
 
 
 class PhaseMeasurement(Frozen):
-    """One phase of a training: the recipe's own, or its resolution step. Seconds are wall time of the whole group."""
+    """One phase of a training: the main one or the resolution step. Seconds are wall time of the whole group."""
 
     steps: int
     """How many steps were timed after the warm-up."""
     images_a_step: int
-    """Over all workers."""
+    """Images per step, over all workers."""
     first_step_seconds: float
-    """The first step, which also reads, decodes and sets up for the others."""
+    """Seconds of the first step, which also reads, decodes and sets up for the others."""
     step_seconds: float
     validation_seconds_an_image: float
     corrupted_validation_seconds_an_image: float | None = None
-    """The same with each image under a corruption of its own, if a search needs that."""
+    """The same with each image under its own corruption; None unless a search needs it."""
 
 
 class TrainingMeasurement(Frozen):
-    """One student in the worker group that the run asks for, or in the part of it that the cluster has room for."""
+    """One student's training, in as much of the run's worker group as the cluster has room for."""
 
     parameters: int
     model_bytes: int
@@ -56,54 +56,54 @@ class TrainingsMeasured(Frozen):
     """What the first worker of the group reports to the driver. Times are Unix seconds."""
 
     work_started_at: float
-    """When the first student was built, before its first batch."""
+    """The time at which the first student had been built, before its first batch."""
     work_ended_at: float
     workers: int
     trainings: tuple[TrainingMeasurement, ...]
 
 
 class CleanMeasurement(Frozen):
-    """One model on clean images. Seconds are those of one actor for one image, while all actors work."""
+    """One model on clean images. Unless noted, seconds are one actor's for one image while all actors work."""
 
     images: int
     load_seconds: float
     """Seconds to load the model, once for each actor."""
     predict_seconds: float
-    """Decoding and the model."""
+    """Seconds to decode an image and run the model on it."""
     write_seconds: float
-    """Hashing, ordering and writing the label file."""
+    """Seconds per image to hash, order and write the label file."""
     label_bytes: float
     corruption_seconds: float | None = None
-    """All kinds and severities of the run's robustness settings, for one sampled image."""
+    """Seconds for one sampled image under all kinds and severities of the run's robustness settings."""
     stability_seconds: float | None = None
     adversarial_seconds: float | None = None
 
 
 class StudentMeasurement(Frozen):
-    """One student: its training, and its model on clean images."""
+    """The measurements of one student: its training, and its model on clean images."""
 
     training: TrainingMeasurement
     clean: CleanMeasurement
 
 
 class PoolMeasurement(Frozen):
-    """The pool of actors that labels and evaluates."""
+    """The start and end of the actor pool that labels and evaluates."""
 
     actors: int
     setup_seconds: float
-    """Until the first actor could load a model."""
+    """Seconds until the first actor could load a model."""
     finish_seconds: float
-    """From the last image to the end of the pool."""
+    """Seconds from the last image to the end of the pool."""
 
 
 class GroupMeasurement(Frozen):
-    """The worker group that trains."""
+    """The start and end of the worker group that trains."""
 
     workers: int
     setup_seconds: float
-    """Until the first batch, the student's construction included."""
+    """Seconds until the first batch, including the construction of the student."""
     finish_seconds: float
-    """From the last worker's end to the end of the group."""
+    """Seconds from the last worker's end to the end of the group."""
 
 
 class SelectMeasurement(Frozen):
@@ -111,11 +111,11 @@ class SelectMeasurement(Frozen):
 
     seconds_a_shard: float
     seconds_a_million_rows: float
-    """In one process; large selections use one for each core."""
+    """Seconds of a single process. Large selections use several."""
     bytes_a_row: float
-    """Of the selection files, with all rows selected."""
+    """Bytes per row of the selection files when all rows are selected."""
     cores: int
-    """Of the machine that the driver runs on, as many as selection uses."""
+    """How many cores of the driver's machine selection uses."""
 
 
 class ClusterSeen(Frozen):
@@ -127,23 +127,23 @@ class ClusterSeen(Frozen):
 
 
 class Measurement(Frozen):
-    """All measurements that a bill is computed from."""
+    """All measurements from which a bill is computed."""
 
     cluster: ClusterSeen
     driver_seconds: float
-    """A stage's process, from its first line to its own code."""
+    """Seconds from the first line of a stage's process to the stage's own code."""
     connect_seconds: float
-    """Importing Ray and joining the cluster."""
+    """Seconds to import Ray and join the cluster."""
     datasets: dict[str, DataMeasurement]
-    """By the part they play: labeled, unlabeled, validation, test, external sets by `external.NAME`."""
+    """By part: `labeled`, `unlabeled`, `validation`, `test`, and `external.NAME` for external sets."""
     pool: PoolMeasurement
     group: GroupMeasurement
     select: SelectMeasurement | None
-    """Without an unlabeled dataset there is nothing to select from."""
+    """None without an unlabeled dataset, since there is nothing to select from."""
     students: tuple[StudentMeasurement, ...] = Field(min_length=1)
-    """In the order of the spec's."""
+    """In the order of the students in the spec."""
 
 
 def external_part(name: str) -> str:
-    """The name of an external set's part, beside `labeled`, `unlabeled`, `validation` and `test`."""
+    """The part name of an external set; the other parts are `labeled`, `unlabeled`, `validation` and `test`."""
     return f"external.{name}"

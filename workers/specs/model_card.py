@@ -1,4 +1,4 @@
-"""The card of a trained model, and the names of its files."""
+"""The card of a trained model and the names of its files."""
 
 from typing import Literal
 
@@ -8,22 +8,22 @@ from workers.specs.base import Frozen
 
 
 class ModelCard(Frozen):
-    """model.json: what a reader needs to load model.safetensors with plain timm."""
+    """model.json: what it takes to load model.safetensors with plain timm."""
 
     model: str
     classes: tuple[str, ...]
     image_size: int
-    """The image size at which the model must be used."""
+    """Height and width in pixels at which the model must be used."""
     train_image_size: int | None = None
-    """The image size of training before the resolution step; None if there was no such step."""
+    """Height and width in pixels before the resolution step; None if there was no such step."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop: Literal["center", "none"]
-    """How a clean picture is brought to image_size: resize the short side and crop the centre, or resize the whole."""
+    """How to bring a clean picture to image_size: resize the short side and crop the center, or resize all of it."""
     crop_fraction: float = 0.875
-    """`center` only: the share of the resized picture that is kept, torchvision's 224 of 256."""
+    """`center` only: the share of the resized picture that is kept. The default is torchvision's 224 of 256."""
     model_options: dict[str, int] = Field(default_factory=dict)
-    """Further arguments of timm.create_model, for example img_size for vision transformers."""
+    """Additional arguments of timm.create_model, for example img_size for vision transformers."""
     parameters: int
     run_id: str
     generation: int

@@ -1,4 +1,4 @@
-"""The recipe: everything that decides how a model is trained, and nothing about where."""
+"""The recipe: how a model is trained, and nothing about where."""
 
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ class RandAugment(Frozen):
 
 
 class Noise(Frozen):
-    """The noise that acts on the student while it trains, and never on the teacher while it labels."""
+    """The noise on a student in training. A teacher labels without noise."""
 
     rand_augment: RandAugment | None = RandAugment()
     dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout rate on the classifier's input.")
@@ -33,7 +33,7 @@ class Noise(Frozen):
 
 
 class Optimizer(Frozen):
-    """Weight decay acts on matrices and kernels only, not on biases and normalisation weights."""
+    """The optimizer. Weight decay applies to matrices and kernels only, not to biases and normalization weights."""
 
     name: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, le=1e6)
@@ -43,7 +43,7 @@ class Optimizer(Frozen):
 
 
 class Schedule(Frozen):
-    """Linear warm-up, then cosine decay to zero, or a step decay by `step_factor` every `step_every` steps."""
+    """A linear warm-up, then a cosine decay to zero or a decay by `step_factor` every `step_every` steps."""
 
     kind: Literal["cosine", "step"] = "cosine"
     warmup_steps: int | None = Field(
@@ -54,7 +54,7 @@ class Schedule(Frozen):
 
 
 class ResolutionStep(Frozen):
-    """The last phase of training: some steps at a larger resolution, on labeled images and without input noise.
+    """The last phase of training: a few steps at a larger resolution, on labeled images and without input noise.
 
     Xie et al., section 3.1, "fix train-test resolution discrepancy" (Touvron et al. 2019).
     """
@@ -75,7 +75,7 @@ Deviation = Annotated[float, Field(gt=0, le=1000)]
 
 
 class Recipe(Frozen):
-    """How one model is trained. Defaults are the paper's where it names them (section 3.1 and its released code)."""
+    """How one model is trained. Defaults are the paper's where it gives them (section 3.1 and its released code)."""
 
     image_size: int = Field(default=224, ge=8, le=2048, description="Height and width in pixels.")
     mean: tuple[Mean, Mean, Mean] = (0.485, 0.456, 0.406)
@@ -125,28 +125,28 @@ class Recipe(Frozen):
 
     @property
     def warmup_steps(self) -> int:
-        """The warm-up steps of the schedule, or those that follow from the steps."""
+        """The schedule's warm-up steps; if it names none, 100 or half of the steps, whichever is less."""
         asked = self.schedule.warmup_steps
         return min(_WARMUP_STEPS, self.steps // 2) if asked is None else asked
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps of both phases."""
+        """Optimizer steps of both phases."""
         return self.steps + (self.resolution_step.steps if self.resolution_step else 0)
 
     @property
     def test_image_size(self) -> int:
-        """The image size of the model that is kept."""
+        """Height and width in pixels at which the finished model is used."""
         return self.resolution_step.image_size if self.resolution_step else self.image_size
 
     @property
     def unlabeled_batch_size(self) -> int:
-        """Pseudo-labeled images a step, over all workers."""
+        """Pseudo-labeled images per step, over all workers."""
         return round(self.batch_size * self.unlabeled_ratio)
 
 
 class Materialization(Frozen):
-    """Selected images with their soft labels, repeated and shuffled as a whole, written out as training shards."""
+    """Writes the selected images with their soft labels to training shards, repeated and shuffled across the pool."""
 
     rows_per_shard: int = Field(
         default=5000,
@@ -157,7 +157,7 @@ class Materialization(Frozen):
 
 
 class SelectionSettings(Frozen):
-    """Which pseudo labels a student learns from (Xie et al., section 3.1, data filtering and balancing)."""
+    """Which pseudo labels a student learns from (Xie et al., section 3.1, "data filtering and balancing")."""
 
     min_confidence: float = Field(default=0.3, ge=0, le=1)
     max_per_class: int | None = Field(

@@ -1,4 +1,4 @@
-"""What a running stage reports and is told: progress, waits, failures, and the command to pause or stop."""
+"""What a running stage reports, and what it is told: progress, waits, failures, and commands to pause or stop."""
 
 from enum import StrEnum
 from typing import Literal
@@ -9,37 +9,37 @@ from workers.specs.base import Frozen
 
 
 class FailureReason(StrEnum):
-    """Why an attempt ended without a result, as the stage or the reconciler says."""
+    """Why an attempt ended without a result, according to the stage or the reconciler."""
 
     BAD_DATA = "bad_data"
     """A shard is missing or damaged, more images are broken than max_bad_fraction allows, or nothing is selected."""
     OUT_OF_MEMORY = "out_of_memory"
     USER_ERROR = "user_error"
-    """The spec asks for something impossible, for example an image size that the model refuses."""
+    """The spec asks for something impossible, for example an image size that the model does not accept."""
     STAGE_ERROR = "stage_error"
     """Any other exception in the stage."""
     ARTIFACT_STORE = "artifact_store"
     """A file could not be written or read: a full disk, a read-only file system."""
     JOB_FAILED = "job_failed"
-    """The Ray job ended without a result and without a failure."""
+    """The Ray job ended and left neither a result nor a failure."""
     JOB_LOST = "job_lost"
-    """Ray no longer knows the job: its head died."""
+    """Ray no longer knows the job, because its head died."""
     SUBMIT_FAILED = "submit_failed"
     PREEMPTED = "preempted"
-    """Ray says that the owner took the node back, as happens to spot nodes."""
+    """Ray reports that the provider reclaimed the node, as it may a spot node."""
     NODE_LOST = "node_lost"
-    """The node died, and Ray does not say why."""
+    """The node died, and Ray reports no reason."""
     UNSCHEDULABLE = "unschedulable"
-    """It asks for resources that the cluster did not have within schedule_timeout_seconds."""
+    """The cluster did not have the requested resources within schedule_timeout_seconds."""
     HUNG = "hung"
-    """Its work did not advance for stall_timeout_seconds."""
+    """The work did not advance for stall_timeout_seconds."""
     PAUSED = "paused"
-    """It stopped at the end of a unit because its run is to pause: no failure."""
+    """The attempt stopped at the end of a unit because someone paused its run. This is not a failure."""
     CANCELLED = "cancelled"
 
 
 class StageFailure(Frozen):
-    """Written as failure.json when a stage fails."""
+    """failure.json, which a stage writes when it fails."""
 
     attempt: int
     reason: FailureReason
@@ -47,10 +47,10 @@ class StageFailure(Frozen):
 
 
 class StageControl(Frozen):
-    """What the service asks of a running attempt. It is a file, because stages never call the API."""
+    """What the service asks of a running attempt. It travels as a file, because stages never call the API."""
 
     command: Literal["pause", "stop"]
-    """pause: end after the current unit, and keep what is done. stop: the attempt is over, whatever its job does."""
+    """`pause`: end after the current unit and keep what is done. `stop`: the service counts the attempt as over."""
 
 
 class Waiting(Frozen):
@@ -60,14 +60,14 @@ class Waiting(Frozen):
     """Unix seconds."""
     reason: str
     exceeds_cluster: bool
-    """Whether even the idle cluster has too little: more nodes may help, the end of other jobs does not."""
+    """Whether even the idle cluster is too small: more nodes may help, but the end of other jobs does not."""
 
 
 ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]
 
 
 class Progress(Frozen):
-    """progress.json, which is rewritten every few seconds beside the result."""
+    """progress.json, which a stage rewrites every few seconds beside its result. Times are Unix seconds."""
 
     attempt: int
     done: int
@@ -76,10 +76,10 @@ class Progress(Frozen):
     entered_at: float
     work_started_at: float | None
     updated_at: float
-    """When this was written. It shows that the stage is alive."""
+    """When this file was written. It shows that the stage is alive."""
     advanced_at: float | None = None
-    """When the work last advanced, or the stage last reported that it waits. It shows whether the stage hangs."""
+    """When the work last advanced, or the stage last reported a wait. It shows whether the stage hangs."""
     values: dict[str, float] = Field(default_factory=dict)
     """The latest metric values, for example loss and images_per_second."""
     waiting: Waiting | None = None
-    """Why the work has not begun, if it waits for resources."""
+    """Why the work has not begun; None unless it waits for resources."""

@@ -1,4 +1,4 @@
-"""Stage results: the JSON that a stage writes last."""
+"""Stage results: the JSON that each stage writes last."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from workers.specs.search import SearchOutcome
 
 
 class StageTiming(Frozen):
-    """When a stage's process began, and when its real work did (Unix seconds): what is not work is overhead."""
+    """When a stage's process began, and when its work began and ended (Unix seconds). The rest is overhead."""
 
     entered_at: float
     work_started_at: float
@@ -22,12 +22,12 @@ class StageTiming(Frozen):
 
 
 class StageResult(Frozen):
-    """What every stage reports."""
+    """The fields that all results share."""
 
     attempt: int
     timing: StageTiming
     environment: StageEnvironment | None = None
-    """What the stage ran with; None in results of versions that did not say."""
+    """The software that the stage ran with; None in results of versions that did not record it."""
 
 
 class TrainResult(StageResult):
@@ -36,20 +36,20 @@ class TrainResult(StageResult):
     parameters: int
     steps: int
     resumed_from_step: int
-    """0 where training was not interrupted."""
+    """The step from which the attempt resumed; 0 if training was not interrupted."""
     images_seen: int
     final_loss: float
     validation_top1: float
-    """Accuracy in 0..1 of the kept (EMA) weights on the validation set."""
+    """Accuracy of the moving average of the weights on the validation set, in 0..1."""
     bad_images: int
     train_image_size: int | None = None
-    """Of the noisy phase."""
+    """Height and width in pixels in the noisy phase."""
     test_image_size: int | None = None
-    """Of the kept model: the resolution step's, where there is one. Labeling and evaluation use it."""
+    """Height and width in pixels at which the model is used: the resolution step's, if there was one."""
 
 
 class ReliabilityBin(Frozen):
-    """Images whose confidence lies in (lower, upper]."""
+    """The images whose confidence lies in (lower, upper]. Without images, accuracy and confidence are None."""
 
     lower: float
     upper: float
@@ -59,15 +59,15 @@ class ReliabilityBin(Frozen):
 
 
 class Calibration(Frozen):
-    """The teacher's temperature, and how well confidence tells accuracy before and after it."""
+    """The teacher's fitted temperature, and how well its confidence predicts accuracy before and after the fit."""
 
     temperature: float
     images: int
     error_before: float
-    """Expected calibration error, 15 equal-width bins (Guo et al. 2017)."""
+    """Expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
     error_after: float
     loss_before: float
-    """Mean negative log-likelihood, which the fit minimises."""
+    """Mean negative log-likelihood, which the fit minimizes."""
     loss_after: float
     bins_before: tuple[ReliabilityBin, ...]
     bins_after: tuple[ReliabilityBin, ...]
@@ -83,30 +83,30 @@ class LabelResult(StageResult):
     """Shards whose label files an earlier attempt had already written."""
     mean_confidence: float
     images_per_second: float
-    """Of the shards labeled in this attempt, over the work time."""
+    """The images of the shards that this attempt labeled, divided by its work time."""
     calibration: Calibration | None = None
     bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
-    """Of the bad images; kinds without any are left out."""
+    """How many bad images are of each kind. Kinds without images are left out."""
     held_out: int = 0
-    """Images that are an evaluation image byte for byte; they are never trained on."""
+    """Images that equal an evaluation image, byte for byte. Training never uses them."""
     duplicates: int = 0
-    """Images that came before in the pool, byte for byte; listed in duplicates/."""
+    """Images that equal an earlier image of the pool, byte for byte. duplicates/ lists them."""
     near_duplicates: int = 0
-    """Images that look like an evaluation image; listed in near_duplicates/ with that image and the distance."""
+    """Images that look like an evaluation image. near_duplicates/ lists them with that image and the distance."""
     near_duplicates_unchecked: tuple[str, ...] = ()
-    """Evaluation datasets of too many images to be compared with."""
+    """Evaluation datasets with too many images to compare with."""
 
 
 class ClassSelection(Frozen):
-    """One class's numbers before and after selection."""
+    """How many images of one class there are before and after selection."""
 
     name: str
     labeled: int
     confident: int
     kept: int
-    """Distinct images kept."""
+    """Distinct images that are kept."""
     copies: int
-    """Rows after duplication."""
+    """Images after duplication."""
 
 
 class SelectResult(StageResult):
@@ -116,27 +116,27 @@ class SelectResult(StageResult):
     dropped_held_out: int
     dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
-    """Both are counted where they are dropped; a row that is both, as a near duplicate."""
+    """Near duplicates and duplicates are counted if they are dropped. A row that is both counts as a near duplicate."""
     dropped_low_confidence: int
     dropped_over_cap: int
     kept: int
     copies: int
     classes: tuple[ClassSelection, ...]
     training_shards: int | None = None
-    """Where the selection is materialised."""
+    """How many training shards were written; None unless the selection is materialized."""
     training_shard_bytes: int | None = None
 
 
 class Metrics(Frozen):
-    """Accuracies are in 0..1. `confusion[i][j]` counts images of true class i predicted as j."""
+    """A model's accuracies on one dataset, in 0..1. `confusion[i][j]` counts images of true class i predicted as j."""
 
     images: int
     top1: float
     top5: float
     per_class: dict[str, float | None]
-    """None for a class without images."""
+    """Accuracy by class name; None for a class without images."""
     expected_calibration_error: float
-    """15 equal-width bins (Guo et al. 2017)."""
+    """The error over 15 bins of equal width (Guo et al. 2017)."""
     confusion: tuple[tuple[int, ...], ...]
 
 
@@ -147,7 +147,7 @@ class EvaluateResult(StageResult):
     pseudo_labels: Metrics | None = None
     robustness: RobustnessResult | None = None
     external: dict[str, Metrics] = Field(default_factory=dict)
-    """By the name of the external set; predictions are among its classes."""
+    """Metrics by the name of the external set. Predictions are limited to the classes of the set."""
 
 
 class SearchResult(StageResult):

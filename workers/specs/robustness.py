@@ -1,4 +1,4 @@
-"""What the evaluate stage measures beside clean accuracy (Xie et al., section 3.3 and appendix D), and its figures."""
+"""What the evaluate stage measures besides clean accuracy (Xie et al., section 3.3 and appendix D), and the results."""
 
 from typing import Annotated, Literal, get_args
 
@@ -23,7 +23,7 @@ Corruption = Literal[
     "pixelate",
     "jpeg_compression",
 ]
-"""The 15 kinds of ImageNet-C (Hendrycks and Dietterich 2019)."""
+"""The 15 corruptions of ImageNet-C (Hendrycks and Dietterich 2019)."""
 Perturbation = Literal[
     "gaussian_noise",
     "shot_noise",
@@ -36,7 +36,7 @@ Perturbation = Literal[
     "tilt",
     "scale",
 ]
-"""The ten kinds of sequences of ImageNet-P."""
+"""The ten perturbations of ImageNet-P (Hendrycks and Dietterich 2019)."""
 CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -45,7 +45,7 @@ Severity = Annotated[int, Field(ge=1, le=5)]
 
 
 class CorruptionSettings(Frozen):
-    """Corrupted images, as ImageNet-C."""
+    """Which corruptions to measure on test images, as ImageNet-C does."""
 
     kinds: tuple[Corruption, ...] = Field(default=CORRUPTIONS, min_length=1, max_length=len(CORRUPTIONS))
     severities: tuple[Severity, ...] = Field(default=SEVERITIES, min_length=1, max_length=len(SEVERITIES))
@@ -53,7 +53,7 @@ class CorruptionSettings(Frozen):
 
 
 class StabilitySettings(Frozen):
-    """Sequences of slowly changing images, as ImageNet-P."""
+    """Which perturbations to measure on sequences of slowly changing images, as ImageNet-P does."""
 
     kinds: tuple[Perturbation, ...] = Field(default=PERTURBATIONS, min_length=1, max_length=len(PERTURBATIONS))
     frames: int = Field(default=16, ge=2, le=100, description="Images per sequence.")
@@ -61,7 +61,7 @@ class StabilitySettings(Frozen):
 
 
 class AdversarialSettings(Frozen):
-    """FGSM (Goodfellow et al. 2014) and PGD (Madry et al. 2017) in the maximum norm."""
+    """The attacks to measure: FGSM (Goodfellow et al. 2014) and PGD (Madry et al. 2017) in the maximum norm."""
 
     epsilons: tuple[Annotated[float, Field(gt=0, le=255)], ...] = Field(
         default=(1.0, 2.0, 4.0, 8.0, 16.0),
@@ -75,7 +75,7 @@ class AdversarialSettings(Frozen):
 
 
 class RobustnessSettings(Frozen):
-    """Which of the paper's robustness tables to measure; null leaves one out."""
+    """Which of the paper's robustness measurements to make; null leaves one out."""
 
     corruptions: CorruptionSettings | None = CorruptionSettings()
     stability: StabilitySettings | None = StabilitySettings()
@@ -83,32 +83,32 @@ class RobustnessSettings(Frozen):
 
 
 class CorruptionResult(Frozen):
-    """Errors are shares in 0..1 of the sampled images."""
+    """Errors under corruption, as shares of the sampled images in 0..1."""
 
     images: int
     severities: tuple[int, ...]
     clean_error: float
     errors: dict[str, tuple[float, ...]]
-    """By kind, one for each severity."""
+    """Errors by kind of corruption, one per severity."""
     mean_corruption_error: float
-    """mCE in percent: the mean over kinds of 100 x (errors added over severities) / (the reference's); 100 for the
-    reference itself. A reference without an error counts as having made one."""
+    """mCE in percent: the mean over kinds of 100 x (sum of the errors over severities) / (the same sum of the
+    reference), so 100 for the reference itself. A reference without errors counts as having made one."""
 
 
 class StabilityResult(Frozen):
-    """Flip rates are shares in 0..1 of neighbouring frames (noise: of each frame and the first) that differ."""
+    """Flip rates: how often predictions of neighboring frames (noise: of a frame and the first) differ, in 0..1."""
 
     sequences: int
     frames: int
     flip_rates: dict[str, float]
     mean_flip_rate: float
-    """mFR in percent, relative to the reference as the mCE is."""
+    """mFR in percent, relative to the reference, like the mCE."""
 
 
 class AttackResult(Frozen):
     attack: Literal["fgsm", "pgd"]
     epsilon: float
-    """Of 255."""
+    """The largest change of a pixel value, on a scale of 255."""
     top1: float
 
 

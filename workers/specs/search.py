@@ -1,4 +1,4 @@
-"""A search over the noise and the student's size: its space, its budget, and its trials."""
+"""A search over the noise and the student's size: its space, its budget and its trials."""
 
 from typing import Literal
 
@@ -94,7 +94,7 @@ class EarlyStopping(Frozen):
 
 
 class SearchSettings(Frozen):
-    """Trials are trained by the train stage's own code on a share of its steps and of its pseudo-labeled images."""
+    """How a search trains its trials: with the code of the train stage, on a share of its steps and pseudo labels."""
 
     space: SearchSpace = SearchSpace()
     trials: int = Field(default=16, ge=1, le=10_000)
@@ -123,7 +123,7 @@ class SearchSettings(Frozen):
 
 
 class TrialParameters(Frozen):
-    """One point of the space; what is not searched is as the recipe has it."""
+    """One point of the search space. Values that are not searched are the recipe's."""
 
     model: str
     rand_augment_n: int | None
@@ -134,7 +134,7 @@ class TrialParameters(Frozen):
 
 
 class TrialPoint(Frozen):
-    """One look at the validation set."""
+    """One look at the validation set, that is, one measurement on it."""
 
     step: int
     objective: float
@@ -149,26 +149,26 @@ class Trial(Frozen):
     model_parameters: int
     multiply_adds: int
     steps: int = 0
-    """Optimiser steps that were run."""
+    """Optimizer steps taken so far."""
     seconds: float = 0.0
     message: str | None = None
-    """Why it failed."""
+    """Why the trial failed; None if it did not."""
 
     @property
     def objective(self) -> float | None:
-        """The last one seen."""
+        """The objective at the latest look; None before the first."""
         return self.curve[-1].objective if self.curve else None
 
 
 class Trials(Frozen):
-    """trials.json: rewritten whenever a trial changes; what a resumed search goes on from."""
+    """trials.json: the state of all trials. Each change rewrites it, and a resumed search continues from it."""
 
     attempt: int
     trials: tuple[Trial, ...]
 
 
 class ExcludedModel(Frozen):
-    """A model of the space that a limit leaves out."""
+    """A model of the search space that exceeds a limit, so that no trial uses it."""
 
     model: str
     model_parameters: int
@@ -177,35 +177,36 @@ class ExcludedModel(Frozen):
 
 
 class SearchOutcome(Frozen):
-    """What a search gave."""
+    """The outcome of a search: the winner, its recipe, and all trials."""
 
     trials: tuple[Trial, ...]
     best_trial: int
     model: str
     recipe: Recipe
-    """The recipe of the full training, with the winner's noise."""
+    """The recipe of the full training with the winner's noise."""
     steps_run: int
     steps_of_full_trials: int
     pareto_front: tuple[int, ...]
-    """Trials that no other one beats in both objective and multiply-adds, cheapest first."""
+    """Numbers of the trials that no other trial beats in both objective and multiply-adds, cheapest first."""
     excluded_models: tuple[ExcludedModel, ...]
 
 
 def trial_steps(recipe: Recipe, settings: SearchSettings) -> int:
-    """Optimiser steps of a trial that is not stopped early."""
+    """Optimizer steps of a trial that is not stopped early."""
     return max(1, round(recipe.steps * settings.steps_fraction))
 
 
 def most_steps(trials: int, steps: int, first_rung: int, max_share: float) -> float:
-    """Returns the optimiser steps that all trials together may take, where a full trial takes `steps`.
+    """How many optimizer steps all trials together may take, when a full trial takes `steps`.
 
-    A share of full trials' steps, but always enough for the recipe itself, every first rung and two full trials.
+    This is `max_share` of the steps of full trials, but always enough for the recipe itself, the first rung of every
+    trial, and two full trials.
     """
     always = steps + trials * first_rung + min(2, trials) * steps
     return max(max_share * trials * steps, always)
 
 
 def look_every_steps(steps: int, settings: SearchSettings) -> int:
-    """How often a trial looks at the validation set: at the first rung, and at its multiples."""
+    """How many steps apart a trial measures on the validation set: at the first rung and its multiples."""
     stopping = settings.early_stopping
     return max(1, round(steps * stopping.first_rung)) if stopping else max(1, steps // 4)

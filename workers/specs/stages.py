@@ -1,4 +1,4 @@
-"""Stage specs: the JSON that a stage is given; and the names of the files in its folder."""
+"""Stage specs, the JSON that a stage is given, and the names of the files in its folder."""
 
 import re
 from typing import Annotated, Literal
@@ -22,7 +22,7 @@ SPECS_FOLDER = "specs"
 PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
-# Folders below the label folder, with a file for each shard that has such rows.
+# Folders within the label folder. Each has a file per shard with such rows.
 QUARANTINE_FOLDER = "quarantine"
 DUPLICATES_FOLDER = "duplicates"
 NEAR_DUPLICATES_FOLDER = "near_duplicates"
@@ -30,38 +30,38 @@ RELIABILITY_FILE = "reliability.svg"
 
 
 def part_name(shard_index: int) -> str:
-    """The file that belongs to input shard `shard_index`, in the label and the select folder alike."""
+    """The name of the file that belongs to input shard `shard_index`, in the label folder and in the select folder."""
     return f"part-{shard_index:05d}.parquet"
 
 
 def shard_of_part(name: str) -> int:
-    """The input shard of a file that `part_name` named."""
+    """The index of the input shard that a file belongs to; the inverse of `part_name`."""
     return int(name.removeprefix("part-").removesuffix(".parquet"))
 
 
 def spec_name(attempt: int) -> str:
-    """The spec of one attempt: written once. The highest attempt that has one owns the stage's folder."""
+    """The path of an attempt's spec, which is written once. The latest attempt with a spec owns the stage's folder."""
     return f"{SPECS_FOLDER}/a{attempt}.json"
 
 
 def attempt_of_spec(file_name: str) -> int | None:
-    """The attempt that a file in the folder of specs belongs to; None for any other file."""
+    """The attempt to which a file in the folder of specs belongs; None for any other file."""
     found = re.fullmatch(r"a([0-9]+)\.json", file_name)
     return int(found[1]) if found else None
 
 
 def metrics_name(attempt: int) -> str:
-    """The JSON-lines file of metric rows of one attempt."""
+    """The name of the JSON Lines file with an attempt's metric rows."""
     return f"metrics-a{attempt}.jsonl"
 
 
 def control_name(attempt: int) -> str:
-    """The `StageControl` of one attempt: there once the service wants it to stop."""
+    """The name of the file with an attempt's `StageControl`. It exists once the service wants the attempt to end."""
     return f"control-a{attempt}.json"
 
 
 class ActorPool(Frozen):
-    """An autoscaling pool of model actors. `max_actors` None: as many as the cluster (or its autoscaler) gives."""
+    """An autoscaling pool of model actors. If `max_actors` is None, the cluster or its autoscaler is the limit."""
 
     min_actors: int = Field(default=1, ge=1, le=100_000)
     max_actors: int | None = Field(default=None, ge=1, le=100_000)
@@ -84,31 +84,31 @@ class WorkerGroup(Frozen):
 
 
 class StageSpec(Frozen):
-    """What every stage is told."""
+    """The fields that all specs share."""
 
     run_id: str
     generation: int = Field(ge=0)
     attempt: int = Field(ge=1)
-    """Whose spec this is. A driver that finds the spec of a later attempt beside it has been superseded and stops."""
+    """The attempt that this spec is for. A driver that finds the spec of a later attempt is superseded and stops."""
     folder_uri: str
     seed: int
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
     dataset_roots: tuple[str, ...] | None = None
-    """Where images may be read from (workers/data/dataset_roots.py); None: anywhere."""
+    """The folders and bucket prefixes from which images may be read (workers/data/dataset_roots.py); None: any."""
     internals: LibraryInternals = LibraryInternals()
-    """Which undocumented parts of torch, timm and Ray may be used."""
+    """Which undocumented parts of torch, timm and Ray the stage may use."""
 
 
 class PseudoLabels(Frozen):
-    """The labels of one unlabeled dataset and what was selected of them."""
+    """The labels of one unlabeled dataset and the selection from them."""
 
     manifest_uri: str
     labels_uri: str
-    """Folder of label files, one a shard."""
+    """Folder of label files, one per shard."""
     selection_uri: str
-    """Folder of selection files, one a shard."""
+    """Folder of selection files, one per shard."""
     fraction: float = Field(default=1.0, gt=0, le=1)
-    """Share of the selected images that is used, drawn by the seed: a trial's, for example."""
+    """Share of the selected images to use, drawn by the seed. A trial may use fewer than all."""
 
 
 class TrainSpec(StageSpec):
@@ -120,32 +120,32 @@ class TrainSpec(StageSpec):
     labeled_manifest_uri: str
     validation_manifest_uri: str
     pseudo_labels: PseudoLabels | None = None
-    """None for generation 0: the same code with no pseudo-labeled data."""
+    """None for generation 0, which runs the same code without pseudo-labeled images."""
     initial_model_uri: str | None = None
-    """Folder of a model of the same architecture whose weights training begins with; None: from scratch."""
+    """Folder of a model of the same architecture from whose weights training starts; None: from scratch."""
     validate_corrupted: bool = False
-    """Whether accuracy under corruption is measured too, wherever validation accuracy is."""
+    """Whether each validation also measures accuracy under corruption."""
     workers: WorkerGroup
 
 
 class LabelSpec(StageSpec):
     stage: Literal["label"] = "label"
     model_uri: str
-    """Folder of the teacher's model.safetensors and model.json."""
+    """Folder with the teacher's model.safetensors and model.json."""
     manifest_uri: str
     top_k: int = Field(default=10, ge=1)
-    """Probabilities kept a row; all of them where there are at most 100 classes."""
+    """How many probabilities to keep per row. With at most 100 classes, all are kept."""
     batch_size: int = Field(default=256, ge=1)
     pool: ActorPool
     calibration_manifest_uri: str | None = None
-    """Labeled images on which the teacher's temperature is fitted; None: temperature 1."""
+    """Labeled images on which to fit the teacher's temperature; None: temperature 1."""
     calibration_sample: int = Field(default=CALIBRATION_SAMPLE, ge=1)
     held_out_hashes_uris: tuple[str, ...] = ()
-    """Content hashes of evaluation images: their rows are marked, and never trained on."""
+    """Files with content hashes of evaluation images. Rows with such a hash are marked and never trained on."""
     evaluation_images: tuple[EvaluationImages, ...] = ()
-    """Evaluation images whose near duplicates are listed."""
+    """Evaluation images whose near duplicates to list."""
     near_duplicate_distance: int = Field(default=0, ge=0)
-    """Bits of the perceptual hash in which a near duplicate may differ; 0: none are looked for."""
+    """In how many bits of the perceptual hash a near duplicate may differ; 0: do not look for near duplicates."""
 
 
 class SelectSpec(StageSpec):
@@ -155,11 +155,11 @@ class SelectSpec(StageSpec):
     classes: tuple[str, ...]
     settings: SelectionSettings
     pool: ActorPool = ActorPool()
-    """Actors that materialise; selection itself uses processes of the driver's node."""
+    """The actors that materialize the selection. Selection itself uses processes on the driver's node."""
 
 
 class PseudoLabelTruth(Frozen):
-    """Where the truth of pseudo labels is known: label files, and a labeled dataset with the same images."""
+    """Label files, and a labeled dataset with the same images, against which to measure the pseudo labels."""
 
     labels_uri: str
     labels_manifest_uri: str
@@ -171,16 +171,16 @@ class RobustnessReference(Frozen):
 
     model_id: str
     result_uri: str
-    """result.json of its evaluate stage, with the same robustness settings and the same images."""
+    """The result.json of its evaluate stage, which had the same robustness settings and images."""
 
 
 class ExternalSet(Frozen):
-    """A further evaluation set, whose classes may be a subset of the model's (as ImageNet-A's are)."""
+    """An additional evaluation set. Its classes may be a subset of the model's, as ImageNet-A's are."""
 
     name: str
     manifest_uri: str
     class_map: dict[str, str] | None = None
-    """The model's class for each class of the set; None: classes have the same names."""
+    """Maps each class of the set to a class of the model; None: their names are equal."""
 
 
 class EvaluateSpec(StageSpec):
@@ -192,25 +192,25 @@ class EvaluateSpec(StageSpec):
     pseudo_label_truth: PseudoLabelTruth | None = None
     robustness: RobustnessSettings | None = None
     reference: RobustnessReference | None = None
-    """None where this model is the one that others are measured against."""
+    """None if this model is itself the reference for others."""
     external: tuple[ExternalSet, ...] = ()
 
 
 class SearchSpec(StageSpec):
     stage: Literal["search"] = "search"
     base: TrainSpec
-    """The full training that is searched for; its model and recipe are the first trial."""
+    """The full training whose settings the search looks for. Its own model and recipe are the first trial."""
     settings: SearchSettings
     models: tuple[str, ...] = ()
-    """The models of the space by rising number of parameters; empty: the base's alone."""
+    """The models of the search space in ascending order of parameters; empty: only the base's model."""
 
 
 class AblateSpec(StageSpec):
     stage: Literal["ablate"] = "ablate"
     base: TrainSpec
-    """The full student."""
+    """The training of the full student."""
     selection: SelectSpec
-    """The full student's selection."""
+    """The selection of the full student."""
     settings: AblationSettings
     teacher_uri: str
     teacher_model: str
@@ -227,16 +227,16 @@ class MeasureSpec(StageSpec):
     validation_manifest_uri: str
     test_manifest_uri: str
     external_manifest_uris: dict[str, str] = Field(default_factory=dict)
-    """By the name of the external set."""
+    """Manifests by the name of the external set."""
     robustness: RobustnessSettings | None = None
     corrupted_validation: bool = False
-    """Whether a search is to look at validation images under corruption."""
+    """Whether to measure validation under corruption too, because a search will need it."""
     workers: WorkerGroup
     pool: ActorPool
     batch_size: int = Field(default=256, ge=1)
     top_k: int = Field(default=10, ge=1)
     sample_seconds: float = Field(gt=0)
-    """For each thing that is timed, once it is warm."""
+    """How long to time each piece of work, after its warm-up."""
 
 
 AnyStageSpec = Annotated[
@@ -247,5 +247,5 @@ STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)
 
 
 def model_id(run_id: str, generation: int) -> str:
-    """Returns the id of a generation, and of the model that it trains."""
+    """The id of a generation, which is also the id of the model that it trains."""
     return f"{run_id}-g{generation}"
