@@ -1,1 +1,1 @@
-"""The FastAPI control plane and the command line: they only translate."""
+"""The REST API and the web page. They only translate between HTTP and the service."""

@@ -1,5 +1,7 @@
-"""`python -m api [FD]`: brings the database up to date, then serves the API: on the settings' address, or on the socket
-FD, which listens already and is its parent's too."""
+"""`python -m api [FD]` migrates the database, then serves the API on the address in the settings, or on the socket FD.
+
+The socket is already listening, and the parent process holds it too.
+"""
 
 import gc
 import logging
@@ -25,18 +27,18 @@ _EXPOSED = (
 )
 _STOP_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than clients and load balancers keep an idle connection (60 s, most of them): who closes first while the other
-sends leaves a request without an answer. uvicorn's own 5 s lose that race to httpx, aiohttp and every proxy."""
+"""Longer than clients and load balancers keep an idle connection, which is 60 s for most. If the server closes first, a
+request sent at that moment gets no answer. With uvicorn's default of 5 s this happens to httpx, aiohttp and proxies."""
 _SWITCH_SECONDS = 0.001
-"""A fifth of Python's own: the event loop waits so long for each thread that computes, several times a request."""
+"""A fifth of Python's default. The event loop waits this long for each computing thread, several times per request."""
 _NEW_OBJECTS = 10_000
-"""So many are made before they are looked through for garbage: a request makes thousands that go by themselves."""
+"""How many new objects trigger a garbage collection. A request makes thousands that reference counting frees."""
 
 
 def main(descriptor: int | None = None) -> None:
-    """Serves until it is told to stop. Settings come from the environment."""
+    """Serves until it receives a signal. Settings come from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request to Ray tells nobody anything
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request to Ray, which helps nobody
     settings = settings_of_process()
     if not settings.on_loopback and not settings.access.authentication:
         sys.exit(_EXPOSED.format(host=settings.server.host))
@@ -53,15 +55,17 @@ def main(descriptor: int | None = None) -> None:
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        # Event streams never end by themselves; their clients come again.
+        # Event streams never end by themselves; their clients reconnect.
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     uvicorn.Server(config).run(None if descriptor is None else [socket.socket(fileno=descriptor)])
 
 
 def _prepared(app: FastAPI) -> FastAPI:
-    """Has done what would hold up the first requests, and is not looked through for garbage ever again: a quarter of a
-    second each time, in which nobody is answered."""
+    """Does now what would delay the first requests, and exempts all objects so far from garbage collection.
+
+    Each collection of them would block every request for a quarter of a second.
+    """
     app.openapi()
     app.state.services.inspectors.start()
     gc.collect()

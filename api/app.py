@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, problem documents, the web page, and OpenAPI."""
+"""The FastAPI application: routes, problem documents, the web page and OpenAPI."""
 
 import json
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ _TAGS = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application on a database that is already migrated. Its connections close when it shuts down."""
+    """The application, for a database that is already migrated. It closes its connections at shutdown."""
     settings = settings or Settings()
     app = FastAPI(
         title="Noisy Student",
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         lifespan=_lifespan,
-        # Views hold request models (a run shows its config): one schema serves both directions.
+        # Views contain request models (a run shows its configuration), so one schema serves both directions.
         separate_input_output_schemas=False,
         docs_url=None,
         redoc_url=None,
@@ -115,7 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _document_problems(app: FastAPI) -> None:
-    """Adds the schema that every error response refers to; FastAPI only adds those of JSON answers."""
+    """Adds the schema that all error responses refer to. FastAPI adds only the schemas of JSON responses."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -142,5 +142,5 @@ def _document_problems(app: FastAPI) -> None:
 
     @cache
     def document_bytes() -> bytes:
-        """400 kB, which would be written anew for each request."""
+        """The OpenAPI document, 400 kB, serialized once instead of at each request."""
         return json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,7 +1,7 @@
-"""Answers to reading requests are compressed.
+"""Compresses the responses to read requests only.
 
-The others are not: they may hold a secret that is shown once, beside what the caller has sent, and how well both
-compress together would tell of it (BREACH).
+Other responses may contain a secret, shown once, next to data from the caller. How well the two compress together would
+leak the secret (the BREACH attack).
 """
 
 from starlette.middleware.gzip import GZipMiddleware
@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SHORTEST_BYTES = 2_000
 _LEVEL = 1
-"""JSON shrinks to a tenth already; level 9 takes six times as long for little more."""
+"""This level shrinks JSON to a tenth. Level 9 takes six times as long for little more."""
 
 
 class CompressedReads:
-    """Starlette's gzip, which leaves streams of events and what is compressed already alone."""
+    """Starlette's gzip, for reads only. It leaves out event streams and what is already compressed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._plain = app

@@ -1,4 +1,4 @@
-"""What routes take: the service's commands and queries, and the parameters that many of them share."""
+"""The dependencies of routes: the service's commands and queries, and the parameters that many routes share."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -31,15 +31,15 @@ T = TypeVar("T")
 
 
 def services_of(request: Request) -> Services:
-    """The control plane that answers the request."""
+    """The services of the application that received the request."""
     services: Services = request.app.state.services
     return services
 
 
 def _part(of: Callable[[Services], T]) -> Callable[[Request], Awaitable[T]]:
-    """The dependency that hands a part of the services to a route."""
+    """A dependency that passes one part of the services to a route."""
 
-    # Async, so that FastAPI calls it in place: a plain function would cost a trip to a thread each.
+    # Async, so that FastAPI calls it directly; it would run a plain function in a thread each time.
     async def part(request: Request) -> T:
         return of(services_of(request))
 

@@ -1,4 +1,4 @@
-"""Turns every error into a problem document: the service's own, invalid requests, unknown paths, and surprises."""
+"""Turns every error into a problem document: the service's errors, invalid requests, unknown paths and exceptions."""
 
 import logging
 import math
@@ -44,18 +44,18 @@ _SERVICE_ERRORS: dict[type[ServiceError], tuple[int, str]] = {
     RegistrationBusy: (503, "registration-busy"),
 }
 RETRY_AFTER_SECONDS = 5
-"""What a 503 says to its client: about how long a restart of what is away takes."""
+"""The Retry-After of a 503: about how long a restart of the missing part takes."""
 
 _LONGEST_FIELD = 300
 _LONGEST_MESSAGE = 1000
 _LONGEST_PATH = 500
 
-# FastAPI puts where a value came from in front of its path; a reader of the error only needs the path.
+# FastAPI prefixes a value's path with where it came from; a reader of the error needs only the path.
 _PLACES = {"body", "query", "path", "header"}
 
 
 def add_error_responses(app: FastAPI) -> None:
-    """Registers the handlers."""
+    """Registers the exception handlers."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -63,12 +63,12 @@ def add_error_responses(app: FastAPI) -> None:
 
 
 def status_of(error: ServiceError) -> int:
-    """The HTTP status that stands for the error."""
+    """The HTTP status for the error."""
     return _status_and_slug(error)[0]
 
 
 def service_problem(request: Request, error: ServiceError) -> JSONResponse:
-    """The answer to a command, a query or a caller that was refused."""
+    """The response for an error of the service."""
     status, slug = _status_and_slug(error)
     if isinstance(error, DatabaseUnavailable):
         log.warning("%s %s: %s", request.method, request.url.path, error)
@@ -122,7 +122,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(request: Request, _error: Exception) -> JSONResponse:
-    # The server logs the traceback; the answer tells nothing of the inside.
+    # The server logs the traceback; the response reveals nothing internal.
     return problem(request, 500, "internal-error", "the service failed; its log says why")
 
 
@@ -130,7 +130,7 @@ def _field_error(detail: dict[str, Any]) -> FieldError:
     path = list(detail["loc"])
     if path and path[0] in _PLACES:
         path = path[1:]
-    # A rule over several fields names the one to blame in its context.
+    # A rule that spans several fields names the one to blame in its context.
     blamed = detail.get("ctx", {}).get("field")
     field = ".".join(map(str, [*path, blamed] if blamed else path))
     message = str(detail["msg"]).removeprefix("Value error, ")
@@ -138,7 +138,7 @@ def _field_error(detail: dict[str, Any]) -> FieldError:
 
 
 def _quoted(text: str, longest: int) -> str:
-    """What a caller has sent, as it may be sent back: not as long as they like, and in characters that can be."""
+    """The caller's text, safe to send back: shortened, with unfit characters escaped."""
     return shown(text if len(text) <= longest else f"{text[:longest]}...")
 
 
@@ -147,12 +147,12 @@ def _sentence(error: FieldError) -> str:
 
 
 def path_of(request: Request) -> str:
-    """The path that was asked for, as it may be sent back."""
+    """The path of the request, safe to send back."""
     return _quoted(request.scope["path"], _LONGEST_PATH)
 
 
 def problem(request: Request, status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
-    """A problem document as an answer."""
+    """A response with a problem document (RFC 9457)."""
     document = Problem(
         type=problem_type(slug),
         title=HTTPStatus(status).phrase,

@@ -1,7 +1,7 @@
-"""The line of those who register a dataset: a few are served at once, in threads that no other route needs.
+"""Queues dataset registrations. A few run at a time, in threads of their own, so that they hold up no other route.
 
-What a registration waits for (a bucket that does not resolve, a mount whose server is gone) holds up registrations: of
-one caller only so many that others still have their turn.
+A registration may hang (on a bucket that does not resolve, or a mount whose server is gone). A single caller cannot
+occupy all places, so others still get their turn.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,10 @@ Answer = TypeVar("Answer")
 async def in_registration_thread(
     at_once: int, function: Callable[[*Arguments], Answer], *arguments: *Arguments
 ) -> Answer:
-    """The function's answer, when its turn has come. Raises RegistrationBusy where that does not come soon."""
+    """Runs the function when its turn comes, and returns its result. Raises RegistrationBusy after WAIT_SECONDS.
+
+    Also raises it, at once, if MOST_WAITING requests of the caller are waiting.
+    """
     line = _line(at_once)
     with line.of_caller(acting_caller()) as own:
         waiting = own.statistics().tasks_waiting
@@ -44,17 +47,17 @@ async def in_registration_thread(
 
 
 class _Line:
-    """Of one event loop."""
+    """The queue of one event loop."""
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
         self.of_all = CapacityLimiter(at_once + 1)
-        """One more than a caller may have."""
+        """One place more than a single caller may occupy."""
         self._of_callers: dict[str, tuple[CapacityLimiter, int]] = {}
 
     @contextmanager
     def of_caller(self, caller: str) -> Iterator[CapacityLimiter]:
-        """The places of one caller, kept for as long as a request of this caller is there."""
+        """The places of one caller. They are kept while the caller has a request in progress."""
         places, requests = self._of_callers.get(caller, (CapacityLimiter(self.at_once), 0))
         self._of_callers[caller] = (places, requests + 1)
         try:

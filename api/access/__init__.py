@@ -1,1 +1,1 @@
-"""The gate in front of every route: who asks, may they, how much, from where; and the record of what they changed."""
+"""Admits requests before any route: who calls, from where, what they may do and how often. Records all changes."""

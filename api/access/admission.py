@@ -1,4 +1,4 @@
-"""Who a request is from, and whether they may make it. Raises what the middleware turns into an answer."""
+"""Finds out who sends a request and whether they may. Raises exceptions that the middleware turns into responses."""
 
 from starlette.requests import Request
 
@@ -15,70 +15,71 @@ from workers.specs.text import shown
 
 UNKNOWN_ADDRESS = "unknown"
 _LONGEST_ADDRESS = 100
-"""An IPv6 address with its zone has some 60 characters at most."""
+"""An IPv6 address with its zone has about 60 characters at most."""
 
 
 def is_open(request: Request) -> bool:
-    """Whether the route needs no credential."""
+    """Whether the route works without a credential."""
     return (request.method, request.scope["path"]) in OPEN
 
 
 def check_where_from(request: Request, access: AccessSettings) -> None:
-    """Raises Forbidden for a host name that is not ours, and for another machine where anybody may do anything."""
+    """Raises Forbidden for a foreign Host header, and for callers on other machines if authentication is off."""
     reason = wrong_host(request.headers, access.allowed_hosts, any_host=access.authentication)
     if reason is not None:
         raise Forbidden(reason)
     if not access.authentication and _is_elsewhere(address_of(request)):
-        # However the server was started: `python -m api` refuses to start where others could reach it.
+        # `python -m api` refuses to start if others could reach it; this holds however the server was started.
         raise Forbidden("without authentication this service answers to its own machine only")
 
 
 def recall(request: Request, gatekeeper: Gatekeeper) -> Principal | None:
-    """The caller, if that needs no look at the database. Raises TooManyRequests."""
+    """The caller, if it is known without reading the database; else None. Raises TooManyRequests."""
     return gatekeeper.recall(request.headers.get("authorization"), address_of(request))
 
 
 def identify(request: Request, gatekeeper: Gatekeeper) -> Principal:
-    """The caller. Raises Unauthenticated, Forbidden, TooManyRequests. Reads the database: call it in a thread."""
+    """The caller. Reads the database, so call it in a thread. Raises Unauthenticated, Forbidden, TooManyRequests."""
     return gatekeeper.identify(*_credentials(request), address_of(request))
 
 
 def watch_caller(request: Request, gatekeeper: Gatekeeper) -> Watch:
-    """For an answer without end: whether its caller, who was let in, may still have it."""
+    """Tells an endless response whether its caller, who has been admitted, may still receive it."""
     return gatekeeper.watch(request.state.principal, *_credentials(request))
 
 
 def check_path(request: Request) -> None:
-    """Raises Undeclared for a path with a NUL: there is nothing at it, and PostgreSQL could not even put on record
-    that it was asked for."""
+    """Raises Undeclared for a path with a NUL. No route has one, and PostgreSQL could not store it in the audit log."""
     if "\0" in request.scope["path"]:
         raise Undeclared(frozenset())
 
 
 def check_allowed(request: Request, principal: Principal) -> None:
-    """Raises Undeclared for a route that nobody may use, Forbidden where the caller's scope is too small."""
+    """Raises Undeclared for a route that nobody may use, and Forbidden if the caller's scope is too small."""
     needed = POLICY.needed_scope(request.method, request.scope["path"])
     if needed is not None and not principal.scope.includes(needed):
         raise Forbidden(f"this needs the scope {needed}; yours is {principal.scope}")
 
 
 def check_sender(request: Request, access: AccessSettings) -> None:
-    """Raises Forbidden for a change that a page of another site makes the browser send."""
+    """Raises Forbidden for a change that a page of another site made the browser send."""
     if request.headers.get("authorization", "").lower().startswith("bearer "):
-        return  # no page can make a browser send it to another site; a Basic one it can, by a URL with a password
+        return  # unlike Basic (a URL with a password), no page can make a browser send a bearer token to another site
     reason = foreign_page(request.method, request.headers, request.url.scheme, access.allowed_hosts)
     if reason is not None:
         raise Forbidden(reason)
 
 
 def address_of(request: Request) -> str:
-    """The network address of the caller; of the last proxy that uvicorn does not trust, where there are any. It may be
-    a text that a proxy has let through: bounded, for it is counted and stored by it."""
+    """The caller's network address, or that of the last proxy that uvicorn does not trust.
+
+    It may be any text that a proxy let through, and it is a key for counting and storing. So its length is bounded.
+    """
     return shown(request.client.host[:_LONGEST_ADDRESS]) if request.client else UNKNOWN_ADDRESS
 
 
 def audited_request(request: Request, principal: Principal) -> AuditedRequest:
-    """What the audit log says of it."""
+    """The request as the audit log records it."""
     projects = principal.projects or frozenset()
     return AuditedRequest(
         subject=principal.subject,
@@ -96,5 +97,5 @@ def _credentials(request: Request) -> tuple[str | None, str | None]:
 
 
 def _is_elsewhere(address: str) -> bool:
-    """Whether it is another machine's address. A name is a local socket's, or a test's."""
+    """Whether the address is another machine's. A name belongs to a local socket or to a test."""
     return ("." in address or ":" in address) and not is_loopback(address)

@@ -1,4 +1,4 @@
-"""Request bodies are limited: by the length they announce, and by what really comes."""
+"""Limits the size of request bodies: both the announced length and the bytes that arrive."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -6,14 +6,14 @@ from starlette.types import Message, Receive
 
 
 class BodyTooLarge(HTTPException):
-    """413. FastAPI passes it on from wherever the body is read, and the handler of HTTP errors answers."""
+    """Status 413. FastAPI passes it on wherever the body is read, and the handler of HTTP errors responds."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(413, f"the body of a request may have {max_bytes} bytes")
 
 
 def limited(receive: Receive, request: Request, max_bytes: int) -> Receive:
-    """`receive` that gives no more than `max_bytes`. Raises BodyTooLarge, at once where the length is announced."""
+    """`receive`, limited to `max_bytes`. Raises BodyTooLarge, at once if the announced length is too large."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise BodyTooLarge(max_bytes)

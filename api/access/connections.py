@@ -1,7 +1,7 @@
-"""The connections of the server: whoever takes too long over a request, or says too much around its body, is cut off.
+"""Limits the server's connections: their number, the time to send a request, and the bytes around its body.
 
-uvicorn bounds neither, nor how many connections there are: without a credential, on loopback as any user of the
-machine, somebody could fill its memory with one endless header, or take all of its files with silent connections.
+uvicorn limits none of these. Without a credential (on loopback, as any user of the machine) someone could fill the
+server's memory with one endless header, or use up its file descriptors with silent connections.
 """
 
 import asyncio
@@ -19,24 +19,24 @@ _FILES = 8_192
 _MOST = 2_000
 _SILENT_SECONDS = 60.0
 _FRAMING = 4
-"""Of a body that comes in chunks: one byte around it for so many of its own."""
+"""A chunked body may have one byte of framing per this many bytes of its own."""
 _LARGEST_FRAMED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What one connection, and all of them, may take."""
+    """What each connection may take, and how many there may be."""
 
     request_seconds: float = 60.0
-    """From the first byte of a request, or the begin of the connection, to the request's last byte."""
+    """Seconds from the first byte of a request, or the start of the connection, to the last byte of the request."""
     head_bytes: int = 64 << 10
-    """Of a request's line, headers and trailers."""
+    """The maximum size of a request's line, headers and trailers together."""
     most: int = 500
-    """Connections at once. Beyond that, those that have kept the server waiting longest are closed."""
+    """The maximum number of connections. Beyond it, the server closes those that have kept it waiting longest."""
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """One connection. `limits` are of its class: see `guarded_connection`."""
+    """One limited connection. `guarded_connection` makes a subclass with its `limits`."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
 
@@ -45,8 +45,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self.waiting_since: float | None = None
-        """Since when the client is to do something: send the rest of a request, ask again, or read. None while the
-        server is to."""
+        """Since when it is the client's turn: to send the rest of a request, to send another, or to read. None while it
+        is the server's turn."""
         super().connection_made(transport)
         self._wait_for_request()
         _make_room(self.connections, self.limits.most)
@@ -64,7 +64,7 @@ class GuardedConnection(HttpToolsProtocol):
         if self._around_body_bytes > self.limits.head_bytes + framing:
             self.send_400_response("The head of the request is too large.")
         elif self._around_body_bytes and self.waiting_since is not None:
-            self._wait_for_request()  # an answer was given, and what has come is not yet a request
+            self._wait_for_request()  # the response is complete, and the bytes so far are not yet a request
 
     def on_message_begin(self) -> None:
         self._around_body_bytes = self._body_bytes = 0
@@ -85,7 +85,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # else another request is being answered
+        if self.cycle.response_complete:  # otherwise the next request is already in progress
             self.waiting_since = self.loop.time()
 
     def pause_writing(self) -> None:
@@ -110,12 +110,12 @@ class GuardedConnection(HttpToolsProtocol):
 
 
 def guarded_connection(limits: ConnectionLimits) -> type[GuardedConnection]:
-    """What uvicorn makes of each connection."""
+    """The protocol class that uvicorn instantiates for each connection."""
     return type("LimitedConnection", (GuardedConnection,), {"limits": limits})
 
 
 def room_for_connections() -> int:
-    """How many connections this process has room for, once it may open as many files as it can be allowed."""
+    """How many connections this process has room for. First raises its limit of open files as far as needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -125,9 +125,9 @@ def room_for_connections() -> int:
 
 
 class SaidRarely(logging.Filter):
-    """Lets a message of uvicorn's pass once a minute: anybody may cause one with each connection, and logs are kept.
+    """Passes each of uvicorn's warnings once a minute: anyone can cause one per connection, and logs are kept.
 
-    `monotonic` gives seconds that never go back.
+    `monotonic` returns seconds that never decrease.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -136,7 +136,7 @@ class SaidRarely(logging.Filter):
         self._said_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Errors pass always: each is one of ours. The messages are few, uvicorn's own words."""
+        """Whether to log the record. Only warnings are rationed, of which uvicorn has few texts; errors always pass."""
         if record.levelno != logging.WARNING:
             return True
         now = self._monotonic()
@@ -147,7 +147,7 @@ class SaidRarely(logging.Filter):
 
 
 def _make_room(connections: Iterable[object], most: int) -> None:
-    """Cuts off who has kept the server waiting longest; nobody whom the server keeps waiting."""
+    """Closes the connection that has kept the server waiting longest, but none that waits for the server."""
     there = [each for each in connections if isinstance(each, GuardedConnection) and not each.transport.is_closing()]
     if len(there) <= most:
         return

@@ -1,4 +1,4 @@
-"""What OpenAPI says of access: how to authenticate, the scope of each operation, and the refusals."""
+"""The access part of the OpenAPI document: how to authenticate, each operation's scope, and the refusals."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _SCHEMES = {
 
 
 def document_access(document: dict[str, Any]) -> None:
-    """Adds it to the OpenAPI document, from the table of scopes: routes do not repeat it."""
+    """Adds access to the OpenAPI document, from the table of scopes, so that routes need not repeat it."""
     document["components"]["securitySchemes"] = _SCHEMES
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

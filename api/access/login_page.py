@@ -1,4 +1,4 @@
-"""The form that a browser gets in the place of a page while nobody is logged in. It needs no script and no file."""
+"""The login form, which a browser gets instead of a page until someone logs in. It needs no script and no file."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from api.templates import render
 
 SESSION_COOKIE = "noisy_student_session"
 MAX_FORM_BYTES = 16_384
-"""Of whoever has shown no credential yet."""
+"""Small, because the sender has not shown a credential yet."""
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(render("login.css").encode()).digest()).decode()
 _HEADERS = {
@@ -24,16 +24,16 @@ _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person looks at the answer, in a browser."""
+    """Whether a person will look at the response in a browser."""
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 def login_page(target: str, complaint: str = "") -> Response:
-    """Answers 401 with the form; whoever logs in comes back to `target`."""
+    """A 401 response with the form. After the login, the browser returns to `target`."""
     page = render("login.html", target=own_path(target), complaint=complaint)
     return HTMLResponse(page, status_code=401, headers=_HEADERS)
 
 
 def own_path(target: str) -> str:
-    """`target` if it is a path on this server, else `/`: a login must not lead elsewhere."""
+    """`target` if it is a path on this server, else `/`. A login must not redirect elsewhere."""
     return target if _OWN_PATH.fullmatch(target) else "/"

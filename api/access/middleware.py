@@ -1,4 +1,4 @@
-"""ASGI middleware: nothing reaches a route before it has been let in, and no change goes unrecorded."""
+"""ASGI middleware that admits every request before it reaches a route, and records every change in the audit log."""
 
 import logging
 import re
@@ -39,10 +39,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Answers tell of images, models, keys; pages and what they load say themselves what may be kept.
+    # Responses tell of images, models and keys. Pages and what they load set their own header.
     "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",  # not `no-referrer`: forms would be sent with `Origin: null`
-    # An answer is data. Pages say themselves what they load.
+    "Referrer-Policy": "same-origin",  # `no-referrer` would make forms send `Origin: null`
+    # A response is data. Pages set their own policy.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
@@ -50,7 +50,7 @@ _ONLY_TLS = "max-age=31536000"
 
 
 class AccessMiddleware:
-    """Finds its services in `app.state.services`; gives routes `request.state.principal` and `.request_id`."""
+    """Uses the services in `app.state.services`, and sets `request.state.principal` and `.request_id` for routes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -102,7 +102,7 @@ class AccessMiddleware:
 
 
 class _Record:
-    """One entry of the audit log: there before the change, complete before the caller gets an answer."""
+    """One entry of the audit log: it exists before the change, and is complete before the caller gets a response."""
 
     def __init__(self, audit: AuditLog, entry_id: int, send: Send) -> None:
         self._audit = audit
@@ -125,10 +125,10 @@ class _Record:
             return
         self._finished = True
         try:
-            with anyio.CancelScope(shield=True):  # a caller that hangs up does not leave the outcome open
+            with anyio.CancelScope(shield=True):  # record the outcome even if the caller hangs up
                 await in_access_thread(self._audit.finish, self._entry_id, status, location)
         except DatabaseUnavailable as error:
-            # What was asked for is done, or not: its answer is worth more to the caller than this column.
+            # The request has been carried out or refused; its response is worth more to the caller than this column.
             log.error("audit entry %d stays without its status, %d: %s", self._entry_id, status, error)
 
 
@@ -149,17 +149,17 @@ def _refusal(request: Request, refusal: ServiceError | Undeclared | BodyTooLarge
 
 
 def _request_id(request: Request) -> str:
-    """The caller's own, if it is a harmless one, so that its logs and ours can be laid beside each other."""
+    """The caller's request id, if it is harmless, so that both sides' logs can be compared; else a new one."""
     given = request.headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _with_headers(send: Send, request: Request) -> Send:
     security = dict(_SECURITY_HEADERS)
-    if request.url.scheme == "https":  # uvicorn has it of a proxy that it believes, or of its own TLS
+    if request.url.scheme == "https":  # as uvicorn learns from its own TLS or from a trusted proxy
         security["Strict-Transport-Security"] = _ONLY_TLS
     if request.scope["path"].startswith("/ui/static/"):
-        security["Cache-Control"] = "no-cache"  # kept, and asked for again each time: it has an ETag
+        security["Cache-Control"] = "no-cache"  # browsers keep it, and revalidate by its ETag
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,6 +1,6 @@
-"""Who may use which route. A route that is not listed here is refused to everybody.
+"""Who may use which route. A route that is not listed here is refused to everyone.
 
-Kept beside each other, so that the whole policy can be read at once.
+One table holds the whole policy, so that it can be read at a glance.
 """
 
 import re
@@ -13,7 +13,7 @@ from service.config.access import Scope
 _VIEWER, _OPERATOR, _ADMIN = Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN
 
 OPEN = frozenset({("GET", "/healthz"), ("POST", "/ui/login"), ("GET", "/ui/enter")})
-"""Without any credential: the process's liveness, the form that takes one, and the links that are one."""
+"""Routes that need no credential: liveness, the login form, and links that are credentials themselves."""
 
 ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/datasets"): _OPERATOR,
@@ -88,7 +88,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
 
 
 class Undeclared(Exception):
-    """There is no such route, or nobody has said who may use it. `methods` are those declared for its path."""
+    """The route does not exist, or the table does not say who may use it. `methods` are those declared for its path."""
 
     def __init__(self, methods: frozenset[str]) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Undeclared(Exception):
 
 
 class RoutePolicy:
-    """Finds the scope that a request needs, by patterns of its own: it asks no router, and misses none."""
+    """Finds the scope that a request needs. It matches paths itself, so no router can hide a route from it."""
 
     def __init__(self, scopes: Mapping[tuple[str, str], Scope], open_routes: frozenset[tuple[str, str]]) -> None:
         self._declared: list[tuple[re.Pattern[str], str, Scope | None]] = [
@@ -104,7 +104,7 @@ class RoutePolicy:
         ]
 
     def needed_scope(self, method: str, path: str) -> Scope | None:
-        """The largest scope of all routes that fit; None for a route that is open. Raises Undeclared."""
+        """The largest scope of all matching routes; None if they are open. Raises Undeclared if none matches."""
         fitting = [(declared, scope) for pattern, declared, scope in self._declared if pattern.match(path)]
         asked = "GET" if method == "HEAD" else method
         scopes = [scope for declared, scope in fitting if declared == asked]

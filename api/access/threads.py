@@ -1,6 +1,6 @@
-"""Threads that are kept for finding out who asks, and for putting it on record.
+"""Threads reserved for authentication and the audit log.
 
-The others may all wait for an artifact store or a Ray head that hangs; callers must still be told who they are not.
+All other threads may be waiting for an artifact store or a Ray head that hangs; callers must still get their 401.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 
 THREADS = 16
-"""About as many as there are connections to the database: each of these calls holds one, for a millisecond or two."""
+"""About as many as there are database connections: each call holds one for a millisecond or two."""
 _LIMITER: RunVar[CapacityLimiter] = RunVar("access_limiter")
 Arguments = TypeVarTuple("Arguments")
 Answer = TypeVar("Answer")
 
 
 async def in_access_thread(function: Callable[[*Arguments], Answer], *arguments: *Arguments) -> Answer:
-    """The function's answer, out of a thread that no route can take."""
+    """Runs the function in a thread that no route can occupy, and returns its result."""
     limiter = _LIMITER.get(None)
     if limiter is None:
         limiter = CapacityLimiter(THREADS)

@@ -1,1 +1,1 @@
-"""Requests and answers that the OpenAPI document shows. Tests parse each request."""
+"""Examples of requests and responses in the OpenAPI document. Tests parse each request."""

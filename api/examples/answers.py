@@ -1,4 +1,4 @@
-"""Examples of answers, as OpenAPI shows them: one run of digits, told through the service's own views."""
+"""Examples of responses, as OpenAPI shows them. The service's own views show one run on digits."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -172,13 +172,13 @@ NOT_READY = Readiness(
 
 
 def page_of(item: BaseModel) -> Page[Any]:
-    """A listing's only page."""
-    # Of Any: pydantic then writes each item by its own class.
+    """A listing that consists of one page with one item."""
+    # With Any, pydantic serializes each item by its own class.
     return Page[Any](items=[item], next_cursor=None)
 
 
 def answers(status: int, example: BaseModel, description: str) -> Answers:
-    """The `responses` entry of a route: what it answers with, by example."""
+    """The entry of a route's `responses` that gives its status an example."""
     return {
         status: {
             "description": description,

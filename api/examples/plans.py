@@ -1,4 +1,4 @@
-"""Examples of plans, as OpenAPI shows them: a made measurement, and the bill that the service writes from it."""
+"""Examples of plans, as OpenAPI shows them: an invented measurement and the bill that the service computes from it."""
 
 from datetime import UTC, datetime, timedelta
 

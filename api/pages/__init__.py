@@ -12,7 +12,7 @@ from api.templates import render
 
 _FOLDER = Path(__file__).parent
 _HEADERS = {
-    # Nothing from elsewhere runs or loads, and no inline script does.
+    # The page loads and runs nothing from other sites, and no inline script.
     "Content-Security-Policy": "default-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -22,11 +22,11 @@ _HEADERS = {
 
 
 _SWAGGER = "/ui/swagger"
-"""Swagger UI's files, which a package brings along: the page works without a network."""
+"""The files of Swagger UI, from a Python package, so that the page works without a network."""
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serves the list of runs at /, one run at /ui/runs/ID, what both load below /ui/static, the login, and /docs."""
+    """Serves the list of runs at /, a run at /ui/runs/ID, their files below /ui/static, the login, and /docs."""
     app.include_router(login.router)
     app.mount("/ui/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     app.mount(_SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
@@ -40,12 +40,12 @@ async def _runs_page() -> HTMLResponse:
 
 
 async def _run_page(run_id: str) -> HTMLResponse:
-    # The page reads the id from its own address; whether there is such a run, the REST API tells it.
+    # The page reads the id from its own address; the REST API tells it whether that run exists.
     return HTMLResponse(render("run.html"), headers=_HEADERS)
 
 
 async def _docs_page() -> HTMLResponse:
-    # The one script in the page is let in by a number that nobody else knows; Swagger's own comes from here.
+    # A nonce permits the page's only inline script. Swagger UI's script comes from this server.
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self' 'unsafe-inline'; "

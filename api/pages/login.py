@@ -1,4 +1,4 @@
-"""Logging in to the web page, with an API key or by a link that is good once; and out again."""
+"""Login to the web page with an API key or a single-use link, and logout."""
 
 from urllib.parse import parse_qs, urlencode
 
@@ -18,7 +18,7 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 @router.post("/ui/login")
 async def log_in(request: Request) -> Response:
-    """Takes the form's `key`, and sets the cookie of a new session."""
+    """Checks the form's `key` and sets the cookie of a new session."""
     form = await _form(request)
     target = own_path(form.get("next", ["/"])[0])
     services, address = services_of(request), address_of(request)
@@ -31,9 +31,9 @@ async def log_in(request: Request) -> Response:
 
 @router.post("/ui/links")
 async def make_link(request: Request, caller: Caller, next: str = "/") -> Response:
-    """A path of this service that logs a browser in as the caller, once and soon."""
+    """Returns a path of this service that logs a browser in as the caller, once and within a short time."""
     if caller.kind != "key":
-        # Of a session too: who has a cookie for a moment would make new sessions of it without end.
+        # Sessions may not make links either: a cookie stolen for a moment would yield new sessions forever.
         raise Forbidden("a link stands for an API key; yours is another credential")
     ticket = await in_access_thread(services_of(request).gatekeeper.links.make, caller.subject)
     query = urlencode({"ticket": ticket, "next": own_path(next)})
@@ -42,7 +42,7 @@ async def make_link(request: Request, caller: Caller, next: str = "/") -> Respon
 
 @router.get("/ui/enter")
 async def enter(request: Request, ticket: str = "", next: str = "/") -> Response:
-    """Takes the ticket of such a link, and sets the cookie of a new session."""
+    """Checks the ticket of such a link and sets the cookie of a new session."""
     gatekeeper, target = services_of(request).gatekeeper, own_path(next)
     try:
         principal, token = await in_access_thread(gatekeeper.enter, ticket, address_of(request))
@@ -52,7 +52,7 @@ async def enter(request: Request, ticket: str = "", next: str = "/") -> Response
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    """The fields by name; none where there are more than the form has."""
+    """The values of the form's fields by name; empty if there are more fields than the form has."""
     body = await request.body()
     try:
         return parse_qs(body.decode(), max_num_fields=10)
@@ -62,7 +62,7 @@ async def _form(request: Request) -> dict[str, list[str]]:
 
 @router.post("/ui/logout")
 async def log_out(request: Request) -> Response:
-    """Ends the session, here and in the browser."""
+    """Ends the session on the server and in the browser."""
     token = request.cookies.get(SESSION_COOKIE)
     if token is not None:
         await in_access_thread(services_of(request).gatekeeper.sessions.close, token)

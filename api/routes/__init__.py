@@ -1,1 +1,1 @@
-"""The REST routes: each parses, calls one command or query, and answers with its view."""
+"""The REST routes. Each parses a request, calls one command or query, and returns a view."""

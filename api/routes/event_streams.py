@@ -52,13 +52,13 @@ OfCaller = Annotated[Watch, Depends(_watch)]
 
 
 class EventStreamResponse(StreamingResponse):
-    """text/event-stream, of the WHATWG's HTML standard, section 9.2: FastAPI's framing, but not its response
-    (docs/decisions/0024)."""
+    """A response of type text/event-stream (WHATWG HTML standard, section 9.2). It uses FastAPI's framing, but not its
+    response class (docs/decisions/0024)."""
 
     media_type = "text/event-stream"
 
     def __init__(self, blocks: AsyncIterator[bytes], at_end: Callable[[], None], status_code: int = 200) -> None:
-        # Proxies would wait for more of a short answer before they pass it on.
+        # Without this header, proxies buffer a short response before they pass it on.
         super().__init__(blocks, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._at_end = at_end
 
@@ -131,7 +131,7 @@ async def _blocks(events: AsyncGenerator[EventView | None, None], watch: Watch) 
 
 
 def _block(event: EventView) -> bytes:
-    """An event as a client gets it."""
+    """The bytes of one event in the stream."""
     return format_sse_event(id=str(event.id), data_str=event.model_dump_json())
 
 
@@ -139,5 +139,5 @@ async def _may_have(event: EventView | None, watch: Watch) -> bool:
     try:
         return await in_access_thread(watch.look)
     except DatabaseUnavailable:
-        # A heartbeat tells nothing, and keeps browsers from giving up: they would take a 503 for final.
+        # A heartbeat reveals nothing, and keeps the stream open: a browser that reconnects would take a 503 for final.
         return event is None

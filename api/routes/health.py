@@ -1,4 +1,4 @@
-"""/healthz and /readyz: is the process alive, and does it have what it needs."""
+"""/healthz and /readyz: whether the process is alive, and whether it has what it needs."""
 
 import logging
 
@@ -38,7 +38,7 @@ def readyz(response: Response, queries: Queries, jobs: Jobs) -> Readiness:
 def _check_database(queries: RunQueries) -> ReadinessCheck:
     try:
         queries.check_database()
-    except Exception as error:  # whatever a driver raises: not ready is the answer
+    except Exception as error:  # whatever the driver raises, the service is not ready
         log.warning("the database does not answer: %s", error)
         return ReadinessCheck(name="database", ready=False, detail=f"does not answer: {type(error).__name__}")
     return ReadinessCheck(name="database", ready=True, detail="answers")

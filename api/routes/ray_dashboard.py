@@ -1,7 +1,7 @@
-"""/ray/...: Ray's dashboard, read-only, for who may see all projects. Ray itself stays behind its token.
+"""/ray/...: Ray's dashboard, read-only, for callers who may see all projects. Ray itself stays behind its token.
 
-What is passed on is listed, not what is held back: some of Ray's GET routes profile processes or hand out packages,
-and a later version may add others.
+This module lists the paths that it passes on, not those that it blocks: some of Ray's GET routes profile processes or
+hand out packages, and later versions may add others.
 """
 
 import re
@@ -42,23 +42,23 @@ _TIMEOUT = httpx.Timeout(60.0, connect=3.0)
 
 
 def dashboard_client() -> httpx.AsyncClient:
-    """Connections to the head, which is inside the cluster's network: no redirect and no proxy leads elsewhere."""
+    """The HTTP client for the head, which is within the cluster's network. It follows no redirect and uses no proxy."""
     return httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)
 
 
 @router.get("")
 async def to_dashboard() -> Response:
-    """The front end's paths are relative: they need the slash."""
+    """Redirects to /ray/. The front end's paths are relative, so the slash matters."""
     return RedirectResponse("/ray/")
 
 
 @router.get("/{path:path}")
 async def read_dashboard(path: str, request: Request, caller: Caller, ray: RaySettingsOf) -> Response:
-    """Passes one GET on, with Ray's token and none of the caller's credentials, and streams the answer."""
+    """Forwards one GET with Ray's token and without the caller's credentials, and streams the response."""
     if caller.projects is not None:
         raise Forbidden("Ray's dashboard shows the jobs of all projects; yours are limited")
     if path == "api/authentication_mode":
-        return JSONResponse({"authentication_mode": "disabled"})  # of the front end no token is asked: we have it
+        return JSONResponse({"authentication_mode": "disabled"})  # the front end needs no token: this service adds it
     if not _PASSED_ON.fullmatch(path) or ".." in path:
         raise NotFound("part of Ray's dashboard that is shown here", path[:200])
     answer = await _ask(request.app.state.dashboard_client, ray, path, request)
@@ -84,7 +84,7 @@ async def _ask(client: httpx.AsyncClient, ray: RaySettings, path: str, request: 
 
 
 def _policy(request: Request) -> str:
-    """The dashboard's scripts run on this service's address: they may ask for its own part only, none of our routes."""
+    """The policy for the dashboard's scripts, which run on this service's origin: they reach only paths below /ray/."""
     host = request.headers.get("host", "")
     own = f"{request.url.scheme}://{host}/ray/" if _HOST.fullmatch(host) else "'none'"
     return (

@@ -1,4 +1,4 @@
-"""/searches: Ray Tune over the noise and the student's size."""
+"""/searches: use Ray Tune to choose the noise and the student's size."""
 
 from typing import Annotated
 

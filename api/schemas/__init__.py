@@ -1,1 +1,1 @@
-"""What the API adds to the service's views: request bodies with examples, problem documents, health, links."""
+"""What the API adds to the service's views: strict request bodies and problem documents."""

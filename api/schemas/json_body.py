@@ -1,10 +1,10 @@
-"""Request bodies that are parsed as strict JSON.
+"""Parses request bodies as strict JSON.
 
-FastAPI decodes a body to Python objects first, and a strict pydantic model refuses those: a JSON array would be a
-list where a tuple is wanted. So the decoded body goes back to JSON text, which the model parses by JSON's own rules.
+FastAPI decodes a body to Python objects first, which a strict pydantic model rejects: a JSON array becomes a list where
+the model expects a tuple. So this module encodes the body as JSON again, and the model parses it by the rules for JSON.
 Errors keep their paths, and OpenAPI shows the model as it is.
 
-Before that, what no request can mean is refused: a few bytes of JSON could otherwise become millions of errors.
+Before that, it rejects what no request can mean: otherwise a few bytes of JSON could become millions of errors.
 """
 
 import json
@@ -19,12 +19,12 @@ from service.config.run import MAX_CLASSES, MOVED_FIELDS, RunConfig
 from workers.specs.text import unfit_character
 
 MAX_ERRORS = 20
-"""More than a person reads: the first ones say what is wrong."""
+"""More than a person reads; the first errors tell what is wrong."""
 MAX_VALUES = 10_000
-"""In all, but for the names of classes. Fifty generations with a recipe each have a third of it."""
+"""For the whole body except class names. Fifty generations with a recipe each have a third of this."""
 MAX_NAMES = 2 * MAX_CLASSES
 _NAMES = frozenset({"classes", "class_map"})
-"""The only parts that may be long."""
+"""The fields that hold class names, the only parts that may be long."""
 MAX_DEPTH = 30
 MAX_KEY_LENGTH = 1000
 
@@ -32,10 +32,10 @@ _Path = tuple[str | int, ...]
 
 
 def strict_json(model: type[BaseModel]) -> WrapValidator:
-    """The annotation of a body parameter: `Annotated[RunConfig, strict_json(RunConfig), Body()]`."""
+    """The annotation of a body parameter, for example `Annotated[RunConfig, strict_json(RunConfig), Body()]`."""
 
     def parse(body: object, _handler: ValidatorFunctionWrapHandler) -> BaseModel:
-        if isinstance(body, bytes):  # what FastAPI hands over where the content type is not JSON
+        if isinstance(body, bytes):  # FastAPI does not decode it if the content type is not JSON
             message = "send the body as JSON, with Content-Type: application/json"
             raise PydanticCustomError("unsupported_media_type", message)
         refused = next(_unacceptable(body), None)
@@ -59,7 +59,7 @@ def strict_json(model: type[BaseModel]) -> WrapValidator:
 
 
 def _moved(model: type[BaseModel], details: ErrorDetails) -> InitErrorDetails | None:
-    """What is said of a field that a run had at another place before; None for any other error."""
+    """The error for a field of a run that has moved, with its new name; None for any other error."""
     match details["loc"]:
         case (name,):
             is_of_run = model is RunConfig
@@ -73,7 +73,7 @@ def _moved(model: type[BaseModel], details: ErrorDetails) -> InitErrorDetails | 
 
 
 def _again(details: ErrorDetails) -> InitErrorDetails:
-    """The error as it was told, without the input."""
+    """The same error without the input."""
     return _error(details["loc"], {**details.get("ctx", {}), "message": details["msg"]})
 
 
@@ -82,7 +82,7 @@ def _error(path: _Path, context: dict[str, Any]) -> InitErrorDetails:
 
 
 def _unacceptable(body: object) -> Iterator[tuple[_Path, str]]:
-    """What is wrong with the body whatever it is for, and where. Goes through it without recursion."""
+    """Yields what is wrong with the body, whatever it is for: the path and a message. Does not recurse."""
     seen = names = 0
     waiting: list[tuple[_Path, object]] = [((), body)]
     while waiting:

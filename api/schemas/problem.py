@@ -1,4 +1,4 @@
-"""The problem documents that a route can answer with, for the OpenAPI document."""
+"""The problem documents that routes may return, for the OpenAPI document."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from service.views.problem import PROBLEM_MEDIA_TYPE, FieldError, Problem, problem_type
 
 Answers = dict[int | str, dict[str, Any]]
-"""The `responses` of a route: an OpenAPI response object by status, as FastAPI takes them."""
+"""The `responses` of a route, as FastAPI takes them: OpenAPI response objects by status."""
 
 _EXAMPLES: dict[int, tuple[str, str, list[FieldError]]] = {
     400: ("malformed-request", "the body is not JSON: expected value at line 1 column 1", []),
@@ -27,7 +27,7 @@ _EXAMPLES: dict[int, tuple[str, str, list[FieldError]]] = {
 
 
 def problem_responses(*statuses: int) -> Answers:
-    """The problems that a route can answer with, each with an example."""
+    """The `responses` for the problem documents that a route may return, each with an example."""
     return {status: _documented(status) for status in statuses}
 
 

@@ -1,4 +1,4 @@
-"""The HTML of all pages: Jinja2 templates, in which every value is escaped and a missing one is an error."""
+"""The HTML of all pages, as Jinja2 templates. Every value is escaped, and a missing value is an error."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _FOLDER = Path(__file__).parent
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_FOLDER),
-    autoescape=True,  # of every file, whatever its name ends in
+    autoescape=True,  # in all files, whatever their suffix
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -15,5 +15,5 @@ _TEMPLATES = Environment(
 
 
 def render(name: str, **values: str) -> str:
-    """The template of that name with its values filled in."""
+    """The template `name`, filled in with `values`. Raises jinja2's UndefinedError for a value that is missing."""
     return _TEMPLATES.get_template(name).render(values)
