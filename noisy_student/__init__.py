@@ -1,4 +1,4 @@
-"""What a user of Noisy Student Training holds: a client of the REST API, sync and async, and the command line."""
+"""The user's side of Noisy Student Training: sync and async clients of the REST API, and the command line."""
 
 from noisy_student.client import AsyncClient, Client
 from noisy_student.errors import (

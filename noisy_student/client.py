@@ -1,4 +1,4 @@
-"""The clients: one that waits for each answer, and one for asyncio. Both carry out the same operations."""
+"""The sync client and the asyncio client. Both carry out the same operations."""
 
 from importlib import import_module
 from pathlib import Path
@@ -34,12 +34,12 @@ PARTS = {
     "stages": "stages.Stages",
     "webhooks": "events.Webhooks",
 }
-"""Where each part of the API is described. It is imported when it is first asked for: the models of all of them take
-longer to build than everything else."""
+"""The module of each part of the API. It is imported at first use: building the models of all parts would take longer
+than everything else."""
 
 
 class _Api(Generic[Way]):
-    """The parts of the API, as attributes."""
+    """Has the parts of the API as attributes."""
 
     ablations: "Ablations[Way]"
     audit: "Audit[Way]"
@@ -63,7 +63,7 @@ class _Api(Generic[Way]):
         self._way = way
         self.api = way.connection.api
 
-    if not TYPE_CHECKING:  # a type checker would take every name for one
+    if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
         def __getattr__(self, name: str) -> Any:
             if name not in PARTS:
@@ -78,16 +78,16 @@ class _Api(Generic[Way]):
 
 
 class Client(_Api[SyncTransport]):
-    """One API. What is not given is taken from the environment:
+    """A client that waits for each response. Arguments that are not given come from the environment:
 
-    `api`: its address, NOISY_STUDENT_API, else http://127.0.0.1:8000. `key`: NOISY_STUDENT_API_KEY. `ca_file`: PEM of
-    the certificates that the server's is checked with, NOISY_STUDENT_API_CA_FILE, else those of this machine.
-    `client_certificate` and `client_key`: PEM files where the server asks for them,
-    NOISY_STUDENT_API_CLIENT_CERTIFICATE and NOISY_STUDENT_API_CLIENT_KEY. `timeout_seconds`: for one answer;
-    registering a dataset reads every row of it. `retries`: of requests that may be sent twice, where nothing answers or
-    the service asks to come back.
+    `api` is the address, by default NOISY_STUDENT_API, else http://127.0.0.1:8000. `key` is the API key, by default
+    NOISY_STUDENT_API_KEY. `ca_file` is a PEM file of certificates to verify the server with, by default
+    NOISY_STUDENT_API_CA_FILE, else this machine's certificates. `client_certificate` and `client_key` are PEM files for
+    servers that ask for them, by default NOISY_STUDENT_API_CLIENT_CERTIFICATE and NOISY_STUDENT_API_CLIENT_KEY.
+    `timeout_seconds` limits the wait for one response; registering a dataset reads every row of it. `retries` limits
+    how often a request that is safe to repeat is sent again if nothing responds or the service asks to retry later.
 
-    Every call raises ApiError, see noisy_student.errors. Not thread-safe.
+    Every call raises ApiError on failure: see noisy_student.errors. A client is not thread-safe.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Client(_Api[SyncTransport]):
 
 
 class AsyncClient(_Api[AsyncTransport]):
-    """The same for asyncio: calls are awaited, listings and streams iterated over with `async for`."""
+    """Like `Client`, but for asyncio: await calls, and iterate over listings and streams with `async for`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Where the API is and how it is asked: from arguments, or else from the environment."""
+"""The API's address and how to connect to it, from arguments or the environment."""
 
 import os
 from collections.abc import Mapping
@@ -19,38 +19,38 @@ _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 
 @dataclass(frozen=True)
 class Tls:
-    """How the server is known, and how it knows this client. Files are PEM."""
+    """The certificates with which server and client identify each other, as PEM files."""
 
     ca_file: Path | None = None
-    """Certificates that the server's is checked with, in place of the machine's."""
+    """Certificates to verify the server with, instead of this machine's."""
     client_certificate: Path | None = None
     client_key: Path | None = None
-    """None where it is in the certificate's file."""
+    """The client's private key; None if the certificate's file contains it."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One API and how it is asked. All times are seconds."""
+    """One API and how to connect to it. All times are seconds."""
 
     api: str
     key: str | None = field(repr=False)
     tls: Tls = Tls()
     timeout_seconds: float = 600.0
-    """For an answer: registering a dataset reads every row of it."""
+    """How long to wait for a response. It is long, because registering a dataset reads every row of it."""
     connect_timeout_seconds: float = 5.0
     retries: int = 2
-    """Of a request that may be sent twice, where nothing answers or the service asks to come back."""
+    """How often to repeat a request, if that is safe, when nothing responds or the service asks to retry later."""
     patience_seconds: float = 120.0
-    """How long a wait or a stream puts up with an API that does not answer: one that restarts is back in seconds."""
+    """How long a wait or a stream tolerates an API that does not respond. A restarting API is back in seconds."""
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether a proxy of the environment would lead away from it."""
+        """Whether the API is on this machine, so that a proxy in the environment must not be used."""
         return urlsplit(self.api).hostname in _THIS_MACHINE
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request has."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
 
@@ -64,7 +64,7 @@ def connection_to(
     retries: int,
     environment: Mapping[str, str] = os.environ,
 ) -> Connection:
-    """What is not given is taken from the environment. Raises ApiError."""
+    """The connection for these arguments; the environment fills in what is None. Raises ApiError for invalid values."""
 
     def path(given: str | Path | None, variable: str) -> Path | None:
         found = given or environment.get(variable)
@@ -86,7 +86,7 @@ def connection_to(
 
 
 def known_key(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key of the environment, or else of the local stack at this address. Raises ApiError."""
+    """The key in the environment, or else the key of the local stack at this address. Raises ApiError if invalid."""
     try:
         return environment.get(API_KEY_VARIABLE) or own_key(api)
     except OSError as error:
@@ -97,7 +97,7 @@ def _checked_address(address: str) -> str:
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a bracket, or a port that is no number
+    except ValueError:  # a stray bracket, or a port that is not a number
         good = False
     if not good:
         raise ApiError(f"{address!r} is no address of an API: http://HOST:PORT or https://HOST")
@@ -105,7 +105,7 @@ def _checked_address(address: str) -> str:
 
 
 def _checked_key(key: str | None) -> str | None:
-    """A file's last line feed is no part of it."""
+    """The key without the line feed that a file ends in. Raises ApiError if it cannot be sent in a header."""
     key = None if key is None else key.strip()
     if key and not (key.isascii() and key.isprintable()):
         raise ApiError(f"the API key has characters that no key has; look at {API_KEY_VARIABLE}")

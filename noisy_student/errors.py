@@ -1,34 +1,34 @@
-"""What a call raises: one class a kind of refusal, each with the problem document that the API answered."""
+"""The exceptions that calls raise: one class per kind of refusal, each with the API's problem document."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from service.views.problem import FieldError, Problem  # pydantic, which a client needs from its first answer on
+    from service.views.problem import FieldError, Problem  # pydantic, not needed before the first response
 
 API_KEY_VARIABLE = "NOISY_STUDENT_API_KEY"
-"""Never on a command line, which is seen by every process of the machine."""
+"""This hint suggests no command-line option: every process on a machine can see command lines."""
 
 
 class ApiError(Exception):
-    """The call did not succeed. The message is for people, one line for each field that is wrong."""
+    """The call did not succeed. The message is for people, with one line per invalid field."""
 
 
 class Unreachable(ApiError):
-    """Nothing answered: no connection, or no answer in time."""
+    """Nothing responded: there was no connection, or no response in time."""
 
 
 class UnexpectedAnswer(ApiError):
-    """Something answered that is not this API, or another version of it."""
+    """Something responded that is not this API, or is another version of it."""
 
 
 class WaitTimedOut(ApiError):
-    """A run has not ended within `timeout_seconds`. It goes on."""
+    """A run did not end within `timeout_seconds`. It continues."""
 
 
 class Refused(ApiError):
-    """The API answered with a problem document (RFC 9457). `retry_after_seconds` is None where it does not say."""
+    """The API returned a problem document (RFC 9457). `retry_after_seconds` is None if the response does not say."""
 
     def __init__(self, problem: "Problem", retry_after_seconds: float | None = None) -> None:
         super().__init__(_message(problem))
@@ -37,21 +37,21 @@ class Refused(ApiError):
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """The HTTP status code."""
         return self.problem.status
 
     @property
     def errors(self) -> "list[FieldError]":
-        """The fields that are wrong, each with what is wrong about it; empty where no field is to blame."""
+        """The invalid fields with what is wrong; empty if no field is to blame."""
         return self.problem.errors
 
 
 class InvalidRequest(Refused):
-    """What was asked for cannot work: `errors` names the fields."""
+    """The request cannot work. `errors` names the fields."""
 
 
 class Unauthorized(Refused):
-    """There is no key, or it is unknown, expired or revoked."""
+    """The key is missing, unknown, expired or revoked."""
 
 
 class Forbidden(Refused):
@@ -59,19 +59,19 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """There is no such run, dataset, model or the like, or the key may not see it."""
+    """The run, dataset, model or other object does not exist, or the key may not see it."""
 
 
 class Conflict(Refused):
-    """It cannot be done in the present state."""
+    """The present state does not allow the request."""
 
 
 class TooManyRequests(Refused):
-    """The key asks more often than it may; `retry_after_seconds` says when the next request will pass."""
+    """The key exceeds its rate limit. `retry_after_seconds` says when the next request will pass."""
 
 
 class Unavailable(Refused):
-    """The service lacks something at the moment: its database, Ray, the artifact store."""
+    """The service cannot reach something that it needs: its database, Ray, or the artifact store."""
 
 
 _BY_STATUS: Mapping[int, type[Refused]] = {
@@ -91,7 +91,7 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
 
 
 def error_of(url: str, status: int, headers: Mapping[str, str], content: bytes) -> ApiError:
-    """The exception that stands for an answer of 400 or more. `headers` are looked up without regard to case."""
+    """The exception for a response with a status of 400 or more. `headers` must ignore case."""
     from pydantic import ValidationError
 
     from service.views.problem import Problem
@@ -101,7 +101,7 @@ def error_of(url: str, status: int, headers: Mapping[str, str], content: bytes) 
     except ValidationError:
         if status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT):
             return UnexpectedAnswer(f"{url} answered {status}; is it the API of noisy-student?")
-        # A proxy in front of an API that restarts.
+        # A proxy responds while the API behind it restarts.
         title = HTTPStatus(status).phrase
         problem = Problem(
             type="about:blank", title=title, status=status, detail=f"{url} answered {status}", instance=""
@@ -111,7 +111,7 @@ def error_of(url: str, status: int, headers: Mapping[str, str], content: bytes) 
 
 
 def unreachable(address: str, error: Exception) -> Unreachable:
-    """What is said where nothing answers."""
+    """The exception for an address at which nothing responds."""
     return Unreachable(
         f"the API at {address} does not answer ({error or type(error).__name__}).\n"
         "Start one with: noisy-student up. Another address: --api URL, or NOISY_STUDENT_API."

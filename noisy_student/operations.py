@@ -1,7 +1,7 @@
-"""What can be asked of the API: each operation is a value, and both clients carry it out.
+"""The operations of the API as values, which both clients carry out.
 
-A resource's method only says what its arguments mean; a decorator makes the call of it. On a resource of the sync
-client it returns the answer, on one of the async client an awaitable of it.
+A resource's method only translates its arguments; a decorator turns it into the call. On a resource of the sync client
+the call returns the response, on one of the async client an awaitable of it.
 """
 
 import json
@@ -19,7 +19,7 @@ from noisy_student.steps import IDEMPOTENCY_HEADER, Answered, Request, Steps, ex
 from noisy_student.transport import AsyncTransport, SyncTransport, Way
 
 Body = BaseModel | Mapping[str, Any]
-"""A request's model, or a mapping of the same form: the API says what is wrong with it."""
+"""A request model, or a mapping of the same form, which the API validates."""
 Taken = ParamSpec("Taken")
 Given = TypeVar("Given")
 Model = TypeVar("Model", bound=BaseModel)
@@ -27,22 +27,22 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Operation(Generic[Given]):
-    """One route: `path` has its parameters in braces, as in the OpenAPI document."""
+    """One route. `path` has its parameters in braces, as in the OpenAPI document."""
 
     method: str
     path: str
     answer: type[Given]
-    """A pydantic model; bytes: as they come; None's type: no content."""
+    """The type of the response: a pydantic model, bytes as received, or NoneType for no content."""
     body: type[BaseModel] | None = None
     once: bool = False
-    """Whether it takes an idempotency key."""
+    """Whether the route takes an idempotency key."""
     welcome: tuple[int, ...] = ()
-    """Statuses of 400 and more that come with the answer, not with a problem document."""
+    """Statuses of 400 or more whose body is a regular response, not a problem document."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What one call gives to its operation. Query parameters that are None are left out."""
+    """The arguments of one call to an operation. Query parameters that are None are omitted."""
 
     path: Mapping[str, str | int] = field(default_factory=dict)
     query: Mapping[str, str | int | None] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Arguments:
 
 
 class Resource(Generic[Way]):
-    """A part of the API, asked in the client's way."""
+    """A part of the API, called in the client's way: sync or async."""
 
     _way: Way
 
@@ -86,7 +86,7 @@ class Method(Generic[Taken, Given]):
         return call
 
     def steps(self, resource: Any, /, *args: Taken.args, **kwargs: Taken.kwargs) -> Steps[Given]:
-        """The call as steps, for those that are made of several."""
+        """The steps of the call, for calls that consist of several."""
         return carry_out(resource._way, self.operation, self._arguments(resource, *args, **kwargs))
 
 
@@ -98,7 +98,7 @@ def operation(
     once: bool = False,
     welcome: tuple[int, ...] = (),
 ) -> Callable[[Callable[Concatenate[Any, Taken], Arguments]], Method[Taken, Given]]:
-    """Makes a method of what its arguments mean."""
+    """A decorator that turns a function from arguments to `Arguments` into a method that carries out the operation."""
 
     def decorate(arguments: Callable[Concatenate[Any, Taken], Arguments]) -> Method[Taken, Given]:
         return Method(Operation(method, path, answer, body, once, welcome), arguments)
@@ -112,15 +112,18 @@ def carry_out(
     arguments: Arguments,
     timeout_seconds: float | None = None,
 ) -> Steps[Given]:
-    """Asks, and reads the answer. `timeout_seconds` None: the connection's. Raises ApiError."""
+    """Sends the request and reads the response. `timeout_seconds` None: the connection's. Raises ApiError."""
     request = replace(request_of(operation, arguments), timeout_seconds=timeout_seconds)
     answered = yield from exchange(way.connection, request, operation.welcome)
     return read_answer(operation, answered)
 
 
 def request_of(operation: Operation[Any], arguments: Arguments) -> Request:
-    """The HTTP request. A POST that may be carried out once only gets a key of its own where none is given, so that it
-    can be sent again where its answer is lost."""
+    """The HTTP request of a call.
+
+    An operation that must happen only once gets a random idempotency key if none is given. It can then be sent again if
+    its response is lost.
+    """
     headers = {}
     if operation.once:
         headers[IDEMPOTENCY_HEADER] = arguments.idempotency_key or str(uuid.uuid4())
@@ -136,7 +139,7 @@ def request_of(operation: Operation[Any], arguments: Arguments) -> Request:
 
 
 def read_answer(operation: Operation[Given], answered: Answered) -> Given:
-    """The answer as a value. Raises UnexpectedAnswer where it is not what this version knows."""
+    """The response as a value. Raises UnexpectedAnswer if this version cannot read it."""
     if operation.answer is bytes:
         return answered.content  # type: ignore[return-value]
     if not issubclass(operation.answer, BaseModel):
@@ -152,12 +155,12 @@ def read_answer(operation: Operation[Given], answered: Answered) -> Given:
 
 
 def read_model(kind: type[Model], content: str | bytes) -> Model:
-    """A newer service may answer fields that this version does not know: they are left out. Raises ValidationError."""
+    """Parses a response, and ignores fields that only newer versions of the service know. Raises ValidationError."""
     return kind.model_validate_json(content, extra="ignore")
 
 
 def _json(body: Body | None) -> bytes:
-    """What was not set stays the service's to decide."""
+    """The body as JSON, without unset fields, whose defaults the service decides."""
     if isinstance(body, BaseModel):
         return body.model_dump_json(exclude_unset=True).encode()
     return json.dumps({} if body is None else dict(body)).encode()

@@ -1,7 +1,7 @@
-"""Where the key of the local stack lies, found by the API's address: `noisy-student up` leaves it there.
+"""Finds the local stack's key, which `noisy-student up` stores, by the API's address.
 
-One file for each address, mode 0600, in a folder of mode 0700. Only addresses of this machine have one: a key is sent
-to nobody but the stack that made it.
+Each address has one file of mode 0600 in a folder of mode 0700. Only addresses of this machine have one, and a key is
+sent only to the stack that created it.
 """
 
 import os
@@ -9,16 +9,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _HOST = "127.0.0.1"
-"""Not `localhost`: what that leads to may be another program's, on ::1."""
+"""Not `localhost`, which may resolve to ::1, where another program may listen."""
 
 
 def own_key(api: str) -> str | None:
-    """The key of the stack at that address, if one is there. Raises PermissionError for one that others can read, and
-    where somebody else listens: a stack that was killed has left its key, and its port to whoever comes next."""
+    """The key of the stack at that address; None if there is none.
+
+    Raises PermissionError if others can read the key, or if another user listens at the address: a stack that was
+    killed leaves its key behind, and its port free for anyone.
+    """
     path = own_key_path(api)
     if path is None or not path.is_file():
         return None
-    from service.port_owner import is_anothers  # a client of another service has no use for it
+    from service.port_owner import is_anothers  # clients of remote services do not need it
 
     if is_anothers(api):
         raise PermissionError(f"what listens at {api} is another user's: your stack's key is not sent there")
@@ -29,7 +32,7 @@ def own_key(api: str) -> str | None:
 
 
 def own_key_path(api: str) -> Path | None:
-    """The file for that address; None for one that no local stack has."""
+    """The key's file for that address; None if no local stack can have the address."""
     parts = urlsplit(api)
     if parts.scheme != "http" or parts.hostname != _HOST:
         return None

@@ -1,4 +1,4 @@
-"""Listings: iterators over all pages, and event streams."""
+"""Listings, which iterate over all pages, and event streams."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item", bound=View)
 _PAGE = 100
-"""As many as the API gives at once."""
+"""The largest page that the API returns."""
 
 
 class _Listing(Generic[Item]):
-    """`operation` answers a page. Nothing is asked before the first item is wanted, and no page before its turn."""
+    """A listing whose `operation` returns one page. It requests each page only when iteration reaches it."""
 
     def __init__(self, way: Any, operation: Operation[Page[Item]], arguments: Arguments, limit: int | None) -> None:
         self._way = way
@@ -41,23 +41,23 @@ class _Listing(Generic[Item]):
 
 
 class Pages(_Listing[Item]):
-    """Iterates over the items, the newest first; each iteration asks anew."""
+    """Iterates over the items, newest first. Each iteration sends new requests."""
 
     def __iter__(self) -> Iterator[Item]:
         for page in self.pages():
             yield from page.items
 
     def pages(self) -> Iterator[Page[Item]]:
-        """The pages themselves."""
+        """Iterates over whole pages."""
         return iter(self._way.iterate(self._steps()))
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """A row an item; what is nested gets dotted names. Raises ModuleNotFoundError without pandas."""
+        """One row per item. Nested values get dotted column names. Raises ModuleNotFoundError without pandas."""
         return to_dataframe(self)
 
 
 class AsyncPages(_Listing[Item]):
-    """Iterates over the items, the newest first; each iteration asks anew."""
+    """Iterates over the items, newest first. Each iteration sends new requests."""
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         async for page in self.pages():
@@ -65,17 +65,17 @@ class AsyncPages(_Listing[Item]):
                 yield item
 
     def pages(self) -> AsyncIterator[Page[Item]]:
-        """The pages themselves."""
+        """Iterates over whole pages."""
         pages: AsyncIterator[Page[Item]] = self._way.iterate(self._steps())
         return pages
 
     async def to_dataframe(self) -> "pandas.DataFrame":
-        """A row an item; what is nested gets dotted names. Raises ModuleNotFoundError without pandas."""
+        """One row per item. Nested values get dotted column names. Raises ModuleNotFoundError without pandas."""
         return to_dataframe([item async for item in self])
 
 
 class ListMethod(Generic[Taken, Item]):
-    """A resource's method that lists."""
+    """A resource's method that returns a listing."""
 
     def __init__(self, path: str, item: type[Item], arguments: Callable[Concatenate[Any, Taken], Arguments]) -> None:
         self._path, self._item = path, item
@@ -84,7 +84,7 @@ class ListMethod(Generic[Taken, Item]):
 
     @property
     def operation(self) -> Operation[Page[Item]]:
-        """Made when it is wanted: a model of a page takes a while to build."""
+        """The operation that returns one page. It is built at first use, because a page's model takes a while."""
         return Operation("GET", self._path, Page[self._item])  # type: ignore[name-defined]
 
     @overload
@@ -110,12 +110,12 @@ class ListMethod(Generic[Taken, Item]):
 def listing(
     path: str, item: type[Item]
 ) -> Callable[[Callable[Concatenate[Any, Taken], Arguments]], ListMethod[Taken, Item]]:
-    """Makes a method that lists of what its arguments mean. `limit` of the query counts all items, not a page's."""
+    """A decorator like `operation`, for a method that lists. `limit` in the query counts all items, not a page's."""
     return lambda arguments: ListMethod(path, item, arguments)
 
 
 class StreamMethod(Generic[Taken, Item]):
-    """A resource's method that follows server-sent events: `after` of its query is where to begin."""
+    """A resource's method that follows server-sent events. `after` in its query says where to begin."""
 
     def __init__(self, path: str, item: type[Item], arguments: Callable[Concatenate[Any, Taken], Arguments]) -> None:
         self.operation: Operation[Item] = Operation("GET", path, item)
@@ -149,5 +149,5 @@ class StreamMethod(Generic[Taken, Item]):
 def stream(
     path: str, item: type[Item]
 ) -> Callable[[Callable[Concatenate[Any, Taken], Arguments]], StreamMethod[Taken, Item]]:
-    """Makes a method that follows events of what its arguments mean."""
+    """A decorator like `operation`, for a method that follows events."""
     return lambda arguments: StreamMethod(path, item, arguments)

@@ -1,6 +1,6 @@
-"""What a call does, step by step, without doing it: the same steps are walked by the sync and the async client.
+"""The steps of a call as values, without any I/O. The sync and the async client carry out the same steps.
 
-A generator yields a step and is sent what came of it, or thrown the ApiError that it ended with.
+A generator yields a step, and is sent its outcome or thrown the ApiError with which it failed.
 """
 
 import time
@@ -16,17 +16,17 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 30.0
 _RECONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 45.0
-"""Of an event stream: three heartbeats."""
+"""How long an event stream may be silent: three heartbeats."""
 _SAFE_METHODS = {"GET", "PUT", "DELETE"}
-"""Doing it twice is doing it once."""
+"""The idempotent methods of HTTP that this API uses."""
 PASSING = (Unreachable, Unavailable, TooManyRequests)
-"""What may be over in a moment."""
+"""Errors that may be over in a moment."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request. `path` is quoted already; `timeout_seconds` None: the connection's."""
+    """One HTTP request. `path` is already quoted. If `timeout_seconds` is None, the connection's applies."""
 
     method: str
     path: str
@@ -37,7 +37,7 @@ class Request:
 
     @property
     def may_be_sent_twice(self) -> bool:
-        """Whether that changes nothing more than sending it once."""
+        """Whether sending the request twice changes no more than sending it once."""
         return self.method in _SAFE_METHODS or IDEMPOTENCY_HEADER in self.headers
 
 
@@ -49,21 +49,21 @@ class Answered(NamedTuple):
 
 @dataclass(frozen=True)
 class Send:
-    """Gives Answered."""
+    """Sends a request. The outcome is an Answered."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Listen:
-    """Opens a stream of lines in the place of an earlier one. Gives Answered, its content empty where it is open."""
+    """Opens a stream of lines, instead of any earlier one. The outcome is an Answered, without content if open."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class NextLine:
-    """Of the open stream. Gives None at its end."""
+    """Reads a line of the open stream. The outcome is None at the end of the stream."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Emit:
-    """Hands a value to who iterates."""
+    """Passes a value to the code that iterates over the call."""
 
     value: Any
 
@@ -85,8 +85,10 @@ Clock = Callable[[], float]
 
 
 def exchange(connection: Connection, request: Request, welcome: tuple[int, ...] = ()) -> Steps[Answered]:
-    """Sends the request until it is answered, as often as that is safe and wanted. `welcome` are statuses of 400 and
-    more that are answers all the same. Raises ApiError."""
+    """Sends a request and returns the response. Retries while that is safe and the connection allows it.
+
+    `welcome` are statuses of 400 or more that count as responses nevertheless. Raises ApiError.
+    """
     tries = connection.retries if request.may_be_sent_twice else 0
     for attempt in range(tries + 1):
         try:
@@ -109,9 +111,11 @@ def follow(
     read: Callable[[str], Any],
     clock: Clock = time.monotonic,
 ) -> Steps[None]:
-    """Emits what `read` makes of the data of server-sent events (WHATWG HTML, section 9.2), without end. Connects
-    again where the connection is lost, and goes on after the last event that was seen. Raises ApiError where the first
-    connection is refused, and where the API stays away."""
+    """Emits `read` of the data of each server-sent event (WHATWG HTML, section 9.2), without end.
+
+    If the connection is lost, it reconnects and continues after the last event seen. Raises ApiError if the first
+    connection is refused, or if the API stays away.
+    """
     request = replace(request, timeout_seconds=_SILENCE_SECONDS)
     if after is not None:
         request = replace(request, headers={**request.headers, "Last-Event-ID": str(after)})
@@ -145,7 +149,7 @@ def follow(
 def patiently(
     connection: Connection, look: Callable[[], Steps[Result]], poll_seconds: float, clock: Clock = time.monotonic
 ) -> Steps[Result]:
-    """What `look` gives, tried again while the API is away, for as long as the connection's patience lasts."""
+    """The result of `look`. Retries while the API is away, for as long as the connection's patience lasts."""
     left_at = clock() + connection.patience_seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Answers as tables: pandas data frames, where pandas is installed."""
+"""Responses as pandas data frames, if pandas is installed."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def to_dataframe(values: "Iterable[BaseModel | Mapping[str, Any]]") -> "pandas.DataFrame":
-    """A row a value; what is nested gets dotted names. Raises ModuleNotFoundError without pandas."""
+    """One row per value. Nested values get dotted column names. Raises ModuleNotFoundError without pandas."""
     try:
         import pandas
     except ModuleNotFoundError as error:

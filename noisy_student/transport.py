@@ -1,4 +1,4 @@
-"""Walks the steps of a call over HTTP: one way for the sync client, one for the async one."""
+"""Carries out the steps of a call over HTTP, for the sync client and for the async client."""
 
 import asyncio
 import ssl
@@ -12,11 +12,11 @@ from noisy_student.errors import ApiError, unreachable
 from noisy_student.steps import Answered, Emit, Listen, NextLine, Request, Result, Send, Sleep, Step, Steps
 
 if TYPE_CHECKING:
-    import httpx  # half of what importing the client would take, and nothing needs it before the first client
+    import httpx  # takes half of the client's import time, and is not needed before the first client exists
 
 
 class SyncTransport:
-    """Not thread-safe."""
+    """Carries out steps with a blocking HTTP client. It is not thread-safe."""
 
     def __init__(self, connection: Connection) -> None:
         import httpx
@@ -28,14 +28,14 @@ class SyncTransport:
         self._http.close()
 
     def carry_out(self, steps: Steps[Result]) -> Result:
-        """What the steps return. Raises ApiError."""
+        """Carries out the steps and returns their result. Raises ApiError."""
         walk = _Walk(steps)
         for _ in self._walk(walk):
             pass
         return walk.result
 
     def iterate(self, steps: Steps[None]) -> Iterator[Any]:
-        """What the steps emit. Raises ApiError."""
+        """Carries out the steps and yields what they emit. Raises ApiError."""
         return self._walk(_Walk(steps))
 
     def _walk(self, walk: "_Walk[Any]") -> Iterator[Any]:
@@ -72,7 +72,7 @@ class SyncTransport:
 
 
 class AsyncTransport:
-    """For one event loop."""
+    """Carries out steps with an asyncio HTTP client. It works within one event loop."""
 
     def __init__(self, connection: Connection) -> None:
         import httpx
@@ -84,14 +84,14 @@ class AsyncTransport:
         await self._http.aclose()
 
     async def carry_out(self, steps: Steps[Result]) -> Result:
-        """What the steps return. Raises ApiError."""
+        """Carries out the steps and returns their result. Raises ApiError."""
         walk = _Walk(steps)
         async for _ in self._walk(walk):
             pass
         return walk.result
 
     def iterate(self, steps: Steps[None]) -> AsyncIterator[Any]:
-        """What the steps emit. Raises ApiError."""
+        """Carries out the steps and yields what they emit. Raises ApiError."""
         return self._walk(_Walk(steps))
 
     async def _walk(self, walk: "_Walk[Any]") -> AsyncIterator[Any]:
@@ -132,7 +132,7 @@ Way = TypeVar("Way", SyncTransport, AsyncTransport)
 
 
 class _Walk(Generic[Result]):
-    """How far a call has come: the step to take now, None at the end; then `result`."""
+    """The state of a call: `step` is the next one, or None at the end, when `result` is set."""
 
     result: Result
 
@@ -142,14 +142,14 @@ class _Walk(Generic[Result]):
         self.go_on(None)
 
     def go_on(self, came: Any) -> None:
-        """The step was taken, and this came of it."""
+        """Continues with the outcome of the current step."""
         try:
             self.step = self._steps.send(came)
         except StopIteration as end:
             self.step, self.result = None, end.value
 
     def fail(self, error: ApiError) -> None:
-        """The step could not be taken."""
+        """Continues with the error with which the current step failed."""
         try:
             self.step = self._steps.throw(error)
         except StopIteration as end:
@@ -170,7 +170,7 @@ def _options(connection: Connection) -> dict[str, Any]:
 
 
 def _tls_context(connection: Connection) -> "ssl.SSLContext | bool":
-    """Raises ApiError for a file that is not there or is no certificate."""
+    """The TLS context for the connection's files. Raises ApiError if a file is missing or is not a certificate."""
     tls = connection.tls
     if tls.ca_file is None and tls.client_certificate is None:
         return True
@@ -178,7 +178,7 @@ def _tls_context(connection: Connection) -> "ssl.SSLContext | bool":
         context = ssl.create_default_context(cafile=tls.ca_file)
         if tls.client_certificate is not None:
             context.load_cert_chain(tls.client_certificate, tls.client_key)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         files = ", ".join(str(file) for file in (tls.ca_file, tls.client_certificate, tls.client_key) if file)
         raise ApiError(f"the TLS files cannot be used ({error}): {files}") from error
     return context

@@ -1,4 +1,4 @@
-"""Waits until a run has ended, whatever happens to the API meanwhile."""
+"""Waits until a run has ended, even if the API restarts meanwhile."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.runs import RunView
 
 Progress = Callable[[RunView], None]
-"""Is told the run as it is, each time that it was looked at."""
+"""Called with the current run at each poll."""
 
 
 def wait_for_end(
@@ -23,8 +23,11 @@ def wait_for_end(
     poll_seconds: float,
     clock: Clock = time.monotonic,
 ) -> Steps[RunView]:
-    """The run as it ended: succeeded, failed, cancelled or gated. A paused run is waited for, too. Raises WaitTimedOut,
-    and ApiError where the API stays away for longer than the connection's patience."""
+    """Waits until the run is succeeded, failed, cancelled or gated, and returns it. A paused run has not ended.
+
+    Raises WaitTimedOut after `timeout_seconds`, and ApiError if the API stays away for longer than the connection's
+    patience.
+    """
     ends_at = math.inf if timeout_seconds is None else clock() + timeout_seconds
     patient = replace(connection, patience_seconds=min(connection.patience_seconds, timeout_seconds or math.inf))
     while True:

@@ -1,5 +1,5 @@
-"""The documentation site's pages that are made of the code: settings, run configuration, events, REST, commands.
+"""Generates pages of the documentation site from the code: settings, run configuration, events, REST, commands.
 
-`mkdocs.yml` names `reference_pages/hook.py`, which adds them while the site is built; no page lies in the repository. A
-further page is a function that returns Markdown and a line in `hook.PAGES` and in the site's navigation.
+`mkdocs.yml` names `reference_pages/hook.py`, which adds the pages while the site is built; none is in the repository.
+To add a page, write a function that returns Markdown, and add a line to `hook.PAGES` and to the site's navigation.
 """

@@ -1,4 +1,4 @@
-"""The page of the command line, from the commands themselves."""
+"""Generates the page of the command line from the commands themselves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ _BEGINNING = """# Command line
 
 
 def command_line_page(app: typer.Typer, name: str) -> str:
-    """Every command with its arguments and options."""
+    """The page in Markdown: every command with its arguments and options."""
     lines = [_BEGINNING]
     for words, command in commands_of(typer.main.get_command(app), (name,)):
         context = command.make_context(words[-1], [], resilient_parsing=True)
@@ -26,7 +26,7 @@ def command_line_page(app: typer.Typer, name: str) -> str:
 
 
 def commands_of(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The command, and all commands below it, each with the words that call it."""
+    """Yields the command and all of its subcommands, each with the words that call it."""
     yield words, command
     for name, below in getattr(command, "commands", {}).items():
         yield from commands_of(below, (*words, name))

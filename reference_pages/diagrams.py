@@ -1,4 +1,4 @@
-"""State diagrams as tables: to draw mermaid, as a forge does, the site would have to load a program from elsewhere."""
+"""Shows state diagrams as tables: to draw mermaid, as forges do, the site would have to load foreign scripts."""
 
 import re
 
@@ -8,7 +8,7 @@ _BORDER = "[*]"
 
 
 def with_tables(markdown: str) -> str:
-    """The page with a table of its arrows in the place of each state diagram."""
+    """The page, with each state diagram replaced by a table of its transitions."""
     return _BLOCK.sub(lambda block: _table(block[1]), markdown)
 
 

@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds the site: it adds the pages that are made of the code and those beside `docs/`."""
+"""The hooks that mkdocs calls while it builds the site. They add the generated pages and those outside `docs/`."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 
 @cache
 def openapi() -> Mapping[str, Any]:
-    """The document of the API, which needs a folder for as long as it is made."""
+    """The OpenAPI document of the API. The application that produces it needs a folder meanwhile."""
     with tempfile.TemporaryDirectory() as home:
         application = create_app(Settings(home=Path(home)))
         document = application.openapi()
@@ -46,11 +46,11 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/schemas.md": lambda: schemas_page(openapi()),
     "reference/command-line.md": lambda: command_line_page(app, "noisy-student"),
 }
-"""The pages that are made of the code, by their places in the site."""
+"""The generated pages, by their paths in the site."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Puts all decisions into the navigation, in their order."""
+    """Adds all decisions to the navigation, in order."""
     folder = Path(config.docs_dir) / "decisions"
     [decisions] = [entry["Decisions"] for entry in config.nav or [] if "Decisions" in entry]
     decisions += [f"decisions/{file.name}" for file in sorted(folder.glob("[0-9]*.md"))]
@@ -58,7 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages that are not in `docs/`."""
+    """Adds the pages that are outside `docs/`."""
     for page, make in PAGES.items():
         files.append(File.generated(config, page, content=make()))
     for page in PAGE_OF.values():
@@ -67,5 +67,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Turns links and diagrams into the site's."""
+    """Adapts a page's links and diagrams to the site."""
     return with_tables(linked(markdown, page.file.src_uri))

@@ -1,4 +1,4 @@
-"""Files beside `docs/` that the site shows too, and the links from page to page, which lead elsewhere in it."""
+"""Files outside `docs/` that the site shows too, and the links between pages, whose targets differ in the site."""
 
 import posixpath
 import re
@@ -13,20 +13,20 @@ PAGE_OF = {
     "benchmarks/RESULTS.md": "results.md",
     "examples": "examples.md",
 }
-"""Of files and folders of the repository, their pages of the site."""
+"""The pages of the site, by the files and folders of the repository that they show."""
 _FILE_OF = {page: file for file, page in PAGE_OF.items()}
 _LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _FENCE = re.compile(r"^\s*```")
 
 
 def outside_page(page: str) -> str:
-    """The text of a page that lies outside `docs/`."""
+    """The Markdown of a page whose file is outside `docs/`."""
     file = ROOT / _FILE_OF[page]
     return _examples(file) if file.is_dir() else file.read_text(encoding="utf-8")
 
 
 def linked(markdown: str, page: str) -> str:
-    """The page with its links as the site needs them. A link to a file that is no page of the site keeps its text."""
+    """The page with links as the site needs them. A link to a file that is not on the site becomes plain text."""
     folder = posixpath.dirname(_FILE_OF.get(page, f"{DOCS}/{page}"))
     lines, is_code = [], False
     for line in markdown.split("\n"):

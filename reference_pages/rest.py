@@ -1,4 +1,4 @@
-"""The pages of the REST API, from its OpenAPI document: the calls by what they are about, and the schemas."""
+"""Generates the pages of the REST API from its OpenAPI document: the calls, grouped by tag, and the schemas."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def rest_page(document: Schema) -> str:
-    """Every call, in the order of the document's tags."""
+    """The page of all calls in Markdown, in the order of the document's tags."""
     lines = ["# REST", "", plain(document["info"].get("description", "")), ""]
     tags = {tag["name"]: tag.get("description", "") for tag in document.get("tags", ())}
     calls = list(calls_of(document))
@@ -22,7 +22,7 @@ def rest_page(document: Schema) -> str:
 
 
 def schemas_page(document: Schema) -> str:
-    """What requests and answers hold."""
+    """The page of all schemas of requests and responses, in Markdown."""
     schemas = document["components"]["schemas"]
     return "\n".join(
         ["# Requests and answers", "", "The schemas of the [REST](rest.md) calls.", "", *sections(schemas)]
@@ -30,7 +30,7 @@ def schemas_page(document: Schema) -> str:
 
 
 def calls_of(document: Schema) -> Iterator[tuple[str, str, str, Schema]]:
-    """Tag, method, path and operation of every call."""
+    """Yields the tag, method, path and operation of every call."""
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:

@@ -1,4 +1,4 @@
-"""The pages of the run configuration and of events: pydantic models, and what is below them."""
+"""Generates the pages of the run configuration and of events from their pydantic models."""
 
 import re
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ delivery.
 
 
 def run_configuration_page(config: type[BaseModel]) -> str:
-    """The fields of the configuration, and a section for each model below it."""
+    """The page in Markdown: the fields of the configuration, and a section for each nested model."""
     schema = config.model_json_schema()
     below: dict[str, Schema] = schema.get("$defs", {})
     return "\n".join([_OF_RUNS, *fields_table(schema), *sections(below)])
 
 
 def events_page(kinds: type[StrEnum], meanings: Mapping[str, str], event: type[BaseModel]) -> str:
-    """All kinds with their meanings, and the fields of an event. Raises KeyError for a kind without a meaning."""
+    """The page in Markdown: all kinds with meanings, and an event's fields. Raises KeyError if a meaning is missing."""
     schema = event.model_json_schema(mode="serialization")
     rows = "\n".join(f"| `{kind.value}` | {meanings[kind.value]} |" for kind in kinds)
     below: dict[str, Schema] = schema.get("$defs", {})
@@ -40,6 +40,6 @@ def events_page(kinds: type[StrEnum], meanings: Mapping[str, str], event: type[B
 
 
 def meanings_of_events(operations: str) -> dict[str, str]:
-    """What the page on operations says of each kind of event, from the table there."""
+    """The meaning of each event kind, from the table in the page on operations."""
     table = operations.split("\n## Events\n")[1].split("\n## ")[0]
     return dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", table, re.MULTILINE))

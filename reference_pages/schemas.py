@@ -1,4 +1,5 @@
-"""JSON schemas as Markdown: pydantic's of settings and configurations, OpenAPI's of requests and answers."""
+"""Renders JSON schemas as Markdown: pydantic's for settings and run configurations, and those of the OpenAPI
+document."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +7,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 Link = Callable[[str], str]
-"""From the name of a schema to a link to its heading."""
+"""Makes a link to a schema's heading from the schema's name."""
 
 _TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false", "null": "null"}
 _FORMATS = {"password": "secret text", "path": "path", "date-time": "time", "binary": "bytes", "uri": "address"}
@@ -25,17 +26,17 @@ _LIMITS = (
 
 
 def link_here(name: str) -> str:
-    """A link to the schema's heading on the same page."""
+    """A link to a schema's heading on the same page."""
     return f"[{name}](#{anchor_of(name)})"
 
 
 def anchor_of(name: str) -> str:
-    """The anchor of a schema's heading, which `heading` sets."""
+    """The anchor that `heading` gives a schema's heading."""
     return name.lower()
 
 
 def heading(name: str, level: int = 2) -> str:
-    """A heading with an anchor of its own, whatever the site makes of headings."""
+    """A heading with an explicit anchor, independent of the anchors that the site generates."""
     return f"{'#' * level} {name} {{ #{anchor_of(name)} }}"
 
 
@@ -45,7 +46,7 @@ def name_of(reference: str) -> str:
 
 
 def sections(schemas: Mapping[str, Schema], link: Link = link_here) -> list[str]:
-    """A heading, the description and a table of its fields for each schema, in this order."""
+    """For each schema, a heading, its description and a table of its fields."""
     lines: list[str] = []
     for name, schema in schemas.items():
         lines += [heading(name), "", *described(schema), *fields_table(schema, link)]
@@ -53,13 +54,13 @@ def sections(schemas: Mapping[str, Schema], link: Link = link_here) -> list[str]
 
 
 def described(schema: Schema) -> list[str]:
-    """The schema's own words as a paragraph, if it has any."""
+    """The schema's description as a paragraph, if it has one."""
     text = schema.get("description", "")
     return [plain(text), ""] if text else []
 
 
 def fields_table(schema: Schema, link: Link = link_here) -> list[str]:
-    """A row for each field of an object; for another type, what it is."""
+    """A table with one row per field of an object; for any other type, what the type is."""
     if "properties" not in schema:
         return [f"{type_of(schema, link).capitalize()}.", ""]
     required = schema.get("required", ())
@@ -72,7 +73,7 @@ def fields_table(schema: Schema, link: Link = link_here) -> list[str]:
 
 
 def type_of(schema: Schema, link: Link = link_here) -> str:
-    """The type in words, schemas of their own as links."""
+    """The type in words. References to other schemas become links."""
     if "$ref" in schema:
         return link(name_of(schema["$ref"]))
     if "const" in schema:
@@ -92,7 +93,7 @@ def type_of(schema: Schema, link: Link = link_here) -> str:
 
 
 def default_of(schema: Schema, is_required: bool) -> str:
-    """The default as JSON; a dash where there is none to be shown."""
+    """The default as JSON; a dash if there is none to show."""
     if is_required:
         return "**required**"
     if "default" not in schema:
@@ -101,14 +102,14 @@ def default_of(schema: Schema, is_required: bool) -> str:
 
 
 def meaning_of(schema: Schema) -> str:
-    """The description, and the bounds."""
+    """The description and the bounds of a field."""
     limits = "; ".join(limits_of(schema))
     words = [plain(schema.get("description", "")), f"({limits})" if limits else ""]
     return " ".join(word for word in words if word)
 
 
 def limits_of(schema: Schema) -> Iterator[str]:
-    """The bounds that a value must keep, also where it may be null."""
+    """Yields the bounds of a value, including those within a nullable type."""
     for key, words in _LIMITS:
         if key in schema:
             yield words.format(schema[key])
@@ -117,10 +118,10 @@ def limits_of(schema: Schema) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Somebody's prose as Markdown: what looks like a tag is none."""
+    """Plain text as Markdown, with everything that looks like an HTML tag escaped."""
     return text.replace("<", "&lt;").strip()
 
 
 def cell(text: str) -> str:
-    """Text for one cell of a table."""
+    """Text, escaped for a table cell."""
     return " ".join(text.split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The page of the settings: the variable of each, in groups and groups of groups, as pydantic-settings reads them."""
+"""Generates the page of the settings: the environment variable of each, as pydantic-settings reads nested groups."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ Environment variables of the API and the reconciler. Write lists and maps as JSO
 
 
 def settings_page(settings: type[BaseSettings]) -> str:
-    """A row for each variable, whatever its group."""
+    """The page in Markdown, with one row per variable of all groups."""
     schema = settings.model_json_schema(by_alias=False)
     definitions = schema.get("$defs", {})
     prefix, between = settings.model_config.get("env_prefix", ""), settings.model_config.get("env_nested_delimiter")
@@ -32,7 +32,7 @@ def settings_page(settings: type[BaseSettings]) -> str:
 def variables(
     schema: Schema, definitions: Schema, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Schema, bool]]:
-    """The settings that have a variable: its parts, the field, and whether its group needs it."""
+    """Yields each setting that has a variable: the parts of its name, the field, and whether its group requires it."""
     for name, field in schema.get("properties", {}).items():
         group = group_of(field, definitions)
         if group is None:
@@ -42,7 +42,7 @@ def variables(
 
 
 def group_of(field: Schema, definitions: Schema) -> Schema | None:
-    """The group of settings that the field is, or may be; None for a single setting."""
+    """The schema of the group that the field is or may be; None for a single setting."""
     for each in (field, *field.get("anyOf", ()), *field.get("allOf", ())):
         schema = definitions.get(name_of(each["$ref"])) if "$ref" in each else None
         if schema is not None and "properties" in schema:

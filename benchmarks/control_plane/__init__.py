@@ -1,1 +1,1 @@
-"""The reconciler's tick, the plan beside its run, and the doors of the local stack."""
+"""Benchmarks of the reconciler's tick, of plans compared with their runs, and of the local stack's open ports."""

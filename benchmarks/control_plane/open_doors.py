@@ -1,7 +1,7 @@
-"""What others find of the local stack: `python -m benchmarks.control_plane.open_doors`, or `make benchmark-trust`.
+"""What others can reach of the local stack: `python -m benchmarks.control_plane.open_doors`, or `make benchmark-trust`.
 
-Starts it, trains a teacher with two workers, and looks all the while which ports of its processes listen, on which
-address, and what each answers to somebody who shows no token.
+It starts the stack, trains a teacher with two workers, and meanwhile records which ports the processes listen on, on
+which addresses, and what each port answers to a caller without a token.
 """
 
 import json
@@ -26,7 +26,7 @@ COMMAND = "make benchmark-trust"
 _FOLDER = Path("build/trust")
 _TIMEOUT_SECONDS = 3.0
 _ASKED_OF_HTTP = (("GET", "/"), ("GET", "/metrics"), ("POST", "/api/job_agent/jobs/"), ("POST", "/api/jobs/"))
-"""A front page, figures, and the two ways to have a command run."""
+"""The requests to try: a front page, metrics, and the two ways to run a command."""
 _ASKED_OF_GRPC = (
     "/ray.rpc.JobInfoGcsService/GetAllJobInfo",
     "/ray.rpc.NodeManagerService/GetNodeStats",
@@ -35,12 +35,12 @@ _ASKED_OF_GRPC = (
     "/ray.rpc.ReporterService/GetTraceback",
     "/ray.rpc.RayletDriver/Init",
 )
-"""What each of Ray's servers would tell, and Ray client's greeting."""
+"""The gRPC methods to try: what each of Ray's servers would reveal, and the greeting of Ray Client."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """One that listens. `process` is what listens."""
+    """A listening port. `process` is the process that listens."""
 
     address: str
     port: int
@@ -48,29 +48,29 @@ class Port:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether this machine alone reaches it."""
+        """Whether only this machine can reach the port."""
         return is_loopback(self.address)
 
     @property
     def host(self) -> str:
-        """Where it is asked: one that listens everywhere answers on loopback too."""
+        """The address at which to try the port. One that listens on all addresses is tried on loopback."""
         everywhere = self.address in ("::", "0.0.0.0")
         return "127.0.0.1" if everywhere else f"[{self.address}]" if ":" in self.address else self.address
 
 
 def listening_ports(processes: Iterable[psutil.Process]) -> Iterator[Port]:
-    """The ports that these processes listen on at this moment."""
+    """Yields the ports on which these processes listen at this moment."""
     for process in processes:
         try:
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
                     yield Port(connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port, _name(process))
         except psutil.Error:
-            continue  # gone meanwhile
+            continue  # the process has ended
 
 
 def answers_to_a_stranger(host: str, port: int) -> dict[str, str]:
-    """What a caller without token gets, by what it asked for; empty where nothing is answered at all."""
+    """The responses to a caller without a token, by request; empty if nothing responds."""
     try:
         socket.create_connection((host.strip("[]"), port), timeout=_TIMEOUT_SECONDS).close()
     except OSError:
@@ -79,7 +79,7 @@ def answers_to_a_stranger(host: str, port: int) -> dict[str, str]:
 
 
 def gives_something(answers: dict[str, str]) -> bool:
-    """Whether a stranger got more than a refusal, or than a front page that is the same for everybody."""
+    """Whether a caller without a token got more than a refusal or a front page that is the same for everyone."""
     refusals = {"401", "403", "404", "405", "UNAUTHENTICATED", "UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
     return any(answer not in refusals for asked, answer in answers.items() if asked != "GET /")
 
@@ -120,7 +120,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def main() -> None:
-    """Prints every port, and keeps the row."""
+    """Prints every port, and saves the row."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
     seen: dict[Port, dict[str, str]] = {}
     with LocalStack(_FOLDER / "stack") as stack, Client(stack.api_url) as client:

@@ -1,7 +1,8 @@
-"""How well a plan tells what a run takes: the demo's plan, then the demo itself, seed by seed on a private local stack.
+"""How well a plan predicts a run: for each seed, the demo's plan and then the demo itself, on a private local stack.
 
-The error of labeling, and that of training, is |planned - taken| / taken of their wall time over all generations of a
-run, work and overhead together. Finished seeds are kept in build/benchmark-plan: an interrupted benchmark goes on.
+The error of labeling, and that of training, is |planned - taken| / taken of the wall time over all generations of a
+run, work and overhead together. build/benchmark-plan keeps finished seeds, so an interrupted benchmark can continue.
+
 """
 
 import json
@@ -21,13 +22,13 @@ from service.views.runs import RunView
 FOLDER = Path("build/benchmark-plan")
 COMMAND = "make benchmark-plan"
 _USUAL_SEEDS = [0, 1, 2]
-"""Those of the command as it stands."""
+"""The seeds of the command as documented."""
 STAGES = ("label", "train")
 _POLL_SECONDS = 1.0
 
 
 def main() -> None:
-    """Plans and runs the seeds named on the command line, then writes the rows over all of them."""
+    """Plans and runs each seed on the command line, then writes the rows over all seeds."""
     seeds = [int(argument) for argument in sys.argv[1:]]
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in seeds if not _path(seed).exists()]
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def comparison(plan: EstimateView, run: RunView) -> dict[str, Any]:
-    """Planned and taken seconds of every stage, and what the plan itself took."""
+    """The planned and the taken seconds of every stage, and the seconds that the plan itself took."""
     assert plan.bill is not None
     assert plan.finished_at is not None
     planned = {(line.generation, str(line.stage)): line for line in plan.bill.as_configured.stages}
@@ -67,7 +68,7 @@ def comparison(plan: EstimateView, run: RunView) -> dict[str, Any]:
 
 
 def rows(seeds: list[dict[str, Any]], command: str = COMMAND) -> list[ResultRow]:
-    """The rows over all seeds: the errors of labeling and training, those of their work alone, and the plans' time."""
+    """The rows over all seeds: the errors of labeling and training, of their work alone, and the time of the plans."""
     wall = [_error(seed, stage, "seconds") for seed in seeds for stage in STAGES]
     work = [_error(seed, stage, "work_seconds") for seed in seeds for stage in STAGES]
     plans = [seed["plan_seconds"] for seed in seeds]

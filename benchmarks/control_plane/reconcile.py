@@ -1,7 +1,8 @@
-"""The reconciler's tick over 1,000 running stages beside 100,000 finished runs, on SQLite and on PostgreSQL.
+"""Times the reconciler's tick over 1,000 running stages and 100,000 finished runs, on SQLite and on PostgreSQL.
 
-Ray is an HTTP server that answers as a head with these jobs does, and takes as long; the artifacts are files. What is
-measured is the steady state: every job runs, and there is nothing to do. The rival asks for each job by its name.
+Ray is an HTTP server that responds like a head with these jobs and takes as long. The artifacts are files. The
+benchmark measures the steady state, in which every job runs and there is nothing to do. The rival asks for each job by
+its name.
 """
 
 import json
@@ -40,7 +41,7 @@ _COMMAND = "make benchmark-reconcile"
 
 
 def main() -> None:
-    """Both databases, then the rows."""
+    """Measures with both databases, then writes the rows."""
     rows = []
     with tempfile.TemporaryDirectory() as folder, StandInRay() as ray:
         ray.add_running(f"{copy_id('active', number)}-g{_GENERATIONS - 1}-train-a1" for number in range(1, ACTIVE + 1))
@@ -73,7 +74,7 @@ def _rows(name: str, url: str, home: Path, ray_url: str) -> list[ResultRow]:
 
 
 def _ticks(reconciler: Reconciler, count: int) -> list[float]:
-    reconciler.tick()  # claims the lease, connects
+    reconciler.tick()  # claims the lease and connects
     seconds = []
     for _ in range(count):
         time.sleep(Settings().reconciler.tick_seconds)
@@ -91,7 +92,7 @@ def _one_by_one() -> Iterator[None]:
 
 
 def _fill(database: Database, artifacts: Path) -> None:
-    """Copies two template runs, one in its last train stage and one that is over."""
+    """Copies two template runs, one in its last train stage and one that has ended."""
     with database.write() as session:
         _insert_template(session, "active", _GENERATIONS, until=(_GENERATIONS - 1, "train"))
         _insert_template(session, "finished", 2, until=None)
@@ -103,7 +104,7 @@ def _fill(database: Database, artifacts: Path) -> None:
 
 
 def _insert_template(session: Session, run_id: str, generations: int, until: tuple[int, str] | None) -> None:
-    """A run whose stages have all succeeded, up to the one given, which has an attempt under way."""
+    """Inserts a run whose stages have all succeeded, up to the stage `until`, which has an attempt in progress."""
     parts = {part: f"ds-{part}" for part in ("labeled", "unlabeled", "validation", "test")}
     config = RunConfig.model_validate_json(
         json.dumps({"name": run_id, "datasets": parts, "teacher_model": "m", "student_models": ["m"]})

@@ -1,1 +1,1 @@
-"""The stages that read and write images, beside their rivals and the machine's ceiling, and under kill -9."""
+"""Benchmarks of the stages that read images, compared with rivals and the machine's ceiling, and under kill -9."""

@@ -1,11 +1,11 @@
-"""The student's input beside a plain torch DataLoader, and timm's own train loader, with the same RandAugment.
+"""The student's input, compared with a plain torch DataLoader and timm's train loader with the same RandAugment.
 
-Photographs in JPEG to 224 pixels, a quarter labeled and the rest pseudo-labeled, random crop, flip, RandAugment of two
-operations, in batches of 64, made by two processes each. Batches are counted once the first eight have come. Every
-contender starts in a new Python, in turns. No model: what is measured is what a GPU would wait for.
+JPEG photographs become batches of 64 at 224 pixels, a quarter labeled and the rest pseudo-labeled, with random crop,
+flip and RandAugment of two operations, made by two processes. Counting starts after the first eight batches. The
+contenders take turns, each in a new Python process. There is no model: the result is what a GPU would wait for.
 
-Ours reads shards, label files and selections. The rivals have every encoded picture in memory: the DataLoader with our
-own decoding and transforms (what is left is the cost of the way in), timm's with its own.
+This project's input reads shards, label files and selections. The rivals hold every encoded picture in memory. The
+DataLoader uses this project's decoding and transforms, so the difference is the cost of reading; timm uses its own.
 """
 
 import io
@@ -41,7 +41,7 @@ _CONTENDERS = ("ours", "dataloader", "timm")
 
 
 def main() -> None:
-    """All rounds, then the rows."""
+    """Measures all rounds, then writes the rows."""
     hold_to_two_cores()
     prepare()
     rounds = [{name: _run(name) for name in _CONTENDERS} for _ in range(ROUNDS)]
@@ -80,7 +80,7 @@ def _run(contender: str) -> float:
 
 
 def prepare() -> None:
-    """Photographs, label files and selections, where they are not there."""
+    """Makes the photographs, label files and selections that do not exist yet."""
     from workers.labeling.label_files import Hygiene, label_table, write_label_file
     from workers.specs.stages import part_name
 
@@ -98,7 +98,7 @@ def prepare() -> None:
 
 
 def student_batches(labeled: int, pseudo_labeled: int, processes: int) -> Iterator[Any]:
-    """The train stage's own input, with so many images of each kind a step."""
+    """Yields batches from the train stage's own input, with these numbers of images per step."""
     from workers.data.order.lanes import Layout
     from workers.specs.stages import PseudoLabels
     from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
@@ -130,7 +130,7 @@ def _photographs() -> list[bytes]:
 
 
 def _dataloader() -> Iterator[Any]:
-    """All encoded pictures in memory, shuffled; without reading files, labels or selections."""
+    """Yields batches from pictures in memory, encoded and shuffled. Reads no files, labels or selections."""
     from torch.utils.data import DataLoader, Dataset
 
     from workers.training.input.noise import TrainingTransform
@@ -152,7 +152,7 @@ def _dataloader() -> Iterator[Any]:
 
 
 def _timm() -> Iterator[Any]:
-    """timm.data.create_loader as its train.py calls it on a CPU. p1.0: each operation acts, as in the paper."""
+    """Yields batches from timm.data.create_loader, called as in its train.py on a CPU. p1.0: all operations apply."""
     from timm.data.dataset import ImageDataset
     from timm.data.loader import create_loader
     from torch.utils.data import Dataset

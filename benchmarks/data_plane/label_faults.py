@@ -2,11 +2,11 @@
 
     python -m benchmarks.data_plane.label_faults --seed 1 --kills 20
 
-The stage is its real process, `python -m workers.entrypoint SPEC`, against a private Ray. When a driver or a head is
-gone the next attempt starts at once, as the control plane would do it: by its spec the folder is its own,
-and what is left of the old one finds out. Kills come at random moments while shards are being labeled; the seed
-decides which process is killed after how many shards. Ends with an error where a row differs, a finished shard was
-labeled again, or a temporary file is left.
+The stage is its real process, `python -m workers.entrypoint SPEC`, on a private Ray. When a driver or a head is gone,
+the next attempt starts at once, as the control plane would start it. Its spec gives it the folder, and what is left of
+the old attempt notices. Kills come at random moments while shards are being labeled; the seed decides which process is
+killed after how many shards. It fails if a row differs, a finished shard was labeled again, or a temporary file is
+left.
 """
 
 import argparse
@@ -39,17 +39,17 @@ ACTORS = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a labeling under kills."""
+    """The outcome of labeling under kills."""
 
     kills: dict[str, int]
     attempts: int
     shards: int
     shards_resumed: int
-    """By the last attempt, from all before it."""
+    """How many shards the last attempt took over from all earlier ones."""
     finished_at_last_start: int
-    """Label files that were there when it started."""
+    """How many label files existed when the last attempt started."""
     labeled_again: int
-    """Label files that were written anew after they had been there."""
+    """Label files that were written again although they existed."""
     temporary_files: int
     different_files: list[str]
     seconds: float
@@ -67,7 +67,7 @@ class Outcome:
 def label_under_kills(
     folder: Path, data: Path, reference: Path, victims: Sequence[Victim], seed: int, ray: PrivateRay
 ) -> Outcome:
-    """Labels `data` into `folder` while it kills `victims`, one after the other, and compares with `reference`."""
+    """Labels `data` into `folder` while killing `victims` one by one, and compares the result with `reference`."""
     started_at = time.monotonic()
     chance = random.Random(seed)
     killed: Counter[str] = Counter()
@@ -96,14 +96,14 @@ def label_under_kills(
 
 
 def label_undisturbed(folder: Path, data: Path, ray: PrivateRay) -> None:
-    """The label files to compare with."""
+    """Labels `data` into `folder` without kills, to make the label files to compare with."""
     with closing(label_job(folder, data, ray)) as job:
         job.start_attempt()
         job.wait()
 
 
 def label_job(folder: Path, data: Path, ray: PrivateRay) -> StageJob:
-    """The label stage of `data` into `folder`."""
+    """The label stage that labels `data` into `folder`."""
     spec = LabelSpec(
         run_id="faults",
         generation=1,
@@ -119,7 +119,7 @@ def label_job(folder: Path, data: Path, ray: PrivateRay) -> StageJob:
 
 
 def different_files(folder: Path, reference: Path) -> list[str]:
-    """Names of label files that differ in a row, or are in one folder alone."""
+    """Names of label files that differ in a row, or that only one folder has."""
     names = {file.name for place in (folder, reference) for file in place.glob("part-*")}
     return sorted(
         name
@@ -131,7 +131,7 @@ def different_files(folder: Path, reference: Path) -> list[str]:
 
 
 def write_pool(data: Path, shards: int, rows: int) -> None:
-    """Photographs, and an untrained light model."""
+    """Writes shards of photographs, and an untrained light model."""
     import torch
 
     from workers.models.create import create_model
@@ -147,7 +147,7 @@ def write_pool(data: Path, shards: int, rows: int) -> None:
 
 
 def _wait_for_more(job: StageJob, chance: random.Random, shards: int) -> bool:
-    """Waits until some more shards are finished, and then for a moment; False where too few are left for a kill."""
+    """Waits until a few more shards are finished, and a moment longer. False if too few shards are left for a kill."""
     target = job.finished() + chance.randint(1, 4)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while job.finished() < min(target, shards - ACTORS):
@@ -175,13 +175,13 @@ def _kill(victim: Victim, job: StageJob, ray: PrivateRay, chance: random.Random)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command: labels with and without kills, and fails if the outcomes differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--folder", type=Path, default=Path("build/label-faults"))
     given = parser.parse_args()
-    # So that the Ray nodes end with this process, whoever stops it.
+    # On SIGTERM, exit normally, so that the Ray nodes end with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = given.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)

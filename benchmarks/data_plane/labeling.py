@@ -1,14 +1,14 @@
-"""Labeling beside what the machine can do, the documentation's Ray Data pipeline, and a torch DataLoader loop.
+"""Labeling, compared with the machine's ceiling, the Ray Data pipeline of Ray's documentation, and a torch DataLoader.
 
-Photographs in JPEG, 224 pixels, a heavy model (ResNet-50) and a light one. Every contender starts in a new Python,
-in turns, on two cores, reads the same Parquet shards and writes labels to Parquet. The ceiling is 1 / (1 / forward +
-1 / decode): both take the same cores. Each of them is measured by itself, in two processes of one thread: timm's model
-as it is, and once more with its batch norms folded, as labeling does it. Where there is a GPU it has rows of its own:
-beside it decoding has all cores, and the ceiling is the slower of the two.
+The input is JPEG photographs at 224 pixels, for a heavy model (ResNet-50) and a light one. The contenders take turns on
+two cores, each in a new Python process, read the same Parquet shards and write labels to Parquet. The ceiling is 1 / (1
+/ forward + 1 / decode), because both use the same cores. Each of the two is measured separately, in two processes of
+one thread: timm's model as it is, and with its batch norms folded, as labeling does. With a GPU there are additional
+rows: then decoding has all cores, and the ceiling is the slower of the two.
 
-`of_ceiling` counts label files while all actors are at work, by the times at which they were written;
-`of_ceiling_whole_stage` counts everything, the starting of the actors too. The rivals are compared by whole time: from
-a Ray that has started, or a Python that has imported torch, to the last file.
+`of_ceiling` counts label files while all actors are at work, by the times at which they were written.
+`of_ceiling_whole_stage` counts everything, including the start of the actors. The rivals are compared by total time:
+from a started Ray, or a Python that has imported torch, to the last file.
 """
 
 import json
@@ -32,7 +32,7 @@ _COMMAND = "make benchmark-labeling"
 
 
 def main() -> None:
-    """All rounds of both models, and the memory of ten times the shards."""
+    """Measures all rounds of both models, and the memory for ten times as many shards."""
     import torch
 
     rows: list[ResultRow] = []
@@ -99,7 +99,7 @@ def _rows(weight: str, rounds: list[dict[str, dict[str, float]]]) -> list[Result
 
 
 def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[ResultRow]:
-    """Beside a GPU decoding has cores of its own: the ceiling is the slower of the two."""
+    """The rows with a GPU. Decoding then has the cores to itself, so the ceiling is the slower of the two."""
     ours, forward, decode = ([each[name]["rate"] for each in rounds] for name in ("ours", "gpu_forward", "gpu_decode"))
     bound = f"bounded by {'decoding' if sum(decode) < sum(forward) else 'the model'}"
     of_ceiling = [rate / min(bounds) for rate, *bounds in zip(ours, forward, decode, strict=True)]
@@ -110,7 +110,7 @@ def _gpu_rows(rounds: list[dict[str, dict[str, float]]]) -> list[ResultRow]:
 
 
 def _memory_row() -> ResultRow:
-    """Peak memory of labeling 10 x the shards over that of 1 x, light model, three times."""
+    """The peak memory of labeling 10 x the shards, relative to 1 x, with the light model, three times."""
     growth = []
     for _ in range(ROUNDS):
         peaks = []
@@ -148,7 +148,7 @@ def _run(contender: str, weight: str) -> dict[str, float]:
         )
     if done.returncode:
         raise SystemExit(f"{weight} {contender} failed:\n{(FOLDER / 'log').read_text(errors='replace')[-3000:]}")
-    # Ray writes to the standard output too, as when it ends.
+    # Ray writes to standard output too, for example when it ends.
     figures: dict[str, float] = json.loads([line for line in done.stdout.splitlines() if line.startswith(b"{")][-1])
     print(weight, contender, {name: round(value, 1) for name, value in figures.items()}, flush=True)
     return figures

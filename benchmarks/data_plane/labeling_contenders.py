@@ -31,7 +31,7 @@ MODELS = {
     "light": ("mobilenetv3_small_050", 60, 225, 64),
     "gpu": ("resnet50", 160, 225, 256),
 }
-"""timm model, shards, rows of a shard, pictures of a forward pass."""
+"""By weight: the timm model, the number of shards, the rows of a shard, and the pictures of a forward pass."""
 
 
 def _images(weight: str, most: int) -> list[bytes]:
@@ -153,16 +153,16 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
 
 
 def _steady_rate(folder: Path, rows_per_shard: float) -> float:
-    """Images a second from the last actor's first label file to the first one's last, or nearly so."""
+    """Images per second while all actors work: about from the last actor's first file to the first actor's last."""
     written_at = sorted(path.stat().st_mtime for path in folder.glob("part-*.parquet"))
     if len(written_at) <= 4 * CORES:
-        return float("nan")  # the memory rows look at no rate
+        return float("nan")  # the memory rows need no rate
     first, last = written_at[2 * CORES - 1], written_at[-CORES - 1]
     return (len(written_at) - 3 * CORES) * rows_per_shard / (last - first)
 
 
 class _DocsModel:
-    """The class of the documentation's batch inference page."""
+    """The model class from the batch inference page of Ray's documentation."""
 
     def __init__(self, weight: str) -> None:
         import torch
@@ -182,7 +182,7 @@ class _DocsModel:
 
 
 def _ray_docs(weight: str) -> dict[str, float]:
-    """read_parquet, map, map_batches, write_parquet (docs.ray.io, "End-to-end: Offline Batch Inference")."""
+    """Labels by read_parquet, map, map_batches, write_parquet (docs.ray.io, "End-to-end: Offline Batch Inference")."""
     import ray
 
     ray.init("local", num_cpus=2 * CORES, include_dashboard=False, logging_level=logging.ERROR)
@@ -204,7 +204,7 @@ def _ray_docs(weight: str) -> dict[str, float]:
 
 
 def _dataloader(weight: str) -> dict[str, float]:
-    """A Dataset that reads the shards, timm's evaluation transform in two processes, the model in this one."""
+    """Labels with a torch Dataset of the shards: timm's evaluation transform in two processes, the model in this."""
     import torch
     from torch.utils.data import DataLoader, Dataset
 

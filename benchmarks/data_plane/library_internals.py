@@ -1,8 +1,8 @@
-"""What the internals of torch, timm and Ray are worth, at the start of a train stage and of each process.
+"""What the internals of torch, timm and Ray save at the start of a train stage and of each process.
 
     python -m benchmarks.data_plane.library_internals --repeats 3
 
-Each measurement is taken with them and without them in turns, on this machine. Decision 23 has what follows from it.
+Measurements with and without them alternate on this machine. Decision 23 draws the conclusions.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def cpu_seconds(code: str, internals: LibraryInternals) -> float:
-    """User and system seconds of a Python process that runs `code`: the load of the machine does not count."""
+    """User plus system seconds of a Python process that runs `code`, which do not depend on the machine's load."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, **internals_environment(internals)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=_TIMEOUT_SECONDS)
@@ -95,7 +95,7 @@ def cpu_seconds(code: str, internals: LibraryInternals) -> float:
 
 
 def start_seconds(spec: TrainSpec, ray: PrivateRay) -> float:
-    """Wall seconds of a train stage that are not its work: its process, its imports, its workers, its end."""
+    """Wall seconds of a train stage that are overhead: its process, its imports, its workers, its end."""
     started_at = time.time()
     with closing(StageJob(spec, "model.safetensors", ray)) as job:
         job.start_attempt()
@@ -125,7 +125,7 @@ def _spec(folder: Path, manifest: str, internals: LibraryInternals) -> TrainSpec
 
 
 def _write_images(folder: Path) -> str:
-    """The URI of a manifest of small labeled pictures of noise."""
+    """Writes small labeled pictures of noise, and returns the URI of their manifest."""
     random = np.random.default_rng(0)
     images = []
     for _ in range(_IMAGES):

@@ -1,8 +1,8 @@
-"""Selection at the paper's size: 300 million predictions of 1,000 classes in label files on disk, capped exactly.
+"""Selection at the paper's size: 300 million predictions of 1,000 classes in label files on disk, with an exact cap.
 
-Label files of 100,000 rows are made once, in build/benchmark-selection (7 GB): uneven classes, doubts over many orders
-of magnitude. Each run is the select stage by itself in a new Python, with all it writes; its memory is that of all its
-processes together, what they share counted once (PSS). A first run, not counted, brings the files into the page cache.
+Label files of 100,000 rows are made once, in build/benchmark-selection (7 GB), with uneven classes and doubts over many
+orders of magnitude. Each run is the select stage alone in a new Python process, including all it writes. Its memory is
+that of all its processes, with shared pages counted once (PSS). A first run, not counted, fills the page cache.
 """
 
 import json
@@ -31,17 +31,17 @@ RUNS = 3
 _ROWS = 100_000
 _CLASSES = 1_000
 _CAP = 130_000
-"""Images a class, as in the paper (section 3.1)."""
+"""Images per class, as in the paper (section 3.1)."""
 
 
 def main() -> None:
-    """Makes the label files where they are not there, runs the stage, and writes the rows."""
+    """Makes the label files if they are missing, runs the stage, and writes the rows."""
     hold_to_two_cores()
     shards = MILLIONS * 1_000_000 // _ROWS
     _make_label_files(shards)
     seconds, mib = [], []
-    # ext4 looks at every inode that was freed in the last minutes before it takes another: no run is to pay for the
-    # files of the one before, which are therefore deleted last.
+    # ext4 examines every recently freed inode before it takes another. All files are deleted at the end, so that no run
+    # pays for those of an earlier one.
     with tempfile.TemporaryDirectory(prefix="select-", dir=FOLDER) as selections:
         for run in range(RUNS + 1):
             folder = Path(selections) / str(run)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def run_once(shards: int, folder: Path) -> None:
-    """The select stage on the label files, into a folder that is not there yet."""
+    """Runs the select stage on the label files, into a folder that does not exist yet."""
     from workers.runtime.stage_reporter import StageReporter
     from workers.selection.stage import run_select
 

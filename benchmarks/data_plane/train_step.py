@@ -1,13 +1,13 @@
-"""The train stage's steps beside a plain torch loop on batches that were made before it began.
+"""The train stage's steps, compared with a plain torch loop on batches made in advance.
 
-The stage reads, decodes and augments, keeps the moving average, writes progress, validates at its end and keeps the
-model; the plain loop has the forward and backward pass and the same optimiser on the same device, and nothing else.
-Each starts in a new Python, in turns.
+The stage reads, decodes and augments, keeps the moving average, writes progress, validates at its end and saves the
+model. The plain loop has only the forward and backward pass and the same optimizer on the same device. The contenders
+take turns, each in a new Python process.
 
-On the CPU: ResNet-18 at 224 pixels, the lightest of the models that papers compare, 8 labeled and 24 pseudo-labeled
-images a step. Loading takes the same cores as the model, so that the ratio is bounded by model / (model + loading):
-`train.loading_share` is loading's part of a step. Where there is a GPU: ResNet-50 in bf16, batches made by all cores
-but one, also beside the same loop compiled.
+On the CPU: ResNet-18 at 224 pixels, the lightest model that papers compare, with 8 labeled and 24 pseudo-labeled images
+per step. Loading uses the same cores as the model, so the ratio is at most model / (model + loading), and
+`train.loading_share` is the share of loading in a step. With a GPU: ResNet-50 in bf16, with batches made by all cores
+but one, compared also with the same loop compiled.
 """
 
 import json
@@ -52,7 +52,7 @@ _GPU = _Setting("cuda", "resnet50", labeled=64, ratio=3, steps=120, loader_proce
 
 
 def main() -> None:
-    """All rounds in turns, then the rows."""
+    """Measures all rounds in turns, then writes the rows."""
     import torch
 
     ingest.prepare()
@@ -145,13 +145,13 @@ def _stage(setting: _Setting) -> float:
     folder = FOLDER / "train"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    train(_spec(setting), time.time(), LoneSession(gpus=1))  # hidden where the contender is a CPU
+    train(_spec(setting), time.time(), LoneSession(gpus=1))  # the GPU is hidden from contenders on the CPU
     summary = TrainSummary.model_validate_json((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     return (summary.work_ended_at - summary.work_started_at) / setting.steps
 
 
 def _loading(setting: _Setting) -> float:
-    """Seconds a step of the stage's input alone."""
+    """Seconds per step of the stage's input alone."""
     import torch
 
     torch.set_num_threads(CORES)
@@ -175,7 +175,7 @@ def _plain(setting: _Setting, compiled: bool = False) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     batches = _random_batches(setting)
     started_at = 0.0
-    # A GPU's first steps choose kernels and compile; the stage's are in its average, over more steps.
+    # A GPU's first steps choose kernels and compile. The stage's average includes them, over more steps.
     warm_up = 10 if setting.device == "cuda" else 0
     for step in range(-warm_up, setting.steps):
         if step == 0:

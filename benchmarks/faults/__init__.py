@@ -1,1 +1,1 @@
-"""A seeded fault test: small real runs on a real stack, hurt at random moments, and what must hold all the same."""
+"""A seeded fault test: injects faults into small real runs on a real stack, and checks what must hold nevertheless."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.faults --seed S --rounds N`: rounds of faults on one stack; stops by itself.
+"""`python -m benchmarks.faults --seed S --rounds N` plays N rounds of faults on one stack.
 
-Each round is a line in build/faults/seed-S.jsonl. Ends with 1 where something did not hold.
+Each round adds a line to build/faults/seed-S.jsonl. The exit code is 1 if something did not hold.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def _play(seed: int, count: int, only: list[str] | None) -> list[Round]:
         deck: list[str] = []
         for number in range(count):
             while len(deck) < _FAULTS_A_ROUND:
-                deck += dice.sample(names, len(names))  # every fault comes before any comes again
+                deck += dice.sample(names, len(names))  # every fault occurs once before any occurs again
             drawn, deck = deck[:_FAULTS_A_ROUND], deck[_FAULTS_A_ROUND:]
             played = play_round(scene, small_run(datasets, generations=number % 2), drawn, dice, _PAUSE_SECONDS)
             rounds.append(played)

@@ -1,4 +1,4 @@
-"""The faults: each hurts the scene, and heals what does not heal by itself. The dice choose victims and durations."""
+"""The faults. Each does damage, and undoes what does not recover by itself. `dice` chooses victims and durations."""
 
 import errno
 import os
@@ -19,25 +19,25 @@ from noisy_student.local.process_family import command_of, descendants, is_alive
 _MIB = 1 << 20
 _REMOUNT_TRIES = 200
 HUNG_AFTER_SECONDS = 45.0
-"""The runs' stall timeout."""
+"""The stall timeout of the runs."""
 _SLACK_SECONDS = 60.0
 _NODE_AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
-"""Ray's own, on each node: where one hangs while a job waits to begin, no deadline of a stage has begun either."""
+"""Ray's own processes on each node. If one hangs while a job waits to start, no deadline of a stage runs yet."""
 
 
 class FaultNotSeen(Exception):
-    """The service did not show what it must show during a fault."""
+    """The service did not report what it must report during a fault."""
 
 
 def kill_api(scene: Scene, dice: random.Random) -> str:
-    """Kill -9; it is started again by the supervisor."""
+    """Kills the API with SIGKILL. The supervisor restarts it."""
     _kill(scene.stack.pid_of("api"))
     scene.wait_for_api()
     return "killed the API"
 
 
 def kill_reconciler(scene: Scene, dice: random.Random) -> str:
-    """Kill -9 of the one that holds the lease: the other takes over."""
+    """Kills the reconciler that holds the lease with SIGKILL. The other takes over."""
     leader = scene.leader()
     if leader is None:
         return "no reconciler to kill"
@@ -46,7 +46,7 @@ def kill_reconciler(scene: Scene, dice: random.Random) -> str:
 
 
 def pause_reconciler(scene: Scene, dice: random.Random) -> str:
-    """SIGSTOP of the one that holds the lease, for longer than that; the other takes over, then both run."""
+    """Stops the reconciler that holds the lease for longer than the lease. The other takes over; then both run."""
     leader = scene.leader()
     if leader is None:
         return "no reconciler to pause"
@@ -61,17 +61,17 @@ def pause_reconciler(scene: Scene, dice: random.Random) -> str:
 
 
 def kill_driver(scene: Scene, dice: random.Random) -> str:
-    """Kill -9 of a stage's driver."""
+    """Kills a stage's driver with SIGKILL."""
     return _kill_one_of(drivers(scene), dice, "driver")
 
 
 def kill_worker(scene: Scene, dice: random.Random) -> str:
-    """Kill -9 of one of the actors: a training worker, a labeler, the trainer, the job's supervisor."""
+    """Kills one of the actors with SIGKILL: a training worker, a labeler, the trainer, or the job's supervisor."""
     return _kill_one_of(_actors(scene), dice, "worker")
 
 
 def hang_stage(scene: Scene, dice: random.Random) -> str:
-    """SIGSTOP of the driver or a worker for some seconds: nobody answers, then it goes on as if nothing had been."""
+    """Stops the driver or a worker with SIGSTOP for a few seconds. It does not respond; then it continues."""
     victims = [*drivers(scene), *_actors(scene)]
     if not victims:
         return "nothing to stop"
@@ -83,7 +83,7 @@ def hang_stage(scene: Scene, dice: random.Random) -> str:
 
 
 def hang_for_good(scene: Scene, dice: random.Random) -> str:
-    """SIGSTOP of the driver or a worker until the service has ended the attempt for it; then it wakes up, too late."""
+    """Stops the driver or a worker with SIGSTOP until the service has ended its attempt. Then it wakes up, too late."""
     victims = [*drivers(scene), *_actors(scene)]
     if not victims:
         return "nothing to hang"
@@ -102,7 +102,7 @@ def hang_for_good(scene: Scene, dice: random.Random) -> str:
 
 
 def pause_and_resume(scene: Scene, dice: random.Random) -> str:
-    """What a user does, not a fault: the stage stops at its next unit, and goes on from there."""
+    """Pauses and resumes the run, as a user would. The stage stops after its unit and continues from there."""
     if not _ask(scene.client.runs.pause, scene.run_id):
         return "too late to pause"
     _wait_for_state(scene, "paused")
@@ -111,7 +111,7 @@ def pause_and_resume(scene: Scene, dice: random.Random) -> str:
 
 
 def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
-    """Nor is this: a cancelled run leaves no work on the cluster, and goes on when it is retried."""
+    """Cancels and retries the run, as a user would. It leaves no work on the cluster, and continues after the retry."""
     if not _ask(scene.client.runs.cancel, scene.run_id):
         return "too late to cancel"
     _wait_for_state(scene, "cancelled")
@@ -124,7 +124,7 @@ def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
 
 
 def kill_ray_head(scene: Scene, dice: random.Random) -> str:
-    """Kill -9 of the command that holds the head, of its GCS or of its raylet; the supervisor starts another."""
+    """Kills the head's command, its GCS or its raylet with SIGKILL. The supervisor starts another head."""
     head = scene.stack.pid_of("ray")
     family = [*processes_of([head]), *descendants(head)]
     names = {process: command_of(process).partition(" ")[0].rpartition("/")[2] for process in family}
@@ -134,7 +134,7 @@ def kill_ray_head(scene: Scene, dice: random.Random) -> str:
 
 
 def kill_database(scene: Scene, dice: random.Random) -> str:
-    """Kill -9 of all of PostgreSQL, for some seconds; the API says so meanwhile."""
+    """Kills all of PostgreSQL with SIGKILL for a few seconds. Meanwhile the API reports it."""
     scene.postgres.kill()
     try:
         time.sleep(dice.uniform(0.5, 4))
@@ -147,7 +147,7 @@ def kill_database(scene: Scene, dice: random.Random) -> str:
 
 
 def fill_disk(scene: Scene, dice: random.Random) -> str:
-    """Leaves no byte free where the artifacts are, for some seconds."""
+    """Fills the artifacts' file system for a few seconds."""
     filler = scene.artifacts / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
@@ -164,7 +164,7 @@ def fill_disk(scene: Scene, dice: random.Random) -> str:
 
 
 def make_read_only(scene: Scene, dice: random.Random) -> str:
-    """Nothing can be written where the artifacts are, for some seconds."""
+    """Makes the artifacts' file system read-only for a few seconds."""
     for _ in range(_REMOUNT_TRIES):
         if mount("-o", "remount,ro", str(scene.artifacts)):  # refused while a file is open for writing
             break
@@ -179,17 +179,17 @@ def make_read_only(scene: Scene, dice: random.Random) -> str:
 
 
 def ray_answers_500(scene: Scene, dice: random.Random) -> str:
-    """As of a proxy whose Ray is broken."""
+    """Makes Ray respond 500 for a while, like a proxy in front of a broken Ray."""
     return _in_mood(scene, Mood.ERROR, dice.uniform(4, 8))
 
 
 def ray_hangs(scene: Scene, dice: random.Random) -> str:
-    """Takes every request and answers none."""
+    """Makes Ray accept every request and respond to none for a while."""
     return _in_mood(scene, Mood.HANG, dice.uniform(4, 10))
 
 
 def ray_forgets(scene: Scene, dice: random.Random) -> str:
-    """Ray says that it knows no job, while the job works on."""
+    """Makes Ray claim that it knows no job, while the job continues."""
     return _in_mood(scene, Mood.FORGET, dice.uniform(0.5, 4))
 
 
@@ -219,7 +219,7 @@ NEED_A_MOUNT = frozenset({"fill_disk", "make_read_only"})
 
 
 def drivers(scene: Scene) -> list[psutil.Process]:
-    """The processes that run a stage of this scene."""
+    """The driver processes of this scene's stages."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
@@ -229,7 +229,7 @@ def drivers(scene: Scene) -> list[psutil.Process]:
 
 
 def _actors(scene: Scene) -> list[psutil.Process]:
-    """Processes of Ray that do something for a job: idle ones are named so."""
+    """Ray's processes that work for a job. Idle ones have a name that says so."""
     titles = {process: command_of(process) for process in descendants(scene.stack.pid_of("ray"))}
     return [
         process for process, title in titles.items() if title.startswith("ray::") and not title.startswith("ray::IDLE")
@@ -242,7 +242,7 @@ def _attempts_ended(scene: Scene) -> int:
 
 
 def _ask(command: Callable[[str], object], run_id: str) -> bool:
-    """Whether the API took it: a run that has just ended takes nothing."""
+    """Sends a command for the run. Whether the API accepted it: a run that has just ended accepts none."""
     try:
         command(run_id)
     except ApiError:
@@ -251,7 +251,7 @@ def _ask(command: Callable[[str], object], run_id: str) -> bool:
 
 
 def _wait_for_state(scene: Scene, state: str) -> None:
-    """Until the run is in it, or has ended."""
+    """Waits until the run is in the state, or has ended."""
     deadline = time.monotonic() + _SLACK_SECONDS
     while (now := scene.get_run(scene.run_id).state) not in (state, "succeeded", "failed"):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A proxy between the service and Ray's jobs API that misbehaves when it is told to."""
+"""A proxy between the service and Ray's jobs API that misbehaves on demand."""
 
 import json
 import threading
@@ -18,15 +18,15 @@ class Mood(StrEnum):
 
     PASS = "pass"
     ERROR = "error"
-    """Answers 500."""
+    """Responds with status 500."""
     HANG = "hang"
-    """Takes the request and does not answer."""
+    """Accepts the request and does not respond."""
     FORGET = "forget"
-    """Knows no job, and passes everything else on."""
+    """Claims to know no job, and passes everything else on."""
 
 
 class RayProxy:
-    """Listens on a free port of loopback while it is entered. `mood` may be changed at any time."""
+    """A context manager that listens on a free loopback port. `mood` may change at any time."""
 
     def __init__(self, ray_url: str) -> None:
         self.mood = Mood.PASS

@@ -1,4 +1,4 @@
-"""One round: a small run, some faults at random moments, and what must hold afterwards."""
+"""One round: a small run, a few faults at random moments, and checks of what must hold afterwards."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from noisy_student.local.demo.run import demo_run_config, register_digits
 from service.views.runs import EventView, RunView, StageView
 
 ENDS_WITHIN_SECONDS = 420.0
-"""Of the last fault. A run without faults takes a good minute on two cores."""
+"""How long a run may take after its last fault. Without faults it takes a little over a minute on two cores."""
 MOST_EVENTS = 80
 _CHECKPOINT_EVERY_STEPS = 20
 _OUTAGES = {"ray_answers_500", "ray_hangs", "kill_ray_head"}
@@ -22,7 +22,7 @@ _TELLING = {"ray_unavailable", "attempt_failed"}
 
 @dataclass(frozen=True)
 class Round:
-    """What was done to a run, and what came of it."""
+    """The faults of one run, and their outcome."""
 
     run_id: str
     seconds: float
@@ -32,17 +32,17 @@ class Round:
 
 
 def possible_faults(scene: Scene) -> list[str]:
-    """The names of the faults that can be made here."""
+    """The names of the faults that are possible on this machine."""
     return [name for name in FAULTS if scene.mounted or name not in NEED_A_MOUNT]
 
 
 def register(scene: Scene, seed: int) -> dict[str, str]:
-    """Registers the demo's digits; ids by the part each plays."""
+    """Registers the demo's digits, and returns the ids of the datasets by part."""
     return register_digits(scene.client, scene.folder / "data", seed)
 
 
 def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
-    """The demo's run with few steps: a teacher, and `generations` students."""
+    """The body of the demo's run with few steps: a teacher and `generations` students."""
     run = {**demo_run_config(), "datasets": dict(datasets), "generations": generations, "name": "to be hurt"}
     for recipe, steps in (("teacher_recipe", 120), ("student_recipe", 60)):
         run[recipe] = {
@@ -55,7 +55,7 @@ def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
     if generations == 0:
         run["student_models"] = []
     hung = {"train": HUNG_AFTER_SECONDS, "label": HUNG_AFTER_SECONDS, "evaluate": HUNG_AFTER_SECONDS}
-    # More than the default: several faults may hit one stage.
+    # More than the default, because several faults may hit one stage.
     retry = {"max_attempts": 12, "hung": 12, "stage_error": 12, "out_of_memory": 12}
     fault_tolerance = {"stall_timeout_seconds": hung, "retry": retry}
     return {**run, "selection": {"min_confidence": 0.3}, "fault_tolerance": fault_tolerance}
@@ -64,7 +64,7 @@ def small_run(datasets: Mapping[str, str], generations: int) -> dict[str, Any]:
 def play_round(
     scene: Scene, config: Mapping[str, Any], faults: Sequence[str], dice: random.Random, pause: tuple[float, float]
 ) -> Round:
-    """Posts the run and hurts it: each fault comes a random time, between `pause` seconds, after the one before."""
+    """Posts the run and injects the faults, each a random time after the last, within `pause` (seconds)."""
     began = time.monotonic()
     run_id = scene.run_id = scene.client.runs.create(config).id
     told: list[str] = []
@@ -93,7 +93,7 @@ def play_round(
 
 
 def has_ended(run: RunView) -> bool:
-    """Whether nothing more will happen to it."""
+    """Whether the run has ended."""
     return run.state in ("succeeded", "failed", "gated", "cancelled")
 
 
@@ -107,7 +107,7 @@ def _wait_for_the_end(scene: Scene, run_id: str) -> RunView:
 
 
 def _untold(events: Sequence[EventView], stages: Sequence[StageView], faults: set[str]) -> list[str]:
-    """What the run's history does not say, or says too often."""
+    """What the run's history omits, or says too often."""
     kinds = [event.kind for event in events]
     failed = sum(attempt.state == "failed" for stage in stages for attempt in stage.attempts)
     found = []

@@ -1,4 +1,4 @@
-"""The stack that is hurt: Ray, API, two reconcilers, PostgreSQL, and artifacts on a small file system of their own."""
+"""The stack under test: Ray, the API, two reconcilers, PostgreSQL, and artifacts on their own small file system."""
 
 import os
 import subprocess
@@ -25,15 +25,15 @@ from service.views.runs import EventView, RunView
 
 LEASE_SECONDS = 4.0
 ARTIFACT_MIB = 1024
-"""A round leaves some twenty; none but the fault that fills the disk may fill it."""
+"""A round leaves about twenty. Only the fault that fills the disk may fill it."""
 _MAX_ATTEMPTS = 12
-"""More than the default: several faults may hit one stage."""
+"""More than the default, because several faults may hit one stage."""
 _SUPERVISE_EVERY_SECONDS = 0.5
 _ANSWER_TIMEOUT_SECONDS = 90.0
 
 
 class Scene:
-    """A context manager. `mounted` says whether the artifacts have a file system of their own, which takes root."""
+    """Runs the stack as a context manager. `mounted`: the artifacts have their own file system, which needs root."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -41,7 +41,7 @@ class Scene:
         self.postgres = PostgresServer(durable=True)
         self.mounted = False
         self.run_id = ""
-        """The run that is being hurt."""
+        """The id of the run under test."""
         self._open = ExitStack()
         self._stopping = threading.Event()
         self._second: subprocess.Popen[bytes] | None = None
@@ -60,7 +60,7 @@ class Scene:
         self._open.close()
 
     def get_run(self, run_id: str) -> RunView:
-        """The run, however long it takes until the API answers."""
+        """Returns the run, however long the API takes to respond."""
         deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
         while True:
             try:
@@ -82,7 +82,7 @@ class Scene:
         return pid if pid and psutil.pid_exists(pid) else None
 
     def wait_for_api(self) -> None:
-        """Returns when the API answers again: the supervisor starts it, in a moment."""
+        """Returns when the API responds again, once the supervisor has restarted it."""
         deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
         while True:
             try:
@@ -98,7 +98,7 @@ class Scene:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(self.postgres)
         self.mounted = self._open.enter_context(_small_file_system(self.artifacts))
-        # The proxy's address is a setting of the stack, and Ray's address is known once the stack is made.
+        # The proxy's address is a setting of the stack, and Ray's address is known only once the stack exists.
         self.stack = LocalStack(self.folder / "home", announce=lambda _: None)
         self.proxy = self._open.enter_context(RayProxy(self.stack.dashboard_url))
         self.stack.settings.update(self._settings())
@@ -123,7 +123,7 @@ class Scene:
         }
 
     def _supervise(self) -> None:
-        """What `noisy-student up` does each second, for the second reconciler too."""
+        """Supervises each second, like `noisy-student up`, and also restarts the second reconciler."""
         while not self._stopping.wait(_SUPERVISE_EVERY_SECONDS):
             self.stack.supervise()
             if self._second is None or self._second.poll() is not None:
@@ -141,7 +141,7 @@ class Scene:
 
 @contextmanager
 def _small_file_system(folder: Path) -> Iterator[bool]:
-    """Mounts a file system in memory where that is permitted; whether it was."""
+    """Mounts a file system in memory if permitted, and yields whether it was."""
     folder.mkdir(parents=True, exist_ok=True)
     mounted = mount("-t", "tmpfs", "-o", f"size={ARTIFACT_MIB}m", "tmpfs", str(folder))
     try:
@@ -152,5 +152,5 @@ def _small_file_system(folder: Path) -> Iterator[bool]:
 
 
 def mount(*arguments: str) -> bool:
-    """Whether the command `mount` could do it."""
+    """Runs the command `mount`, and returns whether it succeeded."""
     return subprocess.run(["mount", *arguments], check=False, stderr=subprocess.DEVNULL).returncode == 0

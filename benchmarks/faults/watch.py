@@ -1,4 +1,4 @@
-"""Watches a run while it is hurt: which attempts work at once, and what they had done when the next began."""
+"""Watches a run under faults: which attempts work at the same time, and what each had done when the next began."""
 
 import re
 import threading
@@ -20,8 +20,8 @@ from workers.specs.stages import PROGRESS_FILE
 
 _LOOK_EVERY_SECONDS = 0.3
 FENCE_SECONDS = 6.0
-"""A superseded attempt notices at its next unit of work. Until then two processes may be alive; the later attempt has
-its own imports to do, which take longer."""
+"""A superseded attempt notices at its next unit of work. Until then two processes may be alive, but the later attempt
+is still importing, which takes longer."""
 _SPEC = re.compile(r"(?P<folder>.*/runs/(?P<stage>.*))/specs/a(?P<attempt>\d+)\.json")
 
 
@@ -34,7 +34,7 @@ class Working:
 
 
 class Watch:
-    """A context manager; looks from a thread of its own."""
+    """A context manager that watches from a thread of its own."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -42,11 +42,11 @@ class Watch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._together: dict[tuple[str, int, int], float] = {}
         self.doubled: set[str] = set()
-        """Stages of which two attempts were at work for longer than the fence takes."""
+        """Stages on which two attempts worked at once for longer than the fence needs."""
         self.parts_before: dict[tuple[str, int], int] = {}
-        """Label files that were there when an attempt's driver began."""
+        """How many label files existed when an attempt's driver started."""
         self.progress_before: dict[tuple[str, int], Progress] = {}
-        """What the attempt before had reported then."""
+        """The progress that the previous attempt had reported by then."""
 
     def __enter__(self) -> "Watch":
         self._thread.start()
@@ -98,7 +98,7 @@ class Watch:
 
 
 def complaints(run: RunView, stages: Sequence[StageView], watch: Watch, checkpoint_every_steps: int) -> list[str]:
-    """What does not hold of a run that has ended."""
+    """What should hold for a run that has ended, but does not."""
     found = [] if run.state == "succeeded" else [f"the run ended {run.state}: {run.state_reason}"]
     found += sorted(watch.doubled)
     for stage in stages:
@@ -114,7 +114,7 @@ def complaints(run: RunView, stages: Sequence[StageView], watch: Watch, checkpoi
 
 
 def _done_again(stage: StageView, watch: Watch, checkpoint_every_steps: int) -> list[str]:
-    """Finished work that the last attempt did not keep: whole shards, and steps before the last checkpoint."""
+    """Finished work that the last attempt repeated: whole shards, and steps before the last checkpoint."""
     assert stage.result is not None
     key = (f"{stage.run_id}/gen-{stage.generation}/{stage.name}", stage.attempts[-1].number)
     if stage.name == "label":
@@ -122,7 +122,7 @@ def _done_again(stage: StageView, watch: Watch, checkpoint_every_steps: int) -> 
         return [f"{stage.id}: {there} label files were there and {kept} were kept"] if kept < there else []
     before = watch.progress_before.get(key)
     if stage.name == "train" and before is not None and before.done < before.total:
-        # The last checkpoint may have been on its way when the attempt ended.
+        # The attempt may have ended while it was writing its last checkpoint.
         kept = stage.result["resumed_from_step"]
         if kept < before.done - 2 * checkpoint_every_steps:
             return [f"{stage.id}: {before.done} steps were done and {kept} were kept"]

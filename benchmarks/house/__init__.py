@@ -1,1 +1,1 @@
-"""The repository itself: the arrows between its packages, its attacks, its suite, the client's import."""
+"""Measures the repository itself: imports between packages, attack tests, the test suite, the client's import time."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.house.arrows`: files at the root of `service/`, and imports that run back up its floors."""
+"""`python -m benchmarks.house.arrows` counts files at the root of `service/`, and imports of a higher layer."""
 
 import tomllib
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    """Counts, prints and saves both figures."""
+    """Computes, prints and saves both figures."""
     files = len([path for path in (ROOT / "service").glob("*.py") if path.name != "__init__.py"])
     arrows = back_arrows()
     print(f"{files} files at the root of service/, {arrows} arrows back up")
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def back_arrows() -> int:
-    """Imports within `service/` that run from a floor to one above it, or to another room of the same floor."""
+    """How many imports within `service/` go from a layer to a higher one, or to another package of the same layer."""
     floors = floors_of_service()
     rank = {room: number for number, rooms in enumerate(floors) for room in rooms}
     graph = grimp.build_graph("service")
@@ -38,7 +38,7 @@ def back_arrows() -> int:
 
 
 def floors_of_service() -> list[list[str]]:
-    """The rooms of each floor, the highest first, as the contract of import-linter has them."""
+    """The packages of each layer, highest layer first, from the import-linter contract."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
@@ -47,7 +47,7 @@ def floors_of_service() -> list[list[str]]:
 
 
 def room_of(module: str) -> str:
-    """The first part below `service`; none for the entry of a process, which nothing imports."""
+    """The module's package within `service`; empty for the entry point of a process, which nothing imports."""
     return "" if module.endswith(".__main__") else module.partition(".")[2].partition(".")[0]
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.house.attacks`: how many tests, those marked `attack`, hold an attack that must not succeed."""
+"""`python -m benchmarks.house.attacks` counts the tests, marked `attack`, of attacks that must not succeed."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ _LONGEST_SECONDS = 300
 
 
 def main() -> None:
-    """Collects the tests, runs none, prints how many each file has, and saves the sum."""
+    """Collects the tests without running them, prints how many each file has, and saves the sum."""
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "attack", "-p", "no:cacheprovider"]
     found = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=True)
     counts = count(found.stdout)
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def count(collected: str) -> Counter[str]:
-    """Tests by file, of what `pytest --collect-only -q` prints: a line a test."""
+    """The number of tests by file, from the output of `pytest --collect-only -q`, which has one line per test."""
     return Counter(line.partition("::")[0] for line in collected.splitlines() if "::" in line)
 
 

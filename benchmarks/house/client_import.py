@@ -1,4 +1,4 @@
-"""How long `from noisy_student import Client` takes in a fresh process."""
+"""Measures how long `from noisy_student import Client` takes in a fresh process."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def import_seconds(clock: Literal["perf_counter", "process_time"] = "perf_counter") -> float:
-    """Of one fresh process, whose own start is not counted."""
+    """Seconds for the import in one fresh process, not counting the start of the process."""
     code = _CODE.format(clock=clock)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return float(done.stdout)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.house.coverage`: puts on record what the last `make coverage` has measured."""
+"""`python -m benchmarks.house.coverage` records the result of the last `make coverage`."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,10 @@ def main() -> None:
 
 
 def share_of(report: dict[str, dict[str, float]]) -> float:
-    """Of coverage's JSON report, in 0..1. Raises ValueError where branches were not measured."""
+    """The covered share of statements and branches in coverage's JSON report, in 0..1.
+
+    Raises ValueError if branches were not measured.
+    """
     totals = report["totals"]
     if "num_branches" not in totals:
         raise ValueError(f"{REPORT} has no branches: [tool.coverage.run] in pyproject.toml has to say branch = true")

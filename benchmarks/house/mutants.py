@@ -1,7 +1,8 @@
-"""`python -m benchmarks.house.mutants`: changes the pure decisions, one place at a time; do their tests notice?
+"""`python -m benchmarks.house.mutants` changes the pure decisions, one place at a time. Do their tests notice?
 
-mutmut makes the mutants and runs the tests; what it mutates, and by which tests, is in pyproject.toml. `... counted`
-counts what the last run has left in `mutants/`, without running anything. Ends with 1 below the floor.
+mutmut makes the mutants and runs the tests. pyproject.toml says what it mutates and which tests run. `... counted`
+counts the results that the last run left in `mutants/`, without running anything. The exit code is 1 below the floor.
+
 """
 
 import shutil
@@ -16,7 +17,7 @@ from benchmarks.results import row, save
 COMMAND = "python -m benchmarks.house.mutants"
 ROOT = Path(__file__).parents[2]
 FLOOR = 0.85
-"""Of each part, and so of all: a part that is well tested makes up for no other."""
+"""For each part, so that a well-tested part does not make up for another."""
 PARTS = {
     "lifecycle": "service.lifecycle.",
     "retention.decisions": "service.retention.decisions.",
@@ -24,12 +25,12 @@ PARTS = {
     "selection": "workers.selection.",
 }
 _NOTICED = frozenset({"killed", "timeout", "segfault", "caught by type check"})
-"""A mutant that makes a loop endless fails its test by the clock."""
+"""Mutants that make a loop endless fail their test by a timeout."""
 _MUTMUT = Path(sys.executable).with_name("mutmut")
 
 
 def main() -> None:
-    """Runs all mutants, prints each that no test notices, and saves the share of the others."""
+    """Runs all mutants, prints those that no test notices, and saves the share of the others."""
     if sys.argv[1:] != ["counted"]:
         shutil.rmtree(ROOT / "mutants", ignore_errors=True)
         subprocess.run([_MUTMUT, "run"], cwd=ROOT, check=True)
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def outcomes_of(lines: Iterable[str]) -> dict[str, str]:
-    """The outcome of each mutant, from mutmut's lines `NAME: OUTCOME`. Raises ValueError for one that was not run."""
+    """The outcome of each mutant, from mutmut's lines `NAME: OUTCOME`. Raises ValueError if one did not run."""
     outcomes = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
     not_run = [name for name, outcome in outcomes.items() if outcome == "not checked"]
     if not_run:
@@ -59,7 +60,7 @@ def outcomes_of(lines: Iterable[str]) -> dict[str, str]:
 
 
 def shares_of(outcomes: Mapping[str, str]) -> dict[str, float]:
-    """The share of each part's mutants that a test notices. Raises ValueError for a part without mutants."""
+    """The share of each part's mutants that a test notices, in 0..1. Raises ValueError for a part without mutants."""
     counts, noticed = Counter[str](), Counter[str]()
     for name, outcome in outcomes.items():
         [part] = [part for part, prefix in PARTS.items() if name.startswith(prefix)]

@@ -1,7 +1,7 @@
 """`python -m benchmarks.house.suite seconds|under-load`: how long the tests take, and whether they pass under load.
 
-`seconds` runs it once; beside its seconds go those of a fixed loop, for machines differ. `under-load` runs it three
-times beside two busy loops, each time in another random order, whose seed is printed.
+`seconds` runs the suite once, and also times a fixed loop, because machines differ. `under-load` runs it three times
+next to two busy loops, each time in another random order, whose seed it prints.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager
 from benchmarks.results import row, save
 
 PROCESSES = 3
-"""Of pytest: two wait for a stack each (the end-to-end tests), one runs the rest."""
+"""Processes of pytest: two of them wait for a stack each (the end-to-end tests), one runs the rest."""
 _LOOP_ROUNDS = 30_000_000
 _RUNS_UNDER_LOAD = 3
 _BUSY_LOOPS = 2
 _LIMIT_SECONDS = 3600.0
-"""A suite that takes longer hangs: its own limits end each test long before."""
+"""A suite that takes longer must hang, since its own limits end each test long before."""
 _BUSY = """
 import os, sys, time
 parent, ends_at = int(sys.argv[1]), time.monotonic() + float(sys.argv[2])
@@ -32,7 +32,7 @@ while os.getppid() == parent and time.monotonic() < ends_at:
 
 
 def main() -> int:
-    """Saves the row where there is one, and returns the exit code."""
+    """Runs the command, saves its row if there is one, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("seconds", "under-load"))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the first order")
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def take_time(seed: int, tests: list[str]) -> int:
-    """Runs the suite once, with the fixed loop before and after it."""
+    """Runs the suite once, with the fixed loop before and after it, and returns the exit code."""
     loops = [loop_seconds()]
     started = time.monotonic()
     code = run_suite(seed, tests)
@@ -59,7 +59,7 @@ def take_time(seed: int, tests: list[str]) -> int:
 
 
 def run_under_load(seed: int, tests: list[str]) -> int:
-    """Runs the suite three times beside busy loops."""
+    """Runs the suite three times next to busy loops, and returns the exit code."""
     green = []
     for number in range(_RUNS_UNDER_LOAD):
         with busy_loops():
@@ -73,14 +73,14 @@ def run_under_load(seed: int, tests: list[str]) -> int:
 
 
 def run_suite(seed: int, tests: list[str]) -> int:
-    """The suite as `make test` runs it, in the order of the seed; pytest's exit code."""
+    """Runs the suite as `make test` does, in the order of the seed, and returns pytest's exit code."""
     print(f"order: --randomly-seed={seed}", flush=True)
     command = [sys.executable, "-m", "pytest", f"-n{PROCESSES}", "--durations=20", f"--randomly-seed={seed}", *tests]
     return subprocess.run(command, check=False, timeout=_LIMIT_SECONDS).returncode
 
 
 def loop_seconds() -> float:
-    """Of a loop that is the same everywhere."""
+    """Seconds for a fixed loop, as a measure of the machine's speed."""
     started = time.perf_counter()
     for _ in range(_LOOP_ROUNDS):
         pass
@@ -89,7 +89,7 @@ def loop_seconds() -> float:
 
 @contextmanager
 def busy_loops(count: int = _BUSY_LOOPS) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Processes that take what they get, as nice as this one. They end with it, however it ends."""
+    """Runs processes that use all CPU time they get, at this process's priority. They end with it, however it ends."""
     command = [sys.executable, "-c", _BUSY, str(os.getpid()), str(_LIMIT_SECONDS)]
     with ExitStack() as ending:
         loops = [subprocess.Popen(command) for _ in range(count)]

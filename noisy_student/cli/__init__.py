@@ -1,1 +1,1 @@
-"""The command line `noisy-student`: a thin client of the REST API. commands/ has the commands, this what they share."""
+"""The command line `noisy-student`, a thin client of the REST API. `commands` has the commands; they share the rest."""

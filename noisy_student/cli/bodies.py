@@ -1,4 +1,4 @@
-"""Request bodies from files: JSON, or YAML with JSON's scalars."""
+"""Reads request bodies from files: JSON, or YAML with JSON's scalars."""
 
 import json
 import re
@@ -42,9 +42,9 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 
 
 def read_body(file: Path) -> dict[str, Any]:
-    """The object in `file`: YAML where its name ends in .yaml or .yml, else JSON; `-` is JSON on standard input.
+    """The object in `file`: YAML if the name ends in .yaml or .yml, else JSON. `-` reads JSON from standard input.
 
-    Raises ApiError, naming the file, for anything else.
+    Raises ApiError, which names the file, for anything else.
     """
     is_yaml = file.suffix.lower() in _YAML_SUFFIXES
     try:
@@ -55,7 +55,7 @@ def read_body(file: Path) -> dict[str, Any]:
         raise ApiError(f"{file}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ApiError(f"{file} is not YAML: {_what_is_wrong(error)}") from error
-    except TypeError as error:  # a date, bytes, a set: by a tag of YAML's
+    except TypeError as error:  # a YAML tag can make a date, bytes or a set
         raise ApiError(f"{file} holds a value that JSON does not have: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ApiError(f"{file} is not {'YAML' if is_yaml else 'JSON'}: {error}") from error

@@ -1,4 +1,4 @@
-"""The live view of a run in a terminal, and the table at its end."""
+"""The live view of a run in a terminal, and the table of results at its end."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -30,10 +30,10 @@ _STYLES = {
 
 
 def watch_run(client: Client, run_id: str, console: Screen) -> RunView:
-    """Shows the run until it has ended, and returns it as it ended.
+    """Shows the run until it ends, and returns its final state.
 
-    On a terminal: a live picture with a bar for each stage. Elsewhere: one line for each change. Raises ApiError for
-    an unknown run, and Unreachable where the API stays away.
+    A terminal gets a live view with a bar for each stage; any other output gets one line per change. Raises ApiError
+    for an unknown run, and Unreachable if the API stays away.
     """
     run = client.runs.get(run_id)
     if console.is_terminal:
@@ -53,7 +53,7 @@ def watch_run(client: Client, run_id: str, console: Screen) -> RunView:
 
 
 def run_lines(run: RunView) -> RenderableType:
-    """The run as it is now: a line for each finished generation, and one for each stage of the others."""
+    """The current state of the run: one line per finished generation, and one per stage of the others."""
     table = Table.grid(padding=(0, 1))
     for generation in run.generation_details:
         if generation.state == "succeeded":
@@ -69,7 +69,7 @@ def run_lines(run: RunView) -> RenderableType:
 
 
 def result_table(run: RunView) -> Table:
-    """What the run gave, a line for each generation, within 80 columns. Seconds are work + overhead of each stage."""
+    """The results of the run, one line per generation, within 80 columns. Each stage's seconds are work + overhead."""
     there = {stage.name for generation in run.generation_details for stage in generation.stages}
     stages: list[StageName] = [name for name in get_args(StageName) if name in there]
     table = Table(
@@ -104,7 +104,7 @@ def result_table(run: RunView) -> Table:
 
 
 def _changes(run: RunView) -> Iterable[str]:
-    """What there is to tell of the run; a line that was told before is not news."""
+    """One line for each fact about the run. The caller prints only lines that it has not printed before."""
     for generation in run.generation_details:
         for stage in generation.stages:
             where = f"generation {stage.generation} {stage.name}"
@@ -200,7 +200,7 @@ def _seconds(stage: StageView | None, digits: int = 1) -> str:
 
 
 def _count(number: int) -> str:
-    """In full up to five digits, then in thousands or millions: 3,400, 374k, 25.6M, 300M."""
+    """The number in full up to five digits, else in thousands or millions: 3,400, 374k, 25.6M, 300M."""
     if number >= 100_000_000:
         return f"{number / 1_000_000:.0f}M"
     if number >= 1_000_000:

@@ -1,6 +1,6 @@
-"""The only way to the terminal: names, labels, messages and logs are other people's text, and it obeys control codes.
+"""The only way to print. Names, labels, messages and logs are foreign text, and a terminal obeys control characters.
 
-Whatever is printed goes through here: unfit characters are escaped, and no value is read as rich's markup.
+So everything printed passes through here, which escapes unfit characters and never reads a value as rich markup.
 """
 
 import re
@@ -13,11 +13,11 @@ from rich.text import Text
 from workers.specs.text import in_json, shown
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""What programs colour their logs with: left out, for a log is as readable without."""
+"""The escape sequences with which programs color their logs. They are removed; a log is just as readable without."""
 
 
 class Screen(Console):
-    """rich's console for values: strings, in cells and titles of tables too, are shown as they are, harmlessly."""
+    """rich's console, made safe for foreign text: strings, also in cells and titles of tables, are shown literally."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
@@ -27,22 +27,22 @@ class Screen(Console):
 
 
 def styled(text: str, style: str = "") -> Text:
-    """A value in a colour, on one line."""
+    """A value in the given style, on one line."""
     return Text(shown(text), style=style)
 
 
 def say(text: str, err: bool = False) -> None:
-    """Prints lines on standard output, or on standard error."""
+    """Prints lines on standard output, or on standard error if `err` is set."""
     typer.echo(_harmless(text), err=err)
 
 
 def say_json(text: str) -> None:
-    """Prints a JSON document: what is unfit stands in its strings, where JSON has an escape for it."""
+    """Prints a JSON document. Unfit characters occur only in its strings, and are printed as JSON escapes."""
     typer.echo("\n".join(map(in_json, text.split("\n"))))
 
 
 def complain(text: str) -> None:
-    """Prints in red on standard error."""
+    """Prints an error in red on standard error."""
     typer.secho(_harmless(text), err=True, fg=typer.colors.RED)
 
 

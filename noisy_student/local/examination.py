@@ -1,4 +1,4 @@
-"""Looks at what the service needs on this machine, and says what to do about it."""
+"""Checks what the service needs on this machine, and says how to fix what is missing."""
 
 import importlib.metadata
 import os
@@ -26,7 +26,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look showed. `warn`: works, or may once something is started; `fail`: cannot work."""
+    """The result of one check. `warn`: it works, or may once something is started; `fail`: it cannot work."""
 
     subject: str
     verdict: Literal["ok", "warn", "fail"]
@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine(api: str) -> list[Finding]:
-    """All findings, in the order in which they matter."""
+    """All findings, the most important first."""
     machine = [_python(), _cores(), _memory(), *map(_package, _PACKAGES)]
     try:
         settings = Settings()
@@ -94,7 +94,7 @@ def _disk(home: Path) -> Finding:
 
 def _database(url: str) -> Finding:
     file = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not file.exists():  # looking would make an empty one
+    if url.startswith("sqlite:///") and not file.exists():  # connecting would create an empty database
         return Finding("database", "ok", f"{file} is not there yet; the API makes it")
     return _try("database", lambda: _connect(url), "check NOISY_STUDENT_DATABASE_URL, and that the server runs")
 
@@ -114,7 +114,7 @@ def _artifact_root(root: str) -> Finding:
 
 
 def _write_and_delete(root: str) -> str:
-    # A folder that is not there yet stays so: where it would be made is looked at instead.
+    # The check must not create a missing folder, so it checks the folder that would contain it.
     folder = root if "://" in root else str(_nearest_existing(Path(root)))
     probe = join_uri(folder, f".doctor-{uuid.uuid4().hex}")
     write_bytes(probe, b"")
@@ -146,7 +146,7 @@ def _answers(subject: str, url: str, hint: str, headers: Mapping[str, str] | Non
 def _try(subject: str, look: Callable[[], str], hint: str) -> Finding:
     try:
         return Finding(subject, "ok", look())
-    except Exception as error:  # whatever a driver or a filesystem raises is the finding
+    except Exception as error:  # whatever a driver or file system raises is the finding
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return Finding(subject, "fail", lines[0], hint)
 

@@ -1,4 +1,4 @@
-"""API keys in the database of this machine's settings, without the API: how the first one is made."""
+"""API keys, managed directly in the database that the settings name, without the API. The first key is made so."""
 
 import getpass
 import os
@@ -25,9 +25,9 @@ _MOST = 200
 
 
 class KeyDatabase:
-    """Has the methods of the client's `keys`. What they change is on the audit log, as done by this user.
+    """Has the methods of the client's `keys`. The audit log records their changes under this user's name.
 
-    Brings the database up to date. All methods raise ApiError.
+    Migrates the database first. All methods raise ApiError.
     """
 
     def __init__(self) -> None:
@@ -48,18 +48,18 @@ class KeyDatabase:
         self._database.close()
 
     def create(self, request: Mapping[str, Any]) -> CreatedKey:
-        """Makes a key."""
+        """Creates a key and returns it with its secret."""
         with _as_api_errors():
             wanted = KeyRequest.model_validate(request, strict=False)
             return self._audited("POST", "/keys", 201, lambda: self._commands.create_key(wanted, self._user))
 
     def list(self, limit: int) -> Sequence[KeyView]:
-        """The newest first."""
+        """The first `limit` keys, newest first."""
         with _as_api_errors():
             return self._commands.list_keys(min(limit, _MOST)).items
 
     def revoke(self, key_id: str, *, with_made: bool) -> KeyView:
-        """Refuses a key from now on."""
+        """Revokes a key, and with `with_made` also the keys that it created."""
         with _as_api_errors():
             return self._audited(
                 "DELETE", f"/keys/{key_id}", 200, lambda: self._commands.revoke_key(key_id, with_made)[0]
@@ -81,5 +81,5 @@ class KeyDatabase:
 def _as_api_errors() -> Iterator[None]:
     try:
         yield
-    except (ServiceError, ValueError) as error:  # ValueError: pydantic's, of the request
+    except (ServiceError, ValueError) as error:  # ValueError: pydantic rejects the request
         raise ApiError(str(error)) from error

@@ -1,11 +1,11 @@
-"""Leaves the key of the local stack where the client finds it, and takes it away."""
+"""Stores the local stack's key where the client finds it, and removes it."""
 
 from noisy_student.own_keys import own_key_path
 from service.private_files import make_private_folder, write_private_file
 
 
 def keep_own_key(api: str, key: str) -> None:
-    """Leaves it for `own_key`. Raises OSError."""
+    """Stores the key for `own_key` to find. Raises OSError."""
     path = own_key_path(api)
     if path is not None:
         make_private_folder(path.parent)
@@ -13,7 +13,7 @@ def keep_own_key(api: str, key: str) -> None:
 
 
 def drop_own_key(api: str, key: str) -> None:
-    """Takes it away, unless another stack has left its own meanwhile."""
+    """Removes the key, unless another stack has stored its own since."""
     path = own_key_path(api)
     if path is not None and path.is_file() and path.read_text(encoding="utf-8") == key:
         path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""A throw-away folder and the processes that work in it: they end with the process that owns them, however that ends.
+"""A temporary folder and the processes that work in it. Both end with the process that owns them, however that ends.
 
-The folder says in a note whose it is. A watcher, a process of its own, looks whether the owner is alive; where it has
-been killed, the watcher ends the processes that carry the folder's mark, and removes the folder. Where the watcher was
-killed too, the next owner on the machine does it before it begins.
+A note in the folder names the owner. A watcher process checks whether the owner is alive. If the owner was killed, the
+watcher ends the processes that carry the folder's mark and removes the folder. If the watcher was killed too, the next
+owner on the machine cleans up before it starts.
 """
 
 import os
@@ -24,18 +24,18 @@ from noisy_student.local.process_family import is_alive, kill_marked, kill_writi
 from service.private_files import make_new_private_folder, write_private_file
 
 MARK = "NOISY_STUDENT_PART_OF"
-"""The environment variable that all processes of a folder inherit; its value is the folder's mark."""
+"""The environment variable that all processes of a folder inherit. Its value is the folder's mark."""
 NOTE = ".owner.json"
 _LOOK_EVERY_SECONDS = 0.5
 _SAME_START_SECONDS = 2.0
-"""The system's own idea of when a process started moves a little when the clock is set."""
+"""A tolerance: the start time that the system reports for a process shifts a little when the clock is set."""
 _KILL_TIMEOUT_SECONDS = 30.0
 _TRIES = 50
-"""To remove a folder into which what is being killed may still write."""
+"""How often to try to remove a folder while dying processes may still write to it."""
 
 
 class Owner(BaseModel):
-    """Whom a folder belongs to."""
+    """The process that owns a folder."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -43,11 +43,11 @@ class Owner(BaseModel):
     started_at: float
     """Seconds since 1970."""
     where: str
-    """Process ids mean something on one machine, in one container."""
+    """The machine and container; a process id has a meaning only there."""
     mark: str
 
     def is_dead(self) -> bool:
-        """Whether it was a process of this machine, and is none any more."""
+        """Whether the owner was a process on this machine and no longer exists."""
         if self.where != _here():
             return False
         return not any(is_alive(process) and self._is(process) for process in processes_of([self.pid]))
@@ -59,7 +59,7 @@ class Owner(BaseModel):
 
 
 class OwnedFolder:
-    """A new folder below the temporary one. `environment` marks the processes that are to end with it."""
+    """A new folder within the system's temporary folder. `environment` marks the processes that must end with it."""
 
     def __init__(self, prefix: str) -> None:
         self.path = Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(4)}"
@@ -67,7 +67,7 @@ class OwnedFolder:
         self._watcher: subprocess.Popen[bytes] | None = None
 
     def make(self) -> None:
-        """Makes it, of this process's; nobody else may look in. Raises OSError where the name is taken."""
+        """Creates the folder, private and owned by this process. Raises OSError if the name is taken."""
         end_forsaken()
         make_new_private_folder(self.path)
         started_at = psutil.Process().create_time()
@@ -75,7 +75,7 @@ class OwnedFolder:
         write_private_file(self.path / NOTE, owner.model_dump_json())
         self._watcher = subprocess.Popen(
             [sys.executable, "-m", "noisy_student.local.owned_folder", str(self.path)],
-            # It belongs to no folder itself, or it would be ended with one.
+            # The watcher must not carry a mark, or it would end together with that folder.
             env={name: value for name, value in os.environ.items() if name != MARK},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -84,16 +84,16 @@ class OwnedFolder:
         )
 
     def end_processes(self) -> None:
-        """Kills all that carry the mark, what descends from them, and what writes its output into the folder."""
+        """Kills all processes that carry the mark, their descendants, and those that write output to the folder."""
         _end_processes(self.path, self.environment[MARK])
 
     def close(self) -> None:
-        """Ends the processes, and removes the folder, where it has been made."""
+        """Ends the processes, and removes the folder if it exists."""
         self.abandon()
         _remove(self.path)
 
     def abandon(self) -> None:
-        """Ends the processes, and leaves the folder to whoever comes after this process's end."""
+        """Ends the processes and the watcher, and leaves the folder for a later owner to remove."""
         self.end_processes()
         if self._watcher is not None:
             self._watcher.kill()
@@ -101,7 +101,7 @@ class OwnedFolder:
 
 
 def end_forsaken(below: Path | None = None) -> None:
-    """Ends the processes and removes the folders of owners that are dead, and nobody else's."""
+    """Ends the processes and removes the folders of dead owners only."""
     for note in (below or Path(tempfile.gettempdir())).glob(f"*/{NOTE}"):
         owner = _owner(note)
         if owner is not None and owner.is_dead():
@@ -109,7 +109,7 @@ def end_forsaken(below: Path | None = None) -> None:
 
 
 def watch(folder: Path) -> None:
-    """Returns when the folder is gone, or when its owner is and all that was the owner's has been ended."""
+    """Returns when the folder is gone, or when the owner is dead and its processes and folder have been removed."""
     owner = _owner(folder / NOTE)
     while owner is not None and folder.exists():
         if owner.is_dead():
@@ -120,7 +120,7 @@ def watch(folder: Path) -> None:
 
 def _end(folder: Path, owner: Owner) -> None:
     _end_processes(folder, owner.mark)
-    end_forsaken(folder)  # a test session's folder holds those of its stacks
+    end_forsaken(folder)  # the folder of a test session contains those of its stacks
     _remove(folder)
 
 
@@ -130,7 +130,7 @@ def _end_processes(folder: Path, mark: str) -> None:
 
 
 def _owner(note: Path) -> Owner | None:
-    """What the note says; None where it is gone, broken, or another user's."""
+    """The owner that the note names; None if the note is gone, invalid, or another user's."""
     with suppress(OSError, ValidationError):
         if note.lstat().st_uid == note.parent.lstat().st_uid == os.getuid():
             return Owner.model_validate_json(note.read_bytes())

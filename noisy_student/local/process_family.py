@@ -1,7 +1,7 @@
-"""Ends a process with all its descendants: by its tree, or where that is gone by a mark that they inherit.
+"""Ends a process with all its descendants: by its tree, or, if that is gone, by a mark that they inherit.
 
-Processes come and go while they are looked at and signalled. One that has gone is what was wanted: nothing here raises
-for it, whatever the system calls it (`psutil.NoSuchProcess`, or an `OSError` of /proc or `pidfd_open`).
+Processes come and go while this module examines and signals them. One that is gone is what the caller wants, so nothing
+here raises for it, whatever the system reports (`psutil.NoSuchProcess`, or an `OSError` from /proc or `pidfd_open`).
 """
 
 import os
@@ -19,22 +19,22 @@ _STOP_TIMEOUT_SECONDS = 15.0
 _KILL_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _ROUNDS = 5
-"""A process that is being killed may have started another: a few looks find the last of them."""
+"""A dying process may have started another, so it takes a few rounds to find them all."""
 _GONE = (psutil.Error, OSError)
 
 
 def stop_tree(child: "subprocess.Popen[bytes]") -> None:
-    """Ends a child and all that descend from it: asks first, then kills what is left."""
+    """Ends a child process and its descendants: first with SIGTERM to the child, then by killing what is left."""
     family = [*processes_of([child.pid]), *descendants(child.pid)]
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
     kill_all(wait_for_ends(family, _STOP_TIMEOUT_SECONDS))
-    with suppress(subprocess.TimeoutExpired):  # held up in the kernel: it ends as soon as that lets it
+    with suppress(subprocess.TimeoutExpired):  # blocked in the kernel; it ends as soon as the call returns
         child.wait(timeout=_KILL_TIMEOUT_SECONDS)
 
 
 def processes_of(pids: Iterable[int]) -> list[psutil.Process]:
-    """The processes of these ids that there are."""
+    """The processes with these ids, as far as they exist."""
     found = []
     for pid in pids:
         with suppress(*_GONE):
@@ -43,21 +43,21 @@ def processes_of(pids: Iterable[int]) -> list[psutil.Process]:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Children, their children and so on, as they are at this moment; parents before their children."""
+    """All current descendants of a process, parents before their children."""
     children: dict[int, list[psutil.Process]] = defaultdict(list)
     for process in psutil.process_iter():
         with suppress(*_GONE):
             children[process.ppid()].append(process)
     found = children.pop(pid, [])
-    for process in found:  # grows meanwhile
+    for process in found:  # grows during the loop
         found += children.pop(process.pid, [])
     return found
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs: not gone, not a zombie, and not another that was given its number.
+    """Whether the process runs: it is not gone, not a zombie, and not another process that got the same id.
 
-    A zombie with threads is about to end: its parent cannot be told of its end yet.
+    A zombie that has threads counts as running: it is about to end, but its parent cannot reap it yet.
     """
     try:
         return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
@@ -66,7 +66,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def command_of(process: psutil.Process) -> str:
-    """Its command line, empty where it has gone."""
+    """The command line of the process; empty if it is gone."""
     try:
         return " ".join(process.cmdline())
     except _GONE:
@@ -74,7 +74,7 @@ def command_of(process: psutil.Process) -> str:
 
 
 def has_living_child(pid: int, name: str) -> bool:
-    """Whether the process has a direct child of that name that is more than a zombie."""
+    """Whether the process has a direct child with that name that is alive."""
     for process in descendants(pid):
         with suppress(*_GONE):
             if process.ppid() == pid and process.name() == name and is_alive(process):
@@ -83,28 +83,28 @@ def has_living_child(pid: int, name: str) -> bool:
 
 
 def kill_marked(variable: str, value: str) -> None:
-    """Kills every process whose environment has `variable` set to `value`, and all that descend from one.
+    """Kills every process whose environment has `variable` set to `value`, and the descendants of each.
 
-    That is what a killed parent has left behind.
+    These are what a killed parent leaves behind.
     """
     for _ in range(_ROUNDS):
         marked = [process for process in psutil.process_iter() if is_alive(process) and _has(process, variable, value)]
         if not marked:
             return
-        # Some write over the place where their environment was, as PostgreSQL's do: they are found by their parent.
+        # Some processes overwrite their environment, such as PostgreSQL's; they are found through their parent.
         kill_all([*marked, *(child for process in marked for child in descendants(process.pid))])
 
 
 def kill_writing_into(folder: Path) -> None:
     """Kills every process whose output goes to a file in the folder.
 
-    Ray's workers are such, where their node has gone before them: their title is written over their environment.
+    This finds Ray workers that outlive their node; their process title overwrites their environment.
     """
     kill_all([process for process in psutil.process_iter() if _writes_into(folder, process)])
 
 
 def kill_all(processes: Sequence[psutil.Process]) -> None:
-    """Kills them, and returns when they have ended, or soon after."""
+    """Kills the processes and waits, for a limited time, until they have ended."""
     for process in processes:
         with suppress(*_GONE):
             process.kill()
@@ -112,9 +112,9 @@ def kill_all(processes: Sequence[psutil.Process]) -> None:
 
 
 def wait_for_ends(processes: Sequence[psutil.Process], timeout_seconds: float) -> list[psutil.Process]:
-    """Waits until all have ended; those that have not when the time is over.
+    """Waits until all processes have ended. Returns those that have not when the time is over.
 
-    By looking at them: `psutil.wait_procs` raises where a process ends between two of its own calls.
+    It polls them, because `psutil.wait_procs` raises if a process ends between two of its calls.
     """
     deadline = time.monotonic() + timeout_seconds
     while alive := [process for process in processes if is_alive(process)]:

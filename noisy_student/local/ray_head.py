@@ -1,4 +1,4 @@
-"""What a private Ray head is started with: on loopback alone, and behind a token that is made with it."""
+"""How a private Ray head is started: on loopback only, and behind a new token."""
 
 import secrets
 import socket
@@ -20,20 +20,20 @@ _PORT_OPTIONS = (
     "--runtime-env-agent-port",
 )
 _QUIET = {
-    # Ray's exporters of metrics ask for no token and cannot be made to. The agent's is left out when it is told so;
-    # the dashboard's only when its port is none, of which it complains once in its log.
+    # Ray's metrics exporters cannot require a token. A setting turns off the agent's. The dashboard's is off only if
+    # its port is invalid, which it logs once as an error.
     "RAY_enable_metrics_collection": "0",
     "DASHBOARD_METRIC_PORT": "-1",
 }
 _ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo"}
-"""Where the workers of a training talk to each other; without it, gloo takes the address of the machine's name."""
+"""The interface over which training workers communicate. Without it, gloo takes the address of the host name."""
 
 
 class RayHead:
-    """Ports, folder, token and command of one head. Starts nothing itself.
+    """The ports, folder, token and command of one head. It starts nothing itself.
 
-    Its folder is of this stack alone: in Ray's usual one, the newest head's address takes the place of all others',
-    and the jobs of this one would join that one. Its path is short, because the paths of sockets must be.
+    The folder belongs to this stack only. In Ray's default folder the newest head replaces the address of all others,
+    so this head's jobs would join that one. The folder's path is short, because socket paths must be.
     """
 
     def __init__(self, num_cpus: int) -> None:
@@ -44,67 +44,67 @@ class RayHead:
 
     @property
     def folder(self) -> Path:
-        """Where Ray keeps what it needs while it runs, and the token is."""
+        """The folder of the token and of the files that Ray needs while it runs."""
         return self._owned.path
 
     @property
     def ports(self) -> list[int]:
-        """All that it listens on, but for those of its workers."""
+        """All ports that the head listens on, except those of its workers."""
         return list(self._ports.values())
 
     @property
     def address(self) -> str:
-        """Where drivers join."""
+        """The address at which drivers join."""
         return f"127.0.0.1:{self._ports['--port']}"
 
     @property
     def dashboard_url(self) -> str:
-        """Where the dashboard and the jobs API answer to who has the token."""
+        """The URL of the dashboard and the jobs API, which require the token."""
         return f"http://127.0.0.1:{self._ports['--dashboard-port']}"
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request to the dashboard needs."""
+        """The headers of a request to the dashboard, with the token."""
         return {"Authorization": f"Bearer {self.token}"}
 
     def make_folder(self) -> None:
-        """Makes the folder, with the token in it, unless that is done. Raises OSError where the name is taken."""
+        """Creates the folder with the token, unless it exists already. Raises OSError if the name is taken."""
         if self._token_path.exists():
             return
         self._owned.make()
         write_private_file(self._token_path, self.token)
 
     def remove_folder(self) -> None:
-        """Removes it, with the token, and ends whatever is left of the processes that were told of this head."""
+        """Removes the folder with the token, and ends all remaining processes that joined this head."""
         self._owned.close()
 
     def command(self) -> list[str]:
-        """Starts the head, and ends with it."""
+        """The command that starts the head and runs as long as the head does."""
         ports = [str(item) for pair in self._ports.items() for item in pair]
         return [
             *(sys.executable, "-m", "workers.runtime.private_head", "start", "--head", "--block", *ports),
             *("--dashboard-host", "127.0.0.1", "--num-cpus", str(self._num_cpus)),
             *("--object-store-memory", str(_OBJECT_STORE_BYTES), "--disable-usage-stats"),
-            # A head that nobody joins needs no autoscaler, whose port shows its figures to anybody.
+            # No node joins this head, so it needs no autoscaler, whose port shows metrics to anyone.
             *("--no-monitor", "--include-log-monitor", "false", "--temp-dir", str(self._owned.path / "session")),
         ]
 
     def head_environment(self) -> dict[str, str]:
-        """For the head; its workers and drivers inherit it."""
+        """The environment of the head, which its workers inherit."""
         return {**self.driver_environment(), **_QUIET, **_ON_LOOPBACK}
 
     def driver_environment(self) -> dict[str, str]:
-        """For every process that joins this head. The token itself is in its file alone."""
+        """The environment of every process that joins this head. It names the token's file, not the token."""
         return {
             **self._owned.environment,
-            # What they leave in the temporary folder goes with this one.
+            # So that their temporary files disappear with this folder.
             "TMPDIR": str(self._owned.path),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self._token_path),
-            # It would go before the file.
+            # It would take precedence over the file.
             "RAY_AUTH_TOKEN": "",  # nosec B105: no password
-            # Ray takes 127.0.0.1 for a node's address only where it thinks of no cluster, as on a Mac; and then all of
-            # its servers listen there alone. With any other address they listen on all.
+            # Ray accepts 127.0.0.1 as a node's address only if it assumes no cluster, as on a Mac. Then all of its
+            # servers listen only there. With any other address they listen on all interfaces.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
@@ -115,7 +115,7 @@ class RayHead:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nothing listens on at this moment, all different."""
+    """Distinct loopback ports on which nothing listens at the moment."""
     with ExitStack() as held:
         sockets = [held.enter_context(closing(socket.socket())) for _ in range(count)]
         for each in sockets:

@@ -1,4 +1,4 @@
-"""A whole stack on one machine: Ray head, API and reconciler as child processes, SQLite and a folder."""
+"""A whole stack on one machine: a Ray head, the API and the reconciler as child processes, with SQLite and a folder."""
 
 import os
 import socket
@@ -24,23 +24,23 @@ from service.settings import Settings, wrong_settings
 _START_TIMEOUT_SECONDS = 90.0
 _BACKLOG = 1024
 _SHORT_LIFE_SECONDS = 20.0
-"""A Ray head takes some six seconds to start: one that ends sooner than this has hardly begun."""
+"""A Ray head takes about six seconds to start, so one that ends sooner than this has hardly started."""
 _SHORT_LIVES = 3
-"""So many in a row are no accident."""
+"""How many such ends in a row count as a fault rather than an accident."""
 _MARK = "NOISY_STUDENT_STACK_PART"
-"""Inherited by all descendants of the Ray head, so that they are found when the head itself is gone."""
+"""The environment variable that all descendants of the Ray head inherit, by which they are found once it is gone."""
 
 
 class StackError(Exception):
-    """A part of the stack did not start, and where to read why."""
+    """A part of the stack did not start. The message says where to read why."""
 
 
 class LocalStack:
-    """Starts a private Ray head, the API and the reconciler, and stops what it started, also when it is killed.
+    """A context manager that runs a private Ray head, the API and the reconciler. They end even if it is killed.
 
-    A context manager. All ports are on loopback, and free ones but for the API's; nothing of another Ray on the
-    machine is touched (`ray stop` would end that one too). Logs go to `home/logs`. `settings` are environment variables
-    for API and reconciler, in the place of this stack's own.
+    All ports are on loopback, and all but the API's are chosen from the free ones. Another Ray on the machine is left
+    alone (`ray stop` would end it too). Logs go to `home/logs`. `settings` are environment variables for the API and
+    the reconciler that override the stack's own.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class LocalStack:
         self._announce = announce
         self.settings = dict(settings or {})
         self._listener: socket.socket | None = None
-        """Of the API. Held from before the start until the key is good no more, whoever of the API's processes lives:
-        were the port free in between, another user could listen there and be sent the key."""
+        """The API's socket. The stack holds it from before the start until the key is revoked, even while the API
+        restarts. If the port were free in between, another user could listen there and receive the key."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ray_started_at = 0.0
         self._short_lives = 0
@@ -82,7 +82,7 @@ class LocalStack:
         self.stop()
 
     def start(self) -> None:
-        """Starts all three and returns when they answer. Raises StackError where one does not."""
+        """Starts all three processes and returns when they respond. Raises StackError if one does not."""
         self._listener = self._listen()
         try:
             make_private_folder(self.home)
@@ -117,7 +117,7 @@ class LocalStack:
         self._spawn("reconciler", [sys.executable, "-m", "service.reconcile"], self.service_environment())
 
     def wait_for_api(self) -> None:
-        """Returns when the API answers. Raises StackError where it does not."""
+        """Returns when the API responds. Raises StackError if it does not."""
         self._wait_for("the API", f"{self.api_url}/healthz", "api")
 
     def pid_of(self, name: str) -> int:
@@ -125,7 +125,7 @@ class LocalStack:
         return self._children[name].pid
 
     def supervise(self) -> None:
-        """Restarts what has died. Call it every second or so. Raises StackError for a Ray head that cannot live."""
+        """Restarts processes that have ended. Call it every second. Raises StackError if the Ray head keeps ending."""
         restart = {"ray": self._restart_ray, "api": self.start_api, "reconciler": self.start_reconciler}
         for name, start in restart.items():
             code = self._children[name].poll()
@@ -138,10 +138,10 @@ class LocalStack:
             self._restart_ray()
 
     def _has_lost_its_node(self) -> bool:
-        """Whether the head lives on without its raylet, and would refuse every job for ever.
+        """Whether the head still runs without its raylet, in which case it would refuse every job forever.
 
-        `ray start --block` ends with a raylet that was killed, but takes one that ended by SIGTERM for one that was
-        meant to.
+        `ray start --block` ends if its raylet was killed, but not if the raylet ended by SIGTERM, which it takes for
+        intended.
         """
         has_node = has_living_child(self._children["ray"].pid, "raylet")
         lost = self._had_a_node and not has_node
@@ -153,7 +153,7 @@ class LocalStack:
         self._short_lives = self._short_lives + 1 if short else 0
         if self._short_lives >= _SHORT_LIVES:
             raise StackError(f"the Ray head ends as soon as it is started; read {self._log_path('ray')}")
-        # Drivers and workers outlive their head for a while, and would hold on to its CPUs and ports.
+        # Drivers and workers outlive their head for a while, and would keep its CPUs and ports.
         kill_marked(_MARK, self._mark)
         self.start_ray()
 
@@ -170,7 +170,7 @@ class LocalStack:
             self._listener = None
 
     def environment(self) -> dict[str, str]:
-        """What all children are told, on top of this process's environment."""
+        """The variables that all child processes get in addition to this process's environment."""
         return {
             **self.ray.driver_environment(),
             "NOISY_STUDENT_HOME": str(self.home),
@@ -178,33 +178,33 @@ class LocalStack:
             "NOISY_STUDENT_SERVER__PORT": self.api_url.rpartition(":")[2],
             "NOISY_STUDENT_RAY__JOBS_URL": self.dashboard_url,
             "NOISY_STUDENT_RAY__PYTHON_EXECUTABLE": sys.executable,
-            # Log lines of the stages reach the job's log as they are written.
+            # Lines that the stages log reach the job's log at once.
             "PYTHONUNBUFFERED": "1",
         }
 
     def service_environment(self) -> dict[str, str]:
-        """What API and reconciler are told."""
+        """The variables that the API and the reconciler get in addition to this process's environment."""
         return {
             **self.environment(),
             "NOISY_STUDENT_RAY__AUTH_TOKEN": self.ray.token,
             "NOISY_STUDENT_RAY__IS_OWN": "true",
             "NOISY_STUDENT_ACCESS__AUTHENTICATION": "true",
-            # The key is its owner's, who may read these files anyway.
+            # The key's holder is this user, who may read these files anyway.
             "NOISY_STUDENT_DATASETS__ANYWHERE": "true",
             "NOISY_STUDENT_ACCESS__ALLOWED_HOSTS": '["localhost"]',
-            # Nobody stands between: from loopback as from anywhere, a header does not say where a request is from.
+            # There is no proxy in front, so no header may say where a request comes from, not even from loopback.
             "FORWARDED_ALLOW_IPS": os.environ.get("FORWARDED_ALLOW_IPS", ""),
             **self.settings,
         }
 
     @property
     def api_key(self) -> str:
-        """What a request to the API needs: the command line sends it by itself. Good until the stack stops."""
+        """The API key, valid until the stack stops. The command line finds and sends it by itself."""
         return self._key.text
 
     @property
     def api_headers(self) -> dict[str, str]:
-        """The same, as a request has it."""
+        """The API key as request headers."""
         return {"Authorization": f"Bearer {self.api_key}"}
 
     def _make_key(self) -> None:
@@ -241,9 +241,9 @@ class LocalStack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=descriptors,
-                # Ctrl-C reaches us alone; we stop them in order.
+                # Ctrl-C then reaches only this process, which stops the others in order.
                 start_new_session=True,
-                # What they make, and what their own children make, is this user's alone.
+                # Files that they and their children create are private to this user.
                 umask=PRIVATE_UMASK,
             )
 

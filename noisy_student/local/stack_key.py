@@ -1,4 +1,4 @@
-"""The key of the one person whose local stack this is: made at its start, refused from its end on."""
+"""The key of the local stack's owner. It is created when the stack starts and revoked when it ends."""
 
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ _MAKER = "noisy-student up"
 
 
 class StackKey:
-    """`api` is the address that the key is for. `text` is the key, once it is made."""
+    """The key for the API at the address `api`. `text` is the key itself, empty until it is created."""
 
     def __init__(self, api: str) -> None:
         self._api = api
@@ -21,8 +21,10 @@ class StackKey:
         self.text = ""
 
     def make(self, database_url: str) -> None:
-        """Brings the database up to date, refuses the keys of earlier starts, which others may have got hold of while
-        their port was free, and makes a new one."""
+        """Migrates the database, revokes the keys of earlier starts, and creates a new one.
+
+        Others may have obtained the earlier keys while the stack's port was free.
+        """
         self._database_url = database_url
         upgrade(database_url)
         database = Database(database_url)
@@ -35,18 +37,18 @@ class StackKey:
             database.close()
 
     def keep(self) -> None:
-        """Leaves it where the command line finds it. Raises OSError."""
+        """Stores the key where the command line finds it. Raises OSError."""
         keep_own_key(self._api, self.text)
 
     def end(self) -> None:
-        """Takes it back."""
+        """Removes the stored key and revokes it."""
         if not self.text:
             return
         drop_own_key(self._api, self.text)
         self.text = ""
         database = Database(self._database_url)
         try:
-            with suppress(DatabaseUnavailable):  # the next start does it
+            with suppress(DatabaseUnavailable):  # the next start revokes it
                 KeyCommands(database).revoke_made_by(_MAKER)
         finally:
             database.close()

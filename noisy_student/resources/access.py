@@ -18,59 +18,59 @@ class Keys(Resource[Way]):
 
     @operation("POST", "/keys", CreatedKey, KeyRequest, once=True)
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
-        """Makes a key; the answer is the only place where it is shown."""
+        """Creates a key. Only this response shows its secret."""
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/keys", KeyView)
     def list(self, limit: int | None = None) -> Arguments:
-        """All keys, the newest first; never the keys themselves."""
+        """Lists all keys, newest first, without their secrets."""
         return Arguments(query={"limit": limit})
 
     @operation("DELETE", "/keys/{key_id}", KeyView)
     def revoke(self, key_id: str, *, with_made: bool | None = None) -> Arguments:
-        """Refuses the key, and every login with it, from now on; with those that it has made where `with_made`."""
+        """Revokes the key and every login with it. `with_made` also revokes the keys that it created."""
         return Arguments({"key_id": key_id}, {"with_made": None if with_made is None else str(with_made).lower()})
 
 
 class Audit(Resource[Way]):
-    """What was changed, by whom."""
+    """The audit log: what was changed, and by whom."""
 
     @listing("/audit", AuditEntryView)
     def list(self, limit: int | None = None) -> Arguments:
-        """Every change that an authenticated caller asked for, the newest first."""
+        """Lists every change that an authenticated caller requested, newest first."""
         return Arguments(query={"limit": limit})
 
 
 class Projects(Resource[Way]):
-    """Who may use how much of the cluster."""
+    """Projects, with how much of the cluster each may use."""
 
     @listing("/projects", ProjectView)
     def list(self, limit: int | None = None) -> Arguments:
-        """Projects by name, backwards, with their quotas and what they have spent."""
+        """Lists projects by name, in reverse order, with their quotas and what they have spent."""
         return Arguments(query={"limit": limit})
 
     @operation("GET", "/projects/{name}", ProjectView)
     def get(self, name: str) -> Arguments:
-        """Quota and spent device hours of one project."""
+        """Returns a project's quota and spent device hours."""
         return Arguments({"name": name})
 
     @operation("PUT", "/projects/{name}/quota", ProjectView, Quota)
     def set_quota(self, name: str, quota: Body) -> Arguments:
-        """Sets how many device hours a project may spend: {"device_hours": 8}; None: without a limit."""
+        """Sets how many device hours a project may spend, as {"device_hours": 8}; None removes the limit."""
         return Arguments({"name": name}, body=quota)
 
 
 class Queue(Resource[Way]):
-    """The stages that wait."""
+    """The queue of stages that wait."""
 
     @operation("GET", "/queue", QueueView)
     def get(self, limit: int | None = None) -> Arguments:
-        """The first of the stages that wait, in the order in which they will start, and why."""
+        """Returns the first waiting stages in the order in which they will start, with why each waits."""
         return Arguments(query={"limit": limit})
 
 
 class WebLink(View):
-    """Where the web page opens as the caller."""
+    """A link that opens the web page, logged in as the caller."""
 
     path: str = Field(description="Below the API's address; good once, and for a quarter of an hour.")
 
@@ -80,20 +80,20 @@ class Service(Resource[Way]):
 
     @operation("GET", "/me", CallerView)
     def me(self) -> Arguments:
-        """Whom the key belongs to, and what it may do."""
+        """Returns the key's owner and what the key permits."""
         return Arguments()
 
     @operation("POST", "/ui/links", WebLink)
     def link(self, page: str = "/") -> Arguments:
-        """Makes a path that logs a browser in, to that page: nobody has to see the key."""
+        """Creates a path that logs a browser in and opens `page`, so that nobody has to see the key."""
         return Arguments(query={"next": page})
 
     @operation("GET", "/healthz", Health)
     def health(self) -> Arguments:
-        """Answers as long as the process does."""
+        """Responds as long as the API's process is alive."""
         return Arguments()
 
     @operation("GET", "/readyz", Readiness, welcome=(503,))
     def readiness(self) -> Arguments:
-        """Whether the database and Ray's jobs API answer; `ready` is False where one does not."""
+        """Returns whether the database and Ray's jobs API respond. `ready` is False if one does not."""
         return Arguments()

@@ -1,4 +1,4 @@
-"""Datasets and models: what goes into runs, what comes out, and what is kept of it."""
+"""Datasets, models and retention: what goes into runs, what comes out, and what is kept."""
 
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
@@ -11,21 +11,21 @@ from service.views.runs import ModelView
 
 
 class Datasets(Resource[Way]):
-    """Registered sets of images."""
+    """Registered datasets."""
 
     @operation("POST", "/datasets", DatasetView, DatasetRequest, once=True)
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
-        """Registers a dataset. Nothing is copied: the files must stay as they are."""
+        """Registers a dataset. Nothing is copied, so the files must stay unchanged."""
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/datasets", DatasetView)
     def list(self, limit: int | None = None) -> Arguments:
-        """All datasets, the newest first."""
+        """Lists all datasets, newest first."""
         return Arguments(query={"limit": limit})
 
     @operation("GET", "/datasets/{dataset_id}", DatasetView)
     def get(self, dataset_id: str) -> Arguments:
-        """One dataset: its classes, its size and what registration found."""
+        """Returns one dataset: its classes, its size and what registration found."""
         return Arguments({"dataset_id": dataset_id})
 
 
@@ -34,39 +34,39 @@ class Models(Resource[Way]):
 
     @listing("/models", ModelView)
     def list(self, limit: int | None = None, *, run_id: str | None = None) -> Arguments:
-        """Models with their accuracies, the newest first; of one run where `run_id` is given."""
+        """Lists models with their accuracies, newest first; only those of one run if `run_id` is given."""
         return Arguments(query={"limit": limit, "run_id": run_id})
 
     @operation("GET", "/models/{model_id}", ModelView)
     def get(self, model_id: str) -> Arguments:
-        """Where its weights lie, and its accuracy on the validation and the test set."""
+        """Returns one model: where its weights are, and its accuracy on the validation and test sets."""
         return Arguments({"model_id": model_id})
 
     @operation("GET", "/models/{model_id}/lineage", ModelLineage)
     def lineage(self, model_id: str) -> Arguments:
-        """Where it comes from, down to generation 0; `run_config` trains it once more."""
+        """Returns a model's origin, down to generation 0. A run with its `run_config` trains the model again."""
         return Arguments({"model_id": model_id})
 
     @operation("PUT", "/models/{model_id}/keep", ModelView)
     def keep(self, model_id: str) -> Arguments:
-        """Has retention spare it and all that it came from."""
+        """Exempts a model and everything it came from from retention."""
         return Arguments({"model_id": model_id})
 
     @operation("DELETE", "/models/{model_id}/keep", ModelView)
     def release(self, model_id: str) -> Arguments:
-        """Keeps it no longer. The model itself is never collected."""
+        """Ends the exemption of a model. Retention never deletes the model itself."""
         return Arguments({"model_id": model_id})
 
 
 class Retention(Resource[Way]):
-    """What goes of artifacts that have served."""
+    """Retention, which deletes artifacts that are no longer needed."""
 
     @listing("/retention/plan", PreviewedArtifact)
     def plan(self, *, run_id: str | None = None) -> Arguments:
-        """For each artifact whether it goes or stays, and why; run by run, the newest first. Nothing is changed."""
+        """Lists each artifact, whether it would be deleted, and why; run by run, newest first. Changes nothing."""
         return Arguments(query={"run_id": run_id})
 
     @operation("POST", "/retention/apply", Marked)
     def apply(self, *, run_id: str | None = None) -> Arguments:
-        """Has collected now what the plan says goes."""
+        """Starts the deletion of everything that the preview lists for deletion."""
         return Arguments(query={"run_id": run_id})

@@ -1,4 +1,4 @@
-"""Runs: started, waited for, paused, stopped and started again. A run that the client gives knows its client."""
+"""Runs: start, wait for, pause, stop and retry them. A run that a client returns keeps a reference to it."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial, wraps
@@ -16,11 +16,11 @@ from service.views.runs import EventView, RunSummary, RunView
 
 _GET = Operation("GET", "/runs/{run_id}", RunView)
 _LOOK_SECONDS = 30.0
-"""For one look at a run that is waited for: an API that hangs is asked again."""
+"""The timeout of each request while waiting for a run, so that an API that hangs is asked again."""
 
 
 class RunMethod(Generic[Taken]):
-    """A method of `Runs` that answers a run which knows its client."""
+    """A method of `Runs` that returns a run with a reference to its client."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ def _once(run_id: str, idempotency_key: str | None) -> Arguments:
 
 
 class Runs(Resource[Way]):
-    """One line of teachers and students each."""
+    """Runs. Each is one line of teachers and students."""
 
     @_answers_run("POST", "/runs", RunConfig, once=True)
     def create(self, config: Body, *, idempotency_key: str | None = None) -> Arguments:
@@ -80,27 +80,27 @@ class Runs(Resource[Way]):
 
     @listing("/runs", RunSummary)
     def list(self, limit: int | None = None) -> Arguments:
-        """All runs, the newest first."""
+        """Lists all runs, newest first."""
         return Arguments(query={"limit": limit})
 
     @_answers_run("GET", "/runs/{run_id}")
     def get(self, run_id: str) -> Arguments:
-        """One run with its generations, stages, attempts, progress and models."""
+        """Returns one run with its generations, stages, attempts, progress and models."""
         return Arguments({"run_id": run_id})
 
     @_answers_run("PATCH", "/runs/{run_id}", RunChanges)
     def change(self, run_id: str, changes: Body) -> Arguments:
-        """Changes a run's priority, and so its place in the queue."""
+        """Changes a run's priority, and with it the place of its stages in the queue."""
         return Arguments({"run_id": run_id}, body=changes)
 
     @_answers_run("POST", "/runs/{run_id}/pause", once=True)
     def pause(self, run_id: str, *, idempotency_key: str | None = None) -> Arguments:
-        """Lets the stage in flight end at its next unit, and keeps what is done."""
+        """Pauses a run. The stage in flight ends after its current unit, and what is done is kept."""
         return _once(run_id, idempotency_key)
 
     @_answers_run("POST", "/runs/{run_id}/resume", once=True)
     def resume(self, run_id: str, *, idempotency_key: str | None = None) -> Arguments:
-        """Goes on from where the run was paused."""
+        """Continues a run from where it was paused."""
         return _once(run_id, idempotency_key)
 
     @_answers_run("POST", "/runs/{run_id}/cancel", once=True)
@@ -110,25 +110,26 @@ class Runs(Resource[Way]):
 
     @_answers_run("POST", "/runs/{run_id}/retry", once=True)
     def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Arguments:
-        """Goes on with a failed or cancelled run, from the stage where it stopped."""
+        """Continues a failed or cancelled run from the stage where it stopped."""
         return _once(run_id, idempotency_key)
 
     @_answers_run("POST", "/runs/{run_id}/generations", GenerationOverrides, once=True)
     def add_generation(
         self, run_id: str, overrides: Body | None = None, *, idempotency_key: str | None = None
     ) -> Arguments:
-        """Starts one more generation on a finished run; `overrides` says what it does differently."""
+        """Adds one generation to a finished run. `overrides` says what it does differently."""
         return Arguments({"run_id": run_id}, body=overrides, idempotency_key=idempotency_key)
 
     @listing("/runs/{run_id}/events", EventView)
     def events(self, run_id: str, limit: int | None = None) -> Arguments:
-        """A run's history, the newest first."""
+        """Lists a run's history, newest first."""
         return Arguments({"run_id": run_id}, {"limit": limit})
 
     @stream("/runs/{run_id}/events/stream", EventView)
     def follow_events(self, run_id: str, after: int | None = None) -> Arguments:
-        """A run's events as they happen, without end, also after the run's: it may be retried or extended. Begins after
-        the event with the id `after`, 0: with the first one; None: now. Connects again where the connection is lost."""
+        """Yields a run's events as they happen, without end, even after the run has ended, since it may be retried or
+        extended. Starts after the event with id `after`; with the first event if it is 0, and now if it is None.
+        Reconnects if the connection is lost."""
         return Arguments({"run_id": run_id}, {"after": after})
 
     @_waits
@@ -140,15 +141,15 @@ class Runs(Resource[Way]):
         timeout_seconds: float | None = None,
         poll_seconds: float = 1.0,
     ) -> Steps[RunView]:
-        """The run as it ended, whether it succeeded or not: look at its `state`. `progress` is told the run each time
-        that it was looked at. An API that restarts meanwhile is waited for. Ids of searches, ablations and plans work
+        """Waits until a run has ended, and returns it; its `state` says whether it succeeded. Calls `progress` with the
+        run at each poll. If the API restarts meanwhile, the wait continues. Ids of searches, ablations and plans work
         as well. Raises WaitTimedOut after `timeout_seconds`."""
         look = partial(carry_out, self._way, _GET, Arguments({"run_id": run_id}), _LOOK_SECONDS)
         return wait_for_end(self._way.connection, look, progress, timeout_seconds, poll_seconds)
 
 
 class _OfThisRun(Generic[Taken]):
-    """A method of `Runs` as one of a run, without the run's id."""
+    """A method of `Runs`, bound to a run so that it takes no run id."""
 
     def __init__(self, method: "RunMethod[Concatenate[str, Taken]]") -> None:
         self._method = method
@@ -165,7 +166,7 @@ class _OfThisRun(Generic[Taken]):
 
 
 class _KnownRun(RunView):
-    """A run as it was when the API answered, and what can be done with it. Each method answers it as it is then."""
+    """A run as it was when the API responded, with methods that act on it. Each returns the run's new state."""
 
     _runs: Any = PrivateAttr()
 
@@ -180,35 +181,35 @@ class _KnownRun(RunView):
 
 
 class Run(_KnownRun):
-    """A run of the sync client."""
+    """A run that the sync client returned."""
 
     def events(self, limit: int | None = None) -> Pages[EventView]:
-        """Its history, the newest first."""
+        """Lists the run's history, newest first."""
         events: Pages[EventView] = self._runs.events(self.id, limit)
         return events
 
     def follow_events(self, after: int | None = None) -> Iterator[EventView]:
-        """Its events as they happen, without end."""
+        """Yields the run's events as they happen, without end."""
         events: Iterator[EventView] = self._runs.follow_events(self.id, after)
         return events
 
 
 class AsyncRun(_KnownRun):
-    """A run of the async client."""
+    """A run that the async client returned."""
 
     def events(self, limit: int | None = None) -> AsyncPages[EventView]:
-        """Its history, the newest first."""
+        """Lists the run's history, newest first."""
         events: AsyncPages[EventView] = self._runs.events(self.id, limit)
         return events
 
     def follow_events(self, after: int | None = None) -> AsyncIterator[EventView]:
-        """Its events as they happen, without end."""
+        """Yields the run's events as they happen, without end."""
         events: AsyncIterator[EventView] = self._runs.follow_events(self.id, after)
         return events
 
 
 def _known_to(runs: Resource[Any], steps: Steps[RunView]) -> Steps[RunView]:
-    """The run with what can be done with it."""
+    """The steps, whose run also gets the methods that act on it."""
     view = yield from steps
     kind = Run if isinstance(runs._way, SyncTransport) else AsyncRun
     run = kind.model_construct(view.model_fields_set, **dict(view))

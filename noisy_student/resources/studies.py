@@ -1,5 +1,7 @@
-"""Searches, ablations and plans: what is run beside a run. Their ids are runs' ids: `runs.wait`, `cancel` and the like
-work with them."""
+"""Searches, ablations and plans, which run alongside a run.
+
+Their ids are also run ids, so `runs.wait`, `cancel` and the like work with them.
+"""
 
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
@@ -11,7 +13,7 @@ from service.views.studies import AblationView, SearchView, StudySummary
 
 
 class Searches(Resource[Way]):
-    """For a student's noise and size."""
+    """Searches for a student's noise and size."""
 
     @operation("POST", "/searches", SearchView, SearchRequest, once=True)
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
@@ -20,17 +22,17 @@ class Searches(Resource[Way]):
 
     @listing("/searches", StudySummary)
     def list(self, limit: int | None = None) -> Arguments:
-        """All searches beside a run, the newest first."""
+        """Lists all searches that were started alongside a run, newest first."""
         return Arguments(query={"limit": limit})
 
     @operation("GET", "/searches/{search_id}", SearchView)
     def get(self, search_id: str) -> Arguments:
-        """Every trial with its parameters, curve, state and cost; the winner once it is known."""
+        """Returns one search: every trial with its parameters, curve, state and cost, and the winner once known."""
         return Arguments({"search_id": search_id})
 
 
 class Ablations(Resource[Way]):
-    """What each part of the method is worth."""
+    """Ablations, which measure what each part of the method contributes."""
 
     @operation("POST", "/runs/{run_id}/ablations", AblationView, AblationRequest, once=True)
     def create(self, run_id: str, request: Body | None = None, *, idempotency_key: str | None = None) -> Arguments:
@@ -39,29 +41,29 @@ class Ablations(Resource[Way]):
 
     @listing("/runs/{run_id}/ablations", StudySummary)
     def list(self, run_id: str, limit: int | None = None) -> Arguments:
-        """A run's ablations, the newest first."""
+        """Lists a run's ablations, newest first."""
         return Arguments({"run_id": run_id}, {"limit": limit})
 
     @operation("GET", "/ablations/{ablation_id}", AblationView)
     def get(self, ablation_id: str) -> Arguments:
-        """The trainings as they are now; the table once all have ended."""
+        """Returns one ablation: its trainings as they are now, and the table once all have ended."""
         return Arguments({"ablation_id": ablation_id})
 
 
 class Plans(Resource[Way]):
-    """The bill of a run before it is started."""
+    """Plans: what a run would cost, before it starts."""
 
     @operation("POST", "/plans", EstimateView, EstimateRequest, once=True)
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
-        """Measures the run's stages on a sample of its images, and writes the bill. The run is not started."""
+        """Measures the run's stages on a sample of its images and computes the bill. Does not start the run."""
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/plans", EstimateSummary)
     def list(self, limit: int | None = None) -> Arguments:
-        """All plans, the newest first."""
+        """Lists all plans, newest first."""
         return Arguments(query={"limit": limit})
 
     @operation("GET", "/plans/{plan_id}", EstimateView)
     def get(self, plan_id: str) -> Arguments:
-        """One plan; its bill once everything is measured."""
+        """Returns one plan, with its bill once everything is measured."""
         return Arguments({"plan_id": plan_id})

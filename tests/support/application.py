@@ -1,4 +1,4 @@
-"""A real store, real small datasets, the real application and reconciler; only the Ray head is a stand-in."""
+"""Fixtures: a real store, small real datasets, the real application and reconciler. Only the Ray head is a stand-in."""
 
 import io
 import threading
@@ -40,7 +40,7 @@ CLASSES = ("cat", "dog")
 
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty database with all tables, migrated once: each test gets a copy."""
+    """An empty, migrated database. It is made once, and each test gets a copy."""
     file = tmp_path_factory.mktemp("migrated") / "empty.db"
     upgrade(f"sqlite:///{file}")
     return file.read_bytes()
@@ -51,20 +51,20 @@ def settings(tmp_path: Path, migrated_database: bytes) -> Settings:
     home = tmp_path / "home"
     home.mkdir()
     (home / "noisy-student.db").write_bytes(migrated_database)
-    # Nothing listens on port 9 (discard): the real Ray client finds no head.
-    # The name is what starlette's test client calls the service.
+    # Nothing listens on port 9 (discard), so the real Ray client finds no head.
+    # Starlette's test client sends `testserver` as Host.
     return settings_of(home=home, ray__jobs_url="http://127.0.0.1:9", access__allowed_hosts=("testserver",))
 
 
 class StubRay(RayJobs):
-    """A Ray head on which every job ends at once, as the test says: with a result, or with a failure."""
+    """A Ray head on which every job ends at once, with a result or a failure as the test decides."""
 
     def __init__(self) -> None:
-        # No super().__init__(): an HTTP client that nobody uses takes its time to make.
+        # No super().__init__(), because creating an unused HTTP client would take time.
         self.failing: dict[str, str] = {}
-        """Messages of the stages that fail."""
+        """The failure messages of the stages that must fail, by stage."""
         self.holding = False
-        """Jobs report progress and go on."""
+        """Whether jobs report progress and keep running."""
         self.away = False
         self.protected = True
         self.printed: str | None = "first line\nlast line\n"
@@ -102,7 +102,7 @@ class StubRay(RayJobs):
         return not self.protected
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing, because there is no HTTP client to close."""
 
 
 def _report(spec: AnyStageSpec, done: int) -> None:
@@ -127,7 +127,7 @@ def _report(spec: AnyStageSpec, done: int) -> None:
 def _result(spec: AnyStageSpec) -> AnyStageResult:
     now = time.time()
     timing = StageTiming(entered_at=now, work_started_at=now, work_ended_at=now)
-    # 80 % for the teacher, 90 % for the first student, 95 % for the second.
+    # The teacher reaches 80 %, the first student 90 %, the second 95 %.
     return made_result(spec, timing, top1=1 - 0.2 / 2**spec.generation)
 
 
@@ -138,13 +138,13 @@ def ray() -> StubRay:
 
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """Built once: it takes a third of a second. Each test puts services of its own into it."""
+    """The application, built once because that takes a third of a second. Each test puts its own services into it."""
     return create_app(Settings(home=tmp_path_factory.mktemp("unused")))
 
 
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, ray: StubRay, inspectors: InspectorPool) -> FastAPI:
-    """The application on this test's store, with the stand-in for Ray."""
+    """The application with this test's store and the stand-in for Ray."""
     application.state.services = open_services(settings, ray_jobs=ray, inspectors=inspectors)
     return application
 
@@ -157,7 +157,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 @pytest.fixture
 def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], None]:
-    """Ticks of the real reconciler, as many as the runs of these tests need to end."""
+    """A function that ticks the real reconciler as often as the runs of these tests need to end."""
     reconciler = open_reconciling(settings, database=app.state.services.database, ray_jobs=ray).reconciler
 
     def reconcile() -> None:
@@ -169,13 +169,13 @@ def reconcile(app: FastAPI, settings: Settings, ray: StubRay) -> Callable[[], No
 
 @pytest.fixture
 def connection_limits() -> ConnectionLimits:
-    """Of `server`."""
+    """The limits of `server`; tests override them."""
     return ConnectionLimits()
 
 
 @pytest.fixture
 def server(app: FastAPI, connection_limits: ConnectionLimits) -> Iterator[str]:
-    """The application behind a real server on a free loopback port; its address."""
+    """The address of a real server on a free loopback port that serves the application."""
     connection = guarded_connection(connection_limits)
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=connection, ws="none", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -192,14 +192,14 @@ def server(app: FastAPI, connection_limits: ConnectionLimits) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
-    """A real browser, without any cookie."""
+    """A real browser without cookies."""
     with open_browser() as chrome:
         yield chrome
 
 
 @pytest.fixture
 def write_images(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a Parquet file of distinct 8x8 pictures; labels are repeated over the rows, where there are any."""
+    """A function that writes a Parquet file of distinct 8x8 pictures. Labels, if any, repeat over the rows."""
 
     def write(name: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> Path:
         file = tmp_path / "images" / f"{name}.parquet"
@@ -221,7 +221,7 @@ def _png(color: int) -> bytes:
 
 @pytest.fixture
 def register(client: TestClient, write_images: Callable[..., Path]) -> Register:
-    """Registers a dataset of pictures of the given colours over REST, and gives its id."""
+    """A function that registers a dataset of pictures in the given colors over REST and returns its id."""
 
     def register(name: str, role: str, first_color: int, rows: int = 4, classes: tuple[str, ...] = CLASSES) -> str:
         file = write_images(name, first_color, rows, classes)
@@ -234,7 +234,7 @@ def register(client: TestClient, write_images: Callable[..., Path]) -> Register:
 
 @pytest.fixture
 def datasets(register: Register) -> dict[str, str]:
-    """The four datasets of a run; no two share a picture."""
+    """The ids of the four datasets of a run. No two of them share a picture."""
     return {
         "labeled": register("labeled", "labeled", 0),
         "unlabeled": register("unlabeled", "unlabeled", 100, rows=6, classes=()),
@@ -245,7 +245,7 @@ def datasets(register: Register) -> dict[str, str]:
 
 @pytest.fixture
 def run_config(datasets: dict[str, str]) -> dict[str, Any]:
-    """The body of a run that can work."""
+    """The body of a valid run."""
     recipe = {"image_size": 32, "steps": 200, "noise": {"dropout": 0.1, "drop_path": 0.1}}
     return {
         "name": "cats and dogs",
@@ -260,7 +260,7 @@ def run_config(datasets: dict[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def run_id(client: TestClient, run_config: dict[str, Any]) -> str:
-    """A run that has just been created."""
+    """The id of a run that has just been created."""
     answer = client.post("/runs", json=run_config)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
@@ -268,7 +268,7 @@ def run_id(client: TestClient, run_config: dict[str, Any]) -> str:
 
 @pytest.fixture
 def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient) -> str:
-    """A run that has succeeded."""
+    """The id of a run that has succeeded."""
     reconcile()
     state = client.get(f"/runs/{run_id}").json()["state"]
     assert state == "succeeded"
@@ -277,7 +277,7 @@ def finished_run(run_id: str, reconcile: Callable[[], None], client: TestClient)
 
 @pytest.fixture
 def reconciling(app: FastAPI, settings: Settings, ray: StubRay) -> Iterator[None]:
-    """A reconciler at work, for commands that wait for a run's end."""
+    """Runs a reconciler in the background, for commands that wait for a run to end."""
     reconciler = open_reconciling(settings, database=app.state.services.database, ray_jobs=ray).reconciler
     stop = threading.Event()
 

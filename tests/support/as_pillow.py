@@ -1,4 +1,4 @@
-"""Pictures of every mode, format, turn and odd size, put together by Pillow, OpenCV and by hand."""
+"""Pictures of every mode, format, orientation and odd size, made by Pillow, by OpenCV and by hand."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ def encoded(picture: Image.Image, image_format: str, **options: object) -> bytes
 
 
 def detailed(size: tuple[int, int]) -> Image.Image:
-    """Edges and grain as photographs have them, different in each corner."""
+    """A picture with edges and grain like a photograph, different in each corner."""
     smooth = np.asarray(scene(size)).astype(np.float64)
     y, x = np.mgrid[: size[1], : size[0]]
     edges = 50 * (np.sin(x * 40 / size[0]) * np.cos(y * 25 / size[1]) > 0)
@@ -36,7 +36,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
-    """The JPEG with segments behind its first marker."""
+    """The JPEG with the segments inserted after its first marker."""
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
 
 
@@ -60,7 +60,7 @@ def photoshop_blocks(count: int) -> list[bytes]:
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:
-    """Name and file of each."""
+    """Yields the name and the bytes of each picture."""
     yield from _modes()
     yield from _turned()
     yield from _far_from_the_start()
@@ -73,7 +73,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
 
 
 def huge_jpegs() -> Iterator[tuple[str, bytes]]:
-    """Those that are scaled down while they are decoded."""
+    """Yields JPEGs so large that the decoder scales them down, as name and bytes."""
     for size in _HUGE_SIZES:
         for subsampling in (0, 2):
             yield f"huge {size} {subsampling}", encoded(detailed(size), "JPEG", quality=90, subsampling=subsampling)

@@ -1,4 +1,4 @@
-"""A corpus of pictures as pools of the web have them: odd ones that must be read, and broken ones of every kind."""
+"""A corpus of pictures as they occur on the web: unusual ones that must be readable, and broken ones of every kind."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from PIL import Image
 from workers.specs.hygiene import BrokenKind
 
 SIZE = (48, 32)
-# How a camera of each EXIF orientation stores an upright scene: turned so that the viewer's turn undoes it.
+# How a camera stores an upright scene for each EXIF orientation: rotated so that the viewer's rotation undoes it.
 STORED_BY_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,7 +26,7 @@ STORED_BY_ORIENTATION = {
 
 @dataclass(frozen=True)
 class Odd:
-    """A picture that must be read."""
+    """An unusual picture that must be readable."""
 
     data: bytes
     size: tuple[int, int] = SIZE
@@ -40,14 +40,14 @@ def encoded(picture: Image.Image, image_format: str = "PNG", **options: object) 
 
 
 def scene(size: tuple[int, int] = SIZE) -> Image.Image:
-    """A smooth picture without symmetry, so that a turn or a wrong colour shows."""
+    """A smooth picture without symmetry, so that a rotation or a wrong color shows."""
     x, y = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]))
     channels = [40 + 200 * x * y, 220 - 180 * x, 30 + 100 * y + 60 * np.sin(5 * x)]
     return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8))
 
 
 def png_of(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG put together by hand, for what Pillow does not write."""
+    """A PNG assembled by hand, for variants that Pillow cannot write."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     body = _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
@@ -67,7 +67,7 @@ def _grey_line(width: int, height: int) -> bytes:
 
 
 def _inverted_cmyk_jpeg(transform: int) -> bytes:
-    """As Adobe's programs write them: inks inverted, with an APP14 marker; transform 2 is YCCK, which Pillow reads."""
+    """A CMYK JPEG as Adobe's programs write it, inverted, with an APP14 marker. Pillow reads transform 2 (YCCK)."""
     inks = 255 - np.asarray(scene().convert("CMYK"))
     data = encoded(Image.frombytes("CMYK", SIZE, inks.tobytes()), "JPEG", quality=95)
     adobe = b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform)
@@ -82,7 +82,7 @@ def _turned(orientation: int) -> bytes:
 
 
 def _turned_by_xmp(orientation: int, written: str) -> bytes:
-    """As editors write it that leave EXIF alone, or leave it out."""
+    """A picture whose orientation is only in XMP, as written by editors that leave EXIF alone or omit it."""
     stored = STORED_BY_ORIENTATION[orientation]
     picture = scene() if stored is None else scene().transpose(stored)
     camera = Image.Exif()

@@ -1,4 +1,4 @@
-"""Settings as tests want them: values are named as the environment names them, `ray__jobs_url` for one of a group."""
+"""Settings for tests. Values have the names of environment variables, such as `ray__jobs_url` for one in a group."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from service.settings import Settings
 
 
 def settings_of(**values: object) -> Settings:
-    """With these values, and defaults for all others."""
+    """Settings with these values, and defaults for all others."""
     return Settings(**_nested(values))
 
 
 def changed(settings: Settings, **values: object) -> Settings:
-    """The same settings with these values. What follows from them is not worked out anew."""
+    """A copy of the settings with these values. Derived values are not computed again."""
     for name, value in values.items():
         group, _, field = name.partition("__")
         if field:
@@ -22,7 +22,7 @@ def changed(settings: Settings, **values: object) -> Settings:
 
 
 def changed_anew(settings: Settings, **values: object) -> Settings:
-    """The same, and what follows from them is worked out anew, as at the start of a process."""
+    """A copy of the settings with these values. Derived values are computed again, as at the start of a process."""
     kept = settings.model_dump(exclude={"ray": {"dashboard_url"}})
     for group, value in _nested(values).items():
         kept[group] = {**kept[group], **value} if isinstance(value, Mapping) else value

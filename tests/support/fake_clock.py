@@ -1,8 +1,8 @@
-"""A clock for tests of what depends on time."""
+"""A clock for tests of code that depends on time."""
 
 
 class FakeClock:
-    """Seconds that pass only when told to."""
+    """A clock whose seconds pass only when the test says so."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""A Ray head's jobs API that is a real HTTP server; its jobs do what the test says."""
+"""A fake of Ray's jobs API as a real HTTP server, whose jobs do what the test says."""
 
 import json
 import shlex
@@ -14,32 +14,32 @@ from workers.specs.results import StageTiming
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec
 
 STARTED_AT = 1_800_000_000.0
-"""When tests begin."""
+"""The time at which tests start, in Unix seconds."""
 
 
 @dataclass
 class FakeRay:
-    """A Ray head's jobs API, over real HTTP. Jobs do what the test says."""
+    """Ray's jobs API over real HTTP. Its jobs do what the test says."""
 
     url: str = ""
     token: str | None = None
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     submits: list[dict[str, Any]] = field(default_factory=list)
-    """The bodies of all submits, those refused included."""
+    """The bodies of all submissions, including refused ones."""
     stops: list[str] = field(default_factory=list)
     answers: list[tuple[int, str]] = field(default_factory=list)
-    """Answers that the next requests get, whatever they ask."""
+    """Responses that the next requests get, whatever they ask for."""
     down: bool = False
     stop_ends_jobs: bool = True
     connections: int = 0
 
     def spec_of(self, job_id: str) -> AnyStageSpec:
-        """The spec that the job was submitted with, read as the stage would read it."""
+        """The spec with which the job was submitted, read as the stage would read it."""
         spec_uri = shlex.split(self.jobs[job_id]["entrypoint"])[-1]
         return STAGE_SPEC.validate_json(read_bytes(spec_uri))
 
     def write_result(self, job_id: str, timing: StageTiming | None = None) -> None:
-        """What the stage does last; the Ray job goes on running."""
+        """Writes the stage's result, as the stage does last. The Ray job keeps running."""
         spec = self.spec_of(job_id)
         timing = timing or StageTiming(entered_at=STARTED_AT, work_started_at=STARTED_AT, work_ended_at=STARTED_AT)
         result = made_result(spec, timing, top1=0.5 + spec.generation / 10)
@@ -54,7 +54,7 @@ class FakeRay:
         self.jobs[job_id].update(status=status, message=message)
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
-        """Status and text, as Ray 2.60 gives them."""
+        """The status and the text with which Ray 2.60 responds."""
         if self.down:
             return 503, "the head is away"
         if self.answers:
@@ -104,7 +104,7 @@ class FakeRay:
 
 
 class FakeRayServer(ThreadingHTTPServer):
-    """Answers as `fake` says."""
+    """An HTTP server that responds as `fake` says."""
 
     daemon_threads = True
     fake = FakeRay()

@@ -1,4 +1,4 @@
-"""Made datasets of every format, and what registration says of them."""
+"""Makes datasets of every format, with what registration finds in them."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Manifests of datasets that are nowhere: shards by their numbers of rows."""
+"""Makes manifests of datasets that do not exist, from the number of rows of each shard."""
 
 from workers.specs.datasets import DatasetManifest, Shard
 

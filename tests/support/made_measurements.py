@@ -1,4 +1,4 @@
-"""Made measurements, with round figures."""
+"""Makes measurements with round figures."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ PARTS = ("labeled", "unlabeled", "validation", "test")
 def made_measurement(
     students: tuple[MeasuredStudent, ...], parts: tuple[str, ...] = PARTS, **changes: Any
 ) -> Measurement:
-    """One actor labels 100 images a second; one worker takes a step in 0.1 s; a start takes 1 to 10 s."""
+    """Measurements in which an actor labels 100 images per second, a step takes 0.1 s, and a start takes 1 to 10 s."""
     data = DataMeasurement(images=10, bytes_an_image=1000.0, read_seconds_an_image=0.0)
     values: dict[str, Any] = {
         "cluster": ClusterSeen(cpus=2.0, gpus=0.0, nodes=1),

@@ -1,4 +1,4 @@
-"""Made results of stages, with figures that could be a small run's."""
+"""Makes results of stages, with figures that a small run could have."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from workers.specs.stages import AnyStageSpec
 
 
 def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStageResult:
-    """A plausible result of any stage; `top1` is what an evaluation finds."""
+    """A plausible result for any stage. `top1` is the accuracy that an evaluation finds, in 0..1."""
     common: dict[str, Any] = {"attempt": spec.attempt, "timing": timing}
     match spec.stage:
         case "train":

@@ -1,4 +1,4 @@
-"""A small search for the tests: its spec, its book of trials, and trials played without training."""
+"""A small search for tests: its spec, its trial book, and trials that run without training."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def book_of(spec: SearchSpec, costs: dict[str, ModelCost] = COSTS) -> TrialBook:
 
 
 def play(book: TrialBook, accuracies: dict[int, list[float]]) -> list[int]:
-    """Runs all trials: looks at steps 10, 20, ... with these accuracies; full trials have 90 steps."""
+    """Runs all trials with these accuracies at their looks, at steps 10, 20 and so on. A full trial has 90 steps."""
     numbers = []
     while (training := book.propose()) is not None:
         numbers.append(training.number)

@@ -1,4 +1,4 @@
-"""Made shards of every format, of the same three pictures, and their manifest."""
+"""Makes shards of every format from the same three pictures, with their manifest."""
 
 import io
 import tarfile

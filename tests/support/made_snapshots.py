@@ -1,4 +1,4 @@
-"""Made snapshots of runs, and what is decided about them."""
+"""Makes snapshots of runs, and the decisions on them."""
 
 from typing import Any
 
@@ -44,14 +44,14 @@ def make_failed(number: int, reason: FailureReason, finished_at: float = NOW - 9
 def make_run(
     *attempts: AttemptSnapshot, state: RunState = RunState.RUNNING, attempts_before_retry: int = 0
 ) -> RunSnapshot:
-    """Generation 0, with these attempts at its train stage."""
+    """A run with generation 0, whose train stage has these attempts."""
     train = StageSnapshot(0, "train", StageState.RUNNING, attempts, attempts_before_retry)
     evaluate = StageSnapshot(0, "evaluate", StageState.PENDING)
     return RunSnapshot("run-1", state, (GenerationSnapshot(0, GenerationState.RUNNING, (train, evaluate)),))
 
 
 def make_generations(*states: tuple[GenerationState, StageState]) -> RunSnapshot:
-    """Generations with one stage each, in these states."""
+    """A run whose generations have one stage each, in these states."""
     generations = tuple(
         GenerationSnapshot(number, generation, (StageSnapshot(number, "train" if number == 0 else "label", stage),))
         for number, (generation, stage) in enumerate(states)

@@ -1,4 +1,4 @@
-"""An identity provider for tests: a real HTTP server that publishes signing keys, and signs tokens with them."""
+"""An identity provider for tests: a real HTTP server that publishes signing keys and signs tokens with them."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ ISSUER, AUDIENCE = "https://id.example", "noisy-student"
 
 
 class Provider:
-    """An identity provider: signing keys by id, published over HTTP."""
+    """An identity provider that publishes its signing keys, by id, over HTTP."""
 
     def __init__(self) -> None:
         self.private: dict[str, Any] = {}
@@ -23,7 +23,7 @@ class Provider:
         self.extra: list[dict[str, Any]] = []
         self.asked = threading.Event()
         self.dribble: threading.Event | None = None
-        """Set: send a byte now and then, until the event is set."""
+        """If set, the server sends only a byte now and then until the event is set."""
         self.url = ""
 
     def add_rsa(self, key_id: str) -> None:

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers what the test says, in turn, and keeps what it was asked."""
+"""A real HTTP server on loopback that sends the test's responses in turn and records the requests."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from tests.at_once import join
 
 @dataclass(frozen=True)
 class Said:
-    """One answer. Status 0: the connection is closed without one."""
+    """One response. With status 0, the server closes the connection without a response."""
 
     status: int
     body: str = ""
@@ -27,7 +27,7 @@ class Asked:
 
 
 class ScriptedServer:
-    """`asked` has the requests; after the last answer it is repeated."""
+    """Records requests in `asked`. After its last response it repeats that one."""
 
     def __init__(self, says: Sequence[Said]) -> None:
         self.asked: list[Asked] = []
@@ -50,7 +50,7 @@ class ScriptedServer:
                 self.close_connection = True
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                """Discards the access log."""
 
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             setattr(Handler, f"do_{method}", Handler.answer)

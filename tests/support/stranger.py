@@ -1,4 +1,4 @@
-"""Another user of the machine, whose program listens where one of ours was expected."""
+"""Another user of the machine, whose program listens where one of the service's was expected."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ sys.stdin.read()
 
 @contextmanager
 def stranger_at(address: str) -> Iterator[int]:
-    """Another user's program listens there; the port."""
+    """Lets another user's program listen at the address, and yields the port."""
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
     other = pwd.getpwnam("nobody")

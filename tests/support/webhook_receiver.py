@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server on loopback that does what a test says."""
+"""A webhook receiver: a real HTTP server on loopback that does what the test says."""
 
 import json
 import ssl
@@ -21,22 +21,22 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.at_once import join
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
-"""The setting webhooks.private_networks that lets events be sent here."""
+"""The value of the setting webhooks.private_networks that permits deliveries to this receiver."""
 
 
 @dataclass
 class Receiver:
-    """Answers what it is told to, and remembers what it was sent."""
+    """Responds as told, and remembers what it received."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
-    """Statuses of the next answers; then 204."""
+    """The statuses of the next responses. After these it responds 204."""
     failing_runs: set[str] = field(default_factory=set)
     verifier: Webhook | None = None
-    """Of Standard Webhooks' library: what it does not vouch for is answered 401."""
+    """The verifier of the Standard Webhooks library. A delivery that it rejects gets a 401."""
     location: str = ""
     dawdle: threading.Event | None = None
-    """Set: hold the connection, sending a byte now and then, until the event is set."""
+    """If set, the receiver holds the connection and sends only a byte now and then until the event is set."""
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     @property
@@ -75,7 +75,7 @@ class ReceiverHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Discards the access log."""
 
 
 def _is_vouched_for(verifier: Webhook, body: bytes, headers: dict[str, str]) -> bool:
@@ -88,7 +88,7 @@ def _is_vouched_for(verifier: Webhook, body: bytes, headers: dict[str, str]) -> 
 
 @contextmanager
 def serving(port: int = 0, certificate: Path | None = None) -> Iterator[ReceiverServer]:
-    """A server in a thread of its own, stopped at the end; with TLS where it has a certificate."""
+    """Runs the server in a thread of its own until the end of the context, with TLS if there is a certificate."""
     server = ReceiverServer(("127.0.0.1", port), ReceiverHandler)
     scheme = "http"
     if certificate is not None:
@@ -108,7 +108,7 @@ def serving(port: int = 0, certificate: Path | None = None) -> Iterator[Receiver
 
 
 def self_signed(folder: Path, host: str = "127.0.0.1") -> Path:
-    """A file with a certificate of an address or a name, and its key."""
+    """Writes a self-signed certificate for an address or a name, with its key, and returns the file's path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

@@ -32,14 +32,14 @@ from workers.specs.datasets import DatasetManifest, DatasetRole, Shard
 from workers.specs.stages import StageName
 
 MakeConfig = Callable[..., RunConfig]
-"""The fixture `run_config`."""
+"""The type of the fixture `run_config`."""
 CATALOG = {
     "small": CatalogModel(parameters=100, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
     "large": CatalogModel(parameters=900, parameters_per_class=11, drop_path=True, dropout=True, img_size=False),
     "plain": CatalogModel(parameters=500, parameters_per_class=11, drop_path=False, dropout=False, img_size=False),
 }
 ALL_STAGES = ["g0-train", "g0-evaluate", "g1-label", "g1-select", "g1-train", "g1-evaluate"]
-"""Of the run that `run_config` makes, unless told otherwise."""
+"""The stages of the run that `run_config` makes, unless told otherwise."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Workbench:
         self.services = self.services_with(self.settings)
 
     def services_with(self, settings: Settings) -> Services:
-        """What an API process with other settings would hold."""
+        """The services that an API process with other settings would have."""
         return open_services(
             settings,
             database=self.database,
@@ -74,14 +74,13 @@ class Workbench:
         )
 
     def reconciling(self, settings: Settings | None = None, ray_jobs: RayJobs | None = None) -> Reconciling:
-        """What one more process of the reconciler would hold; with other settings or another Ray, where they are
-        given."""
+        """The parts that one more reconciler process would have, with other settings or another Ray if given."""
         return open_reconciling(
             settings or self.settings, database=self.database, ray_jobs=ray_jobs or self.ray_jobs, world=self.world
         )
 
     def restart(self, settings: Settings) -> None:
-        """Goes on with other settings."""
+        """Continues with other settings, as after a restart."""
         self.settings = settings
         self.services = self.services_with(settings)
         self._reconciler = None
@@ -126,7 +125,7 @@ class Workbench:
         classes: tuple[str, ...] = ("cat", "dog"),
         rows: int = 10,
     ) -> None:
-        """Puts a dataset on record whose images need not exist."""
+        """Records a dataset whose images need not exist."""
         layout = ArtifactLayout(self.settings.artifact_root)
         classes = () if role == "unlabeled" else classes
         manifest = DatasetManifest(
@@ -161,16 +160,16 @@ class Workbench:
     _reconciler: Reconciler | None = None
 
     def reconciler(self) -> Reconciler:
-        """The reconciler; the same each time."""
+        """The workbench's reconciler, the same at each call."""
         self._reconciler = self._reconciler or self.new_reconciler()
         return self._reconciler
 
     def new_reconciler(self) -> Reconciler:
-        """One more reconciler, as a new process would have: it takes over when the lease has ended."""
+        """A second reconciler, as in a new process. It takes over when the lease has ended."""
         return self.reconciling().reconciler
 
     def play(self, reconciler: Reconciler, until: Callable[[str], bool]) -> None:
-        """Lets the stages succeed one after the other, up to the first job for which `until` is true."""
+        """Lets stages succeed one after another, up to the first job for which `until` returns true."""
         while True:
             reconciler.tick()
             alive = [job_id for job_id, job in self.ray.jobs.items() if job["status"] == "RUNNING"]
@@ -183,7 +182,7 @@ class Workbench:
             self.ray.end(job_id)
 
     def lose_jobs(self, reconciler: Reconciler) -> None:
-        """The head dies and forgets, and stays forgetful for as long as it takes to be believed."""
+        """Lets the head die and forget its jobs for as long as the service takes to believe it."""
         self.ray.jobs.clear()
         reconciler.tick()
         self.clock.advance(LOST_AFTER_SECONDS)
@@ -194,7 +193,7 @@ class Workbench:
 
 
 def submitted(bench: Workbench, run_id: str) -> list[str]:
-    """The ids of all submits that Ray has seen, in order, without the run's."""
+    """The ids of all submissions that Ray has seen, in order, without the prefix of the run's id."""
     return [body["submission_id"].removeprefix(f"{run_id}-") for body in bench.ray.submits]
 
 

@@ -1,1 +1,1 @@
-"""The commands, one file for each subject. Each asks the API through the client and prints what it answers."""
+"""The commands, one file per subject. Each calls the API through the client and prints the response."""

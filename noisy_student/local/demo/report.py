@@ -1,4 +1,4 @@
-"""What the demo shows at its end, as JSON: generations, stages with work and overhead, images labeled and kept."""
+"""The demo's final report as JSON: generations, stages with work and overhead, images labeled and kept."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def _stage(stage: StageView) -> dict[str, Any]:
 
 
 def error_reduction(run: RunView, generation: GenerationView) -> float | None:
-    """The share of the first teacher's test errors that this student does not make; None where it cannot be said."""
+    """By what share the student makes fewer test errors than the first teacher; None if it cannot be computed."""
     teacher, student = run.generation_details[0].model, generation.model
     if generation.number == 0 or teacher is None or student is None:
         return None

@@ -1,4 +1,4 @@
-"""The demo's run: its digits registered, and posted over REST."""
+"""Registers the demo's digits and posts its run over REST."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ _ROLES = {"labeled": "labeled", "unlabeled": "unlabeled", "validation": "evaluat
 
 
 def post_digits_run(client: Client, data_folder: Path, seed: int) -> RunView:
-    """Registers the four datasets of `seed`'s split, and posts the demo's run."""
+    """Registers the four datasets of the split by `seed`, and posts the demo's run."""
     return client.runs.create(
         {**demo_run_config(), "datasets": register_digits(client, data_folder, seed), "seed": seed}
     )
 
 
 def register_digits(client: Client, data_folder: Path, seed: int) -> dict[str, str]:
-    """Writes the four datasets of `seed`'s split, and registers them; ids by the part each plays."""
+    """Writes and registers the four datasets of the split by `seed`. Returns their ids by part."""
     places = write_digit_datasets(data_folder, seed)
     return {
         name: client.datasets.create({"name": f"digits {name}", "role": _ROLES[name], "uri": str(place.resolve())}).id
@@ -29,6 +29,6 @@ def register_digits(client: Client, data_folder: Path, seed: int) -> dict[str, s
 
 
 def demo_run_config() -> dict[str, Any]:
-    """The demo's run as it is posted, its dataset ids still empty."""
+    """The configuration of the demo's run, without dataset ids."""
     config: dict[str, Any] = json.loads(_RUN_FILE.read_text(encoding="utf-8"))
     return config
