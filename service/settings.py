@@ -28,8 +28,7 @@ from workers.specs.internals import LibraryInternals
 
 
 class Settings(BaseSettings):
-    """Where things are, and what each part goes by, in groups. Names of the variables: NOISY_STUDENT_HOME,
-    NOISY_STUDENT_RAY__JOBS_URL and so on."""
+    """All settings, in groups. The variables are named NOISY_STUDENT_HOME, NOISY_STUDENT_RAY__JOBS_URL and so on."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
@@ -77,7 +76,7 @@ class Settings(BaseSettings):
         values = {
             "home": home,
             "database_url": self.database_url or f"sqlite:///{home / 'noisy-student.db'}",
-            # Absolute, because the stages run in another working directory.
+            # The path is absolute because stages run in another working directory.
             "artifact_root": absolute_uri(self.artifact_root) if self.artifact_root else str(home / "artifacts"),
             "secret_keys_file": self.secret_keys_file or str(home / "secret.keys"),
             "ray": self._ray(),
@@ -93,12 +92,12 @@ class Settings(BaseSettings):
 
     @property
     def on_loopback(self) -> bool:
-        """Whether the API listens for this machine alone."""
+        """Whether the API listens on loopback only."""
         return is_loopback(self.server.host)
 
     @property
     def roots_by_project(self) -> RootsByProject:
-        """Where the datasets of each project may lie."""
+        """The roots under which each project's datasets must lie."""
         kept = (str(self.home), self.artifact_root) if self.datasets.anywhere else ()
         return RootsByProject(self.datasets.roots, self.datasets.roots_by_project, kept)
 
@@ -118,7 +117,7 @@ class Settings(BaseSettings):
 
 
 def settings_of_process() -> Settings:
-    """As the environment says. Ends the process with a line for each setting that is wrong."""
+    """Reads the settings from the environment. If some are wrong, ends the process with a line for each."""
     try:
         return Settings()
     except ValidationError as error:
@@ -126,7 +125,7 @@ def settings_of_process() -> Settings:
 
 
 def wrong_settings(error: ValidationError) -> list[str]:
-    """A line for each setting that is wrong, with the name of its variable."""
+    """Returns a line for each wrong setting, with the name of its variable."""
     return [_wrong(each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()]
 
 
@@ -135,7 +134,7 @@ def _wrong(place: tuple[int | str, ...], message: str) -> str:
 
 
 def setting_names() -> Iterator[str]:
-    """Of all variables, without the prefix; a group has its own, which takes it as JSON."""
+    """Yields the names of all variables, without the prefix. A group has its own variable, which takes JSON."""
     for name, field in Settings.model_fields.items():
         yield name.upper()
         group = OidcSettings if name == "oidc" else field.annotation
@@ -144,7 +143,7 @@ def setting_names() -> Iterator[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name or address means this machine. No name is looked up."""
+    """Whether the name or address means this machine. It resolves no names."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

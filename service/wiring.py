@@ -1,4 +1,4 @@
-"""Builds the control plane from its settings: for the API's process, for the reconciler's, and for tests."""
+"""Builds the control plane from its settings, for the API's process, the reconciler's process, and tests."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -40,18 +40,18 @@ from service.webhooks.secret_box import SecretBox
 
 @dataclass(frozen=True)
 class World:
-    """What the control plane takes from around it beside its settings. Tests put their own in its place."""
+    """What the control plane takes from its surroundings in addition to its settings. Tests replace it."""
 
     clock: Callable[[], float] = time.time
-    """Gives Unix seconds."""
+    """Returns Unix seconds."""
     monotonic: Callable[[], float] = time.monotonic
-    """Gives seconds that never go back."""
+    """Returns seconds that never go back."""
     lease_clock: DatabaseClock = database_clock
-    """What all reconcilers of one database take for the time."""
+    """The clock that all reconcilers of one database share."""
     catalog: Mapping[str, CatalogModel] | None = None
-    """timm's models by name; None: the shipped catalogue."""
+    """timm's models by name; None for the shipped catalogue."""
     queue_look_seconds: float = SECONDS_BETWEEN_LOOKS
-    """For how long what was seen of the queue serves those who look."""
+    """How long a queue that was read serves views."""
 
 
 THE_WORLD = World()
@@ -59,7 +59,7 @@ THE_WORLD = World()
 
 @dataclass(frozen=True)
 class Services:
-    """The control plane as a process of the API holds it."""
+    """The parts of the control plane in an API process."""
 
     settings: Settings
     database: Database
@@ -85,7 +85,7 @@ class Services:
     stream_places: StreamPlaces
 
     def close(self) -> None:
-        """Closes the connections to the database and to Ray, and ends the processes that look at datasets."""
+        """Closes the connections to the database and to Ray, and ends the processes that inspect datasets."""
         self.inspectors.close()
         self.ray_jobs.close()
         self.database.close()
@@ -99,7 +99,10 @@ def open_services(
     inspectors: InspectorPool | None = None,
     world: World = THE_WORLD,
 ) -> Services:
-    """Commands and queries on the settings' database and Ray head, or on those given; connects to neither yet."""
+    """Returns commands and queries on the settings' database and Ray head, or on those given.
+
+    It connects to neither yet.
+    """
     database = database or Database(settings.database_url)
     ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
     inspectors = inspectors or InspectorPool(settings.registration.limits, settings.registration.processes)
@@ -134,7 +137,7 @@ def open_services(
 
 @dataclass(frozen=True)
 class Reconciling:
-    """The control plane as a process of the reconciler holds it: the loop, and what works beside it."""
+    """The parts of the control plane in a reconciler process: the loop, and the loops next to it."""
 
     database: Database
     ray_jobs: RayJobs
@@ -158,9 +161,9 @@ def open_reconciling(
     ray_jobs: RayJobs | None = None,
     world: World = THE_WORLD,
 ) -> Reconciling:
-    """On the settings' database and Ray head, or on those given; connects to neither yet."""
+    """Returns the reconciler on the settings' database and Ray head, or on those given. It connects to neither yet."""
     database = database or Database(settings.database_url)
-    # Nobody waits for the job closer, and so it has time for long logs.
+    # Nothing waits for the job closer, so it has time for long logs.
     patient_ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
     ray_jobs = ray_jobs or open_ray_jobs(settings.ray, settings.reconciler.outside_timeout_seconds)
     layout, clock = ArtifactLayout(settings.artifact_root), world.clock
@@ -187,6 +190,6 @@ def open_reconciling(
 
 
 def open_ray_jobs(ray: RaySettings, timeout_seconds: float = TIMEOUT_SECONDS) -> RayJobs:
-    """A client of the settings' Ray head, which waits so long for each answer."""
+    """Returns a client for the settings' Ray head that waits up to `timeout_seconds` for each answer."""
     token = None if ray.auth_token is None else ray.auth_token.get_secret_value()
     return RayJobs(ray.jobs_url, token, timeout_seconds, is_own=ray.is_own)

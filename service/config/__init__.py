@@ -1,1 +1,1 @@
-"""What is asked for: a run's configuration, its policies and gate, names, access. Values only."""
+"""The values that users configure: runs, policies, gates, datasets, access, webhooks and settings."""

@@ -1,4 +1,4 @@
-"""Which identity provider's tokens are accepted, and what their claims mean."""
+"""Scopes, the request for an API key, and the settings of the identity provider whose tokens are accepted."""
 
 from enum import StrEnum
 from typing import Literal, Self
@@ -11,14 +11,14 @@ from workers.specs.base import Frozen
 
 
 class Scope(StrEnum):
-    """Each includes the ones before it: viewers read, operators change runs and datasets, admins manage keys."""
+    """What a caller may do. Viewers read, operators also change runs and datasets, admins also manage keys."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
 
     def includes(self, needed: "Scope") -> bool:
-        """Whether who has this scope may do what `needed` is asked for."""
+        """Whether this scope allows what requires the scope `needed`."""
         order = list(Scope)
         return order.index(self) >= order.index(needed)
 
@@ -41,12 +41,12 @@ class KeyRequest(Frozen):
 
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-"""Signatures by a private key only: with a shared secret, the public key could be taken for it."""
+"""Only signatures by a private key. If shared secrets were accepted, an attacker could sign with the public key."""
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class OidcSettings(BaseModel):
-    """NOISY_STUDENT_OIDC__ISSUER and so on."""
+    """The identity provider: NOISY_STUDENT_OIDC__ISSUER and so on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

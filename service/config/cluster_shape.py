@@ -1,4 +1,4 @@
-"""The cluster that a bill is written for, and how many of a stage's processes it has room for. Pure."""
+"""The cluster that a bill is written for, and how many processes of a stage fit on it. No I/O."""
 
 import math
 
@@ -20,7 +20,7 @@ class SpotDevices(Frozen):
 
 
 class ClusterShape(Frozen):
-    """A cluster of equal devices: GPUs with the CPUs beside them, or CPU cores."""
+    """A cluster of equal devices: GPUs, each with its share of the CPUs, or CPU cores."""
 
     devices: int = Field(ge=1, le=1_000_000)
     cpus_per_device: float = Field(default=1.0, gt=0, le=1024)
@@ -29,18 +29,21 @@ class ClusterShape(Frozen):
     spot: SpotDevices | None = None
 
     def devices_of(self, cpus: float, gpus: float) -> float:
-        """How many devices one process that asks for so much keeps busy. infinite: GPUs that the devices have not."""
+        """Returns how many devices a process that requests this many CPUs and GPUs occupies.
+
+        The number is infinite if the process requests GPUs and the devices have none.
+        """
         if gpus and not self.gpus_per_device:
             return math.inf
         return max(cpus / self.cpus_per_device, gpus / self.gpus_per_device if gpus else 0.0)
 
     def room_for(self, cpus: float, gpus: float) -> int:
-        """How many processes that ask for so much the cluster holds at once."""
+        """Returns how many processes that request this many CPUs and GPUs fit on the cluster at once."""
         return int(self.devices / self.devices_of(cpus, gpus) + 1e-9)
 
 
 def shape_of(seen: ClusterSeen, workers: WorkerGroup, pool: ActorPool) -> ClusterShape:
-    """The measuring cluster as a shape: a device is a GPU where the run asks for GPUs, and a CPU core otherwise."""
+    """Returns the shape of the measured cluster: a device is a GPU if the run requests GPUs, else a CPU core."""
     if workers.gpus_per_worker or pool.gpus_per_actor:
         gpus = max(1, int(seen.gpus))
         return ClusterShape(devices=gpus, cpus_per_device=max(1.0, seen.cpus / gpus), gpus_per_device=1.0)

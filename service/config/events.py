@@ -1,10 +1,10 @@
-"""The kinds of events, which a run's history, the event stream and webhooks tell: docs/operations.md lists them."""
+"""The kinds of events in a run's history, the event stream and webhooks: docs/operations.md lists them."""
 
 from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """What an event reports."""
 
     DATASET_REGISTERED = "dataset_registered"
     RUN_CREATED = "run_created"

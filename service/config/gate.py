@@ -1,4 +1,4 @@
-"""The gate: conditions that a student must meet to become the next teacher. Pure."""
+"""The gate: conditions that a student must meet to become the next teacher. No I/O."""
 
 import operator
 import re
@@ -10,7 +10,7 @@ from workers.specs.results import EvaluateResult
 GateMetric = Literal["top1", "top5", "calibration_error", "mce", "mfr"]
 GATE_METRICS: tuple[GateMetric, ...] = get_args(GateMetric)
 ROBUSTNESS_OF: Mapping[str, str] = {"mce": "corruptions", "mfr": "stability"}
-"""The part of the robustness settings without which there is no such metric."""
+"""The part of the robustness settings that each of these metrics requires."""
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
@@ -26,9 +26,10 @@ _SYNTAX = "as top1 >= previous, mce <= previous + 1.0 or top1 > 0.9"
 
 
 class Condition:
-    """One condition: a metric of the student against a number, or against its teacher's with a margin.
+    """One condition. It compares a metric of the student with a number, or with its teacher's metric plus a margin.
 
-    top1, top5 and calibration_error are shares in 0..1; mce and mfr are percent. Raises ValueError for other text.
+    top1, top5 and calibration_error are shares in 0..1; mce and mfr are percent. Raises ValueError if the text is not a
+    condition.
     """
 
     def __init__(self, text: str) -> None:
@@ -44,12 +45,15 @@ class Condition:
         self._margin = float(f"{found['sign']}{found['margin']}") if found["margin"] else 0.0
 
     def failure(self, student: Mapping[str, float], teacher: Mapping[str, float]) -> str | None:
-        """What is wrong, for people; None where the condition holds, or compares with what was not measured."""
+        """Returns why the condition fails, for people, or None if it holds.
+
+        It also holds if it refers to the teacher's metric and that was not measured.
+        """
         mine, theirs = student.get(self.metric), teacher.get(self.metric)
         if mine is None:
             return f"{self.text}: {self.metric} was not measured"
         if self._number is None and theirs is None:
-            return None  # the first one that is measured
+            return None  # the student is the first model with this metric
         limit = self._number if self._number is not None else (theirs or 0.0) + self._margin
         if self._holds(mine, limit):
             return None
@@ -58,7 +62,7 @@ class Condition:
 
 
 def gate_metrics(result: EvaluateResult) -> dict[str, float]:
-    """What conditions can be about, of one evaluation."""
+    """Returns the metrics of an evaluation that conditions can refer to."""
     found = {
         "top1": result.metrics.top1,
         "top5": result.metrics.top5,
@@ -72,7 +76,7 @@ def gate_metrics(result: EvaluateResult) -> dict[str, float]:
 
 
 def gate_failure(conditions: Sequence[str], student: EvaluateResult, teacher: EvaluateResult | None) -> str | None:
-    """Why the student is not promoted; None where it is. `teacher` is None for the first teacher itself."""
+    """Returns why the gate does not promote the student, or None if it does. The first teacher has no `teacher`."""
     mine, theirs = gate_metrics(student), {} if teacher is None else gate_metrics(teacher)
     failures = [failure for text in conditions if (failure := Condition(text).failure(mine, theirs)) is not None]
     return "; ".join(failures) or None

@@ -1,11 +1,11 @@
-"""What one inspection may take."""
+"""The limits of one inspection of a dataset."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class InspectorLimits:
-    """Of wall-clock time, and of memory that is written to."""
+    """Limits on wall-clock time and on the memory that an inspection writes to."""
 
     seconds: float
     memory_bytes: int

@@ -4,21 +4,21 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-# Something to read, and no control characters: PostgreSQL stores no NUL, and a terminal would obey the others.
+# A readable name without control characters: PostgreSQL stores no NUL, and a terminal would obey the others.
 MAX_NAME_LENGTH = 120
 _FIT = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 _READABLE = rf"^{_FIT}*[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{_FIT}*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_READABLE)]
 
-# It is part of paths.
+# A project's name is part of paths.
 ProjectName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 DEFAULT_PROJECT = "default"
 
-# Longer ones are none of ours: that there is no such thing is found out where it is looked for.
+# The service creates no longer ids. Whether an id exists is checked where it is used.
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 def name_beside(what: str, name: str) -> str:
-    """A name for what is made beside a run: the end of a long one is cut off."""
+    """Returns a name for a study next to a run. It cuts off the end of a long name."""
     return f"{what} {name}"[:MAX_NAME_LENGTH].rstrip()

@@ -1,4 +1,4 @@
-"""Which failures are worth another attempt, how many, and how long to wait before it."""
+"""The policies of a run: retries after failures, timeouts of stages, retention of artifacts, and a project's quota."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -54,13 +54,13 @@ class RetrySettings(Frozen):
     )
 
     def retries(self, reason: FailureReason) -> int | None:
-        """How many attempts may fail for this reason and be followed by another; None: max_attempts says."""
+        """Returns how many retries follow failures for this reason, or None if only max_attempts limits them."""
         limits: Mapping[str, int | None] = {**self.model_dump(), "cancelled": 0, "paused": None}
         return limits[reason]
 
 
 SCHEDULE_TIMEOUT_SECONDS = 900.0
-"""Clouds take minutes to start a GPU node."""
+"""The default leaves time for a cloud to start a GPU node, which takes minutes."""
 
 
 _HALF_AN_HOUR = 1800.0
@@ -80,7 +80,7 @@ class StallTimeouts(Frozen):
     measure: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a part of the sample.")
 
     def of(self, stage: StageName) -> float:
-        """The stage's own."""
+        """Returns the timeout of the stage, in seconds."""
         seconds: float = getattr(self, stage)
         return seconds
 
@@ -102,16 +102,16 @@ class FaultTolerance(Frozen):
 
 
 class Artifact(StrEnum):
-    """Kinds of files that a stage leaves and that are not needed for ever."""
+    """Kinds of files that a stage leaves behind and that are not needed forever."""
 
     CHECKPOINTS = "checkpoints"
-    """Of training, beyond the best and the last ones."""
+    """Checkpoints of a training other than the best and the newest ones."""
     LABELS = "labels"
     """Label files."""
     SELECTION = "selection"
-    """Which rows of the label files were learned from, and what was made of them."""
+    """The selected rows of the label files, and the training shards made of them."""
     SCRATCH = "scratch"
-    """Unfinished files of processes that died, files of Ray Tune, checkpoints and selections of single trials."""
+    """Unfinished files of processes that died, files of Ray Tune, and checkpoints and selections of single trials."""
 
 
 class RetentionPolicy(Frozen):
@@ -126,7 +126,7 @@ class RetentionPolicy(Frozen):
 
 
 class RetentionOverrides(Frozen):
-    """A run's own policy; null: the service's setting."""
+    """A run's own retention policy. Null stands for the service's setting."""
 
     keep_last_checkpoints: int | None = Field(
         default=None, ge=0, le=1_000_000, description="Last checkpoints kept, besides the best."

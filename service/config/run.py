@@ -82,7 +82,7 @@ class EvaluationSettings(Frozen):
 
     @property
     def external_datasets(self) -> dict[str, str]:
-        """Dataset ids by the part that they play: `external.NAME`."""
+        """The ids of the external datasets by their part in the run, `external.NAME`."""
         return {external_part(each.name): each.dataset for each in self.external}
 
 
@@ -223,15 +223,15 @@ class EstimateRequest(EstimateSettings):
 
 
 class GenerationPlan(Frozen):
-    """What one generation trains: decided when the generation is created, and never changed."""
+    """What one generation trains. It is frozen when the generation is created."""
 
     model: str
     recipe: Recipe
     selection: SelectionSettings
     seed: int
     search: SearchSettings | None = None
-    """A stage of a student's generation, or the only one of a search."""
+    """The settings of the search stage of a student's generation, or of a search's only stage."""
     ablation: AblationSettings | None = None
-    """The only stage of an ablation."""
+    """The settings of an ablation's only stage."""
     bill: EstimateSettings | None = None
-    """A plan's: what is measured, and for which cluster the bill is written."""
+    """The settings of a plan's only stage: what it measures, and for which cluster the bill is written."""

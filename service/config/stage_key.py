@@ -1,4 +1,4 @@
-"""Which stage is meant, and the ids that are made of it."""
+"""The key of a stage, and the ids derived from it."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from workers.specs.stages import StageName, model_id
 
 
 class StageKey(NamedTuple):
-    """A stage of a generation of a run; equal to its primary key in the database."""
+    """Identifies a stage by run, generation and name. It equals the stage's primary key in the database."""
 
     run_id: str
     generation: int
@@ -19,9 +19,9 @@ class StageKey(NamedTuple):
 
     @property
     def stage_id(self) -> str:
-        """The id that people see."""
+        """The stage's id, as people see it."""
         return f"{self.model_id}-{self.stage}"
 
     def submission_id(self, attempt: int) -> str:
-        """The id of an attempt's Ray job. Ray refuses one that it knows, so a repeated submit does no harm."""
+        """Returns the id of an attempt's Ray job. Ray refuses an id that it knows, so a repeated submit does no harm."""
         return f"{self.stage_id}-a{attempt}"

@@ -1,1 +1,1 @@
-"""The reconciler: looks at every active run, decides what follows, and does it."""
+"""The reconciler: observes every active run, decides what to do next, and does it."""

@@ -22,13 +22,13 @@ with needing_server_extra("python -m service.reconcile"):
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-"""How long deliveries and collections under way are waited for; both go on where they were left."""
+"""How long to wait for deliveries and collections in progress. Both continue later where they stopped."""
 
 
 def main() -> None:
-    """Ends the process after a clean stop."""
+    """Reconciles until SIGTERM or SIGINT, then stops cleanly and ends the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, four times a second
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log each request, four times a second
     settings = settings_of_process()
     keep_files_private(settings)
     stop = threading.Event()
@@ -37,13 +37,13 @@ def main() -> None:
     upgrade(settings.database_url)
     reconciling = open_reconciling(settings)
     _seal_secrets(reconciling.database, settings)
-    # Daemons: what they leave half done they do again, and what is outside may keep them waiting.
+    # Daemon threads: they repeat what they leave unfinished, and an outside call may block them.
     beside = [
         threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
         for worker in (reconciling.job_closer, reconciling.deliverer, reconciling.collector)
     ]
     gc.collect()
-    gc.freeze()  # what is there now stays: to look through it for garbage takes half a second each time
+    gc.freeze()  # the objects so far stay alive, and each search for garbage among them would take half a second
     try:
         for thread in beside:
             thread.start()
@@ -54,7 +54,7 @@ def main() -> None:
             thread.join(_STOP_SECONDS)
         reconciling.close()
     logging.shutdown()
-    # A thread that hangs in a dead file system would be waited for by any other way out.
+    # Any other exit would wait for a thread that hangs in a dead file system.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Carries out what was decided. Every change on record is fenced by the lease; no network call is made in one."""
+"""Carries out actions. The lease fences every change of the database, and no transaction contains a network call."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -55,7 +55,11 @@ logger = logging.getLogger("service.reconcile")
 
 
 class Applier:
-    """Raises LeaseLost or TransitionRefused where the run has changed hands or state since it was read."""
+    """Applies actions to runs.
+
+    Raises LeaseLost if another process has become the reconciler, and TransitionRefused if the run's state has changed
+    since it was read. `clock` returns Unix seconds.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,11 @@ class Applier:
         self._clock = clock
 
     def apply(self, run_id: str, token: int, action: Action) -> None:
-        """Does it. RayUnavailable and ArtifactStoreUnavailable leave the record as it was: it is decided again."""
+        """Carries out an action on a run. `token` is the reconciler's fencing token.
+
+        If it raises RayUnavailable or ArtifactStoreUnavailable, the database is unchanged, and the next tick decides
+        again.
+        """
         match action:
             case CreateAttempt():
                 self._create_attempt(run_id, token, action)
@@ -137,8 +145,9 @@ class Applier:
             inputs, self._layout, self._roots, action.generation, action.stage, action.attempt, self._internals
         )
         spec_uri = self._layout.spec(key, action.attempt)
-        # One that slept through its lease notices here. One that falls asleep below does no harm when it wakes: the
-        # spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time has passed.
+        # A process that slept through its lease notices it here. One that falls asleep below does no harm when it wakes
+        # up: the spec belongs to this attempt only, Ray refuses an id that it knows, and the stage sees that its
+        # attempt is over.
         self._lease.renew()
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
         job_id = key.submission_id(action.attempt)
@@ -169,10 +178,11 @@ class Applier:
         self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
 
     def _leave_word_to_stop(self, key: StageKey, attempt: int) -> None:
-        """For a job that Ray cannot stop: as one that has not begun, or of which Ray knows nothing.
+        """Writes the control file that makes the attempt's driver end, for jobs that Ray cannot stop.
 
-        A full artifact store holds nothing up. Once the attempt is over, JobCloser leaves the word till the store takes
-        it; and a later attempt, to which this one would yield, cannot begin before the store takes its spec.
+        Ray cannot stop a job that has not started or that it does not know. A full artifact store does not block this:
+        once the attempt is over, JobCloser keeps trying to write the file. A later attempt, which would also end this
+        one, cannot start before the store accepts its spec.
         """
         try:
             self._tell_stage(key, attempt, StageControl(command="stop"))
@@ -204,7 +214,7 @@ class Applier:
             )
 
     def _ask_ray_to_stop(self, job_id: str) -> None:
-        """Raises RayDoesNotAnswer."""
+        """Asks Ray to stop the job and only logs a refusal. Raises RayDoesNotAnswer."""
         try:
             self._ray_jobs.stop(job_id)
         except RayDoesNotAnswer:
@@ -216,7 +226,7 @@ class Applier:
         key = action.key(run_id)
         job_id = key.submission_id(action.attempt)
         if action.maybe_alive:
-            # Should the job begin after all, or live on, it finds this and ends without writing anything.
+            # If the job starts after all, or is still alive, it finds this file and ends without writing anything.
             self._leave_word_to_stop(key, action.attempt)
         state = _ATTEMPT_ENDS.get(action.reason, AttemptState.FAILED)
         with self._fenced(run_id, token) as (session, now):
@@ -242,7 +252,7 @@ class Applier:
                 key.submission_id(action.attempt),
                 AttemptState.SUCCEEDED,
                 finished_at=now,
-                # It may have finished its work while it was being stopped.
+                # The attempt may have a failure reason: it may have finished its work while it was being stopped.
                 failure_reason=None,
                 failure_message=None,
             )

@@ -1,4 +1,4 @@
-"""Reads and writes what is left on Ray's side of attempts that are over: a job to be ended, a log to be kept."""
+"""Reads and writes what remains at Ray of ended attempts: a job to stop, a log to save."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from workers.specs.stages import StageName
 
 @dataclass(frozen=True)
 class EndedAttempt:
-    """An attempt that is over, whose Ray job may be there still."""
+    """An attempt that is over but whose Ray job may still exist."""
 
     run_id: str
     generation: int
@@ -22,16 +22,16 @@ class EndedAttempt:
     number: int
     submission_id: str
     finished_at: float
-    """Unix seconds."""
+    """When the attempt ended, in Unix seconds."""
 
     @property
     def key(self) -> StageKey:
-        """The stage that it is an attempt of."""
+        """The key of the attempt's stage."""
         return StageKey(self.run_id, self.generation, self.stage)
 
 
 def attempts_with_jobs(session: Session, limit: int) -> list[EndedAttempt]:
-    """At most `limit` attempts that are over and whose jobs are not closed, those that ended first."""
+    """Returns at most `limit` attempts that are over and whose jobs are not closed, in the order in which they ended."""
     rows = session.scalars(
         select(AttemptRow)
         .where(
@@ -56,10 +56,10 @@ def attempts_with_jobs(session: Session, limit: int) -> list[EndedAttempt]:
 
 
 def mark_log_saved(session: Session, submission_id: str) -> None:
-    """The attempt's log is in the artifact root."""
+    """Records that the attempt's log is in the artifact root."""
     session.execute(update(AttemptRow).where(AttemptRow.submission_id == submission_id).values(log_saved=True))
 
 
 def close_job(session: Session, submission_id: str, now: float) -> None:
-    """Nothing of the attempt is left on Ray's side."""
+    """Records that nothing of the attempt is left at Ray. `now` is in Unix seconds."""
     session.execute(update(AttemptRow).where(AttemptRow.submission_id == submission_id).values(job_closed_at=now))

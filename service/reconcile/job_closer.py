@@ -1,7 +1,7 @@
-"""Closes the Ray jobs of attempts that are over: ends those that linger, saves their logs, then deletes them.
+"""Closes the Ray jobs of ended attempts: stops those that linger, saves their logs, then deletes them.
 
-A Ray head keeps neither logs nor jobs when it dies, and each job costs it memory: the history is ours. This runs beside
-the reconciler and holds nothing up. Every step may be done twice, so that it needs no lease.
+A Ray head loses logs and jobs when it dies, and each job takes some of its memory, so the service keeps the history
+itself. This loop runs next to the reconciler and blocks nothing. It needs no lease, because every step can be repeated.
 """
 
 import logging
@@ -22,22 +22,22 @@ from workers.specs.reports import StageControl
 logger = logging.getLogger("service.reconcile")
 
 LINGER_SECONDS = 30.0
-"""A job whose stage is over and that has not ended by itself after so long is stopped."""
+"""How long after the end of its attempt a job may take to end by itself before it is stopped."""
 SETTLE_SECONDS = 10.0
-"""So long after its end was first seen, a job is deleted. Ray's monitor of a job looks at it once a second, slower on a
-busy head, and writes a job that has just been deleted back as FAILED."""
+"""How long after its end was first seen a job is deleted. Ray's monitor looks at a job once a second, or less often on
+a busy head, and would write a job that has just been deleted back as FAILED."""
 LATE_SECONDS = 120.0
-"""So long after the end of its stage, a job that Ray does not know is believed to be gone: before, Ray may have
-forgotten it for a moment, or a reconciler that was held up may still submit it."""
+"""How long after the end of its attempt a job that Ray does not know counts as gone. Before that, Ray may not know it
+only for a moment, or a delayed reconciler may still submit it."""
 _STOP_AGAIN_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _AT_ONCE = 200
-"""Attempts looked at in one round."""
+"""How many attempts to look at in one round."""
 _PAUSE_SECONDS = 1.0
 
 
 class JobCloser:
-    """`clock` gives Unix seconds."""
+    """Closes jobs. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class JobCloser:
         self._ended_at: dict[str, float] = {}
 
     def run_until(self, stop: threading.Event) -> None:
-        """Rounds until `stop` is set."""
+        """Repeats rounds until `stop` is set."""
         repeat(self.close_jobs, "closing jobs", stop, _PAUSE_SECONDS)
 
     def close_jobs(self) -> None:
-        """One round over all attempts that are due. What fails for one of them is tried again later."""
+        """Makes one round over all attempts that are due. If closing one fails, a later round tries again."""
         with self._database.read() as session:
             ended = attempts_with_jobs(session, _AT_ONCE + len(self._look_again_at))
         waiting = {attempt.submission_id for attempt in ended}
@@ -74,7 +74,7 @@ class JobCloser:
             try:
                 self._close(attempt)
             except RayUnavailable as error:
-                # The others would wait for the same answer.
+                # The other attempts would wait for the same answer.
                 self._put_off(attempt, str(error))
                 return
             except Exception as error:
@@ -92,7 +92,7 @@ class JobCloser:
             self._look_again_at[attempt.submission_id] = self._clock() + _STOP_AGAIN_SECONDS
 
     def _close_unknown(self, attempt: EndedAttempt) -> None:
-        # Ray may have lost a job whose driver lives on: this is how it learns that its time is over.
+        # Ray may have lost a job whose driver is still alive. This file tells the driver that its attempt is over.
         control = self._layout.control(attempt.key, attempt.number)
         write_bytes(control, StageControl(command="stop").model_dump_json().encode())
         if self._clock() - attempt.finished_at < LATE_SECONDS:
@@ -103,7 +103,7 @@ class JobCloser:
     def _close_ended(self, attempt: EndedAttempt) -> None:
         job = attempt.submission_id
         if job not in self._ended_at:
-            # At once: the head may die while the job settles.
+            # Do not wait with the log: the head may die while the job settles.
             self._save_log(attempt)
             self._ended_at[job] = self._clock()
         settled_at = self._ended_at[job] + SETTLE_SECONDS
@@ -116,7 +116,7 @@ class JobCloser:
     def _save_log(self, attempt: EndedAttempt) -> None:
         log = self._ray_jobs.log_end(attempt.submission_id, self._max_log_bytes)
         if log is None:
-            return  # another reconciler has just saved it
+            return  # another process has just saved the log and deleted the job
         write_bytes(self._layout.job_log(attempt.key, attempt.number), log)
         with self._database.write() as session:
             mark_log_saved(session, attempt.submission_id)

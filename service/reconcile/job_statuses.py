@@ -1,4 +1,4 @@
-"""What Ray says of the jobs of open attempts: one list of all where there are many, a question a job where not."""
+"""Gets the statuses of open attempts' jobs from Ray: one list of all jobs if there are many, else one request each."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,24 +10,25 @@ from service.ray_client.jobs import JobInfo, RayJobs
 from service.reconcile.stage_files import OpenAttempt
 
 LIST_FROM = 8
-"""From so many jobs on, a list may be quicker than a question a job."""
+"""From this number of jobs on, one list may be faster than one request per job."""
 LISTED_IN_ONE_QUESTIONS_TIME = 8
-"""Jobs of any kind, ended ones too, that Ray 2.60 lists while it answers one question: 1.1 ms each, and 9 ms."""
+"""How many jobs, including ended ones, Ray 2.60 lists in the time of one request: 1.1 ms per job against 9 ms."""
 COUNT_HOLDS_SECONDS = 60.0
-"""How long the number of jobs that Ray knew when it listed them is trusted."""
+"""How long to rely on the number of jobs in the last list."""
 SLOW_LIST_SECONDS = 0.2
 LIST_RESTS = 3
-"""A slow list is used for so many times as long as it took: Ray's dashboard has other things to do as well."""
+"""A slow list is reused for this many times the seconds that it took, since Ray's dashboard has other work to do."""
 LOST_AFTER_SECONDS = 10.0
-"""Ray has to say for so long that it does not know a job: one that is taken for lost, and is not, runs twice."""
+"""How long Ray must say that it does not know a job before the job counts as lost. If a job counted as lost by mistake,
+its stage would run twice."""
 CONFIRMED_AT_ONCE = 50
-"""Jobs missing from the list that are asked for by name in one tick, before they are taken for lost."""
+"""How many jobs that are missing from the list one tick looks up by id before they count as lost."""
 
 
 class JobStatuses:
-    """Remembers the last list for as long as it rests, and since when jobs are missing. Changes nothing in Ray.
+    """Reads job statuses. Remembers the last list while it may be reused, and since when jobs are missing.
 
-    `monotonic` is in seconds.
+    It changes nothing at Ray. `monotonic` returns seconds that never go back.
     """
 
     def __init__(self, ray_jobs: RayJobs, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -39,8 +40,11 @@ class JobStatuses:
         self._missing_since: dict[str, float] = {}
 
     def of(self, attempts: Sequence[OpenAttempt]) -> dict[str, JobInfo]:
-        """By job id. UNAVAILABLE with a message where Ray does not answer; without one where it was not asked yet, or
-        says since a moment ago that it does not know a job that was submitted."""
+        """Returns the status of each attempt's job, by job id.
+
+        The status is UNAVAILABLE with a message if Ray does not answer. It is UNAVAILABLE without a message if Ray was
+        not asked yet, or if Ray has not known a submitted job only for a moment.
+        """
         now, found = self._monotonic(), self._ask(attempts)
         submitted = {attempt.job_id for attempt in attempts if not _is_submitting(attempt)}
         missing = {job_id for job_id in submitted if found[job_id].status is JobStatus.UNKNOWN}
@@ -57,7 +61,7 @@ class JobStatuses:
             return {attempt.job_id: JobInfo(JobStatus.UNAVAILABLE, str(error)) for attempt in attempts}
         found = {attempt.job_id: listed[attempt.job_id] for attempt in attempts if attempt.job_id in listed}
         missing = [attempt for attempt in attempts if attempt.job_id not in listed]
-        # One that is being submitted may well be missing: Ray refuses its id, should it have the job after all.
+        # A job that is being submitted may well be missing. If Ray has it after all, it refuses a second submit.
         new = [attempt.job_id for attempt in missing if _is_submitting(attempt)]
         lost = [attempt.job_id for attempt in missing if not _is_submitting(attempt)]
         return {
@@ -68,7 +72,7 @@ class JobStatuses:
         }
 
     def _is_list_too_long_for(self, wanted: int) -> bool:
-        """Whether Ray knows so many jobs beside the wanted ones that asking for those is quicker."""
+        """Whether Ray knows so many other jobs that one request per wanted job is faster than a list."""
         is_count_known = self._monotonic() - self._listed_at < COUNT_HOLDS_SECONDS
         return is_count_known and wanted * LISTED_IN_ONE_QUESTIONS_TIME < len(self._listed)
 
@@ -83,7 +87,7 @@ class JobStatuses:
         return self._listed
 
     def _one_by_one(self, job_ids: Sequence[str]) -> dict[str, JobInfo]:
-        """Stops asking when Ray does not answer: each question would wait for its timeout."""
+        """Asks for each job, and stops when Ray does not answer, since each further request would time out, too."""
         found: dict[str, JobInfo] = {}
         silence: JobInfo | None = None
         for job_id in job_ids:

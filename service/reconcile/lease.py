@@ -1,4 +1,4 @@
-"""The lease as one reconciler process sees it: claimed when it is free, renewed well before it ends."""
+"""The reconciler's lease: a process claims it when it is free, and renews it well before it ends."""
 
 import logging
 import os
@@ -17,34 +17,35 @@ LEASE_NAME = "reconciler"
 
 
 _CLOCKS = {
-    # Not now(), which is when the transaction began: it may have waited for a lock since.
+    # Not now(), which is the time when the transaction began: it may have waited for a lock since.
     "postgresql": text("select extract(epoch from clock_timestamp())::float8"),
-    # The clock of the machine that has the file, to the millisecond.
+    # The clock of the machine that holds the file, in milliseconds.
     "sqlite": text("select (julianday('now') - 2440587.5) * 86400.0"),
 }
 
 
 DatabaseClock = Callable[[Session], float]
-"""Unix seconds, the same for all who use the database."""
+"""Returns Unix seconds from a clock that all users of the database share."""
 
 
 class LeaseLost(Exception):
-    """Another process is the reconciler now."""
+    """Another process has become the reconciler."""
 
 
 def database_clock(session: Session) -> float:
-    """The time by the database's own clock, so that the clocks of the reconcilers' machines do not matter."""
+    """Returns Unix seconds by the database's clock, so that the clocks of the reconcilers' machines do not matter."""
     return float(session.execute(_CLOCKS[session.get_bind().dialect.name]).scalar_one())
 
 
 def claim_lease(database: Database, holder: str, lease_seconds: float, clock: DatabaseClock) -> int | None:
-    """Takes a lease that has ended; the new fencing token, higher than any before, or None while it is held.
+    """Claims the lease if it has ended. Returns the new fencing token, or None while another process holds the lease.
 
-    A lease that ends later than any can is one of a clock that has been set back since: it counts as ended.
+    The token is higher than any before. A lease that ends later than is possible comes from a clock that was set back
+    since then, and counts as ended.
     """
     with database.read() as session:
         if _is_held(session, clock(session), lease_seconds):
-            return None  # the usual case of one who stands by: no write lock is taken
+            return None  # the usual case for a process that stands by: it takes no write lock
     with database.write() as session:
         now = clock(session)
         statement = (
@@ -60,30 +61,31 @@ def claim_lease(database: Database, holder: str, lease_seconds: float, clock: Da
 
 
 def renew_lease(database: Database, token: int, lease_seconds: float, clock: DatabaseClock) -> None:
-    """Keeps the lease for the whole time again; raises LeaseLost where another has taken it."""
+    """Renews the lease for `lease_seconds`. Raises LeaseLost if another process has claimed it."""
     with database.write() as session:
         _set_expiry(session, token, clock(session) + lease_seconds)
 
 
 def release_lease(database: Database, token: int) -> None:
-    """Gives the lease back, so that the next reconciler need not wait; raises LeaseLost where it is no longer ours."""
+    """Releases the lease, so that the next reconciler need not wait. Raises LeaseLost if another process holds it."""
     with database.write() as session:
         _set_expiry(session, token, 0.0)
 
 
 def check_fence(session: Session, token: int) -> None:
-    """Raises LeaseLost unless `token` is the latest; nobody can take the lease before the transaction has ended."""
+    """Raises LeaseLost unless `token` is the latest. No other process can claim the lease until the transaction ends."""
     statement = select(LeaseRow.fencing_token).where(LeaseRow.name == LEASE_NAME)
-    # SQLite has no such lock and needs none: a write transaction is the only one from its begin.
+    # SQLite has no row locks and needs none: from its start a write transaction is the only one.
     if session.execute(statement.with_for_update(read=True)).scalar_one() != token:
         raise LeaseLost(f"fencing token {token} is no longer the latest")
 
 
 @contextmanager
 def fenced_write(database: Database, run_id: str, token: int, now: float) -> Iterator[Session]:
-    """A transaction that only the reconciler can make: LeaseLost, and nothing written, for one that was.
+    """Gives a transaction that only the current reconciler can make. Raises LeaseLost for a former one.
 
-    Locks the run's row, so that it and a user's command come one after the other.
+    It locks the run's row, so that this transaction and a user's command run one after the other. `now` is in Unix
+    seconds.
     """
     with database.write() as session:
         check_fence(session, token)
@@ -112,13 +114,15 @@ def _set_expiry(session: Session, token: int, expires_at: float) -> None:
 logger = logging.getLogger("service.reconcile")
 
 _GRANTED_SHARE = 0.8
-"""Of `lease_seconds`: what is left is for the one that takes over to notice, so that it is at work within them."""
+"""The share of `lease_seconds` for which a lease is granted. The rest is the time that the next reconciler needs to
+notice, so that it works within `lease_seconds`."""
 
 
 class ReconcilerLease:
-    """Renewed by the loop itself, never by a thread beside it: one that hangs loses its place.
+    """The lease of one reconciler process.
 
-    When it ends is decided by the database's clock; `monotonic` (seconds) only says when to renew.
+    The loop itself renews it, never a separate thread, so that a hanging loop loses it. The database's clock decides
+    when it ends; `monotonic`, in seconds, only decides when to renew.
     """
 
     def __init__(
@@ -138,7 +142,7 @@ class ReconcilerLease:
         self._has_said_that_it_stands_by = False
 
     def hold(self) -> int | None:
-        """The fencing token, after a claim or a renewal where one is due; None while another process holds it."""
+        """Claims the lease or renews it if due. Returns the fencing token, or None while another process holds it."""
         if self._token is None:
             return self._claim()
         try:
@@ -148,12 +152,12 @@ class ReconcilerLease:
         return self._token
 
     def hold_on(self) -> None:
-        """In the middle of work: renews where that is due. Raises LeaseLost where another has taken over."""
+        """Renews the lease if due; call it in the middle of work. Raises LeaseLost if another process has taken over."""
         if self._token is None or self._monotonic() - self._renewed_at >= self._seconds / 3:
             self.renew()
 
     def renew(self) -> None:
-        """Makes sure that the lease is still ours, and for the whole time; raises LeaseLost otherwise."""
+        """Renews the lease for its whole time. Raises LeaseLost if this process no longer holds it."""
         if self._token is None:
             raise LeaseLost("it was never ours")
         asked_at = self._monotonic()
@@ -165,13 +169,13 @@ class ReconcilerLease:
         self._renewed_at = asked_at
 
     def forget(self) -> None:
-        """Strikes a lease that another has taken."""
+        """Forgets a lease that another process has claimed."""
         if self._token is not None:
             logger.warning("another process has taken over")
         self._token = None
 
     def release(self) -> None:
-        """Gives the lease back, if it is ours."""
+        """Releases the lease if this process holds it."""
         if self._token is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The reconciler's loop: for all active runs, look, decide, act, until there is nothing to do but wait."""
+"""The reconciler's loop: for all active runs it observes, decides and acts until there is nothing to do but wait."""
 
 import logging
 import threading
@@ -32,14 +32,14 @@ from workers.specs.internals import LibraryInternals
 logger = logging.getLogger("service.reconcile")
 
 MAX_ROUNDS = 20
-"""Rounds in one tick, far more than any run has to do: new runs get their turn whatever happens."""
+"""The rounds of one tick at most. No run needs nearly as many; the limit gives new runs their turn in any case."""
 _NEEDS_RAY = (SubmitAttempt, StopJob)
 
 
 class Reconciler:
-    """Several may stand by one database: the one that holds the lease works. `clock` gives Unix seconds.
+    """The reconciler. Several processes may share one database; only the one that holds the lease works.
 
-    `monotonic` gives seconds too, and never goes back.
+    `clock` returns Unix seconds; `monotonic` returns seconds that never go back.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reconciler:
         self._known_rules = KnownRules()
 
     def run_until(self, stop: threading.Event) -> None:
-        """Ticks until `stop` is set, then gives the lease back."""
+        """Ticks until `stop` is set, then releases the lease."""
         repeat(self.tick, "reconciling", stop, self._settings.tick_seconds)
         self._artifact_calls.close()
         try:
@@ -78,13 +78,13 @@ class Reconciler:
             logger.warning("the lease could not be given back: %s", error)
 
     def tick(self) -> None:
-        """Looks once at all active runs, if this is the process that reconciles.
+        """Makes one pass over all active runs, if this process holds the lease.
 
-        What goes wrong with one run does not keep the others waiting. Raises DatabaseUnavailable.
+        An error in one run does not hold up the others. Raises DatabaseUnavailable.
         """
         token = self._lease.hold()
         if token is None:
-            self._waits = Waits(self._clock)  # the one that reconciles tells of its own
+            self._waits = Waits(self._clock)  # the process that reconciles records its own waits
             return
         try:
             self._tick(token)
@@ -112,11 +112,11 @@ class Reconciler:
         self._tell(token)
 
     def _round(self, runs: Sequence[RunSnapshot], token: int) -> list[str]:
-        """Does what is to be done next for each run; the ids of the runs for which that was something."""
+        """Carries out the next actions of each run. Returns the ids of the runs that had any."""
         looks = self._observer.observe(runs)
         acted: list[str] = []
         silence: RayDoesNotAnswer | None = None
-        # Those in trouble last: whatever they wait for, they do not keep the others from it.
+        # Runs that wait for something come last, so that they do not hold up the others.
         for run in sorted(runs, key=lambda run: run.run_id in self._waits):
             self._lease.hold_on()
             try:
@@ -137,15 +137,18 @@ class Reconciler:
         return acted
 
     def _act(self, run: RunSnapshot, look: RunObservation, token: int, silence: RayDoesNotAnswer | None) -> bool:
-        """Whether there was something to do. `silence`: Ray did not answer a moment ago, and is not asked again."""
-        # The queue knows running runs only, and is read anew for any other: a cancelled one starts nothing anyway.
+        """Decides and acts for one run. Returns whether there was anything to do.
+
+        If `silence` is given, Ray did not answer a moment ago, and this raises it instead of asking again.
+        """
+        # The queue contains running runs only and would be read again for any other. Those start nothing anyway.
         may_start = run.state is not RunState.RUNNING or self._admission.may_start(run.run_id, run.current_stage)
         actions = decide(run, look.observed, self._clock(), self._settings.max_attempts, may_start)
         for action in actions:
             if silence is not None and isinstance(action, _NEEDS_RAY):
                 raise silence
             self._applier.apply(run.run_id, token, action)
-            # Not before: what a full disk or a silent Ray forbids is tried at each tick.
+            # Logged only after success: a full disk or a silent Ray makes each tick try again.
             logger.info("%s: %s", run.run_id, _describe(action))
         if not actions and look.hindrance is not None:
             self._waits.begin(run.run_id, *look.hindrance)
@@ -154,7 +157,7 @@ class Reconciler:
         return bool(actions)
 
     def _tell(self, token: int) -> None:
-        """Writes what kept runs waiting, or does no longer, into their histories."""
+        """Records in the runs' histories what they wait for, and which waits are over."""
         events = self._waits.untold
         if not events:
             return

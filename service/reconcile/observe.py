@@ -1,4 +1,4 @@
-"""Looks at the open attempts of all active runs: what Ray says of their jobs, then what they have left."""
+"""Observes the open attempts of all active runs: first their Ray jobs, then their files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ _OVER = ENDED_JOBS | {JobStatus.UNKNOWN}
 
 @dataclass(frozen=True)
 class RunObservation:
-    """What was seen of a run, and what kept the observer from seeing more."""
+    """The observation of a run's open attempt, and what prevented the observer from seeing more."""
 
     observed: Observed
     hindrance: tuple[WaitReason, str] | None = None
 
 
 class Observer:
-    """Reads Ray's jobs API and the artifact store, and changes neither."""
+    """Observes runs. It reads Ray's jobs API and the artifact store, and changes neither."""
 
     def __init__(self, files: StageFiles, job_statuses: JobStatuses) -> None:
         self._files = files
         self._job_statuses = job_statuses
 
     def observe(self, runs: Sequence[RunSnapshot]) -> dict[str, RunObservation]:
-        """By run id, what there is to see of the runs' open attempts."""
+        """Returns the observations of the runs' open attempts, by run id."""
         attempts = [attempt for run in runs if (attempt := _open_attempt(run)) is not None]
-        # Ray first: a job that has ended had written its files before.
+        # Ray comes first: a job that has ended has written its files before that.
         jobs = self._job_statuses.of(attempts)
         ended = [attempt for attempt in attempts if jobs[attempt.job_id].status in _OVER]
         running = [
@@ -46,7 +46,7 @@ class Observer:
         return looks
 
     def forget_all_but(self, runs: Sequence[RunSnapshot]) -> None:
-        """Strikes what is remembered of attempts that are over."""
+        """Forgets the attempts that are not open attempts of these runs: they are over."""
         self._files.forget_all_but({attempt.job_id for run in runs if (attempt := _open_attempt(run)) is not None})
 
 
@@ -61,7 +61,7 @@ def _open_attempt(run: RunSnapshot) -> OpenAttempt | None:
 def _look(job: JobInfo, outcome: AttemptFiles | ArtifactStoreUnavailable | None) -> RunObservation:
     if isinstance(outcome, ArtifactStoreUnavailable):
         hindrance = (WaitReason.ARTIFACT_STORE, str(outcome))
-        # A job that is over may have left a result that cannot be read yet: nothing may be concluded from its end.
+        # An ended job may have left a result that cannot be read yet, so its end alone proves nothing.
         return RunObservation(NOTHING_OBSERVED if job.status in _OVER else _observed(job, None), hindrance)
     silent = job.status is JobStatus.UNAVAILABLE and job.message
     return RunObservation(_observed(job, outcome), (WaitReason.RAY, job.message) if silent else None)

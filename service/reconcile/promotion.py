@@ -1,4 +1,4 @@
-"""Puts on record what the run's gate says of a student."""
+"""Records whether the run's gate promotes a student."""
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -13,7 +13,10 @@ from workers.specs.results import EvaluateResult
 
 
 def judge_promotion(session: Session, run_id: str, generation: int, now: float) -> None:
-    """Promotes the generation's model or not; does nothing without a gate, and for the first teacher."""
+    """Records whether the gate promotes the generation's model, with an event.
+
+    It does nothing if the run has no gate, for the first teacher, and for a generation without an evaluation.
+    """
     gate = load_config(session, run_id).gate
     evaluations = load_results(session, run_id, EvaluateResult)
     if gate is None or generation == 0 or generation not in evaluations:

@@ -1,4 +1,4 @@
-"""Reads what open attempts have left: result.json, failure.json, progress.json; in turns where that is not cheap."""
+"""Reads the files of open attempts: result.json, failure.json, progress.json. It reads in turns if reads are costly."""
 
 import json
 import time
@@ -19,10 +19,10 @@ from workers.specs.reports import FailureReason, Progress, StageFailure
 from workers.specs.results import STAGE_RESULT, AnyStageResult
 
 LOOKS_AT_ONCE = 100
-"""Running stages whose files are looked for in one tick; of more, those that were not looked at for longest."""
+"""How many running stages' files one tick reads. If there are more, those read longest ago come first."""
 REMOTE_INTERVAL_SECONDS = 5.0
-"""Between two looks at a running stage in an object store, where each costs money. When Ray says that its job has
-ended, it is looked at in any case."""
+"""The pause between two reads of a running stage's files in an object store, where each read costs money. Once Ray says
+that the job has ended, its files are read in any case."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OpenAttempt:
 
 @dataclass(frozen=True)
 class AttemptFiles:
-    """What the attempt has left; while it works, neither of the first two, and how far it is."""
+    """The content of an attempt's files. While the attempt works there is progress, but no result and no failure."""
 
     result: AnyStageResult | None = None
     failure: StageFailure | None = None
@@ -45,7 +45,10 @@ class AttemptFiles:
 
 
 class StageFiles:
-    """Remembers when each attempt was looked at last, and what was seen. `monotonic` is in seconds."""
+    """Reads attempts' files, and remembers when each was last read and what it contained.
+
+    `monotonic` returns seconds that never go back.
+    """
 
     def __init__(
         self,
@@ -64,9 +67,10 @@ class StageFiles:
     def outcomes(
         self, running: Sequence[OpenAttempt], ended: Sequence[OpenAttempt]
     ) -> dict[str, AttemptFiles | ArtifactStoreUnavailable]:
-        """By job id: all that have ended are looked at, and the running whose turn it is.
+        """Reads the files of all `ended` attempts and of the `running` ones whose turn it is. Returns them by job id.
 
-        Of the others, this is what was seen the last time, or why nothing could be; nothing yet, and they are missing.
+        For the other attempts it returns what the last read gave, or why that read failed. Attempts that were never
+        read are missing.
         """
         due = [*ended, *self._due(running)]
         answers = self._calls.many({attempt.job_id: partial(self._read, attempt) for attempt in due})
@@ -77,7 +81,7 @@ class StageFiles:
         }
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
-        """Strikes the attempts that are over."""
+        """Forgets all other attempts: they are over."""
         for job_id in self._looked_at.keys() - set(job_ids):
             del self._looked_at[job_id], self._seen[job_id]
 
@@ -103,12 +107,12 @@ class StageFiles:
 
 
 def files_of(layout: ArtifactLayout, calls: ArtifactCalls) -> StageFiles:
-    """The stage files below the layout's root."""
+    """Returns the reader of the files below the layout's root."""
     return StageFiles(layout, calls, is_local(layout.root))
 
 
 def _of_attempt(data: bytes | None, attempt: int) -> bytes | None:
-    """The file, if it is of this attempt: an earlier attempt's stays where it was."""
+    """Returns the file's content if it belongs to this attempt, else None. Files of earlier attempts stay in place."""
     if data is None:
         return None
     try:
@@ -136,7 +140,7 @@ def _parse_progress(data: bytes | None, attempt: int) -> Progress | None:
     try:
         progress = None if data is None else Progress.model_validate_json(data)
     except ValidationError:
-        return None  # written by another version: as good as nothing said
+        return None  # another version wrote it; treat it as missing
     return progress if progress is not None and progress.attempt == attempt else None
 
 

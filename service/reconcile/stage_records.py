@@ -1,4 +1,4 @@
-"""What goes on record of a stage beside its own state, within the transaction that changes it."""
+"""Records what else changes with a stage's state, in the same transaction."""
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from workers.specs.stages import model_id
 
 
 def set_running(session: Session, key: StageKey) -> None:
-    """Sets generation and stage running, if they are not."""
+    """Sets the generation and the stage to RUNNING unless they are."""
     run_id, generation, stage = key
     stage_state = session.execute(
         select(StageRow.state).where(
@@ -31,7 +31,7 @@ def set_running(session: Session, key: StageKey) -> None:
 
 
 def record_model(session: Session, run_id: str, action: FinishStage, now: float) -> None:
-    """The model that a train stage gave, or how good an evaluate stage found it; nothing of other stages."""
+    """Records the model of a train stage, or its test accuracy from an evaluate stage. Ignores other stages."""
     identity = model_id(run_id, action.generation)
     match action.result:
         case TrainResult() as trained:
@@ -55,7 +55,7 @@ def record_model(session: Session, run_id: str, action: FinishStage, now: float)
 
 
 def make_next_stage_ready(session: Session, run_id: str, now: float) -> None:
-    """The run's first stage that is pending lines up from now on."""
+    """Makes the run's first pending stage ready at `now`, in Unix seconds, so that it enters the queue."""
     following = session.execute(
         select(StageRow)
         .where(StageRow.run_id == run_id, StageRow.state == StageState.PENDING)

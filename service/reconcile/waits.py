@@ -1,4 +1,4 @@
-"""What keeps runs waiting without being theirs: told in their history when it begins and when it is over."""
+"""Records in a run's history when it begins to wait for something outside of it, and when the wait is over."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -10,16 +10,16 @@ from service.config.events import EventKind
 logger = logging.getLogger("service.reconcile")
 
 QUIET_SECONDS = 60.0
-"""A trouble that comes back sooner is not told again: one that comes and goes must not fill the history."""
+"""A wait that returns within this time is not recorded again, so that a flickering fault does not fill the history."""
 
 
 class WaitReason(StrEnum):
-    """The kinds of event that say so."""
+    """Why a run waits: the kind of the event that reports it."""
 
     RAY = EventKind.RAY_UNAVAILABLE
     ARTIFACT_STORE = EventKind.ARTIFACT_STORE_UNAVAILABLE
     FAULT = EventKind.RECONCILE_FAILED
-    """A fault of the service itself: its log has the traceback."""
+    """A fault of the service itself; its log contains the traceback."""
 
 
 OVER = {
@@ -31,7 +31,7 @@ OVER = {
 
 @dataclass(frozen=True)
 class WaitEvent:
-    """A line for a run's history."""
+    """An event for a run's history."""
 
     run_id: str
     kind: EventKind
@@ -46,7 +46,10 @@ class _Wait:
 
 
 class Waits:
-    """Kept in memory: a reconciler that takes over tells again what still holds. `clock` gives Unix seconds."""
+    """The current waits of all runs, in memory. A reconciler that takes over records those that still hold again.
+
+    `clock` returns Unix seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -58,7 +61,7 @@ class Waits:
         return run_id in self._waits
 
     def begin(self, run_id: str, reason: WaitReason, message: str) -> bool:
-        """The run waits for this reason; whether that is new."""
+        """Notes that the run waits for this reason. Returns whether that is new."""
         wait = self._waits.get(run_id)
         if wait is not None and wait.reason is reason:
             return False
@@ -73,7 +76,7 @@ class Waits:
         return True
 
     def end(self, run_id: str) -> None:
-        """The run waits no longer."""
+        """Notes that the run waits no longer."""
         wait = self._waits.pop(run_id, None)
         if wait is not None and wait.told:
             seconds = self._clock() - wait.since
@@ -81,16 +84,16 @@ class Waits:
             self._events.append(WaitEvent(run_id, OVER[wait.reason], f"after {seconds:.0f} s"))
 
     def forget_all_but(self, run_ids: Collection[str]) -> None:
-        """Strikes runs that are over."""
+        """Forgets all other runs: they are over."""
         gone = {*self._waits, *(run_id for run_id, _ in self._told_at)} - set(run_ids)
         self._waits = {run_id: wait for run_id, wait in self._waits.items() if run_id not in gone}
         self._told_at = {key: at for key, at in self._told_at.items() if key[0] not in gone}
 
     @property
     def untold(self) -> tuple[WaitEvent, ...]:
-        """What there is to tell since `forget_told`."""
+        """The events since the last call of `forget_told`."""
         return tuple(self._events)
 
     def forget_told(self) -> None:
-        """It is on record."""
+        """Forgets the events, which are now recorded."""
         self._events = []

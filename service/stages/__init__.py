@@ -1,1 +1,1 @@
-"""From a run's configuration to the spec of each stage, without I/O."""
+"""Derives the spec of each stage from a run's configuration, without I/O."""

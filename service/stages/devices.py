@@ -1,14 +1,14 @@
-"""How many devices an attempt of a stage is charged for: its GPUs, or its CPUs where it asks for no GPU. Pure."""
+"""Computes how many devices an attempt is charged for: its GPUs, or its CPUs if it requests no GPU. No I/O."""
 
 from service.config.run import GenerationPlan, Resources
 from workers.specs.stages import ActorPool, StageName, WorkerGroup
 
 
 def devices_of(stage: StageName, resources: Resources, plan: GenerationPlan) -> float:
-    """What is charged for as long as the attempt's job is submitted, whether it waits, starts or works.
+    """Returns the devices charged while the attempt's job is submitted, whether it waits, starts or works.
 
-    A pool counts as its `max_actors` where that is given, and else as its `min_actors`: how far it grows in between
-    is the cluster's affair. A search or an ablation counts as its `max_parallel` trainings at once, or as one.
+    An actor pool counts as its `max_actors` if that is given, else as its `min_actors`, because the cluster decides how
+    far it grows. A search or an ablation counts as its `max_parallel` concurrent trainings, or as one.
     """
     match stage:
         case "train" | "measure":

@@ -1,4 +1,4 @@
-"""What each generation of a run trains: its plan and its seed, from the run's configuration. Pure."""
+"""Derives what each generation of a run trains, its plan and its seed, from the run's configuration. No I/O."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from workers.specs.measure import MeasuredStudent
 
 
 def generation_plans(config: RunConfig) -> list[GenerationPlan]:
-    """The teacher's plan, then the students'."""
+    """Returns the plans of all generations: the teacher's, then the students'."""
     models = config.student_models if len(config.student_models) > 1 else config.student_models * config.generations
     teacher = GenerationPlan(
         model=config.teacher_model,
@@ -24,7 +24,7 @@ def generation_plans(config: RunConfig) -> list[GenerationPlan]:
 
 
 def student_plan(config: RunConfig, number: int, model: str, overrides: GenerationOverrides) -> GenerationPlan:
-    """What generation `number` trains; `model` where the overrides name none."""
+    """Returns the plan of generation `number`. It trains `model` unless the overrides name another."""
     return GenerationPlan(
         model=overrides.student_model or model,
         recipe=overrides.recipe or config.student_recipe,
@@ -35,13 +35,13 @@ def student_plan(config: RunConfig, number: int, model: str, overrides: Generati
 
 
 def generation_seed(seed: int, generation: int) -> int:
-    """The seed of one generation: a run's generations differ, and so do neighbouring seeds' generations."""
+    """Returns the seed of one generation. Seeds differ between a run's generations and between neighbouring `seed`s."""
     digest = hashlib.blake2b(f"{seed}/{generation}".encode(), digest_size=4).digest()
     return int.from_bytes(digest) >> 1
 
 
 def measured_students(plans: Sequence[GenerationPlan]) -> tuple[tuple[MeasuredStudent, ...], tuple[int, ...]]:
-    """The students to measure, and for each generation which of them it trains."""
+    """Returns the distinct students to measure, and for each generation the index of the one that it trains."""
     wanted = [
         MeasuredStudent(model=plan.model, recipe=plan.recipe, pseudo_labeled=number > 0)
         for number, plan in enumerate(plans)

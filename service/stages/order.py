@@ -1,4 +1,4 @@
-"""Which stages a generation has, in which order."""
+"""The stages of a generation and their order."""
 
 from typing import get_args
 
@@ -12,7 +12,10 @@ SEARCHED_STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "search", "
 
 
 def stages_of(generation: int, searched: bool = False) -> tuple[StageName, ...]:
-    """Generation 0 trains the first teacher on labeled images alone; every later one labels and selects first."""
+    """Returns the stages of a generation in order. `searched` adds the search before a student's training.
+
+    Generation 0 trains the first teacher on labeled images alone; every later one labels and selects first.
+    """
     if generation == 0:
         return TEACHER_STAGES
     return SEARCHED_STUDENT_STAGES if searched else STUDENT_STAGES
@@ -22,7 +25,7 @@ _STAGE_NAMES: dict[str, StageName] = {name: name for name in get_args(StageName)
 
 
 def stage_name(text: str) -> StageName:
-    """`text` as a stage name. Raises ValueError for anything else."""
+    """Returns `text` as a stage name. Raises ValueError if it is not one."""
     try:
         return _STAGE_NAMES[text]
     except KeyError:

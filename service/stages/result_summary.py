@@ -1,5 +1,5 @@
-"""Parts of stage results by their size: some figures, what grows with the classes, and what grows with their square.
-Pure."""
+"""Splits stage results by size: figures, parts that grow with the number of classes, and parts that grow with its
+square. No I/O."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,17 +8,17 @@ _BY_CLASS = ("per_class", "classes")
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of each stage where many are listed: nothing that grows with the number of classes."""
+    """Returns the result for a listing of stages, without the parts that grow with the number of classes."""
     return _without(result, ("confusion", *_BY_CLASS))
 
 
 def without_confusion(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of one stage: a thousand classes have a million pairs."""
+    """Returns the result for a single stage, without confusion matrices: a thousand classes have a million pairs."""
     return _without(result, ("confusion",))
 
 
 def confusion_matrices(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The metrics that have a confusion matrix: of the test set, of pseudo labels, of external sets by name."""
+    """Yields the metrics that have a confusion matrix, with their name: test, pseudo_labels, external.NAME."""
     if "metrics" in result:
         yield "test", result["metrics"]
     if result.get("pseudo_labels"):
@@ -28,7 +28,7 @@ def confusion_matrices(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping
 
 
 def _without(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Without the parts of these names, in the result itself and in the metrics that it holds."""
+    """Returns the result without the parts of these names, both in the result itself and in its metrics."""
     left = _less(result, names)
     for part in ("metrics", "pseudo_labels"):
         if left.get(part):

@@ -1,4 +1,4 @@
-"""The models that a search may try: known to timm, not smaller than the teacher, by rising size. Pure."""
+"""Finds the models that a search may try: known to timm and not smaller than the teacher, by rising size. No I/O."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from workers.specs.search import SearchSpace
 
 
 def space_models(space: SearchSpace, catalog: Mapping[str, CatalogModel]) -> tuple[str, ...]:
-    """The models that the space names, or that match its family; empty where models are not searched."""
+    """Returns the models that the space names or that match its family; empty if the search does not vary the model."""
     if space.family is None:
         return space.models
-    # Not by fnmatchcase: it keeps what it has made of every pattern that anybody has ever sent.
+    # Not fnmatchcase, which caches the compiled form of patterns, and users choose the patterns.
     pattern = re.compile(translate(space.family))
     return tuple(sorted(filter(pattern.match, catalog)))
 
@@ -23,7 +23,10 @@ def searched_models(
     num_classes: int,
     teacher: str | None,
 ) -> tuple[str, ...]:
-    """Those of the space that have at least the teacher's parameters, by rising size; all where `teacher` is None."""
+    """Returns the space's models with at least as many parameters as the teacher, by rising size.
+
+    If `teacher` is None, it returns all of them.
+    """
 
     def size(name: str) -> int:
         return parameters_with_head(catalog[name], num_classes)

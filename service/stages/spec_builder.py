@@ -1,4 +1,4 @@
-"""Freezes the spec of a stage: from the run's configuration, the generation's plan and the results before it."""
+"""Builds the spec of a stage from the run's configuration, the generation's plan and the results before it."""
 
 from typing import TypedDict
 
@@ -36,12 +36,12 @@ def build_stage_spec(
     attempt: int,
     internals: LibraryInternals = LibraryInternals(),
 ) -> AnyStageSpec:
-    """The spec that attempt `attempt` of a stage is given; it reads images below `roots` alone."""
+    """Returns the spec for attempt `attempt` of a stage. The stage may read images only below `roots`."""
     return _Builder(inputs, layout, roots, generation, attempt, internals).build(stage)
 
 
 class _Common(TypedDict):
-    """The fields of `StageSpec`, which every stage is told."""
+    """The fields of `StageSpec`, which every spec has."""
 
     run_id: str
     generation: int
@@ -54,7 +54,7 @@ class _Common(TypedDict):
 
 
 class _Builder:
-    """The parts that specs of one generation share."""
+    """Builds the specs of one generation, and the parts that they share."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _Builder:
     def _label(self) -> LabelSpec:
         return LabelSpec(
             **self._common("label"),
-            # The student of the generation before is the teacher of this one, unless the gate refused it.
+            # The student of the previous generation is the teacher of this one, unless the gate refused it.
             model_uri=self._inputs.teacher_of(self._generation).uri,
             manifest_uri=self._unlabeled_manifest(),
             top_k=self._resources.top_k,
@@ -139,7 +139,7 @@ class _Builder:
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
-            # Materialising decodes nothing and computes nothing that a GPU would help with.
+            # Materializing neither decodes images nor computes anything that a GPU would speed up.
             pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0}),
         )
 
@@ -252,7 +252,7 @@ class _Builder:
         )
 
     def _judged_datasets(self) -> tuple[str, ...]:
-        """Those that models are judged by, each once."""
+        """The datasets that evaluate models, each once."""
         external = (each.dataset for each in self._inputs.config.evaluation.external)
         return tuple(dict.fromkeys([self._datasets.validation, self._datasets.test, *external]))
 

@@ -1,4 +1,4 @@
-"""All that the specs of one run's stages are made of, as it is on record."""
+"""The recorded inputs of the specs of a run's stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,48 +15,48 @@ class TrainedModel:
     """A model that the run has trained."""
 
     model: str
-    """Its timm name."""
+    """The model's timm name."""
     uri: str
     test_top1: float | None
 
 
 @dataclass(frozen=True)
 class SpecInputs:
-    """All that specs of one run are made of."""
+    """Everything that the specs of a run's stages are built from."""
 
     run_id: str
     source_run_id: str
-    """Whose labels and models are used: the run's own, or those of the run that a search or an ablation is about."""
+    """The run whose labels and models are used: the run itself, or the source run of a search or an ablation."""
     config: RunConfig
     classes: tuple[str, ...]
     plans: Mapping[int, GenerationPlan]
-    """By generation."""
+    """The plans by generation."""
     models: Mapping[int, TrainedModel]
     """The models trained so far, by generation."""
     hashed_datasets: frozenset[str]
-    """Those of the run's datasets whose content hashes are on file."""
+    """The run's datasets whose content hashes are in the artifact root."""
     projects: frozenset[str] = frozenset()
-    """Those that the run's datasets belong to."""
+    """The projects that the run's datasets belong to."""
     not_promoted: frozenset[int] = frozenset()
-    """Generations whose models the gate does not let teach."""
+    """The generations whose models the gate refused as teachers."""
     searches: Mapping[int, SearchResult] = field(default_factory=dict)
     """The results of search stages, by generation."""
     reference: tuple[str, int] | None = None
-    """Run and generation of the model that robustness is measured against; None: the run's first."""
+    """The run and generation of the model that robustness is relative to; None for the run's own generation 0."""
     catalog: Mapping[str, CatalogModel] = field(default_factory=load_catalog)
 
     def teacher_of(self, generation: int) -> TrainedModel:
-        """The last student before this generation that may teach."""
+        """Returns the teacher of the generation: the last model before it that may teach. Raises ValueError if none."""
         return self.models[self.teacher_generation(generation)]
 
     def teacher_generation(self, generation: int) -> int:
-        """Whose student that is."""
+        """Returns the generation that trained the teacher of `generation`. Raises ValueError if there is none."""
         found = teacher_generation(generation, self.models, self.not_promoted)
         if found is None:
             raise ValueError(f"no model of {self.run_id} may teach generation {generation}")
         return found
 
     def student_of(self, generation: int) -> tuple[str, Recipe]:
-        """What the generation trains: its plan, or what its search found."""
+        """Returns the model and the recipe that the generation trains: its plan's, or its search's winner."""
         plan, search = self.plans[generation], self.searches.get(generation)
         return (plan.model, plan.recipe) if search is None else (search.outcome.model, search.outcome.recipe)

@@ -7,7 +7,7 @@ from service.config.policies import RetentionPolicy
 
 
 class SettingGroup(BaseModel):
-    """Frozen. Not strict: the environment has texts only."""
+    """The base of the groups. It is frozen but not strict, because the environment contains only strings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ class RegistrationSettings(SettingGroup):
 
     @property
     def limits(self) -> InspectorLimits:
-        """Of one registration."""
+        """The limits of one inspection."""
         return InspectorLimits(self.timeout_seconds, self.memory_mib << 20)
 
 
@@ -107,7 +107,7 @@ class ReconcilerSettings(SettingGroup):
 
     @property
     def outside_timeout_seconds(self) -> float:
-        """How long the reconciler waits for one answer of Ray or of the artifact store: well within its lease."""
+        """How long the reconciler waits for one answer from Ray or the artifact store: well below its lease."""
         return self.lease_seconds / 3
 
 
@@ -127,7 +127,7 @@ class RetentionSettings(SettingGroup):
 
     @property
     def policy(self) -> RetentionPolicy:
-        """Of runs that do not say otherwise."""
+        """The retention policy of runs that set none of their own."""
         return RetentionPolicy(
             keep_last_checkpoints=self.keep_last_checkpoints,
             keep_label_generations=self.keep_label_generations,

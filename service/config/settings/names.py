@@ -1,4 +1,4 @@
-"""Which environment variables are settings, and what those are called now that were renamed."""
+"""Checks the names of environment variables: which of them are settings, and the new names of renamed ones."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -7,13 +7,13 @@ from difflib import get_close_matches
 PREFIX = "NOISY_STUDENT_"
 OF_OTHERS = frozenset(
     {
-        # Of the client and the command line.
+        # The client and the command line read these.
         *("API", "API_KEY", "API_CA_FILE", "API_CLIENT_CERTIFICATE", "API_CLIENT_KEY"),
-        # What the service tells its own processes.
+        # The service sets these for its own processes.
         *("STAGE_DATASET_ROOTS", "STAGE_INTERNALS", "PART_OF", "STACK_PART", "TEST_MARK"),
     }
 )
-"""Variables that begin like a setting's and are read elsewhere."""
+"""Variables that begin like a setting but are read elsewhere."""
 MOVED: Mapping[str, str] = {
     "ALLOWED_HOSTS": "ACCESS__ALLOWED_HOSTS",
     "API_HOST": "SERVER__HOST",
@@ -53,15 +53,15 @@ MOVED: Mapping[str, str] = {
     "WEBHOOK_PRIVATE_NETWORKS": "WEBHOOKS__PRIVATE_NETWORKS",
     "WEBHOOK_TIMEOUT_SECONDS": "WEBHOOKS__TIMEOUT_SECONDS",
 }
-"""The settings of 0.1.0, which were in no groups: the old name and the new one, without the prefix."""
+"""The settings of version 0.1.0, which had no groups: from the old name to the new one, without the prefix."""
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 
 
 def refusals(environment: Mapping[str, str], settings: Collection[str]) -> list[str]:
-    """What is wrong with the variables of the environment that begin with NOISY_STUDENT_, one sentence a variable.
+    """Returns what is wrong with the variables that begin with NOISY_STUDENT_, one sentence per variable.
 
-    `settings` are the names of all settings, without the prefix; below one of them that is a group or a table,
-    pydantic looks itself.
+    `settings` holds the names of all settings, without the prefix. Pydantic itself checks the names below a group or a
+    table.
     """
     found = []
     for variable, value in sorted(environment.items()):
@@ -78,18 +78,18 @@ def refusals(environment: Mapping[str, str], settings: Collection[str]) -> list[
 
 
 def _is_setting(name: str, settings: Collection[str]) -> bool:
-    """Whether it is one, or an entry of one that is a table, as DATASETS__ROOTS_BY_PROJECT__PETS."""
+    """Whether the name is a setting, or an entry of a table such as DATASETS__ROOTS_BY_PROJECT__PETS."""
     return any(each in settings for each in _beginnings(name))
 
 
 def _beginnings(name: str) -> Iterable[str]:
-    """The name, and what is left of it without its last parts, down to two parts."""
+    """Returns the name and its beginnings, down to two parts."""
     parts = name.split("__")
     return ("__".join(parts[:count]) for count in range(len(parts), min(len(parts), 2) - 1, -1))
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes has set it, to tell where a Service is whose name begins with `noisy-student`.
+    """Whether Kubernetes set the variable, as the address of a Service whose name begins with `noisy-student`.
 
     https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
     """
