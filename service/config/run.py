@@ -23,7 +23,7 @@ MOVED_FIELDS = {
     name: f"fault_tolerance.{name}"
     for name in ("retry", "schedule_timeout_seconds", "stall_timeout_seconds", "max_bad_fraction")
 }
-"""What fields of `RunConfig` are called now that were elsewhere in version 0.1.0."""
+"""The fields of `RunConfig` that were elsewhere in version 0.1.0: from the old name to the new path."""
 Priority = Annotated[int, Field(ge=-100, le=100)]
 
 

@@ -23,5 +23,5 @@ class StageKey(NamedTuple):
         return f"{self.model_id}-{self.stage}"
 
     def submission_id(self, attempt: int) -> str:
-        """Returns the id of an attempt's Ray job. Ray refuses an id that it knows, so a repeated submit does no harm."""
+        """Returns the id of an attempt's Ray job. Ray refuses an id that it knows, so repeated submits do no harm."""
         return f"{self.stage_id}-a{attempt}"

@@ -31,7 +31,7 @@ class EndedAttempt:
 
 
 def attempts_with_jobs(session: Session, limit: int) -> list[EndedAttempt]:
-    """Returns at most `limit` attempts that are over and whose jobs are not closed, in the order in which they ended."""
+    """Returns at most `limit` attempts that are over and whose jobs are not closed, those that ended first."""
     rows = session.scalars(
         select(AttemptRow)
         .where(

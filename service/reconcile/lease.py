@@ -73,7 +73,8 @@ def release_lease(database: Database, token: int) -> None:
 
 
 def check_fence(session: Session, token: int) -> None:
-    """Raises LeaseLost unless `token` is the latest. No other process can claim the lease until the transaction ends."""
+    """Raises LeaseLost unless `token` is the latest. No other process can claim the lease before the transaction ends.
+    """
     statement = select(LeaseRow.fencing_token).where(LeaseRow.name == LEASE_NAME)
     # SQLite has no row locks and needs none: from its start a write transaction is the only one.
     if session.execute(statement.with_for_update(read=True)).scalar_one() != token:
@@ -152,7 +153,7 @@ class ReconcilerLease:
         return self._token
 
     def hold_on(self) -> None:
-        """Renews the lease if due; call it in the middle of work. Raises LeaseLost if another process has taken over."""
+        """Renews the lease if due; call it during work. Raises LeaseLost if another process has taken over."""
         if self._token is None or self._monotonic() - self._renewed_at >= self._seconds / 3:
             self.renew()
 
