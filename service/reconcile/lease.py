@@ -73,8 +73,7 @@ def release_lease(database: Database, token: int) -> None:
 
 
 def check_fence(session: Session, token: int) -> None:
-    """Raises LeaseLost unless `token` is the latest. No other process can claim the lease before the transaction ends.
-    """
+    """Raises LeaseLost unless `token` is the latest. No other process can claim the lease during the transaction."""
     statement = select(LeaseRow.fencing_token).where(LeaseRow.name == LEASE_NAME)
     # SQLite has no row locks and needs none: from its start a write transaction is the only one.
     if session.execute(statement.with_for_update(read=True)).scalar_one() != token:
