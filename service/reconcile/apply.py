@@ -55,11 +55,8 @@ logger = logging.getLogger("service.reconcile")
 
 
 class Applier:
-    """Applies actions to runs.
-
-    Raises LeaseLost if another process has become the reconciler, and TransitionRefused if the run's state has changed
-    since it was read. `clock` returns Unix seconds.
-    """
+    """Applies actions. Raises LeaseLost if another process has become the reconciler, and TransitionRefused if the
+    run's state has changed since it was read."""
 
     def __init__(
         self,
@@ -84,11 +81,8 @@ class Applier:
         self._clock = clock
 
     def apply(self, run_id: str, token: int, action: Action) -> None:
-        """Carries out an action on a run. `token` is the reconciler's fencing token.
-
-        If it raises RayUnavailable or ArtifactStoreUnavailable, the database is unchanged, and the next tick decides
-        again.
-        """
+        """Carries out an action on a run. If it raises RayUnavailable or ArtifactStoreUnavailable, the database is
+        unchanged, and the next tick decides again."""
         match action:
             case CreateAttempt():
                 self._create_attempt(run_id, token, action)
@@ -145,9 +139,8 @@ class Applier:
             inputs, self._layout, self._roots, action.generation, action.stage, action.attempt, self._internals
         )
         spec_uri = self._layout.spec(key, action.attempt)
-        # A process that slept through its lease notices it here. One that falls asleep below does no harm when it wakes
-        # up: the spec belongs to this attempt only, Ray refuses an id that it knows, and the stage sees that its
-        # attempt is over.
+        # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
+        # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.
         self._lease.renew()
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
         job_id = key.submission_id(action.attempt)
@@ -178,11 +171,10 @@ class Applier:
         self._artifact_calls.one(uri, partial(write_bytes, uri, control.model_dump_json().encode()))
 
     def _leave_word_to_stop(self, key: StageKey, attempt: int) -> None:
-        """Writes the control file that makes the attempt's driver end, for jobs that Ray cannot stop.
+        """Writes the file that makes a driver end. Ray cannot stop a job that has not started or that it does not know.
 
-        Ray cannot stop a job that has not started or that it does not know. A full artifact store does not block this:
-        once the attempt is over, JobCloser keeps trying to write the file. A later attempt, which would also end this
-        one, cannot start before the store accepts its spec.
+        A full artifact store does not block this: once the attempt is over, JobCloser keeps trying to write the file. A
+        later attempt, to which this one would yield, cannot start before the store accepts its spec.
         """
         try:
             self._tell_stage(key, attempt, StageControl(command="stop"))
@@ -252,7 +244,7 @@ class Applier:
                 key.submission_id(action.attempt),
                 AttemptState.SUCCEEDED,
                 finished_at=now,
-                # The attempt may have a failure reason: it may have finished its work while it was being stopped.
+                # It may have a failure reason, if it finished its work while it was being stopped.
                 failure_reason=None,
                 failure_message=None,
             )
