@@ -55,8 +55,7 @@ logger = logging.getLogger("service.reconcile")
 
 
 class Applier:
-    """Applies actions. Raises LeaseLost if another process has become the reconciler, and TransitionRefused if the
-    run's state has changed since it was read."""
+    """Applies actions. Raises LeaseLost if another process reconciles, TransitionRefused if the state has changed."""
 
     def __init__(
         self,
@@ -81,8 +80,7 @@ class Applier:
         self._clock = clock
 
     def apply(self, run_id: str, token: int, action: Action) -> None:
-        """Carries out an action on a run. If it raises RayUnavailable or ArtifactStoreUnavailable, the database is
-        unchanged, and the next tick decides again."""
+        """Applies an action. RayUnavailable or ArtifactStoreUnavailable leave the state unchanged for the next tick."""
         match action:
             case CreateAttempt():
                 self._create_attempt(run_id, token, action)
