@@ -1,4 +1,4 @@
-"""What the figures of a benchmark mean, and where they differ from the paper's: printed below its table."""
+"""Notes on each benchmark, printed below its table: what the figures mean, and where they differ from the paper's."""
 
 NOTES: dict[str, str] = {
     "make benchmark-ablation": (

@@ -1,4 +1,4 @@
-"""The rows of benchmarks/results.json, and RESULTS.md made from them."""
+"""The rows of benchmarks/results.json, and RESULTS.md, which is generated from them."""
 
 import importlib.metadata
 import json
@@ -18,7 +18,7 @@ _PACKAGES = ("ray", "torch", "timm", "pyarrow")
 
 
 class ResultRow(TypedDict):
-    """One figure, as results.json keeps it."""
+    """One figure as in results.json."""
 
     name: str
     value: float
@@ -33,7 +33,7 @@ class ResultRow(TypedDict):
 
 
 def row(name: str, values: Sequence[float], unit: str, rival: str, command: str) -> ResultRow:
-    """One figure: the mean over runs, and its standard deviation as the spread."""
+    """A row with the mean over runs, and the standard deviation as its spread."""
     return {
         "name": name,
         "value": round(mean(values), 4),
@@ -52,7 +52,7 @@ def row(name: str, values: Sequence[float], unit: str, rival: str, command: str)
 
 
 def save(rows: Sequence[ResultRow]) -> None:
-    """Replaces earlier rows of the same names, and rewrites the report."""
+    """Replaces earlier rows with the same names, and rewrites the report."""
     kept: list[ResultRow] = json.loads(RESULTS_PATH.read_text(encoding="utf-8")) if RESULTS_PATH.exists() else []
     by_name = {each["name"]: each for each in [*kept, *rows]}
     ordered = [by_name[name] for name in sorted(by_name)]
@@ -61,7 +61,7 @@ def save(rows: Sequence[ResultRow]) -> None:
 
 
 def report(rows: Sequence[ResultRow]) -> str:
-    """The rows as Markdown, grouped by the command that makes them."""
+    """The rows as Markdown, grouped by the command that measures them."""
     lines = ["# Results", "", "Generated from `results.json`; do not edit by hand. Spread is the standard deviation."]
     for command in sorted({each["command"] for each in rows}):
         group = [each for each in rows if each["command"] == command]

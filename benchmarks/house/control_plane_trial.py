@@ -1,7 +1,7 @@
-"""Tries a control plane from within: run by the Python of an image, or of an environment with the extra `server` only.
+"""Tests a control plane from inside, with the Python of an image or of an environment with only the extra `server`.
 
-Each module of `api` and `service` is imported; then the API answers, a key is made, a dataset is registered, and API
-and reconciler stop when they are told to. TMPDIR takes what they write.
+It imports each module of `api` and `service`. Then it checks that the API responds, creates a key, registers a dataset,
+and checks that the API and the reconciler stop when told to. They write to TMPDIR.
 """
 
 import importlib
@@ -23,7 +23,7 @@ _NEEDS_TIMM = "service.model_catalog.generate"
 
 
 def main() -> None:
-    """Prints `answers` where all is well; fails otherwise."""
+    """Prints `answers` if all is well, and fails otherwise."""
     assert not [name for name in ("ray", "torch", "timm") if importlib.util.find_spec(name)]
     _import_every_module()
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def _serve(folder: Path) -> None:
         for part in parts:
             part.terminate()
         codes = [part.wait(60) for part in parts]
-    # uvicorn closes everything first, then lets the signal have its way.
+    # uvicorn closes everything first, and then dies from the signal.
     assert codes == [-signal.SIGTERM, 0], codes
 
 
@@ -83,7 +83,7 @@ def _is_alive(url: str) -> bool:
 
 
 def _pictures(folder: Path) -> Path:
-    """A Parquet file of 20 small labeled pictures."""
+    """Writes a Parquet file of 20 small labeled pictures, and returns its path."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,8 +1,8 @@
-"""`make image`: builds the control plane's image without a registry, lets its API answer, and measures it.
+"""`make image` builds the control plane's image without a registry, tests its API, and measures the image's size.
 
-Debian's packages stand in for the two bases that a registry has: a Debian with Python's venv to build in, and one with
-Python alone, made as distroless images are, by unpacking packages without installing them. Needs root, buildah and
-mmdebstrap (apt-get install buildah mmdebstrap), Debian's mirror and a package index. Everything is below build/image.
+Debian packages replace the two base images from a registry: a Debian with Python's venv for the build, and one with
+only Python, made like distroless images by unpacking packages without installing them. It needs root, buildah and
+mmdebstrap (apt-get install buildah mmdebstrap), Debian's mirror and a package index. All files are below build/image.
 """
 
 import json
@@ -29,7 +29,7 @@ _BASES = {
 }
 _NOT_IN_DISTROLESS = "rm -rf $1/usr/share/locale $1/usr/share/man"
 _TRUSTED = Path("/etc/ssl/certs")
-"""Debian's: a package index behind a proxy of one's own is trusted during the build as it is here."""
+"""Debian's folder of CA certificates. With it the build trusts a package index behind a private proxy as we do here."""
 _CLOSED_ROOT = """
 set -e
 mkdir -p "$1/proc" "$1/dev" "$1/tmp"
@@ -40,12 +40,12 @@ mount --rbind /proc "$1/proc"
 mount --rbind /dev "$1/dev"
 exec /usr/sbin/chroot --userspec=10001:10001 "$1" python -c "$2"
 """
-"""As the chart has it: a read-only root, a /tmp of its own, and a user who owns nothing."""
+"""As in the chart: a read-only root, a private /tmp, and a user who owns no files."""
 _TRIAL = Path(__file__).with_name("control_plane_trial.py")
 
 
 def main() -> None:
-    """Writes `image.control_plane_mib`."""
+    """Builds, tests and measures the image, and writes the row `image.control_plane_mib`."""
     if missing := [each for each in ("buildah", "mmdebstrap") if shutil.which(each) is None]:
         sys.exit(f"{' and '.join(missing)} missing: apt-get install buildah mmdebstrap")
     if os.geteuid() != 0:
@@ -99,7 +99,7 @@ def _build() -> None:
 
 @contextmanager
 def _mounted() -> Iterator[Path]:
-    """The image's root."""
+    """Mounts the image, and yields its root folder."""
     container = _buildah("from", "localhost/control-plane")
     try:
         yield Path(_buildah("mount", container))
@@ -109,7 +109,7 @@ def _mounted() -> Iterator[Path]:
 
 
 def _try(root: Path) -> None:
-    """Lets its API and its reconciler run from the image."""
+    """Runs the API and the reconciler from the image. Fails if one does not work."""
     described = json.loads(_buildah("inspect", "--type", "image", "localhost/control-plane"))
     variables = dict(each.split("=", 1) for each in described["OCIv1"]["config"]["Env"])
     environment = {**variables, "NOISY_STUDENT_SERVER__PORT": str(free_ports(1)[0])}
@@ -123,7 +123,7 @@ def _try(root: Path) -> None:
 
 
 def _mebibytes(root: Path) -> float:
-    """What its files take on a disk, each once."""
+    """The size of the image's files on disk, in MiB. Each file counts once."""
     sizes: dict[int, int] = {}
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):

@@ -1,1 +1,1 @@
-"""Inputs as strangers have them, each with what should come of it, decided beforehand: the service's judge."""
+"""Foreign inputs of every kind, each with its expected outcome, and the judge that tests the service with them."""

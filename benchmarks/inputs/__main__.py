@@ -1,6 +1,6 @@
-"""`python -m benchmarks.inputs`: every input against a real service; prints the wrong ones and saves how many.
+"""`python -m benchmarks.inputs` tries every input on a real service, prints the wrong outcomes and saves their number.
 
-Words after it choose: only inputs whose kind or name has one of them are tried, and nothing is saved.
+Words on the command line select inputs whose kind or name contains one of them. Nothing is saved then.
 """
 
 import sys
@@ -19,7 +19,7 @@ _COMMAND = "make benchmark-inputs"
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit status: 1 where something was wrong."""
+    """Judges the inputs. Returns the exit code: 1 if an outcome was wrong."""
     chosen = [given for given in every_input() if _is_chosen(given, words)]
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory() as folder, ServiceProcess(Path(folder) / "home") as service:

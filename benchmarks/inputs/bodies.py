@@ -1,4 +1,4 @@
-"""Bodies of POST as programs and people send them by mistake: no JSON, odd texts, places that are none."""
+"""Request bodies that programs and people send by mistake: not JSON, odd texts, unknown fields."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _MALFORMED = Answered((400, 422))
 
 
 def inputs() -> Iterator[RequestInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _whole_bodies()
     yield from _texts()
     yield from _dataset_uris()
@@ -30,14 +30,14 @@ def inputs() -> Iterator[RequestInput]:
 def request(
     name: str, kind: str, change: Callable[[Any], Any], expected: Answered, good: str = "run", **more: Any
 ) -> RequestInput:
-    """A POST of the good body of that kind, changed. An ablation that is fine finds nothing to begin with: 409."""
+    """A POST of the good body of kind `good`, changed. A valid ablation gets a 409, as its run has no student yet."""
     if good == "ablation" and expected.status != (415,) and not expected.says:
         expected = Answered((*expected.status, 409), expected.says, expected.never)
     return RequestInput(f"{good}: {name}", kind, "POST", PATHS[good], change, expected, good, **more)
 
 
 def put(place: str, value: Any) -> Callable[[Any], Any]:
-    """A change that puts a value into a dotted place of the body."""
+    """A change that sets the value at a dotted path of the body."""
 
     def change(body: Any) -> Any:
         *folders, last = place.split(".")

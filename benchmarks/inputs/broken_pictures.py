@@ -1,4 +1,4 @@
-"""Bytes that are no whole picture: each is to be told by its kind, and none may take the process or its memory."""
+"""Bytes that are not a whole picture. Each must be reported with its kind; none may crash a process or fill memory."""
 
 import struct
 import zlib
@@ -28,7 +28,7 @@ _NO_PICTURES = {
 
 
 def inputs() -> Iterator[PictureInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield PictureInput("zero bytes", _KIND, bytes, (Broken(("empty",)),))
     unknown = (Broken(("unknown_format", "damaged", "truncated", "unsupported")),)
     for name, data in _NO_PICTURES.items():
@@ -36,7 +36,7 @@ def inputs() -> Iterator[PictureInput]:
     cut = Broken(("truncated", "damaged"))
     for image_format in _FORMATS:
         for share in (0.02, 0.5, 0.98):
-            # Of some formats the last bytes say nothing: what Pillow can read without them may be read.
+            # In some formats the last bytes are irrelevant; a picture that Pillow reads without them may be accepted.
             expected = (cut, Broken(("unknown_format",)), Decodes()) if share != 0.5 else (cut, Decodes())
             yield PictureInput(
                 f"{share:.0%} of a {image_format}", _KIND, partial(_first, image_format, share), expected
@@ -96,7 +96,7 @@ def _bmp_bomb() -> bytes:
 
 
 def _webp_bomb() -> bytes:
-    # A canvas of 16383 x 16383, as its extended header says, and nothing on it.
+    # The extended header claims a canvas of 16383 x 16383, which is empty.
     canvas = (16382).to_bytes(3, "little") * 2
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x10\0\0\0" + canvas + encoded(scene(), "WEBP")[12:]
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -1,4 +1,4 @@
-"""The same in buckets: keys of every kind, folder markers of consoles and of Hadoop, what engines leave, lists."""
+"""Datasets in buckets: keys of every kind, folder markers of consoles and Hadoop, leftovers of engines, lists."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -22,7 +22,7 @@ _PARTS = {"part-0.parquet": parquet(photos(2), None), "part-1.parquet": parquet(
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _keys()
     yield from _leftovers()
     yield from _formats()
@@ -31,7 +31,7 @@ def inputs() -> Iterator[DatasetInput]:
 
 
 def _input(name: str, objects: Mapping[str, bytes], *expected: Outcome, place: str = "", **body: Any) -> DatasetInput:
-    """`place` is a prefix in the bucket; objects are below `data/` where it is empty."""
+    """An input in a bucket. `place` is a prefix in it; if it is empty, the objects are below `data/`."""
 
     def make(_folder: Path) -> Body:
         keys = objects if place else {f"data/{key}": content for key, content in objects.items()}

@@ -1,4 +1,4 @@
-"""Folders of images: suffixes of every kind, splits, odd names, links, nothing to read."""
+"""Folders of images: suffixes of every kind, splits, odd names, links, empty folders."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ _OF_FORMAT = {
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _suffixes()
     yield from _left_out()
     yield from _splits()
@@ -94,11 +94,11 @@ _NOT_READ = {
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
     "pdf": b"%PDF-1.7\n",
 }
-"""How they begin: pictures to their programs, and none here."""
+"""The first bytes of files that their own programs show as pictures, but that this service does not read."""
 
 
 def _left_out() -> Iterator[DatasetInput]:
-    """Files that are no images beside them; what might be images, or a class, is never left out in silence."""
+    """Yields folders with other files next to the images. What may be an image or a class is never ignored silently."""
     for name, extra in {
         "texts": {"cat/notes.txt": b"all of these are cats", "README.md": b"# pets"},
         "a csv": {"labels.csv": b"file,label\ncat/0.jpg,cat\n"},

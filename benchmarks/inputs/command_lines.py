@@ -1,4 +1,4 @@
-"""Command lines as people type them: places relative to where they stand, files that are no bodies, odd words."""
+"""Command lines as people type them: relative paths, files that are not request bodies, odd arguments."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _PETS = {f"data/pets/{name}": content for name, content in class_folders().items
 
 
 def inputs() -> Iterator[CommandInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _places()
     yield from _files()
     yield from _words()
@@ -23,7 +23,7 @@ def _input(
     name: str, stands_in: str, words: tuple[str, ...], *says: str, code: int = 0, stdin: bytes = b""
 ) -> CommandInput:
     make: Callable[[Path], Path] = partial(_made, _PETS | {"work/here.txt": b"x"}, stands_in)
-    # A wrong option is Typer's to refuse, with 2.
+    # Typer rejects a wrong option with exit code 2.
     codes = (0,) if code == 0 else (1, 2)
     return CommandInput(name, _KIND, make, words, codes, says, stdin=stdin)
 

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits: their range is brought to 8, where Pillow's convert() cuts it off, and it is said."""
+"""Pictures of more than 8 bits per channel. Their range must be scaled to 8 bits, where Pillow's convert() clips it."""
 
 import struct
 import zlib
@@ -18,11 +18,11 @@ Values = npt.NDArray[np.uint16]
 
 
 def inputs() -> Iterator[PictureInput | DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     for name, make in _WHOLE_RANGE.items():
         yield PictureInput(name, _KIND, make, (Decodes(_the_scene),))
     for image_format in ("PNG", "TIFF"):
-        # 12 bits in 16: brought to the whole range, or left as dark as it is written.
+        # 12 bits stored in 16: either scaled to the whole range, or left as dark as stored.
         twelve = (Decodes(_the_scene), Decodes(lambda _: _dark_scene()))
         make = partial(_written, image_format, 16)
         yield PictureInput(f"12-bit grey in a 16-bit {image_format}", _KIND, make, twelve)

@@ -1,4 +1,4 @@
-"""Every input there is, by kind."""
+"""The list of all inputs."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ from benchmarks.inputs.expectations import Input
 
 
 def every_input() -> Iterator[Input]:
-    """In the order of their modules. No two have the same kind and name."""
+    """Yields all inputs in the order of their modules. No two have the same kind and name."""
     yield from picture_files.inputs()
     yield from deep_pictures.inputs()
     yield from picture_blocks.inputs()

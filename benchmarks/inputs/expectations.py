@@ -1,4 +1,4 @@
-"""What an input is, and what may come of it: the judge compares with these values and knows nothing else."""
+"""Inputs and their permitted outcomes as values. The judge compares with these and knows nothing else."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 from PIL import Image
 
 Body = Mapping[str, Any]
-"""Of POST /datasets."""
+"""The body of POST /datasets."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An image as its maker knows it; `label` is None in an unlabeled set, `content` b"" where nothing can be read."""
+    """An image as its author wrote it. `label` is None in unlabeled sets; `content` is b"" if nothing is readable."""
 
     label: str | None
     content: bytes
@@ -21,25 +21,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Accepted:
-    """201: every row comes back through the stages' readers, byte for byte, whatever their order."""
+    """The service answers 201, and the stages' readers return every row byte for byte, in any order."""
 
     rows: tuple[Row, ...]
     says: tuple[str, ...] = ()
-    """Patterns (regular expressions, case ignored) of which each must be in the answer's warnings."""
+    """Regular expressions that must each match the response's warnings. Case is ignored."""
     classes: tuple[str, ...] | None = None
-    """In this order; None: whichever order."""
+    """The expected classes in their order; None: in any order."""
 
 
 @dataclass(frozen=True)
 class AnyRows:
-    """201 with so many rows, whatever they hold: for bytes that were damaged on purpose."""
+    """The service answers 201 with this number of rows, whatever they contain: for bytes damaged on purpose."""
 
     rows: int
 
 
 @dataclass(frozen=True)
 class Refused:
-    """4xx, with every pattern of `says` and none of `never` in its text."""
+    """The service answers 4xx with a text that matches every pattern of `says` and none of `never`."""
 
     says: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
@@ -52,31 +52,31 @@ Outcome = Accepted | AnyRows | Refused
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """Files for POST /datasets. It is right when any one of `expected` comes."""
+    """Files to register with POST /datasets. The outcome is right if it is any of `expected`."""
 
     name: str
     kind: str
     make: Callable[[Path], Body]
-    """Writes below an empty folder; the body's name and role may be left out, a relative `uri` begins at the folder."""
+    """Writes into an empty folder and returns the body, whose name and role are optional and `uri` may be relative."""
     expected: tuple[Outcome, ...]
     most_mib: float | None = None
-    """That the service's processes may gain meanwhile."""
+    """How much memory the service's processes may gain meanwhile, in MiB."""
     most_seconds: float = 60.0
-    """A person waits for POST /datasets."""
+    """How long POST /datasets may take; a person waits for it."""
     needs: str | None = None
-    """A program that makes the input, or `python:PACKAGE`; without it the input is skipped, and counted as such."""
+    """A program that makes the input, or `python:PACKAGE`. If it is missing, the input counts as skipped."""
 
 
 @dataclass(frozen=True)
 class Decodes:
-    """As `reference` says, within a mean of 1 of 255, everywhere that a picture is read. None: as Pillow does."""
+    """Every reader decodes the picture like `reference` (None: Pillow), to within a mean difference of 1 of 255."""
 
     reference: Callable[[bytes], Image.Image] | None = None
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Counted under one of these kinds, with a reason."""
+    """The picture counts as broken, of one of these kinds, with a reason."""
 
     kinds: tuple[str, ...]
 
@@ -94,7 +94,7 @@ class PictureInput:
 
 @dataclass(frozen=True)
 class Answered:
-    """A request's status is one of these; the text of the answer has every pattern of `says`, none of `never`."""
+    """The status is one of these, and the text of the response matches every pattern of `says` and none of `never`."""
 
     status: tuple[int, ...]
     says: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class RequestInput:
-    """A request to any route. `body` is given what a good request would send, and may answer raw bytes."""
+    """A request to any route. `body` turns the body of a good request into the one to send, as JSON or raw bytes."""
 
     name: str
     kind: str
@@ -112,20 +112,20 @@ class RequestInput:
     body: Callable[[dict[str, Any]], Any]
     expected: Answered
     good: str = "run"
-    """Which good body it begins with: run, search, ablation, plan, webhook, dataset."""
+    """The kind of the good body: run, search, ablation, plan, webhook, dataset."""
     most_seconds: float = 10.0
     headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class CommandInput:
-    """A command line of `noisy-student`, typed in the folder that `make` has filled and gives."""
+    """A command line of `noisy-student`, run in the folder that `make` fills and returns."""
 
     name: str
     kind: str
     make: Callable[[Path], Path]
     words: tuple[str, ...]
-    """`{run}` is a run that there is."""
+    """The arguments. `{run}` stands for the id of an existing run."""
     exit_codes: tuple[int, ...]
     says: tuple[str, ...] = ()
     never: tuple[str, ...] = ("Traceback",)
@@ -136,10 +136,10 @@ Input = DatasetInput | PictureInput | RequestInput | CommandInput
 
 
 def rows_of(label: str | None, contents: Iterable[bytes]) -> tuple[Row, ...]:
-    """Rows with the same label."""
+    """One row per content, all with the same label."""
     return tuple(Row(label, content) for content in contents)
 
 
 def accepted(*rows: Row, says: tuple[str, ...] = (), classes: tuple[str, ...] | None = None) -> Accepted:
-    """Shorter where rows are listed one by one."""
+    """`Accepted` with the rows as separate arguments."""
     return Accepted(rows, says, classes)

@@ -1,6 +1,6 @@
-"""Files by other people's writers: pandas, Polars, DuckDB, fastparquet, the hub's `datasets`, WebDataset, Delta, HEIF.
+"""Files by other writers: pandas, Polars, DuckDB, fastparquet, Hugging Face's `datasets`, WebDataset, Delta, HEIF.
 
-They live in an environment of their own: set INPUT_WRITERS to its Python. What is missing there is skipped.
+The writers need an environment of their own: set INPUT_WRITERS to its Python. Those missing from it are skipped.
 """
 
 import os
@@ -107,13 +107,13 @@ _ALSO: dict[str, tuple[Outcome, ...]] = {
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     for name, (package, script) in _TABLES.items():
         yield DatasetInput(name, _KIND, _by(script), (_NAMED, *_ALSO.get(name, ())), needs=f"python:{package}")
 
 
 def is_there(package: str) -> bool:
-    """Whether the environment of the writers has it."""
+    """Whether the writers' environment has the package."""
     return package in _packages()
 
 

@@ -1,4 +1,4 @@
-"""What a good request would send: four registered datasets, a run of theirs, and a body for each kind of request."""
+"""The bodies of good requests: four registered datasets, a run on them, and a body for each kind of request."""
 
 import copy
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _RECIPE = {
 
 
 class GoodBodies:
-    """Makes its datasets and its run when the first body is asked for."""
+    """Makes the bodies. It registers the datasets and creates the run when the first body is requested."""
 
     def __init__(self, service: ServiceProcess, folder: Path) -> None:
         self._service = service
@@ -29,18 +29,18 @@ class GoodBodies:
         self.run_id = ""
 
     def body(self, kind: str) -> Any:
-        """Of POST /runs for `run`, and so on; the caller's to change."""
+        """A good body of that kind, such as that of POST /runs for `run`. The caller may change it."""
         if not self._bodies:
             self._bodies = self._made()
         what, _, length = kind.partition(" of ")
         body = copy.deepcopy(self._bodies[what])
-        if length:  # beside a run whose name is so long
+        if length:  # alongside a run with a name of that length
             self.run_id = self._created("/runs", self._bodies["run"] | {"name": "n" * int(length)})
             body |= {"run_id": self.run_id} if what == "search" else {}
         return body
 
     def run(self) -> str:
-        """The id of a run that there is."""
+        """The id of an existing run."""
         self.body("run")
         return self.run_id
 
@@ -60,7 +60,7 @@ class GoodBodies:
             "teacher_recipe": {**_RECIPE, "unlabeled_ratio": 0},
             "student_recipe": _RECIPE,
         }
-        # A test set that holds one of the labeled images, and sets with other classes.
+        # A test set that contains one of the labeled images, and sets with other classes.
         shared = [*photos(7, 1400), *photos(1, 1000)]
         others = {
             "shares": self._written("shares", "evaluation", shared, _LABELS),

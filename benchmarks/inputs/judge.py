@@ -1,4 +1,4 @@
-"""Judges any input: one verdict each, and a service that has died is started again for the next."""
+"""Judges inputs, with one verdict each. If the service dies, it is restarted for the next input."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,33 +17,33 @@ from benchmarks.inputs.service_process import ServiceProcess
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one input."""
+    """The outcome of one input."""
 
     given: Input
     problems: tuple[str, ...]
     skipped: bool = False
-    """The program that makes it is not on this machine."""
+    """Whether the input was not tried because the program that makes it is not on this machine."""
 
     @property
     def wrong(self) -> bool:
-        """Whether something else came than should."""
+        """Whether the outcome differs from all expected ones."""
         return bool(self.problems)
 
     def line(self) -> str:
-        """For people; without characters that a terminal would obey."""
+        """The verdict on one line, without characters that a terminal would obey."""
         text = f"{self.given.kind}: {self.given.name}: {'; '.join(self.problems)}"
         return text.encode("unicode_escape").decode("ascii")
 
 
 def judge_all(inputs: Iterable[Input], service: ServiceProcess, folder: Path) -> Iterator[Verdict]:
-    """Verdicts in the order of the inputs; the files of an input are deleted after it."""
+    """Yields verdicts in the order of the inputs. The files of an input are deleted after it."""
     good = GoodBodies(service, folder / "good")
     for number, given in enumerate(inputs):
         if isinstance(given, DatasetInput) and not _can_be_made(given):
             yield Verdict(given, (), skipped=True)
             continue
         place = folder / f"input-{number:04d}"
-        # Makers may lay more beside the folder that is theirs.
+        # An input may also write next to its own folder.
         problems = _problems(given, service, good, place / "input")
         if not service.is_alive():
             problems.append("the service's process has ended")
@@ -68,5 +68,5 @@ def _problems(given: Input, service: ServiceProcess, good: GoodBodies, folder: P
         if isinstance(given, RequestInput):
             return judge_request(given, service, good)
         return judge_dataset(given, service, folder)
-    except Exception as error:  # of several hundred, one that fails in a way that nobody thought of is wrong
+    except Exception as error:  # one unforeseen failure must not end the judging of hundreds of inputs
         return [f"the judge does not come to an end: {type(error).__name__}: {error}"]

@@ -1,4 +1,4 @@
-"""Types a command line of `noisy-student` against the service, and looks at what it prints."""
+"""Runs a command line of `noisy-student` against the service, and checks its output."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ _START = "from noisy_student.cli.main import app; app()"
 
 
 def judge_command(given: CommandInput, service: ServiceProcess, good: GoodBodies, folder: Path) -> list[str]:
-    """What is wrong; empty: nothing."""
+    """What is wrong with the outcome of the command; empty if nothing is."""
     folder.mkdir(parents=True)
     stands_in = given.make(folder)
     run = good.run() if any("{run}" in word for word in given.words) else ""

@@ -1,4 +1,4 @@
-"""Posts a dataset input to the service and compares what comes with what should."""
+"""Posts a dataset input to the service, and compares the outcome with the expected ones."""
 
 import json
 import re
@@ -15,13 +15,13 @@ from benchmarks.inputs.read_back import differences, unreadable
 from benchmarks.inputs.service_process import ServiceProcess
 
 _PATIENCE = 1.5
-"""Times an input's limit, after which nothing more is waited for."""
+"""By this factor the judge waits longer for a response than the input's limit allows."""
 _LONGEST_ANSWER = 30_000
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def judge_dataset(given: DatasetInput, service: ServiceProcess, folder: Path) -> list[str]:
-    """What is wrong; empty: nothing."""
+    """What is wrong with the outcome of the registration; empty if nothing is."""
     body = complete_body(given, folder)
     memory = PeakMemory(service) if given.most_mib else None
     started = time.monotonic()
@@ -44,7 +44,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def complete_body(given: DatasetInput, folder: Path) -> dict[str, Any]:
-    """Makes the input and gives the whole body of its POST."""
+    """Makes the input, and returns the complete body of its POST."""
     folder.mkdir(parents=True, exist_ok=True)
     body = {"name": "an input", "role": "labeled", "uri": "", **given.make(folder)}
     if "://" not in body["uri"] and not body["uri"].startswith("/"):
@@ -53,7 +53,7 @@ def complete_body(given: DatasetInput, folder: Path) -> dict[str, Any]:
 
 
 def answer_problems(answer: httpx.Response, seconds: float, most_seconds: float) -> list[str]:
-    """What no answer may be, whatever was asked."""
+    """What is wrong with the response, whatever the request: a 5xx status, slowness, unreadable text."""
     problems = []
     if answer.status_code >= 500:
         problems.append(f"answered {answer.status_code}: {answer.text[:200]}")
@@ -65,13 +65,13 @@ def answer_problems(answer: httpx.Response, seconds: float, most_seconds: float)
 
 
 def hidden_characters(text: str) -> list[str]:
-    """That a text has one that a terminal would obey, or that nothing can encode."""
+    """A complaint if the text has a character that a terminal would obey or that cannot be encoded."""
     hidden = _UNPRINTABLE.search(text)
     return [f"the answer has the character U+{ord(hidden.group()):04X}"] if hidden else []
 
 
 def pattern_problems(text: str, says: Sequence[str], never: Sequence[str]) -> list[str]:
-    """Patterns that are missing in a text, and those that should be."""
+    """Complaints about patterns of `says` that the text does not match, and of `never` that it does."""
     missing = [pattern for pattern in says if not re.search(pattern, text, re.IGNORECASE | re.DOTALL)]
     wrong = [pattern for pattern in never if re.search(pattern, text, re.IGNORECASE | re.DOTALL)]
     shown = text[:400]
@@ -108,12 +108,12 @@ def _accepted_problems(answer: httpx.Response, outcome: Accepted, service: Servi
 
 
 def _nearest(by_outcome: Sequence[list[str]]) -> list[str]:
-    """Of several outcomes that might have come, what is wrong with the one that fits best."""
+    """The problems of the expected outcome that fits best, that is, with the fewest problems."""
     return min(by_outcome, key=lambda problems: (problems[0].startswith("answered"), len(problems)))
 
 
 def _texts(answer: httpx.Response) -> str:
-    """All texts of a JSON answer as a terminal would get them."""
+    """All texts of a JSON response as a terminal would receive them."""
     try:
         return "\n".join(_strings(answer.json()))
     except ValueError:

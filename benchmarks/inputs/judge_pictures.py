@@ -1,4 +1,4 @@
-"""Decodes a picture in every way that the stages do, and compares with Pillow."""
+"""Decodes a picture in every way that the stages do, and compares the results with Pillow's."""
 
 import random
 import warnings
@@ -19,7 +19,7 @@ from workers.training.input.noise import TrainingTransform
 from workers.training.input.training_images import PictureReader, Sample
 
 MOST_MEAN_ERROR = 1.0
-"""Of 255, over all pixels and channels."""
+"""The largest permitted mean difference over all pixels and channels, on a scale of 255."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -38,7 +38,7 @@ _TRAINING_SIZES = (32, 96)
 
 
 def judge_picture(given: PictureInput) -> list[str]:
-    """What is wrong; empty: nothing."""
+    """What is wrong with how the picture is decoded; empty if nothing is."""
     data = given.make()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,13 +74,13 @@ def _decoded(data: bytes) -> Image.Image | BrokenImage:
 
 
 def _clean(data: bytes, card: ModelCard) -> Pixels | None:
-    """As label and evaluate see it."""
+    """The picture as the label and evaluate stages see it; None if it is broken."""
     [batch] = clean_batches([data], card, 1, None)
     return batch.pixels[0] if batch.rows else None
 
 
 def _trained_on(data: bytes, size: int) -> Pixels | None:
-    """As training sees it, without noise and crop."""
+    """The picture as training sees it, without noise and crop; None if it is broken."""
     reader = PictureReader(TrainingTransform(_recipe(size)))
     try:
         return reader(Sample(0, data), random.Random(0))
@@ -89,7 +89,7 @@ def _trained_on(data: bytes, size: int) -> Pixels | None:
 
 
 def _shrunk(reference: Image.Image, size: int) -> Pixels:
-    """What training makes of the same picture where Pillow has decoded it."""
+    """The picture as training would see it if Pillow had decoded it."""
     transform, draws = TrainingTransform(_recipe(size)), random.Random(0)
     return transform(np.array(reference), transform.box(*reference.size, draws), draws)
 

@@ -1,4 +1,4 @@
-"""Sends a request input and looks at its answer; what was made is then asked for again, alone and in its listing."""
+"""Sends a request input and checks the response. It then fetches what was created, by its id and in its listing."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from benchmarks.inputs.service_process import ServiceProcess
 
 
 def judge_request(given: RequestInput, service: ServiceProcess, good: GoodBodies) -> list[str]:
-    """What is wrong; empty: nothing."""
+    """What is wrong with the outcome of the request; empty if nothing is."""
     body = given.body(good.body(given.good))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     path = given.path.replace("{run}", good.run_id)
@@ -33,7 +33,7 @@ def judge_request(given: RequestInput, service: ServiceProcess, good: GoodBodies
 
 
 def _problems_of_what_was_made(made: dict[str, Any], path: str, service: ServiceProcess) -> list[str]:
-    """It can be listed and shown, and a run can be cancelled; the next input finds the service as it was."""
+    """Problems in listing and showing what was created. Cancels a run, so that the service is as before."""
     listing = "/" + path.strip("/").rpartition("/")[2]
     problems = []
     asked = [f"{listing}?limit=1", f"{listing}/{made['id']}"]

@@ -1,4 +1,4 @@
-"""What file systems, cameras, synchronisers and engines leave beside the images: never a class, never a row."""
+"""Files that file systems, cameras, sync tools and engines leave next to images. They are never a class nor a row."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ BESIDE_PARQUET: dict[str, dict[str, bytes]] = {
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them, in a folder of images, of Parquet files and of tars, and lists."""
+    """Yields all inputs of this module: in folders of images, of Parquet files and of tars, and in lists."""
     for name, extra in BESIDE_PICTURES.items():
         files = _BASE | extra
         yield DatasetInput(name, _KIND, tree(files), (Accepted(labeled_rows(_BASE)),))
@@ -172,7 +172,7 @@ def _class_elsewhere(folder: Path) -> Body:
 
 
 def _all_links(folder: Path) -> Body:
-    """As git-annex, DVC and the caches of hubs lay them out."""
+    """A folder in which all files are links, as git-annex, DVC and the caches of model hubs make it."""
     for number, (name, content) in enumerate(_BASE.items()):
         write(folder / "blobs", {f"{number:064x}": content})
         (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)

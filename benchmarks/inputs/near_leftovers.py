@@ -1,4 +1,4 @@
-"""Names that look like what is left behind and are data: no class and no row of them is lost in silence."""
+"""Names that look like leftovers but are data. No class and no row of them may be lost silently."""
 
 from collections.abc import Iterator
 
@@ -28,11 +28,11 @@ _PARTS = (
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     for name in _CLASSES:
         files = _BASE | {f"{name}/{row}.jpg": photo(70 + row) for row in range(2)}
         said = Accepted(labeled_rows(_BASE), says=(r"passed over|left out",))
-        # Minus one is often no class.
+        # -1 often means that there is no class.
         whole = Accepted(labeled_rows(files), says=("-1",) if name == "-1" else ())
         yield DatasetInput(f"a class called {name}", _KIND, tree(files), (whole, said))
     for name in (".cats", "..cats", ".1"):

@@ -1,4 +1,4 @@
-"""A real server of the S3 protocol on loopback, in this process, for inputs that lie in buckets."""
+"""A real server of the S3 protocol on loopback, in this process, for inputs in buckets."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ _VARIABLES = {
 
 
 def put_objects(objects: Mapping[str, bytes]) -> str:
-    """The name of a new bucket with these objects, by their keys as they are."""
+    """Creates a bucket with these objects, by their exact keys, and returns its name."""
     bucket = f"b{uuid.uuid4().hex[:12]}"
     client = _client()
     client.create_bucket(Bucket=bucket)
@@ -29,15 +29,15 @@ def put_objects(objects: Mapping[str, bytes]) -> str:
 
 
 def s3_uri(place: str) -> str:
-    """Of BUCKET/PREFIX, with the options that say which server is asked."""
+    """The URI of BUCKET/PREFIX, with the options that select this server."""
     return f"s3://{place}?endpoint_override={_address()}&scheme=http&region=us-east-1"
 
 
 @cache
 def _address() -> str:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request tells nobody anything
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request, which helps nobody
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()  # a daemon thread: it ends with this process
+    server.start()  # a daemon thread, which ends with this process
     host, port = server.get_host_and_port()
     return f"{host}:{port}"
 

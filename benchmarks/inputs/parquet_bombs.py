@@ -1,4 +1,4 @@
-"""Parquet files that are small on disk and large once they are read, or large in one piece: memory stays bounded."""
+"""Parquet files that are small on disk but large once read, or large in one piece. Memory must stay bounded."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ _KIND = "parquet bombs"
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield _input("300 times one picture of 8 MiB", _repeated(300, 8 << 20), 300, 1000, Refused())
     yield _input("three million times one small picture", _repeated(3_000_000, 0), 3_000_000, 1500, Refused())
     yield _input("a row group of 2.3 GB", _one_row_group, 28_000, 1500)
@@ -41,7 +41,7 @@ def _repeated(rows: int, padding: int) -> Callable[[Path], Body]:
 
 
 def _one_row_group(folder: Path) -> Body:
-    """28,000 pictures of 81 KiB, as a camera's folder gives them with the default writer."""
+    """28,000 pictures of 81 KiB in one row group, as the default writer makes it from a camera's folder."""
     _write_whole(folder, rows=28_000, picture_bytes=81 << 10, page_bytes=1 << 20)
     return {}
 
@@ -53,7 +53,7 @@ def _one_page(folder: Path) -> Body:
 
 def _write_whole(folder: Path, rows: int, picture_bytes: int, page_bytes: int) -> None:
     block = [photo(row).ljust(picture_bytes, b"\0") for row in range(100)]
-    # The same block again and again costs this process nothing, and its reader all of it.
+    # Repeating the same block costs this process no memory, but costs its reader all of it.
     images = pa.chunked_array([pa.array(block, pa.binary())] * (rows // 100))
     labels = pa.array([("a", "b")[row % 2] for row in range(rows)])
     table = pa.table({"image": images, "label": labels})

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files: every type of image and label column, what hubs and engines write, what is damaged."""
+"""Parquet and Arrow files: every type of image and label column, files of hubs and engines, damaged files."""
 
 import base64
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _TRUTHFUL = ("truncated", "perhaps damaged")
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _image_columns()
     yield from _folders()
     yield from _writings()
@@ -216,7 +216,7 @@ def _damaged() -> Iterator[DatasetInput]:
     for place in range(0, len(data) - 8, len(data) // 12):
         flipped = bytearray(data)
         flipped[place] ^= 0xFF
-        # A picture may be hit and nothing else: then it is its rows that differ, or a broken one.
+        # The damage may hit only a picture; then rows differ, or one is broken.
         yield DatasetInput(
             f"byte {place} of {len(data)} flipped",
             "flipped parquet",
@@ -249,7 +249,7 @@ def _damaged() -> Iterator[DatasetInput]:
 
 
 def _encrypted(plain_footer: bool, column: str, folder: Path) -> Body:
-    """As Parquet's own encryption writes it, with keys that nobody here has."""
+    """A file encrypted by Parquet's own encryption, with keys that the service does not have."""
     config = pe.EncryptionConfiguration(
         footer_key="footer", column_keys={"secret": [column]}, plaintext_footer=plain_footer, double_wrapping=False
     )
@@ -261,7 +261,7 @@ def _encrypted(plain_footer: bool, column: str, folder: Path) -> Body:
 
 
 class _OpenKeys(pe.KmsClient):
-    """Wraps nothing: the writer asks for a key server."""
+    """A key server that leaves keys unwrapped, because the writer requires a key server."""
 
     def wrap_key(self, key_bytes: bytes, _master: str) -> bytes:
         return base64.b64encode(key_bytes)

@@ -1,4 +1,4 @@
-"""Labels in Parquet files: every type of column, values that are no class, and the names that hubs keep beside them."""
+"""Labels in Parquet files: every type of column, values that are not a class, and class names that hubs store."""
 
 import io
 import json
@@ -22,7 +22,7 @@ _TRUTHFUL = ("truncated", "perhaps damaged")
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _label_columns()
     yield from _hubs()
 

@@ -1,4 +1,4 @@
-"""How much more memory the service's processes hold while it works on one input."""
+"""Measures how much memory the service's processes gain while they work on one input."""
 
 import threading
 
@@ -8,7 +8,7 @@ _POLL_SECONDS = 0.05
 
 
 class PeakMemory:
-    """Begins to look when it is made."""
+    """Samples memory in a thread, from construction until `gained_mib`."""
 
     def __init__(self, service: ServiceProcess) -> None:
         self._service = service
@@ -19,7 +19,7 @@ class PeakMemory:
         self._thread.start()
 
     def gained_mib(self) -> float:
-        """Ends it, and gives the most that was held beyond what was held before."""
+        """Ends the measurement, and returns the largest increase in MiB."""
         self._over.set()
         self._thread.join(10.0)
         return self._peak - self._before

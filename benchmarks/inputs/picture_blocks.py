@@ -1,4 +1,4 @@
-"""JPEG, PNG, WebP and TIFF files with blocks beside the pixels: orientation in odd places, profiles, long texts."""
+"""JPEG, PNG, WebP and TIFF files with metadata: orientation in odd places, color profiles, long texts."""
 
 import struct
 import zlib
@@ -13,13 +13,13 @@ from benchmarks.inputs.made_pictures import encoded, scene
 _KIND = "picture blocks"
 _ORIENTATION = 0x0112
 _BLOCK = 65_000
-"""Of the 65,533 bytes that a JPEG's block can hold."""
+"""How many bytes to put into one JPEG segment, which can hold 65,533."""
 _THE_SCENE = (Decodes(lambda _: scene()),)
-"""Where Pillow, as it comes, refuses texts of over a megabyte beside pixels that are whole."""
+"""Expected for intact pictures that Pillow by default refuses because of a text of over a megabyte."""
 
 
 def inputs() -> Iterator[PictureInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     for orientation in (*range(1, 9), 0, 9, 65535):
         for image_format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
             if orientation <= 8 or image_format == "JPEG":
@@ -104,7 +104,7 @@ def _plain() -> bytes:
 
 
 def _with_blocks(blocks: bytes) -> bytes:
-    """Directly after the JFIF block, which Pillow writes first."""
+    """A JPEG with the blocks inserted directly after the JFIF segment, which Pillow writes first."""
     data = _plain()
     end = 4 + int.from_bytes(data[4:6], "big")
     return data[:end] + blocks + data[end:]
@@ -165,7 +165,7 @@ def _exif_against_xmp() -> bytes:
 
 
 def _png_text(chunk: str, size: int) -> bytes:
-    # Put together by hand: Pillow's writer refuses what its reader does.
+    # Assembled by hand, because Pillow's writer refuses what its reader refuses.
     text = (b"a long story " * (size // 13 + 1))[:size]
     body = {
         "tEXt": b"Comment\0" + text,

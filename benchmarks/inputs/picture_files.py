@@ -1,4 +1,4 @@
-"""Pictures as programs write them: every mode, format and option that Pillow and OpenCV have a writer for."""
+"""Pictures as programs write them: every mode, format and option that Pillow and OpenCV can write."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -52,7 +52,7 @@ _MODES: dict[str, tuple[str, ...]] = {
 
 
 def inputs() -> Iterator[PictureInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     for name, (image_format, options) in _WRITTEN.items():
         yield PictureInput(name, _KIND, partial(encoded, scene(), image_format, **options))
     for mode, formats in _MODES.items():

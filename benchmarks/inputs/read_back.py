@@ -1,4 +1,4 @@
-"""Reads a registered dataset as the stages do, and says how it differs from what its maker knows."""
+"""Reads a registered dataset as the stages do, and reports how it differs from what its author wrote."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,7 +13,7 @@ _SHOWN = 3
 
 
 def differences(dataset: dict[str, Any], home: Path, expected: Accepted) -> list[str]:
-    """What is wrong of the answer to POST /datasets, and of the rows that a stage would read; empty: nothing."""
+    """What is wrong with the response to POST /datasets and with the rows that a stage would read; empty if nothing."""
     found = _rows(dataset, home)
     if isinstance(found, str):
         return [found]
@@ -35,7 +35,7 @@ def differences(dataset: dict[str, Any], home: Path, expected: Accepted) -> list
 
 
 def unreadable(dataset: dict[str, Any], home: Path) -> list[str]:
-    """Why a stage cannot read all rows, a few in memory at a time; empty: it can."""
+    """Why a stage cannot read all rows, with only a few in memory at a time; empty if it can."""
     try:
         manifest = load_manifest(_manifest_uri(dataset, home))
         read = sum(
@@ -64,7 +64,7 @@ def _rows(dataset: dict[str, Any], home: Path) -> list[Row] | str:
 
 
 def _class_names(manifest: DatasetManifest, images: ShardImages) -> list[str | None]:
-    """One an image."""
+    """The class name of each image; None for unlabeled ones."""
     if not images.labels:
         return [None] * len(images.images)
     return [manifest.classes[label] for label in images.labels]

@@ -1,4 +1,4 @@
-"""Bodies of runs, plans, searches and webhooks that are JSON and cannot work, or must: numbers, batches, long lists."""
+"""JSON bodies of runs, plans, searches and webhooks that cannot work, or that must: numbers, batches, long lists."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from benchmarks.inputs.expectations import Answered, RequestInput
 
 
 def inputs() -> Iterator[RequestInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _numbers()
     yield from _batches()
     yield from _steps()
@@ -47,7 +47,7 @@ def _numbers() -> Iterator[RequestInput]:
             yield request(f"{place} that is {name}", "numbers", put(place, value), Answered((400, 422)))
         large_and_small: dict[str, object] = {"10^18": 10**18, "1.5": 1.5, "1e-320": 1e-320}
         for name, value in large_and_small.items():
-            # Where nothing is too large by itself, what is stored must come back.
+            # If no value is too large by itself, what is stored must come back.
             yield request(f"{place} that is {name}", "numbers", put(place, value), Answered((201, 422)))
 
 
@@ -61,7 +61,7 @@ def _batch(size: int, workers: int) -> Callable[[Any], Any]:
 
 
 def _batches() -> Iterator[RequestInput]:
-    """A worker whose share is one image cannot train a batch norm; the teacher has labeled images alone."""
+    """Yields batch sizes. One image per step cannot train a worker's batch norm; teachers have labeled images only."""
     too_small = ((1, 1), (1, 2), (2, 2), (3, 2), (7, 4), (8, 8), (5, 16), (15, 8))
     for size, workers in (*too_small, (4, 2), (8, 4), (2, 1), (16, 8)):
         expected = Answered((422,), ("batch",)) if (size, workers) in too_small else MADE
@@ -75,7 +75,7 @@ def _within_run(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _steps() -> Iterator[RequestInput]:
-    """A recipe that says its steps alone has a warm-up that fits."""
+    """Yields numbers of steps. A recipe that sets only its steps must get a warm-up that fits."""
     for steps in (1, 2, 10, 50, 99, 100, 101):
         alone = {"steps": steps, "image_size": 32}
         yield request(f"{steps} steps alone", "steps", put("student_recipe", alone), MADE)
@@ -130,7 +130,7 @@ def _webhooks() -> Iterator[RequestInput]:
 
 
 def _derived_names() -> Iterator[RequestInput]:
-    """What is made beside a run of a long name has a name that can be read again."""
+    """Yields studies of runs with long names, whose derived names must be readable again."""
     for length in (100, 109, 110, 113, 119, 120):
         long_name = _within_run(put("name", "n" * length))
         yield request(f"of a run with {length} characters", "names of studies", long_name, MADE, "plan")
@@ -163,7 +163,7 @@ def _same(part: str, other: str) -> Callable[[Any], Any]:
 
 
 def _sets() -> Iterator[RequestInput]:
-    """Datasets that do not go together: which image they share, which classes differ, by name and id."""
+    """Yields datasets that do not fit together. The error must name the shared image or the differing classes."""
     for name, part, other, says in (
         ("an image of the labeled set in test", "test", "shares", ("shares 1 image", r"a\.parquet|row 7|:7|row 0|:0")),
         ("an image of the labeled set in validation", "validation", "shares", ("shares 1 image", r"a\.parquet|:7|:0")),
@@ -179,7 +179,7 @@ def _with_set(part: str, other: str) -> Callable[[Any], Any]:
 
 
 def _pages() -> Iterator[RequestInput]:
-    """What a browser without a network is given, and what nobody is."""
+    """Yields requests for pages: what a browser without a network gets, and what nobody gets."""
     for path in ("/docs", "/", "/ui/runs/{run}", "/ui/runs", "/redoc"):
         status = (200, 307, 404)
         expected = Answered(status, never=(r"""(src|href)=["']?(https?:)?//(?!127\.0\.0\.1|localhost)""",))

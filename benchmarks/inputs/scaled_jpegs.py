@@ -1,4 +1,4 @@
-"""JPEGs that are larger than what they are used at, of every odd size: a decoder may scale them, within its bounds."""
+"""JPEGs of every odd size, larger than the size at which they are used, which a decoder may scale within bounds."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +21,7 @@ _OPTIONS: dict[str, dict[str, object]] = {
 
 
 def inputs() -> Iterator[PictureInput]:
-    """Colours in every size, the other ways to write them in some."""
+    """Yields color JPEGs in every size, and the other encodings in some sizes."""
     for place, size in enumerate(_SIZES):
         for name in list(_OPTIONS)[: 1 if place % 4 else None]:
             make = partial(_jpeg, size, name, "RGB")

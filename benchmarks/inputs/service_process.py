@@ -1,4 +1,4 @@
-"""The API as a process of its own on an empty home: it can be ended by an input, and that is noticed."""
+"""Runs the API as a separate process with an empty home, so that the judge notices if an input kills it."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 90.0
 
 
 class ServiceProcess:
-    """A context manager: `python -m api` without authentication, as on a laptop; no Ray, no reconciler."""
+    """A context manager that runs `python -m api` without authentication, as on a laptop; no Ray, no reconciler."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -37,17 +37,17 @@ class ServiceProcess:
         self.client.close()
 
     def is_alive(self) -> bool:
-        """Whether the process that was started last still runs."""
+        """Whether the last started process still runs."""
         return self._process is not None and self._process.poll() is None
 
     def start_again(self) -> None:
-        """After it has died: the inputs that follow are judged all the same."""
+        """Restarts the API after it has died, so that the following inputs can be judged."""
         self.deaths += 1
         self.kill()
         self._start()
 
     def kill(self) -> None:
-        """Ends it and its children at once."""
+        """Kills the API and its children."""
         if self._process is None:
             return
         alive = self._process.poll() is None
@@ -59,11 +59,11 @@ class ServiceProcess:
         self._process.wait(START_SECONDS)
 
     def memory_mib(self) -> float:
-        """Of the process and its children, the pages that they share counted once."""
+        """The memory of the process and its children in MiB, with shared pages counted once."""
         return tree_pss_bytes(self._running.pid) / 2**20
 
     def log_end(self, size: int = 3000) -> str:
-        """The last lines that it has printed."""
+        """The last `size` bytes of the API's log."""
         return (self.home / "api.log").read_text(errors="replace")[-size:]
 
     @property

@@ -1,4 +1,4 @@
-"""Small Parquet files in memory."""
+"""Makes small Parquet files in memory."""
 
 import io
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 def parquet(images: Sequence[bytes | None], labels: Sequence[Any] | None, **options: Any) -> bytes:
-    """Columns `image` and, where there are labels, `label`."""
+    """A file with the column `image` and, if there are labels, the column `label`."""
     columns: dict[str, Any] = {"image": pa.array(images, pa.binary())}
     if labels is not None:
         columns["label"] = pa.array(labels)
@@ -17,7 +17,7 @@ def parquet(images: Sequence[bytes | None], labels: Sequence[Any] | None, **opti
 
 
 def parquet_of(table: pa.Table, **options: Any) -> bytes:
-    """Any table."""
+    """A file with the table."""
     stream = io.BytesIO()
     pq.write_table(table, stream, **options)
     return stream.getvalue()

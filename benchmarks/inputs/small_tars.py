@@ -1,4 +1,4 @@
-"""Small tar files: by Python in memory, and by GNU tar from files."""
+"""Makes small tar files: with Python in memory, and with GNU tar from files."""
 
 import io
 import subprocess
@@ -15,11 +15,11 @@ LABELED_TAR = {
     for row, label in enumerate(LABELS)
     for suffix, content in (("jpg", photo(row)), ("cls", label.encode()))
 }
-"""Six samples, image and label side by side."""
+"""Six samples, each with its image and label next to each other."""
 
 
 def tar_of(files: Mapping[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:
-    """Members in the order of the mapping."""
+    """A tar file with members in the order of the mapping."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tar_format) as tar:
         for name, content in files.items():
@@ -30,7 +30,7 @@ def tar_of(files: Mapping[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -
 
 
 def gnu_tar(folder: Path, files: Mapping[str, bytes], options: Sequence[str], target: str = "a.tar") -> Path:
-    """What the program `tar` packs of these files, side by side in their order."""
+    """A tar file that the program `tar` makes from these files, in their order."""
     source = folder.parent / f"{folder.name}-source"
     write(source, files)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""CSV and TSV lists of every dialect: heads that are there and heads that are not, quotes, encodings, ragged rows."""
+"""CSV and TSV lists of every dialect: with and without a header, quotes, encodings, ragged rows."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ _LABELED = Accepted(tuple(Row(label, photo(row)) for row, label in enumerate(_LA
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _heads()
     yield from _dialects()
     yield from _cells()

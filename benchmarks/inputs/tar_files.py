@@ -1,4 +1,4 @@
-"""Tar files as tar, WebDataset's writer and shells make them: every format, links, labels, concatenated, compressed."""
+"""Tar files by tar, WebDataset's writer and shells: every format, links, labels, concatenated or compressed files."""
 
 import bz2
 import gzip
@@ -24,7 +24,7 @@ _POOL = Accepted(tuple(Row(None, photo(row)) for row in range(6)))
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _formats()
     yield from _packed()
     yield from _damaged()

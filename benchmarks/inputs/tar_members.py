@@ -1,4 +1,4 @@
-"""What is in a tar file: labels of every kind, members of every suffix, links, names."""
+"""The members of tar files: labels of every kind, every suffix, links, names."""
 
 import io
 import tarfile
@@ -15,7 +15,7 @@ _POOL = Accepted(tuple(Row(None, photo(row)) for row in range(len(LABELS))))
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _labels()
     yield from _members()
 

@@ -1,4 +1,4 @@
-"""Folders of files as makers write them: a mapping of names to contents becomes a folder, or objects in a bucket."""
+"""Writes trees of files: a mapping of names to contents becomes a folder, or objects in a bucket."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ Files = Mapping[str, bytes]
 
 
 def tree(files: Files, **body: Any) -> Callable[[Path], Body]:
-    """Writes the files below the folder; `body` is the POST's."""
+    """A function that writes the files to a folder and returns the body of the POST."""
 
     def make(folder: Path) -> Body:
         write(folder, files)
@@ -22,7 +22,7 @@ def tree(files: Files, **body: Any) -> Callable[[Path], Body]:
 
 
 def write(folder: Path, files: Files) -> None:
-    """Names that end in a slash become empty folders. A name may hold bytes that are no UTF-8, as surrogates."""
+    """Writes the files. Names that end in a slash become empty folders. Surrogates stand for bytes not in UTF-8."""
     for name, content in files.items():
         path = folder / name
         if name.endswith("/"):
@@ -36,7 +36,7 @@ def write(folder: Path, files: Files) -> None:
 def class_folders(
     classes: Iterable[str] = ("cat", "dog"), each: int = 3, suffix: str = ".jpg", first: int = 0
 ) -> dict[str, bytes]:
-    """`each` JPEGs a class, all different."""
+    """Files of `each` JPEGs per class, all different."""
     return {
         f"{name}/{row}{suffix}": photo(first + place * each + row)
         for place, name in enumerate(classes)
@@ -45,10 +45,10 @@ def class_folders(
 
 
 def labeled_rows(files: Files) -> tuple[Row, ...]:
-    """What a labeled image folder of these files holds: the first level is the class."""
+    """The rows of a labeled image folder with these files. The first level of the path is the class."""
     return tuple(Row(name.partition("/")[0], content) for name, content in files.items() if not name.endswith("/"))
 
 
 def unlabeled_rows(files: Files) -> tuple[Row, ...]:
-    """The same without labels."""
+    """The rows of an unlabeled image folder with these files."""
     return tuple(Row(None, content) for name, content in files.items() if not name.endswith("/"))

@@ -1,4 +1,4 @@
-"""Lists of URIs: every way to write a place, tables of every dialect, heads and labels of every kind."""
+"""Lists of URIs: every way to write a path or URI, tables of every dialect, headers and labels of every kind."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _ALL = Accepted(tuple(Row(None, content) for content in _FILES.values()))
 
 
 def inputs() -> Iterator[DatasetInput]:
-    """All of them."""
+    """Yields all inputs of this module."""
     yield from _places_that_open()
     yield from _places_that_do_not()
     yield from _texts()
@@ -30,7 +30,7 @@ def inputs() -> Iterator[DatasetInput]:
 def list_input(
     name: str, list_name: str, content: bytes | Callable[[Path], bytes], *expected: Outcome, **body: Any
 ) -> DatasetInput:
-    """A list beside the pictures that it may name; a callable is given the folder."""
+    """An input with a list next to the pictures that it may name. If `content` is callable, it gets the folder."""
 
     def make(folder: Path) -> Body:
         write(folder, _FILES | body.get("files", {}))
@@ -42,7 +42,7 @@ def list_input(
 
 
 def text_of(lines: Sequence[str], end: str = "\n", encoding: str = "utf-8") -> bytes:
-    """Lines as an editor writes them."""
+    """The lines as a text file."""
     return "".join(line + end for line in lines).encode(encoding, "surrogateescape")
 
 
@@ -120,11 +120,11 @@ _CLOSED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def _places_that_do_not() -> Iterator[DatasetInput]:
-    """The true reason of each kind, with an entry as an example; never that the files are empty."""
+    """Yields lists of unreadable places. The error must give the true reason and an example, never an empty file."""
     never = ("null or an empty file", "no bytes")
     for name, (form, says) in _CLOSED.items():
         lines = [form.format(number) for number in range(10)]
-        # The first entry as an example, or where it stands.
+        # The error names the first entry as an example, or its line.
         example = re.escape(lines[0]).replace("/", "/+")
         refused = Refused(says=(*says, rf"{example}|first|(line|row|entry) [012]\b"), never=never)
         yield list_input(f"cannot be opened: {name}", "list.txt", text_of(lines), refused, kind="closed uris")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.load latency`: p99 of POST /runs and of every GET. `... soak SECONDS`: memory that stays."""
+"""`python -m benchmarks.load latency` measures the p99 of POST /runs and all GETs; `... soak SECONDS`, the memory."""
 
 import asyncio
 import sys
@@ -18,12 +18,12 @@ ACTIVE, FINISHED = 1_000, 100_000
 RATE = 50.0
 ROUNDS, ROUND_SECONDS, WARM_UP_SECONDS = 3, 120.0, 20.0
 SOAK_WARM_UP_SECONDS = 300.0
-"""Until connections, caches and the interpreters' arenas have filled."""
+"""How long it takes until connections, caches and the interpreters' memory arenas are filled."""
 _LATENCY = "make benchmark-load"
 
 
 def latency() -> None:
-    """Both databases, then the rows."""
+    """Measures with both databases, then writes the rows."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         with PostgresServer(durable=True) as server:
@@ -75,7 +75,7 @@ def _latency_rows(infix: str, name: str, url: str, home: Path) -> list[ResultRow
 
 
 def _stolen_share(before: dict[str, float], after: dict[str, float]) -> float:
-    """What a virtual machine was kept waiting for, of all its processors' time."""
+    """The share of processor time that the host withheld from this virtual machine (steal time), in 0..1."""
     passed = {name: after[name] - before[name] for name in after}
     return passed.get("steal", 0.0) / sum(passed.values())
 
@@ -97,7 +97,7 @@ def _say(name: str, record: Record) -> None:
 
 
 def soak(seconds: float) -> None:
-    """Grows by how much, in MiB, from the end of the warm-up to the end: API and reconciler together."""
+    """Measures by how many MiB the API and the reconciler grow together from the end of the warm-up to the end."""
     memory: list[tuple[float, dict[str, float]]] = []
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,4 +1,4 @@
-"""Results of stages that nobody ran, of the size that real ones have."""
+"""Writes results of stages that never ran, as large as real ones."""
 
 import time
 from typing import Any
@@ -21,13 +21,13 @@ _CLASSES = tuple(str(digit) for digit in range(10))
 
 
 def write_result(spec: AnyStageSpec) -> None:
-    """What the stage leaves behind when it has succeeded."""
+    """Writes what the stage would leave behind after it has succeeded."""
     write_progress(spec, done=100)
     write_bytes(join_uri(spec.folder_uri, RESULT_FILE), _result(spec).model_dump_json().encode())
 
 
 def write_progress(spec: AnyStageSpec, done: int) -> None:
-    """How far the stage is, of 100."""
+    """Writes that `done` of 100 units of the stage are done."""
     now = time.time()
     progress = Progress(
         attempt=spec.attempt,

@@ -1,8 +1,8 @@
-"""What is under load: API and reconciler as processes, Ray's stand-in, 1,000 active and 100,000 finished runs.
+"""The system under load: API and reconciler as processes, a stand-in for Ray, 1,000 active and 100,000 finished runs.
 
-Keys are asked for, stages are limited, and the runs' project has a quota.
+Requests need keys, the number of stages is limited, and the project of the runs has a quota.
 
-The runs are copies of two that the control plane itself has led through all their stages, in a moment each.
+The runs are copies of two runs that the control plane has taken through all of their stages, which end at once.
 """
 
 import os
@@ -37,13 +37,13 @@ from workers.specs.stages import STAGE_SPEC, AnyStageSpec
 
 GENERATIONS = 3
 WITH_ARTIFACTS = 50
-"""So many of each kind of copies have progress and result files; the others' are not there, as after retention."""
+"""How many copies of each kind have progress and result files. The others have none, as after retention."""
 _RAY_TOKEN = "what the stand-in asks for"
 _TIMEOUT_SECONDS = 300.0
 
 
 class LoadScene:
-    """A context manager. `active` and `finished` are the ids of the runs copied; `key` is an administrator's."""
+    """Runs the system as a context manager. `active` and `finished`: the copied runs' ids; `key`: an admin's."""
 
     def __init__(self, home: Path, database_url: str, active: int, finished: int) -> None:
         self._home = home
@@ -69,16 +69,16 @@ class LoadScene:
         self._open.close()
 
     def pids(self) -> dict[str, int]:
-        """Process ids of api and reconciler."""
+        """The process ids of `api` and `reconciler`."""
         return {name: process.pid for name, process in self._processes.items()}
 
     def run_config(self) -> dict[str, Any]:
-        """A body of POST /runs."""
+        """A valid body for POST /runs."""
         return {
             **demo_run_config(),
             "datasets": self.datasets,
             "generations": GENERATIONS,
-            # The active runs' stages stand still for as long as the benchmark takes.
+            # The stages of active runs make no progress during the whole benchmark.
             "fault_tolerance": {"stall_timeout_seconds": {"train": 1e6}},
         }
 
@@ -117,7 +117,7 @@ class LoadScene:
         self._spawn("reconciler", "service.reconcile")
 
     def _lead(self, client: Client, database: Database, kind: str) -> str:
-        """Takes a run to its end, or to its last train stage."""
+        """Creates a run, takes it to its end or to its last train stage, and returns its id."""
         held = kind == "active"
         self._plays = lambda spec: not (held and spec.generation == GENERATIONS and spec.stage == "train")
         run_id = client.runs.create({**self.run_config(), "name": kind}).id
@@ -160,9 +160,9 @@ class LoadScene:
             "NOISY_STUDENT_SERVER__PORT": str(self._port),
             "NOISY_STUDENT_ACCESS__AUTHENTICATION": "true",
             "NOISY_STUDENT_DATASETS__ROOTS": f'["{self._home / "digits"}"]',
-            # A webhook is looked at; nothing is delivered to it.
+            # Requests read a webhook; nothing is delivered to it.
             "NOISY_STUDENT_WEBHOOKS__PRIVATE_NETWORKS": '["127.0.0.0/8"]',
-            # Nearly used up, so that the queue is looked at by all who look at runs.
+            # Nearly used up, so that every request that reads runs also reads the queue.
             "NOISY_STUDENT_RECONCILER__MAX_CONCURRENT_STAGES": str(self._counts["active"] + 5),
             "NOISY_STUDENT_RAY__AUTH_TOKEN": _RAY_TOKEN,
         }

@@ -1,4 +1,4 @@
-"""Requests at a steady rate, whatever the answers take: each is timed from the moment that it was due."""
+"""Sends requests at a steady rate, however long responses take. Each is timed from the moment when it was due."""
 
 import asyncio
 import gc
@@ -27,18 +27,18 @@ LEFT_OUT = {
 }
 POST, CANCEL = "POST /runs", "POST /runs/{run_id}/cancel"
 _EVERY = 10
-"""Of so many requests one starts a run, and one cancels an earlier one; the others are GETs of every route in turn."""
+"""Of this many requests, one starts a run and one cancels an earlier run. The others are GETs of all routes in turn."""
 _CANCEL_AFTER = 5
-"""So many runs that were started are under way."""
+"""How many started runs are in progress before the oldest is cancelled."""
 _FOLLOWERS = 5
 _TIMEOUT_SECONDS = 30.0
 _SWITCH_SECONDS = 0.001
-"""Of Python's lock: the sender shares its process with Ray's stand-in, and must not wait for it to be done."""
+"""The switch interval of Python's lock: the sender shares its process with Ray's stand-in and must not wait for it."""
 
 
 @dataclass
 class Record:
-    """Seconds by route, and what went wrong."""
+    """The seconds of requests by route, and what went wrong."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Known:
-    """Ids of what the requests ask for, beside runs."""
+    """The ids of objects other than runs that the requests ask for."""
 
     search: str
     ablation: str
@@ -55,7 +55,7 @@ class Known:
 
 
 class Traffic:
-    """Of one scene. `rate` is requests a second."""
+    """The traffic on one scene. `rate` is in requests per second."""
 
     def __init__(self, scene: LoadScene, rate: float, seed: int) -> None:
         self._scene = scene
@@ -65,7 +65,7 @@ class Traffic:
         self._gets = itertools.cycle(get_routes())
 
     async def run(self, windows: Sequence[float], each_minute: Callable[[], None] = lambda: None) -> list[Record]:
-        """Sends without a pause; a record for each of the windows (seconds), once all is answered."""
+        """Sends requests without a pause. Returns one record per window (seconds) once all responses are in."""
         _keep_own_pauses_out()
         ends = list(itertools.accumulate(windows))
         records = [Record() for _ in windows]
@@ -161,15 +161,15 @@ class Traffic:
 
 
 def _keep_own_pauses_out() -> None:
-    """What the sender waits for within its own process would be put down to the API."""
+    """Avoids pauses in the sender's own process, which would count as the API's."""
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # To look through what the scene has made and imported for garbage takes 200 ms now and then.
+    # A garbage collection of everything that the scene has created and imported would take 200 ms now and then.
     gc.collect()
     gc.freeze()
 
 
 def get_routes() -> list[str]:
-    """The templates of all GETs that are asked."""
+    """The path templates of all GETs to send."""
     return [path for method, path in ROUTE_SCOPES if method == "GET" and path not in LEFT_OUT]
 
 
@@ -180,5 +180,5 @@ async def _follow(client: aiohttp.ClientSession) -> None:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """By nearest rank."""
+    """The percentile of the values by nearest rank; `share` is in 0..1."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

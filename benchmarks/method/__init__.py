@@ -1,1 +1,1 @@
-"""What the method gives: accuracy, robustness, search and ablation on real digits."""
+"""Benchmarks of the method: accuracy, robustness, search and ablation on real digits."""

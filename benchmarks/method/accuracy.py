@@ -1,13 +1,13 @@
-"""How much better the last student is: against its teacher, an equal-compute rival, and students without noise.
+"""How much better the last student is than its teacher, an equal-compute rival, and students without noise.
 
 A seed draws the split of the digits and trains, over REST on a private local stack:
-  - noisy: the demo's run, teacher and three students;
-  - without_noise: the same with the students' noise taken off (same split; the teacher is the same by its seed);
+  - noisy: the demo's run, a teacher and three students;
+  - without_noise: the same without the students' noise (same split; the same seed gives the same teacher);
   - equal_compute: labeled images only, the teacher's recipe, as many image-steps as the whole demo run.
-Each train stage has one worker of one core here (the demo has two), so that two runs go on side by side and no core
-waits for another. Test accuracies are read from the evaluate stages. Finished runs are kept in
-build/benchmark-accuracy, so that an interrupted benchmark goes on. No hyperparameter was chosen on test images: the
-recipe was chosen on the validation images of another seed (101).
+Each train stage has one worker of one core here (the demo has two), so that two runs work at the same time and no core
+waits for another. Test accuracies come from the evaluate stages. build/benchmark-accuracy keeps finished runs, so an
+interrupted benchmark can continue. No hyperparameter was chosen on test images: the recipe was chosen on the validation
+images of another seed (101).
 """
 
 import json
@@ -28,7 +28,7 @@ FOLDER = Path("build/benchmark-accuracy")
 COMMAND = "make benchmark-accuracy"
 VARIANTS = ("noisy", "equal_compute", "without_noise")
 _RUNS_AT_ONCE = 2
-# One core for each run's workers, and one that Ray Data's own tasks never have to wait for.
+# One core per run for its workers, and one so that Ray Data's own tasks never wait.
 _RAY_CPUS = _RUNS_AT_ONCE + 1
 _NO_NOISE = {"rand_augment": None, "dropout": 0.0, "drop_path": 0.0}
 _ONE_WORKER = {"num_workers": 1, "cpus_per_worker": 1}
@@ -36,7 +36,7 @@ _POLL_SECONDS = 1.0
 
 
 def main() -> None:
-    """Runs what is missing of the seeds named on the command line, then writes the rows over all of them."""
+    """Runs what is missing of the seeds on the command line, then writes the rows over all seeds."""
     seeds = [int(argument) for argument in sys.argv[1:]]
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = [(seed, variant) for seed in seeds for variant in VARIANTS if not _path(seed, variant).exists()]
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def run_config(variant: str, datasets: dict[str, str], seed: int) -> dict[str, Any]:
-    """The body of POST /runs."""
+    """The body of POST /runs for one variant and seed."""
     config = demo_run_config()
     config = {
         **config,
@@ -72,7 +72,7 @@ def run_config(variant: str, datasets: dict[str, str], seed: int) -> dict[str, A
 
 
 def _run(api_url: str, datasets: dict[str, str], seed: int, variant: str) -> None:
-    """One run to its end; keeps its test accuracies, one a generation."""
+    """Takes one run to its end, and saves its test accuracies, one per generation."""
     with Client(api_url) as client:
         run = client.runs.create(run_config(variant, datasets, seed))
         while run.state == "running":
@@ -86,7 +86,7 @@ def _run(api_url: str, datasets: dict[str, str], seed: int, variant: str) -> Non
 
 
 def equal_compute_steps(config: dict[str, Any]) -> int:
-    """Steps of the teacher's batch size that see as many images as the teacher and all the students together."""
+    """How many steps with the teacher's batch size see as many images as the teacher and all students together."""
     teacher, student = config["teacher_recipe"], config["student_recipe"]
     student_images = student["steps"] * student["batch_size"] * (1 + student["unlabeled_ratio"])
     images: float = teacher["steps"] * teacher["batch_size"] + config["generations"] * student_images
@@ -94,7 +94,7 @@ def equal_compute_steps(config: dict[str, Any]) -> int:
 
 
 def rows(seeds: list[dict[str, list[float]]]) -> list[ResultRow]:
-    """The figures over all seeds; a seed is its test accuracies, one a generation, by variant."""
+    """The rows over all seeds. Each seed has test accuracies by variant, one per generation."""
     teachers = [seed["noisy"][0] for seed in seeds]
     students = [seed["noisy"][-1] for seed in seeds]
     rivals = [seed["equal_compute"][0] for seed in seeds]
@@ -129,7 +129,7 @@ def rows(seeds: list[dict[str, list[float]]]) -> list[ResultRow]:
 
 
 def reduction(rival: float, accuracy: float) -> float:
-    """The share of the rival's errors that are gone."""
+    """By what share there are fewer errors than the rival's."""
     return 1 - (1 - accuracy) / (1 - rival)
 
 

@@ -1,13 +1,13 @@
-"""What noise is worth, and whether a search finds it: robustness, search and ablation on the demo's digits, over REST.
+"""What noise contributes, and whether a search finds good noise: three studies of the demo's digits, over REST.
 
   robustness  per seed, a teacher and three students: mCE and flip rate of the last student against its teacher's
-  search      16 trials beside generation 1 of the first seed: the steps that early stopping left, and the winner's
-              full training against the default recipe's, over three seeds
+  search      16 trials with the data of generation 1 of the first seed: the steps that early stopping left, and the
+              winner's full training compared with the default recipe's, over three seeds
   ablation    the same student without each part of the method, over three seeds
 
-Each can be run by itself and goes on where it was interrupted: the runs stay in build/benchmark-studies. Train stages
-have one worker here, so that two trainings go on side by side. Errors are those of the test images, which decide
-nothing: the search looks at the validation images.
+Each can run by itself, and continues where it was interrupted: build/benchmark-studies keeps the runs. Train stages
+have one worker here, so that two trainings run at the same time. Errors are those on test images, which decide nothing:
+the search measures on validation images.
 """
 
 import json
@@ -52,7 +52,7 @@ _ROBUSTNESS = {
 
 
 def main() -> None:
-    """Runs the studies named on the command line, all by default, and writes the rows of each as it ends."""
+    """Runs the studies on the command line, by default all, and writes the rows of each when it ends."""
     names = sys.argv[1:] or list(_STUDIES)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with LocalStack(FOLDER / "stack", num_cpus=_RUNS_AT_ONCE + 1) as stack:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def robustness(stack: LocalStack) -> list[ResultRow]:
-    """mCE and flip rate of each seed's last student, as a share of its teacher's."""
+    """The rows of robustness: mCE and flip rate of each seed's last student, as a share of its teacher's."""
     with ThreadPoolExecutor(_RUNS_AT_ONCE) as lanes:
         runs = list(lanes.map(lambda seed: _finished(stack, _posted_run(stack, seed)), SEEDS))
     found = [_robustness_of(run) for run in runs]
@@ -79,7 +79,7 @@ def robustness(stack: LocalStack) -> list[ResultRow]:
 
 
 def search(stack: LocalStack) -> list[ResultRow]:
-    """The steps that were run, and the winner's full training less the default's."""
+    """The rows of the search: the steps taken, and the accuracy of the winner's full training minus the default's."""
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
         search_id = _remembered(
@@ -106,7 +106,7 @@ def search(stack: LocalStack) -> list[ResultRow]:
 
 
 def ablation(stack: LocalStack) -> list[ResultRow]:
-    """The change of the test error without each part of the method."""
+    """The rows of the ablation: how the test error changes without each part of the method."""
     base = _generation_1(stack)
     with Client(stack.api_url) as client:
         ablation_id = _remembered("ablation", lambda: client.ablations.create(base, _generation(_ABLATION)).id)
@@ -129,7 +129,7 @@ _STUDIES = {"robustness": robustness, "search": search, "ablation": ablation}
 
 
 def run_config(datasets: dict[str, str], seed: int) -> dict[str, Any]:
-    """The demo's run, its robustness measured too."""
+    """The body of the demo's run, with robustness measured too."""
     config = demo_run_config()
     return {
         **config,
@@ -151,7 +151,7 @@ def _posted_run(stack: LocalStack, seed: int) -> str:
 
 
 def _generation_1(stack: LocalStack) -> str:
-    """A run of the first seed's teacher and one student, once the student's images are selected."""
+    """The id of a run with the first seed's teacher and one student, once the student's images are selected."""
 
     def post() -> str:
         with Client(stack.api_url) as client:
@@ -165,7 +165,7 @@ def _generation_1(stack: LocalStack) -> str:
 
 
 def _full_trainings(stack: LocalStack, base: str, student: dict[str, Any]) -> list[float]:
-    """Test accuracies of the full training, one a seed; the seeds are the same for every student."""
+    """Test accuracies of full trainings, one per seed. The seeds are the same for every student."""
     name = "winner" if student else "default"
     request = {**_generation({"variants": ["full"], "seeds": 3, "max_parallel": _RUNS_AT_ONCE}), **student}
     with Client(stack.api_url) as client:
@@ -179,7 +179,7 @@ def _generation(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changes(view: AblationView, line: AblationLine) -> list[float]:
-    """Of each seed."""
+    """The change of the test error for each seed."""
     accuracy = {(training.variant, training.seed): training.test_top1 for training in view.trainings}
     variant = line.same_as or line.variant
     seeds = sorted({training.seed for training in view.trainings})
@@ -188,20 +188,20 @@ def _changes(view: AblationView, line: AblationLine) -> list[float]:
 
 
 def _robustness_of(run: RunView) -> dict[str, Any]:
-    """The last evaluation's."""
+    """The robustness result of the run's last evaluation."""
     found: dict[str, Any] = _evaluations(run)[-1]["robustness"]
     return found
 
 
 def _under_attack(run: RunView) -> float:
-    """Gain in accuracy under the strongest attack measured."""
+    """The gain in accuracy under the strongest attack measured."""
     found = _evaluations(run)
     first, last = (each["robustness"]["adversarial"]["attacks"][-1]["top1"] for each in (found[0], found[-1]))
     return float(last - first)
 
 
 def _evaluations(run: RunView) -> list[dict[str, Any]]:
-    """Results of the evaluate stages, in the order of the generations."""
+    """The results of the evaluate stages, in the order of the generations."""
     return [stage.result for stage in _stages(run) if stage.name == "evaluate" and stage.result]
 
 
@@ -210,7 +210,7 @@ def _stages(run: RunView) -> list[StageView]:
 
 
 def _remembered(name: str, make: Callable[[], str]) -> str:
-    """The id of something that was started, now or before an interruption."""
+    """The id of an object that `make` creates, unless it was created before an interruption."""
     path = FOLDER / f"{name}.json"
     if not path.exists():
         path.write_text(json.dumps(make()), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What several benchmarks stand on: throw-away servers, clusters and processes, made photographs, memory and cores."""
+"""What several benchmarks share: temporary servers, clusters and processes, photographs, memory and cores."""

@@ -1,10 +1,10 @@
-"""What servers that stand in for Ray's jobs API have in common."""
+"""The common part of servers that stand in for Ray's jobs API."""
 
 from http.server import BaseHTTPRequestHandler
 
 
 class LoopbackHandler(BaseHTTPRequestHandler):
-    """Keeps connections open, and hands every GET, POST and DELETE with its body to `serve`."""
+    """Keeps connections open, and passes every GET, POST and DELETE with its body to `serve`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -19,7 +19,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         self._read_and_serve()
 
     def serve(self, body: bytes) -> None:
-        """Answers `self.command` on `self.path`, by way of `reply`."""
+        """Responds to `self.command` on `self.path` by calling `reply`."""
         raise NotImplementedError
 
     def reply(self, status: int, content: bytes) -> None:
@@ -32,7 +32,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client has given up
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Discards the access log."""
 
     def _read_and_serve(self) -> None:
         self.serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)))

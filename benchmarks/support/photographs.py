@@ -1,6 +1,6 @@
-"""JPEG photographs: parts of scikit-learn's two, 500 x 375 pixels as ImageNet's are on average, or a folder's of yours.
+"""JPEG photographs: crops of scikit-learn's two at 500 x 375 pixels, ImageNet's average size, or your own.
 
-IMAGES=FOLDER takes the first JPEG files of a folder as they are.
+IMAGES=FOLDER uses the first JPEG files of a folder as they are.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ CLASSES = tuple(f"class {number}" for number in range(10))
 
 
 def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool = False) -> Path:
-    """Parquet shards with an `image` and a `label` column; the path of their manifest. Made once."""
+    """Writes Parquet shards with columns `image` and `label`, unless they exist. Returns the path of their manifest."""
     manifest_path = folder / "manifest.json"
     if manifest_path.exists():
         return manifest_path
@@ -49,7 +49,7 @@ def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool 
 
 
 def benchmark_folder(name: str) -> Path:
-    """Where a benchmark keeps what it has made; other images have a folder of their own."""
+    """The folder in which a benchmark keeps its files. With IMAGES it is a separate one."""
     other = f"-{hashlib.sha256(_IMAGES.encode()).hexdigest()[:8]}" if _IMAGES else ""
     return Path("build") / f"benchmark-{name}{other}"
 

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server on a socket of its own: for tests and benchmarks, and to be killed by some of them."""
+"""A temporary PostgreSQL server on a socket of its own, for tests and benchmarks, some of which kill it."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ _UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
 class PostgresMissing(Exception):
-    """PostgreSQL cannot be run here, and why."""
+    """PostgreSQL cannot run here. The message says why."""
 
 
 class PostgresServer:
-    """Started on entry, gone with its data on exit, or when its owner is killed. Nothing of it is on the network.
+    """A context manager that starts the server, and removes it with its data at exit or when its owner is killed.
 
-    `durable` keeps what was committed when the server is killed; without it, tests are quicker.
+    It does not listen on the network. With `durable`, committed data survives a kill; without it, tests are faster.
     """
 
     def __init__(self, durable: bool = False) -> None:
@@ -52,24 +52,24 @@ class PostgresServer:
 
     @property
     def folder(self) -> Path:
-        """Where its socket, its data and its log are, while it is entered."""
+        """The folder of the server's socket, data and log, while the context is active."""
         return self._owned.path / "server"
 
     def url(self, database: str = "noisy_student") -> str:
-        """The URL of one of its databases."""
+        """The URL of one of the server's databases."""
         return f"postgresql://tester@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Starts it, after a kill too, and returns when it takes connections."""
+        """Starts the server, also after a kill, and returns when it accepts connections."""
         options = f"{self._quick}-c max_connections=50 -c listen_addresses= -c unix_socket_directories={self.folder}"
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-o", options, "-w", "start")
 
     def kill(self) -> None:
-        """Kill -9, of the postmaster and of all that it has started, as when its machine dies."""
+        """Kills the postmaster and all of its processes with SIGKILL, as if its machine had died."""
         locks = [self._data / "postmaster.pid", self.folder / ".s.PGSQL.5432.lock"]
         postmaster = int(locks[0].read_text().split()[0])
         kill_all([*processes_of([postmaster]), *descendants(postmaster)])
-        # To the next one, a process whose end nobody has taken note of yet (a zombie) still holds them.
+        # To the next server, a zombie, which nobody has reaped yet, still holds them.
         for lock in locks:
             lock.unlink(missing_ok=True)
 
@@ -103,7 +103,7 @@ class PostgresServer:
 
 
 def _unprivileged_user() -> str:
-    """Who runs it: PostgreSQL refuses to run as root. Empty where nobody else needs to."""
+    """The user to run PostgreSQL as, because it refuses to run as root; empty if this process is not root."""
     if os.getuid() != 0:
         return ""
     for user in _UNPRIVILEGED_USERS:

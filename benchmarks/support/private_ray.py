@@ -1,4 +1,4 @@
-"""A Ray cluster of our own on this machine whose nodes can be killed; no other Ray on the machine is touched."""
+"""A private Ray cluster on this machine whose nodes can be killed. It leaves any other Ray on the machine alone."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ _PORT_OPTIONS = (
 
 
 class RayNode:
-    """One node: `ray start --block` and what descends from it. Raises TimeoutError where it does not start."""
+    """One node: `ray start --block` and its descendants. Raises TimeoutError if it does not start."""
 
     def __init__(self, options: list[str], log_path: Path, environment: Mapping[str, str]) -> None:
         ports = zip(_PORT_OPTIONS, free_ports(len(_PORT_OPTIONS)), strict=True)
@@ -52,18 +52,18 @@ class RayNode:
             time.sleep(0.1)
 
     def actors(self) -> list[psutil.Process]:
-        """The processes of Ray Data's actors, each with its function."""
+        """The processes of Ray Data's actors, whose names contain their function."""
         return [
             process for process in descendants(self._process.pid) if command_of(process).startswith("ray::MapWorker")
         ]
 
     def kill(self) -> None:
-        """SIGKILL to every process of the node, as when the machine is taken away."""
+        """Kills every process of the node with SIGKILL, as if the machine had been taken away."""
         self.kill_raylet()
         kill_all(self._family)
 
     def kill_raylet(self) -> None:
-        """SIGKILL to raylet (and GCS, on the head), while drivers and actors are left to find out by themselves."""
+        """Kills the raylet (and the head's GCS) with SIGKILL. Drivers and actors must notice by themselves."""
         if self._process.poll() is None:
             self._family = descendants(self._process.pid)
         inner = [process for process in self._family if not command_of(process).startswith("ray::")]
@@ -73,11 +73,11 @@ class RayNode:
 
 
 class PrivateRay:
-    """A context manager: starts a head of `num_cpus` on free ports, and ends all that was started through it."""
+    """A context manager that starts a head with `num_cpus` on free ports, and ends everything started through it."""
 
     def __init__(self, num_cpus: int) -> None:
         self._num_cpus = num_cpus
-        # Not below a test's own folder: Ray's sockets have paths of at most 107 bytes.
+        # Not within a test's own folder, because the paths of Ray's sockets may have at most 107 bytes.
         self._owned = OwnedFolder("ray-")
         self._nodes: list[RayNode] = []
         self.address = ""
@@ -97,7 +97,7 @@ class PrivateRay:
         self.stop()
 
     def start_head(self) -> None:
-        """A new head; one that was killed is forgotten, and the new one knows nothing of it."""
+        """Starts a new head, which knows nothing of one that was killed."""
         [port] = free_ports(1)
         self.address = f"127.0.0.1:{port}"
         options = [
@@ -109,7 +109,7 @@ class PrivateRay:
         self.head = self._start(self._num_cpus, options)
 
     def add_node(self, num_cpus: int) -> RayNode:
-        """A node that joins the head."""
+        """Starts a node that joins the head."""
         return self._start(num_cpus, [f"--address={self.address}"])
 
     def stop(self) -> None:

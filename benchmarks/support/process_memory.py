@@ -1,4 +1,4 @@
-"""The memory of a process and all its descendants while it runs."""
+"""Measures the memory of a process and all its descendants while it runs."""
 
 import subprocess
 import time
@@ -11,9 +11,9 @@ _POLL_SECONDS = 0.5
 
 
 def peak_mib_while(process: subprocess.Popen[bytes]) -> float:
-    """Waits for the process and gives the peak, in MiB, of the proportional set sizes of its tree.
+    """Waits for the process, and returns the peak of its tree's proportional set size, in MiB.
 
-    Raises CalledProcessError where it fails.
+    Raises CalledProcessError if the process fails.
     """
     peak = 0
     while process.poll() is None:
@@ -25,7 +25,7 @@ def peak_mib_while(process: subprocess.Popen[bytes]) -> float:
 
 
 def tree_pss_bytes(pid: int) -> int:
-    """Proportional set size of a process and its descendants; 0 where it has gone."""
+    """The proportional set size of a process and its descendants, in bytes; 0 if it has ended."""
     return sum(_pss(process) for process in [*processes_of([pid]), *descendants(pid)])
 
 

@@ -1,4 +1,4 @@
-"""A stage as its real process, `python -m workers.entrypoint SPEC`, which can be killed and submitted again."""
+"""Runs a stage as its real process, `python -m workers.entrypoint SPEC`, which can be killed and submitted again."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ POLL_SECONDS = 0.02
 
 
 class StageJob:
-    """The stage of one spec, attempt after attempt. `results` is the glob pattern of the files that it writes.
+    """The stage of one spec, one attempt after another. `results` is the glob pattern of the files that it writes.
 
-    What it writes on standard output and error goes to a log beside its folder.
+    Its standard output and error go to a log next to its folder.
     """
 
     def __init__(self, spec: AnyStageSpec, results: str, ray: PrivateRay) -> None:
@@ -31,12 +31,12 @@ class StageJob:
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._seen: dict[str, int] = {}
         self.replaced = 0
-        """Result files that were written anew after they had been there."""
+        """Result files that were written again although they existed."""
         self.finished_at_last_start = 0
         self.folder.mkdir(parents=True)
 
     def start_attempt(self) -> None:
-        """As the control plane does: the spec first, then the job."""
+        """Starts the next attempt as the control plane does: writes the spec first, then starts the job."""
         self.attempt += 1
         self.finished_at_last_start = self.finished()
         spec = self._spec.model_copy(update={"attempt": self.attempt})
@@ -63,13 +63,13 @@ class StageJob:
         self._driver.wait(timeout=10)
 
     def close(self) -> None:
-        """Ends drivers that outlived their head, or this job."""
+        """Ends drivers that have outlived their head or this job."""
         for driver in self._drivers:
             driver.kill()
             driver.wait(timeout=10)
 
     def finished(self) -> int:
-        """Result files that are there; counts those that were replaced since the last look."""
+        """How many result files exist. It also records those that were replaced since the last call."""
         for file in self.folder.glob(self._results):
             inode = file.stat().st_ino
             self.replaced += self._seen.get(file.name, inode) != inode
@@ -77,7 +77,7 @@ class StageJob:
         return len(self._seen)
 
     def has_ended(self) -> bool:
-        """Whether there is a result. Raises RuntimeError where there is a failure, or the driver died by itself."""
+        """Whether there is a result. Raises RuntimeError if there is a failure, or if the driver died by itself."""
         assert self._driver is not None
         if (self.folder / RESULT_FILE).exists():
             return True
@@ -88,7 +88,7 @@ class StageJob:
         return False
 
     def wait(self) -> AnyStageResult:
-        """Waits for the end. Raises TimeoutError."""
+        """Waits for the stage's end and returns its result. Raises TimeoutError if it takes too long."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not self.has_ended():
             if time.monotonic() > deadline:

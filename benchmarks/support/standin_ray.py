@@ -1,6 +1,6 @@
-"""Ray's jobs API without a cluster behind it: it takes as long to answer as a head, and its jobs do as they are told.
+"""A stand-in for Ray's jobs API without a cluster. It takes as long to respond as a head, and its jobs do as told.
 
-For what is measured of the control plane alone, with a thousand jobs on a machine that could not run ten.
+It serves to measure the control plane alone, with a thousand jobs on a machine that could not run ten.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.support.loopback_handler import LoopbackHandler
 
 LIST_SECONDS_A_JOB, QUESTION_SECONDS = 0.0011, 0.009
-"""What a head of Ray 2.60 took on two cores to list 1,000 jobs, and to answer for one."""
+"""How long a head of Ray 2.60 took on two cores to list 1,000 jobs, and to respond for one."""
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _ACCOUNT = {
     "type": "SUBMISSION",
@@ -36,10 +36,10 @@ _ACCOUNT = {
 
 
 class StandInRay:
-    """Listens on a free port of loopback while it is entered. Thread-safe.
+    """A context manager that listens on a free loopback port. It is thread-safe.
 
-    `play` is called with the spec's URI of each job that is submitted, and returns the status it has from then on.
-    Who does not show the `token` is refused, where there is one.
+    It calls `play` with the spec URI of each submitted job; the result is the job's status from then on. If there is a
+    `token`, requests without it are refused.
     """
 
     def __init__(self, play: Callable[[str], str] = lambda _: "RUNNING", token: str | None = None) -> None:
@@ -63,12 +63,12 @@ class StandInRay:
         self._server.server_close()
 
     def add_running(self, submission_ids: Iterable[str]) -> None:
-        """Jobs that nobody has submitted here."""
+        """Adds running jobs that nobody has submitted here."""
         for submission_id in submission_ids:
             self._set(submission_id, status="RUNNING")
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
-        """Status and content, as Ray gives them, after as long as it takes."""
+        """The status and content with which Ray would respond, after the time that Ray would take."""
         if path == "/api/jobs/" and method == "GET":
             return 200, self._list()
         time.sleep(QUESTION_SECONDS)
