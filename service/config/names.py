@@ -14,7 +14,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH
 ProjectName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 DEFAULT_PROJECT = "default"
 
-# The service creates no longer ids. Whether an id exists is checked where it is used.
+# No id of the service is longer than this. Whether an id exists is checked where it is used.
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 

@@ -46,7 +46,7 @@ class DatasetCommands:
         """Inspects a dataset, writes its manifest and hashes, and records it. Returns its view.
 
         A separate process inspects the images and writes the files. Raises InvalidRequest, Conflict or
-        ArtifactStoreUnavailable; nothing has changed then.
+        ArtifactStoreUnavailable; nothing is recorded then.
         """
         request = plain_request(in_own_project(request))
         asked = request_hash("register_dataset", request)

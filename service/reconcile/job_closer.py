@@ -27,8 +27,8 @@ SETTLE_SECONDS = 10.0
 """How long after its end was first seen a job is deleted. Ray's monitor looks at a job once a second, or less often on
 a busy head, and would write a job that has just been deleted back as FAILED."""
 LATE_SECONDS = 120.0
-"""How long after the end of its attempt a job that Ray does not know counts as gone. Before that, Ray may not know it
-only for a moment, or a delayed reconciler may still submit it."""
+"""How long after the end of its attempt a job that Ray does not know counts as gone. Before that, Ray may only have
+forgotten it for a moment, or a delayed reconciler may still submit it."""
 _STOP_AGAIN_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _AT_ONCE = 200

@@ -43,7 +43,7 @@ class JobStatuses:
         """Returns the status of each attempt's job, by job id.
 
         The status is UNAVAILABLE with a message if Ray does not answer. It is UNAVAILABLE without a message if Ray was
-        not asked yet, or if Ray has not known a submitted job only for a moment.
+        not asked yet, or if Ray began only a moment ago to report a submitted job as unknown.
         """
         now, found = self._monotonic(), self._ask(attempts)
         submitted = {attempt.job_id for attempt in attempts if not _is_submitting(attempt)}

@@ -33,7 +33,7 @@ class Observer:
     def observe(self, runs: Sequence[RunSnapshot]) -> dict[str, RunObservation]:
         """Returns the observations of the runs' open attempts, by run id."""
         attempts = [attempt for run in runs if (attempt := _open_attempt(run)) is not None]
-        # Ray comes first: a job that has ended has written its files before that.
+        # Ask Ray first: a job that has ended by then has already written its files.
         jobs = self._job_statuses.of(attempts)
         ended = [attempt for attempt in attempts if jobs[attempt.job_id].status in _OVER]
         running = [

@@ -136,7 +136,7 @@ def _note(folder_uri: str, checkpoint: str) -> CheckpointNote | None:
     try:
         return None if data is None else CheckpointNote.model_validate_json(data)
     except ValidationError:
-        return None  # the note is damaged, so the checkpoint cannot count as the best one
+        return None  # a checkpoint with a damaged note cannot count as the best one
 
 
 def _digest(uri: str, still_ours: Callable[[], None]) -> str:

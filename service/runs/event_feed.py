@@ -64,7 +64,7 @@ class EventFeed:
         while self._newest is None:
             if self._poller is None or self._poller.done():
                 self._changed = asyncio.Event()
-                # An own context: in the first client's context the poller would see only that caller's projects.
+                # A context of its own: in the first client's context the poller would see only that caller's projects.
                 self._poller = asyncio.create_task(self._poll(), context=contextvars.Context())
             assert self._changed is not None
             await self._changed.wait()

@@ -14,7 +14,7 @@ from service.store.schema.columns import plain
 from service.store.schema.tables import Table
 
 MAX_LIMIT = 200
-_LARGEST_INTEGER = 2**63 - 1  # of the databases
+_LARGEST_INTEGER = 2**63 - 1  # both databases' largest integer
 Row = TypeVar("Row", bound=Table)
 
 
