@@ -99,7 +99,7 @@ def _signing_keys(document: Any) -> dict[str | None, jwt.PyJWK]:
     """Returns the public signing keys by id. Skips secrets, encryption keys and unknown kinds of keys."""
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise ValueError("it is no JWK set")
+        raise ValueError("it is not a JWK set")
     keys: dict[str | None, jwt.PyJWK] = {}
     for entry in entries:
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":

@@ -30,7 +30,7 @@ def in_own_project(request: Request) -> Request:
         return request.model_copy(update={"project": next(iter(projects))})
     if request.project not in projects:
         yours = " or ".join(map(repr, sorted(projects))) or "none"
-        raise Forbidden(f"{request.project!r} is no project of yours: project must be {yours}")
+        raise Forbidden(f"{request.project!r} is not one of your projects: project must be {yours}")
     return request
 
 

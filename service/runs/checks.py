@@ -195,7 +195,7 @@ def check_external_sets(
         if unknown:
             raise InvalidRequest(
                 f"{field}.class_map",
-                f"the class(es) {_shortened(unknown)} of {_named(facts)} are none of the labeled classes",
+                f"the class(es) {_shortened(unknown)} of {_named(facts)} are not among the labeled classes",
             )
         if len({mapped[name] for name in facts.classes}) < len(facts.classes):
             raise InvalidRequest(f"{field}.class_map", "gives two classes the same name")

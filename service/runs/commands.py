@@ -198,7 +198,7 @@ class RunCommands:
         if config.datasets.unlabeled is None:
             raise Conflict(f"{run_id} has no unlabeled dataset: no student can be trained")
         if number > MAX_GENERATIONS:
-            raise Conflict(f"{run_id} has {number} generations, and may not have more")
+            raise Conflict(f"{run_id} already has {number} generations, the maximum")
         plan = student_plan(config, number, plans[number - 1].model, overrides)
         self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
         return number, plan

@@ -64,7 +64,7 @@ class WebhookCommands:
         def register(session: Session, now: float) -> WebhookView:
             there = session.execute(select(func.count()).select_from(WebhookRow)).scalar_one()
             if there >= self._settings.max_webhooks:
-                raise Conflict(f"there are {there} webhooks, and may not be more: delete one")
+                raise Conflict(f"there are already {there} webhooks, the maximum: delete one")
             row = WebhookRow(
                 id=webhook_id,
                 url=request.url,

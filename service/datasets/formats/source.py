@@ -53,7 +53,7 @@ class Source(Protocol):
         """Returns the class names of a shard's rows, None for a missing label."""
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
-        """Returns the encoded images of some rows (at least one). In place of an unreadable one, it returns the reason."""
+        """Returns the encoded images of at least one row; for an unreadable image, the reason instead."""
 
     def iterate_images(self, shard_index: int) -> Iterator[bytes]:
         """Yields all encoded images of a shard and holds only a few in memory at a time."""
