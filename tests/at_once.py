@@ -1,4 +1,4 @@
-"""Threads of tests: begun together, waited for with a bound, and what they raise is raised where they were begun."""
+"""Threads for tests: started together, awaited with a timeout. What they raise is raised in the test."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
-"""No test goes on for ever: pytest-timeout fails one that does, and this ends the process where it cannot.
+"""No test runs forever: pytest-timeout fails one that hangs, and this module ends the process if that is impossible.
 
-It cannot where the main thread is in a call into C that never returns, and where the fixtures' ends hang as well.
+It is impossible if the main thread is in a C call that never returns, or if the fixtures hang at their end as well.
 """
 
 import faulthandler

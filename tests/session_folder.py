@@ -1,6 +1,6 @@
-"""A test session's temporary folder: it, and all that the session has started, end with the session, however it ends.
+"""A test session's temporary folder. It and everything that the session starts end with the session, however it ends.
 
-Everything that tests, and the processes that they start, put into the temporary folder is in it.
+It contains everything that the tests, and the processes that they start, put into the temporary folder.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which process of `pytest -n` runs which test: two have a stack each, for end-to-end tests; others run the rest."""
+"""Which process of `pytest -n` runs which test: two have a stack each for end-to-end tests, the others run the rest."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Each extra holds what its part needs: tried in fresh processes that have the extra's packages and no others."""
+"""Each extra contains what its part needs, tested in fresh processes that have only that extra's packages."""
 
 import os
 import subprocess

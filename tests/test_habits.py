@@ -1,4 +1,4 @@
-"""What keeps the house in order: make's targets, the hooks before a commit, the forge's workflow, the one version."""
+"""What keeps the repository in order: make targets, pre-commit hooks, the forge's workflow, the single version."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The house stays one that a reader finds the way in: small files, small packages, and arrows that run down."""
+"""The repository stays easy to read: small files, small packages, and imports of lower layers only."""
 
 from collections import Counter
 from pathlib import Path

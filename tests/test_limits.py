@@ -1,4 +1,4 @@
-"""A test that hangs ends, with the stacks of all threads, whatever it hangs in: in a session of its own."""
+"""A test that hangs anywhere ends with the stacks of all threads, tested in a separate session."""
 
 import os
 import subprocess

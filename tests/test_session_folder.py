@@ -1,4 +1,4 @@
-"""A test session that is killed leaves no process and no folder behind, nor does the stack that it has started."""
+"""A killed test session leaves no process and no folder behind, and neither does a stack that it started."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The wheel has every file that the code opens by path: it is built, installed in no checkout, and asked."""
+"""The wheel contains every file that the code opens by path. It is built, installed outside a checkout, and tested."""
 
 import ast
 import os

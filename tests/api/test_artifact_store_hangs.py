@@ -1,4 +1,4 @@
-"""An artifact store that hangs keeps those waiting who ask for what is in it, and nobody else."""
+"""An artifact store that hangs delays only the callers who ask for its contents."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""POST /datasets registers real files, and refuses what cannot work with the file and the field."""
+"""POST /datasets registers real files, and rejects what cannot work, naming the file and the field."""
 
 import json
 from collections.abc import Callable

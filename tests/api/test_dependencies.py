@@ -1,4 +1,4 @@
-"""Routes are handed the parts of the services that they name."""
+"""Routes receive the parts of the services that they name."""
 
 import asyncio
 from typing import Annotated, Any, get_args, get_origin

@@ -1,4 +1,4 @@
-"""Server-sent events, from a real server: every change, in order, each once, whoever has made it."""
+"""A real server streams server-sent events: every change, in order, each once, whoever made it."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Bodies that no client means: refused at once with the field, whatever they hold."""
+"""Bodies that no client would send are rejected at once with the field, whatever they contain."""
 
 import json
 import resource

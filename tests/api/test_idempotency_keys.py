@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: the same request is carried out once, another one with its key is a conflict."""
+"""The Idempotency-Key header: a repeated request is carried out once; another request with its key is a conflict."""
 
 from collections.abc import Callable
 from pathlib import Path

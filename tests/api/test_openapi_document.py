@@ -1,4 +1,4 @@
-"""OpenAPI is complete: every operation is described, shown by example, and says how it fails."""
+"""The OpenAPI document is complete: every operation has a description, an example, and its errors."""
 
 import json
 from collections.abc import Iterator

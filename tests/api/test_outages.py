@@ -1,4 +1,4 @@
-"""What the API answers while the database or the artifact store is away: 503, and when to come back."""
+"""While the database or the artifact store is away, the API answers 503 and says when to retry."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

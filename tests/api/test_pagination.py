@@ -1,4 +1,4 @@
-"""Listings come in pages, newest first, tied together by cursors."""
+"""Listings come in pages, newest first, connected by cursors."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Registrations wait in a line of their own: nobody else waits for them."""
+"""Registrations wait in a queue of their own, and nobody else waits for them."""
 
 import os
 from pathlib import Path

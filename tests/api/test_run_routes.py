@@ -1,4 +1,4 @@
-"""POST /runs starts runs and refuses what is impossible; cancel, retry, one more generation; what GETs show."""
+"""POST /runs starts runs and rejects impossible ones. Cancel, retry, add a generation; what the GETs show."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whatever is stored can be read again; and a row that cannot be read breaks no listing, and can be cancelled."""
+"""Everything stored can be read again. A row that cannot be read breaks no listing, and can be cancelled."""
 
 import json
 from collections.abc import Callable

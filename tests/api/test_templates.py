@@ -1,4 +1,4 @@
-"""Pages are templates that escape whatever is put into them, under a policy that lets nothing else run."""
+"""Pages are templates that escape every value, with a policy that lets nothing else run."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The web page is served whole from here, and puts no data into markup."""
+"""The web page loads everything from this server, and puts no data into markup."""
 
 import re
 

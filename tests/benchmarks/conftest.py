@@ -1,4 +1,4 @@
-"""One service for all tests of the inputs: starting it takes longer than most of them."""
+"""Fixtures: one service for all tests of the inputs, because it takes longer to start than most of them."""
 
 from collections.abc import Iterator
 

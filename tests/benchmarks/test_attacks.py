@@ -1,4 +1,4 @@
-"""The count of tests that hold an attack."""
+"""The benchmark counts the tests that are marked as attacks."""
 
 from benchmarks.house.attacks import count
 

@@ -1,4 +1,4 @@
-"""The judge of inputs sees what is wrong; and the service does with a quick part of its inputs what it should."""
+"""The judge of inputs sees what is wrong, and the service handles a fast subset of its inputs correctly."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,7 @@
-"""Every picture among the inputs goes through registration and the real label stage, in each format: each is labeled,
-or broken as it should be. The actors are replaced by a loop in this process."""
+"""Every picture among the inputs, in each format, passes through registration and the real label stage.
+
+Each is labeled, or broken as expected. A loop in this process replaces the actors.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What the plan's benchmark says of planned and taken seconds."""
+"""What the plan's benchmark reports about planned and taken seconds."""
 
 import pytest
 

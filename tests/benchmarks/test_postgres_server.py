@@ -1,4 +1,4 @@
-"""The throw-away PostgreSQL: started again after a kill, and gone with its data whatever becomes of its owner."""
+"""The temporary PostgreSQL restarts after a kill, and disappears with its data whatever happens to its owner."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The studies' bodies are what the API takes, and their sums."""
+"""The API accepts the studies' bodies, and the studies compute their figures correctly."""
 
 import json
 

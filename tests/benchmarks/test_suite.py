@@ -1,4 +1,4 @@
-"""The commands that time the suite and run it beside busy loops, tried on a suite of one test."""
+"""The commands that time the suite and run it next to busy loops, tried on a suite of one test."""
 
 import os
 import subprocess

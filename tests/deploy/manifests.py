@@ -1,4 +1,4 @@
-"""What the chart renders, and what is wrong with it by schemas that take no unknown field."""
+"""Renders the chart, and validates the result with schemas that accept no unknown field."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Where what is deployed lies, and for which versions of Kubernetes."""
+"""Where the files of the deployment are, and for which versions of Kubernetes."""
 
 from pathlib import Path
 

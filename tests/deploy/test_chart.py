@@ -1,4 +1,4 @@
-"""What the chart makes of its values."""
+"""What the chart renders from its values."""
 
 import base64
 import re

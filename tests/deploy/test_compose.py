@@ -1,4 +1,4 @@
-"""compose.yaml is what the Compose specification takes, and names settings, images and files that are there."""
+"""compose.yaml conforms to the Compose specification, and names settings, images and files that exist."""
 
 import re
 import sys

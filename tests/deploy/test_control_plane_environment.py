@@ -1,4 +1,4 @@
-"""What the control plane's image holds, without an image: an environment with the extra `server` and nothing else."""
+"""The control plane's image, tested without an image: an environment with only the extra `server`."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Each example is what Helm, Kubernetes and KubeRay take, to the last field."""
+"""Helm, Kubernetes and KubeRay accept each example, down to the last field."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A misspelt name is caught, wherever it stands: in values, in Kubernetes' fields, in KubeRay's."""
+"""A misspelled name is found anywhere: in values, in Kubernetes' fields, and in KubeRay's."""
 
 import copy
 import json

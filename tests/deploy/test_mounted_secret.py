@@ -1,4 +1,4 @@
-"""A file that is mounted read-only, as secrets are: the service starts with it all the same."""
+"""The service starts even if a file is mounted read-only, as secrets are."""
 
 import os
 import subprocess

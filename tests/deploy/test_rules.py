@@ -1,4 +1,4 @@
-"""Prometheus takes the alert rules and the dashboards' expressions, and the rules' own tests hold."""
+"""Prometheus accepts the alert rules and the dashboards' expressions, and the rules' own tests pass."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The chart's environment variables are settings of the service, and its schema of them is the service's own."""
+"""The chart's environment variables are settings of the service, and its schema for them is the service's own."""
 
 import json
 from typing import Any

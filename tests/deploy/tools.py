@@ -1,6 +1,6 @@
-"""The programs that the checks of deploy/ run: from the PATH, else from packages of PyPI that carry them.
+"""The programs that the checks of deploy/ run, from the PATH or from PyPI packages that contain them.
 
-What cannot be had skips the check with a message; where CI is set it fails, because CI has an index.
+If a program is unavailable, its check is skipped with a message. If CI is set it fails, because CI has an index.
 """
 
 import fcntl

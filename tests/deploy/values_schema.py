@@ -1,7 +1,7 @@
-"""`python -m tests.deploy.values_schema`: writes what the chart's values.schema.json takes from elsewhere anew.
+"""`python -m tests.deploy.values_schema` regenerates the parts of values.schema.json that come from elsewhere.
 
-The schema is written by hand but for two kinds of definitions: the settings of the service, which are pydantic's own
-description of `Settings` without those that the chart sets itself, and parts of pods, which are Kubernetes' own.
+The schema is written by hand except for two kinds of definitions: the settings of the service, which pydantic derives
+from `Settings` (without those that the chart sets itself), and parts of pods, which come from Kubernetes' schema.
 """
 
 import json

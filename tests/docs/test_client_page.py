@@ -1,4 +1,4 @@
-"""The examples of docs/client.md work as they stand there, and the page names all that the client has."""
+"""The examples of docs/client.md work as written, and the page names everything that the client has."""
 
 import re
 from pathlib import Path

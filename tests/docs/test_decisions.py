@@ -1,4 +1,4 @@
-"""The index of the decisions names each of them once, by its number and in its own words."""
+"""The index of decisions names each decision once, with its number and title."""
 
 import re
 from pathlib import Path

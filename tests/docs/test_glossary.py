@@ -1,4 +1,4 @@
-"""The glossary has each stage, state and scope; failure reasons and kinds of events are in the tables it links to."""
+"""The glossary has each stage, state and scope. The tables it links to have all failure reasons and event kinds."""
 
 import re
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Every file, folder and module of ours that a page or a comment names is there, and every link leads somewhere."""
+"""Every file, folder and module of this project that a page or comment names exists, and every link works."""
 
 import re
 from collections.abc import Iterator

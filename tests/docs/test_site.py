@@ -1,4 +1,4 @@
-"""The documentation site is built as CI builds it, says all that the code has, and loads nothing from elsewhere."""
+"""The documentation site builds as in CI, documents everything in the code, and loads nothing from other sites."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The diagrams of docs/states.md are the tables of allowed transitions: no arrow is missing, none is invented."""
+"""The diagrams in docs/states.md equal the tables of allowed transitions."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One real stack for all end-to-end tests: Ray head, API, reconciler, SQLite and a folder."""
+"""Fixtures: one real stack for all end-to-end tests, with Ray head, API, reconciler, SQLite and a folder."""
 
 import time
 from collections.abc import Callable, Iterator

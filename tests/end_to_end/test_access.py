@@ -1,4 +1,4 @@
-"""A real Ray head that asks for a token, behind the service; and one that does not."""
+"""The service with a real Ray head that requires a token, and with one that does not."""
 
 import os
 import subprocess

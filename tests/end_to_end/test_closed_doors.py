@@ -1,4 +1,4 @@
-"""Another user of the machine, and another machine, get nothing of the local stack."""
+"""Other users of the machine, and other machines, get nothing from the local stack."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Kill -9, for real: the API, the reconciler, a training worker. The run goes on, and nothing runs twice."""
+"""Real SIGKILLs of the API, the reconciler and a training worker: the run continues, and nothing runs twice."""
 
 import httpx
 import psutil

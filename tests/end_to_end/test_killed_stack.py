@@ -1,4 +1,4 @@
-"""`noisy-student up` that is ended, politely or not, leaves none of its processes and none of Ray's folders behind."""
+"""However `noisy-student up` ends, it leaves none of its processes and no Ray folder behind."""
 
 import os
 import secrets

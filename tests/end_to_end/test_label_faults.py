@@ -1,4 +1,4 @@
-"""Kill -9, for real: of an actor, a driver, the Ray head, a node. Not a row differs, and no finished file is redone.
+"""Real SIGKILLs of an actor, a driver, the Ray head and a node: no row differs, and no finished file is redone.
 
 `python -m benchmarks.data_plane.label_faults --seed S --kills N` kills for longer.
 """

@@ -1,4 +1,4 @@
-"""The local stack's API answers who has its key, which its own command line and page send by themselves."""
+"""The local stack's API responds to holders of its key, which its own command line and page send by themselves."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run posted again from a model's lineage gives the same decisions: on a real Ray, with real training."""
+"""A run posted again from a model's lineage makes the same decisions, on a real Ray with real training."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run whose artifacts and pool are in a bucket: checkpoints, labels, selection and models go over the S3 protocol."""
+"""A run with artifacts and pool in a bucket: checkpoints, labels, selection and models use the S3 protocol."""
 
 from collections.abc import Iterator
 from pathlib import Path

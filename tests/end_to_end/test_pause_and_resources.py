@@ -1,4 +1,4 @@
-"""A training that pauses and goes on, and a stage that asks for what the cluster does not have; on a real Ray."""
+"""On a real Ray, a training pauses and continues, and a stage asks for more than the cluster has."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""What the whole run has measured, a search that is killed and goes on, and an ablation: on a real Ray."""
+"""On a real Ray: what the whole run has measured, a search that is killed and continues, and an ablation."""
 
 import os
 import signal

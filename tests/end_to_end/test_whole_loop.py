@@ -1,4 +1,4 @@
-"""POST a run, get a student: on a real local Ray, with real digits."""
+"""A posted run produces a student, on a real local Ray with real digits."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The files in examples/ work: run bodies over the command line, scripts as they are."""
+"""The files in examples/ work: run bodies on the command line, scripts as they are."""
 
 import runpy
 import sys

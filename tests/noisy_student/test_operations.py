@@ -1,4 +1,4 @@
-"""The client has everything that the REST API has: compared with the OpenAPI document."""
+"""The client has everything that the REST API has, according to the OpenAPI document."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is sent again where nothing answers, and how streams and waits go on: against a real server that misbehaves."""
+"""Which requests are repeated, and how streams and waits continue, against a real server that misbehaves."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The client and TLS: a real server with a certificate of its own, which may ask the client for one."""
+"""The client and TLS: a real server with a self-signed certificate, which may require one from the client."""
 
 import datetime
 import ipaddress

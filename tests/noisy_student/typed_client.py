@@ -1,4 +1,4 @@
-"""What a type checker knows of the client: never run, `make lint` checks it."""
+"""What a type checker knows about the client. This never runs; `make lint` checks it."""
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, assert_type

@@ -1,4 +1,4 @@
-"""A real server of the S3 protocol on loopback, with a bucket of its own for each test."""
+"""Fixtures: a real server of the S3 protocol on loopback, with a bucket for each test."""
 
 import uuid
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Artifacts in a bucket: whole or not there, listed, and named with the options of the URI at the end."""
+"""Artifacts in a bucket: complete or absent, listed, and named with the options at the end of the URI."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Datasets of every format in a bucket, from registration over labels to a selection, without Ray."""
+"""Datasets of every format in a bucket, from registration through labels to a selection, without Ray."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Buckets as people and programs leave them: the same rules as for folders of this machine."""
+"""Buckets as people and programs leave them follow the same rules as local folders."""
 
 import io
 import json

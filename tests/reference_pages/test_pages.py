@@ -1,4 +1,4 @@
-"""Commands, calls, events and diagrams as Markdown, and links as the site needs them."""
+"""Commands, calls, events and diagrams become Markdown, with links as the site needs them."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JSON schemas as Markdown."""
+"""JSON schemas become Markdown."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The variables of settings in groups, as pydantic-settings itself reads them."""
+"""The variables of grouped settings are those that pydantic-settings reads."""
 
 from enum import StrEnum
 

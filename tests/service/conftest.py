@@ -1,4 +1,4 @@
-"""What the control plane's tests share: both kinds of database, a Ray jobs API that is a real HTTP server, a clock."""
+"""Fixtures of the control plane: both kinds of database, a jobs API that is a real HTTP server, a clock."""
 
 import json
 import shutil

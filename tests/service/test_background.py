@@ -1,4 +1,4 @@
-"""What goes wrong in one round does not end the rounds, and a fault that lasts is one line in the log."""
+"""An error in one round does not end a background loop, and a lasting fault is logged once."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The catalogue of models."""
+"""The catalog of models."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the service keeps is its user's alone: what it makes, and what was there before."""
+"""The service's files are private to its user, both new ones and those that existed before."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Settings and what follows from them."""
+"""Settings and the values derived from them."""
 
 import os
 import subprocess

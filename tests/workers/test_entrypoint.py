@@ -1,4 +1,4 @@
-"""What a stage's process does around the stage itself: the fence before it, the outcome after it."""
+"""What a stage's process does around the stage itself: the fence before it, and the outcome after it."""
 
 import json
 import time

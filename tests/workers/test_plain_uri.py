@@ -1,4 +1,4 @@
-"""One function takes URIs apart; what two readers could understand differently is refused."""
+"""One function parses all URIs, and rejects those that two readers could understand differently."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The application with authentication on, and keys for it."""
+"""Fixtures: the application with authentication on, and keys for it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

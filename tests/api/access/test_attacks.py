@@ -1,4 +1,4 @@
-"""Callers who reach for what is not theirs: ids of others, larger scopes, requests in requests."""
+"""Callers cannot reach what is not theirs: others' ids, larger scopes, requests within requests."""
 
 import re
 import socket

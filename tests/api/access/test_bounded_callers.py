@@ -1,4 +1,4 @@
-"""One caller cannot take what all others need: streams, kept answers, receivers; and keys go with their maker."""
+"""One caller cannot take what all others need: streams, stored responses, receivers. Keys end with their creator."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

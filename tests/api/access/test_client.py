@@ -1,4 +1,4 @@
-"""The client's keys, against an API that asks for them."""
+"""The client sends its key to an API that requires one."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whoever has no credential, and tries to fill the server with what comes before one is asked for."""
+"""Callers without a credential cannot fill the server with what arrives before it checks for one."""
 
 import logging
 import socket

@@ -1,4 +1,4 @@
-"""A stream of events outlives the request's check: it ends when its caller is no longer good."""
+"""A stream of events outlives the request's access check, and ends when its caller loses access."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Deny by default: every route of the application, known or not, asks for a credential and for a scope."""
+"""Access is denied by default: every route of the application, known or not, requires a credential and a scope."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""API keys over REST: shown once, stored hashed, refused when expired or revoked, limited to a project."""
+"""API keys over REST are shown once, stored hashed, refused when expired or revoked, and limited to a project."""
 
 import sqlite3
 from collections.abc import Callable

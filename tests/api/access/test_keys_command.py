@@ -1,4 +1,4 @@
-"""noisy-student keys: the first key in the database itself, the others over REST."""
+"""`noisy-student keys` creates the first key in the database itself, and the others over REST."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bodies that are too large, callers that ask too often, and a service that nobody guards."""
+"""Limits: bodies that are too large, callers that send too many requests, and a service without authentication."""
 
 import os
 import subprocess

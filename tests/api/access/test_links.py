@@ -1,4 +1,4 @@
-"""Links that log a browser in: once, soon, and as who asked for them."""
+"""Links log a browser in once, for a short time, as the caller who asked for them."""
 
 from urllib.parse import parse_qs, urlsplit
 

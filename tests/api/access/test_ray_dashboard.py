@@ -1,4 +1,4 @@
-"""Ray's dashboard through the service: read-only, with Ray's token and none of the caller's credentials."""
+"""Ray's dashboard through the service is read-only, with Ray's token and without the caller's credentials."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The pages in a real browser: logging in and out, what a viewer is offered, and the documentation."""
+"""The pages in a real browser: login and logout, what a viewer is offered, and the documentation."""
 
 from collections.abc import Callable
 

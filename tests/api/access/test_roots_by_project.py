@@ -1,4 +1,4 @@
-"""Two projects, each with a folder of its own: neither registers what is the other's."""
+"""Of two projects with a folder each, neither can register what belongs to the other."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI document find no 5xx, and no answer that the document does not have."""
+"""Requests generated from the OpenAPI document get no 5xx, and no response that the document does not declare."""
 
 from collections.abc import Callable
 from typing import Any

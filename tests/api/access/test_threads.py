@@ -1,4 +1,4 @@
-"""Who asks is found out even while every thread of the routes hangs."""
+"""Callers are authenticated even while every thread of the routes hangs."""
 
 from collections.abc import Callable
 

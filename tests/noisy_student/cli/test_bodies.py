@@ -1,4 +1,4 @@
-"""Request bodies are read from JSON and YAML alike, and what is wrong with a file is said without its content."""
+"""Request bodies can be JSON or YAML, and errors in a file are reported without its content."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""noisy-student, against a real server on loopback."""
+"""The command line against a real server on loopback."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Nothing that others have written reaches the terminal raw, or is read as rich's markup."""
+"""No foreign text reaches the terminal unescaped, or is read as rich markup."""
 
 import ast
 import json

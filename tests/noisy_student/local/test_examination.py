@@ -1,4 +1,4 @@
-"""noisy-student doctor says what is missing, and ends with 1 where the service cannot work."""
+"""`noisy-student doctor` says what is missing, and exits with 1 if the service cannot work."""
 
 from pathlib import Path
 

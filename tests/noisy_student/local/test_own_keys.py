@@ -1,4 +1,4 @@
-"""The command line finds the key of a local stack by its address, and sends it nowhere else."""
+"""The command line finds a local stack's key by its address, and sends it nowhere else."""
 
 import socket
 from contextlib import closing

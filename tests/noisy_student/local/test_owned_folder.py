@@ -1,4 +1,4 @@
-"""What a killed process leaves behind, its processes and its folder, is gone in a moment; what others own is not."""
+"""The processes and the folder of a killed owner disappear within moments; those of others stay."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Trees of processes are ended, and what a killed parent leaves behind; nothing else, and what has gone is no error."""
+"""Process trees, and what a killed parent leaves behind, are ended, and nothing else. Ended processes are no error."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The identity provider that tests of its tokens share."""
+"""Fixtures: the identity provider that tests of tokens share."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""API keys are remembered for a moment, and never longer than they are good."""
+"""API keys are cached for a moment, and never longer than they are valid."""
 
 from collections.abc import Callable, Iterator
 

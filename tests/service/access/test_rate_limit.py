@@ -1,4 +1,4 @@
-"""Token buckets, with a clock that is told."""
+"""Token buckets, with an injected clock."""
 
 from service.access.rate_limit import MAX_BUCKETS, RateLimit
 

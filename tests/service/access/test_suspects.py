@@ -1,4 +1,4 @@
-"""Who sends many bad credentials is held back; who shares the address is not."""
+"""Callers who send many bad credentials are slowed down; others with the same address are not."""
 
 from threading import Event, Thread
 

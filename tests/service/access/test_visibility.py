@@ -1,4 +1,4 @@
-"""Row-level security: a caller with projects reads and changes rows of those only, whatever the statement."""
+"""Row-level security: a caller with projects reads and changes only their rows, whatever the statement."""
 
 from collections.abc import Callable
 from typing import Any

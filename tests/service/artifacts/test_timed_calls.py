@@ -1,4 +1,4 @@
-"""Calls of an artifact store that hangs or refuses, with real threads that hang until the test lets them go."""
+"""Calls to an artifact store that hangs or refuses, with real threads that hang until the test releases them."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which students the gate lets teach."""
+"""Which students may teach, according to the gate."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The arithmetic of a bill: by hand for round figures, and what must hold for any."""
+"""The arithmetic of a bill: computed by hand for round figures, and invariants for any figures."""
 
 import json
 from typing import Any

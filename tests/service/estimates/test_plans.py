@@ -1,4 +1,4 @@
-"""Plans on both kinds of database: checked as runs are, measured by one stage, billed from its result."""
+"""Plans on both kinds of database: checked like runs, measured by one stage, billed from its result."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The state machine, as values: no database, no clock, no Ray."""
+"""The state machine as a pure function, without database, clock or Ray."""
 
 import pytest
 

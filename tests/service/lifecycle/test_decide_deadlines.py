@@ -1,4 +1,4 @@
-"""What the state machine does about stages that stand still, as values."""
+"""The state machine's decisions about stages that make no progress, as values."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the state machine does once the gate has refused a student, as values."""
+"""The state machine's decisions after the gate has refused a student, as values."""
 
 from dataclasses import replace
 

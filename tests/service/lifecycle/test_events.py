@@ -1,4 +1,4 @@
-"""The kinds of events, and what the documentation says of them."""
+"""The event kinds, and what the documentation says about them."""
 
 import re
 from pathlib import Path

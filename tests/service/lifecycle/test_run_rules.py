@@ -1,4 +1,4 @@
-"""What the state machine takes from a run's configuration."""
+"""What the state machine reads from a run's configuration."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The client of Ray's jobs API, against a real HTTP server that answers as Ray 2.60 does."""
+"""The client of Ray's jobs API, against a real HTTP server that responds like Ray 2.60."""
 
 import json
 import shlex

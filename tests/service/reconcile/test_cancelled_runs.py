@@ -1,4 +1,4 @@
-"""How the reconciler cancels runs, whatever their jobs do; on both databases."""
+"""The reconciler cancels runs whatever their jobs do, on both databases."""
 
 import pytest
 

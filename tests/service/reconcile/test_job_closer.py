@@ -1,4 +1,4 @@
-"""Jobs of attempts that are over: their logs are saved, then they are deleted, and nothing waits for it."""
+"""The logs of ended attempts' jobs are saved, then the jobs are deleted, and nothing waits for it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which internals of torch, timm and Ray a stage uses is the service's to say, and goes with each attempt's spec."""
+"""The service decides which internals of torch, timm and Ray a stage uses, and puts them into each attempt's spec."""
 
 import pytest
 

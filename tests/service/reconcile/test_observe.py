@@ -1,4 +1,4 @@
-"""Looking at many attempts at once: one list of Ray's jobs, and only as many files as are due."""
+"""Observing many attempts at once takes one list of Ray's jobs, and reads only the files that are due."""
 
 import shutil
 from collections.abc import Iterator

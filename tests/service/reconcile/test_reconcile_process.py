@@ -1,4 +1,4 @@
-"""`python -m service.reconcile` as the process it is: killed, stopped, started again."""
+"""`python -m service.reconcile` as a real process: killed, stopped, restarted."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Of several reconcilers one is at work, whoever sleeps, stops or takes over; on both databases."""
+"""Of several reconcilers only one works, whoever sleeps, stops or takes over; on both databases."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stages that hang or can never be scheduled, as the reconciler sees them in their files; on both databases."""
+"""Stages that hang or cannot be scheduled, as the reconciler sees them in their files; on both databases."""
 
 from typing import Any
 

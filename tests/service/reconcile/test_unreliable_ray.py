@@ -1,4 +1,4 @@
-"""The reconciler and a Ray that loses jobs, answers and nodes, forgets, or is away; on both databases."""
+"""The reconciler with a Ray that loses jobs, responses and nodes, forgets jobs, or is away; on both databases."""
 
 from typing import Any
 

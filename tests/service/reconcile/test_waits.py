@@ -1,4 +1,4 @@
-"""What a run's history says of outages."""
+"""What a run's history says about outages."""
 
 from service.config.events import EventKind
 from service.reconcile.waits import QUIET_SECONDS, WaitReason, Waits

@@ -1,4 +1,4 @@
-"""Retention at work, on both kinds of database and on real files: what is needed survives whatever happens."""
+"""Retention on both kinds of database and real files: what is needed survives whatever happens."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Retention's decisions: what goes, what stays, and why. No database, no files."""
+"""Retention's decisions: what is deleted, what stays, and why. No database, no files."""
 
 from dataclasses import replace
 from typing import get_args

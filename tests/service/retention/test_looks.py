@@ -1,4 +1,4 @@
-"""Which runs retention looks at: a run in which nothing can have changed is not read again, and none is forgotten."""
+"""Which runs retention examines: an unchanged run is not read again, and none is forgotten."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run's batches and steps come to on its workers: refused where it cannot train, said where it takes weeks."""
+"""A run's batches and steps on its workers: rejected if it cannot train, reported if it takes weeks."""
 
 from typing import Any
 

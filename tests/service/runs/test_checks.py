@@ -1,4 +1,4 @@
-"""What is refused before a run begins: the arithmetic, without a database."""
+"""What is rejected before a run starts: the arithmetic, without a database."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What users may do, and what is refused, on both kinds of database."""
+"""What users may do, and what is rejected, on both kinds of database."""
 
 import io
 import json

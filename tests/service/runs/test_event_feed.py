@@ -1,4 +1,4 @@
-"""The event feed on both kinds of database: one poller for clients of different rights."""
+"""The event feed on both kinds of database: one poller for clients with different permissions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

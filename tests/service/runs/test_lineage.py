@@ -1,4 +1,4 @@
-"""Lineage: from a model back to all that it came from, and forward to the same run again."""
+"""Lineage leads from a model back to its origin, and forward to the same run again."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is refused before a run begins. The database plays no part in it: SQLite alone will do."""
+"""What is rejected before a run starts. The kind of database does not matter, so SQLite is enough."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The queue, as values: who starts, who waits, where and why."""
+"""The queue as a pure function: which stages start, which wait, at which place and why."""
 
 from typing import Any
 

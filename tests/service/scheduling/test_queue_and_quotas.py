@@ -1,4 +1,4 @@
-"""Runs that wait for each other and for their project's quota, and runs that pause; on both kinds of database."""
+"""Runs that wait for each other and for their project's quota, and paused runs; on both kinds of database."""
 
 from typing import Any
 

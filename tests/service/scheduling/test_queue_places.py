@@ -1,4 +1,4 @@
-"""Where runs stand in the queue, when many look at once: it is read seldom, and never under the write lock."""
+"""Runs' places in the queue under many readers: it is read rarely, and never under the write lock."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What every stage must have: a stage that is added and forgotten somewhere is named here."""
+"""What every stage must have. If a new stage is missing somewhere, a test here names the place."""
 
 import ast
 import inspect

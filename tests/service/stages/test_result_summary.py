@@ -1,4 +1,4 @@
-"""What is left out of results where many are shown."""
+"""What is omitted from results where many are shown."""
 
 from service.stages.result_summary import confusion_matrices, summary, without_confusion
 

@@ -1,4 +1,4 @@
-"""What each stage is told."""
+"""What each stage's spec contains."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What others write about a failure goes on record, whatever is in it: on both kinds of database."""
+"""What others write about a failure is recorded, whatever it contains; on both kinds of database."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The rules of the runs that are looked after, read once."""
+"""The rules of active runs are read once."""
 
 import json
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Queries that are made each second or with each request touch what is under way, however many runs have ended.
+"""Frequent queries read only what is active, however many runs have ended.
 
-Of both databases' plans: that the index is used which holds nothing else.
+In the query plans of both databases, each uses the index that contains only active rows.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The store's guards and listings, on both kinds of database."""
+"""The store's guarded writes and listings, on both kinds of database."""
 
 import threading
 import time

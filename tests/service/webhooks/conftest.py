@@ -1,4 +1,4 @@
-"""What tests of webhooks share: a webhook of the test's receiver, and who delivers to it."""
+"""Fixtures of webhooks: a webhook for the test's receiver, and what delivers to it."""
 
 import pytest
 

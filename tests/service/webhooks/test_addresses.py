@@ -1,4 +1,4 @@
-"""Which addresses nothing is sent to."""
+"""Addresses to which nothing may be sent."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""Which of a run's events is sent next, when deliveries fail, die and are tried again."""
+"""Which of a run's events is sent next when deliveries fail, die and are retried."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The secrets of webhooks lie sealed in the database, and sign what is sent as before."""
+"""The database stores webhook secrets sealed, and they still sign deliveries."""
 
 from datetime import UTC, datetime
 from pathlib import Path

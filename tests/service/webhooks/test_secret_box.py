@@ -1,4 +1,4 @@
-"""Stored secrets are sealed with the first key of a file, and opened with any of them."""
+"""Stored secrets are sealed with the first key of a file, and can be opened with any of its keys."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One delivery to receivers that are real HTTP servers, with TLS and without, and not all of them well-behaved."""
+"""Single deliveries to real HTTP servers, with and without TLS, some of which misbehave."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Deliveries are signed as Standard Webhooks says: its library, at the receiver's, is what judges."""
+"""Deliveries are signed according to Standard Webhooks; its library verifies them at the receiver."""
 
 import base64
 import hashlib

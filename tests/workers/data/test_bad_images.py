@@ -1,4 +1,4 @@
-"""Every picture of the corpus is read as it was meant, or broken of the right kind, on every way to its pixels."""
+"""Every reader reads each picture of the corpus as intended, or reports it as broken with the right kind."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Datasets stay below their roots: at registration, and again where a stage reads them."""
+"""Datasets stay below their roots, at registration and again when a stage reads them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The evaluation of real files, without Ray."""
+"""The evaluation on real files, without Ray."""
 
 import io
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Metrics against slow references."""
+"""Metrics compared with slow reference implementations."""
 
 from typing import cast
 

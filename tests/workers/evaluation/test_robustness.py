@@ -1,4 +1,4 @@
-"""The robustness tables: which work there is, what the figures mean, and a real model under all of it."""
+"""The robustness measurements: their units of work, their figures, and a real model under all of them."""
 
 from collections import Counter
 

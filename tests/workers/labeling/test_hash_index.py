@@ -1,4 +1,4 @@
-"""The index of perceptual hashes finds what comparing every pair finds."""
+"""The index of perceptual hashes finds the same pairs as comparing all of them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the label stage says of images that are broken, repeated, or too like an evaluation image."""
+"""What the label stage reports about images that are broken, repeated, or too similar to an evaluation image."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence

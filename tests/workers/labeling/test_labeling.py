@@ -1,4 +1,4 @@
-"""Label files and the actor that writes them, called directly on real files; no Ray."""
+"""Label files, and the actor that writes them, called directly on real files without Ray."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The parts of the measure stage on real pictures in this process; no Ray."""
+"""The parts of the measure stage on real pictures in this process, without Ray."""
 
 import io
 import time

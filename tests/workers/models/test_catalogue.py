@@ -1,4 +1,4 @@
-"""The control plane's catalogue describes the models of the timm that is installed (docs/decisions/0003)."""
+"""The control plane's catalog matches the models of the installed timm (docs/decisions/0003)."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Who computes on a GPU: those who asked Ray for one, whatever GPUs their process may see."""
+"""Only processes that requested a GPU from Ray compute on one, whatever GPUs they can see."""
 
 import pytest
 import torch

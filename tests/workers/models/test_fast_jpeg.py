@@ -1,4 +1,4 @@
-"""The quick way from a JPEG to a model's pixels, beside Pillow's."""
+"""The fast path from a JPEG to a model's pixels, compared with Pillow."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a stage says that it ran with."""
+"""What a stage records about the software that it ran with."""
 
 import platform
 import subprocess

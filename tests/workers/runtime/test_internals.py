@@ -1,4 +1,4 @@
-"""Each use of an undocumented part of a library can be turned off, and gives way by itself where the part is gone."""
+"""Each use of an undocumented part of a library can be turned off, and is skipped if the part is gone."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a pool of actors tells its stage when it fails; the actors themselves are in tests/end_to_end."""
+"""What a failing pool of actors tells its stage. The actors themselves are tested in tests/end_to_end."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

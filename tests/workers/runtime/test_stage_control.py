@@ -1,4 +1,4 @@
-"""What a running stage is told by files: to pause, to stop; and what it tells of waiting and of its progress."""
+"""Files tell a running stage to pause or stop, and the stage reports waits and progress."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Early stopping without Ray: who is stopped, how many steps a search may take, what an earlier attempt leaves."""
+"""Early stopping without Ray: which trials stop, how many steps a search may take, how a later attempt continues."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What comes out of a search: the winner, the Pareto front, pictures of the space."""
+"""The outcome of a search: the winner, the Pareto front, and pictures of the space."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The search without Ray: space, sampler, the book of trials."""
+"""The search without Ray: the space, the sampler and the trial book."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How often each class's images are copied, and which of them get one copy more."""
+"""How often each class's images are copied, and which of them get one more copy."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Why rows are dropped: each is counted once, under the first reason that holds."""
+"""Why rows are dropped. Each is counted once, under the first reason that applies."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Selection's work grows with the shards, and not with their square: counted by what is looked at, not by the clock."""
+"""Selection's work grows linearly with the shards, measured by counting accesses instead of time."""
 
 import os
 import weakref

@@ -1,4 +1,4 @@
-"""A materialised selection: exactly its rows and copies, shuffled as a whole, resumable. The pool is a loop here."""
+"""A materialized selection has exactly the selected rows and copies, shuffled as a whole. The pool is a loop here."""
 
 import io
 from collections import Counter

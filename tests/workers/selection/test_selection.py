@@ -1,4 +1,4 @@
-"""Selection against a slow, obvious reference that holds everything in Python lists."""
+"""Selection compared with a slow, obvious reference that holds everything in Python lists."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What each process does with its range of shards, with label files that are values."""
+"""What each process does with its range of shards, with label files as values."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How selected rows are cut into runs and training shards, as values."""
+"""How selected rows are divided into runs and training shards, as values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A small labeled set on disk, and trainings on it in this process, without Ray."""
+"""Fixtures: a small labeled set on disk, and trainings on it in this process, without Ray."""
 
 import io
 import time

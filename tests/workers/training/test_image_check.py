@@ -1,4 +1,4 @@
-"""One rule for labeled and validation images: each broken one is counted once, named and listed, within a limit."""
+"""Labeled and validation images follow one rule: each broken image is counted once and listed, up to a limit."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""In a process of its own: what is imported cannot be taken back."""
+"""Each test runs in its own process, because imports cannot be undone."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Each of the three noises acts on the student while it trains, and none on the teacher while it labels."""
+"""Each of the three kinds of noise acts on the student in training, and none on the teacher while it labels."""
 
 import io
 import random

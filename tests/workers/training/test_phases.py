@@ -1,4 +1,4 @@
-"""The whole loop in one process: the resolution step, initial weights, resuming, and what validation says."""
+"""The whole training loop in one process: the resolution step, initial weights, resuming, and validation."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What registration keeps of a dataset's contents: a hash of every image, and a digest."""
+"""Registration keeps a hash of every image and a digest of the dataset."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Registration looks at real small datasets of every format."""
+"""Registration inspects small real datasets of every format."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lists as other programs write them: entries that nothing can open, heads that are missing, values of odd kinds."""
+"""Lists by other programs: entries that cannot be opened, missing headers, unusual values."""
 
 import json
 import os

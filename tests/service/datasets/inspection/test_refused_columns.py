@@ -1,4 +1,4 @@
-"""Columns of Parquet files that registration refuses, and what it says about them."""
+"""Parquet columns that registration rejects, and its messages."""
 
 from pathlib import Path
 

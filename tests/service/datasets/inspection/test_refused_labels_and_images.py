@@ -1,4 +1,4 @@
-"""Labels, classes and images that registration refuses, and what it says about them."""
+"""Labels, classes and images that registration rejects, and its messages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Places and files that registration refuses, and what it says about them."""
+"""Paths and files that registration rejects, and its messages."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is said of a dataset that is read, but not as somebody may have meant it."""
+"""The warnings about a dataset that is readable but perhaps not meant like this."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Parquet as other programs write it: other types, names of labels in the schema, labels in the names of folders."""
+"""Parquet by other programs: other types, label names in the schema, labels in folder names."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists of URIs as datasets: what is read of them, how they are cut into shards, and what is refused."""
+"""Lists of URIs as datasets: what is read from them, how they are split into shards, what is rejected."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Files as somebody would make them who means harm, or whose writer does what ours never do."""
+"""Makes files as an attacker would, or as unusual writers do."""
 
 import base64
 import struct

@@ -1,4 +1,4 @@
-"""Small files that unpack to gigabytes: refused or registered, within the memory that an inspector may have."""
+"""Small files that unpack to gigabytes are rejected or registered within an inspector's memory limit."""
 
 import json
 import threading

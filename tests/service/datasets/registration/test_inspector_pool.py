@@ -1,4 +1,4 @@
-"""Foreign bytes are read in a process of its own: whatever becomes of it, the caller gets an answer, and goes on."""
+"""A separate process reads foreign bytes. Whatever happens to it, the caller gets a response."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A file that is another by the time it is opened: whoever may write below a root could have others' files read."""
+"""A file replaced before it is opened: whoever may write below a root must not make the service read others' files."""
 
 import io
 import json

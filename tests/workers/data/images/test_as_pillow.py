@@ -1,4 +1,4 @@
-"""No picture is decoded otherwise than ImageOps.exif_transpose(Image.open(file)).convert("RGB"), on any way."""
+"""Every decoder gives the same picture as ImageOps.exif_transpose(Image.open(file)).convert("RGB")."""
 
 import io
 import random

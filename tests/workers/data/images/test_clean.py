@@ -1,4 +1,4 @@
-"""Clean pictures: the size a model wants, without noise."""
+"""Clean pictures have the size that a model expects, without noise."""
 
 from typing import Literal
 

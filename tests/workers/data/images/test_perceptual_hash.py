@@ -1,4 +1,4 @@
-"""The perceptual hash stays with a picture that is encoded again or resized, and tells other pictures apart."""
+"""The perceptual hash survives re-encoding and resizing, and distinguishes different pictures."""
 
 import io
 from functools import cache

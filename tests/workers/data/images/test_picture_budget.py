@@ -1,4 +1,4 @@
-"""A decompression bomb is a broken image before a byte of it is decoded; what is decoded takes a bounded memory."""
+"""A decompression bomb is rejected before decoding starts, and decoding takes bounded memory."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""PNG files with megabytes of text or colour profile are the pictures that they are."""
+"""PNG files with megabytes of text or color profile are readable."""
 
 import io
 import zlib

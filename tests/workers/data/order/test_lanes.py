@@ -1,4 +1,4 @@
-"""The stream of a job: every sample at one place of each epoch, whoever reads it, and shuffled across shards."""
+"""The stream of a job: every sample occurs once per epoch, whoever reads it, shuffled across shards."""
 
 import tracemalloc
 from collections import Counter, OrderedDict

@@ -1,4 +1,4 @@
-"""The order within a stretch: complete, shuffled, few shards open, and cheap to take up in its middle."""
+"""The order within a stretch is complete and shuffled, opens few shards, and can resume cheaply in the middle."""
 
 from collections import Counter
 from itertools import islice, pairwise

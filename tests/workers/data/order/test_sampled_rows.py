@@ -1,4 +1,4 @@
-"""Which images of a dataset are drawn where some of them are enough."""
+"""Which images of a dataset are drawn for a sample."""
 
 from hypothesis import given
 from hypothesis import strategies as st

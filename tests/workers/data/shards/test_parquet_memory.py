@@ -1,4 +1,4 @@
-"""What is read of Parquet takes bounded memory, however much its footer says there is in a row group."""
+"""Reading Parquet takes bounded memory, whatever the footer says about the size of a row group."""
 
 import subprocess
 import sys

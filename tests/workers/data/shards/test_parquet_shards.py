@@ -1,4 +1,4 @@
-"""What a shard that is a Parquet file gives."""
+"""What a Parquet shard yields."""
 
 from pathlib import Path
 

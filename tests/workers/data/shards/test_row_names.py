@@ -1,4 +1,4 @@
-"""A row of a registered dataset is called by its file, and by the row or line in it."""
+"""A row of a registered dataset is named by its file and by its row or line in it."""
 
 from pathlib import Path
 

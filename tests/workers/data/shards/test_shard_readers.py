@@ -1,4 +1,4 @@
-"""One shard of every format gives keys, images and class indices in row order."""
+"""A shard of any format yields keys, images and class indices in row order."""
 
 import subprocess
 import sys

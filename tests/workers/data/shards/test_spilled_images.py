@@ -1,4 +1,4 @@
-"""A shard that does not fit into memory is read all the same: its images wait in a temporary file."""
+"""A shard that does not fit into memory is readable, because its images wait in a temporary file."""
 
 import multiprocessing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a shard that is a tar file of a WebDataset gives."""
+"""What a WebDataset tar shard yields."""
 
 import io
 import tarfile

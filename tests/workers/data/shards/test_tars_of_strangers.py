@@ -1,4 +1,4 @@
-"""Tar files as GNU tar and others write them: with holes, one behind the other, with labels in JSON."""
+"""Tar files by GNU tar and others: sparse files, concatenated archives, labels in JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A shard that cannot be read is an error that names the file, and says whose fault it is."""
+"""An unreadable shard is an error that names the file and says whose fault it is."""
 
 import errno
 import pickle

@@ -1,4 +1,4 @@
-"""Files that are a picture each: only regular ones are opened, none is too large, and few bytes are held at a time."""
+"""Files with one picture each: only regular files are opened, none is too large, few bytes are held at a time."""
 
 import os
 import socket

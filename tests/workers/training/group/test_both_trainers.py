@@ -1,4 +1,4 @@
-"""The train stage as its real process on a real Ray: with the internals of torch, timm and Ray, and without."""
+"""The train stage as its real process on a real Ray, with and without the internals of torch, timm and Ray."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The store of the workers' process group listens on the address that they are told, and on no other."""
+"""The store of the workers' process group listens only on the address that it is told."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Decoding for a crop: to the same picture as a whole decoding, and each small picture once."""
+"""Decoding for a crop gives the same picture as decoding the whole, and decodes each small picture once."""
 
 import io
 import random
