@@ -49,7 +49,7 @@ def _settings() -> dict[str, Any]:
         _take_away(described, parts, variable.removeprefix("NOISY_STUDENT_").lower().split("__"))
     text = json.dumps({SETTINGS: described, **{f"{SETTINGS}.{name}": part for name, part in parts.items()}})
     definitions: dict[str, Any] = json.loads(text.replace('"#/$defs/', f'"#/$defs/{SETTINGS}.'))
-    return {name: _closed(_without(each, "title", "default")) for name, each in definitions.items()}
+    return {name: _closed(_without(each, "title", "default", "description")) for name, each in definitions.items()}
 
 
 def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]) -> None:
