@@ -1,1 +1,1 @@
-"""The control plane: run configuration, state machine, store, reconciler, Ray job client."""
+"""The control plane: run configuration, state machine, database, reconciler, and a client for Ray's jobs API."""

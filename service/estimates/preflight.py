@@ -7,7 +7,7 @@ from service.errors import InvalidRequest
 def check_estimate_request(request: EstimateRequest) -> None:
     """Raises InvalidRequest if the given cluster has no room for the run's workers, actors or trials.
 
-    Raises it, too, if the request gives a number of unlabeled images for a run without students.
+    It also raises InvalidRequest if the request gives a number of unlabeled images for a run without students.
     """
     if request.unlabeled_images is not None and not request.run.generations:
         raise InvalidRequest("unlabeled_images", "a run without generations of students labels nothing")

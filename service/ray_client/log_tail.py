@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 _LONGEST_ESCAPE = 12
-"""An upper bound of the bytes of JSON per byte of the log: \\u0001 takes six, and a pair of them stands for four."""
+"""A bound on the bytes of JSON per byte of the log: \\u0001 takes six, and a pair of them stands for four bytes."""
 _OPENING = re.compile(rb'\s*\{\s*"logs"\s*:\s*"')
 _CLOSING = re.compile(r'"\s*\}\s*\Z')
 _OPENING_BYTES, _CLOSING_BYTES = 64, 64

@@ -87,7 +87,7 @@ class JobStatuses:
         return self._listed
 
     def _one_by_one(self, job_ids: Sequence[str]) -> dict[str, JobInfo]:
-        """Asks for each job, and stops when Ray does not answer, since each further request would time out, too."""
+        """Asks for each job, and stops when Ray does not answer, since each further request would also time out."""
         found: dict[str, JobInfo] = {}
         silence: JobInfo | None = None
         for job_id in job_ids:

@@ -62,7 +62,7 @@ class QueuePlaces:
             self._limits_changed += 1
 
     def of(self, session: Session, runs: Iterable[RunRow]) -> dict[str, QueuePlace]:
-        """Returns the places of those of the runs that have to wait, by run id."""
+        """Returns the queue places of the runs that have to wait, by run id."""
         under_way = {run.id: run.created_at for run in runs if run.state == RunState.RUNNING}
         if not under_way:
             return {}

@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: its engine, and the two kinds of session on it."""
+"""One database, SQLite or PostgreSQL: its engine, and its sessions for reading and writing."""
 
 import threading
 import time

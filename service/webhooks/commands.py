@@ -47,7 +47,7 @@ class WebhookCommands:
         """Registers a webhook, which receives the events from now on. Raises InvalidRequest for a refused URL.
 
         Only this answer contains the secret. Repeating the request with the same idempotency key raises Conflict,
-        because a secret is shown only once. Raises Conflict, too, if there are already `webhooks.max_webhooks`.
+        because a secret is shown only once. It also raises Conflict if there are already `webhooks.max_webhooks`.
         """
         _check_caller()
         asked = request_hash("register_webhook", request)

@@ -1,1 +1,1 @@
-"""Alembic's folder: one file a schema version."""
+"""Alembic's folder: one file per schema version."""
