@@ -15,6 +15,7 @@ from service.config.settings.groups import (
     AccessSettings,
     DatasetSettings,
     EventSettings,
+    PlacementSettings,
     RaySettings,
     ReconcilerSettings,
     RegistrationSettings,
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     datasets: DatasetSettings = DatasetSettings()
     registration: RegistrationSettings = RegistrationSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
+    placement: PlacementSettings = PlacementSettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
     events: EventSettings = EventSettings()

@@ -178,6 +178,7 @@ def open_reconciling(
             settings.ray,
             settings.roots_by_project,
             settings.internals,
+            settings.placement,
             ray_jobs,
             clock,
             world.lease_clock,

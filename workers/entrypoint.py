@@ -15,7 +15,7 @@ from collections.abc import Callable  # noqa: E402
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
 from workers.data.errors import ShardReadError, read_failure  # noqa: E402
-from workers.runtime.cluster import join_cluster  # noqa: E402
+from workers.runtime.cluster import join_cluster, settled_on_cluster  # noqa: E402
 from workers.runtime.environment import describe_environment  # noqa: E402
 from workers.runtime.internals import internals_environment  # noqa: E402
 from workers.runtime.resource_watch import watch_for_resources  # noqa: E402
@@ -135,6 +135,7 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     os.environ.update({**stage_environment(spec.dataset_roots), **internals_environment(spec.internals)})
     if _needs_ray(spec):
         join_cluster()
+        spec = settled_on_cluster(spec)
         watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)

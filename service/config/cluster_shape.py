@@ -43,8 +43,9 @@ class ClusterShape(Frozen):
 
 
 def shape_of(seen: ClusterSeen, workers: WorkerGroup, pool: ActorPool) -> ClusterShape:
-    """Returns the shape of the measured cluster: a device is a GPU if the run requests GPUs, else a CPU core."""
-    if workers.gpus_per_worker or pool.gpus_per_actor:
+    """Returns the shape of the measured cluster: a device is a GPU if the run requests GPUs, or leaves that to a cluster
+    that has some, else a CPU core."""
+    if workers.gpus_on(seen.gpus > 0) or pool.gpus_on(seen.gpus > 0):
         gpus = max(1, int(seen.gpus))
         return ClusterShape(devices=gpus, cpus_per_device=max(1.0, seen.cpus / gpus), gpus_per_device=1.0)
     return ClusterShape(devices=max(1, int(seen.cpus)))

@@ -23,7 +23,14 @@ class RetrySettings(Frozen):
     bad_data: int | None = Field(default=0, ge=0, le=1_000_000, description="The same input fails in the same way.")
     user_error: int | None = Field(default=0, ge=0, le=1_000_000, description="The same spec fails in the same way.")
     unschedulable: int | None = Field(
-        default=0, ge=0, le=1_000_000, description="The stage has already waited for its timeout."
+        default=0, ge=0, le=1_000_000, description="The cluster cannot have what the stage asks for."
+    )
+    no_capacity: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Nodes that can come did not by schedule_timeout_seconds. Not counted in max_attempts; null: "
+        "without a limit.",
     )
     out_of_memory: int | None = Field(
         default=1,
@@ -59,8 +66,8 @@ class RetrySettings(Frozen):
         return limits[reason]
 
 
-SCHEDULE_TIMEOUT_SECONDS = 900.0
-"""The default leaves time for a cloud to start a GPU node, which takes minutes."""
+SCHEDULE_TIMEOUT_SECONDS = 3600.0
+"""Clouds may take over a quarter of an hour to start a GPU node, and an autoscaler tries one group after the other."""
 
 
 _HALF_AN_HOUR = 1800.0
@@ -89,11 +96,12 @@ class FaultTolerance(Frozen):
     """The failures that a run tolerates before one of its stages fails."""
 
     retry: RetrySettings = RetrySettings()
-    schedule_timeout_seconds: float = Field(
-        default=SCHEDULE_TIMEOUT_SECONDS,
+    schedule_timeout_seconds: float | None = Field(
+        default=None,
         gt=0,
         le=1e9,
-        description="How long a stage may wait for resources that even the idle cluster lacks.",
+        description="How long an attempt may wait for nodes that the cluster does not have. "
+        "Default: the service's setting.",
     )
     stall_timeout_seconds: StallTimeouts = StallTimeouts()
     max_bad_fraction: float = Field(

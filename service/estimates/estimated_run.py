@@ -64,9 +64,13 @@ class EstimatedRun:
     def _students_of_generations(self) -> tuple[int, ...]:
         return measured_students(self.plans)[1]
 
+    @property
+    def _has_gpus(self) -> bool:
+        return self.shape.gpus_per_device > 0
+
     def actors(self, pieces: int) -> int:
         """Returns the number of actors in the pool for work that consists of `pieces` pieces."""
-        return self._actors(pieces, self.config.resources.label.gpus_per_actor)
+        return self._actors(pieces, self.config.resources.label.gpus_on(self._has_gpus))
 
     def actors_without_gpus(self, pieces: int) -> int:
         """Returns the number of actors for copying, which uses no GPUs (service/stages/spec_builder.py)."""
@@ -87,17 +91,17 @@ class EstimatedRun:
     @property
     def workers_that_fit(self) -> int:
         group = self.config.resources.train
-        return self.shape.room_for(group.cpus_per_worker, group.gpus_per_worker)
+        return self.shape.room_for(group.cpus_per_worker, group.gpus_on(self._has_gpus))
 
     @property
     def devices_an_actor(self) -> float:
         pool = self.config.resources.label
-        return self.shape.devices_of(pool.cpus_per_actor, pool.gpus_per_actor)
+        return self.shape.devices_of(pool.cpus_per_actor, pool.gpus_on(self._has_gpus))
 
     @property
     def devices_a_worker(self) -> float:
         group = self.config.resources.train
-        return self.shape.devices_of(group.cpus_per_worker, group.gpus_per_worker)
+        return self.shape.devices_of(group.cpus_per_worker, group.gpus_on(self._has_gpus))
 
     def slowdown(self, workers: int) -> float:
         """Returns how many times as long a group of `workers` takes as the measured group; below 1 if it is faster."""

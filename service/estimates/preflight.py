@@ -15,15 +15,16 @@ def check_estimate_request(request: EstimateRequest) -> None:
     if shape is None:
         return
     group, pool = resources.train, resources.label
-    if (group.gpus_per_worker or pool.gpus_per_actor) and not shape.gpus_per_device:
+    has_gpus = shape.gpus_per_device > 0
+    if (group.gpus_per_worker or pool.gpus_per_actor) and not has_gpus:
         raise InvalidRequest("cluster.gpus_per_device", "is 0, and the run's resources ask for GPUs")
-    workers = shape.room_for(group.cpus_per_worker, group.gpus_per_worker)
+    workers = shape.room_for(group.cpus_per_worker, group.gpus_on(has_gpus))
     if workers < group.num_workers:
         raise InvalidRequest(
             "cluster.devices",
             f"have room for {workers} of the {group.num_workers} workers of run.resources.train",
         )
-    actors = shape.room_for(pool.cpus_per_actor, pool.gpus_per_actor)
+    actors = shape.room_for(pool.cpus_per_actor, pool.gpus_on(has_gpus))
     if actors < pool.min_actors:
         raise InvalidRequest(
             "cluster.devices", f"have room for {actors} of the {pool.min_actors} actors of run.resources.label"

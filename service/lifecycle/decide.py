@@ -1,5 +1,6 @@
 """The state machine: decides from the recorded state and the observation what to do next. No I/O, no clock."""
 
+from service.config.policies import SCHEDULE_TIMEOUT_SECONDS
 from service.lifecycle.actions import (
     Action,
     BeginStopping,
@@ -30,11 +31,19 @@ SUBMIT_IN_FLIGHT_SECONDS = 30.0
 """How long after an attempt was recorded the submit request of a reconciler that died may still reach Ray."""
 
 
-def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int, may_start: bool = True) -> list[Action]:
+def decide(
+    run: RunSnapshot,
+    observed: Observed,
+    now: float,
+    max_attempts: int,
+    may_start: bool = True,
+    schedule_timeout_seconds: float = SCHEDULE_TIMEOUT_SECONDS,
+) -> list[Action]:
     """Returns the next actions for an active run; the list is empty if there is nothing to do but wait.
 
     `observed` belongs to the open attempt of the current stage, if it has one. `now` is in Unix seconds. `may_start`
-    says whether the queue lets the run start an attempt. `max_attempts` applies to runs that set no limit themselves.
+    says whether the queue lets the run start an attempt. `max_attempts` and `schedule_timeout_seconds` apply to runs
+    that set no limit themselves.
     """
     for generation in run.generations:
         if generation.state is not GenerationState.SUCCEEDED and all(
@@ -52,7 +61,7 @@ def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int, 
     if stage is None:
         return [EndRun(RunState.CANCELLED if cancelling else RunState.SUCCEEDED)]
     if stage.open_attempt is not None:
-        return _follow(run, stage, stage.open_attempt, observed, now)
+        return _follow(run, stage, stage.open_attempt, observed, now, schedule_timeout_seconds)
     if cancelling:
         return [EndRun(RunState.CANCELLED, stage.generation, stage.name)]
     if run.state is RunState.PAUSING:
@@ -61,7 +70,7 @@ def decide(run: RunSnapshot, observed: Observed, now: float, max_attempts: int, 
 
 
 def _follow(
-    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
+    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, patience: float
 ) -> list[Action]:
     if observed.result is not None:
         # The stage writes its result last, so its work is done even if its Ray job has not ended yet.
@@ -71,7 +80,7 @@ def _follow(
     if attempt.state is AttemptState.SUBMITTING:
         return _follow_submitting(run, stage, attempt, observed, now)
     if attempt.state is AttemptState.SUBMITTED:
-        return _follow_submitted(run, stage, attempt, observed, now)
+        return _follow_submitted(run, stage, attempt, observed, now, patience)
     return _follow_stopping(stage, attempt, observed, now)
 
 
@@ -91,7 +100,7 @@ def _follow_submitting(
 
 
 def _follow_submitted(
-    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float
+    run: RunSnapshot, stage: StageSnapshot, attempt: AttemptSnapshot, observed: Observed, now: float, patience: float
 ) -> list[Action]:
     where = (stage.generation, stage.name, attempt.number)
     over = observed.job is JobStatus.UNKNOWN or observed.job in ENDED_JOBS
@@ -105,7 +114,7 @@ def _follow_submitted(
     if over:
         message = f"the Ray job ended as {observed.job} without a result: {observed.job_message}".rstrip(": ")
         return [EndAttempt(*where, reason_of_ended_job(observed.job_message), message)]
-    late = overdue(stage.name, attempt, observed, run.rules.fault_tolerance, now)
+    late = overdue(stage.name, attempt, observed, run.rules.fault_tolerance, patience, now)
     if late is not None:
         return [BeginStopping(*where, *late)]
     if run.state is RunState.PAUSING:

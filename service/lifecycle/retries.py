@@ -12,7 +12,13 @@ LONGEST_DELAY_SECONDS = 60.0
 
 
 NOT_COUNTED = frozenset(
-    {FailureReason.PREEMPTED, FailureReason.NODE_LOST, FailureReason.JOB_LOST, FailureReason.PAUSED}
+    {
+        FailureReason.PREEMPTED,
+        FailureReason.NODE_LOST,
+        FailureReason.JOB_LOST,
+        FailureReason.NO_CAPACITY,
+        FailureReason.PAUSED,
+    }
 )
 """Failure reasons that are not the stage's fault. They do not count towards max_attempts; some have their own limit."""
 

@@ -46,7 +46,7 @@ def reason_of_ended_job(message: str) -> FailureReason:
     about the driver's exit code ends with lines of the driver's log, which prove nothing and are not searched.
     """
     if message.startswith(_NEVER_STARTED):
-        return FailureReason.UNSCHEDULABLE
+        return FailureReason.NO_CAPACITY
     if not message.startswith(_SUPERVISOR_DIED):
         return FailureReason.JOB_FAILED
     for reason, signs in (

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
-from service.config.settings.groups import RaySettings
+from service.config.settings.groups import PlacementSettings, RaySettings
 from service.config.stage_key import StageKey
 from service.dataset_roots import RootsByProject
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
@@ -64,6 +64,7 @@ class Applier:
         ray: RaySettings,
         roots: RootsByProject,
         internals: LibraryInternals,
+        placement: PlacementSettings,
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
@@ -74,6 +75,7 @@ class Applier:
         self._python_executable = ray.python_executable
         self._roots = roots
         self._internals = internals
+        self._placement = placement
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -134,7 +136,14 @@ class Applier:
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
         spec = build_stage_spec(
-            inputs, self._layout, self._roots, action.generation, action.stage, action.attempt, self._internals
+            inputs,
+            self._layout,
+            self._roots,
+            action.generation,
+            action.stage,
+            action.attempt,
+            self._internals,
+            self._placement,
         )
         spec_uri = self._layout.spec(key, action.attempt)
         # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.background import repeat
-from service.config.settings.groups import RaySettings, ReconcilerSettings
+from service.config.settings.groups import PlacementSettings, RaySettings, ReconcilerSettings
 from service.dataset_roots import RootsByProject
 from service.errors import ArtifactStoreUnavailable, DatabaseUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import Action, FinishStage, StopJob, SubmitAttempt
@@ -50,6 +50,7 @@ class Reconciler:
         ray: RaySettings,
         roots: RootsByProject,
         internals: LibraryInternals,
+        placement: PlacementSettings,
         ray_jobs: RayJobs,
         clock: Callable[[], float],
         lease_clock: DatabaseClock = database_clock,
@@ -63,7 +64,7 @@ class Reconciler:
         self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         self._applier = Applier(
-            database, layout, ray, roots, internals, ray_jobs, self._lease, self._artifact_calls, clock
+            database, layout, ray, roots, internals, placement, ray_jobs, self._lease, self._artifact_calls, clock
         )
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
@@ -143,7 +144,14 @@ class Reconciler:
         """
         # The queue contains running runs only and would be read again for any other. Those start nothing anyway.
         may_start = run.state is not RunState.RUNNING or self._admission.may_start(run.run_id, run.current_stage)
-        actions = decide(run, look.observed, self._clock(), self._settings.max_attempts, may_start)
+        actions = decide(
+            run,
+            look.observed,
+            self._clock(),
+            self._settings.max_attempts,
+            may_start,
+            self._settings.schedule_timeout_seconds,
+        )
         for action in actions:
             if silence is not None and isinstance(action, _NEEDS_RAY):
                 raise silence

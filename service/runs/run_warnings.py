@@ -9,7 +9,8 @@ _MOST_STEPS_ON_CPUS = 10_000
 
 def run_warnings(config: RunConfig) -> list[str]:
     """Returns the warnings about a run. Each is a sentence that begins with the field's name."""
-    if config.resources.train.gpus_per_worker > 0:
+    # Where a run leaves GPUs to the cluster, nobody here knows whether it has some: the warning says on CPUs alone.
+    if config.resources.train.gpus > 0:
         return []
     recipes = {"teacher_recipe": config.teacher_recipe}
     if config.generations:

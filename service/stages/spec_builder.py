@@ -3,6 +3,8 @@
 from typing import TypedDict
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.run import Resources
+from service.config.settings.groups import PlacementSettings
 from service.config.stage_key import StageKey
 from service.dataset_roots import Roots, RootsByProject
 from service.stages.generation_plans import generation_plans, measured_students
@@ -10,6 +12,7 @@ from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.internals import LibraryInternals
+from workers.specs.node_labels import NodeChoice
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
@@ -35,9 +38,10 @@ def build_stage_spec(
     stage: StageName,
     attempt: int,
     internals: LibraryInternals = LibraryInternals(),
+    placement: PlacementSettings = PlacementSettings(),
 ) -> AnyStageSpec:
     """Returns the spec for attempt `attempt` of a stage. The stage may read images only below `roots`."""
-    return _Builder(inputs, layout, roots, generation, attempt, internals).build(stage)
+    return _Builder(inputs, layout, roots, generation, attempt, internals, placement).build(stage)
 
 
 class _Common(TypedDict):
@@ -51,6 +55,7 @@ class _Common(TypedDict):
     max_bad_fraction: float
     dataset_roots: Roots | None
     internals: LibraryInternals
+    nodes: NodeChoice
 
 
 class _Builder:
@@ -64,12 +69,14 @@ class _Builder:
         generation: int,
         attempt: int,
         internals: LibraryInternals,
+        placement: PlacementSettings,
     ) -> None:
         self._inputs = inputs
         self._roots = roots
         self._internals = internals
         self._datasets = inputs.config.datasets
-        self._resources = inputs.config.resources
+        self._resources = _placed(inputs.config.resources, placement)
+        self._nodes = placement.nodes
         self._plan = inputs.plans[generation]
         self._layout = layout
         self._generation = generation
@@ -103,6 +110,7 @@ class _Builder:
             max_bad_fraction=self._inputs.config.fault_tolerance.max_bad_fraction,
             dataset_roots=self._roots.of_stage(stage, folder_uri, self._inputs.projects),
             internals=self._internals,
+            nodes=self._nodes,
         )
 
     def _label(self) -> LabelSpec:
@@ -140,7 +148,7 @@ class _Builder:
             classes=self._inputs.classes,
             settings=self._plan.selection,
             # Materializing neither decodes images nor computes anything that a GPU would speed up.
-            pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0}),
+            pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0, "node_labels": None}),
         )
 
     def _train(self) -> TrainSpec:
@@ -266,3 +274,13 @@ class _Builder:
         # Run creation refuses generations after the first without an unlabeled dataset.
         assert self._datasets.unlabeled is not None
         return self._layout.manifest(self._datasets.unlabeled)
+
+
+def _placed(resources: Resources, placement: PlacementSettings) -> Resources:
+    """With the service's node labels where the run has none of its own."""
+    train, label = resources.train, resources.label
+    if train.node_labels is None:
+        train = train.model_copy(update={"node_labels": placement.train_node_labels})
+    if label.node_labels is None:
+        label = label.model_copy(update={"node_labels": placement.label_node_labels})
+    return resources.model_copy(update={"train": train, "label": label})

@@ -38,7 +38,7 @@ class Evaluator:
         self._items = work_items(self._manifests, spec.robustness)
         self._predictor = Predictor(
             spec.model_uri,
-            allotted_device(spec.pool.gpus_per_actor),
+            allotted_device(spec.pool.gpus),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
         )

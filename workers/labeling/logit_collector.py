@@ -20,7 +20,7 @@ class LogitCollector:
         self._rows = sampled_rows(self._manifest, spec.calibration_sample)
         self._predictor = Predictor(
             spec.model_uri,
-            allotted_device(spec.pool.gpus_per_actor),
+            allotted_device(spec.pool.gpus),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
         )

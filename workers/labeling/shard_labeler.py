@@ -33,7 +33,7 @@ class ShardLabeler:
         self._manifest = load_manifest(spec.manifest_uri)
         self.predictor = Predictor(
             spec.model_uri,
-            allotted_device(spec.pool.gpus_per_actor),
+            allotted_device(spec.pool.gpus),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
             temperature=temperature,

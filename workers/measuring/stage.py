@@ -9,7 +9,7 @@ from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import make_labels, measure_select
-from workers.runtime.cluster import join_cluster
+from workers.runtime.cluster import join_cluster, settled_on_cluster
 from workers.runtime.resource_watch import watch_for_resources
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.measure import (
@@ -41,6 +41,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     began_at = time.time()
     join_cluster()
     joined_at = time.time()
+    spec = settled_on_cluster(spec)
     watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
@@ -140,9 +141,9 @@ def _measure_pool(
     from workers.runtime.shard_pool import map_shards  # ray.data
 
     import_seconds = time.time() - imported_at
-    _start_helpers_of_ray_data()
+    _start_helpers_of_ray_data(run.spec.pool)
     pool, distinct = run.spec.pool, sorted(set(looks))
-    fit = how_many_fit(cluster, pool.cpus_per_actor, pool.gpus_per_actor)
+    fit = how_many_fit(cluster, pool.cpus_per_actor, pool.gpus)
     actors = min(fit, pool.max_actors or fit)
     items = [student for student in distinct for _ in range(actors)]
     found: dict[int, list[CleanMeasurement]] = {student: [] for student in distinct}
@@ -152,7 +153,8 @@ def _measure_pool(
         min_actors=actors,
         max_actors=actors,
         cpus_per_actor=pool.cpus_per_actor,
-        gpus_per_actor=pool.gpus_per_actor,
+        gpus_per_actor=pool.gpus,
+        node_labels=pool.node_labels,
     )
     for done in map_shards(partial(_make_probe, run, tuple(items)), range(len(items)), all_at_once):
         found[items[done.shard_index]].append(CleanMeasurement.model_validate_json(done.payload))
@@ -167,10 +169,13 @@ def _measure_pool(
     return measured, {student: _mean(each) for student, each in found.items()}
 
 
-def _start_helpers_of_ray_data() -> None:
+def _start_helpers_of_ray_data(pool: ActorPool) -> None:
     """Starts the actors that the first job of Ray Data on a cluster starts, and that later jobs find running."""
     import ray.data
 
+    from workers.runtime.shard_pool import set_data_context
+
+    set_data_context(pool)
     ray.data.range(1).materialize()
 
 
@@ -196,7 +201,7 @@ def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurem
     from workers.training.stage import fit_in_actor
 
     asked = run.spec.workers
-    workers = min(asked.num_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus_per_worker))
+    workers = min(asked.num_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus))
     group = run.train_spec(0, join_uri(run.folder_uri, "group"))
     group = group.model_copy(update={"workers": asked.model_copy(update={"num_workers": workers, "max_failures": 0})})
     called_at = time.time()

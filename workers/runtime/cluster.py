@@ -1,10 +1,11 @@
-"""Connects a stage's driver to the Ray cluster that its job runs on."""
+"""Connects a stage's driver to the Ray cluster that its job runs on, and decides there what the spec leaves open."""
 
 import logging
 import os
 
 from workers.data.dataset_roots import ROOTS_VARIABLE
 from workers.runtime.internals import INTERNALS_VARIABLE
+from workers.runtime.placement import Spec, settled
 
 
 def join_cluster() -> None:
@@ -18,3 +19,10 @@ def join_cluster() -> None:
     # Without restrictions, as on a laptop, no runtime environment is needed: Ray can then use idle workers.
     runtime_env = {"env_vars": told} if told else None
     ray.init(log_to_driver=True, logging_level=logging.WARNING, runtime_env=runtime_env)
+
+
+def settled_on_cluster(spec: Spec) -> Spec:
+    """The spec with what it leaves to the cluster decided, as the cluster is now. `join_cluster` has been called."""
+    from workers.runtime.node_groups import look_at_cluster
+
+    return settled(spec, look_at_cluster())

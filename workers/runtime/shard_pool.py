@@ -80,7 +80,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     if not shard_indices:
         return
-    _set_data_context()
+    set_data_context(pool)
     most = len(shard_indices) if pool.max_actors is None else min(pool.max_actors, len(shard_indices))
     shards = ray.data.from_items(
         [{"shard": index} for index in shard_indices], override_num_blocks=min(len(shard_indices), _MAX_BLOCKS)
@@ -141,8 +141,10 @@ def as_stage_error(error: Exception) -> StageError:
     return StageError(FailureReason.OUT_OF_MEMORY if out_of_memory else FailureReason.STAGE_ERROR, text)
 
 
-def _set_data_context() -> None:
+def set_data_context(pool: ActorPool) -> None:
+    """Of all that this process does with Ray Data: what it starts, and what it asks the autoscaler for."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.execution_options.label_selector = dict(pool.node_labels or {}) or None
     context.max_consecutive_actor_init_deaths = _LOST_ACTORS_AT_START

@@ -1,6 +1,6 @@
 """Counts what a student costs: its parameters, and its multiply-adds for one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ray
 
@@ -15,14 +15,16 @@ class ModelCost(Frozen):
     multiply_adds: int
 
 
-def measure_costs(models: Sequence[str], num_classes: int, image_size: int) -> dict[str, ModelCost]:
+def measure_costs(
+    models: Sequence[str], num_classes: int, image_size: int, node_labels: Mapping[str, str]
+) -> dict[str, ModelCost]:
     """The cost of each model, by name.
 
     A Ray task counts on torch's meta device: nothing is computed, and the driver needs no torch. Raises
     StageError(USER_ERROR) for a model that timm cannot build at `image_size`.
     """
     costs: dict[str, ModelCost] = ray.get(
-        ray.remote(num_cpus=1)(_measure).remote(list(models), num_classes, image_size)
+        ray.remote(num_cpus=1, label_selector=dict(node_labels))(_measure).remote(list(models), num_classes, image_size)
     )
     return costs
 

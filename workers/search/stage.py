@@ -26,7 +26,7 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
     reporter.announce(settings.trials, "trials")
     models = list(dict.fromkeys([*spec.models, spec.base.model]))
     costs, excluded = within_limits(
-        measure_costs(models, len(spec.base.classes), spec.base.recipe.image_size), settings
+        measure_costs(models, len(spec.base.classes), spec.base.recipe.image_size, spec.nodes.cpu_node_labels), settings
     )
     if not costs or (spec.models and not any(model in costs for model in spec.models)):
         raise StageError(

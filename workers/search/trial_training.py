@@ -34,7 +34,7 @@ def _train_alone(spec: TrainSpec) -> None:
     from workers.training.group.session import LoneSession
     from workers.training.loop import train
 
-    train(spec, time.time(), LoneSession(spec.workers.gpus_per_worker), _reports_to(tune.report))
+    train(spec, time.time(), LoneSession(spec.workers.gpus), _reports_to(tune.report))
 
 
 def _train_in_group(spec: TrainSpec) -> None:

@@ -5,16 +5,18 @@ The search and the ablation share it. The proposer decides what is tried, and re
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from workers.artifact_io import join_uri, ray_storage, write_bytes
+from workers.runtime.capacity import demand_of, parts_that_fit
+from workers.runtime.node_groups import look_at_cluster
 from workers.search.trial_training import TrialConfig, run_trial
 from workers.specs.stages import TrainSpec, spec_name
 
@@ -75,9 +77,11 @@ def run_trials(
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     workers = shape.workers
     alone = workers.num_workers == 1
-    alone_needs = {"cpu": workers.cpus_per_worker, "gpu": workers.gpus_per_worker}
-    # The workers of a group ask for CPUs. The trial itself only waits for them, but Tune wants it to ask for something.
-    resources: dict[str, float] = alone_needs if alone else {"memory": 1 << 20}
+    if alone:
+        resources = _one_bundle({"CPU": workers.cpus_per_worker, "GPU": workers.gpus}, workers.node_labels or {})
+    else:
+        # The workers of a group ask for CPUs. The trial only waits for them, but Tune wants it to ask for something.
+        resources = _one_bundle({"memory": 1 << 20}, shape.nodes.helper_node_labels)
     parallel = max_parallel if alone else min(max_parallel or 1_000_000, _groups_that_fit(shape))
     tuner = tune.Tuner(
         tune.with_resources(run_trial, resources),
@@ -152,10 +156,14 @@ def _last_line(trial: TuneTrial) -> str:
     return lines[-1][:2000] if lines else "the trial's process was lost"
 
 
+def _one_bundle(bundle: Mapping[str, float], node_labels: Mapping[str, str]) -> tune.PlacementGroupFactory:
+    """What a trial's own process asks for, and where."""
+    asked = {name: amount for name, amount in bundle.items() if amount}
+    return tune.PlacementGroupFactory([asked], bundle_label_selector=[dict(node_labels)])
+
+
 def _groups_that_fit(shape: TrainSpec) -> int:
     """How many worker groups fit on the cluster as it is. A group that waits for half of its workers blocks another."""
-    workers, total = shape.workers, ray.cluster_resources()
-    fits = [total.get("CPU", 0) / (workers.cpus_per_worker * workers.num_workers)]
-    if workers.gpus_per_worker:
-        fits.append(total.get("GPU", 0) / (workers.gpus_per_worker * workers.num_workers))
-    return max(1, int(min(fits)))
+    demand = demand_of(shape)
+    assert demand is not None
+    return max(1, parts_that_fit(demand, look_at_cluster().nodes) // demand.parts)

@@ -20,3 +20,9 @@ class LibraryInternals(Frozen):
         strict=False,
         description="Bind a process group's store to one address; off: it listens on all addresses of the machine.",
     )
+    ray_node_groups: bool = Field(
+        default=True,
+        strict=False,
+        description="Read which groups of nodes an autoscaler has; off: a stage cannot tell a node that is to come "
+        "from what the cluster will never have.",
+    )

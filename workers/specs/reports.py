@@ -30,7 +30,10 @@ class FailureReason(StrEnum):
     NODE_LOST = "node_lost"
     """The node died, and Ray reports no reason."""
     UNSCHEDULABLE = "unschedulable"
-    """The cluster did not have the requested resources within schedule_timeout_seconds."""
+    """It asks for resources that no group of nodes could ever have, or, if no groups are known, that the cluster did
+    not have within schedule_timeout_seconds."""
+    NO_CAPACITY = "no_capacity"
+    """The nodes that it waited for can come, but did not within schedule_timeout_seconds."""
     HUNG = "hung"
     """The work did not advance for stall_timeout_seconds."""
     PAUSED = "paused"
@@ -53,6 +56,19 @@ class StageControl(Frozen):
     """`pause`: end after the current unit and keep what is done. `stop`: the service counts the attempt as over."""
 
 
+class WaitKind(StrEnum):
+    """What a stage waits for that has not begun its work."""
+
+    NODE_COMING = "node_coming"
+    """A group of nodes can grow to what it needs."""
+    CLUSTER_FULL = "cluster_full"
+    """Others use it, and no group can grow."""
+    CLUSTER_TOO_SMALL = "cluster_too_small"
+    """Even the idle cluster has too little, and no autoscaler says what could come."""
+    BEYOND_GROUPS = "beyond_groups"
+    """No group of nodes could ever have it: beyond the size of their nodes, or how many they may be."""
+
+
 class Waiting(Frozen):
     """Why a stage has not begun its work."""
 
@@ -61,6 +77,8 @@ class Waiting(Frozen):
     reason: str
     exceeds_cluster: bool
     """Whether even the idle cluster is too small: more nodes may help, but the end of other jobs does not."""
+    kind: WaitKind | None = None
+    """None if a stage of an earlier release wrote it."""
 
 
 ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]

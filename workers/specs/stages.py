@@ -11,6 +11,7 @@ from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import EvaluationImages
 from workers.specs.internals import LibraryInternals
 from workers.specs.measure import MeasuredStudent
+from workers.specs.node_labels import NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
@@ -60,13 +61,30 @@ def control_name(attempt: int) -> str:
     return f"control-a{attempt}.json"
 
 
+_GPUS = "null: one where the cluster has GPUs or a group of nodes that could have them, else none; 0: none."
+_NODE_LABELS = (
+    "Labels of the nodes that it may run on, as Ray's label selectors: a value, `!value`, `in(a, b)` or `!in(a, b)`. "
+    "null: the service's setting; {}: any node."
+)
+
+
 class ActorPool(Frozen):
     """An autoscaling pool of model actors. If `max_actors` is None, the cluster or its autoscaler is the limit."""
 
     min_actors: int = Field(default=1, ge=1, le=100_000)
     max_actors: int | None = Field(default=None, ge=1, le=100_000)
     cpus_per_actor: float = Field(default=1.0, gt=0, le=100_000)
-    gpus_per_actor: float = Field(default=0.0, ge=0, le=1000)
+    gpus_per_actor: float | None = Field(default=None, ge=0, le=1000, description=_GPUS)
+    node_labels: NodeLabels | None = Field(default=None, description=_NODE_LABELS)
+
+    @property
+    def gpus(self) -> float:
+        """Of an actor, once it is decided."""
+        return self.gpus_on(has_gpus=False)
+
+    def gpus_on(self, has_gpus: bool) -> float:
+        """Of an actor on a cluster that has GPUs, or none."""
+        return float(has_gpus) if self.gpus_per_actor is None else self.gpus_per_actor
 
 
 class WorkerGroup(Frozen):
@@ -74,13 +92,23 @@ class WorkerGroup(Frozen):
 
     num_workers: int = Field(default=1, ge=1, le=100_000)
     cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
-    gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
+    gpus_per_worker: float | None = Field(default=None, ge=0, le=1, description=_GPUS)
+    node_labels: NodeLabels | None = Field(default=None, description=_NODE_LABELS)
     loader_processes: int = Field(
         default=0, ge=0, le=1000, description="DataLoader processes per worker; 0: load in the worker."
     )
     max_failures: int = Field(
         default=3, ge=0, le=1_000_000, description="Number of lost workers that one attempt survives."
     )
+
+    @property
+    def gpus(self) -> float:
+        """Of a worker, once it is decided."""
+        return self.gpus_on(has_gpus=False)
+
+    def gpus_on(self, has_gpus: bool) -> float:
+        """Of a worker on a cluster that has GPUs, or none."""
+        return float(has_gpus) if self.gpus_per_worker is None else self.gpus_per_worker
 
 
 class StageSpec(Frozen):
@@ -97,6 +125,8 @@ class StageSpec(Frozen):
     """The folders and bucket prefixes from which images may be read (workers/data/dataset_roots.py); None: any."""
     internals: LibraryInternals = LibraryInternals()
     """Which undocumented parts of torch, timm and Ray the stage may use."""
+    nodes: NodeChoice = NodeChoice()
+    """Where the processes go whose pool or group has no node labels of its own."""
 
 
 class PseudoLabels(Frozen):

@@ -63,7 +63,11 @@ def fit_in_actor(spec: TrainSpec, train_on_worker: TrainOnWorker, entered_at: fl
     `train_on_worker` is called in each worker of the group that `spec` asks for.
     """
     environment = {"env_vars": _RAY_TRAIN_ENVIRONMENT}
-    trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment)(_TrainerActor).remote()
+    # Not on a node that it would keep from being removed: it holds no resources there.
+    labels = dict(spec.nodes.helper_node_labels)
+    trainer = ray.remote(num_cpus=0, max_restarts=0, runtime_env=environment, label_selector=labels)(
+        _TrainerActor
+    ).remote()
     ray.get(trainer.fit.remote(spec, train_on_worker, entered_at))
 
 

@@ -3,7 +3,8 @@
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 
 from service.config.inspector_limits import InspectorLimits
-from service.config.policies import RetentionPolicy
+from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionPolicy
+from workers.specs.node_labels import ACCELERATOR, NODE_GROUP, NodeChoice, NodeLabels
 
 
 class SettingGroup(BaseModel):
@@ -101,6 +102,12 @@ class ReconcilerSettings(SettingGroup):
         default=15.0, gt=0, description="Another reconciler takes over from one silent for this long."
     )
     max_attempts: int = Field(default=4, ge=1, description="Attempts of one stage before its run fails.")
+    schedule_timeout_seconds: float = Field(
+        default=SCHEDULE_TIMEOUT_SECONDS,
+        gt=0,
+        description="How long an attempt waits for nodes, of runs that do not say. Longer than the autoscaler tries "
+        "one group of nodes.",
+    )
     max_concurrent_stages: int | None = Field(
         default=None, ge=1, description="Concurrent stages on the cluster, over all runs; none: no limit."
     )
@@ -109,6 +116,32 @@ class ReconcilerSettings(SettingGroup):
     def outside_timeout_seconds(self) -> float:
         """How long the reconciler waits for one answer from Ray or the artifact store: well below its lease."""
         return self.lease_seconds / 3
+
+
+class PlacementSettings(SettingGroup):
+    """Which nodes of the cluster the processes of stages run on. Labels are Ray's, as JSON: a value, `!value`,
+    `in(a, b)` or `!in(a, b)`."""
+
+    train_node_labels: NodeLabels | None = Field(
+        default=None, description="Of workers, where a run's resources.train has no node_labels."
+    )
+    label_node_labels: NodeLabels | None = Field(
+        default=None, description="Of the actors that label and evaluate, where a run's resources.label has none."
+    )
+    cpu_node_labels: NodeLabels = Field(
+        default={ACCELERATOR: "!gpu"},
+        description="Of processes without GPUs, where neither a run nor these settings say more. Ignored on a cluster "
+        "that has no such node.",
+    )
+    helper_node_labels: NodeLabels = Field(
+        default={NODE_GROUP: "headgroup"},
+        description="Of processes that hold nothing of the cluster and only wait. Ignored where no node has them.",
+    )
+
+    @property
+    def nodes(self) -> NodeChoice:
+        """What the stages are told for processes without node labels of their own."""
+        return NodeChoice(cpu_node_labels=self.cpu_node_labels, helper_node_labels=self.helper_node_labels)
 
 
 class RetentionSettings(SettingGroup):

@@ -175,7 +175,7 @@ def test_the_queue_does_not_hold_back_the_end_of_a_run() -> None:
         ("Job supervisor actor died: The actor died because its node has died. Node Id: 7", FailureReason.NODE_LOST),
         ("Job supervisor actor died: Task was killed due to the node running low on memory.", "out_of_memory"),
         ("Job supervisor actor died: The actor died unexpectedly", FailureReason.JOB_FAILED),
-        ("Job supervisor actor failed to start within 900.0 seconds.", FailureReason.UNSCHEDULABLE),
+        ("Job supervisor actor failed to start within 900.0 seconds.", FailureReason.NO_CAPACITY),
         # A line of the driver's log proves nothing.
         (
             "Job entrypoint command failed with exit code -9, last ...:\nthe node was preempted",

@@ -13,7 +13,7 @@ from service.stages.order import SEARCHED_STUDENT_STAGES, STUDENT_STAGES, TEACHE
 from service.store import run_store
 from tests.support import made_results
 from workers.entrypoint import STAGES
-from workers.runtime import resource_watch
+from workers.runtime import capacity
 from workers.specs.results import AnyStageResult
 from workers.specs.stages import AnyStageSpec, StageName
 
@@ -47,7 +47,7 @@ def cases_of(function: Any) -> set[str]:
         ("artifacts that may go", set(ARTIFACTS_OF)),
         ("a made result for tests", cases_of(made_results.made_result)),
         ("a place in a run", OF_GENERATIONS | set(run_store._ONLY_STAGE.values())),
-        ("a demand on the cluster", cases_of(resource_watch.demand_of) | ASK_FOR_NOTHING),
+        ("a demand on the cluster", cases_of(capacity.demand_of) | ASK_FOR_NOTHING),
     ],
 )
 def test_every_stage_has(what: str, stages: set[str]) -> None:

@@ -97,7 +97,7 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
 
 
 def test_training_shards_are_written_without_gpus(inputs: SpecInputs, run_config: MakeConfig) -> None:
-    pool = {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8.0, "gpus_per_actor": 1.0}
+    pool = {"min_actors": 1, "max_actors": 16, "cpus_per_actor": 8.0, "gpus_per_actor": 1.0, "node_labels": None}
     on_gpus = SpecInputs(**{**vars(inputs), "config": run_config(resources={"label": pool})})
     selection = build_stage_spec(on_gpus, LAYOUT, ANYWHERE, 1, "select", attempt=1)
     assert isinstance(selection, SelectSpec)

@@ -13,10 +13,11 @@ from tests.support.fake_clock import FakeClock
 from workers import entrypoint
 from workers.artifact_io import write_bytes
 from workers.data.errors import ShardReadError, StoreReadError
-from workers.runtime.resource_watch import ResourceDemand, ResourceWatch, shortfall
+from workers.runtime.capacity import ClusterView, Node, ResourceDemand
+from workers.runtime.resource_watch import ResourceWatch
 from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
 from workers.specs.recipe import SelectionSettings
-from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting
+from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting, WaitKind
 from workers.specs.stages import SelectSpec, control_name, spec_name
 
 
@@ -122,38 +123,13 @@ def test_a_job_that_begins_when_its_run_is_paused_or_over_does_no_work(spec: Sel
     assert not (Path(spec.folder_uri) / "failure.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("demand", "nodes", "expected"),
-    [
-        (ResourceDemand(2, 1, 0, "worker"), [{"CPU": 2.0}], None),
-        (ResourceDemand(2, 1, 0, "worker"), [{"CPU": 1.0}, {"CPU": 1.0}], None),
-        (ResourceDemand(10, 0.1, 0, "worker"), [{"CPU": 1.0}], None),
-        (
-            ResourceDemand(1, 1, 1, "actor"),
-            [{"CPU": 2.0}],
-            "needs 1 actor of 1 CPU and 1 GPU; the cluster has 2 CPU and 0 GPU",
-        ),
-        # Enough in all, but no node has enough for one.
-        (ResourceDemand(1, 8, 0, "worker"), [{"CPU": 4.0}] * 4, "the cluster has 16 CPU and 0 GPU on 4 nodes"),
-        (ResourceDemand(3, 1, 1, "worker"), [{"CPU": 64.0, "GPU": 2.0}], "needs 3 workers of 1 CPU and 1 GPU each"),
-        (ResourceDemand(1, 1, 0, "worker"), [], "the cluster has 0 CPU and 0 GPU on 0 nodes"),
-    ],
-)
-def test_what_the_idle_cluster_has_too_little_of_is_named(
-    demand: ResourceDemand, nodes: list[dict[str, float]], expected: str | None
-) -> None:
-    short = shortfall(demand, nodes)
-
-    assert short is None if expected is None else short is not None and expected in short
-
-
 class Cluster:
     def __init__(self) -> None:
         self.node = {"CPU": 2.0}
         self.begun = False
 
-    def nodes(self) -> list[dict[str, float]]:
-        return [self.node]
+    def view(self) -> ClusterView:
+        return ClusterView((Node(self.node),))
 
     def has_begun(self) -> bool:
         return self.begun
@@ -168,7 +144,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     watch.look()
     first = progress(spec).waiting
     assert first is not None
-    assert (first.since, first.exceeds_cluster) == (1000.0, True)
+    assert (first.since, first.exceeds_cluster, first.kind) == (1000.0, True, WaitKind.CLUSTER_TOO_SMALL)
     clock.now += 20
     watch.look()
     assert (progress(spec).waiting, progress(spec).updated_at) == (first, 1020.0)
@@ -177,7 +153,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     watch.look()
     second = progress(spec).waiting
     assert second is not None
-    assert (second.since, second.exceeds_cluster) == (1020.0, False)
+    assert (second.since, second.exceeds_cluster, second.kind) == (1020.0, False, WaitKind.CLUSTER_FULL)
     assert second.reason.endswith("the cluster has them, others use them")
 
     cluster.begun = True
@@ -187,6 +163,23 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     (Path(spec.folder_uri) / "progress.json").write_text(json.dumps({}))
     watch.look()  # nothing more to say
     assert (Path(spec.folder_uri) / "progress.json").read_text() == "{}"
+
+
+def test_a_stage_that_loses_what_it_had_waits_anew(spec: SelectSpec, reporter: StageReporter, clock: FakeClock) -> None:
+    cluster = Cluster()
+    cluster.node, cluster.begun = {"CPU": 2.0, "GPU": 1.0}, True
+    watch = ResourceWatch(ResourceDemand(1, 1, 1, "worker"), reporter, cluster, clock)
+    clock.now += 20
+    watch.look()
+    assert reporter.waiting is None
+    cluster.node, cluster.begun = {"CPU": 2.0}, False  # its node was taken away
+    watch.look()
+    assert progress(spec).waiting is not None
+    cluster.node = {"CPU": 2.0, "GPU": 1.0}  # another has come, and another job was quicker
+    watch.look()
+    waiting = progress(spec).waiting
+    assert waiting is not None
+    assert waiting.kind is WaitKind.CLUSTER_FULL
 
 
 def test_the_reason_of_a_wait_stays_while_it_is_true(

@@ -66,8 +66,11 @@ def _trainer_class(may_be_killed: bool) -> type[TorchTrainer]:
 
 def _scaling(group: WorkerGroup) -> ScalingConfig:
     resources = {"CPU": group.cpus_per_worker}
-    if group.gpus_per_worker:
-        resources["GPU"] = group.gpus_per_worker
+    if group.gpus:
+        resources["GPU"] = group.gpus
     return ScalingConfig(
-        num_workers=group.num_workers, use_gpu=group.gpus_per_worker > 0, resources_per_worker=resources
+        num_workers=group.num_workers,
+        use_gpu=group.gpus > 0,
+        resources_per_worker=resources,
+        label_selector=dict(group.node_labels or {}) or None,
     )
