@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
-from service.config.settings.groups import PlacementSettings, RaySettings
+from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
-from service.dataset_roots import RootsByProject
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
     Action,
@@ -37,7 +36,6 @@ from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
 from service.scheduling.quotas import charge_attempt
 from service.stages.devices import devices_of
-from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
 from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs
 from service.store.schema.tables import AttemptRow
@@ -48,8 +46,8 @@ from service.store.transitions import (
     set_stage_state,
 )
 from workers.artifact_io import write_bytes
-from workers.specs.internals import LibraryInternals
 from workers.specs.reports import FailureReason, StageControl
+from workers.specs.stages import AnyStageSpec
 
 logger = logging.getLogger("service.reconcile")
 
@@ -62,9 +60,7 @@ class Applier:
         database: Database,
         layout: ArtifactLayout,
         ray: RaySettings,
-        roots: RootsByProject,
-        internals: LibraryInternals,
-        placement: PlacementSettings,
+        build_spec: Callable[..., AnyStageSpec],
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
@@ -73,9 +69,7 @@ class Applier:
         self._database = database
         self._layout = layout
         self._python_executable = ray.python_executable
-        self._roots = roots
-        self._internals = internals
-        self._placement = placement
+        self._build_spec = build_spec
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -135,16 +129,7 @@ class Applier:
         key = action.key(run_id)
         with self._database.read() as session:
             inputs = load_spec_inputs(session, run_id)
-        spec = build_stage_spec(
-            inputs,
-            self._layout,
-            self._roots,
-            action.generation,
-            action.stage,
-            action.attempt,
-            self._internals,
-            self._placement,
-        )
+        spec = self._build_spec(inputs, generation=action.generation, stage=action.stage, attempt=action.attempt)
         spec_uri = self._layout.spec(key, action.attempt)
         # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
         # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.

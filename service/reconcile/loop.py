@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
@@ -23,6 +24,7 @@ from service.reconcile.observe import Observer, RunObservation
 from service.reconcile.stage_files import files_of
 from service.reconcile.waits import WaitReason, Waits
 from service.scheduling.admission import Admission
+from service.stages.spec_builder import build_stage_spec
 from service.store.database import Database
 from service.store.run_store import add_event
 from service.store.snapshot_store import KnownRules, load_active_runs
@@ -63,9 +65,8 @@ class Reconciler:
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
         self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
-        self._applier = Applier(
-            database, layout, ray, roots, internals, placement, ray_jobs, self._lease, self._artifact_calls, clock
-        )
+        build_spec = partial(build_stage_spec, layout=layout, roots=roots, internals=internals, placement=placement)
+        self._applier = Applier(database, layout, ray, build_spec, ray_jobs, self._lease, self._artifact_calls, clock)
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
 
