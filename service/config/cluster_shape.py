@@ -43,8 +43,8 @@ class ClusterShape(Frozen):
 
 
 def shape_of(seen: ClusterSeen, workers: WorkerGroup, pool: ActorPool) -> ClusterShape:
-    """Returns the shape of the measured cluster: a device is a GPU if the run requests GPUs, or leaves that to a cluster
-    that has some, else a CPU core."""
+    """Returns the shape of the measured cluster. A device is a GPU if the run requests GPUs, or leaves that to a
+    cluster that has some; else it is a CPU core."""
     if workers.gpus_on(seen.gpus > 0) or pool.gpus_on(seen.gpus > 0):
         gpus = max(1, int(seen.gpus))
         return ClusterShape(devices=gpus, cpus_per_device=max(1.0, seen.cpus / gpus), gpus_per_device=1.0)
