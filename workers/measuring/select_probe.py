@@ -10,7 +10,7 @@ import numpy as np
 from workers.artifact_io import join_uri, list_files, write_bytes
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.runtime.stage_reporter import StageReporter
-from workers.selection.ranges import most_processes
+from workers.selection.shard_ranges import most_processes
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import SelectMeasurement

@@ -32,8 +32,8 @@ from workers.selection.best_rows import (
 from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
-from workers.selection.ranges import divided, read_ahead, start_executor
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
+from workers.selection.shard_ranges import divided, read_ahead, start_executor
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name

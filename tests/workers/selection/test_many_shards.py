@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from workers.selection import ranges, selector, stage
+from workers.selection import selector, shard_ranges, stage
 from workers.selection.best_rows import Candidates, UsedDigits
 from workers.selection.class_balance import balance_classes
 from workers.selection.filtering import FilterCounts
@@ -115,7 +115,7 @@ def test_selection_uses_a_bounded_part_of_a_machine(
     cores: int, quota: str | None, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
-    monkeypatch.setattr(ranges, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(shard_ranges, "_CPU_QUOTA", tmp_path / "cpu.max")
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert ranges.most_processes() == processes
+    assert shard_ranges.most_processes() == processes

@@ -18,7 +18,7 @@ from workers.data.confidence import confidence_of, largest_doubt
 from workers.labeling import duplicates
 from workers.labeling.duplicates import write_duplicates
 from workers.runtime.stage_reporter import StageError, StageReporter
-from workers.selection import ranges, stage
+from workers.selection import shard_ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
@@ -171,7 +171,7 @@ def test_processes_select_what_one_thread_selects(tmp_path: Path, monkeypatch: p
     ]
     chosen = []
     for rows_worth_a_process in (10**9, 1):
-        monkeypatch.setattr(ranges, "ROWS_WORTH_A_PROCESS", rows_worth_a_process)
+        monkeypatch.setattr(shard_ranges, "ROWS_WORTH_A_PROCESS", rows_worth_a_process)
         folder = Folder(tmp_path / str(rows_worth_a_process))
         folder.write_labels(shards)
         folder.run(settings=SelectionSettings(max_per_class=500))
