@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 LONG_SECONDS = 60.0
-"""Longer than anything that a busy machine makes of a moment, and shorter than a test's limit."""
+"""Longer than a moment ever takes on a busy machine, and shorter than a test's limit."""
 Answer = TypeVar("Answer")
 
 
@@ -38,14 +38,14 @@ def at_once(works: Sequence[Callable[[], Answer]]) -> list[Answer]:
 
 
 def join(thread: threading.Thread, timeout_seconds: float = LONG_SECONDS) -> None:
-    """Waits for the thread's end. Raises TimeoutError where it does not come."""
+    """Waits for the thread to end. Raises TimeoutError if it does not."""
     thread.join(max(0.0, timeout_seconds))
     if thread.is_alive():
         raise TimeoutError(f"{thread.name} goes on after {LONG_SECONDS:.0f} s")
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = LONG_SECONDS) -> None:
-    """Looks again and again until it is so. Raises AssertionError, with `what`, where it does not come to be."""
+    """Polls until the condition holds. Raises AssertionError with `what` if it never does."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_seconds:.0f} s in vain for {what}"

@@ -16,7 +16,7 @@ WAIT_SECONDS = 20
 
 @contextmanager
 def open_browser() -> Iterator[webdriver.Chrome]:
-    """A fresh browser without cookies. Skips the test where there is none; in CI that is an error."""
+    """A fresh browser without cookies. Skips the test if there is no browser; in CI that is an error."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
         reason = "no browser: apt-get install chromium chromium-driver"
@@ -27,7 +27,7 @@ def open_browser() -> Iterator[webdriver.Chrome]:
     options.binary_location = browser
     for argument in (
         "--headless=new",
-        "--no-sandbox",  # in containers there is only root, for whom it does not start otherwise
+        "--no-sandbox",  # containers have only root, as whom it does not start otherwise
         "--disable-dev-shm-usage",
         "--disable-gpu",
         "--no-proxy-server",

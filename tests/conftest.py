@@ -14,16 +14,16 @@ from service.store.migrate import upgrade
 
 pytest_plugins = ("tests.limits", "tests.session_folder", "tests.spreading", "tests.support.application")
 
-# Machines are busy at times: how long an example takes says nothing of the code.
+# A busy machine makes examples slow, so their duration says nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
 class SharedInspectors(InspectorPool):
-    """Of all tests: starting a process takes half a second."""
+    """The inspectors that all tests share, because starting a process takes half a second."""
 
     def close(self) -> None:
-        """It is for the next test too."""
+        """Does nothing, because the next test uses the pool too."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def inspectors() -> Iterator[InspectorPool]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL, up to the database's name, of a throw-away PostgreSQL server with the database `migrated`."""
+    """The URL, up to the database's name, of a temporary PostgreSQL server with the database `migrated`."""
     try:
         server = PostgresServer()
     except PostgresMissing as missing:

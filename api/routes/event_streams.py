@@ -108,7 +108,7 @@ def follow_run_events(
     last_event_id: LastEventId = None,
 ) -> EventStreamResponse:
     """Streams the events of one run. The stream does not end with the run, which may be retried or extended."""
-    queries.list_events(run_id, limit=1)  # 404 where there is no such run
+    queries.list_events(run_id, limit=1)  # answers 404 if the run does not exist
     return _stream(feed, places, watch, after if last_event_id is None else last_event_id, run_id)
 
 

@@ -29,7 +29,7 @@ _BASES = {
 }
 _NOT_IN_DISTROLESS = "rm -rf $1/usr/share/locale $1/usr/share/man"
 _TRUSTED = Path("/etc/ssl/certs")
-"""Debian's folder of CA certificates. With it the build trusts a package index behind a private proxy as we do here."""
+"""Debian's folder of CA certificates. With it the build trusts a package index behind a private proxy as here."""
 _CLOSED_ROOT = """
 set -e
 mkdir -p "$1/proc" "$1/dev" "$1/tmp"

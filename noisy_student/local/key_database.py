@@ -1,4 +1,4 @@
-"""API keys, managed directly in the database that the settings name, without the API. The first key is made so."""
+"""API keys, managed directly in the database that the settings name, without the API. The first key is created so."""
 
 import getpass
 import os

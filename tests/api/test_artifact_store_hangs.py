@@ -20,8 +20,8 @@ from tests.support.application import StubRay
 
 @pytest.fixture
 def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubRay) -> Path:
-    """A file of the finished run that can be opened, but not read: as on a mount whose server is gone."""
-    app.state.services = open_services(settings, ray_jobs=ray)  # one that has not read it yet
+    """A file of the finished run that can be opened but not read, as on a mount whose server is gone."""
+    app.state.services = open_services(settings, ray_jobs=ray)  # services that have not read it yet
     file = Path(ArtifactLayout(settings.artifact_root).progress(StageKey(finished_run, 0, "train")))
     file.unlink()
     os.mkfifo(file)
@@ -29,7 +29,7 @@ def hanging_file(app: FastAPI, finished_run: str, settings: Settings, ray: StubR
 
 
 def all_calls_hang() -> bool:
-    """Whether nobody may call the artifact store any more: then nobody else comes to hang."""
+    """Whether the artifact store accepts no more calls, so that nobody else can hang."""
     if _SLOTS.acquire(blocking=False):
         _SLOTS.release()
         return False
@@ -37,7 +37,7 @@ def all_calls_hang() -> bool:
 
 
 async def let_go(file: Path) -> None:
-    """Who waits for a writer sees one come and go; so does who had found the file and comes to wait only now."""
+    """Releases readers that wait for a writer, including those that open the file only now."""
     pipe = file.rename(file.with_suffix(".pipe"))
     with anyio.fail_after(LONG_SECONDS):
         while current_default_thread_limiter().borrowed_tokens:

@@ -29,7 +29,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def follow(server: str) -> Follow:
-    """Opens a stream; gives an iterator over its events."""
+    """Opens a stream, and yields an iterator over its events."""
 
     @contextmanager
     def follow(path: str = "/events/stream", **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
@@ -44,7 +44,7 @@ def follow(server: str) -> Follow:
 
 
 def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """The events, each of which ends with an empty line, whatever the order of its fields."""
+    """Yields the events. Each ends with an empty line, and its fields may have any order."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(": ")
@@ -59,7 +59,7 @@ def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def _add(app: FastAPI, *messages: str, run_id: str | None = None) -> None:
-    """As another process would, on a connection of its own."""
+    """Records an event on a separate connection, as another process would."""
     services: Services = app.state.services
     database = Database(services.settings.database_url)
     for message in messages:
@@ -69,7 +69,7 @@ def _add(app: FastAPI, *messages: str, run_id: str | None = None) -> None:
 
 
 def _take(events: Iterator[dict[str, Any]], count: int) -> list[str]:
-    """What the next ones say."""
+    """The messages of the next events."""
     return [next(events)["message"] for _ in range(count)]
 
 
@@ -107,7 +107,7 @@ def test_without_a_beginning_it_begins_now(app: FastAPI, follow: Follow) -> None
     with follow("/events/stream?after=0") as earlier, follow() as events:
         assert _take(earlier, 1) == ["before"]
         services: Services = app.state.services
-        # The second begins at what the first has brought to light; in that loop nothing comes in between.
+        # The second starts from what the first has found; nothing happens in between in that loop.
         wait_until(lambda: services.event_feed._clients == 2, "both to follow")
         _add(app, "after")
         assert _take(events, 1) == ["after"]

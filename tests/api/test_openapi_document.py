@@ -196,7 +196,7 @@ _BOUNDS: dict[str, list[tuple[str, ...]]] = {
 
 
 def _unbounded(schemas: list[tuple[str, dict[str, Any]]], components: dict[str, Any]) -> Iterator[str]:
-    """What has no bound, by where it is, with the keyword that is missing. Each component is looked at once."""
+    """Yields each schema without a bound: its path and the missing keyword. Each component is examined once."""
     waiting, known = list(schemas), set()
     while waiting:
         where, schema = waiting.pop()

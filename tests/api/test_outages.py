@@ -21,7 +21,7 @@ from tests.support.changed_settings import settings_of
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
-    """A server that may be killed."""
+    """A database server that the test may kill."""
     try:
         server = PostgresServer(durable=True)
     except PostgresMissing as missing:

@@ -15,7 +15,7 @@ from service.wiring import open_services
 
 
 class HeldInspectors(InspectorPool):
-    """Looks at nothing before it is let go: storage that does not answer."""
+    """An inspection that blocks until it is released, like storage that does not respond."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.registration.limits, settings.registration.processes)

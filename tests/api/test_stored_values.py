@@ -63,7 +63,7 @@ def test_what_could_not_be_read_again_is_not_stored(run_config: dict[str, Any]) 
 
 @pytest.fixture
 def unreadable(client: TestClient, app: FastAPI, run_id: str) -> str:
-    """A run as another version of the service may have left it."""
+    """A run as another version of the service may have stored it."""
     with app.state.services.database.write() as session:
         config = json.loads(session.execute(select(RunRow.config).where(RunRow.id == run_id)).scalar_one())
         changed = json.dumps({**config, "name": "r" * 121, "news": 1})

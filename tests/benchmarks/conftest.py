@@ -9,6 +9,6 @@ from benchmarks.inputs.service_process import ServiceProcess
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The API as a process of its own, on an empty home."""
+    """The API as a separate process with an empty home."""
     with ServiceProcess(tmp_path_factory.mktemp("service") / "home") as service:
         yield service

@@ -24,7 +24,7 @@ from benchmarks.inputs.service_process import ServiceProcess
 from benchmarks.inputs.trees import class_folders, labeled_rows, tree
 
 ONE_IN = 30
-"""Half a minute's worth of some thousand; `make benchmark-inputs` tries all of them."""
+"""A subset, of about a thousand inputs, that takes half a minute. `make benchmark-inputs` tries all of them."""
 SLOW_KINDS = ("parquet bombs", "picture bombs")
 FILES = class_folders()
 

@@ -82,7 +82,7 @@ def test_every_picture_is_labeled_or_broken_as_it_should_be(
 
 
 def is_as_expected(given: PictureInput, kind: str | None) -> bool:
-    """`kind` None: it was labeled."""
+    """Fails unless the outcome is an expected one. `kind` is the broken picture's, or None if it was labeled."""
     return any(
         (isinstance(each, Decodes) and kind is None) or (isinstance(each, Broken) and kind in each.kinds)
         for each in given.expected
@@ -90,7 +90,7 @@ def is_as_expected(given: PictureInput, kind: str | None) -> bool:
 
 
 def labeled(dataset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
-    """Runs the label stage; gives the kinds of the broken pictures by their numbers."""
+    """Runs the label stage, and returns the kinds of the broken pictures by their numbers."""
 
     def map_shards(
         make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool

@@ -31,7 +31,7 @@ def needs_postgres() -> None:
 
 
 def servers_in(folder: Path) -> list[psutil.Process]:
-    """Postmasters and what they have started: all of them work in the folder of the data."""
+    """The postmasters and their child processes, all of which work in the data folder."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -52,7 +52,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     saved: list[dict[str, object]] = []
     monkeypatch.setattr(suite, "save", saved.extend)
     monkeypatch.setattr(suite, "_LOOP_ROUNDS", 1000)
-    monkeypatch.setattr("benchmarks.results._gpu", lambda: "no GPU")  # else torch is imported
+    monkeypatch.setattr("benchmarks.results._gpu", lambda: "no GPU")  # otherwise it would import torch
     return saved
 
 

@@ -22,18 +22,18 @@ RAY_CLUSTER = ("ray.io/v1", "RayCluster")
 CRDS = "KUBERAY_CRDS"
 """The environment variable with a folder of CustomResourceDefinitions, *.yaml or *.yaml.gz: KubeRay's, and others."""
 GIVEN = {"artifactRoot": "s3://bucket/runs", "database": {"existingSecret": "database"}}
-"""The least that the chart asks for."""
+"""The minimum values that the chart requires."""
 
 
 def render(*options: str | Path, release: str = "ours", values: Mapping[str, Any] | None = None) -> list[Manifest]:
-    """The manifests of a release."""
+    """The manifests of a release, as Helm renders them."""
     done = _template(release, options, values or {})
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
 
 def refusal(*options: str | Path, release: str = "ours", values: Mapping[str, Any] | None = None) -> str:
-    """What Helm says, which does not render it."""
+    """Helm's error message for values that it does not render."""
     done = _template(release, options, values or {})
     assert done.returncode != 0, "it is rendered"
     return done.stderr
@@ -45,7 +45,7 @@ def _template(release: str, options: tuple[str | Path, ...], values: Mapping[str
 
 
 def faults(manifest: Manifest) -> list[str]:
-    """What is wrong with it; a kind without a schema is wrong."""
+    """What is wrong with the manifest. A kind without a schema counts as wrong."""
     kind = manifest.get("apiVersion", ""), manifest.get("kind", "")
     if (schema := schemas().get(kind)) is not None:
         return [*_errors(jsonschema.Draft202012Validator(schema), manifest), *_by_pod_templates(manifest)]
@@ -55,7 +55,7 @@ def faults(manifest: Manifest) -> list[str]:
 
 
 def knows_ray_clusters() -> bool:
-    """Whether KubeRay's definition was given."""
+    """Whether KubeRay's resource definitions are available."""
     return RAY_CLUSTER in schemas()
 
 
@@ -132,7 +132,7 @@ def _given_definitions() -> Iterator[Any]:
 
 
 def closed(schema: Any) -> Any:
-    """The same schema, which refuses fields that it does not name: a real server drops them without a word."""
+    """The same schema, but closed to unknown fields, which a real server drops silently."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):

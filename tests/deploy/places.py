@@ -8,4 +8,4 @@ CHART = DEPLOY / "helm" / "noisy-student"
 EXAMPLES = sorted((DEPLOY / "examples").glob("*.yaml"))
 CONTAINERFILES = sorted((DEPLOY / "images").glob("*.Containerfile"))
 KUBERNETES_VERSIONS = ("1.30", "1.34", "1.37")
-"""The lowest that the chart takes, one between, and the highest whose schemas are to be had."""
+"""The lowest version that the chart supports, one between, and the highest with available schemas."""

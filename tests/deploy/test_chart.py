@@ -19,7 +19,7 @@ def _one(manifests: list[Manifest], kind: str, ending: str = "") -> Manifest:
 
 
 def _pod_specs(manifests: list[Manifest]) -> dict[str, dict[str, Any]]:
-    """The pods of all kinds of workloads, by their container's name."""
+    """The pods of all kinds of workloads, by the name of their container."""
     cluster = _one(manifests, "RayCluster")["spec"]
     templates = [
         *(each["spec"]["template"] for each in manifests if each["kind"] == "Deployment"),
@@ -127,7 +127,7 @@ def test_the_cluster_begins_with_its_head_and_grows_by_itself(manifests: list[Ma
 
 
 def test_rays_pods_are_as_kuberay_wants_them(manifests: list[Manifest]) -> None:
-    """Autoscaler v2 refuses another restart policy, and a second way of switching it on."""
+    """Autoscaler v2 refuses any other restart policy, and being switched on in a second way."""
     for name, pod in _pod_specs(manifests).items():
         if name.startswith("ray"):
             assert "restartPolicy" not in pod
@@ -165,7 +165,7 @@ def test_labels_for_kueue_pass_through() -> None:
 
 
 def test_only_a_new_image_starts_the_cluster_anew() -> None:
-    """KubeRay makes all pods anew when anything changes in the spec but replicas and tolerations."""
+    """KubeRay recreates all pods when anything in the spec changes except replicas and tolerations."""
 
     def spec(**changed: Any) -> Any:
         return _one(render(values={**GIVEN, **changed}), "RayCluster")["spec"]

@@ -23,7 +23,7 @@ def compose() -> dict[str, Any]:
 
 
 def _complaint(file: Path) -> str:
-    """By the specification's schema, which the package check-jsonschema carries."""
+    """Validates against the specification's schema, which the package check-jsonschema contains."""
     done = run(CHECKER, "--builtin-schema", "vendor.compose-spec", file)
     return done.stdout if done.returncode else ""
 

@@ -29,12 +29,12 @@ FREE_NAMES = {
     "labels", "annotations", "matchLabels", "nodeSelector", "podLabels", "podAnnotations", "dashboardLabels",
     "data", "requests", "limits", "rayStartParams", "groups", "scopes",
 }  # fmt: skip
-"""Whose keys are names of the user's, as are all keys with a slash."""
+"""Fields whose keys are the user's own names, as are all keys with a slash."""
 MONITORED = ("--set", "monitoring.podMonitors=true,monitoring.rules=true")
 
 
 def _places(node: Any, path: Path = ()) -> Iterator[Path]:
-    """The paths of all keys that somebody else has named."""
+    """Yields the paths of all keys whose names are fixed by a schema."""
     if isinstance(node, dict):
         for key, each in node.items():
             if (not path or path[-1] not in FREE_NAMES) and "/" not in key:
@@ -46,7 +46,7 @@ def _places(node: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def _misspelt(node: Any, path: Path) -> Any:
-    """With one letter too many in the key at that path."""
+    """The document with one extra letter in the key at that path."""
     changed = copy.deepcopy(node)
     holder = changed
     for step in path[:-1]:
@@ -57,7 +57,7 @@ def _misspelt(node: Any, path: Path) -> Any:
 
 @cache
 def _manifests() -> list[Manifest]:
-    """One of each kind, as an example has them."""
+    """One manifest of each kind, from an example."""
     first: dict[str, Manifest] = {}
     for each in render("--values", EXAMPLES[0], *MONITORED):
         first.setdefault(each["kind"], each)
@@ -65,7 +65,7 @@ def _manifests() -> list[Manifest]:
 
 
 def _laid_over(below: Any, above: Any) -> Any:
-    """As Helm lays values over the chart's own."""
+    """The values merged into the chart's own, as Helm does it."""
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     return {**below, **{key: _laid_over(below.get(key), each) for key, each in above.items()}}

@@ -57,7 +57,7 @@ def _expressions(panel: Any) -> Iterator[str]:
 
 
 def _checked(expressions: list[str], folder: Path) -> str:
-    """What promtool has against them, with an interval in the place of Grafana's variables."""
+    """promtool's complaints about the expressions, with an interval in place of Grafana's variables."""
     rules = [
         {"record": f"expression:{number}", "expr": _VARIABLE.sub("1m", each)} for number, each in enumerate(expressions)
     ]

@@ -18,7 +18,7 @@ SECRETS = {
 
 
 def _environment(manifests: list[Manifest], part: str) -> dict[str, str]:
-    """The variables of the API or the reconciler, those from Secrets too."""
+    """The environment variables of the API or the reconciler, including those from Secrets."""
     (deployment,) = (e for e in manifests if e["kind"] == "Deployment" and e["metadata"]["name"].endswith(part))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return {each["name"]: each.get("value") or SECRETS[each["name"]] for each in container["env"]}

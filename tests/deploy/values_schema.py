@@ -16,24 +16,24 @@ from tests.deploy.places import CHART, KUBERNETES_VERSIONS
 SCHEMA = CHART / "values.schema.json"
 SETTINGS = "settings"
 FOR_ONE_MACHINE = ("NOISY_STUDENT_RAY__IS_OWN", "NOISY_STUDENT_DATASETS__ANYWHERE")
-"""Settings of the stack that `noisy-student up` starts: on a cluster they would open what is to be closed."""
+"""Settings of the stack that `noisy-student up` starts. On a cluster they would open what must stay closed."""
 _VARIABLE = re.compile(r"\bNOISY_STUDENT_[A-Z_]+\b")
 
 
 def main() -> None:
-    """Writes the file."""
+    """Rewrites values.schema.json."""
     SCHEMA.write_text(json.dumps(renewed(json.loads(SCHEMA.read_text())), indent=2) + "\n", encoding="utf-8")
 
 
 def renewed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the definitions of other origin as they are today."""
+    """The schema, with the definitions from elsewhere brought up to date."""
     own = {name: each for name, each in schema["$defs"].items() if not _is_foreign(name)}
     named = {name for name in _references({**schema, "$defs": own}) if name.startswith("io.k8s.")}
     return {**schema, "$defs": {**own, **_settings(), **_of_kubernetes(named)}}
 
 
 def variables_of_the_chart() -> set[str]:
-    """The environment variables that the chart fills in from values of its own."""
+    """The environment variables that the chart sets from its own values."""
     return set(_VARIABLE.findall((CHART / "templates" / "_settings.tpl").read_text(encoding="utf-8")))
 
 
@@ -42,7 +42,7 @@ def _is_foreign(name: str) -> bool:
 
 
 def _settings() -> dict[str, Any]:
-    """The definition `settings`, and those that it refers to as `settings.NAME`."""
+    """The definition `settings`, and those that it references as `settings.NAME`."""
     described = Settings.model_json_schema()
     parts = described.pop("$defs", {})
     for variable in (*variables_of_the_chart(), *FOR_ONE_MACHINE):
@@ -53,7 +53,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]) -> None:
-    """Removes one setting; a group is a definition that its property refers to."""
+    """Removes one setting. A group is a definition that its property references."""
     *groups, name = path
     for group in groups:
         (part,) = set(_references(described["properties"][group]))
@@ -64,7 +64,7 @@ def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]
 
 
 def _of_kubernetes(named: set[str]) -> dict[str, Any]:
-    """Kubernetes' definitions of these names, with all that they refer to, without their long descriptions."""
+    """Kubernetes' definitions with these names and all that they reference, without their long descriptions."""
     every = kubernetes_schema(KUBERNETES_VERSIONS[0], "_definitions")["$defs"]
     found: dict[str, Any] = {}
     waiting = sorted(named)
@@ -77,7 +77,7 @@ def _of_kubernetes(named: set[str]) -> dict[str, Any]:
 
 
 def _references(node: Any) -> Iterator[str]:
-    """The names of the definitions that are referred to."""
+    """Yields the names of all referenced definitions."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"].rsplit("/", 1)[-1]
@@ -89,7 +89,7 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _without(node: Any, *beginnings: str) -> Any:
-    """Without annotations, the keys of a schema that begin so and hold no property of that name."""
+    """The schema without annotations: keys that begin so, unless they are properties with that name."""
     if isinstance(node, list):
         return [_without(each, *beginnings) for each in node]
     if not isinstance(node, dict):

@@ -26,7 +26,7 @@ STATES_OF: dict[str, type[StrEnum]] = {
 
 
 def rows(section: str) -> list[list[str]]:
-    """The cells of the rows of a section's table, without its head."""
+    """The cells of each row of a section's table, without the header."""
     found = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", GLOSSARY, re.MULTILINE | re.DOTALL)
     assert found is not None, section
     table = [line.strip("| ").split(" | ") for line in found[1].splitlines() if line.startswith("| ")]
@@ -34,7 +34,7 @@ def rows(section: str) -> list[list[str]]:
 
 
 def terms() -> list[str]:
-    """All of them, in the order of the page; states under the heading of theirs are left out."""
+    """All terms in the order of the page, except the states, which have their own section."""
     sections = [section for section in re.findall(r"^## (.+)$", GLOSSARY, re.MULTILINE) if section != "States"]
     return [cells[0] for section in sections for cells in rows(section)]
 

@@ -25,13 +25,13 @@ A_MODULE = re.compile(rf"-m ((?:{'|'.join(ROOMS)})(?:\.\w+)*)")
 A_FILE_NAME = re.compile(r"`(\w+\.py)`")
 A_LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACEHOLDER = re.compile(r"/(?:NAME|NNNN_\w+)\b")
-"""What the reader is to put something else for."""
+"""Placeholders, which the reader replaces."""
 TOLD_OF = {"CHANGELOG.md"}
-"""It also names what there was."""
+"""This page also names files that no longer exist."""
 
 
 def missing_paths(text: str) -> Iterator[str]:
-    """Paths of ours, as `service/runs/commands.py` or `workers/data/`, that are not there."""
+    """Paths of this project, such as `service/runs/commands.py` or `workers/data/`, that do not exist."""
     for path in A_PATH.findall(text):
         is_file = re.search(r"\.(?:py|md|json|toml|ya?ml|html|js|css)$", path)
         if not PLACEHOLDER.search(path) and (is_file or path.endswith("/")) and not (ROOT / path).exists():
@@ -39,7 +39,7 @@ def missing_paths(text: str) -> Iterator[str]:
 
 
 def missing_modules(text: str) -> Iterator[str]:
-    """Modules of ours that `python -m` is told to run and that are not there."""
+    """Modules of this project that `python -m` should run but that do not exist."""
     for module in A_MODULE.findall(text):
         path = ROOT.joinpath(*module.split("."))
         if not path.with_suffix(".py").exists() and not (path / "__main__.py").exists():
@@ -72,7 +72,7 @@ def test_what_comments_and_docstrings_name_is_there() -> None:
     missing: dict[str, list[str]] = {}
     for source in SOURCES:
         if source.is_relative_to(ROOT / "tests"):
-            continue  # they make paths up
+            continue  # these tests invent paths
         text = source.read_text(encoding="utf-8")
         files = [path for path in missing_paths(text) if not path.endswith("/")]  # Ray's own API has api/jobs/
         if found := [*files, *missing_modules(text)]:
@@ -88,6 +88,6 @@ def test_a_path_that_is_not_there_is_found() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a forge makes of the page's headings."""
+    """The anchors that a forge makes from the page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class _Addresses(HTMLParser):
-    """What a page loads by itself."""
+    """The resources that a page loads by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ def loaded(page: Path) -> Iterator[str]:
 
 
 def text_of(page: Path) -> str:
-    """Its words, without the tags."""
+    """The text of the page, without tags."""
     return re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8"))
 
 
 def names_of(group: type[BaseModel]) -> Iterator[str]:
-    """Of all settings, as their variables have them."""
+    """The names of all settings, as in their environment variables."""
     for name, field in group.model_fields.items():
         inner = [
             each

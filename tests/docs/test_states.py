@@ -18,11 +18,11 @@ TABLES: list[tuple[str, Any]] = [
     ("Attempts", ALLOWED_ATTEMPT),
 ]
 BORDER = "[*]"
-"""What mermaid calls both the beginning and the end."""
+"""mermaid's name for both the start and the end."""
 
 
 def drawn(heading: str) -> list[tuple[str, str]]:
-    """The arrows of the diagram below the heading, in their order. Every one says what leads along it."""
+    """The arrows of the diagram below the heading, in order. Each has a label that says what causes it."""
     found = re.search(rf"^## {heading}\n\n```mermaid\nstateDiagram-v2\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     arrows = []
@@ -35,7 +35,7 @@ def drawn(heading: str) -> list[tuple[str, str]]:
 
 
 def allowed_arrows(allowed: Mapping[StrEnum, frozenset[StrEnum]]) -> set[tuple[str, str]]:
-    """The table's arrows, its first state as the beginning, and as ends the states that nothing follows."""
+    """The table's arrows, with the first state as the start, and states that nothing follows as ends."""
     between = {(before.value, after.value) for before, afters in allowed.items() for after in afters}
     ends = {(state.value, BORDER) for state, afters in allowed.items() if not afters}
     return between | ends | {(BORDER, next(iter(allowed)).value)}

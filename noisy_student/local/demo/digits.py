@@ -33,7 +33,7 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_digits(labels: np.ndarray, seed: int) -> DigitSplit:
-    """100 labeled (10 a class), 3,400 unlabeled, 500 validation and 1,000 test rows, drawn by `seed`."""
+    """The split by `seed`: 100 labeled (10 per class), 3,400 unlabeled, 500 validation and 1,000 test rows."""
     order = np.random.default_rng(seed).permutation(len(labels))
     labeled = np.concatenate([order[labels[order] == digit][:LABELED_A_CLASS] for digit in range(10)])
     rest = order[~np.isin(order, labeled)]

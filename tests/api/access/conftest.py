@@ -33,7 +33,7 @@ def secured(application: FastAPI, secured_settings: Settings, ray: StubRay, insp
 
 @pytest.fixture
 def make_key(secured: FastAPI) -> MakeKey:
-    """Makes a key in the database, as the command line does; gives its text."""
+    """A function that creates a key in the database, as the command line does, and returns its text."""
 
     def make(scope: str = "admin", project: str | None = None, **more: Any) -> str:
         request = KeyRequest.model_validate({"name": scope, "scope": scope, "project": project, **more}, strict=False)
@@ -62,7 +62,7 @@ def as_key(anonymous: TestClient, make_key: MakeKey) -> AsKey:
 
 @pytest.fixture
 def run_body(write_images: Callable[..., Path]) -> RunBody:
-    """Registers four datasets as the client, and gives a run with them."""
+    """Registers four datasets as the client, and returns the body of a run on them."""
 
     def body(client: TestClient) -> dict[str, Any]:
         ids = {}
@@ -89,7 +89,7 @@ def run_body(write_images: Callable[..., Path]) -> RunBody:
 
 @pytest.fixture
 def run_of(anonymous: TestClient, run_body: RunBody) -> Callable[[str], str]:
-    """Starts a run with a key, and gives its id."""
+    """Starts a run with a key, and returns its id."""
 
     def start(key: str) -> str:
         headers = {"Authorization": f"Bearer {key}"}

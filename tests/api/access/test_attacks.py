@@ -21,7 +21,7 @@ _FILLED = {"{generation}": "0", "{stage}": "train", "{attempt}": "1", "{name}": 
 
 @pytest.fixture
 def theirs(as_key: AsKey, run_body: RunBody) -> dict[str, str]:
-    """Ids of what belongs to the project pets."""
+    """The ids of objects that belong to the project pets."""
     pets = as_key("admin", "pets")
     body = run_body(pets)
     run = pets.post("/runs", json=body).json()["id"]
@@ -33,7 +33,7 @@ def theirs(as_key: AsKey, run_body: RunBody) -> dict[str, str]:
 
 
 def foreign(path: str, theirs: dict[str, str]) -> Iterator[str]:
-    """The path with each of their ids in the place of its own."""
+    """The path with one of their ids in place of each parameter."""
     if path.startswith("/projects/"):
         yield path.replace("{name}", "pets")
         return
@@ -48,7 +48,7 @@ def test_ids_of_another_project_are_unknown_on_every_route(as_key: AsKey, theirs
     cars, pets, tried = as_key("admin", "cars"), as_key("admin", "pets"), 0
     for method, path in _WITH_IDS:
         if path.endswith("/stream") or path.startswith("/ui/"):
-            continue  # the one without end is looked at below; the page holds nothing but a script
+            continue  # the endless one is tested below; the page contains only a script
         for address in foreign(path, theirs):
             body = {"device_hours": 1} if path.endswith("/quota") else {"priority": 1} if method == "PATCH" else {}
             answer = cars.request(method, address, json=None if method == "GET" else body)
@@ -189,7 +189,7 @@ SMUGGLED = b"GET /keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer stolen\r\n\r
     ids=lambda head: head[:40].decode("latin-1").encode("unicode_escape").decode(),
 )
 def test_no_request_hides_in_another(server: str, make_key: MakeKey, head: bytes) -> None:
-    """A proxy may read the length otherwise than we do: what is doubtful is refused, and the connection closed."""
+    """A proxy may read the length differently, so an ambiguous request is refused and the connection closed."""
     address = urlsplit(server)
     key = make_key("viewer").encode()
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
@@ -202,12 +202,12 @@ def test_no_request_hides_in_another(server: str, make_key: MakeKey, head: bytes
         while chunk := connection.recv(65536):
             answers += chunk
     statuses = [int(status) for status in re.findall(rb"^HTTP/1\.1 (\d{3})", answers, re.MULTILINE)]
-    # Either nothing is made of it, or each request is judged by itself, and none with the other's key.
+    # Either the bytes are ignored, or each request is checked by itself, and none with the other's key.
     assert all(status in (400, 401, 403, 413) for status in statuses), answers[:500]
     assert b'"items"' not in answers
 
 
 @pytest.fixture
 def app(secured: FastAPI) -> FastAPI:
-    """What `server` serves."""
+    """The application that `server` serves."""
     return secured

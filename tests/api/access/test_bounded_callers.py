@@ -25,7 +25,7 @@ pytestmark = pytest.mark.attack
 
 @pytest.fixture
 def app(secured: FastAPI, secured_settings: Settings) -> FastAPI:
-    """What `server` serves."""
+    """The application that `server` serves."""
     few = changed(secured_settings, events__max_streams_of_caller=2, events__max_streams=5)
     secured.state.services = open_services(few, ray_jobs=secured.state.services.ray_jobs)
     return secured
@@ -39,7 +39,7 @@ def test_one_viewer_does_not_take_all_event_streams(server: str, make_key: MakeK
         for headers in (greedy, greedy, other):
             answer = streams.enter_context(httpx.stream("GET", url, headers=headers, timeout=20))
             assert answer.status_code == 200
-            lines.append(answer.iter_lines())  # kept: one that is let go of ends its stream
+            lines.append(answer.iter_lines())  # keep a reference, because a released iterator ends its stream
             assert next(lines[-1]).startswith("retry")
         refused = httpx.get(url, headers=greedy, timeout=20)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
@@ -150,7 +150,7 @@ def me(client: TestClient, cookie: str) -> int:
 
 
 class HeldByName(HeldInspectors):
-    """Holds up what is called `hangs`."""
+    """Blocks every call named `hangs`."""
 
     def inspect(self, job: InspectionJob) -> DatasetSummary:
         return super().inspect(job) if job.request.name == "hangs" else InspectorPool.inspect(self, job)

@@ -19,7 +19,7 @@ from tests.support.changed_settings import changed_anew
 
 @pytest.fixture
 def app(secured: FastAPI) -> FastAPI:
-    """What the server of these tests serves: with authentication."""
+    """The application of these tests, with authentication."""
     return secured
 
 
@@ -80,7 +80,7 @@ def test_keys_are_made_listed_and_revoked_and_the_audit_log_says_so(server: str,
 
 
 class TestAsOftenAsAllowed:
-    """An API that lets a caller ask a few times a second."""
+    """An API that accepts a few requests per second from each caller."""
 
     @pytest.fixture
     def secured_settings(self, settings: Settings) -> Settings:

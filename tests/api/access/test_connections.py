@@ -29,7 +29,7 @@ def connected(server: str) -> Iterator[socket.socket]:
 
 
 def rest_of(connection: socket.socket) -> bytes:
-    """What comes until the connection ends; each wait is bounded."""
+    """The bytes received until the connection ends. Each wait is bounded."""
     came = b""
     try:
         while chunk := connection.recv(65536):
@@ -40,7 +40,7 @@ def rest_of(connection: socket.socket) -> bytes:
 
 
 def takes_all(connection: socket.socket, piece: bytes) -> bool:
-    """Whether the server takes 25 MiB of the piece."""
+    """Whether the server accepts the piece, repeated to 25 MiB."""
     try:
         for _ in range(_ALL_BYTES // len(piece)):
             connection.sendall(piece)

@@ -22,7 +22,7 @@ from tests.support.fake_clock import FakeClock
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    # One request a key: looking again must count for none.
+    # One request per key, so that checking again must not count.
     return changed(settings, events__poll_seconds=0.02, access__requests_per_second=0.001, access__request_burst=1)
 
 
@@ -33,7 +33,7 @@ def monotonic() -> FakeClock:
 
 @pytest.fixture
 def app(secured: FastAPI, secured_settings: Settings, monotonic: FakeClock) -> FastAPI:
-    """What `server` serves."""
+    """The application that `server` serves."""
     services = secured.state.services
     gatekeeper = Gatekeeper(services.database, secured_settings.access, secured_settings.oidc, time.time, monotonic)
     secured.state.services = replace(services, gatekeeper=gatekeeper)
@@ -42,7 +42,7 @@ def app(secured: FastAPI, secured_settings: Settings, monotonic: FakeClock) -> F
 
 @contextmanager
 def follow(server: str, key: str) -> Iterator[Iterator[str]]:
-    """The lines of all events from the first, without the empty ones."""
+    """The non-empty lines of all events, from the first on."""
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.stream("GET", f"{server}/events/stream?after=0", headers=headers, timeout=10) as response:
         assert response.status_code == 200

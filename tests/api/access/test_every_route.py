@@ -17,7 +17,7 @@ VALUES = {"generation": "0", "stage": "train", "attempt": "1", "name": "a.svg", 
 
 
 def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Method and path of all that the router serves: REST, pages, documents, static files."""
+    """Yields the method and path of everything that the router serves: REST, pages, documents, static files."""
     for route in app.router.routes:
         parts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else [route]
         for part in parts:
@@ -29,7 +29,7 @@ def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def address(path: str) -> str:
-    """The path with something in each place that is to be filled."""
+    """The path with a value for each of its parameters."""
     for name, value in VALUES.items():
         path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
     path = path.replace("{event_id}", "1")
@@ -78,7 +78,7 @@ def test_too_small_a_scope_is_403_on_every_route(secured: FastAPI, as_key: Calla
 def test_large_enough_a_scope_is_let_in_on_every_route(
     secured: FastAPI, as_key: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StreamPlaces, "take", lambda *_: False)  # streams have no end: 503 will do
+    monkeypatch.setattr(StreamPlaces, "take", lambda *_: False)  # streams are endless, so let them answer 503
     clients = {scope: as_key(scope) for scope in Scope}
     for (method, path), scope in ROUTE_SCOPES.items():
         answer = clients[scope].request(method, address(path))

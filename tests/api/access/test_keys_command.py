@@ -14,7 +14,7 @@ from service.settings import Settings
 
 @pytest.fixture
 def app(secured: FastAPI) -> FastAPI:
-    """What the server of these tests serves: with authentication."""
+    """The application of these tests, with authentication."""
     return secured
 
 

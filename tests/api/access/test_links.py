@@ -89,7 +89,7 @@ def test_who_guesses_a_ticket_does_not_hold_up_those_who_write(
 
 
 def test_a_session_makes_no_further_sessions(anonymous: TestClient, as_key: AsKey) -> None:
-    """A cookie that was stolen would never end, whatever `session_hours` and logging out say."""
+    """Otherwise a stolen cookie would stay valid forever, whatever `session_hours` and logout say."""
     anonymous.get(link_of(as_key("admin")))
     assert anonymous.get("/me").json()["kind"] == "session"
     assert anonymous.post("/ui/links").status_code == 403

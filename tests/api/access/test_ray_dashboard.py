@@ -19,7 +19,7 @@ from tests.support.stranger import stranger_at
 
 @pytest.fixture
 def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
-    """A head that asks for its token; its address, and what it was asked."""
+    """A head that requires its token. Yields its address and the requests that it received."""
     asked: list[tuple[str, dict[str, str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -34,7 +34,7 @@ def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
             self.wfile.write(json.dumps({"ray_version": "2.60.0", "path": self.path}).encode())
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Discards the access log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

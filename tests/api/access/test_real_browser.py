@@ -26,7 +26,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def app(secured: FastAPI) -> FastAPI:
-    """What `server` serves."""
+    """The application that `server` serves."""
     return secured
 
 
@@ -68,7 +68,7 @@ def test_a_caller_is_offered_what_it_may_do(
     browser.get(f"{server}/ui/runs/{run}")
     log_in(browser, make_key(scope))
     wait = WebDriverWait(browser, WAIT_SECONDS)
-    wait.until(visibility_of_element_located(LOGOUT))  # the page knows who looks at it
+    wait.until(visibility_of_element_located(LOGOUT))  # the page knows who is logged in
     wait.until(visibility_of_element_located((By.CSS_SELECTOR, "#summary h1")))
 
     def shown(_: Chrome) -> bool:

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi import checks
 from service.settings import Settings
 
 EXAMPLES = {"sqlite": 8, "postgresql": 2}
-"""An operation, right ones and as many wrong ones. PostgreSQL refuses other texts than SQLite."""
+"""Requests per operation: valid ones, and as many invalid ones. PostgreSQL and SQLite reject different texts."""
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -52,7 +52,7 @@ def test_no_5xx_and_no_answer_outside_of_the_document(
     for found in schema.get_all_operations():
         operation = found.ok()
         if operation.path.endswith("/events/stream"):
-            continue  # it answers without end; tests/api/test_event_streams.py listens
+            continue  # endless; tests/api/test_event_streams.py covers it
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @given(case=operation.as_strategy(generation_mode=mode))
@@ -67,14 +67,14 @@ def test_no_5xx_and_no_answer_outside_of_the_document(
             def check(case: Any) -> None:
                 nonlocal tried
                 tried += 1
-                if tried % 2 and case.path_parameters:  # else nearly every id would be unknown
+                if tried % 2 and case.path_parameters:  # otherwise nearly every id would be unknown
                     case.path_parameters.update({k: v for k, v in known.items() if k in case.path_parameters})
                 case.call_and_validate(headers=headers, checks=CHECKS)
 
             try:
                 check()
             except Unsatisfiable:
-                assert mode is GenerationMode.NEGATIVE, operation.label  # nothing can be wrong where nothing is asked
+                assert mode is GenerationMode.NEGATIVE, operation.label  # nothing can be invalid without parameters
             except FailureGroup as group:
                 failures.append(f"{operation.label}: {[str(each) for each in group.exceptions]}")
     assert failures == []
