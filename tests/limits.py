@@ -10,18 +10,18 @@ from collections.abc import Iterator
 import pytest
 
 END_TO_END_LIMIT_SECONDS = 1500
-"""Of one end-to-end test, with the start of the stack where it is the first."""
+"""The limit of an end-to-end test, including the start of the stack for the first one."""
 _GRACE_SECONDS = 60
-"""Until pytest-timeout's failure has been put on record and the fixtures have ended; a healthy process needs a few."""
+"""How long a process may take to record pytest-timeout's failure and end its fixtures. A healthy one needs a few."""
 _stderr = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_stderr] = os.dup(2)  # pytest puts a file in its place while tests run
+    config.stash[_stderr] = os.dup(2)  # pytest replaces it by a file while tests run
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # A thread that hangs would hold up the process's end.
+    # Otherwise a hanging thread would prevent the process from ending.
     _end_process_in(config, _GRACE_SECONDS)
 
 
@@ -36,13 +36,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
-    # pytest's own plugin has just called the watch off, and the fixtures' ends are still to come.
+    # pytest-timeout has just cancelled its own watch, and the fixtures still have to end.
     if isinstance(node, pytest.Item):
         _end_process_in(node.config, limit_seconds(node) + _GRACE_SECONDS)
 
 
 def limit_seconds(item: pytest.Item) -> float:
-    """What pytest-timeout allows the test."""
+    """The seconds that pytest-timeout allows the test."""
     marker = item.get_closest_marker("timeout")
     return float(marker.args[0]) if marker else float(item.config.getini("timeout"))
 

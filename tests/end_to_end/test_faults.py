@@ -16,7 +16,7 @@ def kill(pid: int) -> None:
 
 
 def restart_killed(stack: LocalStack, client: Client) -> None:
-    """What `noisy-student up` does each second; then waits until the API answers."""
+    """Supervises as `noisy-student up` does each second, then waits until the API responds."""
     stack.supervise()
     stack.wait_for_api()
 
@@ -37,11 +37,11 @@ def test_a_run_survives_kill_9_of_api_and_reconciler_in_each_stage(
 
 def test_a_head_whose_node_was_ended_is_started_again(stack: LocalStack, client: Client, small_run: SmallRun) -> None:
     head = stack.pid_of("ray")
-    stack.supervise()  # sees the node
+    stack.supervise()  # notices that the head has its node
     raylet = next(child for child in descendants(head) if command_of(child).partition(" ")[0].endswith("/raylet"))
     raylet.terminate()
     assert wait_for_ends([raylet], 30) == []
-    assert psutil.pid_exists(head)  # it lives on, and answers, and no job could begin
+    assert psutil.pid_exists(head)  # it still runs and responds, but no job could start
     restart_killed(stack, client)
     assert stack.pid_of("ray") != head
     run: RunView = client.runs.create(small_run(teacher_steps=20, generations=0, student_models=[]))

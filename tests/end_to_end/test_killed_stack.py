@@ -22,12 +22,12 @@ from tests.at_once import wait_until
 
 
 class Up:
-    """The command, with a temporary folder of its own."""
+    """Runs the command with a separate temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}/healthz"
-        # Not below the test's own folder: Ray's sockets have paths of at most 107 bytes.
+        # Not within the test's own folder, because the paths of Ray's sockets may have at most 107 bytes.
         self.temporary = Path(tempfile.gettempdir()) / f"u{secrets.token_hex(1)}"
         self.temporary.mkdir()
         command = [
@@ -46,7 +46,7 @@ class Up:
 
     @property
     def parts(self) -> list[psutil.Process]:
-        """All that the command has started, but for its watcher."""
+        """All processes that the command has started, except its watcher."""
         return [part for part in descendants(self.process.pid) if "owned_folder" not in command_of(part)]
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ def answers(url: str) -> bool:
 
 
 def words_of(process: psutil.Process) -> list[str]:
-    """The words of its command line, without the folders."""
+    """The words of the process's command line, without folders."""
     return [word.rpartition("/")[2] for word in command_of(process).split()]
 
 

@@ -104,8 +104,8 @@ def test_label_files_are_the_same_after_kills_of_actor_driver_and_head(
 def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one attempt: all shards come, few are begun twice, and the new node does some of the work."""
-    # Ray takes half a minute to be sure that a node is gone; so long would the test be.
+    """One attempt labels all shards, starts few of them twice, and gives the new node part of the work."""
+    # By default Ray takes half a minute to notice that a node is gone, which would delay the test.
     monkeypatch.setenv("RAY_health_check_period_ms", "1000")
     monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
     begun, nodes = tmp_path / "begun", tmp_path / "nodes"
@@ -118,7 +118,7 @@ def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
             (begun / f"{shard}-{time.time_ns()}").touch()
             (nodes / ray.get_runtime_context().get_node_id()).touch()
             time.sleep(0.2)
-            # No node is lost before both are at work, and the last shards are not done without the third.
+            # The node is lost only once both work, and the last shards wait for the third.
             needed = 3 if shard >= 20 else 2 if shard >= 5 else 1
             while len(list(nodes.iterdir())) < needed and time.time() < patience_ends_at:
                 time.sleep(0.1)

@@ -85,7 +85,7 @@ def test_another_user_of_the_machine_is_refused(stack: LocalStack) -> None:
 
 
 def test_what_the_stack_keeps_is_its_users_alone(stack: LocalStack) -> None:
-    """Its Ray's folder and the token in it too. Each driver opens Ray's own folder inside again, where nobody comes."""
+    """Ray's folder and the token in it are private. Drivers open up Ray's folder within it, which stays unreachable."""
     token = next(path for path in stack.ray.folder.iterdir() if path.is_file() and stack.ray.token in path.read_text())
     kept = [stack.home, *stack.home.rglob("*"), stack.ray.folder, token]
     assert any(path.name == "noisy-student.db" for path in kept)
@@ -106,14 +106,14 @@ def test_a_link_opens_the_page_once_and_rays_dashboard_through_it(stack: LocalSt
 
 def test_a_browser_that_comes_by_the_link_shows_runs_and_rays_dashboard(stack: LocalStack, client: Client) -> None:
     with open_browser() as browser:
-        browser.set_page_load_timeout(3 * WAIT_SECONDS)  # megabytes of scripts, beside a Ray that starts
+        browser.set_page_load_timeout(3 * WAIT_SECONDS)  # megabytes of scripts, while a Ray starts
         wait = WebDriverWait(browser, 3 * WAIT_SECONDS)
         browser.get(page_address(client))
         wait.until(presence_of_element_located((By.CSS_SELECTOR, "body[data-page=runs]")))
         assert browser.current_url == f"{stack.api_url}/"
         browser.get(f"{stack.api_url}/ray/#/jobs")
         wait.until(lambda _: "Job ID" in browser.find_element(By.TAG_NAME, "body").text)
-        assert "oken" not in browser.find_element(By.TAG_NAME, "body").text  # it asks for none
+        assert "oken" not in browser.find_element(By.TAG_NAME, "body").text  # it asks for no token
 
 
 def test_a_name_that_is_not_this_machines_is_refused(stack: LocalStack) -> None:
@@ -156,7 +156,7 @@ def test_a_port_that_is_anothers_is_not_taken_for_ours(stack: LocalStack, tmp_pa
 
 
 def test_the_port_is_the_stacks_from_its_start_to_its_end_whichever_part_of_it_lives(tmp_path: Path) -> None:
-    """Somebody who listened there before the API does, or while it is started anew, would be sent the key."""
+    """Anyone who listened there before the API, or while it restarts, would receive the key."""
     tried = []
 
     class Watched(LocalStack):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 
 def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, small_run: SmallRun) -> None:
-    """With one training worker on the same kind of machine even the weights are equal, bit by bit."""
+    """With one training worker on the same kind of machine, even the weights are equal, bit for bit."""
     one_worker = {**small_run()["resources"], "train": {"num_workers": 1}}
     first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker))
     lineage = client.models.lineage(f"{first.id}-g1")

@@ -15,7 +15,7 @@ def test_a_paused_training_leaves_the_cluster_and_goes_on_from_where_it_was(
     stack: LocalStack, client: Client, small_run: SmallRun
 ) -> None:
     config = small_run(teacher_steps=300, train_workers=2, generations=0, student_models=[])
-    config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause makes its own
+    config["teacher_recipe"]["checkpoint_every_steps"] = 1000  # the pause writes its own checkpoint
     run: RunView = client.runs.create(config)
     wait_until(client, run.id, is_at("g0-train", done=40))
     client.runs.pause(run.id)

@@ -146,7 +146,7 @@ def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(
     taken = {(stage.generation, stage.name): stage.times for stage in stages_of(whole_run)}
     assert planned.keys() == taken.keys()
     for stage in (0, "train"), (1, "label"), (1, "train"):
-        # The machine may be busier now than then: `make benchmark-plan` says how true plans are.
+        # The machine may be busier now than during the plan; `make benchmark-plan` measures how accurate plans are.
         assert 1 / 4 < planned[stage].wall_seconds / taken[stage].total_seconds < 4, stage
     assert planned[1, "label"].images == 3400
     assert not (folder_of(run, 0, "measure") / "sample").exists()

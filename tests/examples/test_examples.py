@@ -19,7 +19,7 @@ Script = Callable[..., str]
 
 @pytest.fixture
 def script(server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
-    """Runs a script of examples/ against the server; what it has printed."""
+    """Runs a script of examples/ against the server, and returns its output."""
     monkeypatch.setenv("NOISY_STUDENT_API", server)
 
     def run(name: str, *arguments: str) -> str:

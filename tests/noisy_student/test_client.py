@@ -97,7 +97,7 @@ def test_a_wait_ends_after_its_timeout(api: Client, run_id: str) -> None:
 
 
 class _Restarting:
-    """The application behind a server that is stopped and started again, on the same port."""
+    """A server of the application that can be stopped and restarted on the same port."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -131,7 +131,7 @@ def test_a_wait_lives_through_an_api_that_restarts(app: FastAPI, client: TestCli
             threading.Timer(1.0, server.start).start()
 
     with Client(server.url, retries=30) as api:
-        api.service.health()  # it is up
+        api.service.health()  # it responds
     with Client(server.url, retries=0) as api:
         assert api.runs.wait(run_id, progress=restart, poll_seconds=0.1, timeout_seconds=60).state == "succeeded"
     assert len(looks) > 1

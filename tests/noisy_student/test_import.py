@@ -23,13 +23,13 @@ FOREIGN = {
     "torch",
     "uvicorn",
 }
-"""What a machine that only asks the API need not have."""
+"""Packages that a machine which only calls the API need not have."""
 _VALUES = ("service.config", "service.views", "service.lifecycle.states", "workers.specs")
 _EVERY_PART = "import noisy_student as n; c = n.Client(); [getattr(c, part) for part in n.client.PARTS]"
 
 
 def _loaded(statement: str) -> set[str]:
-    """The modules that a fresh process has after the statement."""
+    """The modules that a fresh process has imported after the statement."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -54,7 +54,7 @@ def test_of_the_service_the_client_knows_values_only() -> None:
 
 
 def test_importing_the_client_takes_less_than_three_tenths_of_a_second() -> None:
-    # Of the process's own time, for the machine may be busy; the benchmark counts the clock's.
+    # Measures the process's own CPU time, because the machine may be busy. The benchmark measures wall time.
     assert min(import_seconds("process_time") for _ in range(5)) < 0.3
 
 

@@ -13,7 +13,7 @@ from noisy_student.operations import Operation
 
 _PAGING = {"limit", "cursor"}
 OF_THE_PAGES = [("POST", "/ui/links")]
-"""What the command line asks of the web pages, which the document does not tell of."""
+"""Routes of the web pages that the command line calls, which the document does not contain."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def _routes(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _methods() -> Iterator[tuple[str, Any, Operation[Any]]]:
-    """Each method of the client with its operation."""
+    """Yields each method of the client with its operation."""
     for part, place in PARTS.items():
         module, kind = place.split(".")
         resource = getattr(import_module(f"noisy_student.resources.{module}"), kind)
@@ -75,7 +75,7 @@ def test_a_method_answers_the_documents_model(
     if documented is None:  # a picture, a stream of events, no content
         assert operation.answer in (bytes, type(None)) or "text/event-stream" in content
         return
-    # A page is `Page_RunView_` in the document; a model of the client's own is one of the service's and more.
+    # A page is `Page_RunView_` in the document, and the client's own models extend the service's.
     names = {kind.__name__.replace("[", "_").replace("]", "_") for kind in operation.answer.__mro__}
     assert documented in names
 

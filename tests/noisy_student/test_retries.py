@@ -38,7 +38,7 @@ def _problem(status: int, **headers: str) -> Said:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses of the sync client, which are not made."""
+    """Records the pauses of the sync client instead of sleeping."""
     pauses: list[float] = []
     monkeypatch.setattr("noisy_student.transport.time", SimpleNamespace(sleep=pauses.append))
     return pauses
@@ -154,7 +154,7 @@ def test_a_stream_that_is_refused_at_first_is_an_error() -> None:
 
 
 def _steps_taken(steps: Steps[Any], comes: Iterator[Any], clock: FakeClock) -> list[Any]:
-    """Walks the steps in made time; what comes of those that send or read is given, exceptions are thrown."""
+    """Walks the steps with a fake clock. Steps that send or read get the given outcomes; exceptions are thrown."""
     taken: list[Any] = []
     came: Any = None
     error: ApiError | None = None

@@ -25,12 +25,12 @@ class _Health(BaseHTTPRequestHandler):
         self.wfile.write(b'{"status": "ok"}')
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Discards the access log."""
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """PEM of a certificate for 127.0.0.1 that is signed by itself, and of its key."""
+    """A self-signed certificate for 127.0.0.1 and its key, as PEM."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "noisy-student test")])
@@ -57,7 +57,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(params=[False, True], ids=["server's certificate", "and the client's"])
 def asks(request: pytest.FixtureRequest) -> bool:
-    """Whether the server asks for the client's certificate."""
+    """Whether the server requires a client certificate."""
     return bool(request.param)
 
 

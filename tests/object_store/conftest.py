@@ -23,7 +23,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture(params=["options of the URI", "environment"])
 def bucket(request: pytest.FixtureRequest, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Address:
-    """Gives the URI of a path in a new bucket; its endpoint is said in the URI, or by the environment."""
+    """A function that returns the URI of a path in a new bucket. The URI or the environment names the endpoint."""
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -40,7 +40,7 @@ def bucket(request: pytest.FixtureRequest, s3_endpoint: str, monkeypatch: pytest
 
 
 def names_below(uri: str) -> list[str]:
-    """All objects below a folder, without it."""
+    """The names of all objects below a folder, relative to it."""
     filesystem, path = open_filesystem(uri)
     found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     return sorted(info.path.removeprefix(f"{path}/") for info in found if info.type == fs.FileType.File)

@@ -51,7 +51,7 @@ def test_what_is_not_there_is_not_found(bucket: Address) -> None:
 def test_a_writer_that_is_killed_leaves_what_was_there(bucket: Address, s3_endpoint: str) -> None:
     uri = bucket("artifacts", "model.safetensors")
     code = f"from workers.artifact_io import write_bytes; write_bytes({uri!r}, b'x' * (96 << 20))"
-    for _ in range(5):  # a writer may be through before it was seen at work
+    for _ in range(5):  # a writer may finish before it was seen at work
         write_bytes(uri, b"whole")
         writer = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
         deadline = time.monotonic() + LONG_SECONDS
@@ -65,7 +65,7 @@ def test_a_writer_that_is_killed_leaves_what_was_there(bucket: Address, s3_endpo
 
 
 def _is_uploading(uri: str, endpoint: str) -> bool:
-    """Whether the server has been sent parts of an upload that is not complete."""
+    """Whether the server holds parts of an incomplete upload."""
     endpoint = (
         os.environ.get("AWS_ENDPOINT_URL") or "http://" + uri.partition("endpoint_override=")[2].partition("&")[0]
     )

@@ -72,7 +72,7 @@ def webdataset(root: str) -> str:
 
 
 def uri_list(root: str) -> str:
-    """Half of its entries are relative, half absolute and without options."""
+    """Half of the list's entries are relative, and half are absolute without options."""
     image_folder(root)
     address = join_uri(root, "folder").partition("?")[0]
     names = [f"{row:02d} of-{ROWS}.png" for row in range(ROWS)]
@@ -106,7 +106,7 @@ class Bucket:
             yield ShardDone(shard, 1.0, 2.0, function(shard))
 
     def register(self, uri: str, **fields: object) -> str:
-        """The URI of the manifest of a new unlabeled dataset."""
+        """Registers an unlabeled dataset, and returns the URI of its manifest."""
         request = DatasetRequest.model_validate({"name": "d", "role": "unlabeled", "uri": uri, **fields})
         dataset = self.commands.register(request)
         return join_uri(self.root, "artifacts", "datasets", dataset.id, "manifest.json")
@@ -175,7 +175,7 @@ def test_a_list_that_is_refused_leaves_nothing_in_the_bucket(store: Bucket) -> N
 
 
 def test_a_key_with_an_empty_part_is_refused_and_named(store: Bucket) -> None:
-    # Arrow writes no such key; a form of the protocol's own does.
+    # Arrow cannot write such a key, but an upload form of the S3 protocol can.
     bucket, options = store.root.removeprefix("s3://").partition("/")[0], store.root.partition("?")[2]
     endpoint = parse_qs(options).get("endpoint_override", [os.environ.get("AWS_ENDPOINT_URL", "")])[0]
     client = boto3.client("s3", endpoint_url=f"http://{endpoint.removeprefix('http://')}")

@@ -43,7 +43,7 @@ def ray_server() -> Iterator[FakeRayServer]:
 
 @pytest.fixture(scope="session")
 def ray_jobs(ray_server: FakeRayServer) -> Iterator[RayJobs]:
-    """A client that all tests share: making one takes a tenth of a second."""
+    """An HTTP client that all tests share, because making one takes a tenth of a second."""
     client = RayJobs(f"http://127.0.0.1:{ray_server.server_address[1]}")
     yield client
     client.close()
@@ -74,7 +74,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 @pytest.fixture(scope="session")
 def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with the newest tables, for copying: migrating once is quicker."""
+    """A migrated database file to copy, because migrating only once is faster."""
     path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     upgrade(f"sqlite:///{path}")
     return path
@@ -82,7 +82,7 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with the newest tables and no rows."""
+    """A migrated database without rows."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_sqlite_file"), tmp_path / "test.db")
         return f"sqlite:///{tmp_path / 'test.db'}"
@@ -130,7 +130,7 @@ def bench(
 
 @pytest.fixture
 def run_config() -> MakeConfig:
-    """Makes run configurations: one teacher and one student, unless told otherwise."""
+    """A function that makes run configurations, by default with one teacher and one student."""
 
     def make(**changes: Any) -> RunConfig:
         body: dict[str, Any] = {

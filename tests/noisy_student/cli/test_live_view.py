@@ -23,7 +23,7 @@ def watcher(server: str) -> Iterator[Client]:
 
 @pytest.fixture
 def at_each_pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
-    """Has something done in the place of each pause between two looks at the run."""
+    """Runs a function instead of each pause between two polls of the run."""
 
     def do(something: Callable[[], None]) -> None:
         monkeypatch.setattr("noisy_student.transport.time", SimpleNamespace(sleep=lambda _seconds: something()))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.attack
 
 HOSTILE = "[/x] [red]a[/red] \x1b]0;owned\x07\x1b[2J\x9b31m \u202egnp.exe \r\x08 :smile: [link=file:///]b"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[AK]")
-"""What rich itself sends to a terminal."""
+"""The escape sequences that rich itself sends to a terminal."""
 
 
 def check(output: str) -> None:
@@ -57,7 +57,7 @@ def test_unfit_characters_are_written_out(text: str) -> None:
 
 @pytest.fixture
 def hostile(client: TestClient, app: FastAPI, finished_run: str) -> str:
-    """A run whose every text was put into the database by an older, less careful version."""
+    """A run all of whose texts an older, less careful version has stored."""
     with app.state.services.database.write() as session:
         session.execute(update(RunRow).values(name=HOSTILE, state_reason=HOSTILE, state="failed"))
         session.execute(update(DatasetRow).values(name=HOSTILE, uri=HOSTILE, classes=json.dumps([HOSTILE, "b"])))

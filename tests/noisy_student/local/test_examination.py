@@ -14,7 +14,7 @@ NOBODY = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home of its own, and nothing that runs."""
+    """Sets a separate home, in which nothing runs."""
     monkeypatch.setenv("NOISY_STUDENT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NOISY_STUDENT_RAY__JOBS_URL", NOBODY)
     monkeypatch.setenv("COLUMNS", "250")

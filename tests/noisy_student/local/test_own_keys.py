@@ -82,7 +82,7 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(state: Pat
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
 def test_another_users_program_in_the_place_of_the_stack_is_not_sent_the_key(address: str) -> None:
-    """As after a stack that was killed, which could not take its key away."""
+    """A killed stack could not remove its key."""
     with stranger_at(address) as port:
         keep_own_key(f"http://127.0.0.1:{port}", "nsk_a")
         with pytest.raises(ApiError, match="another user's"):

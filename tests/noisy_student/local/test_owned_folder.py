@@ -29,14 +29,14 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of these tests' own."""
+    """A temporary folder for these tests only."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
 class Owning:
-    """A process that owns a folder, in which a stubborn child works."""
+    """A process that owns a folder, in which a child that ignores SIGTERM works."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -133,7 +133,7 @@ def test_a_folder_without_a_note_that_can_be_read_is_left_alone(temporary: Path,
 
 
 def test_the_folders_inside_of_a_dead_owners_folder_are_ended_first(owning: Owning, temporary: Path) -> None:
-    """As those of the stacks in a test session's: their watchers may have been killed with the session."""
+    """A test session's folder contains those of its stacks, whose watchers may have been killed with the session."""
     dead = subprocess.Popen(["true"])
     dead.wait(timeout=30)
     outer = temporary / "ns-session"
@@ -152,7 +152,7 @@ def test_the_folders_inside_of_a_dead_owners_folder_are_ended_first(owning: Owni
 
 
 def test_a_process_that_has_lost_the_mark_is_known_by_where_it_writes(owning: Owning, tmp_path: Path) -> None:
-    """As a worker of Ray, whose title is written over its environment, when its parent has gone before it."""
+    """Like a Ray worker, whose process title overwrites its environment, and which outlives its parent."""
     command = ["sh", "-c", "trap '' TERM HUP; sleep 600 & wait"]
     with (owning.folder / "log").open("w") as log, (tmp_path / "log").open("w") as elsewhere:
         inside = subprocess.Popen(command, env={}, stdout=log, start_new_session=True)
@@ -168,5 +168,5 @@ def test_a_process_that_has_lost_the_mark_is_known_by_where_it_writes(owning: Ow
 
 def test_the_mark_is_not_handed_on_to_the_watcher(owning: Owning) -> None:
     assert MARK not in owning.watcher.environ()
-    # A process has no environment for the moment in which it becomes another program.
+    # While a process becomes another program, it briefly has no environment.
     wait_until(lambda: MARK in owning.child.environ(), "the mark of the child")

@@ -26,7 +26,7 @@ from noisy_student.local.process_family import (
 MARK = "NOISY_STUDENT_TEST_MARK"
 PARENT = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
 BROOD = "trap '' TERM; sleep 0.01 & echo begun; while true; do sleep 0.01 & sleep 0.01; done"
-"""Children that come and go all the time, of a parent that does not end when it is asked to."""
+"""A parent that ignores SIGTERM and whose children constantly come and go."""
 
 
 def start_parent(mark: str) -> tuple["subprocess.Popen[str]", psutil.Process]:
@@ -104,7 +104,7 @@ def test_a_child_that_ends_in_the_same_moment_is_no_error() -> None:
 
 
 def test_a_system_that_has_forgotten_the_process_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was seen: psutil's wait asks for a handle of a process that has gone since, and gets an OSError."""
+    """This has happened: psutil's wait asks for a handle of a process that is gone by then, and gets an OSError."""
 
     def gone(*_: object) -> int:
         raise FileNotFoundError(2, "No such file or directory")
@@ -154,7 +154,7 @@ def test_a_process_that_cannot_be_ended_in_time_is_no_reason_not_to_stop_the_oth
     monkeypatch.setattr(process_family, "_STOP_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(psutil.Process, "kill", lambda _: None)
     child = subprocess.Popen(["sh", "-c", "trap '' TERM; while true; do sleep 0.05; done"])
-    wait_until(lambda: bool(descendants(child.pid)))  # it has set its trap
+    wait_until(lambda: bool(descendants(child.pid)))  # its signal handler is set
 
     stop_tree(child)
 

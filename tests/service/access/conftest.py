@@ -31,7 +31,7 @@ def serving() -> Iterator[Provider]:
             self.wfile.write(provider.document().encode())
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Discards the access log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

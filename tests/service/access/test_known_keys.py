@@ -35,7 +35,7 @@ def made(commands: KeyCommands) -> CreatedKey:
 
 @pytest.fixture
 def look_ups(database: Database) -> Iterator[list[str]]:
-    """The statements that the database is asked."""
+    """Records the statements that reach the database."""
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -38,7 +38,7 @@ def test_the_largest_scope_counts_and_a_star_means_all_projects(provider: Provid
 def test_claims_that_map_to_nothing_give_nothing(provider: Provider, tokens: OidcTokens) -> None:
     with pytest.raises(Forbidden, match="roles"):
         tokens.authenticate(provider.token("one", roles=["guest"]))
-    # A claim is no project by itself: `*` and `pets` must be mapped to mean anything.
+    # A claim is not a project: `*` and `pets` mean nothing until they are mapped.
     assert tokens.authenticate(provider.token("one", projects=["*", "pets"])).projects == frozenset()
 
 
@@ -86,7 +86,7 @@ def test_no_signature_and_a_secret_in_the_place_of_a_key_are_refused(provider: P
     unsigned = jwt.encode(claims, "", "none", headers={"kid": "one"})
     public = provider.private["one"].public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    # PyJWT itself refuses to sign with a PEM: an attacker's tool would not.
+    # PyJWT refuses to sign with a PEM, but an attacker's tool would not.
     confused = _hs256(claims, pem)
     for token in (unsigned, confused):
         with pytest.raises(Unauthenticated, match="algorithm"):
@@ -136,7 +136,7 @@ def test_a_key_that_the_token_brings_along_is_not_used(provider: Provider, token
     for kid in ({"kid": "one"}, {"kid": "mine"}, {}):
         with pytest.raises(Unauthenticated):
             tokens.authenticate(_signed(own, {"alg": "RS256", **kid, name: value}, provider))
-    assert provider.fetches - fetches <= 2  # of the settings' own address
+    assert provider.fetches - fetches <= 2  # from the address in the settings
 
 
 @pytest.mark.attack
@@ -255,7 +255,7 @@ def _hs256(claims: dict[str, Any], secret: bytes) -> str:
 
 
 def _signed(private: rsa.RSAPrivateKey, header: dict[str, Any], provider: Provider) -> str:
-    """A token with whatever header: PyJWT itself would refuse to write some."""
+    """A token with an arbitrary header, some of which PyJWT would refuse to write."""
 
     def part(value: dict[str, Any]) -> bytes:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")

@@ -35,5 +35,5 @@ def test_memory_is_bounded_whatever_names_callers_have() -> None:
     limit.take("first", 0.0)
     for number in range(MAX_BUCKETS):
         limit.take(str(number), 0.0)
-    assert limit.take("first", 0.0) == 0  # forgotten, and so as good as new
+    assert limit.take("first", 0.0) == 0  # forgotten, and therefore full again
     assert limit.take(str(MAX_BUCKETS - 1), 0.0) > 0

@@ -119,7 +119,7 @@ def test_materialising_takes_no_gpus_and_no_more_actors_than_runs() -> None:
 
 def test_training_is_steps_validations_checkpoints_and_the_start_of_the_group() -> None:
     training = line(billed().as_configured, 1, "train")
-    # 1,000 steps, the first one with a second more; validations at 300, 600, 900 and 1000; checkpoints at 400 and 800.
+    # 1,000 steps, the first a second longer; validations at 300, 600, 900 and 1000; checkpoints at 400 and 800.
     assert training.work_seconds == pytest.approx(100 + 1.0 + 4 * 100 * 0.01 + 2 * 1.0 + 0.5)
     assert training.overhead_seconds == pytest.approx(JOB_SECONDS + 10.0)
     assert training.images == 1000 * 32
@@ -132,7 +132,7 @@ def test_the_resolution_step_is_trained_too() -> None:
     recipe = {**RECIPE, "unlabeled_ratio": 3, "resolution_step": {"image_size": 300, "steps": 100}}
     stepped = line(billed(made_config(student_recipe=recipe)).as_configured, 1, "train")
     assert stepped.images - plain.images == 100 * 8
-    # Its steps, its first one, and its validation at its end; the checkpoint at 1,000 is none of them.
+    # Its steps, its first step, and the validation at its end, but not the checkpoint at 1,000.
     assert stepped.work_seconds - plain.work_seconds == pytest.approx(10 + 1.0 + 100 * 0.01)
 
 
@@ -152,7 +152,7 @@ def test_robustness_and_external_sets_are_evaluated_too() -> None:
     }
     config = made_config(evaluation=evaluation, resources={"label": {"max_actors": 1}})
     more = line(billed(config).as_configured, 0, "evaluate")
-    # No more pictures are sampled than there are.
+    # The sample cannot exceed the number of pictures.
     assert more.work_seconds - plain.work_seconds == pytest.approx(100 * 0.008 + 40 * 0.5 + 100 * 0.25)
     assert (plain.images, more.images) == (100, 200)
 
@@ -248,7 +248,7 @@ def test_a_larger_pool_costs_in_proportion(images: int) -> None:
     labeling = line(billed(config, unlabeled_images=images).as_configured, 1, "label")
     assert labeling.images == images
     assert labeling.bytes_written == images * 50
-    # The last shard counts as a full one.
+    # The last shard counts as full.
     assert images * 0.01 <= labeling.work_seconds * 1.000001
     assert labeling.work_seconds <= images * 0.01 + 100 * 0.01
     assert line(billed(config, unlabeled_images=images).as_configured, 1, "train").images == 32_000

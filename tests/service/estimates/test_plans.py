@@ -47,7 +47,7 @@ def test_the_bill_is_there_once_all_is_measured(bench: Workbench, run_config: Ma
         "train",
         "evaluate",
     ]
-    # The sizes of the data are those on record.
+    # The data sizes are the recorded ones.
     assert found.bill.as_configured.stages[2].images == 10
     assert found.bill.whole_cluster.devices == 4
     cost = found.bill.as_configured.totals.cost

@@ -73,7 +73,7 @@ def test_a_result_counts_while_ray_does_not_answer() -> None:
 def test_a_lost_job_ends_its_attempt() -> None:
     [action] = next_actions(make_run(make_attempt(AttemptState.SUBMITTED)), Observed(JobStatus.UNKNOWN))
 
-    # Ray may only have forgotten it: its driver may live.
+    # Ray may only have forgotten the job, whose driver may still be alive.
     expected = EndAttempt(0, "train", 1, FailureReason.JOB_LOST, "Ray no longer knows the job", maybe_alive=True)
     assert action == expected
 

@@ -16,7 +16,7 @@ WHY = "generation 1 was not promoted: top1 >= previous: top1 is 0.7, the teacher
 
 
 def judged(run: RunSnapshot, promoted: bool | None, stops_at_gate: bool = True) -> RunSnapshot:
-    """The run, with generation 1 judged like this."""
+    """The run after the gate has judged generation 1 in this way."""
     teacher, student, *others = run.generations
     reason = "top1 >= previous: top1 is 0.7, the teacher's 0.8" if promoted is False else None
     student = replace(student, promoted=promoted, gate_reason=reason)

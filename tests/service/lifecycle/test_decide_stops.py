@@ -71,7 +71,7 @@ def test_a_job_that_does_not_stop_is_asked_again() -> None:
 
 
 def test_a_job_of_which_nobody_noted_when_it_was_last_asked_is_asked_again() -> None:
-    """Attempts that were stopping when their database learned to note it."""
+    """Attempts that were already stopping when a migration added the time of the last request."""
     stopping = make_attempt(AttemptState.STOPPING, failure_reason=FailureReason.CANCELLED, stop_requested_at=NOW - 1)
 
     assert next_actions(make_run(stopping), Observed(JobStatus.RUNNING)) == [StopJob(0, "train", 1)]
@@ -101,7 +101,7 @@ def test_a_run_is_cancelled_once_no_job_is_alive() -> None:
 
 
 def test_a_cancelled_submit_is_given_time_to_show_up() -> None:
-    """The reconciler may have died with its submit on the way: the job must not run on unnoticed."""
+    """The reconciler may have died during its submission, and the job must not run on unnoticed."""
     attempt = replace(make_attempt(AttemptState.SUBMITTING), created_at=NOW)
     run = make_run(attempt, state=RunState.CANCELLING)
 
@@ -129,7 +129,7 @@ def test_a_run_cancelled_after_its_last_stage_is_cancelled() -> None:
 
 
 def test_a_job_that_has_not_begun_when_it_is_stopped_need_not_end_for_its_attempt_to() -> None:
-    """Ray cannot stop it; it finds out for itself should it ever begin."""
+    """Ray cannot stop the job; if it ever starts, it finds out by itself."""
     stopping = make_attempt(
         AttemptState.STOPPING,
         failure_reason=FailureReason.CANCELLED,

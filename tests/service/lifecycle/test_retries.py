@@ -31,7 +31,7 @@ def test_a_job_that_failed_without_a_word_is_retried_until_the_attempts_are_used
 
 
 def test_a_head_that_dies_now_and_then_uses_up_no_attempts() -> None:
-    """A training of weeks goes on from its checkpoint each time."""
+    """A training of weeks continues from its checkpoint each time."""
     assert delay([FailureReason.JOB_LOST] * 20) is not None
     assert delay([FailureReason.JOB_LOST] * 21) is None
 

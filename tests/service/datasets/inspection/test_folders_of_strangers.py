@@ -271,7 +271,7 @@ def test_a_class_that_cannot_be_shown_is_refused_where_it_is_asked_for(tmp_path:
 
 
 def delta_table(folder: Path, *commits: str) -> Path:
-    """Files of two images each, 0.parquet to 2.parquet, and a log of what was done with them."""
+    """Files of two images each, 0.parquet to 2.parquet, and a log of the changes to them."""
     for number in range(3):
         write_parquet(folder / "a b" / f"{number}.parquet", image=pictures(2, 2 * number))
     write_files(folder, {f"_delta_log/{number:020}.json": commit.encode() for number, commit in enumerate(commits)})

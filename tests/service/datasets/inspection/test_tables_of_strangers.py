@@ -36,7 +36,7 @@ def test_a_struct_of_views_is_read(tmp_path: Path) -> None:
 
 
 def hugging_face(path: Path, labels: list[int | None], names: list[str] | dict[str, str]) -> Path:
-    """A file with the names of its labels in its schema, where Hugging Face's `datasets` writes them."""
+    """A file whose schema contains the label names, as Hugging Face's `datasets` writes them."""
     features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
     images = [{"bytes": image, "path": None} for image in pictures(len(labels))]
     table = pa.table({"image": images, "label": pa.array(labels, pa.int64())})

@@ -49,7 +49,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def rows_of(found: InspectedDataset) -> list[tuple[str, bytes, str | None]]:
-    """Key, image and class name of every row."""
+    """The key, image and class name of every row."""
     rows: list[tuple[str, bytes, str | None]] = []
     for index in range(len(found.manifest.shards)):
         shard = read_shard(found.manifest, index)

@@ -11,7 +11,7 @@ import pyarrow.parquet.encryption as pe
 
 
 class _KeysInTheClear(pe.KmsClient):
-    """Wraps keys in nothing: what is in the file is encrypted all the same."""
+    """Leaves keys unwrapped. The content of the file is encrypted nevertheless."""
 
     def wrap_key(self, key_bytes: bytes, _master_key: str) -> bytes:
         return base64.b64encode(key_bytes)
@@ -21,7 +21,7 @@ class _KeysInTheClear(pe.KmsClient):
 
 
 def write_encrypted_parquet(file: Path) -> None:
-    """The image column is encrypted, the footer is not: pyarrow aborts where it is asked for the column's size."""
+    """A file with an encrypted image column and a plain footer. pyarrow aborts when asked for the column's size."""
     factory = pe.CryptoFactory(lambda _config: _KeysInTheClear())
     config = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["image"]}, plaintext_footer=True)
     properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), config)
@@ -31,7 +31,7 @@ def write_encrypted_parquet(file: Path) -> None:
 
 
 def png(width: int, height: int, color_type: int = 2, grey: int = 0) -> bytes:
-    """A picture of one colour, by the bytes of the format: 2 is RGB, 6 RGBA."""
+    """A PNG of a single color. Its color type is 2 for RGB and 6 for RGBA."""
     line = b"\0" + bytes([grey]) * (width * {2: 3, 6: 4}[color_type])
     packer = zlib.compressobj(9)
     pixels = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
@@ -44,20 +44,20 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
-    """Small sound pictures, no two alike."""
+    """Small valid pictures, all different."""
     folder.mkdir(parents=True)
     for number in range(count):
         (folder / f"{number}.png").write_bytes(png(8, 8, grey=number))
 
 
 def write_repeated_value(file: Path, size: int = 8 << 20, rows: int = 450) -> None:
-    """A few hundred bytes: one value, which every row repeats."""
+    """A file of a few hundred bytes with one value, which every row repeats."""
     column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([bytes(size)]))
     pq.write_table(pa.table({"image": column}), file, compression="zstd", store_schema=False)
 
 
 def write_many_labels(file: Path, rows: int) -> None:
-    """Two labels, repeated over and over; no image has a byte."""
+    """A file with two labels, repeated over and over, and empty images."""
     schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
     some = 1_000_000
     batch = pa.table({"image": pa.nulls(some, pa.binary()), "label": pa.array([0, 1] * (some // 2))}, schema)

@@ -28,7 +28,7 @@ def pool() -> Iterator[InspectorPool]:
 
 
 class Outcome:
-    """What became of a registration, and the most memory that any child of this process had meanwhile."""
+    """The outcome of a registration, and the peak memory of any child of this process meanwhile."""
 
     def __init__(self, pool: InspectorPool, tmp_path: Path, **request: object) -> None:
         asked = DatasetRequest.model_validate({"name": "x", "role": "unlabeled", **request})

@@ -48,7 +48,7 @@ def children() -> set[int]:
 
 @pytest.fixture
 def others(pool: InspectorPool) -> set[int]:
-    """Children that the pool of these tests has not started; it has none that wait."""
+    """Children that the pool of these tests has not started. The pool has no waiting ones."""
     while (process := pool._taken()) is not None:
         process.close()
     return children()
@@ -83,7 +83,7 @@ def test_a_file_that_aborts_its_reader_is_refused_with_the_kind_of_failure(pool:
 
 def test_an_inspection_that_takes_too_long_is_ended(impatient: InspectorPool, tmp_path: Path) -> None:
     before = children()
-    # A list of so many lines takes seconds to be cut into parts.
+    # A list of this many lines takes seconds to split into parts.
     (tmp_path / "list.txt").write_text("".join(f"/nowhere/{number}.jpg\n" for number in range(2_000_000)))
 
     with pytest.raises(InvalidRequest, match=r"takes longer than 0\.5 s.*registration\.timeout_seconds"):
@@ -118,7 +118,7 @@ def test_a_process_that_is_killed_at_work_is_said_to_be(pool: InspectorPool, oth
     caller = threading.Thread(target=register)
     caller.start()
     deadline = time.monotonic() + 30
-    while not (tmp_path / "artifacts").exists():  # a part is written: it is at work
+    while not (tmp_path / "artifacts").exists():  # it has written a part, so it is at work
         assert time.monotonic() < deadline
         caller.join(0.02)
     for child in children() - others:
