@@ -16,11 +16,11 @@ _failed = pytest.StashKey[bool]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # one of several processes: it has inherited the folder and the mark
+    if hasattr(config, "workerinput"):  # one of several processes, which has inherited the folder and the mark
         return
-    owned = OwnedFolder("ns-")  # short: Ray's sockets have paths of at most 107 bytes
+    owned = OwnedFolder("ns-")  # short, because the paths of Ray's sockets may have at most 107 bytes
     owned.make()
-    owned.path.chmod(0o711)  # PostgreSQL's user passes through
+    owned.path.chmod(0o711)  # so that PostgreSQL's user can pass through
     os.environ.update({**owned.environment, "TMPDIR": str(owned.path)})
     tempfile.tempdir = None
     config.option.basetemp = config.option.basetemp or str(owned.path / "t")

@@ -7,11 +7,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 _END_TO_END = "tests/end_to_end/"
 _ROUGH = ("test_faults", "test_killed_stack", "test_access", "test_closed_doors")
-"""Files whose tests kill parts of their stack, or wait for little: they share one, so that the others' runs go on."""
+"""Files whose tests kill parts of their stack or wait little. They share a stack, so that other runs continue."""
 
 
 class TwoStacks(LoadScopeScheduling):
-    """End-to-end tests wait for processes that import torch: two lines of them take half as long as one.
+    """End-to-end tests wait for processes that import torch, so two groups of them take half as long as one.
 
     Whatever the order, they begin first: the scheduler sorts by the number of tests. `--dist loadgroup` does not do it:
     pytest-xdist 3.8 marks groups in an attribute that pytest 9.2 no longer reads.
@@ -22,13 +22,13 @@ class TwoStacks(LoadScopeScheduling):
 
 
 def scope_of(nodeid: str) -> str:
-    """Tests of one scope run in one process."""
+    """The scope of a test. Tests with the same scope run in one process."""
     if not nodeid.startswith(_END_TO_END):
         return nodeid
     file = nodeid.removeprefix(_END_TO_END).partition(".py")[0]
     return "a stack that is hurt" if file in _ROUGH else "a stack that is left in peace"
 
 
-@pytest.hookimpl(optionalhook=True)  # nothing to spread where xdist is off
+@pytest.hookimpl(optionalhook=True)  # there is nothing to distribute without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoStacks:
     return TwoStacks(config, log)

@@ -53,7 +53,7 @@ print("imported")
 
 
 def _requirements(*extras: str) -> Iterator[Requirement]:
-    """Of the base install, and of the extras."""
+    """The requirements of the base install and of the extras."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for line in [
         *project["dependencies"],
@@ -63,7 +63,7 @@ def _requirements(*extras: str) -> Iterator[Requirement]:
 
 
 def _closure(wanted: Iterable[Requirement]) -> set[str]:
-    """The names of all distributions that pip would install for these, of those that are installed here."""
+    """The names of the distributions that pip would install for these, as far as they are installed here."""
     found: set[tuple[str, frozenset[str]]] = set()
     waiting = [each for each in wanted if each.marker is None or each.marker.evaluate()]
     while waiting:
@@ -80,14 +80,14 @@ def _closure(wanted: Iterable[Requirement]) -> set[str]:
 
 
 def _environment(folder: Path, *extras: str) -> Path:
-    """A folder that holds links to the packages of the base install and of the extras, and to ours."""
+    """A folder with links to the packages of the base install and of the extras, and to this project's."""
     folder.mkdir()
     for name in OURS:
         (folder / name).symlink_to(REPOSITORY / name)
-    # An editable install leaves an egg-info in the checkout too, which is found first there.
+    # An editable install also leaves an egg-info in the checkout, which would be found first.
     ours = [file for each in distributions(name="noisy-student") for file in each.files or []]
     metadata = next(Path(str(file.locate())).parent for file in ours if file.name == "METADATA")
-    (folder / metadata.name).symlink_to(metadata)  # who we are, which every install has
+    (folder / metadata.name).symlink_to(metadata)  # this project's own metadata, which every install has
     for name in _closure(_requirements(*extras)):
         for file in files(name) or []:
             top = file.parts[0]

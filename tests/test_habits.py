@@ -29,7 +29,7 @@ JOBS: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml"
 
 
 def phony_targets() -> set[str]:
-    """All that the Makefile declares."""
+    """All targets that the Makefile declares."""
     joined = MAKEFILE.replace("\\\n", " ")
     return {name for line in re.findall(r"^\.PHONY:(.*)$", joined, re.MULTILINE) for name in line.split()}
 
@@ -45,7 +45,7 @@ def test_make_help_has_a_line_for_every_target() -> None:
     make = shutil.which("make")
     if make is None:
         pytest.skip("make is not installed")
-    # As a person calls it, also where the suite itself was started by make.
+    # Calls it as a person would, even if make started the suite itself.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }

@@ -30,7 +30,7 @@ def test_it(tmp_path):
 
 @pytest.fixture
 def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """A session of its own with one test, and where the test tells what it has started."""
+    """Starts a separate session with one test. Returns it and the file in which the test says what it has started."""
     options, then = request.param
     (tmp_path / "test_it.py").write_text(TEST.replace("{then}", then))
     own = tmp_path / "tmp"

@@ -45,7 +45,7 @@ print("used")
 
 
 def source_files(root: Path) -> dict[str, bytes]:
-    """Every file of the packages, by its path."""
+    """The paths of all files of the packages."""
     return {
         str(file.relative_to(root)): file.read_bytes()
         for package in PACKAGES
@@ -56,9 +56,9 @@ def source_files(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the wheel's files are, in no checkout."""
+    """The folder of the wheel's files, outside the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # a copy: building leaves files behind
+    source = folder / "source"  # a copy, because building leaves files behind
     ignore = shutil.ignore_patterns(*LEFT_OUT)
     for package in PACKAGES:
         shutil.copytree(REPOSITORY / package, source / package, ignore=ignore)
@@ -73,7 +73,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
-    """Runs it in a folder of no checkout; what it has printed."""
+    """Runs the code outside the checkout, and returns its output."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, timeout=150, check=False
@@ -87,7 +87,7 @@ def test_the_wheel_has_every_file_of_the_packages(installed: Path) -> None:
 
 
 def test_every_path_that_a_module_names_is_there(installed: Path) -> None:
-    """Found by walking through the modules for what is made of `__file__`."""
+    """Files are found by searching the modules for constants that are built from `__file__`."""
     named = {}
     for package in PACKAGES:
         for module in (installed / package).rglob("*.py"):
@@ -98,7 +98,7 @@ def test_every_path_that_a_module_names_is_there(installed: Path) -> None:
 
 
 def paths_named_in(module: Path) -> dict[str, Path]:
-    """The constants of a module that are made of `__file__`. Raises AssertionError where it is used in another way."""
+    """The constants of a module that are built from `__file__`. Raises AssertionError if it is used in another way."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
     constants = [node for node in tree.body if isinstance(node, ast.Assign) and uses_file(node)]
     used = sum(isinstance(node, ast.Name) and node.id == "__file__" for node in ast.walk(tree))

@@ -10,7 +10,7 @@ from service.errors import DatabaseUnavailable
 
 
 def played(faults: list[Exception | None]) -> int:
-    """How many rounds there were, the last one of them the one that stops."""
+    """Runs the loop, and returns the number of rounds. The last one stops it."""
     stop, rounds = threading.Event(), 0
 
     def work() -> None:

@@ -167,7 +167,7 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(
 def test_variables_of_others_that_begin_alike_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OF_OTHERS:
         monkeypatch.setenv(f"NOISY_STUDENT_{name}", "x")
-    # What Kubernetes tells every pod beside a Service `noisy-student` or `noisy-student-api`.
+    # Kubernetes sets these in every pod next to a Service `noisy-student` or `noisy-student-api`.
     for name in ("SERVICE_HOST", "API_SERVICE_PORT", "API_SERVICE_PORT_HTTP", "PORT_8000_TCP_ADDR"):
         monkeypatch.setenv(f"NOISY_STUDENT_{name}", "10.0.0.1")
     for name in ("PORT", "API_PORT", "API_PORT_8000_TCP"):

@@ -16,7 +16,7 @@ from workers.specs.stages import AnyStageSpec, SelectSpec, spec_name
 
 @pytest.fixture
 def stage_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The attempts whose stage was run; each fails for want of space."""
+    """The attempts whose stage ran. Each fails because the disk is full."""
     calls: list[int] = []
 
     def run_stage(spec: AnyStageSpec, reporter: StageReporter) -> None:

@@ -162,7 +162,7 @@ def test_one_connection_serves_many_calls(ray: FakeRay) -> None:
     assert ray.connections == 1
 
 
-@example(log="\\\\éé😀😀😀😀", max_bytes=1, piece=1)  # what closes the answer must not take a character's place
+@example(log="\\\\éé😀😀😀😀", max_bytes=1, piece=1)  # the end of the response must not replace a character
 @given(st.text(alphabet=st.sampled_from('abc\n\\"é😀\t{}'), max_size=400), st.integers(1, 60), st.integers(1, 50))
 def test_the_end_of_a_log_is_its_last_whole_lines(log: str, max_bytes: int, piece: int) -> None:
     body = json.dumps({"logs": log}).encode()
@@ -213,7 +213,7 @@ def test_a_head_that_answers_anybody_is_told_from_one_that_asks_for_a_token(ray:
 
 @pytest.mark.attack
 def test_another_users_program_at_the_port_of_our_own_ray_is_not_sent_the_token() -> None:
-    """Ray's command line tells its ports to everybody before it listens on them."""
+    """Ray's command line reveals its ports to everyone before it listens on them."""
     with stranger_at("127.0.0.1") as port:
         client = RayJobs(f"http://127.0.0.1:{port}", "secret", timeout_seconds=5, is_own=True)
         with pytest.raises(RayUnavailable, match="another user's program"):

@@ -28,7 +28,7 @@ def closer(bench: Workbench) -> JobCloser:
 
 
 def close_settled_jobs(bench: Workbench, closer: JobCloser) -> None:
-    """Sees the ends, then deletes what has settled."""
+    """Ticks until the reconciler has seen the ends, and has deleted the jobs that have settled."""
     closer.close_jobs()
     bench.clock.advance(SETTLE_SECONDS)
     closer.close_jobs()
@@ -71,7 +71,7 @@ def test_a_job_is_deleted_once_rays_monitor_has_seen_its_end(bench: Workbench, r
 
     closer.close_jobs()
     assert job in bench.ray.jobs  # Ray would write it back
-    assert logs(bench, run_id).source == "artifact_root"  # and the head may die meanwhile
+    assert logs(bench, run_id).source == "artifact_root"  # even if the head dies meanwhile
     bench.clock.advance(SETTLE_SECONDS - 1)
     closer.close_jobs()
     assert job in bench.ray.jobs
@@ -98,7 +98,7 @@ def test_nothing_is_deleted_before_its_log_is_saved(bench: Workbench, run_id: st
 
     Path(in_the_way).unlink()
     closer.close_jobs()
-    assert job in bench.ray.jobs  # not yet: it was put off
+    assert job in bench.ray.jobs  # not deleted yet, but postponed
     bench.clock.advance(5)
     close_settled_jobs(bench, closer)
     assert job not in bench.ray.jobs
@@ -171,7 +171,7 @@ def test_only_the_end_of_a_long_log_is_kept(bench: Workbench, run_id: str) -> No
 def test_a_job_that_appears_after_its_attempt_was_over_is_stopped(
     bench: Workbench, run_id: str, closer: JobCloser
 ) -> None:
-    """Ray had forgotten it for a moment, or a reconciler that was held up submitted it late."""
+    """Ray forgot the job for a moment, or a delayed reconciler submitted it late."""
     reconciler = bench.reconciler()
     reconciler.tick()
     jobs = dict(bench.ray.jobs)
@@ -201,7 +201,7 @@ def test_a_job_that_ray_does_not_know_for_long_is_closed(bench: Workbench, run_i
 def test_a_job_that_ray_has_lost_is_told_to_stop_as_soon_as_the_store_takes_it(
     bench: Workbench, run_id: str, closer: JobCloser
 ) -> None:
-    """Its driver may live on, on a run that is cancelled and has no later attempt to yield to."""
+    """Its driver may survive on a cancelled run, which has no later attempt for it to yield to."""
     control = ArtifactLayout(bench.settings.artifact_root).control(StageKey(run_id, 0, "train"), 1)
     write_bytes(f"{control}/in_the_way", b"")  # a folder where the file should be
     reconciler = bench.reconciler()

@@ -30,14 +30,14 @@ from tests.support.workbench import MakeConfig, Workbench
 
 @pytest.fixture(params=["sqlite"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """These tests are about Ray and files: one kind of database will do."""
+    """These tests are about Ray and files, so one kind of database is enough."""
     shutil.copy(request.getfixturevalue("migrated_sqlite_file"), tmp_path / "test.db")
     return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture
 def run_ids(bench: Workbench, run_config: MakeConfig) -> list[str]:
-    """More runs than are asked for one by one, all with a job that runs."""
+    """More runs than the reconciler asks for one by one, all with a running job."""
     ids = [bench.commands.create_run(run_config()).id for _ in range(LIST_FROM + 2)]
     bench.reconciler().tick()
     assert len(bench.ray.jobs) == len(ids)
@@ -46,7 +46,7 @@ def run_ids(bench: Workbench, run_config: MakeConfig) -> list[str]:
 
 @pytest.fixture
 def asked(bench: Workbench) -> list[str]:
-    """The paths of all questions to Ray from here on."""
+    """The paths of all requests to Ray from here on."""
     answer, paths = bench.ray.answer, []
 
     def listen(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
@@ -91,7 +91,7 @@ def test_a_list_that_is_none_is_no_knowledge(bench: Workbench, run_ids: list[str
 
 
 def test_ray_that_does_not_answer_is_asked_once_a_tick_not_once_a_run(bench: Workbench, run_config: MakeConfig) -> None:
-    """Nothing listens at the address: each submit would wait for its timeout, and the next run for that."""
+    """Nothing listens at the address, so each submission would wait for its timeout and delay the next run."""
     nowhere = RayJobs("http://127.0.0.1:9")
     attempted: list[str] = []
     send = nowhere._send
@@ -178,7 +178,7 @@ def open_attempts(count: int) -> list[OpenAttempt]:
 
 
 def count_questions(ray: FakeRay, clock: FakeClock, seconds_a_list: float = 0.0) -> list[str]:
-    """The paths that are asked for from here on; a list takes as long as told."""
+    """The paths of all requests from here on. A list takes as long as the test says."""
     answer, paths = ray.answer, []
 
     def listen(method: str, path: str, body: dict[str, Any] | None, authorization: str) -> tuple[int, str]:
@@ -198,7 +198,7 @@ def test_few_jobs_among_very_many_that_ray_keeps_are_asked_for_by_name(
     asked = count_questions(ray, clock)
     statuses = JobStatuses(ray_jobs, clock)
 
-    statuses.of(attempts)  # it does not know yet how many there are
+    statuses.of(attempts)  # it does not know their number yet
     assert asked == ["/api/jobs/"]
     assert set(statuses.of(attempts)) == {attempt.job_id for attempt in attempts}
     assert asked[1:] == [f"/api/jobs/{attempt.job_id}" for attempt in attempts]
@@ -223,7 +223,7 @@ def test_a_slow_list_rests_for_a_while(ray: FakeRay, ray_jobs: RayJobs, clock: F
 
 
 class Looks:
-    """Stage files whose looks at a folder are counted."""
+    """Stage files that count how often a folder is read."""
 
     def __init__(self, calls: ArtifactCalls, clock: FakeClock, local: bool, folder: Path) -> None:
         self.files = StageFiles(ArtifactLayout(str(folder)), calls, local=local, monotonic=clock)
@@ -237,7 +237,7 @@ class Looks:
         self.files._read = note
 
     def at(self, running: list[OpenAttempt], ended: list[OpenAttempt] | None = None) -> set[str]:
-        """The ids of the jobs whose files were looked for."""
+        """The ids of the jobs whose files were read."""
         self._looked.clear()
         self.files.outcomes(running, ended or [])
         return set(self._looked)

@@ -31,7 +31,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start_reconciler(bench: Workbench, tmp_path: Path) -> Iterator[Start]:
-    """Starts reconciler processes on the bench's database; none is left over."""
+    """Starts reconciler processes on the bench's database, and ends all of them."""
     started: list[subprocess.Popen[bytes]] = []
     environment = {
         **os.environ,
@@ -61,12 +61,12 @@ def start_reconciler(bench: Workbench, tmp_path: Path) -> Iterator[Start]:
 
 
 def log_path(folder: Path, number: int) -> Path:
-    """What the reconciler that was started as the `number`th, from 0, has logged."""
+    """The log of the reconciler that was started as number `number`, counted from 0."""
     return folder / f"reconciler-{number}.log"
 
 
 def holder(bench: Workbench) -> tuple[int, str]:
-    """The latest fencing token, and whose it is."""
+    """The latest fencing token and its holder."""
     with bench.database.read() as session:
         row = session.execute(select(LeaseRow.fencing_token, LeaseRow.holder)).one()
         return row.fencing_token, row.holder
@@ -84,7 +84,7 @@ def is_held_by(bench: Workbench, process: subprocess.Popen[bytes]) -> Callable[[
 def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
     bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start
 ) -> None:
-    """Kill -9 in the middle of every stage: no stage runs twice, none is lost."""
+    """After a SIGKILL in the middle of every stage, no stage runs twice and none is lost."""
     bench.clock.now = time.time()
     run_id = bench.commands.create_run(run_config(generations=0, student_models=[])).id
     stages = ["g0-train", "g0-evaluate"]
@@ -94,12 +94,12 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(
         wait_until(partial(bench.ray.jobs.__contains__, job_id), job_id)
         process.kill()
         process.wait(timeout=LONG_SECONDS)
-        bench.ray.write_result(job_id)  # the stage ends while nobody looks
+        bench.ray.write_result(job_id)  # the stage ends while no reconciler runs
         bench.ray.end(job_id)
         process = start_reconciler()
 
     wait_until(lambda: bench.queries.get_run(run_id).state == "succeeded", "the end of the run")
-    # A submit may be repeated, with the same id, which Ray refuses; a second attempt may not.
+    # A submission may be repeated with the same id, which Ray refuses, but there must be no second attempt.
     ids = [body["submission_id"] for body in bench.ray.submits]
     assert sorted(set(ids)) == sorted(f"{run_id}-{stage}-a1" for stage in stages)
 
@@ -130,7 +130,7 @@ def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
     first = start_reconciler(lease_seconds)
     wait_until(lambda: f"{run_id}-g0-train-a1" in bench.ray.jobs, "the first submit")
     second = start_reconciler(lease_seconds)
-    # Its start is no part of the takeover: on a busy machine it takes seconds.
+    # The takeover does not include the process's start, which takes seconds on a busy machine.
     wait_until(lambda: "standing by" in log_path(tmp_path, 1).read_text(), "the second to stand by")
     over_at = time.time() + lease_seconds_left(bench)
     wait_until(lambda: time.time() > over_at, "the end of the lease, which the first has renewed meanwhile")
@@ -138,7 +138,7 @@ def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
     assert lease_seconds_left(bench) > 0
 
     bench.ray.write_result(f"{run_id}-g0-train-a1")
-    # Three seconds before the bound at the latest: what a busy machine takes to wake the second up is not the lease's.
+    # Allows three seconds for a busy machine to wake up the second reconciler, which is not the lease's fault.
     wait_until(lambda: lease_seconds_left(bench) < 0.65 * lease_seconds, "a renewal to be a while ago")
     first.kill()
     killed_at = time.monotonic()
@@ -151,7 +151,7 @@ def test_a_second_reconciler_is_at_work_within_the_lease_of_one_that_was_killed(
 def test_a_paused_reconciler_that_wakes_up_writes_nothing(
     bench: Workbench, run_config: Callable[..., RunConfig], start_reconciler: Start, tmp_path: Path
 ) -> None:
-    """SIGSTOP while it waits for Ray's answer, which is that the job is gone: what it would have put on record."""
+    """A reconciler is stopped while Ray tells it that the job is gone. It must not record that later."""
     bench.clock.now = time.time()
     run_id = bench.commands.create_run(run_config()).id
     job_id = f"{run_id}-g0-train-a1"

@@ -28,7 +28,7 @@ def test_one_tick_goes_from_a_result_to_the_next_submit(bench: Workbench, run_id
     reconciler.tick()
     assert submitted(bench, run_id) == ["g0-train-a1"]
 
-    bench.ray.write_result(f"{run_id}-g0-train-a1")  # its Ray job has not ended
+    bench.ray.write_result(f"{run_id}-g0-train-a1")  # the Ray job itself has not ended
     reconciler.tick()
 
     assert submitted(bench, run_id) == ["g0-train-a1", "g0-evaluate-a1"]

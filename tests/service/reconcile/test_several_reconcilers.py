@@ -44,7 +44,7 @@ def test_a_second_reconciler_takes_over_only_when_the_lease_has_expired(bench: W
 def test_a_reconciler_that_slept_through_its_lease_writes_nothing(
     bench: Workbench, run_id: str, held_up_in: str
 ) -> None:
-    """Held up before or inside its submit, until the other has taken over and lost that attempt for the next."""
+    """One is delayed before or in its submission, until the other has taken over and replaced the lost attempt."""
     answer = bench.ray.answer
     late, second = bench.new_reconciler(), bench.new_reconciler()
     overtaken = False

@@ -44,7 +44,7 @@ def test_a_hung_stage_is_stopped_and_tried_again(bench: Workbench, run_id: str) 
     stuck_since = bench.clock()
     for _ in range(2):
         bench.clock.advance(30)
-        report(bench, job, advanced_at=stuck_since)  # alive, but no further
+        report(bench, job, advanced_at=stuck_since)  # alive, but without progress
         reconciler.tick()
     assert bench.ray.stops == [job]
     bench.clock.advance(2)

@@ -33,7 +33,7 @@ def test_a_submit_whose_answer_was_lost_is_not_made_twice(bench: Workbench, run_
 
 def test_a_reconciler_that_died_before_its_submit_is_followed_by_the_same_submit(bench: Workbench, run_id: str) -> None:
     bench.ray.down = True
-    bench.new_reconciler().tick()  # nothing reached Ray: as good as dead
+    bench.new_reconciler().tick()  # nothing reached Ray, as if the reconciler had died
     bench.ray.down = False
     bench.clock.advance(20)
 
@@ -117,7 +117,7 @@ def test_a_proxys_404_is_not_rays_word_that_there_is_no_job(bench: Workbench, ru
 
 
 def test_an_attempt_that_ends_while_ray_forgets_its_job_is_told_so_in_a_file(bench: Workbench, run_id: str) -> None:
-    """The job may be alive, or be submitted late by a reconciler that was held up: it reads this before its work."""
+    """The job may be alive, or a delayed reconciler may submit it late. It reads this before its work."""
     reconciler = bench.new_reconciler()
     reconciler.tick()
 
@@ -156,7 +156,7 @@ def test_an_outage_is_logged_once(bench: Workbench, run_id: str, caplog: pytest.
 
 
 def test_a_job_on_a_node_that_has_gone_does_not_hold_up_its_run_for_ever(bench: Workbench, run_id: str) -> None:
-    """Ray goes on saying that it runs, and answers 500 to every stop: its agent is not there any more."""
+    """Ray keeps saying that the job runs, and responds 500 to every stop, because its agent is gone."""
     reconciler = bench.reconciler()
     reconciler.tick()
     job_id = f"{run_id}-g0-train-a1"

@@ -159,7 +159,7 @@ def test_a_run_that_goes_on_keeps_what_its_next_generation_needs(bench: Workbenc
     collector(bench).tick()
 
     assert write_files_of_labeling.exists()
-    assert names(bench, finished, 2, "label", "*.parquet") == []  # superseded, and nothing in flight reads it
+    assert names(bench, finished, 2, "label", "*.parquet") == []  # superseded, and no stage in flight reads it
     assert names(bench, finished, 2, "train", "model.safetensors") == ["model.safetensors"]
     bench.play_to_the_end(reconciler)
     assert bench.queries.get_run(finished).state == "succeeded"

@@ -147,7 +147,7 @@ def test_nothing_is_looked_at_again_where_time_alone_changes_nothing() -> None:
 
 
 def test_labels_that_another_run_reads_are_looked_at_again_at_once() -> None:
-    """That run ends without a word to this one."""
+    """The other run ends without notifying this one."""
     facts = run(replace(student(1), read_by=("ablation-1",)), student(2))
 
     found = decision(facts, 1, Artifact.LABELS)

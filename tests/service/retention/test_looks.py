@@ -16,7 +16,7 @@ DAY_SECONDS = 86_400.0
 
 @pytest.fixture
 def finished(bench: Workbench, run_config: MakeConfig) -> str:
-    """A run of two students that is over, a second ago."""
+    """A run of two students that ended a second ago."""
     run_id: str = bench.commands.create_run(run_config(generations=2)).id
     bench.play_to_the_end(bench.reconciler())
     bench.clock.advance(1)
@@ -24,7 +24,7 @@ def finished(bench: Workbench, run_config: MakeConfig) -> str:
 
 
 def look(bench: Workbench, **policy: Any) -> None:
-    """What the reconciler does every ten minutes; with other settings, as after a restart."""
+    """Collects as the reconciler does every ten minutes. With other settings, as after a restart."""
     settings = changed(bench.settings, **{f"retention__{name}": value for name, value in policy.items()})
     bench.services_with(settings).retention.apply()
     bench.clock.advance(1)

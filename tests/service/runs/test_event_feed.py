@@ -13,7 +13,7 @@ from service.views.runs import EventView
 from tests.support.workbench import Workbench
 
 LIMIT_SECONDS = 5.0
-"""For what comes at once where all is well."""
+"""A timeout for what should happen at once."""
 
 
 def test_a_first_client_of_one_project_does_not_silence_the_others(
@@ -25,7 +25,7 @@ def test_a_first_client_of_one_project_does_not_silence_the_others(
     async def follow_both() -> EventView:
         with only_projects(frozenset({"cats"})):
             limited = feed.follow(0, cats)
-            assert (await _next(limited)).run_id == cats  # from now on the poller looks
+            assert (await _next(limited)).run_id == cats  # from now on the poller runs
         async with aclosing(limited), aclosing(feed.follow(0, pets)) as unlimited:
             assert (await _next(unlimited)).kind == "run_created"
             with bench.database.write() as session:

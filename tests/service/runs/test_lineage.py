@@ -66,7 +66,7 @@ def test_a_longer_line_of_teachers_takes_no_more_queries(
 def test_it_passes_over_a_student_that_the_gate_refused(
     bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
 ) -> None:
-    gate = {"conditions": ["top1 >= 0.65"], "on_failure": "go_on"}  # the stand-in's are 0.5, 0.6, 0.7
+    gate = {"conditions": ["top1 >= 0.65"], "on_failure": "go_on"}  # the stand-in's accuracies are 0.5, 0.6, 0.7
     run_id = bench.commands.create_run(run_config(generations=2, gate=gate)).id
     bench.play_to_the_end(bench.reconciler())
 
@@ -79,7 +79,7 @@ def test_it_passes_over_a_student_that_the_gate_refused(
 def test_the_run_posted_again_from_it_has_the_same_plans(
     bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
 ) -> None:
-    """Though its generations were trained in several ways, one with a search, one with settings of its own."""
+    """This holds although its generations differ: one had a search, one had settings of its own."""
     run_id = bench.commands.create_run(run_config(generations=1, search={"trials": 2})).id
     reconciler = bench.reconciler()
     bench.play_to_the_end(reconciler)

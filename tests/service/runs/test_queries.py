@@ -12,7 +12,7 @@ from workers.specs.stages import metrics_name
 
 @pytest.fixture
 def run_id(bench: Workbench, run_config: MakeConfig) -> str:
-    """A run whose first stage is under way."""
+    """A run whose first stage is running."""
     run_id: str = bench.commands.create_run(run_config()).id
     bench.reconciler().tick()
     return run_id

@@ -19,7 +19,7 @@ from workers.specs.reports import FailureReason, StageControl
 
 @pytest.fixture
 def limited(bench: Workbench) -> Workbench:
-    """The bench with at most one stage at a time."""
+    """The workbench with at most one stage at a time."""
     bench.restart(changed(bench.settings, reconciler__max_concurrent_stages=1))
     return bench
 
@@ -62,7 +62,7 @@ def test_stages_take_turns_and_those_that_wait_know_their_place(limited: Workben
 
     finish(limited, reconciler, f"{first}-g0-train-a1")
 
-    # The first run's next stage has lined up behind the others.
+    # The first run's next stage is queued behind the others.
     assert alive(limited) == [f"{second}-g0-train-a1"]
     assert limited.queries.get_run(first).queue.position == 2
     queue = limited.services.projects.queue()
@@ -249,7 +249,7 @@ def test_a_run_resumed_before_it_has_paused_goes_on(bench: Workbench, run_config
     reconciler.tick()
     bench.commands.resume_run(run)
 
-    # The stage has been asked already, and ends; another attempt follows at once and counts as no failure.
+    # The stage has already been told to pause, and ends. Another attempt follows at once, and it is not a failure.
     bench.ray.write_failure(f"{run}-g0-train-a1", FailureReason.PAUSED)
     bench.ray.end(f"{run}-g0-train-a1", "FAILED")
     reconciler.tick()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 @contextmanager
 def queue_reads(database: Database) -> Iterator[list[bool]]:
-    """For each time that the queue is read meanwhile, whether in a transaction that writes."""
+    """Records, for each read of the queue, whether it happened in a write transaction."""
     reads: list[bool] = []
 
     def note(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -42,7 +42,7 @@ def position(bench: Workbench, places: QueuePlaces, run_id: str) -> int | None:
 
 
 def one_at_a_time(bench: Workbench) -> tuple[RunCommands, QueuePlaces]:
-    """Of a process with at most one stage on the cluster, which looks at the queue once a second."""
+    """The queries of a process that permits one stage on the cluster and reads the queue once a second."""
     world = replace(bench.world, queue_look_seconds=SECONDS_BETWEEN_LOOKS)
     settings = changed(bench.settings, reconciler__max_concurrent_stages=1)
     services = open_services(settings, database=bench.database, ray_jobs=bench.ray_jobs, world=world)
@@ -191,7 +191,7 @@ def test_a_run_that_was_moved_since_the_last_look_stands_at_its_new_place(
 
     moved = commands.change_run(runs[2], RunChanges(priority=10))
 
-    assert moved.queue is None  # it is the first in line: it may start
+    assert moved.queue is None  # it is first in the queue and may start
     assert [position(bench, places, run) for run in runs] == [1, 2, None]
 
 

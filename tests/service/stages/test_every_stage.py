@@ -20,7 +20,7 @@ from workers.specs.stages import AnyStageSpec, StageName
 STAGE_NAMES = set(get_args(StageName))
 OF_GENERATIONS = {*TEACHER_STAGES, *STUDENT_STAGES, *SEARCHED_STUDENT_STAGES}
 ASK_FOR_NOTHING = {"select"}
-"""Stages that wait for no actors or workers before they begin."""
+"""Stages that do not wait for actors or workers before they start."""
 
 
 def named_by(union: Any) -> set[str]:
@@ -30,7 +30,7 @@ def named_by(union: Any) -> set[str]:
 
 
 def cases_of(function: Any) -> set[str]:
-    """The stages that a function's `match` names."""
+    """The stages that the `match` statement of a function names."""
     tree = ast.parse(inspect.getsource(function))
     patterns = [node for case in ast.walk(tree) if isinstance(case, ast.match_case) for node in ast.walk(case.pattern)]
     values = [node.value for node in patterns if isinstance(node, ast.MatchValue)]

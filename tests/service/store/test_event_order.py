@@ -14,7 +14,7 @@ EVENTS_A_WRITER = 15
 
 
 def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: Database) -> None:
-    """Writers that dawdle between their events and their commits, and a reader that goes on from the last id."""
+    """Writers delay their commits after writing events, while a reader continues from the last id."""
     stop = threading.Event()
     seen: list[int] = []
 
@@ -23,7 +23,7 @@ def test_a_slow_transaction_does_not_leave_its_events_behind_a_reader(database: 
             with database.write() as session:
                 add_event(session, None, 0.0, EventKind.PROMOTED, f"{number}/{count}")
                 session.flush()
-                stop.wait(0.001 * (number % 3))  # the later the writer, the sooner its commit
+                stop.wait(0.001 * (number % 3))  # later writers commit sooner
 
     def read() -> None:
         while True:

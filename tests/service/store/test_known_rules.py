@@ -30,7 +30,7 @@ def test_configurations_are_read_once_and_say_the_same(bench: Workbench, run_con
 
     everything = {run: rules_of(texts[run]) for run in runs}
     assert looks == [{runs[0]: everything[runs[0]]}, everything, everything, everything]
-    assert len(read) == 3  # the first run, the second, the one that is not there
+    assert len(read) == 3  # the first run, the second, and the one that does not exist
 
 
 def test_rules_of_runs_that_are_over_are_forgotten(bench: Workbench, run_config: Callable[..., RunConfig]) -> None:
@@ -49,7 +49,7 @@ def test_rules_of_runs_that_are_over_are_forgotten(bench: Workbench, run_config:
 def test_a_configuration_of_another_version_keeps_no_other_run_waiting(
     bench: Workbench, run_config: Callable[..., RunConfig]
 ) -> None:
-    """As after a rollback, while a run has a field that only the newer version knows."""
+    """After a rollback, a run may have a field that only the newer version knows."""
     newer, other = (bench.commands.create_run(run_config()).id for _ in range(2))
     with bench.database.write() as session:
         config = json.loads(session.execute(select(RunRow.config).where(RunRow.id == newer)).scalar_one())

@@ -84,7 +84,7 @@ def test_of_the_deliveries_that_wait_the_oldest_of_each_run_keeps_its_time(empty
             _insert(session, "events", id=number, run_id=run_id, at=1.0, kind="k", message="")
             row = {"event_id": number, "run_id": run_id, "state": state, "attempts": 0, "next_attempt_at": 9.0}
             _insert(session, "webhook_deliveries", webhook_id="hook-1", **row)
-        # Of another webhook, which has delivered the older ones.
+        # Of another webhook, which has delivered the older events.
         row = {"event_id": 3, "run_id": "a", "state": "pending", "attempts": 0, "next_attempt_at": 9.0}
         _insert(session, "webhook_deliveries", webhook_id="hook-2", **row)
 
@@ -104,7 +104,7 @@ def test_runs_and_answers_keep_what_they_bear(empty_database_url: str, run_confi
     database = Database(empty_database_url)
     _migrate_to(database, "0012")
     with database.write() as session:
-        for number in range(1001):  # more than are read at once
+        for number in range(1001):  # more than one read returns
             stored[f"many-{number:04d}"] = stored["flat"]
         for run, config in stored.items():
             _insert(session, "runs", id=run, project="p", name="", config=config, state="succeeded", priority=0)
@@ -139,7 +139,7 @@ def _migrate_to(database: Database, revision: str) -> None:
 
 
 def _insert(session: Session, table: str, **values: Any) -> None:
-    """A row as the tables were: times are all 1."""
+    """Inserts a row into the tables as they were. All times are 1."""
     times = {"runs": ["created_at", "updated_at"], "models": ["created_at"]}.get(table, [])
     values |= dict.fromkeys(times, 1.0) | ({"kind": "run"} if table == "runs" else {})
     names = ", ".join(values)

@@ -30,7 +30,7 @@ from service.webhooks.outbox import (
 
 
 def plan_of(database: Database, ask: Callable[[Session], object]) -> str:
-    """How the database answers what `ask` asks; PostgreSQL as if its tables were not empty."""
+    """The database's plans for the queries of `ask`. PostgreSQL plans as if its tables were not empty."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:

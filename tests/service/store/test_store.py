@@ -129,7 +129,7 @@ def test_runs_that_are_over_are_not_active(database: Database, run_id: str) -> N
 
 
 def at(seconds: float) -> Callable[[Any], float]:
-    """A database's clock that stands still."""
+    """A database clock that stands still."""
     return lambda _session: seconds
 
 
@@ -200,7 +200,7 @@ def test_nobody_takes_the_lease_in_the_middle_of_a_fenced_write(database: Databa
 
 
 def test_a_read_then_write_waits_for_another_writer_instead_of_failing(database: Database, run_id: str) -> None:
-    """What `begin immediate` is for: SQLite fails at once where a snapshot that was read has gone stale."""
+    """This is why there is `begin immediate`: SQLite fails at once if a snapshot that was read is stale."""
 
     def add() -> None:
         with database.write() as session:
@@ -290,7 +290,7 @@ def test_a_run_created_while_the_reconciler_reads_is_seen_whole_or_not_at_all(
     late: list[str] = []
 
     def create_a_run(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not late and "FROM runs" in statement:  # the last of the snapshot's queries that look at all runs
+        if not late and "FROM runs" in statement:  # the snapshot's last query that reads all runs
             late.append("")
             late.append(bench.commands.create_run(run_config()).id)
 

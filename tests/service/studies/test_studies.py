@@ -173,7 +173,7 @@ def test_a_run_may_go_on_with_the_teacher_it_had(bench: Workbench, run_config: M
 
     found = bench.queries.get_run(run.id)
     assert found.state == "succeeded"
-    # Generation 2 has 0.7 where the teacher, still generation 0, has 0.5.
+    # Generation 2 has 0.7, and the teacher, which is still generation 0, has 0.5.
     assert [generation.promoted for generation in found.generation_details] == [None, False, True]
     labeled = bench.ray.spec_of(f"{run.id}-g2-label-a1")
     assert isinstance(labeled, LabelSpec)

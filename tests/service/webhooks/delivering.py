@@ -10,7 +10,7 @@ from tests.support.workbench import MakeConfig, Workbench
 
 FIRST, SECOND, THIRD = EventKind.RUN_PAUSED, EventKind.RUN_RESUMED, EventKind.PROMOTED
 LATER = EventKind.ATTEMPT_SUBMITTED
-"""Events that tests tell: which they are does not matter to delivery."""
+"""The event kinds that tests use. Delivery does not depend on them."""
 
 
 def start(bench: Workbench, run_config: MakeConfig) -> str:

@@ -18,9 +18,9 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
         "10.1.2.3",
         "172.16.0.1",
         "192.168.1.1",
-        "100.64.0.1",  # carriers' own
-        "169.254.169.254",  # the cloud's metadata
-        "192.0.0.192",  # Oracle's cloud's metadata
+        "100.64.0.1",  # carrier-grade NAT
+        "169.254.169.254",  # cloud metadata
+        "192.0.0.192",  # Oracle Cloud's metadata
         "168.63.129.16",  # Azure's
         "100.100.100.200",  # Alibaba's
         "fd20:ce::254",  # Google's, in IPv6
@@ -52,7 +52,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
         "2001:0:7f00:1::",  # Teredo
         "2001:db8::1",
         "fc00::1",
-        "fd00:ec2::254",  # metadata, too
+        "fd00:ec2::254",  # also cloud metadata
         "fe80::1",
         "fe80::1%eth0",
         "fec0::1",

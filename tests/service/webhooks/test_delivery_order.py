@@ -128,7 +128,7 @@ def test_a_dead_event_that_is_tried_again_comes_before_its_runs_later_ones(
 ) -> None:
     run_id = start(bench, run_config)
     tell(bench, run_id, SECOND, THIRD)
-    receiver.answers = [500] * 4  # the first is dead then, and the second has failed once
+    receiver.answers = [500] * 4  # then the first is dead, and the second has failed once
     for _ in range(3):
         deliver(deliverer)
         bench.clock.advance(10)

@@ -29,7 +29,7 @@ def stored(bench: Workbench) -> list[str]:
 
 
 def files_with(bench: Workbench, text: str) -> list[str]:
-    """Those of SQLite's files that hold the text; PostgreSQL's are its server's."""
+    """SQLite's files that contain the text. PostgreSQL's files belong to its server."""
     if bench.database.engine.dialect.name != "sqlite":
         pytest.skip("the files of PostgreSQL are looked after by its server")
     name = str(bench.database.engine.url.database)
@@ -37,7 +37,7 @@ def files_with(bench: Workbench, text: str) -> list[str]:
 
 
 def store_in_clear(bench: Workbench, secret: str) -> None:
-    """As versions before this one did."""
+    """Stores the secret in plain text, as earlier versions did."""
     with bench.database.write() as session:
         session.execute(update(WebhookRow).values(secret=secret))
 

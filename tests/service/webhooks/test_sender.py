@@ -32,7 +32,7 @@ def test_a_receiver_that_dribbles_its_answer_is_left_in_time(receiver: Receiver)
 
 @contextmanager
 def ill_behaved(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A URL at which each connection is given to `answer`, with an event that says when the test is over."""
+    """A URL whose connections are passed to `answer`, with an event that is set when the test ends."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -42,7 +42,7 @@ def ill_behaved(answer: Callable[[socket.socket, threading.Event], None]) -> Ite
                 try:
                     answer(connection, over)
                 except OSError:
-                    return  # the sender has hung up
+                    return  # the sender has closed the connection
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -133,7 +133,7 @@ def test_no_proxy_of_the_environment_is_asked(receiver: Receiver, monkeypatch: p
 def test_a_name_is_looked_up_once_and_what_was_judged_is_connected_to(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name server that answers differently the second time would lead into our own network."""
+    """A name server that responds differently the second time would lead into the service's own network."""
     asked: list[str] = []
 
     def rebinding(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
@@ -150,7 +150,7 @@ def test_a_name_is_looked_up_once_and_what_was_judged_is_connected_to(
 
 
 def _only_for(name: str, answer: Callable[..., object]) -> Callable[..., object]:
-    """A getaddrinfo that answers for one name, and as ever for all others."""
+    """A getaddrinfo that is fake for one name, and real for all others."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, *arguments: object, **named: object) -> object:
@@ -183,7 +183,7 @@ def test_the_certificate_is_checked_for_the_urls_name_and_not_for_the_address(
 
 @pytest.fixture
 def tls_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """A receiver with a certificate that senders trust."""
+    """A receiver whose certificate senders trust."""
     certificate = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with serving(certificate=certificate) as server:
@@ -199,7 +199,7 @@ def test_events_are_sent_over_tls(tls_receiver: Receiver) -> None:
 
 def test_a_receiver_that_dribbles_its_answer_over_tls_is_left_in_time(tls_receiver: Receiver) -> None:
     tls_receiver.dawdle = threading.Event()
-    relief = threading.Timer(20.0, tls_receiver.dawdle.set)  # else a sender that is held would hold the test
+    relief = threading.Timer(20.0, tls_receiver.dawdle.set)  # otherwise a sender that hangs would hang the test
     relief.start()
     outcome = send(tls_receiver.url, {}, b'{"run_id": null}', LOOPBACK, 0.5)
     relief.cancel()
@@ -228,7 +228,7 @@ def test_the_next_address_is_tried_where_the_first_takes_no_connection(
 
 @pytest.mark.attack
 def test_nothing_is_sent_to_a_private_address_whatever_was_registered(receiver: Receiver) -> None:
-    """A name may resolve to something else by now, and the setting may have changed."""
+    """By now a name may resolve differently, and the setting may have changed."""
     outcome = send(receiver.url, {}, b'{"run_id": null}', (), 5.0)
     assert outcome.error is not None
     assert outcome.error.startswith("not sent: 127.0.0.1 is at 127.0.0.1, which is not a public address")

@@ -25,7 +25,7 @@ from tests.support.workbench import MakeConfig, Workbench
 
 @pytest.fixture
 def deliverer(bench: Workbench, settings: Settings) -> WebhookDeliverer:
-    """On the receiver's time: verifiers refuse what is older than five minutes."""
+    """Uses the real time, because verifiers reject what is older than five minutes."""
     return WebhookDeliverer(bench.database, settings.webhooks, SecretBox(Path(settings.secret_keys_file)), time.time)
 
 
@@ -81,7 +81,7 @@ def test_a_second_attempt_has_the_same_id_and_a_time_of_its_own(
 
 
 def test_the_signature_is_of_id_time_and_body() -> None:
-    """As the specification has it, written out."""
+    """The signature, computed as the specification says."""
     key = bytes(range(32))
     headers = signed_headers(f"whsec_{base64.b64encode(key).decode()}", "hook-1-7", '{"id":7}', 1_700_000_000.9)
     mac = hmac.new(key, b'hook-1-7.1700000000.{"id":7}', hashlib.sha256).digest()
@@ -103,7 +103,7 @@ def test_a_secret_of_version_0_1_keeps_its_key(
     deliverer: WebhookDeliverer,
     receiver: Receiver,
 ) -> None:
-    """Its receiver gives the library the characters themselves, or writes them as the changelog says."""
+    """Its receiver passes the characters themselves to the library, or encodes them as the changelog says."""
     old = "5e1f" * 16
     with bench.database.write() as session:
         session.execute(update(WebhookRow).values(secret=old))

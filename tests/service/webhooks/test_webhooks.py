@@ -128,7 +128,7 @@ def test_one_process_delivers_to_a_webhook_at_a_time_and_another_takes_over(
 ) -> None:
     start(bench, run_config)
     first, second = (bench.reconciling(settings).deliverer for _ in range(2))
-    first._queue(hook.id)  # and then it hangs, with the lease in its hands
+    first._queue(hook.id)  # and then it hangs, while it holds the lease
 
     deliver(second)
     assert receiver.received == []

@@ -55,7 +55,7 @@ def test_the_labelers_batches_read_the_whole_corpus_as_the_careful_way_does(crop
 
 
 def test_what_libjpeg_turbo_accepts_pillow_accepts_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However JPEGs are damaged: otherwise an image would be broken for one model, and not for another."""
+    """This holds for any damage to JPEGs. Otherwise an image could be broken for one model but not for another."""
     from workers.data.images import decode as images
 
     draws = np.random.default_rng(1)

@@ -150,14 +150,14 @@ def test_a_member_with_dots_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Settings:
-    """With images in one folder and artifacts in another."""
+    """Settings with images in one folder and artifacts in another."""
     (tmp_path / "images").mkdir()
     roots = (str(tmp_path / "images"),)
     return settings_of(access__authentication=True, artifact_root=str(tmp_path / "artifacts"), datasets__roots=roots)
 
 
 def enter_stage(guarded: Settings, stage: StageName, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As the stage's processes are told; its folder."""
+    """Sets the roots as for the stage's processes, and returns the root's folder."""
     folder = Path(guarded.artifact_root, "runs", "run-1", "gen-1", stage)
     folder.mkdir(parents=True)
     roots = guarded.roots_by_project.of_stage(stage, str(folder), ["default"])

@@ -153,7 +153,7 @@ def test_too_many_broken_images_of_an_external_set_are_said_of_that_set_and_mend
 
 @pytest.fixture
 def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each piece had that was read; shards come a row at a time."""
+    """Records how many rows each piece had. Shards are read one row at a time."""
     reader, read = shard_readers._READERS["parquet"], list[int]()
 
     def counting(manifest: DatasetManifest, shard: Shard) -> Iterator[shard_readers._Rows]:
@@ -179,7 +179,7 @@ def test_a_shard_is_judged_while_it_is_read(
     evaluate = Evaluator(world.spec(batch_size=2))
     assert len(Judged.from_bytes(evaluate(0)).truth) == 6
     assert read_when_judged == [2, 4, 6]
-    assert Judged.from_bytes(evaluate(1)).truth.tolist() == [0, 1, 1, 2, 2]  # of the broken picture no label is left
+    assert Judged.from_bytes(evaluate(1)).truth.tolist() == [0, 1, 1, 2, 2]  # the broken picture leaves no label
 
 
 def test_only_the_pictures_of_a_piece_are_kept_to_be_corrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_an_external_set_is_judged_among_its_own_classes(world: World) -> None:
 
 @pytest.fixture
 def pseudo(world: World) -> PseudoLabelTruth:
-    """Six images with pseudo labels of which one is broken and one has no known truth; the truth in another order."""
+    """Six images with pseudo labels, one broken and one without a known truth. The truth has another order."""
     pool = [png(100 + index) for index in range(5)] + [b"broken"]
     certain = np.array(
         [[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0.4, 0.6], [0.7, 0, 0.3], [0, 1, 0], [np.nan] * 3], np.float32

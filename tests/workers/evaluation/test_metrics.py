@@ -12,7 +12,7 @@ from workers.evaluation.metrics import Judged, MetricSums, judge
 
 
 def reference(probabilities: np.ndarray, truth: list[int], classes: int) -> dict[str, object]:
-    """Image by image, in plain Python."""
+    """The metrics, computed image by image in plain Python."""
     confusion = [[0] * classes for _ in range(classes)]
     top5 = 0
     bins: dict[int, list[tuple[float, bool]]] = {}
@@ -65,7 +65,7 @@ def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(
 def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one() -> None:
     sums = MetricSums(2)
     # 3/15 is the upper edge of the third bin, the other lies in the fourth: two bins, each wrong by its confidence.
-    # In double precision, so that the edge is one.
+    # In double precision, so that the value lies exactly on the edge.
     confidence = cast("npt.NDArray[np.float32]", np.array([0.2, 0.21], dtype=np.float64))
     sums.add(Judged(np.zeros(2, np.int32), np.array([1, 0], np.int32), confidence, np.ones(2, bool)))
     assert sums.metrics(["a", "b"]).expected_calibration_error == pytest.approx((0.2 + (1 - 0.21)) / 2)

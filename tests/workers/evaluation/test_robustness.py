@@ -90,7 +90,7 @@ def test_a_sample_without_a_readable_image_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def linear_model() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """A model that tells sklearn's digits, the pixels in 0..1, and their labels."""
+    """A model that classifies scikit-learn's digits, the digits' pixels in 0..1, and their labels."""
     torch.manual_seed(0)
     digits = load_digits()
     pixels = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)

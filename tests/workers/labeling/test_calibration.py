@@ -30,7 +30,7 @@ def png(seed: int) -> bytes:
 
 
 def spec_of(root: Path, rows: list[int], sample: int) -> LabelSpec:
-    """Validation shards of so many rows, a teacher, and the spec of labeling by it."""
+    """Validation shards with these numbers of rows, a teacher, and the spec for labeling with it."""
     shards = []
     for shard, count in enumerate(rows):
         path = root / f"v{shard}.parquet"

@@ -53,7 +53,7 @@ Result = TypeVar("Result", LabelResult, SelectResult)
 
 
 class Pool:
-    """Evaluation images, a pool, and the stages run on them with the actors replaced by a loop in this process."""
+    """Evaluation images, a pool, and the stages on them. A loop in this process replaces the actors."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root

@@ -62,7 +62,7 @@ def png(seed: int) -> bytes:
 
 
 class Dataset:
-    """Three shards of four images each, a model, and the stage with the pool replaced by a loop in this process."""
+    """Three shards of four images each, a model, and the stage. A loop in this process replaces the pool."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root

@@ -11,7 +11,7 @@ from workers.labeling.temperature import fit_temperature
 
 
 def drawn(temperature: float, seed: int, images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Logits that are too large by `temperature`, and labels drawn from what they would say otherwise."""
+    """Logits that are too large by the factor `temperature`, and labels drawn from the correct probabilities."""
     generator = np.random.default_rng(seed)
     honest = generator.normal(0, 2, (images, 5))
     labels = (softmax(honest, axis=1).cumsum(axis=1) > generator.random((images, 1))).argmax(axis=1)

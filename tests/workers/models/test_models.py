@@ -96,7 +96,7 @@ def test_model_that_no_file_defines_by_name_falls_back_to_the_whole_of_timm() ->
 def test_model_files_load_with_plain_timm_and_give_the_same_answers(tmp_path: Path, name: str, image_size: int) -> None:
     torch.manual_seed(0)
     model = create_model(name, 3, image_size, dropout=0.5, drop_path=0.2)
-    model(torch.randn(8, 3, image_size, image_size))  # moves the running statistics off their start
+    model(torch.randn(8, 3, image_size, image_size))  # moves the running statistics away from their initial values
     options = {"img_size": image_size} if "vit" in name else {}
     write_model(str(tmp_path), model.state_dict(), card_of(name, image_size, model_options=options))
 
@@ -199,7 +199,7 @@ def test_a_frozen_network_answers_as_the_network_does_for_any_size_of_batch(name
 
 
 class Capricious(torch.nn.Module):
-    """Answers differently where it is asked about one picture: a trace cannot follow."""
+    """A model that behaves differently for a single picture, which a trace cannot follow."""
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return pictures.mean(dim=(1, 2, 3)) * (2.0 if len(pictures) == 1 else 1.0)

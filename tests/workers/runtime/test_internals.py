@@ -78,7 +78,7 @@ _PLAIN = {"dynamo": True, "timm": True, "trainers": ["TorchTrainer", "TorchTrain
 
 
 def _in_a_new_process(code: str, internals: LibraryInternals = LibraryInternals()) -> tuple[str, str]:
-    """What it prints, and its log. In a process of its own: what is imported cannot be taken back."""
+    """The output and the log of the code in a separate process, because imports cannot be undone."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **internals_environment(internals), "RAY_TRAIN_V2_ENABLED": "1"},
@@ -97,7 +97,7 @@ def _used(code: str, internals: LibraryInternals = LibraryInternals()) -> tuple[
 
 @pytest.fixture(scope="module")
 def lean() -> dict[str, Any]:
-    """What a process does that uses all."""
+    """The code of a process that uses all internals."""
     return _used(_USE_ALL.replace("BROKEN", ""))[0]
 
 
@@ -123,7 +123,7 @@ def test_where_the_parts_are_gone_the_documented_ways_are_taken_with_one_warning
 
 @pytest.mark.attack
 def test_a_torch_whose_store_cannot_be_bound_is_refused_and_the_setting_is_named() -> None:
-    """Going the documented way here would open a port to the network: that is for the operator to say."""
+    """The documented way would open a port to the network here, which only the operator may decide."""
     code = """
 import torch.distributed, importlib
 del importlib.import_module("torch.distributed.rendezvous")._create_c10d_store
@@ -137,7 +137,7 @@ except RuntimeError as error:
 
 
 def test_no_other_module_imports_private_parts_of_ray_torch_or_timm() -> None:
-    """What is new here needs a field of LibraryInternals, and a way without it."""
+    """Each new use needs a field of LibraryInternals, and a way without it."""
     allowed = {"lean_torch.py", "lean_timm.py", "lean_trainer.py", "node_groups.py"}
     packages = ("api", "service", "workers", "noisy_student")
     root = Path(__file__).parents[3]

@@ -105,7 +105,7 @@ def test_a_stage_that_waits_is_not_taken_for_a_hung_one(
     assert progress(spec).advanced_at == 1600.0
     assert progress(spec).waiting is not None
     reporter.update(1)
-    clock.now += 31  # the watch has fallen silent, and the work goes on
+    clock.now += 31  # the watch is silent now, and the work continues
     reporter.update(2)
     assert progress(spec).waiting is None
 
@@ -149,7 +149,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     watch.look()
     assert (progress(spec).waiting, progress(spec).updated_at) == (first, 1020.0)
 
-    cluster.node = {"CPU": 2.0, "GPU": 1.0}  # the autoscaler's; but another job is quicker
+    cluster.node = {"CPU": 2.0, "GPU": 1.0}  # the autoscaler adds it, but another job is faster
     watch.look()
     second = progress(spec).waiting
     assert second is not None
@@ -161,7 +161,7 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
     assert progress(spec).waiting is None
     clock.now += 3600
     (Path(spec.folder_uri) / "progress.json").write_text(json.dumps({}))
-    watch.look()  # nothing more to say
+    watch.look()  # there is nothing new to report
     assert (Path(spec.folder_uri) / "progress.json").read_text() == "{}"
 
 
@@ -222,7 +222,7 @@ def test_a_driver_at_work_of_its_own_does_not_wait_for_what_others_use(
 
 
 class RayActorError(Exception):
-    """As ray.exceptions.RayActorError."""
+    """Has the name of ray.exceptions.RayActorError."""
 
     preempted = True
 

@@ -15,7 +15,7 @@ from workers.search.trial_book import read_trials
 from workers.specs.search import EarlyStopping
 
 NO_CONTROLLER = cast(TuneController, None)
-"""The scheduler asks it for nothing but to run trials on, and these are stubs."""
+"""A controller for the scheduler, which only needs trials from it. The trials are stubs."""
 
 
 def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_early_stopping_stops_the_worse_but_never_the_recipe_itself(tmp_path: Pa
 @settings(max_examples=60, deadline=None)
 def test_a_trial_goes_on_only_where_it_is_among_the_best_nth_so_far(accuracies: list[float], factor: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        # Steps enough for all of them: a budget that runs out stops good trials too.
+        # There are enough steps for all trials, because an exhausted budget would stop good trials too.
         stopping = EarlyStopping(reduction_factor=factor, max_steps_share=1.0)
         spec = search_spec(Path(folder), trials=17, early_stopping=stopping)
     halving = scheduler(spec, "validation_top1", [])

@@ -24,7 +24,7 @@ from workers.selection.best_rows import (
 
 
 def make_candidates(*rows: tuple[int, int, int, int]) -> Candidates:
-    """Of (shard, row, class, order) each."""
+    """A table of rows, given as (shard, row, class, order)."""
     shards, places, classes, order = np.array(rows or np.empty((0, 4), int)).T
     return Candidates(
         shards.astype(np.int32), places.astype(np.int32), classes.astype(np.int32), order.astype(np.uint32)
@@ -32,12 +32,12 @@ def make_candidates(*rows: tuple[int, int, int, int]) -> Candidates:
 
 
 def places(candidates: Candidates) -> list[tuple[int, int]]:
-    """(shard, row) each."""
+    """The selected rows as (shard, row)."""
     return list(zip(candidates.shards.tolist(), candidates.rows.tolist(), strict=True))
 
 
 def make_cut(wanted: list[int], undecided: list[int] | None = None, shift: int = KEY_BITS) -> Cut:
-    """Nothing is known of the keys."""
+    """The cut before anything is known about the keys."""
     classes = len(wanted)
     counts = np.array(undecided if undecided is not None else [0] * classes)
     return Cut(np.full(classes, NOTHING), np.full(classes, EVERYTHING), np.array(wanted), counts, shift)
@@ -47,7 +47,7 @@ def make_cut(wanted: list[int], undecided: list[int] | None = None, shift: int =
     ("classes", "bits"), [(1, 13), (512, 13), (513, 12), (1000, 12), (1024, 12), (1025, 11), (262_144, 4), (10**6, 4)]
 )
 def test_a_digit_is_as_long_as_the_table_of_all_classes_allows(classes: int, bits: int) -> None:
-    """Four million counters, but 4 bits at least and 13 at most."""
+    """A table has at most four million counters. A digit has between 4 and 13 bits."""
     assert digit_bits(classes) == bits
 
 
@@ -79,7 +79,7 @@ def test_a_cut_of_which_nothing_is_known_leaves_every_row_open() -> None:
 
 
 def test_hashes_are_needed_once_the_next_digit_reaches_into_them() -> None:
-    """With digits of 13 bits, after 62 to 49 and 49 to 36 bits comes one that ends below the doubt's 32."""
+    """With digits of 13 bits, the third digit ends below bit 32, that is, it reaches into the hash."""
     assert [make_cut([1], shift=shift).needs_hashes for shift in (62, 49, 45, 44, 36, 32)] == [False] * 3 + [True] * 3
     assert [make_cut([1], shift=shift).has_hashes for shift in (62, 33, 32, 31, 0)] == [False] * 3 + [True] * 2
     assert [make_cut([1], shift=shift).digit_bits for shift in (62, 13, 12, 0)] == [13, 13, 12, 0]
@@ -107,7 +107,7 @@ def test_a_key_is_the_doubt_and_below_it_the_beginning_of_the_hash() -> None:
 
 
 def test_digits_are_counted_by_class_of_whole_keys_and_of_orders_alike() -> None:
-    """The first digit is a key's highest 13 bits, of which the order's upper 30 bits have all."""
+    """The first digit is the highest 13 bits of a key, all of which come from the doubt's 30 bits."""
     order = np.array([0, 1 << 17, (1 << 17) + 5, 3 << 17, 3 << 17], dtype=np.uint32)
     classes = np.array([0, 0, 0, 1, 0], dtype=np.int32)
     which = np.array([True, True, True, True, False])
@@ -148,7 +148,7 @@ def test_what_was_counted_in_parts_adds_up() -> None:
 
 
 def narrow_once(wanted: list[int], keys: list[list[int]]) -> Cut:
-    """After the first digit of these keys of each class, given in units of that digit."""
+    """The cut after the first digit, for each class's keys in units of that digit."""
     labels = np.repeat(np.arange(len(keys), dtype=np.int32), [len(each) for each in keys])
     order = np.array([key for each in keys for key in each], dtype=np.uint32) << np.uint32(17)
     counts = DigitCounts(Cut.unknown(len(keys)))
@@ -161,7 +161,7 @@ def test_a_count_leaves_open_only_the_digit_in_which_the_last_wanted_row_lies() 
     cut = narrow_once([3, 2, 9], [[1, 2, 2, 2, 5], [1, 1, 4], [3, 3]])
     digit = 1 << 49
 
-    # Of class 0 one row is below digit 2, and two of its three are wanted; class 1 ends with digit 1; 2 wants all.
+    # Class 0 wants two of three rows, one of which is below digit 2; class 1 ends with digit 1; class 2 wants all.
     assert cut.lower.tolist() == [2 * digit, 2 * digit, EVERYTHING]
     assert cut.upper.tolist() == [3 * digit, 2 * digit, EVERYTHING]
     assert (cut.wanted.tolist(), cut.undecided.tolist(), cut.shift) == ([2, 0, 0], [3, 0, 0], 49)
@@ -177,7 +177,7 @@ def test_the_last_wanted_row_may_lie_in_the_last_digit() -> None:
 
 
 def test_bounds_and_counts_of_a_cut_stay_integers() -> None:
-    """A key has more bits than a float tells apart."""
+    """A key has more bits than a float can distinguish."""
     before = Cut.before_counting(2, np.array([0, 3]), np.array([5, 5]))
     for cut in (Cut.unknown(2), before, narrow_once([3], [[1, 2, 2, 2, 5]])):
         kinds = [str(part.dtype) for part in (cut.lower, cut.upper, cut.wanted, cut.undecided)]

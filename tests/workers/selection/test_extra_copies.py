@@ -62,7 +62,7 @@ def test_the_images_with_the_smallest_random_keys_are_drawn() -> None:
 
 
 def test_the_first_shard_with_an_extra_copy_is_drawn_by_class_and_seed() -> None:
-    """Of 12 images in shards of one each, 3 get a copy, 4 shards apart; the seed says which come first."""
+    """Of 12 images in shards of one, 3 get a copy, 4 shards apart. The seed decides which is first."""
     one, total, extra = np.array([1, 1]), np.array([12, 12]), np.array([3, 3])
     firsts = set()
     for seed in range(40):

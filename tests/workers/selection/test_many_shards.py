@@ -35,7 +35,7 @@ class CountedSet(frozenset[int]):
 
 
 class CountedArray(np.ndarray):
-    """Counts the elements that go through numpy's functions."""
+    """Counts the elements that numpy's functions process."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         Seen.elements += self.size

@@ -35,11 +35,11 @@ SHARD_ROWS = (40, 0, 7, 90, 1, 62)
 
 
 class Killed(Exception):
-    """In the place of kill -9."""
+    """Raised in place of a SIGKILL."""
 
 
 class Pool:
-    """Shards of small pictures, all different, with labels; and the select stage with the actors in this process."""
+    """Shards of small, distinct pictures with labels, and the select stage with its actors in this process."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -126,7 +126,7 @@ def samples(source: SampleSource) -> Counter[tuple[bytes, bytes]]:
 @pytest.mark.parametrize("rows_per_shard", [1, 11, 50, 10_000])
 @pytest.mark.parametrize("recipe", [Recipe(temperature=0.5), Recipe(targets="hard")])
 def test_training_shards_hold_exactly_what_the_pool_gives(pool: Pool, rows_per_shard: int, recipe: Recipe) -> None:
-    """Every selected image as often as it was selected, each time with its own target."""
+    """Training shards have every selected image as often as selected, each time with its own target."""
     result = pool.select(rows_per_shard=rows_per_shard)
     assert result.copies > result.kept, "some are repeated"
     pseudo_labels = pool.pseudo_labels("select")

@@ -28,7 +28,7 @@ from workers.specs.results import SelectResult
 from workers.specs.stages import SelectSpec
 
 CLASSES = 3
-# Few values, so that ties and equal hashes abound; 0.7 and 0.1 lie on the usual thresholds.
+# Few distinct values give many ties and equal hashes; 0.7 and 0.1 are the usual thresholds.
 DOUBTS = [0.9, 0.7, 0.69999, 0.5, 0.1, 0.09999, 1e-4, 1e-9, 1e-30, 0.0]
 
 
@@ -59,7 +59,7 @@ Copies = dict[tuple[int, int], int]
 
 
 def reference(shards: list[list[Row]], settings: SelectionSettings) -> tuple[dict[int, list[tuple[int, int]]], int]:
-    """The places of each class's kept rows, and how many copies a class is to have."""
+    """The positions of each class's kept rows, and how many copies each class must have."""
     by_class: dict[int, list[tuple[np.float32, bytes, int, int]]] = {}
     for shard, rows in enumerate(shards):
         for row, each in enumerate(rows):
@@ -84,7 +84,7 @@ def check_against_reference(shards: list[list[Row]], settings: SelectionSettings
 
 
 class Folder:
-    """A dataset's label files on disk, and the stage run on them."""
+    """The label files of a dataset on disk, and the stage on them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -146,7 +146,7 @@ class Folder:
 def test_the_stage_selects_what_the_obvious_reference_selects(
     shards: list[list[Row]], selection: SelectionSettings, ranges: int, gathered_at_most: int
 ) -> None:
-    """In one range of shards or several, with rows compared in memory or counted digit by digit."""
+    """This holds for one range of shards or several, with rows compared in memory or counted digit by digit."""
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "start_executor", lambda rows: (ThreadPoolExecutor(2), ranges))
         patch.setattr(stage, "_GATHERED_AT_MOST", gathered_at_most)

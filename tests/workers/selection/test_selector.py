@@ -37,7 +37,7 @@ def hash_of(shard: int, row: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def label_files(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[object]]:
-    """Stands in for the store, and tells what was read."""
+    """Stands in for the store, and records what was read."""
     read: dict[str, list[object]] = {"hashes": [], "rows": []}
     listed = {(NEAR_DUPLICATES_FOLDER, 4): [0], (DUPLICATES_FOLDER, 4): [0, 1], (DUPLICATES_FOLDER, 7): [2]}
 

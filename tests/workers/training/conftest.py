@@ -25,7 +25,7 @@ CLASSES = tuple(str(digit) for digit in range(10))
 
 
 class MemorySession:
-    """A lone worker whose checkpoints stay in memory."""
+    """The session of a lone worker whose checkpoints stay in memory."""
 
     rank = 0
     world_size = 1
@@ -40,7 +40,7 @@ class MemorySession:
 
     def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
         buffer = io.BytesIO()
-        torch.save(state, buffer)  # a copy: training goes on changing the tensors
+        torch.save(state, buffer)  # a copy, because training keeps changing the tensors
         buffer.seek(0)
         self.states.append(torch.load(buffer, weights_only=True))
 
@@ -50,7 +50,7 @@ class MemorySession:
 
 @pytest.fixture(scope="session")
 def digits_manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URI of the manifest of 120 labeled digits of 16 x 16 pixels."""
+    """The URI of the manifest of 120 labeled digits of 16 x 16 pixels."""
     folder = tmp_path_factory.mktemp("digits16")
     digits = load_digits()
     images, labels = [], []

@@ -22,14 +22,14 @@ GOOD = encoded(scene(), "JPEG")
 
 
 class Bench:
-    """A labeled set and a validation set in folders of images, and a training of them."""
+    """A labeled set and a validation set in folders of images, and a training on them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.looks = 0
 
     def dataset(self, name: str, images: Sequence[bytes | None]) -> str:
-        """None is a file that is not there."""
+        """Writes the images. None stands for a missing file."""
         for number, image in enumerate(images):
             if image is not None:
                 write_bytes(str(self.root / name / "a" / f"{number}.jpg"), image)

@@ -14,7 +14,7 @@ def model_of(value: float) -> nn.BatchNorm1d:
 
 
 def average_of(before: float, decay: float, after: nn.Module) -> MovingAverage:
-    """The average of a model that has been loaded with the state of `after` since."""
+    """The moving average of a model that was then loaded with the state `after`."""
     model = model_of(before)
     average = MovingAverage(model, decay)
     model.load_state_dict(after.state_dict())

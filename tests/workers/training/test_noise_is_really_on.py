@@ -48,9 +48,9 @@ def outputs_of_one_batch(noise: Noise, times: int) -> list[torch.Tensor]:
     student = create_model("test_resnet", 10, 32, noise.dropout, noise.drop_path).train()
     for module in student.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            # timm starts residual branches at zero, where dropping them changes nothing.
+            # timm initializes residual branches to zero, where dropping them changes nothing.
             torch.nn.init.ones_(module.weight)
-    # Batch statistics are the same for the same batch: what differs between passes is noise.
+    # The same batch has the same statistics, so differences between passes are noise.
     batch = torch.randn(16, 3, 32, 32)
     return [student(batch).detach() for _ in range(times)]
 
@@ -90,7 +90,7 @@ def test_stochastic_depth_rises_linearly_to_its_rate_at_the_last_layer() -> None
 
 @pytest.fixture
 def teacher_folder(tmp_path: Path) -> str:
-    """A teacher that was itself trained with all three noises."""
+    """A teacher that was itself trained with all three kinds of noise."""
     noise = Noise(rand_augment=RandAugment(n=2, m=27), dropout=0.5, drop_path=0.5)
     spec = TrainSpec(
         run_id="run-1",
@@ -121,7 +121,7 @@ def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teach
 
 def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("workers.models.predictor.frozen", lambda model, image_size: model)  # which can be listened to
+    monkeypatch.setattr("workers.models.predictor.frozen", lambda model, image_size: model)  # so that hooks work
     predictor = Predictor(teacher_folder, torch.device("cpu"))
     predictor.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     image = picture(size=32)
@@ -181,7 +181,7 @@ def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (60, 900), (900, 60)])
 def test_crops_are_distributed_as_torchvisions(width: int, height: int) -> None:
-    """Kolmogorov-Smirnov on area, ratio and place: 1,000 boxes of ours beside as many of torchvision's."""
+    """A Kolmogorov-Smirnov test on area, ratio and position of 1,000 boxes each from here and from torchvision."""
     torch.manual_seed(0)
     draws, blank = random.Random(1), Image.new("RGB", (width, height))
     ours = np.array([astuple(random_resized_box(width, height, draws)) for _ in range(1000)], dtype=float)

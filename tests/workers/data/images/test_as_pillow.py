@@ -26,7 +26,7 @@ WITHOUT_NOISE = Noise(rand_augment=None, dropout=0, drop_path=0)
 
 @cache
 def as_pillow(name: str) -> Image.Image:
-    """The rule. A damaged EXIF block, which ImageOps raises for, spoils no picture."""
+    """The reference decoding. A damaged EXIF block, for which ImageOps raises, does not spoil a picture."""
     picture = Image.open(io.BytesIO(EVERY[name]))
     picture.load()
     try:
@@ -68,7 +68,7 @@ def test_for_training(name: str) -> None:
     for image_size in (32, 224):
         recipe = Recipe(image_size=image_size, crop="none", horizontal_flip=False, noise=WITHOUT_NOISE)
         found = PictureReader(TrainingTransform(recipe))(Sample("a", EVERY[name]), random.Random(0))
-        # Of dots in black and white it matters whether a filter does rows or columns first; Pillow 13 does either.
+        # For black and white dots it matters whether a filter starts with rows or columns; Pillow 13 does either.
         most = 1.5 if " 1" in name else 1
         assert difference(found, whole.resize((image_size, image_size), Image.Resampling.BICUBIC)) < most
 
@@ -79,5 +79,5 @@ def test_for_the_perceptual_hash(name: str) -> None:
     found = hash_encoded(EVERY[name])
     assert (found is None) == (expected is None)
     if found is not None and expected is not None:
-        # Of a huge picture's grain another part is seen once it is scaled down.
+        # Scaling down a huge picture shows a different part of its grain.
         assert (found ^ expected).bit_count() <= (8 if name in HUGE else 4)

@@ -31,7 +31,7 @@ def noise(mode: str, size: tuple[int, int] = (12, 8)) -> Image.Image:
 
 
 def png_header_of(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header claims a size, as decompression bombs do."""
+    """A PNG of a few bytes whose header claims any size, like a decompression bomb."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -76,7 +76,7 @@ def test_a_turned_picture_has_the_hash_of_the_upright_one() -> None:
 
 @pytest.mark.parametrize("image_size", [28, 96, 224, 600])
 def test_a_labeler_of_any_size_finds_the_hash_but_for_a_few_bits(image_size: int) -> None:
-    """Its JPEGs are scaled while they are decoded, as its model needs them."""
+    """JPEGs are scaled while they are decoded, to the size that the model needs."""
     for photograph in PHOTOGRAPHS:
         data = encoded(photograph, "JPEG", quality=90)
         plain = plain_jpeg(data)

@@ -30,7 +30,7 @@ CARD = ModelCard(
 
 
 def flat_png(width: int, height: int, layers: int) -> bytes:
-    """A real picture of one colour, put together without ever being in memory."""
+    """A real picture of a single color, assembled without ever being in memory."""
     colour = {3: 2, 4: 6}[layers]
     packer, row = zlib.compressobj(9), b"\0" + b"\x80" * (layers * width)
     packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -43,7 +43,7 @@ def flat_png(width: int, height: int, layers: int) -> bytes:
 
 
 def claiming(data: bytes, place: int, form: str, *values: int) -> bytes:
-    """The file with other numbers in its header."""
+    """The file with another size in its header."""
     changed = bytearray(data)
     struct.pack_into(form, changed, place, *values)
     return bytes(changed)

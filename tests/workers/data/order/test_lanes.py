@@ -24,7 +24,7 @@ def read(stream: Stream, start: int, stop: int) -> list[tuple[int, int]]:
 
 
 def places_of(worker: int, workers: int, process: int, processes: int, steps: range, batch: int) -> list[int]:
-    """What one loader process reads, as training/batches.py does."""
+    """The samples that one loader process reads, as in training/batches.py."""
     slots = share_of(batch, worker, workers)
     return [step * batch + slot for step in steps if step % processes == process for slot in slots]
 
@@ -121,7 +121,7 @@ def test_workers_share_a_step_evenly(total: int, workers: int, shares: list[int]
 
 @pytest.mark.parametrize("layout", [Layout(1), Layout(8), Layout(8, 2)])
 def test_shards_are_mixed_as_in_a_true_permutation_where_the_windows_hold_them(layout: Layout) -> None:
-    """Pearson's statistic of shard of origin against place in the epoch: 14 shards of uneven sizes, by every 4 steps.
+    """Pearson's statistic of the shard of origin against the place in the epoch: 14 uneven shards, in bins of 4 steps.
 
     For a true permutation it has the mean of its degrees of freedom, and the root of twice that as its deviation.
     """
@@ -156,7 +156,7 @@ def test_rows_of_a_shard_come_in_no_order() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_each_shard_is_read_once_an_epoch_by_whoever_goes_on(workers: int) -> None:
-    """With a cache that drops what was used least recently, for a stream laid out for 8 workers."""
+    """The cache evicts the least recently used shard, and the stream is laid out for 8 workers."""
     rows, batch, layout = [100] * 200, 64, Layout(8)
     reads = 0
     for worker in range(workers):
@@ -170,7 +170,7 @@ def test_each_shard_is_read_once_an_epoch_by_whoever_goes_on(workers: int) -> No
             cached.move_to_end(shard)
             if len(cached) > kept:
                 cached.popitem(last=False)
-    assert reads <= 200 + 7 + 4  # neighbouring lanes share a shard, and a few are dropped too early
+    assert reads <= 200 + 7 + 4  # neighboring lanes share a shard, and a few are evicted too early
 
 
 def test_130_million_samples_need_less_than_a_tenth_of_a_byte_each() -> None:

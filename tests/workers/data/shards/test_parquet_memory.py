@@ -15,13 +15,13 @@ MIB = 1 << 20
 
 
 def write_repeated_value(file: Path, size: int, rows: int, is_dictionary: bool = False) -> None:
-    """One value in the dictionary, and rows that say no more than that they repeat it: a few hundred bytes."""
+    """A file of a few hundred bytes: one value in the dictionary, and rows that only repeat it."""
     column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([bytes(size)]))
     pq.write_table(pa.table({"image": column}), file, compression="zstd", store_schema=is_dictionary)
 
 
 def resident_mib(statement: str, *arguments: object) -> int:
-    """The most memory that a process of its own takes for a statement, beyond its imports."""
+    """The peak memory that a statement takes in a separate process, beyond its imports, in MiB."""
     program = f"""
 import resource, sys
 from workers.data.shards import parquet_shards

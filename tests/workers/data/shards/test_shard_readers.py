@@ -18,7 +18,7 @@ MANY = 200
 
 
 def many(folder: Path) -> DatasetManifest:
-    """A shard of several pieces."""
+    """A shard that is read in several pieces."""
     images, labels = [b"%d" % row for row in range(MANY)], ["cat" if row % 3 else "dog" for row in range(MANY)]
     pq.write_table(pa.table({"image": images, "label": labels}), folder / "many.parquet", row_group_size=MANY)
     return manifest("parquet", Shard(uri=str(folder / "many.parquet"), rows=MANY))
@@ -90,7 +90,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
-    """64 MB in one row group, in one tar file: in a process of its own, whose peak says what a read takes."""
+    """64 MB in one row group and in one tar file. A separate process's peak memory shows what a read takes."""
     images = [np.random.default_rng(seed).bytes(1 << 18) for seed in range(256)]
     parquet = write_parquet_in_one_group(tmp_path / "a.parquet", images)
     tar = write_tar(tmp_path / "a.tar", [(f"{row:03d}.jpg", image) for row, image in enumerate(images)], rows=256)
@@ -106,7 +106,7 @@ def test_a_large_shard_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
         )
         rows, grown_mib = done.stdout.split()
         assert int(rows) == 256
-        # A piece is 16 MB; read as a whole it would be 64 and more.
+        # A piece is 16 MB; reading the whole would take 64 MB or more.
         assert float(grown_mib) < 50, name
 
 

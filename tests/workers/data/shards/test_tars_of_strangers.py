@@ -16,7 +16,7 @@ from workers.specs.hygiene import BrokenKind
 
 
 def gnu_tar(folder: Path, name: str, *options: str) -> Path:
-    """A tar file of what is in `folder`, as the program writes it."""
+    """A tar file of the contents of `folder`, written by the program tar."""
     path = folder.parent / name
     members = sorted(each.name for each in folder.iterdir())
     subprocess.run(["tar", "-cf", path, *options, "-C", folder, *members], check=True, capture_output=True, timeout=60)
@@ -24,7 +24,7 @@ def gnu_tar(folder: Path, name: str, *options: str) -> Path:
 
 
 def with_a_hole(path: Path, data: bytes) -> bytes:
-    """Writes an image with a mebibyte of nothing behind it, of which the disk keeps nothing."""
+    """Writes an image followed by a hole of one MiB, which takes no space on the disk."""
     path.write_bytes(data)
     os.truncate(path, 1 << 20)
     with path.open("ab") as file:

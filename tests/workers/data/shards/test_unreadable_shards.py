@@ -40,7 +40,7 @@ def test_a_shard_that_is_gone_is_named(tmp_path: Path, dataset_format: str) -> N
 
 
 class FailingStore:
-    """A file system whose files can be opened or read no longer."""
+    """A file system whose files can no longer be opened or read."""
 
     type_name = "failing"
 

@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def sparse(file: Path, size: int) -> str:
-    """A file that takes no room on the disk."""
+    """A sparse file, which takes no space on the disk."""
     with file.open("wb") as stream:
         stream.truncate(size)
     return str(file)
@@ -35,7 +35,7 @@ def manifest(dataset_format: DatasetFormat, shard: Shard) -> DatasetManifest:
 
 @pytest.fixture
 def specials(tmp_path: Path) -> Iterator[list[str]]:
-    """A pipe that nobody writes to, a socket, a device without end and a folder."""
+    """A pipe without a writer, a socket, an endless device and a folder."""
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "zero.png").symlink_to("/dev/zero")

@@ -33,7 +33,7 @@ def cluster() -> Iterator[PrivateRay]:
 def _trained(
     folder: Path, manifest: str, recipe: Recipe, internals: LibraryInternals, cluster: PrivateRay
 ) -> tuple[TrainResult, list[float]]:
-    """The stage's result, and the loss of each of its metric rows."""
+    """The result of the stage, and the loss in each of its metric rows."""
     spec = TrainSpec(
         run_id="run-1",
         generation=0,
@@ -58,7 +58,7 @@ def _trained(
             time.sleep(0.2)
         result = job.wait()
     assert isinstance(result, TrainResult)
-    # The setting has come through the spec and the job to the trainer's actor: without it Ray starts one more.
+    # The setting reached the trainer's actor through the spec and the job. Without it, Ray starts one more actor.
     assert bool(controllers) == (not internals.ray_train_controller)
     rows = (folder / metrics_name(1)).read_text().splitlines()
     return result, [json.loads(row)["values"]["loss"] for row in rows]

@@ -18,7 +18,7 @@ from workers.training.input.training_images import Sample
 
 
 class NumberedSource:
-    """Pictures whose every pixel tells which sample they are; broken ones are no pictures at all."""
+    """Pictures whose every pixel says which sample they are. Broken ones are not pictures."""
 
     def __init__(
         self, rows_per_shard: list[int], classes: int = 2, target: int = 0, broken: frozenset[int] = frozenset()
@@ -46,7 +46,7 @@ def numbers(batches: Iterable[Batch]) -> list[int]:
 
 
 def noisy_picture(sample: Sample, draws: random.Random) -> np.ndarray:
-    """The picture, and in a corner what was drawn for it."""
+    """The picture with the random draw for it in a corner."""
     pixels = np.array(decode_rgb(sample.data))
     pixels[-1, -1, 0] = draws.randrange(256)
     return pixels
@@ -67,7 +67,7 @@ def stream(
 def whole_steps(
     parts: list[StreamPart], world_size: int, layout: Layout, start_step: int, steps: int
 ) -> list[list[bytes]]:
-    """Each step's pictures, augmented, over all workers."""
+    """The augmented pictures of each step, over all workers."""
     workers = [stream(parts, rank, world_size, start_step, layout=layout) for rank in range(world_size)]
     shares = [[batch.images.numpy() for batch in islice(worker, steps)] for worker in workers]
     return [sorted(image.tobytes() for share in step for image in share) for step in zip(*shares, strict=True)]
@@ -157,7 +157,7 @@ def test_loader_processes_read_an_epoch_without_overlap(layout: Layout) -> None:
 
 
 class EndingSource(NumberedSource):
-    """Its second shard cannot be read."""
+    """The second shard of the dataset is unreadable."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__([6, 6])

@@ -79,7 +79,7 @@ def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(
 
 
 def on_the_whole(box: Box, width: int) -> Box:
-    """A box of the photograph, given on it as it is decoded to that width."""
+    """A crop of the photograph, in coordinates of the picture decoded at that width."""
     eighths = 8 * width // SIZE[0]
     left, top, right, bottom = (
         round(edge * 8 / eighths) for edge in (box.left, box.top, box.left + box.width, box.top + box.height)
@@ -103,7 +103,7 @@ def test_a_crop_of_a_reduced_decoding_is_the_drawn_one_to_half_a_decoded_pixel(
 
 @pytest.mark.parametrize("size", [64, 256, 480])
 def test_a_picture_is_the_same_whether_there_was_memory_for_it_or_not(photograph: bytes, size: int) -> None:
-    """After a resume, and with other loader processes, the memory holds other pictures."""
+    """After a resume, and with other loader processes, different pictures are in memory."""
     with_room, without = reader(size, 1 << 30), reader(size, 0)
     for seed in range(8):
         pictures = [each(Sample("a", photograph), random.Random(seed)) for each in (with_room, without)]

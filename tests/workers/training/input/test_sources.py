@@ -119,7 +119,7 @@ def test_images_that_are_not_selected_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path) -> None:
-    """From files: 5 uneven shards, fewer than workers, some rows not selected and some up to four times."""
+    """Reads 5 uneven shards from files, fewer than there are workers; rows are selected zero to four times."""
     rng, rows = np.random.default_rng(2), [31, 1, 60, 7, 18]
     folder, labels, selection = (tmp_path / name for name in ("pool", "label", "select"))
     for each in (folder, labels, selection):
