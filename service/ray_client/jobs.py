@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from service.config.settings.groups import DriverPlace
 from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.port_owner import is_anothers
 from service.ray_client.job_status import JobStatus
@@ -69,7 +70,14 @@ class RayJobs:
         self._client.close()
         self._stranger.close()
 
-    def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
+    def submit(
+        self,
+        submission_id: str,
+        python_executable: str,
+        spec_uri: str,
+        metadata: Mapping[str, str],
+        driver: DriverPlace = DriverPlace(),
+    ) -> None:
         """Submits the stage whose spec is at `spec_uri`. It counts as success if Ray already has the job.
 
         Raises JobRejected if Ray refuses the request itself.
@@ -77,8 +85,10 @@ class RayJobs:
         body = {
             "submission_id": submission_id,
             "entrypoint": shlex.join([python_executable, "-m", "workers.entrypoint", spec_uri]),
-            # The driver only waits for its workers. A CPU reserved for it would be missing for them.
-            "entrypoint_num_cpus": 0,
+            # By default nothing: the driver only waits for its workers, and would take from them what it reserves.
+            "entrypoint_num_cpus": driver.cpus,
+            **({"entrypoint_memory": driver.memory_mib << 20} if driver.memory_mib else {}),
+            **({"entrypoint_label_selector": dict(driver.node_labels)} if driver.node_labels else {}),
             "metadata": dict(metadata),
         }
         response = self._send("POST", "/api/jobs/", json=body)

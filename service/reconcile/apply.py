@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
-from service.config.settings.groups import RaySettings
+from service.config.settings.groups import DriverPlace, RaySettings
 from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
@@ -47,7 +47,7 @@ from service.store.transitions import (
 )
 from workers.artifact_io import write_bytes
 from workers.specs.reports import FailureReason, StageControl
-from workers.specs.stages import AnyStageSpec
+from workers.specs.stages import AnyStageSpec, StageName
 
 logger = logging.getLogger("service.reconcile")
 
@@ -61,6 +61,7 @@ class Applier:
         layout: ArtifactLayout,
         ray: RaySettings,
         build_spec: Callable[..., AnyStageSpec],
+        driver_of: Callable[[StageName], DriverPlace],
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
@@ -70,6 +71,7 @@ class Applier:
         self._layout = layout
         self._python_executable = ray.python_executable
         self._build_spec = build_spec
+        self._driver_of = driver_of
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -137,7 +139,8 @@ class Applier:
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
         job_id = key.submission_id(action.attempt)
         try:
-            self._ray_jobs.submit(job_id, self._python_executable, spec_uri, _metadata(run_id, action))
+            metadata, driver = _metadata(run_id, action), self._driver_of(action.stage)
+            self._ray_jobs.submit(job_id, self._python_executable, spec_uri, metadata, driver)
         except JobRejected as error:
             reason = FailureReason.SUBMIT_FAILED
             ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")

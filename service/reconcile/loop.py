@@ -66,7 +66,10 @@ class Reconciler:
         self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         build_spec = partial(build_stage_spec, layout=layout, roots=roots, internals=internals, placement=placement)
-        self._applier = Applier(database, layout, ray, build_spec, ray_jobs, self._lease, self._artifact_calls, clock)
+        driver_of = placement.driver_of
+        self._applier = Applier(
+            database, layout, ray, build_spec, driver_of, ray_jobs, self._lease, self._artifact_calls, clock
+        )
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
 

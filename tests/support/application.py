@@ -18,6 +18,7 @@ from selenium.webdriver import Chrome
 
 from api.access.connections import ConnectionLimits, guarded_connection
 from api.app import create_app
+from service.config.settings.groups import DriverPlace
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import RayUnavailable
 from service.ray_client.job_status import JobStatus
@@ -70,7 +71,14 @@ class StubRay(RayJobs):
         self.printed: str | None = "first line\nlast line\n"
         self.submitted: set[str] = set()
 
-    def submit(self, submission_id: str, python_executable: str, spec_uri: str, metadata: Mapping[str, str]) -> None:
+    def submit(
+        self,
+        submission_id: str,
+        python_executable: str,
+        spec_uri: str,
+        metadata: Mapping[str, str],
+        driver: DriverPlace = DriverPlace(),
+    ) -> None:
         self.submitted.add(submission_id)
         spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
         _report(spec, done=50 if self.holding else 100)

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from service.config.inspector_limits import InspectorLimits
 from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionPolicy
 from workers.specs.node_labels import ACCELERATOR, NODE_GROUP, NodeChoice, NodeLabels
+from workers.specs.stages import StageName
 
 
 class SettingGroup(BaseModel):
@@ -118,6 +119,14 @@ class ReconcilerSettings(SettingGroup):
         return self.lease_seconds / 3
 
 
+class DriverPlace(SettingGroup):
+    """What the driver of a stage asks of the cluster. With none of it, Ray runs the driver on the head."""
+
+    cpus: float = Field(default=0.0, ge=0, description="CPUs that the driver reserves on its node.")
+    memory_mib: int = Field(default=0, ge=0, description="Memory that the driver reserves on its node.")
+    node_labels: NodeLabels = Field(default={}, description="Labels of the nodes that it may run on, as JSON.")
+
+
 class PlacementSettings(SettingGroup):
     """Which nodes of the cluster the processes of stages run on. Labels are Ray's, as JSON: a value, `!value`,
     `in(a, b)` or `!in(a, b)`."""
@@ -137,6 +146,15 @@ class PlacementSettings(SettingGroup):
         default={NODE_GROUP: "headgroup"},
         description="Of processes that hold nothing of the cluster and only wait. Ignored where no node has them.",
     )
+
+    driver: DriverPlace = DriverPlace()
+    select: DriverPlace | None = Field(
+        default=None, description="The same for the select stage, whose driver does the work. Default: as `driver`."
+    )
+
+    def driver_of(self, stage: StageName) -> DriverPlace:
+        """Returns what the driver of a stage asks for."""
+        return self.select if stage == "select" and self.select is not None else self.driver
 
     @property
     def nodes(self) -> NodeChoice:

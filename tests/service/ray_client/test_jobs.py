@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service.config.settings.groups import DriverPlace, PlacementSettings
 from service.errors import RayDoesNotAnswer, RayUnavailable
 from service.ray_client.job_status import JobStatus
 from service.ray_client.jobs import JobRejected, RayJobs
@@ -35,6 +36,29 @@ def test_the_entrypoint_is_fixed_and_its_argument_never_reaches_a_shell_unquoted
     assert body["entrypoint_num_cpus"] == 0
     assert body["metadata"] == {"attempt": "1"}
     assert "runtime_env" not in body
+
+
+def test_a_driver_reserves_what_its_place_says_and_nothing_else(ray: FakeRay, client: RayJobs) -> None:
+    place = DriverPlace(cpus=2, memory_mib=1024, node_labels={"noisy-student.io/group": "cpu"})
+
+    submit(client)
+    client.submit("job-2", "python3", "/data/spec.json", {}, place)
+
+    plain, placed = ({key: each for key, each in body.items() if key.startswith("entrypoint_")} for body in ray.submits)
+    assert plain == {"entrypoint_num_cpus": 0}
+    assert placed == {
+        "entrypoint_num_cpus": 2,
+        "entrypoint_memory": 1 << 30,
+        "entrypoint_label_selector": {"noisy-student.io/group": "cpu"},
+    }
+
+
+def test_only_selection_has_the_place_of_its_own() -> None:
+    large = DriverPlace(cpus=4)
+
+    assert PlacementSettings(select=large).driver_of("select") == large
+    assert PlacementSettings(select=large).driver_of("train") == DriverPlace()
+    assert PlacementSettings(driver=large).driver_of("select") == large
 
 
 def test_a_job_that_exists_already_counts_as_submitted(ray: FakeRay, client: RayJobs) -> None:
