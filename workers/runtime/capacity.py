@@ -1,4 +1,4 @@
-"""What a cluster has and could have, and what a stage that cannot begin therefore waits for. Pure."""
+"""What a cluster has and could have, and what a stage that cannot begin waits for. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,12 @@ from workers.specs.reports import WaitKind
 from workers.specs.stages import ActorPool, AnyStageSpec, WorkerGroup
 
 _MOST_NAMED = 4
-"""Groups of nodes in one message."""
+"""The maximum number of groups of nodes in a message."""
 
 
 @dataclass(frozen=True)
 class ResourceDemand:
-    """The least that a stage needs at once: equal parts, each on one node."""
+    """The minimum that a stage needs at once, in equal parts that each fit on one node."""
 
     parts: int
     cpus: float
@@ -25,7 +25,7 @@ class ResourceDemand:
 
 @dataclass(frozen=True)
 class Node:
-    """A node that is alive: all of its resources, taken or not."""
+    """A live node with all of its resources, used or not."""
 
     resources: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Nodes that an autoscaler starts. `max_nodes` None: as many as are asked for."""
+    """A group of nodes that an autoscaler can start. `max_nodes` None: there is no limit."""
 
     name: str
     resources: Mapping[str, float]
@@ -42,18 +42,20 @@ class NodeGroup:
 
 @dataclass(frozen=True)
 class ClusterView:
-    """`groups` is empty where no autoscaler says which there are."""
+    """The live nodes and the groups of nodes. `groups` is empty if no autoscaler reports them."""
 
     nodes: tuple[Node, ...]
     groups: tuple[NodeGroup, ...] = ()
 
     def nodes_of(self, group: NodeGroup) -> list[Node]:
-        """Those that the group has now."""
+        """The nodes that the group has now."""
         return [node for node in self.nodes if node.labels.get(NODE_GROUP) == group.name]
 
     def labels_of(self, group: NodeGroup) -> dict[str, str]:
-        """What is known of the labels of its nodes: by its name, and by what its nodes have in common now. Ray's own
-        labels differ from node to node, as the zone does."""
+        """The known labels of the group's nodes: its name, and what its present nodes have in common.
+
+        Ray's own labels, such as the zone, may differ from node to node.
+        """
         found = [
             {(label, value) for label, value in node.labels.items() if not label.startswith("ray.io/")}
             for node in self.nodes_of(group)
@@ -64,7 +66,7 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class Shortage:
-    """Why a stage's processes cannot be placed, for people, and whether even the idle cluster has too little."""
+    """Why a stage's processes cannot be placed, for people, and whether even the idle cluster is too small."""
 
     kind: WaitKind
     reason: str
@@ -72,12 +74,12 @@ class Shortage:
 
 
 def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
-    """None for a stage that asks for nothing."""
+    """The minimum that the stage needs at once; None for a stage that needs nothing."""
     match spec.stage:
         case "train":
             return _of_group(spec.workers, spec.workers.num_workers)
         case "measure":
-            return _of_group(spec.workers, 1)  # it makes do with as many as there is room for
+            return _of_group(spec.workers, 1)  # it uses as many workers as there is room for
         case "search":
             return _of_group(spec.base.workers, spec.settings.workers_per_trial)
         case "ablate":
@@ -89,7 +91,7 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
 
 
 def shortage(demand: ResourceDemand, view: ClusterView, begun: bool) -> Shortage | None:
-    """What the demand waits for; None where it fits on the cluster and its work has begun or may be about to."""
+    """What the demand waits for; None if it fits on the cluster and its work has begun or may be about to."""
     fits = parts_that_fit(demand, view.nodes)
     to_come = {group.name: _parts_to_come(demand, group, view) for group in view.groups}
     growing = [name for name, parts in to_come.items() if parts]
@@ -109,12 +111,12 @@ def shortage(demand: ResourceDemand, view: ClusterView, begun: bool) -> Shortage
 
 
 def parts_that_fit(demand: ResourceDemand, nodes: Iterable[Node]) -> int:
-    """On these nodes, were they idle."""
+    """How many parts of the demand would fit on these nodes if they were idle."""
     return sum(_parts_on(demand, node.resources) for node in nodes if allows(demand.node_labels, node.labels))
 
 
 def _parts_to_come(demand: ResourceDemand, group: NodeGroup, view: ClusterView) -> float:
-    """On nodes that the group may still start; infinite where it has no limit."""
+    """How many parts would fit on nodes that the group may still start; infinite if it has no limit."""
     if not allows(demand.node_labels, view.labels_of(group), all_known=False):
         return 0
     on_a_node = _parts_on(demand, group.resources)
@@ -129,7 +131,7 @@ def _parts_on(demand: ResourceDemand, resources: Mapping[str, float]) -> int:
 
 
 def _limits(demand: ResourceDemand, view: ClusterView) -> str:
-    """What the groups may have, first those that come nearest."""
+    """The limits of the groups for people, the best fitting groups first."""
 
     def nearness(group: NodeGroup) -> tuple[float, float]:
         alone = _parts_on(demand, group.resources) * (math.inf if group.max_nodes is None else group.max_nodes)
@@ -153,7 +155,7 @@ def _of_group(group: WorkerGroup, workers: int) -> ResourceDemand:
 
 
 def _of_pool(pool: ActorPool) -> ResourceDemand:
-    # One actor is enough to get on, however many it asks for.
+    # One actor is enough to make progress, however many the pool asks for.
     return ResourceDemand(1, pool.cpus_per_actor, pool.gpus, "actor", pool.node_labels or {})
 
 

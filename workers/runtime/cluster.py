@@ -22,7 +22,7 @@ def join_cluster() -> None:
 
 
 def settled_on_cluster(spec: Spec) -> Spec:
-    """The spec with what it leaves to the cluster decided, as the cluster is now. `join_cluster` has been called."""
+    """The spec with everything decided that it leaves to the cluster. Call `join_cluster` first."""
     from workers.runtime.node_groups import look_at_cluster
 
     return settled(spec, look_at_cluster())

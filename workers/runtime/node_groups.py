@@ -1,7 +1,7 @@
-"""Looks at the cluster that this process is connected to: its nodes, and the groups of nodes that it could have.
+"""Reads the nodes of the cluster that this process is connected to, and the groups of nodes that it could have.
 
-The groups are in a part of Ray that is not documented (ray._private.state): an autoscaler of version 2 writes them
-down there. Where it is gone or switched off, there are none to be seen.
+The groups are in an undocumented part of Ray (ray._private.state), where an autoscaler of version 2 records them. If
+that part is gone or switched off, no groups are visible.
 """
 
 import ray
@@ -13,13 +13,13 @@ _UNLIMITED = -1
 
 
 def look_at_cluster() -> ClusterView:
-    """ray.init() has been called."""
+    """The live nodes and the groups of nodes. Call ray.init() first."""
     nodes = tuple(Node(node["Resources"], node["Labels"]) for node in ray.nodes() if node["Alive"])
     return ClusterView(nodes, _node_groups())
 
 
 def _node_groups() -> tuple[NodeGroup, ...]:
-    """Those that may have a node: the head's, for one, may not."""
+    """The groups that may have further nodes, which excludes the head's group, for example."""
     if not library_internals().ray_node_groups:
         return ()
     try:

@@ -22,7 +22,7 @@ Spec = TypeVar("Spec", bound=StageSpec)
 
 
 def settled(spec: Spec, view: ClusterView) -> Spec:
-    """The spec as the attempt goes by it, once for all of its processes."""
+    """The spec with everything decided that it left to the cluster, once for all processes of the attempt."""
     nodes = _nodes_there_are(spec.nodes, view)
     decided: dict[str, object] = {"nodes": nodes}
     match spec:
@@ -40,7 +40,7 @@ def settled(spec: Spec, view: ClusterView) -> Spec:
 
 
 def _nodes_there_are(nodes: NodeChoice, view: ClusterView) -> NodeChoice:
-    """A choice that excludes all that the cluster could have is none: on one without labels, as a laptop, for one."""
+    """The choice without selectors that no possible node satisfies, as on a laptop, whose node has no labels."""
     helpers_fit = any(allows(nodes.helper_node_labels, node.labels) for node in view.nodes)
     return NodeChoice(
         cpu_node_labels=nodes.cpu_node_labels if _has(view, nodes.cpu_node_labels, gpus=False) else {},

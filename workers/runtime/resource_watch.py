@@ -92,7 +92,7 @@ class ResourceWatch:
         view = self._cluster.view()
         short = shortage(self._demand, view, begun=True)
         if short is not None:
-            self._begun = False  # what it had is gone: it begins anew when there is enough again
+            self._begun = False  # its resources are gone; it begins again when there is enough
             return self._since(now, short)
         if self._begun or self._reporter.works_itself or now - self._entered_at < _TIME_TO_START_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""Which nodes a stage's processes may be placed on: Ray's label selectors, and what they allow. Pure.
+"""Ray's label selectors: on which nodes a stage's processes may be placed. Pure.
 
 https://docs.ray.io/en/latest/ray-core/scheduling/labels.html
 """
@@ -14,28 +14,29 @@ from workers.specs.base import Frozen
 NODE_GROUP = "ray.io/node-group"
 """KubeRay labels each node with its group's name; the head's is `headgroup`."""
 OWN_GROUP = "noisy-student.io/group"
-"""So does this project's chart, by a label that the autoscaler knows of groups without a node, too."""
+"""The same name as a label of this project's chart. The autoscaler knows it even for groups without a node."""
 ACCELERATOR = "noisy-student.io/accelerator"
-"""And `gpu` is this label's value on nodes that have GPUs."""
+"""The chart sets this label to `gpu` on nodes with GPUs."""
 
 _NAME = "[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"
 _LABEL = Annotated[str, StringConstraints(max_length=317, pattern=f"^([a-zA-Z0-9.-]{{1,253}}/)?{_NAME}$")]
 _SELECTOR = Annotated[str, StringConstraints(max_length=2000, pattern=rf"^!?(in\({_NAME}(, ?{_NAME})*\)|{_NAME})$")]
 NodeLabels = Annotated[dict[_LABEL, _SELECTOR], Field(max_length=20)]
-"""By label: a value, `!value`, `in(a, b)` or `!in(a, b)`. A node without the label satisfies the negative ones."""
+"""Selectors by label: `value`, `!value`, `in(a, b)` or `!in(a, b)`. A node without the label satisfies negative
+ones."""
 
 
 class NodeChoice(Frozen):
-    """Where processes go whose stage says nothing of its own."""
+    """The node labels for processes whose stage does not choose its own."""
 
     cpu_node_labels: NodeLabels = Field(default_factory=dict)
-    """Of work without GPUs."""
+    """For processes that work without GPUs."""
     helper_node_labels: NodeLabels = Field(default_factory=dict)
-    """Of processes that hold nothing and only wait for others."""
+    """For processes that hold no resources and only wait for others."""
 
 
 def allows(selector: Mapping[str, str], labels: Mapping[str, str], all_known: bool = True) -> bool:
-    """Whether a node with these labels satisfies the selector; where not all are known, whether it may."""
+    """Whether a node with these labels satisfies the selector, or, unless all labels are known, whether it may."""
     return all(
         (not all_known and label not in labels) or _satisfies(labels.get(label), wanted)
         for label, wanted in selector.items()
@@ -43,7 +44,7 @@ def allows(selector: Mapping[str, str], labels: Mapping[str, str], all_known: bo
 
 
 def described(selector: Mapping[str, str]) -> str:
-    """For people."""
+    """The selector as text for people."""
     return ", ".join(f"{label}={wanted}" for label, wanted in sorted(selector.items()))
 
 

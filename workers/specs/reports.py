@@ -30,10 +30,10 @@ class FailureReason(StrEnum):
     NODE_LOST = "node_lost"
     """The node died, and Ray reports no reason."""
     UNSCHEDULABLE = "unschedulable"
-    """It asks for resources that no group of nodes could ever have, or, if no groups are known, that the cluster did
-    not have within schedule_timeout_seconds."""
+    """The stage needs resources that no group of nodes could ever have, or, if no groups are known, that the cluster
+    did not have within schedule_timeout_seconds."""
     NO_CAPACITY = "no_capacity"
-    """The nodes that it waited for can come, but did not within schedule_timeout_seconds."""
+    """The nodes that the stage waited for could come, but did not within schedule_timeout_seconds."""
     HUNG = "hung"
     """The work did not advance for stall_timeout_seconds."""
     PAUSED = "paused"
@@ -57,16 +57,16 @@ class StageControl(Frozen):
 
 
 class WaitKind(StrEnum):
-    """What a stage waits for that has not begun its work."""
+    """What a stage waits for before it begins its work."""
 
     NODE_COMING = "node_coming"
-    """A group of nodes can grow to what it needs."""
+    """A group of nodes can grow to what the stage needs."""
     CLUSTER_FULL = "cluster_full"
-    """Others use it, and no group can grow."""
+    """Others use the cluster, and no group of nodes can grow."""
     CLUSTER_TOO_SMALL = "cluster_too_small"
-    """Even the idle cluster has too little, and no autoscaler says what could come."""
+    """Even the idle cluster is too small, and no autoscaler says which nodes could come."""
     BEYOND_GROUPS = "beyond_groups"
-    """No group of nodes could ever have it: beyond the size of their nodes, or how many they may be."""
+    """No group of nodes could ever have what the stage needs: its nodes are too small, or it may have too few."""
 
 
 class Waiting(Frozen):
@@ -78,7 +78,7 @@ class Waiting(Frozen):
     exceeds_cluster: bool
     """Whether even the idle cluster is too small: more nodes may help, but the end of other jobs does not."""
     kind: WaitKind | None = None
-    """None if a stage of an earlier release wrote it."""
+    """None in files from stages of earlier releases."""
 
 
 ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]

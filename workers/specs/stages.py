@@ -79,11 +79,11 @@ class ActorPool(Frozen):
 
     @property
     def gpus(self) -> float:
-        """Of an actor, once it is decided."""
+        """The GPUs of an actor, once they are decided."""
         return self.gpus_on(has_gpus=False)
 
     def gpus_on(self, has_gpus: bool) -> float:
-        """Of an actor on a cluster that has GPUs, or none."""
+        """The GPUs of an actor on a cluster with or without GPUs."""
         return float(has_gpus) if self.gpus_per_actor is None else self.gpus_per_actor
 
 
@@ -103,11 +103,11 @@ class WorkerGroup(Frozen):
 
     @property
     def gpus(self) -> float:
-        """Of a worker, once it is decided."""
+        """The GPUs of a worker, once they are decided."""
         return self.gpus_on(has_gpus=False)
 
     def gpus_on(self, has_gpus: bool) -> float:
-        """Of a worker on a cluster that has GPUs, or none."""
+        """The GPUs of a worker on a cluster with or without GPUs."""
         return float(has_gpus) if self.gpus_per_worker is None else self.gpus_per_worker
 
 
@@ -126,7 +126,7 @@ class StageSpec(Frozen):
     internals: LibraryInternals = LibraryInternals()
     """Which undocumented parts of torch, timm and Ray the stage may use."""
     nodes: NodeChoice = NodeChoice()
-    """Where the processes go whose pool or group has no node labels of its own."""
+    """The node labels for processes whose pool or group has none of its own."""
 
 
 class PseudoLabels(Frozen):
