@@ -16,6 +16,7 @@ with needing_server_extra("python -m api"):
 
     from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
     from api.app import create_app
+    from service.metrics.exposition import serve_or_exit
     from service.settings import settings_of_process
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
@@ -46,8 +47,11 @@ def main(descriptor: int | None = None) -> None:
     upgrade(settings.database_url)
     logging.getLogger("uvicorn.error").addFilter(SaidRarely())
     sys.setswitchinterval(_SWITCH_SECONDS)
+    app = create_app(settings)
+    if settings.metrics.api_port is not None:
+        serve_or_exit(app.state.services.metrics, settings.metrics, settings.metrics.api_port)
     config = uvicorn.Config(
-        _prepared(create_app(settings)),
+        _prepared(app),
         host=settings.server.host,
         port=settings.server.port,
         http=guarded_connection(ConnectionLimits(most=room_for_connections())),

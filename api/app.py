@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from api.access.document import document_access
 from api.access.middleware import AccessMiddleware
 from api.compression import CompressedReads
+from api.counted_requests import CountedRequests
 from api.error_responses import add_error_responses
 from api.pages import add_pages
 from api.routes import (
@@ -82,6 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = open_services(settings)
     app.add_middleware(CompressedReads)
     app.add_middleware(AccessMiddleware)
+    if settings.metrics.api_port is not None:
+        app.add_middleware(CountedRequests)
     for routes in (
         datasets,
         plans,

@@ -15,6 +15,7 @@ from service.config.settings.groups import (
     AccessSettings,
     DatasetSettings,
     EventSettings,
+    MetricsSettings,
     PlacementSettings,
     RaySettings,
     ReconcilerSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
     events: EventSettings = EventSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -3,7 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy.orm import Session
 
 from service.access.audit import AuditLog
 from service.access.gatekeeper import Gatekeeper
@@ -16,10 +20,16 @@ from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
+from service.metrics.availability import AvailabilityProbe
+from service.metrics.database_collector import DatabaseCollector, lease_alone, whole_service
+from service.metrics.database_figures import LeaseFigures, read_lease
+from service.metrics.exposition import new_registry
+from service.metrics.reconciler_figures import ReconcilerFigures
+from service.metrics.requests import RequestFigures
 from service.model_catalog import CatalogModel
 from service.ray_client.jobs import TIMEOUT_SECONDS, RayJobs
 from service.reconcile.job_closer import JobCloser
-from service.reconcile.lease import DatabaseClock, database_clock
+from service.reconcile.lease import GRANTED_SHARE, DatabaseClock, database_clock
 from service.reconcile.loop import Reconciler
 from service.retention.collector import Collector
 from service.retention.commands import RetentionCommands
@@ -83,6 +93,8 @@ class Services:
     webhooks: WebhookCommands
     event_feed: EventFeed
     stream_places: StreamPlaces
+    metrics: CollectorRegistry
+    request_figures: RequestFigures
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray, and ends the processes that inspect datasets."""
@@ -108,6 +120,9 @@ def open_services(
     inspectors = inspectors or InspectorPool(settings.registration.limits, settings.registration.processes)
     layout, secret_box = ArtifactLayout(settings.artifact_root), SecretBox(Path(settings.secret_keys_file))
     clock, catalog = world.clock, world.catalog
+    metrics = new_registry("api")
+    look = whole_service(clock, _lease_look(settings, world))
+    metrics.register(DatabaseCollector(database, look, settings.metrics.cache_seconds, world.monotonic))
     places = QueuePlaces(settings.reconciler.max_concurrent_stages, clock, world.queue_look_seconds)
     return Services(
         settings=settings,
@@ -132,6 +147,8 @@ def open_services(
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),
         stream_places=StreamPlaces(settings.events.max_streams, settings.events.max_streams_of_caller),
+        metrics=metrics,
+        request_figures=RequestFigures(metrics),
     )
 
 
@@ -146,6 +163,8 @@ class Reconciling:
     job_closer: JobCloser
     deliverer: WebhookDeliverer
     collector: Collector
+    metrics: CollectorRegistry
+    availability: AvailabilityProbe
 
     def close(self) -> None:
         """Closes the connections to the database and to Ray."""
@@ -167,6 +186,9 @@ def open_reconciling(
     patient_ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
     ray_jobs = ray_jobs or open_ray_jobs(settings.ray, settings.reconciler.outside_timeout_seconds)
     layout, clock = ArtifactLayout(settings.artifact_root), world.clock
+    metrics = new_registry("reconciler")
+    look = lease_alone(_lease_look(settings, world))
+    metrics.register(DatabaseCollector(database, look, settings.metrics.cache_seconds, world.monotonic))
     return Reconciling(
         database=database,
         ray_jobs=ray_jobs,
@@ -180,6 +202,7 @@ def open_reconciling(
             settings.internals,
             settings.placement,
             ray_jobs,
+            ReconcilerFigures(metrics, clock),
             clock,
             world.lease_clock,
             world.monotonic,
@@ -187,7 +210,14 @@ def open_reconciling(
         job_closer=JobCloser(database, layout, settings.ray, patient_ray_jobs, clock),
         deliverer=WebhookDeliverer(database, settings.webhooks, SecretBox(Path(settings.secret_keys_file)), clock),
         collector=Collector(database, layout, settings.retention, settings.access, clock),
+        metrics=metrics,
+        availability=AvailabilityProbe(metrics, layout, ray_jobs, settings.reconciler.outside_timeout_seconds),
     )
+
+
+def _lease_look(settings: Settings, world: World) -> Callable[[Session], LeaseFigures]:
+    granted_seconds = settings.reconciler.lease_seconds * GRANTED_SHARE
+    return partial(read_lease, lease_clock=world.lease_clock, granted_seconds=granted_seconds)
 
 
 def open_ray_jobs(ray: RaySettings, timeout_seconds: float = TIMEOUT_SECONDS) -> RayJobs:

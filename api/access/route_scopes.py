@@ -102,6 +102,12 @@ class RoutePolicy:
         self._declared: list[tuple[re.Pattern[str], str, Scope | None]] = [
             (compile_path(path)[0], method, scopes.get((method, path))) for method, path in [*scopes, *open_routes]
         ]
+        paths = dict.fromkeys(path for _, path in [*scopes, *open_routes])
+        self._templates = [(compile_path(path)[0], path) for path in paths]
+
+    def template_of(self, path: str) -> str | None:
+        """The path template that a path fits, whatever the method; None where there is no such route."""
+        return next((template for pattern, template in self._templates if pattern.match(path)), None)
 
     def needed_scope(self, method: str, path: str) -> Scope | None:
         """The largest scope of all matching routes; None if they are open. Raises Undeclared if none matches."""

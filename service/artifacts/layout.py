@@ -24,6 +24,11 @@ class ArtifactLayout:
     def __init__(self, root: str) -> None:
         self.root = root
 
+    @property
+    def availability_probe(self) -> str:
+        """Never written: a store that says that it is not there answers."""
+        return join_uri(self.root, "availability-probe")
+
     def dataset_folder(self, dataset_id: str) -> str:
         return join_uri(self.root, "datasets", dataset_id)
 

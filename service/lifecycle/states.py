@@ -66,8 +66,11 @@ UNFINISHED_RUNS = ACTIVE_RUNS | {RunState.PAUSED}
 """Runs that have not ended."""
 UNFINISHED_STAGES = frozenset({StageState.PENDING, StageState.RUNNING})
 """Stages that have not ended."""
+NOT_SUCCEEDED_STAGES = frozenset(StageState) - {StageState.SUCCEEDED}
+"""Stages that may still change. One that has succeeded never does."""
 OPEN_ATTEMPTS = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.STOPPING})
 """Attempts whose Ray job may be alive. A stage has at most one."""
+ENDED_ATTEMPTS = frozenset(AttemptState) - OPEN_ATTEMPTS
 
 ALLOWED_RUN: Mapping[RunState, frozenset[RunState]] = {
     RunState.RUNNING: frozenset(

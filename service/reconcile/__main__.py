@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Protocol
 
 from service.server_extra import needing_server_extra
 
 with needing_server_extra("python -m service.reconcile"):
     from service.errors import DatabaseUnavailable, SecretsUnavailable
+    from service.metrics.exposition import serve_or_exit
     from service.settings import Settings, settings_of_process
     from service.store.database import Database
     from service.store.migrate import upgrade
@@ -20,6 +22,12 @@ with needing_server_extra("python -m service.reconcile"):
     from service.wiring import open_reconciling
 
 logger = logging.getLogger(__name__)
+
+
+class _Worker(Protocol):
+    def run_until(self, stop: threading.Event) -> None:
+        """Works until `stop` is set."""
+
 
 _STOP_SECONDS = 5.0
 """How long to wait for deliveries and collections in progress. Both continue later where they stopped."""
@@ -37,10 +45,14 @@ def main() -> None:
     upgrade(settings.database_url)
     reconciling = open_reconciling(settings)
     _seal_secrets(reconciling.database, settings)
+    workers: list[_Worker] = [reconciling.job_closer, reconciling.deliverer, reconciling.collector]
+    if settings.metrics.reconciler_port is not None:
+        serve_or_exit(reconciling.metrics, settings.metrics, settings.metrics.reconciler_port)
+        workers.append(reconciling.availability)
     # Daemon threads: they repeat what they leave unfinished, and an outside call may block them.
     beside = [
         threading.Thread(target=worker.run_until, args=(stop,), name=type(worker).__name__, daemon=True)
-        for worker in (reconciling.job_closer, reconciling.deliverer, reconciling.collector)
+        for worker in workers
     ]
     gc.collect()
     gc.freeze()  # the objects so far stay alive, and each search for garbage among them would take half a second

@@ -113,7 +113,7 @@ def _set_expiry(session: Session, token: int, expires_at: float) -> None:
 
 logger = logging.getLogger("service.reconcile")
 
-_GRANTED_SHARE = 0.8
+GRANTED_SHARE = 0.8
 """The share of `lease_seconds` for which a lease is granted. The rest is the time that the next reconciler needs to
 notice, so that it works within `lease_seconds`."""
 
@@ -133,7 +133,7 @@ class ReconcilerLease:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._seconds = lease_seconds * _GRANTED_SHARE
+        self._seconds = lease_seconds * GRANTED_SHARE
         self._clock = clock
         self._monotonic = monotonic
         self._holder = f"{socket.gethostname()}, process {os.getpid()}"

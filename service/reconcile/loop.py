@@ -16,6 +16,7 @@ from service.lifecycle.actions import Action, FinishStage, StopJob, SubmitAttemp
 from service.lifecycle.decide import decide
 from service.lifecycle.snapshots import RunSnapshot
 from service.lifecycle.states import RunState
+from service.metrics.reconciler_figures import ReconcilerFigures
 from service.ray_client.jobs import RayJobs
 from service.reconcile.apply import Applier
 from service.reconcile.job_statuses import JobStatuses
@@ -54,12 +55,14 @@ class Reconciler:
         internals: LibraryInternals,
         placement: PlacementSettings,
         ray_jobs: RayJobs,
+        figures: ReconcilerFigures,
         clock: Callable[[], float],
         lease_clock: DatabaseClock = database_clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._settings = settings
+        self._figures = figures
         self._clock = clock
         self._lease = ReconcilerLease(database, settings.lease_seconds, lease_clock)
         self._artifact_calls = ArtifactCalls(settings.outside_timeout_seconds)
@@ -87,15 +90,17 @@ class Reconciler:
 
         An error in one run does not hold up the others. Raises DatabaseUnavailable.
         """
-        token = self._lease.hold()
-        if token is None:
-            self._waits = Waits(self._clock)  # the process that reconciles records its own waits
-            return
-        try:
-            self._tick(token)
-        except LeaseLost as error:
-            logger.info("dropped what there was to do: %s", error)
-            self._lease.forget()
+        with self._figures.tick():
+            token = self._lease.hold()
+            if token is None:
+                self._waits = Waits(self._clock)  # the process that reconciles records its own waits
+                self._figures.stood_by(self._waits.counts())
+                return
+            try:
+                self._tick(token)
+            except LeaseLost as error:
+                logger.info("dropped what there was to do: %s", error)
+                self._lease.forget()
 
     def _tick(self, token: int) -> None:
         self._admission.begin_tick()
@@ -108,17 +113,20 @@ class Reconciler:
         self._known_rules.forget_all_but(active)
         self._waits.forget_all_but(active)
         self._observer.forget_all_but(runs)
+        self._figures.forget_all_but(active)
         for _ in range(MAX_ROUNDS):
             acted = self._round(runs, token)
             if not acted:
                 break
             with self._database.read() as session:
                 runs = load_active_runs(session, self._known_rules, acted)
+        self._figures.reconciled(self._waits.counts())
         self._tell(token)
 
     def _round(self, runs: Sequence[RunSnapshot], token: int) -> list[str]:
         """Carries out the next actions of each run. Returns the ids of the runs that had any."""
         looks = self._observer.observe(runs)
+        self._figures.saw(runs, {run_id: look.observed for run_id, look in looks.items()})
         acted: list[str] = []
         silence: RayDoesNotAnswer | None = None
         # Runs that wait for something come last, so that they do not hold up the others.

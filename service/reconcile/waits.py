@@ -60,6 +60,11 @@ class Waits:
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._waits
 
+    def counts(self) -> dict[str, int]:
+        """How many runs wait, by reason; also those that none waits for."""
+        reasons = [wait.reason for wait in self._waits.values()]
+        return {reason.value: reasons.count(reason) for reason in WaitReason}
+
     def begin(self, run_id: str, reason: WaitReason, message: str) -> bool:
         """Notes that the run waits for this reason. Returns whether that is new."""
         wait = self._waits.get(run_id)

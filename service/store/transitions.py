@@ -1,8 +1,11 @@
-"""Changes states. Each statement checks the change against the table of allowed transitions."""
+"""Changes states. Each statement checks the change against the table of allowed transitions, and what ends is counted
+in the same transaction."""
 
+import json
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, update
+from sqlalchemy import CursorResult, Update, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.config.stage_key import StageKey
@@ -11,13 +14,17 @@ from service.lifecycle.states import (
     ALLOWED_GENERATION,
     ALLOWED_RUN,
     ALLOWED_STAGE,
+    ENDED_ATTEMPTS,
     AttemptState,
     GenerationState,
     RunState,
     StageState,
     states_before,
 )
-from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow, TallyRow
+
+IMAGES_OF_RESULT = {"label": "labeled", "select": "kept", "train": "images_seen"}
+"""Which field of a stage's result says how many images it has worked on."""
 
 
 class TransitionRefused(Exception):
@@ -56,6 +63,8 @@ def set_stage_state(session: Session, key: StageKey, state: StageState, **values
     _change_one(session, statement, f"{key.stage_id} may not become {state}")
     if state is StageState.SUCCEEDED:
         look_again(session, key.run_id, values["finished_at"])  # the stage left artifacts and superseded others
+        if key.stage in IMAGES_OF_RESULT:
+            _tally(session, "images", key.stage, json.loads(values["result"])[IMAGES_OF_RESULT[key.stage]])
 
 
 def set_attempt_state(session: Session, submission_id: str, state: AttemptState, **values: Any) -> None:
@@ -66,6 +75,10 @@ def set_attempt_state(session: Session, submission_id: str, state: AttemptState,
         .values(state=state, **values)
     )
     _change_one(session, statement, f"attempt {submission_id} may not become {state}")
+    if state in ENDED_ATTEMPTS:
+        ended = select(AttemptRow.stage, AttemptRow.failure_reason).where(AttemptRow.submission_id == submission_id)
+        stage, reason = session.execute(ended).one()
+        _tally(session, "attempts", stage, 1, outcome=state, reason=reason or "")
 
 
 def _change_one(session: Session, statement: Update, refusal: str) -> None:
@@ -82,4 +95,14 @@ def look_again(session: Session, run_id: str, now: float) -> None:
         .where(RunRow.id == run_id)
         .values(retention_due_at=now)
         .execution_options(synchronize_session=False)
+    )
+
+
+def _tally(session: Session, name: str, stage: str, count: int, outcome: str = "", reason: str = "") -> None:
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(TallyRow).values(name=name, stage=stage, outcome=outcome, reason=reason, value=count)
+    keys = [TallyRow.name, TallyRow.stage, TallyRow.outcome, TallyRow.reason]
+    session.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_={"value": TallyRow.value + count}),
+        execution_options={"synchronize_session": False},
     )

@@ -203,3 +203,29 @@ class EventSettings(SettingGroup):
     max_streams: int = Field(default=200, ge=1, description="Event stream clients per API process.")
     max_streams_of_caller: int = Field(default=20, ge=1, description="Event stream clients per caller.")
     poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
+
+
+class MetricsSettings(SettingGroup):
+    """Where each process answers GET /metrics, on a port of its own and without a key; by default nowhere."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address of the metrics' ports. They need no key and name the projects: beyond loopback, let only "
+        "Prometheus reach them.",
+    )
+    api_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the API's metrics; none: no metrics. 0: any free one."
+    )
+    reconciler_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the reconciler's metrics; none: no metrics. 0: any free one."
+    )
+    processes: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="API processes, and reconcilers, that one machine may have: each takes the first free one of so "
+        "many ports.",
+    )
+    cache_seconds: float = Field(
+        default=10.0, ge=0, description="For how long what was read from the database serves all scrapes."
+    )

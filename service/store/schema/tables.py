@@ -18,11 +18,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.config.names import DEFAULT_PROJECT
-from service.lifecycle.states import OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
+from service.lifecycle.states import NOT_SUCCEEDED_STAGES, OPEN_ATTEMPTS, UNFINISHED_STAGES, RunKind
 from service.store.schema.columns import PlainText, one_of
 
 _OPEN_ATTEMPT = one_of(column("state"), OPEN_ATTEMPTS)
 _READY_STAGE = and_(column("ready_at").is_not(None), one_of(column("state"), UNFINISHED_STAGES))
+_NOT_SUCCEEDED_STAGE = one_of(column("state"), NOT_SUCCEEDED_STAGES)
 _JOB_NOT_CLOSED = text("job_closed_at is null")
 
 
@@ -143,6 +144,14 @@ class StageRow(Table):
             "name",
             sqlite_where=_READY_STAGE,
             postgresql_where=_READY_STAGE,
+        ),
+        # What is counted by state. Those that have succeeded are nearly all, and are counted when they do.
+        Index(
+            "ix_stages_not_succeeded",
+            "name",
+            "state",
+            sqlite_where=_NOT_SUCCEEDED_STAGE,
+            postgresql_where=_NOT_SUCCEEDED_STAGE,
         ),
     )
 
@@ -274,3 +283,18 @@ class CollectionRow(Table):
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
     )
+
+
+class TallyRow(Table):
+    """How much there has been of what is over. Only the reconciler counts, so that nobody waits for these rows."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """`attempts`: those that have ended. `images`: what stages that have succeeded have worked on."""
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    """The attempts' final state; empty for images."""
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    """Why the attempts did not succeed; empty where they did, and for images."""
+    value: Mapped[int] = mapped_column(BigInteger)

@@ -25,9 +25,9 @@ from service.store.schema.tables import (
 from service.store.visibility import condition_of, only_projects, visible_projects
 from tests.support.workbench import Workbench
 
-WITHOUT_PROJECT = {"idempotency_keys", "leases", "web_links", "web_sessions", "webhooks"}
-"""Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease is the
-reconciler's; webhooks are told of every project, and are for callers who see all of them."""
+WITHOUT_PROJECT = {"idempotency_keys", "leases", "tallies", "web_links", "web_sessions", "webhooks"}
+"""Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease and the
+tallies are the reconciler's; webhooks are told of every project, and are for callers who see all of them."""
 
 
 @pytest.fixture

@@ -10,6 +10,13 @@ from typing import Any
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
+from service.metrics.database_figures import (
+    LeaseFigures,
+    count_open_attempts,
+    count_runs,
+    count_unfinished_stages,
+    read_figures,
+)
 from service.retention.looks import runs_to_look_at
 from service.retention.store import load_run_facts
 from service.scheduling.queue_reader import count_running, load_claims
@@ -59,6 +66,23 @@ def test_the_queue_is_read_from_the_ready_stages(database: Database) -> None:
     assert "ix_stages_ready" in plan
     assert "ix_attempts_one_open" in plan
     assert "ix_attempts_one_open" in plan_of(database, count_running)
+
+
+def test_figures_for_prometheus_come_from_indexes_alone(database: Database) -> None:
+    runs, stages = plan_of(database, count_runs), plan_of(database, count_unfinished_stages)
+
+    assert "ix_runs_state" in runs
+    assert "ix_stages_not_succeeded" in stages
+    assert "ix_attempts_one_open" in plan_of(database, count_open_attempts)
+    for plan in (runs, stages):
+        assert re.search("covering index|index only scan", plan, re.IGNORECASE), "no table is touched"
+
+
+def test_a_scrape_walks_no_table_that_grows_with_the_runs(database: Database) -> None:
+    plan = plan_of(database, lambda session: read_figures(session, 1.0, lambda _: LeaseFigures(1, 0.0)))
+
+    walked = set(re.findall(r"(?:SCAN|Seq Scan on) (\w+)(?! USING)", plan))
+    assert walked <= {"tallies", "projects", "webhooks"}, plan
 
 
 def test_what_a_project_spends_now_is_read_from_the_open_attempts(database: Database) -> None:

@@ -1,0 +1,50 @@
+"""ASGI middleware around all others: counts the answers and times them, those of refused requests too."""
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access.route_scopes import POLICY
+from service.metrics.requests import RequestFigures
+
+_NO_ROUTE = "none"
+"""Paths that nothing is at: a label made of them would be a series for each."""
+_FAULT = 500
+
+
+class CountedRequests:
+    """Times up to the beginning of the answer: an event stream lasts for as long as its reader stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_at = time.perf_counter()
+        figures: RequestFigures = scope["app"].state.services.request_figures
+        has_begun = False
+
+        def count(status: int) -> None:
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
+                figures.answered(scope["method"], _route(scope), status, time.perf_counter() - began_at)
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                count(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            count(_FAULT)  # the answer is made further out
+            raise
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that took the request; of one that was refused before, the one that it was for."""
+    route = scope.get("route")
+    return getattr(route, "path", None) or POLICY.template_of(scope["path"]) or _NO_ROUTE

@@ -1,0 +1,1 @@
+"""What each process tells Prometheus: docs/metrics.md lists it."""
