@@ -101,6 +101,7 @@ class Reconciler:
             except LeaseLost as error:
                 logger.info("dropped what there was to do: %s", error)
                 self._lease.forget()
+                self._figures.stood_by(Waits(self._clock).counts())
 
     def _tick(self, token: int) -> None:
         self._admission.begin_tick()

@@ -11,7 +11,7 @@ from service.ray_client.jobs import RayJobs
 from service.wiring import Reconciling
 from tests.service.metrics.scrape import scrape
 from tests.support.changed_settings import changed
-from tests.support.workbench import Workbench
+from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import write_bytes
 from workers.specs.reports import Progress
 
@@ -36,7 +36,9 @@ def report(bench: Workbench, run_id: str, images_per_second: float) -> None:
     write_bytes(uri, progress.model_dump_json().encode())
 
 
-def test_only_the_holder_of_the_lease_says_that_it_reconciles(bench: Workbench, first: Reconciling) -> None:
+def test_only_the_holder_of_the_lease_says_that_it_reconciles(
+    bench: Workbench, first: Reconciling, run_config: MakeConfig
+) -> None:
     second = bench.reconciling()
     first.reconciler.tick()
     second.reconciler.tick()
@@ -45,7 +47,8 @@ def test_only_the_holder_of_the_lease_says_that_it_reconciles(bench: Workbench, 
     assert scrape(second.metrics).value("noisy_student_reconciler_lease_held") == 0
     bench.clock.advance(60)
     second.reconciler.tick()
-    first.reconciler.tick()
+    bench.commands.create_run(run_config())
+    first.reconciler.tick()  # it has something to do, and so it notices
     assert scrape(first.metrics).value("noisy_student_reconciler_lease_held") == 0
     assert scrape(second.metrics).value("noisy_student_reconciler_lease_held") == 1
 

@@ -81,7 +81,7 @@ def test_figures_for_prometheus_come_from_indexes_alone(database: Database) -> N
 def test_a_scrape_walks_no_table_that_grows_with_the_runs(database: Database) -> None:
     plan = plan_of(database, lambda session: read_figures(session, 1.0, lambda _: LeaseFigures(1, 0.0)))
 
-    walked = set(re.findall(r"(?:SCAN|Seq Scan on) (\w+)(?! USING)", plan))
+    walked = set(re.findall(r"(?:SCAN|Seq Scan on) (\w+)\b(?! USING)", plan)) - {"CONSTANT"}
     assert walked <= {"tallies", "projects", "webhooks"}, plan
 
 
