@@ -11,7 +11,7 @@ from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 
 THREADS = 16
-"""About as many as there are database connections: each call holds one for a millisecond or two."""
+"""More than the pool's database connections: each call holds one for a millisecond or two, and some wait for theirs."""
 _LIMITER: RunVar[CapacityLimiter] = RunVar("access_limiter")
 Arguments = TypeVarTuple("Arguments")
 Answer = TypeVar("Answer")

@@ -26,4 +26,4 @@ def test_a_route_is_handed_what_its_parameter_is_declared_as(app: FastAPI, name:
 
 
 def test_every_part_is_tried() -> None:
-    assert {"Commands", "Queries", "SettingsOf"} <= PARTS.keys()
+    assert {"Commands", "Queries", "RaySettingsOf"} <= PARTS.keys()
