@@ -9,6 +9,9 @@ def devices_of(stage: StageName, resources: Resources, plan: GenerationPlan) -> 
 
     An actor pool counts as its `max_actors` if that is given, else as its `min_actors`, because the cluster decides how
     far it grows. A search or an ablation counts as its `max_parallel` concurrent trainings, or as one.
+
+    A run that leaves GPUs to the cluster is charged the CPUs that it requests: only the driver knows what it got. With
+    one CPU for each process, the default, that is one device either way.
     """
     match stage:
         case "train" | "measure":

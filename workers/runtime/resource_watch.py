@@ -40,6 +40,7 @@ def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
     """Starts to watch in a thread that ends with the process. Call ray.init() first."""
     demand = demand_of(spec)
     if demand is not None:
+        reporter.gpus_each = demand.gpus
         watch = ResourceWatch(demand, reporter, _RayCluster())
         threading.Thread(target=watch.run, daemon=True, name="resource-watch").start()
 

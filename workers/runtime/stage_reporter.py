@@ -63,6 +63,8 @@ class StageReporter:
         self._done = 0
         self._waiting: Waiting | None = None
         self._waiting_told_at = 0.0
+        self.gpus_each: float | None = None
+        """What progress says of the attempt's GPUs."""
         self._total = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
@@ -180,6 +182,7 @@ class StageReporter:
             advanced_at=self._advanced_at,
             values=self._values,
             waiting=self._waiting,
+            gpus_each=self.gpus_each,
         )
         write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
         self._written_at = self._clock()

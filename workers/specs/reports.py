@@ -101,3 +101,5 @@ class Progress(Frozen):
     """The latest metric values, for example loss and images_per_second."""
     waiting: Waiting | None = None
     """Why the work has not begun; None unless it waits for resources."""
+    gpus_each: float | None = None
+    """GPUs of each actor or worker, as the driver decided for this attempt; None before, and for stages without."""

@@ -266,3 +266,13 @@ def test_a_shard_is_named_where_the_file_system_only_names_an_error() -> None:
     error.__cause__ = OSError("Corrupt snappy compressed data")
 
     assert entrypoint.message_of(error) == "/pictures/7.parquet: not a readable Parquet file"
+
+
+def test_progress_says_how_many_gpus_the_attempt_has_for_each_process(
+    spec: SelectSpec, reporter: StageReporter
+) -> None:
+    reporter.announce(10, "shards")
+    assert progress(spec).gpus_each is None
+    reporter.gpus_each = 1.0
+    reporter.update(10)
+    assert progress(spec).gpus_each == 1.0
