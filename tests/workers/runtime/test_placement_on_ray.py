@@ -1,4 +1,4 @@
-"""Where the processes of stages land, on a real Ray of a head, a node with a (logical) GPU and one without."""
+"""Where the processes of stages are placed, on a real Ray with a head, a node with a (logical) GPU and one without."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ NODES = NodeChoice(
 
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, str]]:
-    """By the id of each node, what kind it is."""
+    """The kind of each node, by its id."""
     cluster = Cluster()
     head = cluster.add_node(num_cpus=0, labels={"ray.io/node-group": "headgroup"}, include_dashboard=False)
     gpu = cluster.add_node(num_cpus=4, num_gpus=1, labels={"noisy-student.io/accelerator": "gpu"})
@@ -46,7 +46,7 @@ def common(folder: Path) -> dict[str, Any]:
 
 
 def where_a_pool_works(pool: ActorPool, folder: Path, shards: int) -> set[str]:
-    """Ids of the nodes."""
+    """The ids of the nodes on which the pool's actors work."""
     spec = EvaluateSpec(**common(folder), model_uri="/none", manifest_uri="/none", pool=pool)
 
     def make_function() -> ShardFunction:

@@ -198,8 +198,11 @@ def test_another_seed_gives_another_order(pool: Pool) -> None:
 
 
 def test_training_shards_are_shuffled_as_a_whole() -> None:
-    """Of 200,000 rows the place in the pool says nothing of the place in training: no correlation, and every training
-    shard has as many rows of every tenth of the pool as chance gives it (chi-squared)."""
+    """For 200,000 rows, the position in the pool says nothing about the position in training.
+
+    There is no correlation, and every training shard has as many rows from each tenth of the pool as expected by chance
+    (chi-squared test).
+    """
     rows = np.arange(200_000)
     keys = copy_keys(7, 3, rows, np.zeros(len(rows), dtype=np.int64))
     shuffle = Shuffle.of([len(rows)], len(rows), rows_per_shard=4000)

@@ -107,7 +107,7 @@ def cut_after_the_scan(wanted: list[int]) -> Cut:
 
 
 def test_the_next_digits_are_counted_of_undecided_rows_that_pass(label_files: dict[str, list[object]]) -> None:
-    """Class 0 takes one of the two that are at 0.1; class 1 takes both of its rows, and is decided."""
+    """Class 0 takes one of its two rows at 0.1. Class 1 takes both of its rows, so it is decided."""
     cut = cut_after_the_scan([1, 2])
 
     used = count(SHARDS, make_rules(), cut)
@@ -140,7 +140,7 @@ def test_sifting_tells_who_is_in_and_who_is_open() -> None:
 
 
 def test_a_cut_within_the_hashes_is_sifted_by_them(label_files: dict[str, list[object]]) -> None:
-    """Of the rows at 0.1 the second of shard 7 has the smaller hash: it alone is below the bound."""
+    """Only the second row of shard 7 is below the bound, because its hash is the smaller of the two rows at 0.1."""
     [bound] = keys_with_hashes(order_bits(np.array([0.1], np.float32)), np.array([hash_of(4, 0)], "S16"))
     cut = Cut(np.array([bound, 0]), np.array([bound, 0]), np.zeros(2, np.int64), np.zeros(2, np.int64), 0)
 
@@ -183,7 +183,7 @@ def test_kept_rows_are_those_that_are_sure_and_those_that_were_chosen() -> None:
 
 
 def test_extra_copies_go_to_as_many_images_as_the_plan_says_over_all_shards() -> None:
-    """Class 0 has five images of its seven copies, class 1 two of seven."""
+    """Class 0 has five images for its seven copies, and class 1 has two for seven."""
     labels = [np.array([0, 0, 1], np.int32), np.array([0, 1, 0, 0], np.int32)]
     confident = np.array([5, 2])
     balance = balance_classes(confident, 7, True)

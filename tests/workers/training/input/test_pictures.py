@@ -46,10 +46,10 @@ def reader(size: int, memory_bytes: int) -> PictureReader:
 def test_a_reduced_decoding_shows_the_same_crop_to_the_decoded_pixel(
     photograph: bytes, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nearer to the whole decoding's picture than that is to itself with a bilinear filter, on average.
+    """On average the picture is closer to that of a whole decoding than a bilinear filter's would be.
 
-    That is of the part of it that is shown; of the part that was drawn, whose edges lie within decoded pixels, the
-    picture is off by a third of a pixel at most.
+    This concerns the part that is shown. Against the part that was drawn, whose edges lie within decoded pixels, the
+    picture is off by at most a third of a pixel.
     """
     scales = []
 
