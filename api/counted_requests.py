@@ -1,4 +1,4 @@
-"""ASGI middleware around all others: counts the answers and times them, those of refused requests too."""
+"""The outermost ASGI middleware, which counts and times all responses, including those to refused requests."""
 
 import time
 
@@ -8,12 +8,12 @@ from api.access.route_scopes import POLICY
 from service.metrics.requests import RequestFigures
 
 _NO_ROUTE = "none"
-"""Paths that nothing is at: a label made of them would be a series for each."""
+"""The label for unknown paths, which would otherwise make a series each."""
 _FAULT = 500
 
 
 class CountedRequests:
-    """Times up to the beginning of the answer: an event stream lasts for as long as its reader stays."""
+    """Seconds until the response starts, because an event stream lasts as long as its reader stays."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,11 +40,11 @@ class CountedRequests:
         try:
             await self._app(scope, receive, counted)
         except Exception:
-            count(_FAULT)  # the answer is made further out
+            count(_FAULT)  # a handler further out makes the response
             raise
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route that took the request; of one that was refused before, the one that it was for."""
+    """The template of the route that handled the request, or would have handled a refused one."""
     route = scope.get("route")
     return getattr(route, "path", None) or POLICY.template_of(scope["path"]) or _NO_ROUTE

@@ -106,7 +106,7 @@ class RoutePolicy:
         self._templates = [(compile_path(path)[0], path) for path in paths]
 
     def template_of(self, path: str) -> str | None:
-        """The path template that a path fits, whatever the method; None where there is no such route."""
+        """The template that the path matches, whatever the method; None if there is no such route."""
         return next((template for pattern, template in self._templates if pattern.match(path)), None)
 
     def needed_scope(self, method: str, path: str) -> Scope | None:

@@ -26,8 +26,9 @@ from service.store.visibility import condition_of, only_projects, visible_projec
 from tests.support.workbench import Workbench
 
 WITHOUT_PROJECT = {"idempotency_keys", "leases", "tallies", "web_links", "web_sessions", "webhooks"}
-"""Keys of idempotency carry the projects in their text; sessions are read before the caller is known; the lease and the
-tallies are the reconciler's; webhooks are told of every project, and are for callers who see all of them."""
+"""Tables without a project. Idempotency keys contain the projects in their text; sessions are read before the caller is
+known; the lease and the tallies belong to the reconciler; webhooks receive all projects' events and need callers who
+see them all."""
 
 
 @pytest.fixture
