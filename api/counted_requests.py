@@ -13,7 +13,7 @@ _FAULT = 500
 
 
 class CountedRequests:
-    """Seconds until the response starts, because an event stream lasts as long as its reader stays."""
+    """Counts responses, and times them until they start: an event stream lasts as long as its reader stays."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
