@@ -1,4 +1,4 @@
-"""Whether Ray and the artifact store answer: asked again and again by each reconciler, also where nothing runs."""
+"""Checks at intervals whether Ray and the artifact store answer, whether or not anything runs."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LOOKS = 15.0
 
 
 class AvailabilityProbe:
-    """Until the first look neither is said to be up or down. No question outlasts `timeout_seconds`."""
+    """Reports NaN for both until the first look. No check takes longer than `timeout_seconds`."""
 
     def __init__(
         self, registry: CollectorRegistry, layout: ArtifactLayout, ray_jobs: RayJobs, timeout_seconds: float

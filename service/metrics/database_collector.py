@@ -1,4 +1,4 @@
-"""What a scrape is answered from the database: one look serves all scrapes of some seconds."""
+"""Collects the metrics that come from the database. One look serves all scrapes within a few seconds."""
 
 import logging
 import threading
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 class DatabaseCollector(Collector):
-    """Thread-safe. `look` reads all that there is to say; while one scrape looks, others wait for what it sees.
+    """Thread-safe. `look` reads the metrics from a session; concurrent scrapes wait for one look and share it.
 
-    A database that does not answer is a figure too: the scrape succeeds, and the other figures are missing from it.
+    If the database does not answer, a scrape still succeeds: it reports that, and lacks the other figures.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class DatabaseCollector(Collector):
         self._seen_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: a registry that asked would have the database answer before it is there."""
+        """Returns nothing, so that registering the collector does not query the database."""
         return []
 
     def collect(self) -> list[Metric]:
@@ -62,7 +62,7 @@ class DatabaseCollector(Collector):
 def whole_service(
     clock: Callable[[], float], lease: Callable[[Session], LeaseFigures]
 ) -> Callable[[Session], Iterator[Metric]]:
-    """The look of the API's processes. `clock` gives Unix seconds."""
+    """Returns the look of an API process. `clock` gives Unix seconds."""
 
     def look(session: Session) -> Iterator[Metric]:
         figures = read_figures(session, clock(), lease)
@@ -73,7 +73,7 @@ def whole_service(
 
 
 def lease_alone(lease: Callable[[Session], LeaseFigures]) -> Callable[[Session], Iterator[Metric]]:
-    """The look of the reconciler's processes."""
+    """Returns the look of a reconciler process."""
     return lambda session: lease_samples(lease(session))
 
 

@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsPortTaken(Exception):
-    """No port of those that the settings allow is free."""
+    """None of the ports that the settings allow can be used."""
 
 
 def new_registry(component: Literal["api", "reconciler"]) -> CollectorRegistry:
-    """A registry that says which version of which part runs, and what the process takes of the machine."""
+    """Returns a registry with the version of this component and the resources of its process."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made is one more series for each, which nobody asks for
     registry = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=registry)
@@ -36,7 +36,7 @@ def new_registry(component: Literal["api", "reconciler"]) -> CollectorRegistry:
 
 
 def serve(registry: CollectorRegistry, host: str, first_port: int, ports: int) -> int:
-    """Answers scrapes from now on, in threads of its own, on the first free port of `ports` in a row; that port.
+    """Serves scrapes in background threads on the first free port of `ports` consecutive ones. Returns that port.
 
     Raises MetricsPortTaken where none is free.
     """
@@ -56,7 +56,7 @@ def serve(registry: CollectorRegistry, host: str, first_port: int, ports: int) -
 
 
 def serve_or_exit(registry: CollectorRegistry, settings: MetricsSettings, port: int) -> None:
-    """Answers scrapes on the process's port or one after it. Ends the process where it can have none."""
+    """Serves scrapes on `port` or one of the next. Ends the process with a message if none can be used."""
     try:
         serve(registry, settings.host, port, settings.processes)
     except MetricsPortTaken as error:

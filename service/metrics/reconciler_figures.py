@@ -1,4 +1,4 @@
-"""What a process of the reconciler sees in its loop. Only the one that holds the lease sees anything of runs."""
+"""Metrics of the reconciler's loop. Only the process that holds the lease sees runs; the others report zero."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from service.ray_client.job_status import JobStatus
 
 _BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 FRESH_SECONDS = 60.0
-"""A stage that has said nothing for longer does no images a second, whatever it said last."""
+"""The rate of a stage whose last report is older counts as zero."""
 _RATE = "images_per_second"
 
 
@@ -55,7 +55,7 @@ class ReconcilerFigures:
 
     @contextmanager
     def tick(self) -> Iterator[None]:
-        """Times what is within; an exception ends no tick."""
+        """Times one tick. A tick that raises does not count as the last one that ended."""
         began_at = time.perf_counter()
         try:
             yield
@@ -64,7 +64,7 @@ class ReconcilerFigures:
             self._ticks.observe(time.perf_counter() - began_at)
 
     def saw(self, runs: Sequence[RunSnapshot], observed: Mapping[str, Observed]) -> None:
-        """Of these runs, by id."""
+        """Records the latest observation of each run; `observed` is by run id."""
         for run in runs:
             stage = run.current_stage
             if stage is None or stage.open_attempt is None:
@@ -73,17 +73,17 @@ class ReconcilerFigures:
                 self._seen[run.run_id] = (stage.name, observed[run.run_id])
 
     def forget_all_but(self, run_ids: Collection[str]) -> None:
-        """Strikes runs that are over."""
+        """Drops runs that are over."""
         for run_id in self._seen.keys() - set(run_ids):
             del self._seen[run_id]
 
     def reconciled(self, waiting: Mapping[str, int]) -> None:
-        """A tick of the process that holds the lease is over; so many runs wait, by reason."""
+        """Publishes the figures after a tick with the lease. `waiting` counts waiting runs by reason."""
         self._holds_lease.set(1)
         self._show(waiting)
 
     def stood_by(self, waiting: Mapping[str, int]) -> None:
-        """Another process holds the lease, and tells what there is to see."""
+        """Resets the figures: another process holds the lease and reports them."""
         self._holds_lease.set(0)
         self._seen.clear()
         self._show(waiting)

@@ -1,4 +1,4 @@
-"""Turns the database's figures into Prometheus' metrics. Pure. What may be and is not yet is there with zero."""
+"""Turns the database's figures into Prometheus metrics. Pure. Label values that have not occurred yet report zero."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _FAILURES = tuple(reason for reason in FailureReason if reason not in (FailureRe
 
 
 def samples_of(figures: DatabaseFigures) -> Iterator[Metric]:
-    """All of them but the lease's."""
+    """Returns all metrics except the lease's."""
     yield from _work(figures)
     yield from _attempts(figures)
     yield from _images(figures)

@@ -140,7 +140,45 @@ def _migrate_to(database: Database, revision: str) -> None:
 
 def _insert(session: Session, table: str, **values: Any) -> None:
     """Inserts a row into the tables as they were. All times are 1."""
-    times = {"runs": ["created_at", "updated_at"], "models": ["created_at"]}.get(table, [])
+    times = {"runs": ["created_at", "updated_at"], "models": ["created_at"], "attempts": ["created_at"]}.get(table, [])
     values |= dict.fromkeys(times, 1.0) | ({"kind": "run"} if table == "runs" else {})
     names = ", ".join(values)
     session.execute(text(f"insert into {table} ({names}) values ({', '.join(f':{name}' for name in values)})"), values)
+
+
+def test_what_was_over_before_there_were_tallies_is_counted(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    _migrate_to(database, "0013")
+    results = {
+        "train": ("succeeded", '{"stage": "train", "images_seen": 700}'),
+        "label": ("succeeded", '{"stage": "label", "labeled": 60, "images": 65}'),
+        "select": ("succeeded", '{"stage": "select", "kept": 50, "copies": 90}'),
+        "evaluate": ("failed", None),
+    }
+    with database.write() as session:
+        for run in ("run-1", "run-2"):
+            _insert(session, "runs", id=run, project="pets", name="", config="{}", state="failed", priority=0)
+            _insert(session, "generations", run_id=run, number=0, state="failed", plan="{}")
+            for position, (stage, (state, result)) in enumerate(results.items()):
+                key = {"run_id": run, "generation": 0}
+                columns = {"position": position, "state": state, "attempts_before_retry": 0, "result": result}
+                _insert(session, "stages", **key, name=stage, **columns)
+                reason = "out_of_memory" if state == "failed" else None
+                attempt = {"number": 1, "submission_id": f"{run}-{stage}", "state": state, "failure_reason": reason}
+                _insert(session, "attempts", **key, stage=stage, **attempt, devices=1.0, log_saved=False)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        rows = session.execute(text("select name, stage, outcome, reason, value from tallies"))
+        tallies = {tuple(row[:4]): row[4] for row in rows}
+    database.close()
+    assert tallies == {
+        ("attempts", "train", "succeeded", ""): 2,
+        ("attempts", "label", "succeeded", ""): 2,
+        ("attempts", "select", "succeeded", ""): 2,
+        ("attempts", "evaluate", "failed", "out_of_memory"): 2,
+        ("images", "train", "", ""): 1400,
+        ("images", "label", "", ""): 120,
+        ("images", "select", "", ""): 100,
+    }
