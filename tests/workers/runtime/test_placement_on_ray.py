@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
 
 from tests.limits import END_TO_END_LIMIT_SECONDS
+from tests.support.network_namespace import network_of_its_own
 from workers.runtime.cluster import settled_on_cluster
 from workers.runtime.shard_pool import ShardFunction, map_shards
 from workers.search.tuning import _one_bundle
@@ -28,7 +29,12 @@ NODES = NodeChoice(
 
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, str]]:
-    """The kind of each node, by its id."""
+    """The kind of each node, by its id. Ray's nodes find one another at the machine's address, hence the namespace."""
+    with network_of_its_own():
+        yield from _three_nodes()
+
+
+def _three_nodes() -> Iterator[dict[str, str]]:
     cluster = Cluster()
     head = cluster.add_node(num_cpus=0, labels={"ray.io/node-group": "headgroup"}, include_dashboard=False)
     gpu = cluster.add_node(num_cpus=4, num_gpus=1, labels={"noisy-student.io/accelerator": "gpu"})
