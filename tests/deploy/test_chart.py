@@ -104,7 +104,8 @@ def test_rays_api_is_for_api_and_reconciler_and_its_metrics_for_prometheus(manif
     assert expression["values"] == ["api", "reconciler"]
     assert [each["port"] for each in prometheus["ports"]] == [8080, 44217, 44227]
     assert prometheus["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
-    assert "ingress" not in _one(manifests, "NetworkPolicy", "-reconciler")["spec"]
+    metrics = {"from": prometheus["from"], "ports": [{"port": 9464, "protocol": "TCP"}]}
+    assert _one(manifests, "NetworkPolicy", "-reconciler")["spec"]["ingress"] == [metrics]
 
 
 def test_the_cluster_begins_with_its_head_and_grows_by_itself(manifests: list[Manifest]) -> None:
@@ -254,3 +255,20 @@ def test_the_notes_say_the_next_three_commands() -> None:
     commands = [line.strip() for line in notes.splitlines() if line.startswith("     ")]
     assert [command.split()[0] for command in commands] == ["kubectl", "kubectl", "curl"], done.stderr
     assert "noisy-student keys create" in commands[1]
+
+
+def test_prometheus_alone_reaches_the_metrics_of_api_and_reconciler(manifests: list[Manifest]) -> None:
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    for part in ("-api", "-reconciler"):
+        (container,) = _one(manifests, "Deployment", part)["spec"]["template"]["spec"]["containers"]
+        assert {"name": "metrics", "containerPort": 9464} in container["ports"]
+        rules = _one(manifests, "NetworkPolicy", part)["spec"]["ingress"]
+        admitted = [each for each in rules if {"port": 9464, "protocol": "TCP"} in each["ports"]]
+        assert [each["from"] for each in admitted] == [prometheus]
+    closed = render(values={**GIVEN, "networkPolicy": {"prometheus": []}})
+    assert "ingress" not in _one(closed, "NetworkPolicy", "-reconciler")["spec"]
+
+
+def test_the_service_is_scraped_where_its_metrics_are() -> None:
+    monitor = _one(render(values={**GIVEN, "monitoring": {"podMonitors": True}}), "PodMonitor", "-control-plane")
+    assert [each["port"] for each in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]

@@ -15,6 +15,8 @@ from tests.deploy.tools import promtool, run
 RULES = sorted((CHART / "files" / "rules").glob("*.yaml"))
 RULE_TESTS = sorted((CHART / "files" / "rules" / "tests").glob("*.yaml"))
 DASHBOARDS = sorted((CHART / "files" / "dashboards").glob("*.json"))
+RUNBOOK = CHART.parents[2] / "docs" / "runbook.md"
+METRICS = RUNBOOK.parent / "metrics.md"
 _VARIABLE = re.compile(r"\$\{?\w+(?::\w+)?\}?")
 
 
@@ -47,6 +49,23 @@ def test_every_alert_has_a_test_of_its_own() -> None:
     }
     assert alerts
     assert alerts - fired == set()
+
+
+def test_every_alert_names_its_section_of_the_runbook() -> None:
+    sections = set(re.findall(r"^## (\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        rule["alert"]: rule["annotations"]["runbook"]
+        for file in RULES
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    }
+    assert named == {section: f"docs/runbook.md#{section.lower()}" for section in sections}
+
+
+def test_the_rules_of_the_service_ask_for_metrics_that_there_are() -> None:
+    asked = set(re.findall(r"\bnoisy_student_\w+", (CHART / "files" / "rules" / "service.yaml").read_text("utf-8")))
+    told = set(re.findall(r"`(noisy_student_\w+)`", METRICS.read_text(encoding="utf-8")))
+    assert {each.removesuffix("_bucket") for each in asked} - told == set()
 
 
 def _expressions(panel: Any) -> Iterator[str]:

@@ -19,6 +19,10 @@ have the same, because they share one database, one artifact root and the keys o
 - {name: NOISY_STUDENT_SERVER__HOST, value: 0.0.0.0}
 - {name: NOISY_STUDENT_SERVER__PORT, value: "8000"}
 - {name: NOISY_STUDENT_ACCESS__AUTHENTICATION, value: "true"}
+- {name: NOISY_STUDENT_METRICS__HOST, value: 0.0.0.0}
+- {name: NOISY_STUDENT_METRICS__API_PORT, value: "9464"}
+- {name: NOISY_STUDENT_METRICS__RECONCILER_PORT, value: "9464"}
+- {name: NOISY_STUDENT_METRICS__PROCESSES, value: "1"}
 - {name: NOISY_STUDENT_SECRET_KEYS_FILE, value: "/run/noisy-student/{{ .Values.secrets.sealingKeys.key }}"}
 - name: NOISY_STUDENT_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ include "noisy-student.databaseSecret" . }}, key: {{ .Values.database.key }}}}
