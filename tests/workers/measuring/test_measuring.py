@@ -258,6 +258,7 @@ def test_the_cluster_is_watched_once(spec: MeasureSpec, tmp_path: Path, monkeypa
         raise InterruptedError
 
     monkeypatch.setattr(stage, "join_cluster", lambda: None)
+    monkeypatch.setattr(stage, "settled_on_cluster", lambda spec: spec)
     monkeypatch.setattr(stage, "watch_for_resources", lambda spec, _reporter: watched.append(spec.stage))
     monkeypatch.setattr(stage, "_look_at_cluster", no_further)
     with pytest.raises(InterruptedError):
