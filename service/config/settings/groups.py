@@ -17,8 +17,8 @@ class SettingGroup(BaseModel):
 class ServerSettings(SettingGroup):
     """Where the API listens."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")
     max_body_bytes: int = Field(default=4 << 20, ge=1024, description="Larger request bodies are rejected.")
 
 
