@@ -20,6 +20,7 @@ from workers.runtime.environment import describe_environment  # noqa: E402
 from workers.runtime.internals import internals_environment  # noqa: E402
 from workers.runtime.resource_watch import watch_for_resources  # noqa: E402
 from workers.runtime.stage_reporter import Paused, StageError, StageReporter, Superseded  # noqa: E402
+from workers.specs.devices import devices_of  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
 from workers.specs.results import StageResult  # noqa: E402
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, StageName  # noqa: E402
@@ -57,14 +58,18 @@ def run(spec_uri: str, entered_at: float) -> int:
             logger.warning("stopping: attempt %d has ended before", spec.attempt)
             return 2
         reporter.pause_if_asked()
-        result = _run_stage(spec, reporter).model_copy(update={"environment": describe_environment()})
+        result = _run_stage(spec, reporter)
+        known = {"environment": describe_environment(), "devices": reporter.devices}
+        result = result.model_copy(update=known)
         reporter.check_still_ours()
     except Superseded as superseded:
         logger.warning("stopping: %s", superseded)
         return 2
     except Exception as error:
         traceback.print_exc()
-        failure = StageFailure(attempt=spec.attempt, reason=reason_of(error), message=message_of(error))
+        failure = StageFailure(
+            attempt=spec.attempt, reason=reason_of(error), message=message_of(error), devices=reporter.devices
+        )
         return 1 if _write_last(spec, FAILURE_FILE, failure) else CANNOT_WRITE
     return 0 if _write_last(spec, RESULT_FILE, result) else CANNOT_WRITE
 
@@ -136,6 +141,7 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
     if _needs_ray(spec):
         join_cluster()
         spec = settled_on_cluster(spec)
+        reporter.devices = devices_of(spec)
         watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)

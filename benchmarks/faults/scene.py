@@ -20,7 +20,7 @@ from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from noisy_student.local.stack import LocalStack
 from service.store.database import Database
-from service.store.schema.tables import LeaseRow
+from service.store.schema.reconciler_tables import LeaseRow
 from service.views.runs import EventView, RunView
 
 LEASE_SECONDS = 4.0

@@ -14,7 +14,7 @@ from noisy_student.cli.terminal import Screen, styled
 from noisy_student.client import Client
 from noisy_student.local.demo.report import error_reduction
 from service.lifecycle.states import UNFINISHED_RUNS, RunState, StageState
-from service.views.runs import GenerationView, RunView, StageView
+from service.views.runs import GenerationView, RunView, StageView, StageWait
 from workers.specs.stages import StageName
 
 _POLL_SECONDS = 0.5
@@ -65,7 +65,15 @@ def run_lines(run: RunView) -> RenderableType:
     reason = [styled(run.state_reason, style="red")] if run.state_reason else []
     if run.queue:
         reason.append(styled(f"place {run.queue.position} in the queue: {run.queue.reason}", style="yellow"))
+    if run.waiting:
+        reason.append(styled(wait_line(run.waiting), style="yellow"))
     return Group(head, table, *reason)
+
+
+def wait_line(waiting: StageWait) -> str:
+    """Why a stage that is on the cluster cannot begin, in one line that starts with the kind of the wait."""
+    kind = "waiting" if waiting.kind is None else waiting.kind.replace("_", " ")
+    return f"{kind}: generation {waiting.generation} {waiting.stage}: {waiting.reason}"
 
 
 def result_table(run: RunView) -> Table:
@@ -113,8 +121,6 @@ def _changes(run: RunView) -> Iterable[str]:
                 yield f"{where}: started{again}"
                 if attempt.failure_reason:
                     yield f"{where}: {attempt.failure_reason}{again}: {attempt.failure_message or ''}".rstrip(": ")
-            if stage.state == StageState.RUNNING and stage.progress and stage.progress.waiting:
-                yield f"{where}: {stage.progress.waiting.reason}"
             if stage.state == StageState.SUCCEEDED:
                 yield f"{where}: done in {_seconds(stage)} s"
         if generation.model and generation.model.test_top1 is not None:
@@ -123,6 +129,8 @@ def _changes(run: RunView) -> Iterable[str]:
         yield f"{run.name}: paused"
     if run.queue:
         yield f"{run.name}: waiting: {run.queue.reason}"
+    if run.waiting:
+        yield wait_line(run.waiting)
     if run.state not in UNFINISHED_RUNS:
         yield f"{run.name}: {run.state}"
 
@@ -144,8 +152,6 @@ def _stage_line(stage: StageView) -> tuple[RenderableType, ...]:
     counted = f"{done:,}/{total:,} {progress.unit}" if progress else stage.state
     failed = [attempt for attempt in stage.attempts if attempt.failure_reason]
     trouble = f"{failed[-1].failure_reason}: {failed[-1].failure_message or ''}" if failed else ""
-    if stage.state == StageState.RUNNING and progress and progress.waiting:
-        trouble = progress.waiting.reason
     return (
         styled(f"generation {stage.generation} {stage.name}", style=_STYLES.get(stage.state, "dim")),
         ProgressBar(total=max(total, 1), completed=done, width=24),

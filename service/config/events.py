@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     RUN_GATED = "run_gated"
     RUN_SUCCEEDED = "run_succeeded"
     ATTEMPT_SUBMITTED = "attempt_submitted"
+    STAGE_WAITING = "stage_waiting"
+    STAGE_PLACED = "stage_placed"
     ATTEMPT_FAILED = "attempt_failed"
     ATTEMPT_PAUSED = "attempt_paused"
     ATTEMPT_CANCELLED = "attempt_cancelled"

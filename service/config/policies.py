@@ -158,5 +158,5 @@ class Quota(Frozen):
         ge=0,
         le=1e9,
         allow_inf_nan=False,
-        description="Hours times GPUs, or CPUs if a stage requests no GPU; null: no limit.",
+        description="Hours times GPUs, or CPUs if an attempt has no GPU; null: no limit.",
     )

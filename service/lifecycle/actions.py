@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from service.config.stage_key import StageKey
 from service.lifecycle.states import RunState
-from workers.specs.reports import FailureReason
+from workers.specs.devices import Devices
+from workers.specs.reports import FailureReason, Waiting
 from workers.specs.results import AnyStageResult
 from workers.specs.stages import StageName
 
@@ -40,6 +41,20 @@ class MarkSubmitted(OfAttempt):
 @dataclass(frozen=True)
 class RequestPause(OfAttempt):
     """Asks the stage to stop at the end of its current unit."""
+
+
+@dataclass(frozen=True)
+class RecordDevices(OfAttempt):
+    """Records what the attempt is charged for from its submission on, as its driver decided on the cluster."""
+
+    devices: Devices
+
+
+@dataclass(frozen=True)
+class RecordWait(OfAttempt):
+    """Records what the attempt waits for before its work begins; None: it waits no longer."""
+
+    waiting: Waiting | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,8 @@ Action = (
     | SubmitAttempt
     | MarkSubmitted
     | RequestPause
+    | RecordDevices
+    | RecordWait
     | BeginStopping
     | StopJob
     | EndAttempt

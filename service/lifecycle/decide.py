@@ -16,6 +16,7 @@ from service.lifecycle.actions import (
     SubmitAttempt,
 )
 from service.lifecycle.overdue import overdue
+from service.lifecycle.reported import news_of_devices, news_of_wait
 from service.lifecycle.retries import retry_delay_seconds
 from service.lifecycle.snapshots import AttemptSnapshot, Observed, RunSnapshot, StageSnapshot
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
@@ -61,7 +62,9 @@ def decide(
     if stage is None:
         return [EndRun(RunState.CANCELLED if cancelling else RunState.SUCCEEDED)]
     if stage.open_attempt is not None:
-        return _follow(run, stage, stage.open_attempt, observed, now, schedule_timeout_seconds)
+        actions = _follow(run, stage, stage.open_attempt, observed, now, schedule_timeout_seconds)
+        actions = actions or news_of_wait(stage, stage.open_attempt, observed, now)
+        return [*news_of_devices(stage, stage.open_attempt, observed), *actions]
     if cancelling:
         return [EndRun(RunState.CANCELLED, stage.generation, stage.name)]
     if run.state is RunState.PAUSING:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from service.lifecycle.run_rules import RunRules
 from service.lifecycle.states import OPEN_ATTEMPTS, AttemptState, GenerationState, RunState, StageState
 from service.ray_client.job_status import JobStatus
-from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.devices import Devices
+from workers.specs.reports import FailureReason, Progress, StageFailure, Waiting
 from workers.specs.results import AnyStageResult
 from workers.specs.stages import StageName
 
@@ -26,6 +27,10 @@ class AttemptSnapshot:
     stop_asked_at: float | None = None
     """When the reconciler last asked Ray to stop the attempt's job."""
     finished_at: float | None = None
+    devices: Devices | None = None
+    """What the attempt is charged for, as recorded so far; None for an attempt of an earlier release."""
+    waiting: Waiting | None = None
+    """What the attempt waits for before its work begins, as recorded so far."""
 
     @property
     def is_open(self) -> bool:

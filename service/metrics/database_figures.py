@@ -11,7 +11,8 @@ from service.scheduling.queue_reader import load_claims
 from service.scheduling.quotas import SECONDS_AN_HOUR, budgets_of
 from service.store.schema.caller_tables import ProjectRow, WebhookRow
 from service.store.schema.columns import one_of
-from service.store.schema.tables import AttemptRow, EventRow, LeaseRow, RunRow, StageRow, TallyRow
+from service.store.schema.reconciler_tables import LeaseRow, TallyRow
+from service.store.schema.tables import AttemptRow, EventRow, RunRow, StageRow
 from service.webhooks.outbox import delivery_counts
 
 

@@ -24,20 +24,23 @@ from service.lifecycle.actions import (
     FinishStage,
     MarkSubmitted,
     PauseRun,
+    RecordDevices,
+    RecordWait,
     RequestPause,
     StopJob,
     SubmitAttempt,
 )
 from service.lifecycle.events import ATTEMPT_ENDED, RUN_ENDED
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
+from service.ray_client.job_metadata import job_metadata
 from service.ray_client.jobs import JobRejected, RayJobs
+from service.reconcile.attempt_reports import record_devices, record_wait
 from service.reconcile.lease import ReconcilerLease, fenced_write
 from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
 from service.scheduling.quotas import charge_attempt
-from service.stages.devices import devices_of
 from service.store.database import Database
-from service.store.run_store import add_event, load_config, load_plans, load_spec_inputs
+from service.store.run_store import add_event, load_spec_inputs
 from service.store.schema.tables import AttemptRow
 from service.store.transitions import (
     set_attempt_state,
@@ -46,6 +49,7 @@ from service.store.transitions import (
     set_stage_state,
 )
 from workers.artifact_io import write_bytes
+from workers.specs.devices import devices_of
 from workers.specs.reports import FailureReason, StageControl
 from workers.specs.stages import AnyStageSpec, StageName
 
@@ -88,6 +92,12 @@ class Applier:
                 self._mark_submitted(action.key(run_id), token, action.attempt)
             case RequestPause():
                 self._request_pause(run_id, token, action)
+            case RecordDevices():
+                with self._fenced(run_id, token) as (session, _):
+                    record_devices(session, run_id, action)
+            case RecordWait():
+                with self._fenced(run_id, token) as (session, now):
+                    record_wait(session, run_id, action, now)
             case BeginStopping():
                 self._begin_stopping(run_id, token, action)
             case StopJob():
@@ -111,9 +121,9 @@ class Applier:
 
     def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
         key = action.key(run_id)
+        devices = devices_of(self._spec_of(run_id, action))
         with self._fenced(run_id, token) as (session, now):
             set_running(session, key)
-            resources, plan = load_config(session, run_id).resources, load_plans(session, run_id)[action.generation]
             session.add(
                 AttemptRow(
                     run_id=run_id,
@@ -123,15 +133,14 @@ class Applier:
                     submission_id=key.submission_id(action.attempt),
                     state=AttemptState.SUBMITTING,
                     created_at=now,
-                    devices=devices_of(action.stage, resources, plan),
+                    devices=devices.count,
+                    device_kind=devices.kind,
                 )
             )
 
     def _submit(self, run_id: str, token: int, action: SubmitAttempt) -> None:
         key = action.key(run_id)
-        with self._database.read() as session:
-            inputs = load_spec_inputs(session, run_id)
-        spec = self._build_spec(inputs, generation=action.generation, stage=action.stage, attempt=action.attempt)
+        spec = self._spec_of(run_id, action)
         spec_uri = self._layout.spec(key, action.attempt)
         # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
         # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.
@@ -139,7 +148,7 @@ class Applier:
         self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
         job_id = key.submission_id(action.attempt)
         try:
-            metadata, driver = _metadata(run_id, action), self._driver_of(action.stage)
+            metadata, driver = job_metadata(key, action.attempt), self._driver_of(action.stage)
             self._ray_jobs.submit(job_id, self._python_executable, spec_uri, metadata, driver)
         except JobRejected as error:
             reason = FailureReason.SUBMIT_FAILED
@@ -147,6 +156,11 @@ class Applier:
             self._end_attempt(run_id, token, ended)
             return
         self._mark_submitted(key, token, action.attempt)
+
+    def _spec_of(self, run_id: str, action: CreateAttempt | SubmitAttempt) -> AnyStageSpec:
+        with self._database.read() as session:
+            inputs = load_spec_inputs(session, run_id)
+        return self._build_spec(inputs, generation=action.generation, stage=action.stage, attempt=action.attempt)
 
     def _mark_submitted(self, key: StageKey, token: int, attempt: int) -> None:
         job_id = key.submission_id(attempt)
@@ -264,13 +278,7 @@ class Applier:
 
     def _end_run(self, run_id: str, token: int, action: EndRun) -> None:
         with self._fenced(run_id, token) as (session, now):
-            set_run_state(
-                session,
-                run_id,
-                action.state,
-                state_reason=action.reason,
-                finished_at=now,
-            )
+            set_run_state(session, run_id, action.state, state_reason=action.reason, finished_at=now)
             if action.generation is not None and action.stage is not None:
                 stage_state, generation_state = _END_STATES[action.state]
                 set_stage_state(session, StageKey(run_id, action.generation, action.stage), stage_state)
@@ -286,12 +294,3 @@ _END_STATES = {
     RunState.CANCELLED: (StageState.CANCELLED, GenerationState.CANCELLED),
     RunState.GATED: (StageState.CANCELLED, GenerationState.CANCELLED),
 }
-
-
-def _metadata(run_id: str, action: SubmitAttempt) -> dict[str, str]:
-    return {
-        "run_id": run_id,
-        "generation": str(action.generation),
-        "stage": action.stage,
-        "attempt": str(action.attempt),
-    }

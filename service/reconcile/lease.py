@@ -11,7 +11,8 @@ from sqlalchemy import CursorResult, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.database import Database
-from service.store.schema.tables import LeaseRow, RunRow
+from service.store.schema.reconciler_tables import LeaseRow
+from service.store.schema.tables import RunRow
 
 LEASE_NAME = "reconciler"
 

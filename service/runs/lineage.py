@@ -20,6 +20,7 @@ from service.store.run_store import load_spec_inputs
 from service.store.schema.tables import CollectionRow, DatasetRow, ModelRow, StageRow
 from service.views.base import time_or_none
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
+from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 
 
@@ -30,6 +31,7 @@ class _ResultPart(BaseModel):
 
     attempt: int
     environment: StageEnvironment | None = None
+    devices: Devices | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class LineageQueries:
             folder_uri=self._layout.stage_folder(key),
             result_uri=self._layout.result(key),
             environment=None if result is None else result.environment,
+            devices=None if result is None else result.devices,
             collected=[
                 CollectedArtifact(
                     artifact=each.artifact,

@@ -9,16 +9,16 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.errors import InvalidRequest, NotFound
-from service.lifecycle.states import RunKind
+from service.lifecycle.states import ACTIVE_RUNS, RunKind
 from service.ray_client.jobs import RayJobs
 from service.runs.logs import LogReader
 from service.runs.progress import ProgressReader
-from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary
+from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary, stage_wait
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.result_summary import confusion_matrices, without_confusion
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
-from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows
+from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows, load_waiting_attempts
 from service.store.schema.tables import (
     AttemptRow,
     EventRow,
@@ -82,7 +82,11 @@ class RunQueries:
             )
             counts = {row.run_id: row.generations for row in session.execute(counted)}
             places = self._places.of(session, rows)
-            items = [run_summary(row, counts.get(row.id, 0), places.get(row.id)) for row in rows]
+            waits = load_waiting_attempts(session, [row.id for row in rows if row.state in ACTIVE_RUNS])
+            items = [
+                run_summary(row, counts.get(row.id, 0), places.get(row.id), stage_wait(waits.get(row.id, ())))
+                for row in rows
+            ]
             return Page(items=items, next_cursor=following)
 
     def get_generation(self, run_id: str, generation: int) -> GenerationView:

@@ -15,7 +15,7 @@ from service.stages.order import stage_name
 from service.stages.result_summary import summary
 from service.store.run_rows import GenerationRows, RunRows
 from service.store.schema.tables import AttemptRow, EventRow, ModelRow, RunRow, StageRow
-from service.store.stored_values import read_if_possible
+from service.store.stored_values import read_if_possible, recorded_devices, recorded_wait
 from service.views.base import as_time, time_or_none
 from service.views.queue import QueuePlace
 from service.views.runs import (
@@ -27,6 +27,7 @@ from service.views.runs import (
     RunView,
     StageTimes,
     StageView,
+    StageWait,
 )
 from workers.specs.results import StageTiming
 
@@ -43,7 +44,7 @@ class ViewBuilder:
         details = self.generations(rows.parts)
         config = read_if_possible(RunConfig, rows.run.config, rows.run.id)
         return RunView(
-            **dict(run_summary(rows.run, len(details), None)),
+            **dict(run_summary(rows.run, len(details), None, stage_wait(rows.parts.attempts))),
             config=config,
             generation_details=details,
             warnings=[] if config is None else run_warnings(config),
@@ -89,6 +90,7 @@ class ViewBuilder:
             failure_message=row.failure_message,
             dashboard_url=f"{self._dashboard_url}/#/jobs/{row.submission_id}" if _is_at_ray(row) else None,
             log_saved=row.log_saved,
+            devices=recorded_devices(row.device_kind, row.devices),
             created_at=as_time(row.created_at),
             submitted_at=time_or_none(row.submitted_at),
             finished_at=time_or_none(row.finished_at),
@@ -120,7 +122,24 @@ def _is_at_ray(row: AttemptRow) -> bool:
     return row.submitted_at is not None and row.job_closed_at is None
 
 
-def run_summary(row: RunRow, generations: int, queue: QueuePlace | None) -> RunSummary:
+def stage_wait(attempts: Iterable[AttemptRow]) -> StageWait | None:
+    """Returns what a run waits for, from its attempts: only one that is on the cluster can wait."""
+    for row in attempts:
+        waiting = recorded_wait(row.waiting, row.submission_id)
+        if row.state == AttemptState.SUBMITTED and waiting is not None:
+            return StageWait(
+                generation=row.generation,
+                stage=stage_name(row.stage),
+                kind=waiting.kind,
+                reason=waiting.reason,
+                since=as_time(waiting.since),
+            )
+    return None
+
+
+def run_summary(
+    row: RunRow, generations: int, queue: QueuePlace | None, waiting: StageWait | None = None
+) -> RunSummary:
     return RunSummary(
         id=row.id,
         kind=RunKind(row.kind),
@@ -128,6 +147,7 @@ def run_summary(row: RunRow, generations: int, queue: QueuePlace | None) -> RunS
         project=row.project,
         priority=row.priority,
         queue=queue,
+        waiting=waiting,
         state=row.state,
         state_reason=row.state_reason,
         generations=generations,

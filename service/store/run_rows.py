@@ -1,12 +1,14 @@
 """Loads the rows of a run and its parts, from which views are built."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from service.lifecycle.states import OPEN_ATTEMPTS
 from service.store.paging import get_row
+from service.store.schema.columns import one_of
 from service.store.schema.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
@@ -75,3 +77,15 @@ def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> 
         .where(AttemptRow.run_id == run_id, AttemptRow.generation.between(min(numbers), max(numbers)))
         .order_by(AttemptRow.number)
     ).all()
+
+
+def load_waiting_attempts(session: Session, run_ids: Collection[str]) -> dict[str, list[AttemptRow]]:
+    """Returns the attempts of these runs that are on the cluster and have reported a wait, by run id."""
+    if not run_ids:
+        return {}
+    rows = session.scalars(
+        select(AttemptRow).where(
+            AttemptRow.run_id.in_(run_ids), one_of(AttemptRow.state, OPEN_ATTEMPTS), AttemptRow.waiting.is_not(None)
+        )
+    )
+    return {row.run_id: [row] for row in rows}

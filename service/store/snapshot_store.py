@@ -13,6 +13,7 @@ from service.lifecycle.snapshots import AttemptSnapshot, GenerationSnapshot, Run
 from service.lifecycle.states import ACTIVE_RUNS, AttemptState, GenerationState, RunState, StageState
 from service.stages.order import stage_name
 from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
+from service.store.stored_values import recorded_devices, recorded_wait
 from workers.specs.reports import FailureReason
 
 _READ_AT_ONCE = 1_000
@@ -168,6 +169,9 @@ def _attempts_by_stage(
             AttemptRow.stop_requested_at,
             AttemptRow.stop_asked_at,
             AttemptRow.finished_at,
+            AttemptRow.device_kind,
+            AttemptRow.devices,
+            AttemptRow.waiting,
         )
         .join(RunRow, RunRow.id == AttemptRow.run_id)
         .join(
@@ -194,6 +198,8 @@ def _attempts_by_stage(
             stop_requested_at=row.stop_requested_at,
             stop_asked_at=row.stop_asked_at,
             finished_at=row.finished_at,
+            devices=recorded_devices(row.device_kind, row.devices),
+            waiting=recorded_wait(row.waiting, row.run_id),
         )
         attempts.setdefault((row.run_id, row.generation, row.stage), []).append(snapshot)
     return attempts

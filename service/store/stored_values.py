@@ -1,4 +1,7 @@
-"""Writes configurations and plans as JSON for the database, and reads them. It writes only what it can read again."""
+"""Writes configurations and plans as JSON for the database, and reads them. It writes only what it can read again.
+
+It also reads what drivers have reported of their attempts.
+"""
 
 import logging
 from typing import TypeVar
@@ -6,6 +9,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from service.errors import Conflict, InvalidRequest
+from workers.specs.devices import DeviceKind, Devices
+from workers.specs.reports import Waiting
 
 log = logging.getLogger(__name__)
 Value = TypeVar("Value", bound=BaseModel)
@@ -37,3 +42,13 @@ def read_if_possible(kind: type[Value], text: str, whose: str) -> Value | None:
     except Conflict as error:
         log.warning("%s: %s", error, error.__cause__)
         return None
+
+
+def recorded_devices(kind: str | None, count: float) -> Devices | None:
+    """Returns what an attempt is charged for, or None for an attempt of an earlier release."""
+    return None if kind is None else Devices(kind=DeviceKind(kind), count=count)
+
+
+def recorded_wait(text: str | None, whose: str) -> Waiting | None:
+    """Returns what an attempt waits for, or None if it does not wait, or if another version wrote it."""
+    return None if text is None else read_if_possible(Waiting, text, whose)

@@ -21,7 +21,8 @@ from service.lifecycle.states import (
     StageState,
     states_before,
 )
-from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow, TallyRow
+from service.store.schema.reconciler_tables import TallyRow
+from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
 
 IMAGES_OF_RESULT = {"label": "labeled", "select": "kept", "train": "images_seen"}
 """Which field of a stage's result says how many images it has worked on."""

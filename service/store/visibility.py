@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, exists, or_
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
+from service.store.schema import reconciler_tables as _reconciler_tables  # noqa: F401  # registers its tables
 from service.store.schema.caller_tables import ProjectRow
 from service.store.schema.tables import RunRow, Table
 

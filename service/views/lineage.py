@@ -7,6 +7,7 @@ from pydantic import Field
 from service.config.run import RunConfig
 from service.views.base import View
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
+from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import StageName
@@ -33,6 +34,9 @@ class StageLineage(View):
     result_uri: str
     environment: StageEnvironment | None = Field(
         description="Code version, Python and packages; null if the stage did not record them."
+    )
+    devices: Devices | None = Field(
+        default=None, description="What the successful attempt was charged for; null if the stage did not record it."
     )
     collected: list[CollectedArtifact]
 

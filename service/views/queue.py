@@ -38,6 +38,6 @@ class ProjectView(View):
     name: str
     quota_device_hours: float | None = Field(description="Null: no limit.")
     spent_device_hours: float = Field(
-        description="For all attempts, including running ones: hours times GPUs, or CPUs if a stage requests no GPU."
+        description="For all attempts, including running ones: hours times GPUs, or CPUs if an attempt has no GPU."
     )
     exhausted: bool = Field(description="Whether the project's stages must wait for a larger quota.")

@@ -10,7 +10,8 @@ from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.states import RunKind
 from service.views.base import View
 from service.views.queue import QueuePlace
-from workers.specs.reports import Progress
+from workers.specs.devices import Devices
+from workers.specs.reports import Progress, WaitKind
 from workers.specs.stages import StageName
 
 _UNREADABLE = "null if another version of the service wrote it and this one cannot read it."
@@ -26,9 +27,24 @@ class AttemptView(View):
         description="The job's page in the Ray dashboard; null before submission and after Ray has deleted the job."
     )
     log_saved: bool = Field(default=False, description="Whether the log is saved in the artifact root.")
+    devices: Devices | None = Field(
+        default=None,
+        description="What the attempt is charged for: as its driver decided on the cluster, before that as the run "
+        "requests. Null for an attempt of an earlier release.",
+    )
     created_at: datetime
     submitted_at: datetime | None
     finished_at: datetime | None
+
+
+class StageWait(View):
+    """Why a stage that is on the cluster cannot begin its work, for as long as this is true."""
+
+    generation: int
+    stage: StageName
+    kind: WaitKind | None = Field(description="Null if a stage of an earlier release reports the wait.")
+    reason: str
+    since: datetime
 
 
 class StageTimes(View):
@@ -95,6 +111,9 @@ class RunSummary(View):
     state: str
     queue: QueuePlace | None = Field(
         default=None, description="The stage's place in the queue; null if it need not wait."
+    )
+    waiting: StageWait | None = Field(
+        default=None, description="What the run's stage on the cluster waits for; null if it does not wait."
     )
     state_reason: str | None = Field(description="Why a failed run failed.")
     generations: int = Field(description="Number of generations so far, including the teacher's.")

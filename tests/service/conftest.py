@@ -16,7 +16,8 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.ray_client.jobs import RayJobs
 from service.store.database import Database
 from service.store.migrate import upgrade
-from service.store.schema.tables import LeaseRow, Table
+from service.store.schema.reconciler_tables import LeaseRow
+from service.store.schema.tables import Table
 from tests.at_once import join
 from tests.support.changed_settings import settings_of
 from tests.support.fake_clock import FakeClock

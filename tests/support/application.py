@@ -31,7 +31,8 @@ from tests.browser import open_browser
 from tests.support.changed_settings import settings_of
 from tests.support.made_results import made_result
 from workers.artifact_io import read_bytes, write_bytes
-from workers.specs.reports import FailureReason, Progress, StageFailure
+from workers.specs.devices import devices_of
+from workers.specs.reports import FailureReason, Progress, StageFailure, Waiting
 from workers.specs.results import AnyStageResult, StageTiming
 from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, metrics_name
 
@@ -66,6 +67,8 @@ class StubRay(RayJobs):
         """The failure messages of the stages that must fail, by stage."""
         self.holding = False
         """Whether jobs report progress and keep running."""
+        self.waiting: Waiting | None = None
+        """What the stages of jobs that keep running wait for."""
         self.away = False
         self.protected = True
         self.printed: str | None = "first line\nlast line\n"
@@ -81,7 +84,7 @@ class StubRay(RayJobs):
     ) -> None:
         self.submitted.add(submission_id)
         spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
-        _report(spec, done=50 if self.holding else 100)
+        _report(spec, done=50 if self.holding else 100, waiting=self.waiting if self.holding else None)
         if spec.stage in self.failing:
             message = self.failing[spec.stage]
             failure = StageFailure(attempt=spec.attempt, reason=FailureReason.USER_ERROR, message=message)
@@ -113,7 +116,7 @@ class StubRay(RayJobs):
         """Does nothing, because there is no HTTP client to close."""
 
 
-def _report(spec: AnyStageSpec, done: int) -> None:
+def _report(spec: AnyStageSpec, done: int, waiting: Waiting | None) -> None:
     progress = Progress(
         attempt=spec.attempt,
         done=done,
@@ -123,6 +126,8 @@ def _report(spec: AnyStageSpec, done: int) -> None:
         work_started_at=time.time(),
         updated_at=time.time(),
         values={"loss": 0.25, "images_per_second": 1234.0, "validation_top1": 0.875},
+        waiting=waiting,
+        devices=devices_of(spec),
     )
     write_bytes(f"{spec.folder_uri}/{PROGRESS_FILE}", progress.model_dump_json().encode())
     rows = [

@@ -10,7 +10,7 @@ from benchmarks.support.loopback_handler import LoopbackHandler
 from tests.support.made_results import made_result
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.specs.reports import FailureReason, StageFailure
-from workers.specs.results import StageTiming
+from workers.specs.results import STAGE_RESULT, AnyStageResult, StageTiming
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec
 
 STARTED_AT = 1_800_000_000.0
@@ -44,6 +44,10 @@ class FakeRay:
         timing = timing or StageTiming(entered_at=STARTED_AT, work_started_at=STARTED_AT, work_ended_at=STARTED_AT)
         result = made_result(spec, timing, top1=0.5 + spec.generation / 10)
         write_bytes(join_uri(spec.folder_uri, RESULT_FILE), result.model_dump_json().encode())
+
+    def result_of(self, job_id: str) -> AnyStageResult:
+        """The result that the stage has written."""
+        return STAGE_RESULT.validate_json(read_bytes(join_uri(self.spec_of(job_id).folder_uri, RESULT_FILE)))
 
     def write_failure(self, job_id: str, reason: FailureReason, message: str = "it went wrong") -> None:
         spec = self.spec_of(job_id)

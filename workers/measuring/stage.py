@@ -12,6 +12,7 @@ from workers.measuring.select_probe import make_labels, measure_select
 from workers.runtime.cluster import join_cluster, settled_on_cluster
 from workers.runtime.resource_watch import watch_for_resources
 from workers.runtime.stage_reporter import StageReporter
+from workers.specs.devices import devices_of
 from workers.specs.measure import (
     CleanMeasurement,
     ClusterSeen,
@@ -42,6 +43,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     join_cluster()
     joined_at = time.time()
     spec = settled_on_cluster(spec)
+    reporter.devices = devices_of(spec)
     watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
+from workers.specs.devices import Devices
 from workers.specs.reports import FailureReason, Progress, ProgressUnit, StageControl, Waiting
 from workers.specs.results import StageTiming
 from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt_of_spec, control_name, metrics_name
@@ -65,6 +66,8 @@ class StageReporter:
         self._waiting_told_at = 0.0
         self.gpus_each: float | None = None
         """What progress says of the attempt's GPUs."""
+        self.devices: Devices | None = None
+        """What all reports of the attempt say that it is charged for."""
         self._total = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
@@ -183,6 +186,7 @@ class StageReporter:
             values=self._values,
             waiting=self._waiting,
             gpus_each=self.gpus_each,
+            devices=self.devices,
         )
         write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
         self._written_at = self._clock()

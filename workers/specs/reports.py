@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from workers.specs.base import Frozen
+from workers.specs.devices import Devices
 
 
 class FailureReason(StrEnum):
@@ -47,6 +48,8 @@ class StageFailure(Frozen):
     attempt: int
     reason: FailureReason
     message: str
+    devices: Devices | None = None
+    """What the attempt is charged for, as its driver decided; None if it failed before."""
 
 
 class StageControl(Frozen):
@@ -58,6 +61,9 @@ class StageControl(Frozen):
 
 class WaitKind(StrEnum):
     """What a stage waits for before it begins its work."""
+
+    DRIVER_PENDING = "driver_pending"
+    """Ray has not started the stage's driver. Only the service can see that; no stage reports it."""
 
     NODE_COMING = "node_coming"
     """A group of nodes can grow to what the stage needs."""
@@ -103,3 +109,5 @@ class Progress(Frozen):
     """Why the work has not begun; None unless it waits for resources."""
     gpus_each: float | None = None
     """GPUs of each actor or worker, as the driver decided for this attempt; None before, and for stages without."""
+    devices: Devices | None = None
+    """What the attempt is charged for, as its driver decided; None before, and in files of earlier releases."""

@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationOutcome
 from workers.specs.base import Frozen
+from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import BrokenKind
 from workers.specs.measure import Measurement
@@ -28,6 +29,8 @@ class StageResult(Frozen):
     timing: StageTiming
     environment: StageEnvironment | None = None
     """The software that the stage ran with; None in results of versions that did not record it."""
+    devices: Devices | None = None
+    """What the attempt is charged for, as its driver decided; None in results of versions that did not record it."""
 
 
 class TrainResult(StageResult):

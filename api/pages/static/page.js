@@ -90,6 +90,7 @@ function runLine(run) {
     el("span", { class: "soft mono" }, run.id),
     el("span", { class: "soft" }, `${run.generations} ${run.generations === 1 ? "generation" : "generations"}`),
     run.queue ? el("span", { class: "soft" }, queuePlace(run.queue)) : null,
+    run.waiting ? waitLine(run.waiting) : null,
     el("span", { class: "soft when" }, when(run.created_at)));
 }
 
@@ -100,11 +101,24 @@ function summary(run) {
     el("div", { class: "title" }, el("h1", {}, run.name), badge(run.state)),
     el("div", { class: "soft" }, el("span", { class: "mono" }, run.id), ` · started ${when(run.created_at)}${took}`),
     run.queue ? el("p", { class: "soft" }, queuePlace(run.queue)) : null,
+    run.waiting ? el("p", {}, waitLine(run.waiting, run.now)) : null,
     run.state_reason ? el("p", { class: "failure" }, run.state_reason) : null);
 }
 
 function queuePlace(queue) {
   return `place ${queue.position} in the queue: ${queue.reason}`;
+}
+
+// Why a stage that is on the cluster cannot begin. `now` is in seconds, if the wait's length is to be shown.
+function waitLine(waiting, now) {
+  const took = now ? ` (${seconds(now - Date.parse(waiting.since) / 1000)})` : "";
+  return el("span", { class: "wait" },
+    el("span", { class: "badge waiting" }, waitName(waiting)), " ",
+    `generation ${waiting.generation} ${waiting.stage}: ${waiting.reason}${took}`);
+}
+
+function waitName({ kind }) {
+  return (kind ?? "waiting").replaceAll("_", " ");
 }
 
 function generationCard(generation) {
@@ -139,7 +153,9 @@ function stageBlock(stage, now) {
     el("div", { class: "row soft" },
       el("span", {}, progress ? `${count(progress.done)} / ${count(progress.total)} ${progress.unit}` : ""),
       attempt ? jobLink(attempt) : null),
-    stage.state === "running" && progress?.waiting ? el("div", { class: "soft" }, progress.waiting.reason) : null,
+    stage.state === "running" && progress?.waiting
+      ? el("div", { class: "soft" }, el("span", { class: "badge waiting" }, waitName(progress.waiting)), " ", progress.waiting.reason)
+      : null,
     numbers.length ? el("div", { class: "soft" }, numbers.map(unbroken).join(" · ")) : null,
     ...hygiene(stage).map((line) => el("div", { class: "soft" }, line)),
     ...pictures(stage).map((name) => el("img", { class: "picture", alt: name.replaceAll("_", " ").replace(".svg", ""),
@@ -152,6 +168,7 @@ function stageBlock(stage, now) {
 function jobLink(attempt) {
   return el("span", {},
     attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
+    attempt.devices ? unbroken(`${attempt.devices.count} ${attempt.devices.kind.toUpperCase()}`) + " · " : "",
     /^(https?:\/\/|\/ray\/)/.test(attempt.dashboard_url ?? "")
       ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
       : el("span", { class: "mono" }, attempt.submission_id));

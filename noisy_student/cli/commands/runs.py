@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
-from noisy_student.cli.live_view import result_table, run_lines
+from noisy_student.cli.live_view import result_table, run_lines, wait_line
 from noisy_student.cli.options import (
     DEFAULT_API,
     ApiAddress,
@@ -18,7 +18,7 @@ from noisy_student.cli.options import (
 )
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.runs import RunView
+from service.views.runs import RunSummary, RunView
 
 runs = typer.Typer(no_args_is_help=True, help="Start, inspect, pause, stop and restart runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
@@ -48,12 +48,17 @@ def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFA
     if as_json:
         print_json(found)
         return
-    table = Table("id", "name", "state", "generations", "started", "queue", box=None, header_style="bold")
+    table = Table("id", "name", "state", "generations", "started", "waits for", box=None, header_style="bold")
     for run in found:
         started = run.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        queue = f"{run.queue.position}: {run.queue.reason}" if run.queue else ""
-        table.add_row(run.id, run.name, run.state, str(run.generations), started, queue)
+        table.add_row(run.id, run.name, run.state, str(run.generations), started, _waits_for(run))
     Screen().print(table)
+
+
+def _waits_for(run: RunSummary) -> str:
+    if run.waiting:
+        return wait_line(run.waiting)
+    return f"place {run.queue.position} in the queue: {run.queue.reason}" if run.queue else ""
 
 
 @runs.command("show")

@@ -30,8 +30,8 @@ _JOB_NOT_CLOSED = text("job_closed_at is null")
 class Table(DeclarativeBase):
     """The base class of all tables. Every constraint has a name, so that migrations can change it.
 
-    Wherever there is a `Database`, its metadata and registry contain the tables of both modules, because
-    `service.store.visibility` imports both.
+    Wherever there is a `Database`, its metadata and registry contain the tables of all modules, because
+    `service.store.visibility` imports them.
     """
 
     metadata = MetaData(
@@ -177,7 +177,12 @@ class AttemptRow(Table):
     """When the reconciler last asked Ray to stop the attempt's job."""
     finished_at: Mapped[float | None]
     devices: Mapped[float] = mapped_column(default=0.0)
-    """How many GPUs, or CPUs if it requests no GPU, the project pays for while the attempt is submitted."""
+    """How many devices the project pays for while the attempt is submitted: as its spec requests, until its driver
+    reports what it decided on the cluster."""
+    device_kind: Mapped[str | None]
+    """What `devices` counts, "gpu" or "cpu"; null for attempts of earlier releases."""
+    waiting: Mapped[str | None] = mapped_column(PlainText)
+    """`Waiting` as JSON: what the attempt waits for before its work begins. Null if it does not wait."""
     job_closed_at: Mapped[float | None]
     """When the job closer finished with Ray: the log, if there was one, is saved and the job is deleted."""
     log_saved: Mapped[bool] = mapped_column(default=False)
@@ -246,19 +251,6 @@ class EventRow(Table):
     __table_args__ = (Index(None, "run_id", "id"),)
 
 
-class LeaseRow(Table):
-    """The lease of the reconciler. The migration that creates the table adds its only row, "reconciler"."""
-
-    __tablename__ = "leases"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    fencing_token: Mapped[int] = mapped_column(BigInteger)
-    """Grows by one with every claim. Each write of a reconciler checks that this is still its own token."""
-    holder: Mapped[str] = mapped_column(Text)
-    """Who holds or last held the lease, for people to read."""
-    expires_at: Mapped[float]
-
-
 class CollectionRow(Table):
     """Artifacts of a stage that retention has marked for deletion and then deleted. A mark is never taken back."""
 
@@ -283,18 +275,3 @@ class CollectionRow(Table):
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation", "stage"], ["stages.run_id", "stages.generation", "stages.name"]),
     )
-
-
-class TallyRow(Table):
-    """How much there has been of what is over. Only the reconciler counts, so that nobody waits for these rows."""
-
-    __tablename__ = "tallies"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    """`attempts`: those that have ended. `images`: what stages that have succeeded have worked on."""
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    outcome: Mapped[str] = mapped_column(primary_key=True)
-    """The attempts' final state; empty for images."""
-    reason: Mapped[str] = mapped_column(primary_key=True)
-    """Why the attempts did not succeed; empty where they did, and for images."""
-    value: Mapped[int] = mapped_column(BigInteger)

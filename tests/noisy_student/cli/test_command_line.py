@@ -1,6 +1,7 @@
 """The command line against a real server on loopback."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from noisy_student.cli.main import app as commands
 from service.views.datasets import DatasetView
 from service.views.runs import RunView
 from tests.support.application import StubRay
+from workers.specs.reports import Waiting, WaitKind
 
 Cli = Callable[..., Any]
 
@@ -151,6 +153,22 @@ def test_quotas_are_set_and_who_waits_for_one_is_listed(cli: Cli, run_id: str, r
     assert "none" in _done(cli("projects", "quota", "default"))
     assert "default" in _done(cli("projects", "list"))
     assert json.loads(_done(cli("projects", "show", "default", "--json")))["exhausted"] is False
+
+
+def test_what_a_stage_on_the_cluster_waits_for_is_shown_in_full(
+    cli: Cli, run_id: str, ray: StubRay, reconcile: Callable[[], None]
+) -> None:
+    reason = "waiting for resources: needs 2 workers of 1 CPU and 1 GPU each; a node of gpu-train is to come"
+    ray.holding = True
+    ray.waiting = Waiting(since=time.time(), reason=reason, exceeds_cluster=True, kind=WaitKind.NODE_COMING)
+    reconcile()
+
+    for command in (("runs", "show", run_id), ("runs", "list")):
+        shown = " ".join(_done(cli(*command)).split())
+        assert "node coming: generation 0 train" in shown
+    assert f"node coming: generation 0 train: {reason}" in " ".join(_done(cli("runs", "show", run_id)).split())
+    listed = json.loads(_done(cli("runs", "list", "--json")))[0]["waiting"]
+    assert (listed["kind"], listed["reason"]) == ("node_coming", reason)
 
 
 def test_one_more_generation_with_overrides_of_a_file(cli: Cli, finished_run: str, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_nothing_is_done_while_ray_does_not_answer() -> None:
 
 
 def test_a_running_job_is_waited_for() -> None:
-    run = make_run(make_attempt(AttemptState.SUBMITTED))
+    run = make_run(make_attempt(AttemptState.SUBMITTED, submitted_at=NOW))
 
     assert next_actions(run, Observed(JobStatus.PENDING)) == []
     assert next_actions(run, Observed(JobStatus.RUNNING)) == []

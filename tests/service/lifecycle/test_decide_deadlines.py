@@ -40,10 +40,10 @@ def test_a_stage_that_never_says_anything_is_hung_too() -> None:
 
 
 def test_a_stage_that_asks_for_more_than_the_cluster_has_is_unschedulable_at_its_deadline() -> None:
-    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)
-    run = with_timeouts(make_run(attempt), schedule=60, stall=900)
     for since, exceeds, ends in ((NOW - 60, True, True), (NOW - 59, True, False), (NOW - 80, False, False)):
         waiting = Waiting(since=since, reason="waiting for resources: needs 1 GPU", exceeds_cluster=exceeds)
+        attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90, waiting=waiting)
+        run = with_timeouts(make_run(attempt), schedule=60, stall=900)
         actions = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(waiting=waiting)))
         assert bool(actions) is ends
         if ends:
@@ -66,8 +66,9 @@ def test_a_stage_that_asks_for_more_than_the_cluster_has_is_unschedulable_at_its
 def test_how_long_a_stage_waits_depends_on_what_it_waits_for(
     kind: WaitKind, exceeds: bool, waited: float, expected: tuple[FailureReason, str] | None
 ) -> None:
-    run = with_timeouts(make_run(make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90)), schedule=60, stall=900)
     waiting = Waiting(since=NOW - waited, reason="needs 1 GPU", exceeds_cluster=exceeds, kind=kind)
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90, waiting=waiting)
+    run = with_timeouts(make_run(attempt), schedule=60, stall=900)
 
     actions = next_actions(run, Observed(JobStatus.RUNNING, progress=progress(waiting=waiting)))
 
@@ -75,8 +76,8 @@ def test_how_long_a_stage_waits_depends_on_what_it_waits_for(
 
 
 def test_a_run_that_does_not_say_waits_as_long_as_the_service_says() -> None:
-    run = make_run(make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90))
     waiting = Waiting(since=NOW - 60, reason="needs 1 GPU", exceeds_cluster=True, kind=WaitKind.NODE_COMING)
+    run = make_run(make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 90, waiting=waiting))
     observed = Observed(JobStatus.RUNNING, progress=progress(waiting=waiting))
 
     assert decide(run, observed, NOW, max_attempts=4, schedule_timeout_seconds=61) == []
@@ -91,7 +92,9 @@ def test_a_slow_pool_of_nodes_never_fails_a_run_for_good() -> None:
 
 
 def test_a_job_that_ray_never_starts_is_tried_again_at_its_deadline() -> None:
-    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60)
+    reason = "Ray has not started the stage's driver"
+    waiting = Waiting(since=NOW - 60, reason=reason, exceeds_cluster=False, kind=WaitKind.DRIVER_PENDING)
+    attempt = make_attempt(AttemptState.SUBMITTED, submitted_at=NOW - 60, waiting=waiting)
     run = with_timeouts(make_run(attempt), schedule=60, stall=10)
 
     assert next_actions(run, Observed(JobStatus.PENDING), NOW - 1) == []

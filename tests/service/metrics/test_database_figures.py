@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from service.config.policies import Quota
 from service.datasets.registration.inspector_pool import InspectorPool
-from service.store.schema.tables import LeaseRow
+from service.store.schema.reconciler_tables import LeaseRow
 from service.wiring import open_services
 from tests.service.metrics.scrape import Scrape, scrape
 from tests.support.changed_settings import changed, settings_of

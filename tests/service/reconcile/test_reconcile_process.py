@@ -18,7 +18,7 @@ from sqlalchemy import select
 from service.config.run import RunConfig
 from service.config.stage_key import StageKey
 from service.config.webhooks import WebhookRequest
-from service.store.schema.tables import LeaseRow
+from service.store.schema.reconciler_tables import LeaseRow
 from tests.at_once import LONG_SECONDS, wait_until
 from tests.support.changed_settings import changed
 from tests.support.webhook_receiver import serving

@@ -186,7 +186,13 @@ def test_a_job_says_on_rays_side_which_attempt_it_is(bench: Workbench, run_id: s
     bench.new_reconciler().tick()
 
     [body] = bench.ray.submits
-    assert body["metadata"] == {"run_id": run_id, "generation": "0", "stage": "train", "attempt": "1"}
+    assert body["metadata"] == {
+        "job_name": f"{run_id}/0/train",
+        "run_id": run_id,
+        "generation": "0",
+        "stage": "train",
+        "attempt": "1",
+    }
     assert body["entrypoint"].startswith("'my python' -m workers.entrypoint ")
 
 

@@ -1,0 +1,34 @@
+"""The tables that only the reconciler writes: its lease, and the tallies of what is over."""
+
+from sqlalchemy import BigInteger, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.store.schema.tables import Table
+
+
+class LeaseRow(Table):
+    """The lease of the reconciler. The migration that creates the table adds its only row, "reconciler"."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    fencing_token: Mapped[int] = mapped_column(BigInteger)
+    """Grows by one with every claim. Each write of a reconciler checks that this is still its own token."""
+    holder: Mapped[str] = mapped_column(Text)
+    """Who holds or last held the lease, for people to read."""
+    expires_at: Mapped[float]
+
+
+class TallyRow(Table):
+    """How much there has been of what is over. Only the reconciler counts, so that nobody waits for these rows."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """`attempts`: those that have ended. `images`: what stages that have succeeded have worked on."""
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    """The attempts' final state; empty for images."""
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    """Why the attempts did not succeed; empty where they did, and for images."""
+    value: Mapped[int] = mapped_column(BigInteger)
