@@ -8,8 +8,8 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan benchmark-trust benchmark-load benchmark-inputs soak label-faults fault-test model-catalog clean \
-	test-lowest-pyarrow coverage mutants docs
+	benchmark-plan benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
+	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z][a-z -]*:.*## / { split($$1, names, " "); for (i = 1; i in names; i++) printf "%-22s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
@@ -151,6 +151,10 @@ benchmark-accuracy: $(READY) ## teachers, students and a rival of equal compute,
 # Measure the noise on the demo's digits; they share their runs, and continue where they were interrupted.
 benchmark-robustness benchmark-search benchmark-ablation: $(READY) ## measures the noise's benefit on the demo's digits
 	$(BIN)/python -m benchmarks.method.studies $(@:benchmark-%=%)
+
+# Two training processes of a gloo group, of unequal shares, next to one process: a minute or two.
+benchmark-two-workers: $(READY) ## compares two training processes of unequal shares with one
+	$(BIN)/python -m benchmarks.method.two_workers
 
 # Files, folders, lists and bodies as other people produce them, each with a predetermined outcome.
 benchmark-inputs: $(READY) ## tries files, folders, lists and bodies as other people produce them

@@ -18,7 +18,7 @@ from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, phases_of
 from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of, whole_state
-from workers.training.validation import synchronize_buffers, validate
+from workers.training.validation import validate
 
 _MOST_STEPS = 10_000
 _STEPS_FOR_AN_ESTIMATE = 2
@@ -106,7 +106,7 @@ def _training(
 ) -> TrainingMeasurement:
     state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place))
     started_at = time.perf_counter()
-    synchronize_buffers(learner.ema.model)
+    learner.average_statistics()
     place.session.report_checkpoint(state if place.is_first else None, {"step": 0.0})
     checkpoint_seconds = time.perf_counter() - started_at
     started_at = time.perf_counter()

@@ -39,10 +39,12 @@ _TOUCHED = ("timm", "torchvision", "huggingface_hub")
 
 @dataclass(frozen=True)
 class Zoo:
-    """The two functions of timm that are needed to build an untrained model."""
+    """The functions of timm that are needed to build an untrained model, and to change its batch norms."""
 
     create_model: Callable[..., nn.Module]
     get_pretrained_cfg: Callable[[str], Any]
+    convert_sync_batchnorm: Callable[[nn.Module], nn.Module]
+    """It looks at the classes of layers, which are not those of a zoo that was loaded another time."""
 
 
 @lru_cache(maxsize=8)
@@ -56,7 +58,9 @@ def load_zoo(model: str) -> Zoo:
         except Exception as error:
             warn_of_missing("timm's package", f"{type(error).__name__}: {error}")
     timm = importlib.import_module("timm")
-    return Zoo(timm.create_model, timm.get_pretrained_cfg)
+    return Zoo(
+        timm.create_model, timm.get_pretrained_cfg, importlib.import_module("timm.layers").convert_sync_batchnorm
+    )
 
 
 def _lean_zoo(architecture: str) -> Zoo:
@@ -67,7 +71,8 @@ def _lean_zoo(architecture: str) -> Zoo:
         importlib.import_module(f"timm.models.{module}")
         factory = importlib.import_module("timm.models._factory")
         entries = importlib.import_module("timm.models._registry")
-    return Zoo(factory.create_model, entries.get_pretrained_cfg)
+        layers = importlib.import_module("timm.layers")
+    return Zoo(factory.create_model, entries.get_pretrained_cfg, layers.convert_sync_batchnorm)
 
 
 def _defining_module(folder: Path, architecture: str) -> str:

@@ -103,6 +103,12 @@ class Recipe(Frozen):
     ema_decay: float = Field(
         default=0.9999, ge=0, lt=1, description="Decay of the moving average of the weights, which training keeps."
     )
+    sync_batch_norm: bool = Field(
+        default=False,
+        description="Batch norm uses the statistics of all workers' images (torch.nn.SyncBatchNorm); GPUs only. "
+        "False: each worker uses its own images, and the statistics are averaged before each validation "
+        "(timm's `--dist-bn reduce`).",
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
     validate_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     checkpoint_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)

@@ -14,6 +14,7 @@ from workers.models.position_embeddings import fitted_state
 from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Optimizer
 from workers.specs.reports import FailureReason
+from workers.training.batch_statistics import average_batch_statistics, with_synchronized_batch_norm
 from workers.training.group.session import LearnerState, TrainSession
 from workers.training.moving_average import MovingAverage
 from workers.training.phases import Phase
@@ -40,11 +41,12 @@ class Learner:
 
     def __init__(self, phase: Phase, session: TrainSession, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         spec, recipe = phase.spec, phase.recipe
-        self.model = (
-            create_model(spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path)
-            .to(session.device)
-            .to(memory_format=torch.channels_last)
+        model = create_model(
+            spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
         )
+        if recipe.sync_batch_norm:
+            model = with_synchronized_batch_norm(model, spec.model, session)
+        self.model = model.to(session.device).to(memory_format=torch.channels_last)
         if weights is None and spec.initial_model_uri is not None:
             weights = _initial_weights(spec.initial_model_uri, spec.model, spec.classes)
         if weights is not None:
@@ -60,6 +62,11 @@ class Learner:
         self.student.train()
         for layer in self._frozen:
             layer.eval()
+
+    def average_statistics(self) -> None:
+        """Makes the workers' running statistics equal, before they are used. All workers call it at the same step."""
+        for model in (self.model, self.ema.model):
+            average_batch_statistics(model)
 
     def state(self, step: int) -> LearnerState:
         """The part of a checkpoint that the learner knows, after `step` steps of all phases."""
@@ -105,7 +112,7 @@ def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
 def _distributed(model: nn.Module, session: TrainSession) -> nn.Module:
     if session.world_size == 1:
         return model
-    # Running statistics are made equal only where they are used: in validation and in checkpoints.
+    # Running statistics are averaged only where they are used: in validation and in checkpoints.
     return DistributedDataParallel(
         model,
         device_ids=[session.device] if session.device.type == "cuda" else None,

@@ -17,7 +17,7 @@ from workers.training.learner import Learner
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
 from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of, whole_state
 from workers.training.summary import SUMMARY_FILE, TrainSummary
-from workers.training.validation import synchronize_buffers, validate
+from workers.training.validation import validate
 
 _PROGRESS_EVERY_STEPS = 5
 _MAX_METRIC_ROWS = 400
@@ -61,7 +61,7 @@ class _Trained:
     """A phase of training that has ended."""
 
     learner: Learner
-    loss: torch.Tensor
+    loss: float
     paused: bool = False
     """Whether it ended before its last step, because the service wants a pause."""
 
@@ -84,6 +84,7 @@ def _train_phase(
         loss = steps.take(step)
         done = step + 1
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
+            learner.average_statistics()
             found = validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
             log.validated(done, loss, found)
             if on_validation is not None:
@@ -91,13 +92,13 @@ def _train_phase(
         log.progress(done, loss)
         paused = log.pause_agreed(done)
         if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
-            synchronize_buffers(learner.ema.model)
+            learner.average_statistics()
             whole = whole_state(learner, done, layout) if place.is_first else None
             metrics = {"step": float(done), **log.values}
             place.session.report_checkpoint(whole, metrics)
         if paused:
-            return _Trained(learner, loss, paused=True)
-    return _Trained(learner, loss)
+            return _Trained(learner, place.mean(loss), paused=True)
+    return _Trained(learner, place.mean(loss))
 
 
 def _is_due(done: int, every: int, last: int) -> bool:
@@ -119,7 +120,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
         parameters=finished.parameters,
         resumed_from_step=first_step,
         images_seen=images_seen(spec),
-        final_loss=float(trained.loss),
+        final_loss=trained.loss,
         validation_top1=finished.validation_top1,
         work_started_at=log.work_started_at,
         work_ended_at=time.time(),
@@ -128,7 +129,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
 
 
 class _Log:
-    """Writes progress and metric rows. Only the first worker does so."""
+    """Writes progress and metric rows. Only the first worker does so, but all must call it: they share the loss."""
 
     def __init__(self, spec: TrainSpec, place: WorkerPlace, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
@@ -153,12 +154,12 @@ class _Log:
         self._row(done, loss)
 
     def progress(self, done: int, loss: torch.Tensor) -> None:
-        if not self._place.is_first:
-            return
         if done % self._row_every_steps == 0 and done != self.total_steps:
             self._row(done, loss)
         if done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps:
-            self.reporter.update(done, {"loss": float(loss), **self._speed(done), **self.values})
+            values = self._values(done, loss)
+            if self._place.is_first:
+                self.reporter.update(done, values)
 
     def pause_agreed(self, done: int) -> bool:
         """Whether all workers end after this step. The first one looks now and then if the service wants a pause."""
@@ -167,9 +168,11 @@ class _Log:
         return self._place.session.agreed(self._place.is_first and self.reporter.pause_requested())
 
     def _row(self, done: int, loss: torch.Tensor) -> None:
+        values = self._values(done, loss)
         if self._place.is_first:
-            self.reporter.log_row(done, {"loss": float(loss), **self._speed(done), **self.values})
+            self.reporter.log_row(done, values)
 
-    def _speed(self, done: int) -> dict[str, float]:
+    def _values(self, done: int, loss: torch.Tensor) -> dict[str, float]:
         seconds = max(1e-9, time.time() - self.work_started_at)
-        return {"images_per_second": (done - self._first_step) * self._images_a_step / seconds}
+        speed = (done - self._first_step) * self._images_a_step / seconds
+        return {"loss": self._place.mean(loss), "images_per_second": speed, **self.values}

@@ -4,13 +4,24 @@ import torch
 import torch.nn.functional as F
 
 
-def noisy_student_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of predictions and target distributions, as a scalar.
+def noisy_student_loss(logits: torch.Tensor, targets: torch.Tensor, images: float | None = None) -> torch.Tensor:
+    """The cross-entropy of predictions and target distributions, summed and divided by `images`, as a scalar.
 
-    `logits` and `targets` are (batch, classes). The batch has labeled and pseudo-labeled images concatenated, so that
-    the mean weighs both parts by their sizes, as the authors' code does (Xie et al., section 3.1).
+    `logits` and `targets` are (batch, classes). By default the sum is divided by the size of the batch. The batch has
+    labeled and pseudo-labeled images concatenated, so that this mean weighs both parts by their sizes (Xie et al.,
+    section 3.1).
     """
-    return -(targets * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+    total = -(targets * F.log_softmax(logits.float(), dim=1)).sum()
+    return total / (len(logits) if images is None else images)
+
+
+def images_of_a_worker(images_a_step: int, world_size: int) -> float:
+    """What each worker divides its sum of losses by, whatever the number of its own images.
+
+    DistributedDataParallel takes the mean of the workers' gradients. With this divisor that mean is the gradient of
+    one process which has all of the step's images: every image counts alike, however unequal the shares are.
+    """
+    return images_a_step / world_size
 
 
 def labeled_targets(labels: list[int], num_classes: int, smoothing: float) -> torch.Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from workers.data.order.lanes import Layout
@@ -16,8 +17,8 @@ from workers.training.input.noise import TrainingTransform
 from workers.training.input.sources import LabeledSource, pseudo_labeled_source, shards_kept
 from workers.training.input.training_images import PictureReader
 from workers.training.learner import Learner
-from workers.training.loss import noisy_student_loss
-from workers.training.phases import Phase
+from workers.training.loss import images_of_a_worker, noisy_student_loss
+from workers.training.phases import Phase, images_a_step
 from workers.training.schedule import learning_rate_factor
 
 
@@ -43,6 +44,14 @@ class WorkerPlace:
     @property
     def is_first(self) -> bool:
         return self.rank == 0
+
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean of the workers' values. Every worker calls this at the same step, and gets the same result."""
+        if self.world_size == 1:
+            return float(value)
+        total = value.detach().to(self.device, torch.float64)
+        dist.all_reduce(total)
+        return float(total) / self.world_size
 
 
 def place_of(spec: TrainSpec, session: TrainSession) -> WorkerPlace:
@@ -97,11 +106,14 @@ class PhaseSteps:
         self.learner.train_mode()  # for good: validation uses the moving average, which is a model of its own
 
     def take(self, step: int) -> torch.Tensor:
-        """Takes one step, and returns its loss. `step` is counted over all phases."""
+        """Takes one step. `step` is counted over all phases.
+
+        Returns this worker's part of the loss. The mean of all workers' parts is the loss of the step's whole batch.
+        """
         learner, recipe, step_of_phase = self.learner, self._phase.recipe, step - self._phase.first_step
         batch = next(self._batches)
         _set_learning_rate(learner.optimizer, recipe, step_of_phase)
-        loss = _step(learner, batch, recipe, self._place)
+        loss = _step(learner, batch, self._phase.spec, self._place)
         learner.ema.update(step_of_phase)
         return loss
 
@@ -122,12 +134,13 @@ def _batch_stream(spec: TrainSpec, place: WorkerPlace, layout: Layout, first_ste
     return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
 
 
-def _step(learner: Learner, batch: Batch, recipe: Recipe, place: WorkerPlace) -> torch.Tensor:
+def _step(learner: Learner, batch: Batch, spec: TrainSpec, place: WorkerPlace) -> torch.Tensor:
+    recipe = spec.recipe
     images = batch.images.to(place.device, non_blocking=True)
     targets = batch.targets.to(place.device, non_blocking=True)
     with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):
         logits = learner.student(normalized(images, learner.card.mean, learner.card.std))
-        loss = noisy_student_loss(logits, targets)
+        loss = noisy_student_loss(logits, targets, images_of_a_worker(images_a_step(spec), place.world_size))
     learner.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.optimizer.clip_gradient_norm is not None:

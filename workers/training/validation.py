@@ -26,9 +26,8 @@ def validate(
     """The accuracy in 0..1 over the readable images, as `validation_top1`.
 
     If the spec asks for it, `validation_corrupted_top1` is the accuracy with each image under a corruption of its own.
-    Every worker calls this, and gets the same result.
+    Every worker calls this, and gets the same result. The workers' running statistics must be equal.
     """
-    synchronize_buffers(model)
     # Correct, correct under corruption, seen.
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     manifest = require_manifest(spec.validation_manifest_uri)
@@ -53,14 +52,6 @@ def validate(
     if spec.validate_corrupted:
         found["validation_corrupted_top1"] = corrupted_correct / max(1.0, seen)
     return found
-
-
-def synchronize_buffers(model: nn.Module) -> None:
-    """Copies the first worker's running statistics to all workers. Parameters are equal anyway; buffers are not."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
-    for buffer in model.buffers():
-        dist.broadcast(buffer, src=0)
 
 
 @torch.inference_mode()

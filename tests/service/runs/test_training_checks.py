@@ -1,0 +1,18 @@
+"""What is rejected because the workers of a training could not do it."""
+
+import pytest
+
+from service.errors import InvalidRequest
+from service.runs.training_checks import check_training
+from workers.specs.recipe import Recipe
+from workers.specs.stages import WorkerGroup
+
+
+def test_synchronized_batch_norm_needs_gpus() -> None:
+    recipe = Recipe(sync_batch_norm=True)
+    with pytest.raises(InvalidRequest, match="on GPUs only") as refused:
+        check_training("student_recipe", recipe, WorkerGroup(num_workers=2, gpus_per_worker=0))
+    assert refused.value.field == "student_recipe.sync_batch_norm"
+    check_training("student_recipe", recipe, WorkerGroup(num_workers=2))
+    check_training("student_recipe", recipe, WorkerGroup(num_workers=1, gpus_per_worker=0))
+    check_training("student_recipe", Recipe(), WorkerGroup(num_workers=2, gpus_per_worker=0))
