@@ -11,6 +11,7 @@ from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.batch_check import check_batches
 from service.runs.shared_images import examples, shared_places
+from service.runs.training_checks import check_training
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -106,6 +107,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     check_model("teacher_model", config.teacher_model, catalog)
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
     check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
+    check_training("teacher_recipe", config.teacher_recipe, config.resources.train)
     previous = config.teacher_model
     several = len(config.student_models) > 1
     names = config.student_models if several else config.student_models * max(1, config.generations)
@@ -123,6 +125,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
         check_noise(recipe_field, recipe, name, catalog)
         if config.generations:
             check_batches(recipe_field, recipe, workers, pseudo_labeled=True)
+            check_training(recipe_field, recipe, config.resources.train)
         if override.search is not None:
             teacher = None if config.allow_smaller_student else previous
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
