@@ -48,7 +48,7 @@ _DIGITS_RECIPE = {
     "crop": "none",
     "horizontal_flip": False,
     "steps": 600,
-    "noise": {"rand_augment": {"n": 2, "m": 9}, "dropout": 0.3, "drop_path": 0.1},
+    "noise": {"rand_augment": {"scale": "torchvision", "n": 2, "m": 9}, "dropout": 0.3, "drop_path": 0.1},
     "ema_decay": 0.99,
 }
 RUN_CONFIGS: dict[str, Example] = {
@@ -77,7 +77,7 @@ RUN_CONFIGS: dict[str, Example] = {
             "generations": 3,
             "student_recipe": {
                 "image_size": 224,
-                "noise": {"rand_augment": {"n": 2, "m": 12}, "dropout": 0.5, "drop_path": 0.2},
+                "noise": {"rand_augment": {"scale": "torchvision", "n": 2, "m": 12}, "dropout": 0.5, "drop_path": 0.2},
                 "unlabeled_ratio": 14,
             },
             "selection": {

@@ -15,7 +15,7 @@ _RECIPE = {
     "image_size": 32,
     "steps": 200,
     "batch_size": 8,
-    "noise": {"rand_augment": {"n": 2, "m": 9}, "dropout": 0.1, "drop_path": 0.1},
+    "noise": {"rand_augment": {"scale": "torchvision", "n": 2, "m": 9}, "dropout": 0.1, "drop_path": 0.1},
 }
 
 

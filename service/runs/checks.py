@@ -15,8 +15,8 @@ from service.runs.training_checks import check_training
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
-from workers.specs.recipe import Recipe
-from workers.specs.search import SearchSettings
+from workers.specs.recipe import HIGHEST_MAGNITUDE, Recipe
+from workers.specs.search import SearchSettings, SearchSpace, searched_rand_augment
 
 ROLES: Mapping[str, DatasetRole] = {
     "labeled": "labeled",
@@ -152,6 +152,7 @@ def check_search(
     `pseudo_labeled` is false for the search of a teacher. Raises InvalidRequest.
     """
     space = search.space
+    _check_magnitudes(f"{field}.space.rand_augment_m", space, recipe)
     fewest = recipe
     if space.unlabeled_ratio is not None and space.unlabeled_ratio.low < recipe.unlabeled_ratio:
         fewest = recipe.model_copy(update={"unlabeled_ratio": float(space.unlabeled_ratio.low)})
@@ -174,6 +175,17 @@ def check_search(
     for name in models:
         searched = noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
         check_noise(f"{field}.space", recipe.model_copy(update={"noise": searched}), name, catalog)
+
+
+def _check_magnitudes(field: str, space: SearchSpace, recipe: Recipe) -> None:
+    """Raises InvalidRequest for magnitudes beyond the end of the recipe's scale."""
+    scale = searched_rand_augment(recipe).scale
+    asked, highest = space.rand_augment_m, HIGHEST_MAGNITUDE[scale]
+    if asked is not None and asked.high > highest:
+        raise InvalidRequest(
+            field,
+            f"the recipe's RandAugment is on the scale {scale}, which ends at {highest}; this ends at {asked.high}",
+        )
 
 
 def check_external_sets(

@@ -82,6 +82,18 @@ def test_another_content_type_is_a_415_problem(client: TestClient) -> None:
         ({"student_recipe": {"noise": {"dropout": 1.5}}}, "student_recipe.noise.dropout"),
         ({"student_recipe": {"noise": {"dropout": "0.5"}}}, "student_recipe.noise.dropout"),
         ({"student_recipe": {"noise": {"rand_augment": {"m": 31}}}}, "student_recipe.noise.rand_augment.m"),
+        (
+            {"student_recipe": {"noise": {"rand_augment": {"scale": "timm", "m": 11}}}},
+            "student_recipe.noise.rand_augment.m",
+        ),
+        (
+            {"student_recipe": {"noise": {"rand_augment": {"scale": "authors", "m": 101}}}},
+            "student_recipe.noise.rand_augment.m",
+        ),
+        (
+            {"student_recipe": {"noise": {"rand_augment": {"scale": "paper", "m": 9}}}},
+            "student_recipe.noise.rand_augment.scale",
+        ),
         ({"teacher_recipe": {"mean": [0.1, 0.2]}}, "teacher_recipe.mean.2"),
         ({"teacher_recipe": {"steps": 50, "schedule": {"warmup_steps": 50}}}, "teacher_recipe.schedule.warmup_steps"),
         ({"student_recipe": {"stepz": 50}}, "student_recipe.stepz"),

@@ -60,7 +60,8 @@ def _svg(draw: Callable[["Axes", SearchOutcome, str], None], outcome: SearchOutc
 def _draw_heat_map(axes: "Axes", outcome: SearchOutcome, name: str) -> None:
     rows, columns, best = heat_map(outcome.trials)
     axes.set_title("RandAugment: best objective at each (n, m)", loc="left")
-    axes.set_xlabel("magnitude m (0 to 30)")
+    scale = next((trial.parameters.rand_augment_scale for trial in outcome.trials), "torchvision")
+    axes.set_xlabel(f"magnitude m ({scale} scale)")
     axes.set_ylabel("operations n")
     if not rows:
         axes.text(0.5, 0.5, "no trial had RandAugment", ha="center", transform=axes.transAxes)

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from workers.specs.recipe import Noise, RandAugment, Recipe
-from workers.specs.search import SearchSettings, SearchSpace, TrialParameters, look_every_steps, trial_steps
+from workers.specs.search import (
+    SearchSettings,
+    SearchSpace,
+    TrialParameters,
+    look_every_steps,
+    searched_rand_augment,
+    trial_steps,
+)
 
 MODEL = "model"
 """The name under which the sampler draws an index of the models. They are ordered by size, so that neighbours are
@@ -38,6 +45,7 @@ def default_parameters(model: str, recipe: Recipe) -> TrialParameters:
         model=model,
         rand_augment_n=noise.rand_augment.n if noise.rand_augment else None,
         rand_augment_m=noise.rand_augment.m if noise.rand_augment else None,
+        rand_augment_scale=searched_rand_augment(recipe).scale,
         dropout=noise.dropout,
         drop_path=noise.drop_path,
         unlabeled_ratio=recipe.unlabeled_ratio,
@@ -50,8 +58,9 @@ def drawn_parameters(draw: Draw, default: TrialParameters, models: Sequence[str]
     values["model"] = models[int(draw[MODEL])] if MODEL in draw else (models or [default.model])[0]
     if "rand_augment_n" in draw or "rand_augment_m" in draw:
         # One of the two may be searched with a recipe that has no RandAugment at all.
-        values["rand_augment_n"] = values["rand_augment_n"] or RandAugment().n
-        values["rand_augment_m"] = RandAugment().m if values["rand_augment_m"] is None else values["rand_augment_m"]
+        usual = RandAugment(scale=default.rand_augment_scale)
+        values["rand_augment_n"] = values["rand_augment_n"] or usual.n
+        values["rand_augment_m"] = usual.m if values["rand_augment_m"] is None else values["rand_augment_m"]
     return TrialParameters(**values)
 
 
@@ -72,7 +81,13 @@ def full_recipe(recipe: Recipe, parameters: TrialParameters) -> Recipe:
     """The recipe of the full training at a point."""
     augment = None
     if parameters.rand_augment_n is not None and parameters.rand_augment_m is not None:
-        augment = RandAugment(n=parameters.rand_augment_n, m=parameters.rand_augment_m)
+        augment = searched_rand_augment(recipe).model_copy(
+            update={
+                "scale": parameters.rand_augment_scale,
+                "n": parameters.rand_augment_n,
+                "m": parameters.rand_augment_m,
+            }
+        )
     noise = Noise(rand_augment=augment, dropout=parameters.dropout, drop_path=parameters.drop_path)
     return recipe.model_copy(update={"noise": noise, "unlabeled_ratio": parameters.unlabeled_ratio})
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from workers.specs.base import Frozen
+from workers.specs.recipe import Noise
 
 
 class ModelCard(Frozen):
@@ -28,6 +29,8 @@ class ModelCard(Frozen):
     run_id: str
     generation: int
     validation_top1: float
+    noise: Noise | None = None
+    """The noise that the model was trained with, before a resolution step; None in cards of before it was recorded."""
 
 
 WEIGHTS_FILE = "model.safetensors"

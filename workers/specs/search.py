@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workers.specs.base import Frozen, field_error
-from workers.specs.recipe import Recipe
+from workers.specs.recipe import HIGHEST_MAGNITUDE, Noise, RandAugment, RandAugmentScale, Recipe
 from workers.specs.text import ModelName
 
 TRIALS_FILE = "trials.json"
@@ -45,7 +45,10 @@ class SearchSpace(Frozen):
     """The search space. Null or empty values stay as in the recipe."""
 
     rand_augment_n: IntRange | None = IntRange(low=1, high=3)
-    rand_augment_m: IntRange | None = IntRange(low=0, high=30, step=3)
+    rand_augment_m: IntRange | None = Field(
+        default=IntRange(low=0, high=30, step=3),
+        description="On the scale of the recipe's RandAugment, and within it: timm's ends at 10, torchvision's at 30.",
+    )
     models: tuple[ModelName, ...] = Field(default=(), max_length=1000, description="timm model names.")
     family: str | None = Field(
         default=None,
@@ -70,7 +73,7 @@ class SearchSpace(Frozen):
 
 _BOUNDS = (
     ("rand_augment_n", 1, 8),
-    ("rand_augment_m", 0, 30),
+    ("rand_augment_m", 0, HIGHEST_MAGNITUDE["authors"]),
     ("dropout", 0, 0.99),
     ("drop_path", 0, 0.99),
     ("unlabeled_ratio", 0, 64),
@@ -128,6 +131,8 @@ class TrialParameters(Frozen):
     model: str
     rand_augment_n: int | None
     rand_augment_m: int | None
+    rand_augment_scale: RandAugmentScale = "torchvision"
+    """Where m is defined. Trials of before there was more than one scale do not say it."""
     dropout: float
     drop_path: float
     unlabeled_ratio: float
@@ -189,6 +194,11 @@ class SearchOutcome(Frozen):
     pareto_front: tuple[int, ...]
     """Numbers of the trials that no other trial beats in both objective and multiply-adds, cheapest first."""
     excluded_models: tuple[ExcludedModel, ...]
+
+
+def searched_rand_augment(recipe: Recipe) -> RandAugment:
+    """The RandAugment whose n and m a search varies: the recipe's own, or else the one that recipes have by default."""
+    return recipe.noise.rand_augment or Noise().rand_augment or RandAugment()
 
 
 def trial_steps(recipe: Recipe, settings: SearchSettings) -> int:

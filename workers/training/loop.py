@@ -113,6 +113,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
         update={
             "validation_top1": log.values["validation_top1"],
             "train_image_size": spec.recipe.image_size if stepped else None,
+            "noise": spec.recipe.noise,
         }
     )
     write_model(spec.folder_uri, trained.learner.ema.model.state_dict(), finished)

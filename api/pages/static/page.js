@@ -135,7 +135,7 @@ function generationCard(generation) {
 
 function noiseLine({ rand_augment: randAugment, dropout, drop_path: dropPath }) {
   return [
-    randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m})` : "no RandAugment",
+    randAugment ? `RandAugment(${randAugment.n}, ${randAugment.m}, ${randAugment.scale})` : "no RandAugment",
     `dropout ${dropout}`, `drop path ${dropPath}`,
   ].map(unbroken).join(" · ");
 }

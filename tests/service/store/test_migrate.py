@@ -16,6 +16,7 @@ from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.schema.tables import Table
 from tests.at_once import at_once
 from tests.support.workbench import MakeConfig
+from workers.specs.recipe import RandAugment
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(empty_database_url: str) -> None:
@@ -128,6 +129,50 @@ def test_runs_and_answers_keep_what_they_bear(empty_database_url: str, run_confi
     for key, name in (("a run", "config"), ("an estimate", "run")):
         assert RunConfig.model_validate_json(json.dumps(json.loads(answers[key])[name])) == expected
     assert json.loads(answers["a dataset"])["rows"]["max_bad_fraction"] == 0.25
+
+
+def test_every_stored_rand_augment_is_on_the_scale_that_there_was(
+    empty_database_url: str, run_config: MakeConfig
+) -> None:
+    plain = run_config().model_dump(mode="json")
+    plain["student_recipe"]["noise"]["rand_augment"] = {"n": 1, "m": 14}
+    plain["teacher_recipe"]["noise"]["rand_augment"] = None
+    trial = {"model": "m", "rand_augment_n": 2, "rand_augment_m": 6, "dropout": 0.1}
+    space = {"rand_augment_n": None, "rand_augment_m": None, "dropout": {"low": 0.0, "high": 0.5}}
+    database = Database(empty_database_url)
+    _migrate_to(database, "0014")
+    with database.write() as session:
+        for number in range(1001):  # more than one read returns
+            config = json.dumps(plain)
+            _insert(session, "runs", id=f"{number:04d}", project="p", name="", config=config, state="ok", priority=0)
+        plan = json.dumps({"recipe": plain["student_recipe"], "search": {"space": space}})
+        _insert(session, "generations", run_id="0001", number=1, state="succeeded", plan=plan)
+        result = json.dumps({"outcome": {"trials": [{"parameters": trial}], "recipe": plain["student_recipe"]}})
+        row = {"generation": 1, "name": "search", "position": 0, "state": "succeeded", "result": result}
+        _insert(session, "stages", run_id="0001", attempts_before_retry=0, **row)
+        answer = json.dumps({"config": plain})
+        row = {"request_hash": "h", "answer": answer, "created_at": 1.0, "caller": ""}
+        _insert(session, "idempotency_keys", key="a run", **row)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        configs = [row.config for row in session.execute(text("select config from runs"))]
+        plan = json.loads(session.execute(text("select plan from generations")).scalar_one())
+        result = json.loads(session.execute(text("select result from stages")).scalar_one())
+        answer = json.loads(session.execute(text("select answer from idempotency_keys")).scalar_one())
+    database.close()
+    scaled = {"scale": "torchvision", "n": 1, "m": 14}
+    recipes = [json.loads(config)["student_recipe"] for config in configs]
+    recipes += [plan["recipe"], result["outcome"]["recipe"], answer["config"]["student_recipe"]]
+    assert all(recipe["noise"]["rand_augment"] == scaled for recipe in recipes)
+    assert len(recipes) == 1004
+    assert json.loads(configs[0])["teacher_recipe"]["noise"]["rand_augment"] is None
+    assert result["outcome"]["trials"][0]["parameters"] == {**trial, "rand_augment_scale": "torchvision"}
+    assert plan["search"]["space"] == space
+    assert RunConfig.model_validate_json(configs[0]).student_recipe.noise.rand_augment == RandAugment(
+        scale="torchvision", n=1, m=14
+    )
 
 
 def _migrate_to(database: Database, revision: str) -> None:

@@ -11,7 +11,7 @@ from service.errors import Conflict, InvalidRequest, NotFound
 from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import write_bytes
 from workers.specs.ablation import AblationSettings
-from workers.specs.search import HEAT_MAP_FILE, SearchSettings, SearchSpace
+from workers.specs.search import HEAT_MAP_FILE, IntRange, SearchSettings, SearchSpace
 from workers.specs.stages import AblateSpec, EvaluateSpec, LabelSpec, SearchSpec, TrainSpec
 
 
@@ -138,6 +138,9 @@ def test_impossible_searches_are_refused(bench: Workbench, finished_run: str) ->
     assert refused(**space(models=("large", "smal"))).field == "settings.space.models.1"
     assert refused(**space(family="nothing*")).field == "settings.space.family"
     assert refused(**space(models=("large", "plain"))).field == "settings.space.noise.drop_path"
+    beyond = refused(**space(rand_augment_m=IntRange(low=0, high=31)))
+    assert beyond.field == "settings.space.rand_augment_m"
+    assert "scale torchvision, which ends at 30" in str(beyond)
 
 
 def test_a_search_waits_for_the_labels_it_needs(bench: Workbench, run_config: MakeConfig) -> None:

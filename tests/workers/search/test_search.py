@@ -19,8 +19,8 @@ from workers.search.space import (
     trial_recipe,
 )
 from workers.search.trial_book import read_trials
-from workers.specs.recipe import Noise
-from workers.specs.search import IntRange, SearchSettings, SearchSpace
+from workers.specs.recipe import Noise, RandAugment
+from workers.specs.search import IntRange, SearchSettings, SearchSpace, TrialParameters
 from workers.specs.stages import control_name
 
 
@@ -55,6 +55,21 @@ def test_searching_only_m_of_a_recipe_without_rand_augment_turns_it_on() -> None
     plain = RECIPE.model_copy(update={"noise": Noise(rand_augment=None)})
     point = drawn_parameters({"rand_augment_m": 8}, default_parameters("small", plain), MODELS)
     assert (point.rand_augment_n, point.rand_augment_m) == (2, 8)
+
+
+def test_the_magnitude_that_is_searched_is_on_the_recipes_scale() -> None:
+    augment = RandAugment(scale="authors", n=2, m=27, m_std=0.5, probability=0.75)
+    recipe = RECIPE.model_copy(update={"noise": Noise(rand_augment=augment)})
+    default = default_parameters("small", recipe)
+    assert (default.rand_augment_m, default.rand_augment_scale) == (27, "authors")
+    assert full_recipe(recipe, default).noise.rand_augment == augment
+    point = drawn_parameters({"rand_augment_m": 40}, default, MODELS)
+    assert full_recipe(recipe, point).noise.rand_augment == augment.model_copy(update={"m": 40})
+
+
+def test_trials_of_before_there_were_scales_are_on_torchvisions() -> None:
+    stored = default_parameters("small", RECIPE).model_dump(exclude={"rand_augment_scale"})
+    assert TrialParameters.model_validate(stored).rand_augment_scale == "torchvision"
 
 
 def test_the_first_trial_is_the_recipe_as_it_is(tmp_path: Path) -> None:

@@ -2,17 +2,15 @@
 
 import io
 import random
-from collections import Counter
 from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image
 from scipy.stats import ks_2samp
 from timm.layers.drop import DropPath
-from torchvision.transforms import RandAugment as TorchvisionRandAugment
 from torchvision.transforms import RandomResizedCrop
 
 from workers.models.create import create_model
@@ -20,15 +18,7 @@ from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
-from workers.training.input.noise import (
-    MAGNITUDE_BINS,
-    Box,
-    FastRandAugment,
-    TrainingTransform,
-    magnitudes,
-    random_resized_box,
-    sharpness,
-)
+from workers.training.input.noise import Box, TrainingTransform, random_resized_box
 
 
 def picture(seed: int = 0, size: int = 32) -> Image.Image:
@@ -131,52 +121,6 @@ def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder: str, monkeypa
     mean, std = torch.tensor(Recipe().mean), torch.tensor(Recipe().std)
     expected = (torch.from_numpy(np.asarray(image).copy()).float() / 255 - mean) / std
     assert torch.allclose(seen[0][0].permute(1, 2, 0), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("m", [0, 9, 27, 30])
-def test_magnitudes_are_torchvisions_on_the_papers_scale(m: int) -> None:
-    theirs = TorchvisionRandAugment(num_ops=2, magnitude=m, num_magnitude_bins=MAGNITUDE_BINS)
-    space = theirs._augmentation_space(MAGNITUDE_BINS, (32, 48))
-    ours = {name: (value, signed) for name, value, signed in magnitudes(m, 32, 48)}
-    assert set(ours) == set(space)
-    for name, (values, signed) in space.items():
-        assert ours[name] == (pytest.approx(float(values[m]) if values.ndim else 0.0), signed)
-
-
-def test_rand_augment_applies_n_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    applied = []
-    monkeypatch.setattr(
-        "workers.training.input.noise.apply_operation", lambda image, name, *_: applied.append(name) or image
-    )
-    monkeypatch.setattr("workers.training.input.noise.sharpness", lambda image, _: applied.append("Sharpness") or image)
-    transform = TrainingTransform(recipe_with(Noise(rand_augment=RandAugment(n=3, m=9))))
-    transform(np.array(picture()), WHOLE, random.Random(0))
-    assert len(applied) == 3
-
-
-@pytest.mark.parametrize("factor", [0.1, 0.73, 1.27, 1.9])
-def test_sharpness_is_pillows_byte_for_byte(factor: float) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
-    image = Image.fromarray(pixels)
-    assert np.array_equal(
-        np.asarray(sharpness(image, factor)), np.asarray(ImageEnhance.Sharpness(image).enhance(factor))
-    )
-
-
-def test_operations_are_drawn_equally_often_and_signs_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    applied = []
-    monkeypatch.setattr(
-        "workers.training.input.noise.FastRandAugment._applied",
-        lambda _, image, name, magnitude: applied.append((name, magnitude)) or image,
-    )
-    augment, draws = FastRandAugment(2, 9, [0.0] * 3), random.Random(4)
-    for _ in range(3500):
-        augment(picture(), draws)
-    counts = Counter(name for name, _ in applied)
-    assert set(counts) == {name for name, _, _ in magnitudes(9, 32, 32)}
-    assert all(abs(count - 500) < 110 for count in counts.values())
-    shears = [magnitude for name, magnitude in applied if name == "ShearX"]
-    assert abs(np.mean(np.array(shears) > 0) - 0.5) < 0.1
 
 
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (60, 900), (900, 60)])

@@ -24,6 +24,7 @@ def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here: Trai
     folder, _ = train_here(recipe=small_recipe.model_copy(update={"resolution_step": STEP}))
     card = read_card(str(folder))
     assert (card.image_size, card.train_image_size) == (24, 16)
+    assert card.noise == small_recipe.noise
     summary = TrainSummary.model_validate_json((folder / "train_summary.json").read_text())
     assert summary.images_seen == 10 * 20
     assert json.loads((folder / "progress.json").read_text())["total"] == 10

@@ -3,24 +3,16 @@
 import math
 import random
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.autoaugment import RandAugment as TorchvisionRandAugment
-from torchvision.transforms.autoaugment import _apply_op as apply_operation
 
 from workers.data.images.plain_jpeg import decoded_length
 from workers.models.bicubic import resized_planes
 from workers.specs.recipe import Recipe
-
-MAGNITUDE_BINS = 31
-"""torchvision's scale with magnitudes of 0 to 30 (docs.pytorch.org, torchvision.transforms.RandAugment).
-
-The authors' released code has another scale, of 10 levels and without clipping: their m = 27 is stronger than ours."""
+from workers.training.input.rand_augment import rand_augmentation
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), RGB."""
@@ -28,7 +20,6 @@ Pixels = npt.NDArray[np.uint8]
 _CROP_AREA = (0.08, 1.0)
 _CROP_RATIO = (3 / 4, 4 / 3)
 _CROP_TRIES = 10
-_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # Pillow's ImageFilter.SMOOTH
 
 # One thread a process: loader processes work side by side, and OpenCV's own threads do not survive their fork.
 cv2.setNumThreads(0)
@@ -56,18 +47,14 @@ class Box:
 class TrainingTransform:
     """Crops, resizes, flips and augments pictures to uint8 (image_size, image_size, 3).
 
-    All randomness comes from `draws`, so that a sample is changed in the same way whoever reads it. Where RandAugment
-    moves a picture, the gap is black for a picture without a crop, and mid-grey otherwise: the authors' code fills with
-    (128, 128, 128).
+    All randomness comes from `draws`, so that a sample is changed in the same way whoever reads it.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self.size = recipe.image_size
         self._crops = recipe.crop == "random_resized"
         self._flips = recipe.horizontal_flip
-        operations = recipe.noise.rand_augment
-        fill = [128.0] * 3 if self._crops else [0.0] * 3
-        self._rand_augment = None if operations is None else FastRandAugment(operations.n, operations.m, fill)
+        self._rand_augment = rand_augmentation(recipe)
 
     def box(self, width: int, height: int, draws: random.Random) -> Box:
         """Draws the part of a picture of this size that is shown. It must be drawn first."""
@@ -114,50 +101,3 @@ def resized(pixels: Pixels, box: Box, size: int) -> Pixels:
     red, green, blue = resized_planes(shown, (size, size), (box.width, box.height))
     # The filter leaves one plane for each colour, which the next step would read slowly.
     return np.asarray(cv2.merge([red.numpy(), green.numpy(), blue.numpy()]), dtype=np.uint8)
-
-
-class FastRandAugment:
-    """RandAugment (Cubuk et al. 2019) with torchvision's operations and magnitudes, at a third of its cost.
-
-    torchvision builds its table of magnitudes for each operation, and draws with torch; here the table is built once
-    for each picture size. Pixels are changed by torchvision's own code, except for the smoothing within Sharpness,
-    which OpenCV does to the same bytes in a fifth of Pillow's time. `n` operations of magnitude `m` are applied to a
-    picture.
-    """
-
-    def __init__(self, n: int, m: int, fill: list[float]) -> None:
-        self._n = n
-        self._m = m
-        self._fill = fill
-
-    def __call__(self, image: Image.Image, draws: random.Random) -> Image.Image:
-        operations = magnitudes(self._m, image.height, image.width)
-        for name, magnitude, signed in draws.choices(operations, k=self._n):
-            sign = -1.0 if signed and draws.random() < 0.5 else 1.0
-            image = self._applied(image, name, sign * magnitude)
-        return image
-
-    def _applied(self, image: Image.Image, name: str, magnitude: float) -> Image.Image:
-        if name == "Sharpness":
-            return sharpness(image, 1.0 + magnitude)
-        changed: Image.Image = apply_operation(image, name, magnitude, InterpolationMode.NEAREST, self._fill)
-        return changed
-
-
-def sharpness(image: Image.Image, factor: float) -> Image.Image:
-    """Does what Pillow's ImageEnhance.Sharpness does, byte for byte."""
-    pixels = np.asarray(image)
-    smooth = cv2.filter2D(pixels, -1, _SMOOTH)
-    # Pillow's filter leaves the outermost pixels alone.
-    smooth[[0, -1]] = pixels[[0, -1]]
-    smooth[:, [0, -1]] = pixels[:, [0, -1]]
-    return Image.blend(Image.fromarray(smooth), image, factor)
-
-
-@lru_cache(maxsize=4096)
-def magnitudes(m: int, height: int, width: int) -> tuple[tuple[str, float, bool], ...]:
-    """torchvision's operations for a picture of this size: name, magnitude at m of 30, whether it has a random sign."""
-    space = TorchvisionRandAugment()._augmentation_space(MAGNITUDE_BINS, (height, width))
-    return tuple(
-        (name, float(values[m]) if values.ndim > 0 else 0.0, signed) for name, (values, signed) in space.items()
-    )
