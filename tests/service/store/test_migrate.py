@@ -140,7 +140,7 @@ def test_every_stored_rand_augment_is_on_the_scale_that_there_was(
     trial = {"model": "m", "rand_augment_n": 2, "rand_augment_m": 6, "dropout": 0.1}
     space = {"rand_augment_n": None, "rand_augment_m": None, "dropout": {"low": 0.0, "high": 0.5}}
     database = Database(empty_database_url)
-    _migrate_to(database, "0014")
+    _migrate_to(database, "0015")
     with database.write() as session:
         for number in range(1001):  # more than one read returns
             config = json.dumps(plain)
