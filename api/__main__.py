@@ -16,10 +16,12 @@ with needing_server_extra("python -m api"):
 
     from api.access.connections import ConnectionLimits, SaidRarely, guarded_connection, room_for_connections
     from api.app import create_app
+    from api.request_lines import describe_request
     from service.metrics.exposition import serve_or_exit
     from service.settings import settings_of_process
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
+    from workers.telemetry.logs import configure_logging
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
@@ -38,14 +40,15 @@ _NEW_OBJECTS = 10_000
 
 def main(descriptor: int | None = None) -> None:
     """Serves until it receives a signal. Settings come from the environment."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request to Ray, which helps nobody
     settings = settings_of_process()
+    configure_logging(settings.logging.format, "api")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request to Ray, which helps nobody
     if not settings.on_loopback and not settings.access.authentication:
         sys.exit(_EXPOSED.format(host=settings.server.host))
     keep_files_private(settings)
     upgrade(settings.database_url)
     logging.getLogger("uvicorn.error").addFilter(SaidRarely())
+    logging.getLogger("uvicorn.access").addFilter(describe_request)
     sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(settings)
     if settings.metrics.api_port is not None:
@@ -56,7 +59,7 @@ def main(descriptor: int | None = None) -> None:
         port=settings.server.port,
         http=guarded_connection(ConnectionLimits(most=room_for_connections())),
         ws="none",
-        access_log=False,
+        access_log=settings.logging.requests,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         # Event streams never end by themselves; their clients reconnect.

@@ -122,8 +122,11 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(request: Request, _error: Exception) -> JSONResponse:
-    # The server logs the traceback; the response reveals nothing internal.
-    return problem(request, 500, "internal-error", "the service failed; its log says why")
+    # The server logs the traceback; the response reveals nothing internal. No middleware sees it, so it gets its header
+    # here.
+    response = problem(request, 500, "internal-error", "the service failed; its log says why")
+    response.headers["X-Request-ID"] = getattr(request.state, "request_id", "")
+    return response
 
 
 def _field_error(detail: dict[str, Any]) -> FieldError:

@@ -15,6 +15,7 @@ from service.config.settings.groups import (
     AccessSettings,
     DatasetSettings,
     EventSettings,
+    LoggingSettings,
     MetricsSettings,
     PlacementSettings,
     RaySettings,
@@ -22,11 +23,13 @@ from service.config.settings.groups import (
     RegistrationSettings,
     RetentionSettings,
     ServerSettings,
+    TracingSettings,
     WebhookSettings,
 )
 from service.config.settings.names import PREFIX, refusals
 from service.dataset_roots import RootsByProject, absolute_roots, absolute_uri
 from workers.specs.internals import LibraryInternals
+from workers.specs.telemetry import Telemetry
 
 
 class Settings(BaseSettings):
@@ -66,6 +69,8 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
+    logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +109,11 @@ class Settings(BaseSettings):
         """The roots under which each project's datasets must lie."""
         kept = (str(self.home), self.artifact_root) if self.datasets.anywhere else ()
         return RootsByProject(self.datasets.roots, self.datasets.roots_by_project, kept)
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What every stage is told of its logs and traces."""
+        return Telemetry(log_format=self.logging.format, otlp_endpoint=self.tracing.otlp_endpoint)
 
     def _ray(self) -> RaySettings:
         jobs_url = self.ray.jobs_url.rstrip("/")

@@ -201,6 +201,7 @@ def open_reconciling(
             settings.roots_by_project,
             settings.internals,
             settings.placement,
+            settings.telemetry,
             ray_jobs,
             ReconcilerFigures(metrics, clock),
             clock,

@@ -9,7 +9,6 @@ import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
-import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
@@ -24,6 +23,8 @@ from workers.specs.devices import devices_of  # noqa: E402
 from workers.specs.reports import FailureReason, StageFailure  # noqa: E402
 from workers.specs.results import StageResult  # noqa: E402
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, StageName  # noqa: E402
+from workers.telemetry.logs import configure_logging  # noqa: E402
+from workers.telemetry.stage_processes import logs_environment, logs_of  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")
 
@@ -50,6 +51,8 @@ def run(spec_uri: str, entered_at: float) -> int:
     after the job has ended, starts the job again, and Ray cannot stop a job that has not begun.
     """
     spec = STAGE_SPEC.validate_json(read_bytes(spec_uri))
+    if spec.telemetry.log_format != "plain":
+        logs_of(spec).configure_driver()
     reporter = StageReporter(spec, entered_at)
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
@@ -66,7 +69,7 @@ def run(spec_uri: str, entered_at: float) -> int:
         logger.warning("stopping: %s", superseded)
         return 2
     except Exception as error:
-        traceback.print_exc()
+        logger.exception("the stage failed")
         failure = StageFailure(
             attempt=spec.attempt, reason=reason_of(error), message=message_of(error), devices=reporter.devices
         )
@@ -137,7 +140,13 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
-    os.environ.update({**stage_environment(spec.dataset_roots), **internals_environment(spec.internals)})
+    os.environ.update(
+        {
+            **stage_environment(spec.dataset_roots),
+            **internals_environment(spec.internals),
+            **logs_environment(logs_of(spec)),
+        }
+    )
     if _needs_ray(spec):
         join_cluster()
         spec = settled_on_cluster(spec)
@@ -155,7 +164,7 @@ def _needs_ray(spec: AnyStageSpec) -> bool:
 
 def main() -> None:
     """Runs the stage that the command line names."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging("plain", "driver")
     if len(sys.argv) != 2:
         sys.exit("usage: python -m workers.entrypoint SPEC_URI")
     code = run(sys.argv[1], _ENTERED_AT)

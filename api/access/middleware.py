@@ -32,6 +32,7 @@ from api.error_responses import path_of, problem, service_problem
 from service.access.audit import AuditedRequest, AuditLog
 from service.errors import DatabaseUnavailable, ServiceError, Unauthenticated
 from service.store.visibility import acting_as
+from workers.telemetry.logs import begin_log_context
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +60,15 @@ class AccessMiddleware:
         if scope["type"] == "websocket":  # this service has none
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await self._answer(Request(scope, receive), receive, send)
+            request = Request(scope, receive)
+            request.state.request_id = _request_id(request)
+            begin_log_context(request_id=request.state.request_id)
+            await self._answer(request, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         services = services_of(request)
-        request.state.request_id = _request_id(request)
         send = _with_headers(send, request)
         try:
             principal = None

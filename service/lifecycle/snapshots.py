@@ -69,6 +69,8 @@ class RunSnapshot:
     state: RunState
     generations: tuple[GenerationSnapshot, ...]
     rules: RunRules = field(default_factory=RunRules)
+    request_id: str | None = None
+    """The request that created the run."""
 
     @property
     def current_stage(self) -> StageSnapshot | None:

@@ -20,6 +20,7 @@ with needing_server_extra("python -m service.reconcile"):
     from service.webhooks.sealing import seal_webhook_secrets
     from service.webhooks.secret_box import SecretBox
     from service.wiring import open_reconciling
+    from workers.telemetry.logs import configure_logging
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ _STOP_SECONDS = 5.0
 
 def main() -> None:
     """Reconciles until SIGTERM or SIGINT, then stops cleanly and ends the process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log each request, four times a second
     settings = settings_of_process()
+    configure_logging(settings.logging.format, "reconciler")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log each request, four times a second
     keep_files_private(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.events import EventKind
-from service.config.settings.groups import DriverPlace, RaySettings
 from service.config.stage_key import StageKey
 from service.errors import ArtifactStoreUnavailable, RayDoesNotAnswer, RayUnavailable
 from service.lifecycle.actions import (
@@ -32,15 +31,15 @@ from service.lifecycle.actions import (
 )
 from service.lifecycle.events import ATTEMPT_ENDED, RUN_ENDED
 from service.lifecycle.states import AttemptState, GenerationState, RunState, StageState
-from service.ray_client.job_metadata import job_metadata
 from service.ray_client.jobs import JobRejected, RayJobs
 from service.reconcile.attempt_reports import record_devices, record_wait
-from service.reconcile.lease import ReconcilerLease, fenced_write
+from service.reconcile.lease import fenced_write
 from service.reconcile.promotion import judge_promotion
 from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
+from service.reconcile.submission import Submitter
 from service.scheduling.quotas import charge_attempt
 from service.store.database import Database
-from service.store.run_store import add_event, load_spec_inputs
+from service.store.run_store import add_event
 from service.store.schema.tables import AttemptRow
 from service.store.transitions import (
     set_attempt_state,
@@ -51,7 +50,6 @@ from service.store.transitions import (
 from workers.artifact_io import write_bytes
 from workers.specs.devices import devices_of
 from workers.specs.reports import FailureReason, StageControl
-from workers.specs.stages import AnyStageSpec, StageName
 
 logger = logging.getLogger("service.reconcile")
 
@@ -63,21 +61,15 @@ class Applier:
         self,
         database: Database,
         layout: ArtifactLayout,
-        ray: RaySettings,
-        build_spec: Callable[..., AnyStageSpec],
-        driver_of: Callable[[StageName], DriverPlace],
+        submitter: Submitter,
         ray_jobs: RayJobs,
-        lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._layout = layout
-        self._python_executable = ray.python_executable
-        self._build_spec = build_spec
-        self._driver_of = driver_of
+        self._submitter = submitter
         self._ray_jobs = ray_jobs
-        self._lease = lease
         self._artifact_calls = artifact_calls
         self._clock = clock
 
@@ -121,7 +113,7 @@ class Applier:
 
     def _create_attempt(self, run_id: str, token: int, action: CreateAttempt) -> None:
         key = action.key(run_id)
-        devices = devices_of(self._spec_of(run_id, action))
+        devices = devices_of(self._submitter.spec_of(key, action.attempt))
         with self._fenced(run_id, token) as (session, now):
             set_running(session, key)
             session.add(
@@ -140,27 +132,14 @@ class Applier:
 
     def _submit(self, run_id: str, token: int, action: SubmitAttempt) -> None:
         key = action.key(run_id)
-        spec = self._spec_of(run_id, action)
-        spec_uri = self._layout.spec(key, action.attempt)
-        # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
-        # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.
-        self._lease.renew()
-        self._artifact_calls.one(spec_uri, partial(write_bytes, spec_uri, spec.model_dump_json().encode()))
-        job_id = key.submission_id(action.attempt)
         try:
-            metadata, driver = job_metadata(key, action.attempt), self._driver_of(action.stage)
-            self._ray_jobs.submit(job_id, self._python_executable, spec_uri, metadata, driver)
+            self._submitter.submit(key, action.attempt)
         except JobRejected as error:
             reason = FailureReason.SUBMIT_FAILED
             ended = EndAttempt(action.generation, action.stage, action.attempt, reason, f"Ray refused the job: {error}")
             self._end_attempt(run_id, token, ended)
             return
         self._mark_submitted(key, token, action.attempt)
-
-    def _spec_of(self, run_id: str, action: CreateAttempt | SubmitAttempt) -> AnyStageSpec:
-        with self._database.read() as session:
-            inputs = load_spec_inputs(session, run_id)
-        return self._build_spec(inputs, generation=action.generation, stage=action.stage, attempt=action.attempt)
 
     def _mark_submitted(self, key: StageKey, token: int, attempt: int) -> None:
         job_id = key.submission_id(attempt)

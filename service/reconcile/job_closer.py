@@ -18,6 +18,7 @@ from service.reconcile.ended_attempts import EndedAttempt, attempts_with_jobs, c
 from service.store.database import Database
 from workers.artifact_io import write_bytes
 from workers.specs.reports import StageControl
+from workers.telemetry.logs import log_context
 
 logger = logging.getLogger("service.reconcile")
 
@@ -71,14 +72,17 @@ class JobCloser:
         for attempt in ended:
             if self._look_again_at.get(attempt.submission_id, 0.0) > self._clock():
                 continue
-            try:
-                self._close(attempt)
-            except RayUnavailable as error:
-                # The other attempts would wait for the same answer.
-                self._put_off(attempt, str(error))
-                return
-            except Exception as error:
-                self._put_off(attempt, f"{type(error).__name__}: {error}")
+            with log_context(
+                run=attempt.run_id, generation=attempt.generation, stage=attempt.stage, attempt=attempt.number
+            ):
+                try:
+                    self._close(attempt)
+                except RayUnavailable as error:
+                    # The other attempts would wait for the same answer.
+                    self._put_off(attempt, str(error))
+                    return
+                except Exception as error:
+                    self._put_off(attempt, f"{type(error).__name__}: {error}")
 
     def _close(self, attempt: EndedAttempt) -> None:
         job = self._ray_jobs.status(attempt.submission_id)

@@ -23,6 +23,7 @@ from service.reconcile.job_statuses import JobStatuses
 from service.reconcile.lease import DatabaseClock, LeaseLost, ReconcilerLease, check_fence, database_clock
 from service.reconcile.observe import Observer, RunObservation
 from service.reconcile.stage_files import files_of
+from service.reconcile.submission import Submitter
 from service.reconcile.waits import WaitReason, Waits
 from service.scheduling.admission import Admission
 from service.stages.spec_builder import build_stage_spec
@@ -31,6 +32,8 @@ from service.store.run_store import add_event
 from service.store.snapshot_store import KnownRules, load_active_runs
 from service.store.transitions import TransitionRefused
 from workers.specs.internals import LibraryInternals
+from workers.specs.telemetry import Telemetry
+from workers.telemetry.logs import log_context
 
 logger = logging.getLogger("service.reconcile")
 
@@ -54,6 +57,7 @@ class Reconciler:
         roots: RootsByProject,
         internals: LibraryInternals,
         placement: PlacementSettings,
+        telemetry: Telemetry,
         ray_jobs: RayJobs,
         figures: ReconcilerFigures,
         clock: Callable[[], float],
@@ -69,10 +73,18 @@ class Reconciler:
         self._observer = Observer(files_of(layout, self._artifact_calls), JobStatuses(ray_jobs, monotonic))
         self._admission = Admission(database, settings.max_concurrent_stages, clock)
         build_spec = partial(build_stage_spec, layout=layout, roots=roots, internals=internals, placement=placement)
-        driver_of = placement.driver_of
-        self._applier = Applier(
-            database, layout, ray, build_spec, driver_of, ray_jobs, self._lease, self._artifact_calls, clock
+        submitter = Submitter(
+            database,
+            layout,
+            ray.python_executable,
+            build_spec,
+            placement.driver_of,
+            telemetry,
+            ray_jobs,
+            self._lease,
+            self._artifact_calls,
         )
+        self._applier = Applier(database, layout, submitter, ray_jobs, self._artifact_calls, clock)
         self._waits = Waits(clock)
         self._known_rules = KnownRules()
 
@@ -133,21 +145,22 @@ class Reconciler:
         # Runs that wait for something come last, so that they do not hold up the others.
         for run in sorted(runs, key=lambda run: run.run_id in self._waits):
             self._lease.hold_on()
-            try:
-                if self._act(run, looks[run.run_id], token, silence):
-                    acted.append(run.run_id)
-            except (LeaseLost, DatabaseUnavailable):
-                raise
-            except TransitionRefused as error:
-                logger.info("%s: dropped, it has changed since it was read: %s", run.run_id, error)
-            except RayUnavailable as error:
-                silence = error if isinstance(error, RayDoesNotAnswer) else silence
-                self._waits.begin(run.run_id, WaitReason.RAY, str(error))
-            except ArtifactStoreUnavailable as error:
-                self._waits.begin(run.run_id, WaitReason.ARTIFACT_STORE, str(error))
-            except Exception as error:
-                if self._waits.begin(run.run_id, WaitReason.FAULT, f"{type(error).__name__}: {error}"[:2000]):
-                    logger.exception("%s: reconciling failed; it is tried again at each tick", run.run_id)
+            with log_context(**_log_fields(run)):
+                try:
+                    if self._act(run, looks[run.run_id], token, silence):
+                        acted.append(run.run_id)
+                except (LeaseLost, DatabaseUnavailable):
+                    raise
+                except TransitionRefused as error:
+                    logger.info("%s: dropped, it has changed since it was read: %s", run.run_id, error)
+                except RayUnavailable as error:
+                    silence = error if isinstance(error, RayDoesNotAnswer) else silence
+                    self._waits.begin(run.run_id, WaitReason.RAY, str(error))
+                except ArtifactStoreUnavailable as error:
+                    self._waits.begin(run.run_id, WaitReason.ARTIFACT_STORE, str(error))
+                except Exception as error:
+                    if self._waits.begin(run.run_id, WaitReason.FAULT, f"{type(error).__name__}: {error}"[:2000]):
+                        logger.exception("%s: reconciling failed; it is tried again at each tick", run.run_id)
         return acted
 
     def _act(self, run: RunSnapshot, look: RunObservation, token: int, silence: RayDoesNotAnswer | None) -> bool:
@@ -188,6 +201,19 @@ class Reconciler:
             for event in events:
                 add_event(session, event.run_id, now, event.kind, event.message)
         self._waits.forget_told()
+
+
+def _log_fields(run: RunSnapshot) -> dict[str, str | int | None]:
+    stage = run.current_stage
+    if stage is None:
+        return {"run": run.run_id, "request_id": run.request_id}
+    return {
+        "run": run.run_id,
+        "request_id": run.request_id,
+        "generation": stage.generation,
+        "stage": stage.name,
+        "attempt": stage.attempts[-1].number if stage.attempts else None,
+    }
 
 
 def _describe(action: Action) -> str:

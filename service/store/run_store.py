@@ -1,9 +1,12 @@
 """Reads and writes runs, generations, stages, attempts, models and events."""
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+import sqlalchemy.event
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
@@ -23,6 +26,9 @@ from service.store.schema.tables import EventRow, GenerationRow, ModelRow, RunRo
 from service.store.stored_values import read, written
 from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
+from workers.telemetry.logs import current_request_id, log_context
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result", bound=StageResult)
 
@@ -81,10 +87,17 @@ def _insert_run_row(
         kind=kind,
         source_run_id=source_run_id,
         priority=config.priority,
+        request_id=current_request_id(),
     )
     session.add(row)
     session.flush()
+    sqlalchemy.event.listen(session, "after_commit", lambda _: _log_created(run_id), once=True)
     return row
+
+
+def _log_created(run_id: str) -> None:
+    with log_context(run=run_id):
+        logger.info("%s created", run_id)
 
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
@@ -178,6 +191,20 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         hashed_datasets=frozenset(each for each, head in datasets.items() if head.hashed) - {parts.labeled},
         projects=load_projects(session, dataset_ids),
     )
+
+
+@dataclass(frozen=True)
+class RunOrigin:
+    """The request that created a run, as logs and traces name it."""
+
+    request_id: str | None
+    traceparent: str | None
+
+
+def load_origin(session: Session, run_id: str) -> RunOrigin:
+    """Returns the run's origin. Raises NoResultFound for an unknown run."""
+    row = session.execute(select(RunRow.request_id, RunRow.traceparent).where(RunRow.id == run_id)).one()
+    return RunOrigin(row.request_id, row.traceparent)
 
 
 def load_results(session: Session, run_id: str, kind: type[Result]) -> dict[int, Result]:

@@ -86,7 +86,7 @@ def load_snapshot(session: Session, run_id: str) -> RunSnapshot:
 
 def _load_snapshots(session: Session, which: ColumnElement[bool], known_rules: KnownRules) -> list[RunSnapshot]:
     generations = _generations_by_run(session, which)
-    statement = select(RunRow.id, RunRow.state).where(which).order_by(RunRow.created_at, RunRow.id)
+    statement = select(RunRow.id, RunRow.state, RunRow.request_id).where(which).order_by(RunRow.created_at, RunRow.id)
     runs = session.execute(statement).all()
     ending = {run.id for run in runs if run.state == RunState.CANCELLING}
     rules = known_rules.of(session, [run.id for run in runs], ending)
@@ -96,6 +96,7 @@ def _load_snapshots(session: Session, which: ColumnElement[bool], known_rules: K
             state=RunState(run.state),
             generations=tuple(generations.get(run.id, ())),
             rules=rules[run.id],
+            request_id=run.request_id,
         )
         for run in runs
         if run.id in rules

@@ -15,6 +15,7 @@ from workers.specs.node_labels import NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
+from workers.specs.telemetry import Telemetry
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
@@ -127,6 +128,8 @@ class StageSpec(Frozen):
     """Which undocumented parts of torch, timm and Ray the stage may use."""
     nodes: NodeChoice = NodeChoice()
     """The node labels for processes whose pool or group has none of its own."""
+    telemetry: Telemetry = Telemetry()
+    """How its processes log, and the request and span that its log lines and traces name."""
 
 
 class PseudoLabels(Frozen):

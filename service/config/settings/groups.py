@@ -6,6 +6,7 @@ from service.config.inspector_limits import InspectorLimits
 from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionPolicy
 from workers.specs.node_labels import ACCELERATOR, NODE_GROUP, NodeChoice, NodeLabels
 from workers.specs.stages import StageName
+from workers.specs.telemetry import LogFormat
 
 
 class SettingGroup(BaseModel):
@@ -203,6 +204,30 @@ class EventSettings(SettingGroup):
     max_streams: int = Field(default=200, ge=1, description="Event stream clients per API process.")
     max_streams_of_caller: int = Field(default=20, ge=1, description="Event stream clients per caller.")
     poll_seconds: float = Field(default=0.5, gt=0, description="How often an API process looks for new events.")
+
+
+class LoggingSettings(SettingGroup):
+    """What the processes of the service and its stages write to their logs."""
+
+    format: LogFormat = Field(
+        default="plain",
+        description="Lines for people, or JSON objects with run, generation, stage, attempt and request id.",
+    )
+    requests: bool = Field(
+        default=False, description="Whether the API logs a line per request: method, path without its query, status."
+    )
+
+
+class TracingSettings(SettingGroup):
+    """OpenTelemetry traces, from a request to the stages of the run that it created."""
+
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://[^\\s?#]+$",
+        max_length=2048,
+        description="Base URL of a collector that takes OTLP over HTTP, such as http://collector:4318. API, reconciler "
+        "and Ray nodes must reach it. None: no traces.",
+    )
 
 
 class MetricsSettings(SettingGroup):

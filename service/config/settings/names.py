@@ -10,7 +10,7 @@ OF_OTHERS = frozenset(
         # The client and the command line read these.
         *("API", "API_KEY", "API_CA_FILE", "API_CLIENT_CERTIFICATE", "API_CLIENT_KEY"),
         # The service sets these for its own processes.
-        *("STAGE_DATASET_ROOTS", "STAGE_INTERNALS", "PART_OF", "STACK_PART", "TEST_MARK"),
+        *("STAGE_DATASET_ROOTS", "STAGE_INTERNALS", "STAGE_LOGS", "PART_OF", "STACK_PART", "TEST_MARK"),
     }
 )
 """Variables that begin like a setting but are read elsewhere."""

@@ -97,6 +97,10 @@ class RunRow(Table):
     this to the time of the change."""
     retention_policy: Mapped[str | None] = mapped_column(Text, index=True)
     """The service's RetentionPolicy at the last look, as JSON. Retention looks again when the policy changes."""
+    request_id: Mapped[str | None]
+    """The request that created the run; null for runs from before it was kept."""
+    traceparent: Mapped[str | None]
+    """The span of that request, in the form of W3C Trace Context; null where it is not traced."""
 
     __table_args__ = (
         Index(None, "created_at", "id"),

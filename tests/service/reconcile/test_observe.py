@@ -14,7 +14,7 @@ from service.errors import ArtifactStoreUnavailable
 from service.lifecycle.snapshots import StageSnapshot
 from service.lifecycle.states import StageState
 from service.ray_client.jobs import RayJobs
-from service.reconcile import apply, stage_files
+from service.reconcile import stage_files, submission
 from service.reconcile.job_statuses import (
     COUNT_HOLDS_SECONDS,
     LIST_FROM,
@@ -152,7 +152,7 @@ def test_a_full_disk_keeps_the_next_stage_waiting_and_says_so(
 ) -> None:
     run_id = bench.commands.create_run(run_config()).id
     with monkeypatch.context() as patched:
-        patched.setattr(apply, "write_bytes", no_space)
+        patched.setattr(submission, "write_bytes", no_space)
         for _ in range(3):
             bench.reconciler().tick()
     assert bench.ray.submits == []
