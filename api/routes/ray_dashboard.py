@@ -52,9 +52,9 @@ async def to_dashboard() -> Response:
     return RedirectResponse("/ray/")
 
 
-@router.get("/{path:path}")
+@router.api_route("/{path:path}", methods=["GET", "HEAD"])
 async def read_dashboard(path: str, request: Request, caller: Caller, ray: RaySettingsOf) -> Response:
-    """Forwards one GET with Ray's token and without the caller's credentials, and streams the response."""
+    """Forwards one GET or HEAD with Ray's token and without the caller's credentials, and streams the response."""
     if caller.projects is not None:
         raise Forbidden("Ray's dashboard shows the jobs of all projects; yours are limited")
     if path == "api/authentication_mode":
@@ -63,7 +63,7 @@ async def read_dashboard(path: str, request: Request, caller: Caller, ray: RaySe
         raise NotFound("part of Ray's dashboard that is shown here", path[:200])
     answer = await _ask(request.app.state.dashboard_client, ray, path, request)
     headers = {name: value for name, value in answer.headers.items() if name in _ANSWER_HEADERS}
-    headers["Content-Security-Policy"] = _policy(request)
+    headers["Content-Security-Policy"] = _policy(request, ray.grafana_url)
     return StreamingResponse(
         answer.aiter_raw(), answer.status_code, headers=headers, background=BackgroundTask(answer.aclose)
     )
@@ -74,7 +74,7 @@ async def _ask(client: httpx.AsyncClient, ray: RaySettings, path: str, request: 
     if ray.auth_token is not None:
         headers["Authorization"] = f"Bearer {ray.auth_token.get_secret_value()}"
     url = httpx.URL(f"{ray.jobs_url}/{path}").copy_with(query=request.scope["query_string"])
-    asked = client.build_request("GET", url, headers=headers)
+    asked = client.build_request(request.method, url, headers=headers)
     try:
         if ray.is_own:
             refuse_anothers(asked)
@@ -83,11 +83,16 @@ async def _ask(client: httpx.AsyncClient, ray: RaySettings, path: str, request: 
         raise RayUnavailable(f"Ray's dashboard does not answer: {type(error).__name__}") from error
 
 
-def _policy(request: Request) -> str:
-    """The policy for the dashboard's scripts, which run on this service's origin: they reach only paths below /ray/."""
+def _policy(request: Request, grafana_url: str) -> str:
+    """The policy for the dashboard's scripts, which run on this service's origin: they reach only paths below /ray/.
+
+    Frames may come from Grafana, if the settings name one, and from nowhere else.
+    """
     host = request.headers.get("host", "")
     own = f"{request.url.scheme}://{host}/ray/" if _HOST.fullmatch(host) else "'none'"
+    frames = f"frame-src {httpx.URL(grafana_url).copy_with(raw_path=b'/')}; " if grafana_url else ""
     return (
         f"default-src 'none'; script-src {own}; connect-src {own}; style-src {own} 'unsafe-inline'; "
-        f"img-src {own} data:; font-src {own} data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"img-src {own} data:; font-src {own} data:; base-uri 'none'; form-action 'none'; "
+        f"{frames}frame-ancestors 'none'"
     )

@@ -17,6 +17,7 @@ from noisy_student.local.stack import LocalStack
 from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.runs import RunView, StageView
 from tests.limits import END_TO_END_LIMIT_SECONDS
+from tests.support.grafana import grafana_on_loopback
 
 STAGE_TIMEOUT_SECONDS = 600
 SmallRun = Callable[..., dict[str, Any]]
@@ -39,9 +40,17 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def grafana() -> Iterator[str]:
+    """The address of the stack's Grafana, whose panels Ray's dashboard shows."""
+    with grafana_on_loopback() as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_GRAFANA_HOST", url)  # the head asks it for its health
+        yield url
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, grafana: str) -> Iterator[LocalStack]:
     # The lease is short, because a reconciler that replaces a killed one waits until it ends.
-    settings = {"NOISY_STUDENT_RECONCILER__LEASE_SECONDS": "4"}
+    settings = {"NOISY_STUDENT_RECONCILER__LEASE_SECONDS": "4", "NOISY_STUDENT_RAY__GRAFANA_URL": grafana}
     with LocalStack(tmp_path_factory.mktemp("stack"), settings=settings) as running:
         yield running
 

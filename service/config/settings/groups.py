@@ -55,6 +55,12 @@ class RaySettings(SettingGroup):
         default="",
         description="Prefix of links to Ray's dashboard; empty: jobs_url, or /ray with authentication.",
     )
+    grafana_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$",
+        max_length=2000,
+        description="Grafana, as browsers reach it: its panels may stand in the pages of Ray's dashboard below /ray.",
+    )
     python_executable: str = Field(default="python", description="The stages' interpreter on the cluster.")
     job_log_mib: float = Field(default=16.0, gt=0, description="How much of the end of each Ray job's log is kept.")
 

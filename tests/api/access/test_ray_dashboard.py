@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
+from service.config.settings.groups import RaySettings
 from service.settings import Settings
 from service.wiring import open_services
 from tests.api.access.conftest import AsKey
@@ -23,6 +24,11 @@ def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
     asked: list[tuple[str, dict[str, str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            self.send_response(200)
+            self.end_headers()
+
         def do_GET(self) -> None:
             asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
             allowed = self.headers.get("Authorization") == "Bearer ray-secret"
@@ -151,3 +157,37 @@ def test_another_users_program_at_the_port_of_our_own_ray_is_not_asked(
         secured.state.services = open_services(settings)
         answer = as_key("viewer").get("/ray/api/version")
     assert (answer.status_code, "does not answer" in answer.text) == (503, True)
+
+
+@pytest.mark.attack
+def test_frames_come_from_the_grafana_of_the_settings_and_else_from_nowhere(behind: FastAPI, as_key: AsKey) -> None:
+    client, settings = as_key("viewer"), behind.state.services.settings
+    closed = client.get("/ray/").headers["Content-Security-Policy"]
+    assert "frame-src" not in closed
+    assert closed.startswith("default-src 'none'; ")
+
+    grafana = changed(settings, ray__grafana_url="https://grafana.example:3000/graphs")
+    behind.state.services = open_services(grafana)
+    opened = client.get("/ray/").headers["Content-Security-Policy"]
+    assert opened.replace("frame-src https://grafana.example:3000/; ", "") == closed
+    for page in ("/", "/ui/runs/run-1", "/docs"):
+        assert "grafana" not in client.get(page).headers["Content-Security-Policy"], page
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "url", ["https://g.example; script-src *", "https://g.example/ 'self'", "javascript:x", "https://u:p@g.example"]
+)
+def test_a_grafana_that_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="grafana_url"):
+        RaySettings(grafana_url=url)
+
+
+def test_a_head_request_is_passed_on_too(
+    behind: FastAPI, as_key: AsKey, head: tuple[str, list[tuple[str, dict[str, str]]]]
+) -> None:
+    # By one, the front end learns which pages Ray has.
+    answer = as_key("viewer").head("/ray/api/v0/platform_events")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert [path.rstrip("?") for path, _ in head[1]] == ["/api/v0/platform_events"]
+    assert as_key("viewer").head("/ray/test/dump").status_code == 404

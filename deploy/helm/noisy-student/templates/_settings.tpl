@@ -16,6 +16,9 @@ have the same, because they share one database, one artifact root and the keys o
 - {name: NOISY_STUDENT_HOME, value: /tmp/noisy-student}
 - {name: NOISY_STUDENT_ARTIFACT_ROOT, value: {{ include "noisy-student.artifactRoot" . | quote }}}
 - {name: NOISY_STUDENT_RAY__JOBS_URL, value: "http://{{ include "noisy-student.rayHeadService" . }}:8265"}
+{{- if .Values.ray.grafana.url }}
+- {name: NOISY_STUDENT_RAY__GRAFANA_URL, value: {{ .Values.ray.grafana.browserUrl | default .Values.ray.grafana.url | quote }}}
+{{- end }}
 - {name: NOISY_STUDENT_SERVER__HOST, value: 0.0.0.0}
 - {name: NOISY_STUDENT_SERVER__PORT, value: "8000"}
 - {name: NOISY_STUDENT_ACCESS__AUTHENTICATION, value: "true"}

@@ -1,0 +1,35 @@
+"""A stand-in for Grafana on loopback: it is healthy, and each of its panels is a page of its own."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PANEL = "a panel of Grafana"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/api/health":
+            kind, body = "application/json", '{"database": "ok"}'
+        else:
+            kind, body = "text/html", f"<!doctype html><title>Grafana</title><p>{PANEL}</p>"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Discards the access log."""
+
+
+@contextmanager
+def grafana_on_loopback() -> Iterator[str]:
+    """Yields its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
