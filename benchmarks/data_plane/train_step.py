@@ -25,7 +25,8 @@ from benchmarks.data_plane import ingest
 from benchmarks.results import ResultRow, row, save
 from benchmarks.support.photographs import CLASSES, write_photograph_shards
 from benchmarks.support.two_cores import CORES, hold_to_two_cores
-from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
+from workers.specs.optimization import Optimizer, Schedule
+from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup
 
 FOLDER = ingest.FOLDER

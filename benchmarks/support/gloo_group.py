@@ -14,6 +14,7 @@ import torch.multiprocessing
 
 from workers.data.order.lanes import Layout
 from workers.specs.stages import STAGE_SPEC, TrainSpec
+from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState
 from workers.training.phases import phases_of
 from workers.training.steps import PhaseSteps, place_of, whole_state
@@ -72,7 +73,7 @@ def trajectory(spec: TrainSpec, session: GlooSession, layout: Layout, steps: int
         if parameter.grad is not None
     }
     training.learner.average_statistics()
-    return Trajectory(losses, gradients, whole_state(training.learner, end, layout))
+    return Trajectory(losses, gradients, whole_state(training.learner, end, layout, BestWeights(spec.recipe)))
 
 
 def in_group(work: Callable[..., Any], world_size: int, folder: Path, *arguments: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.batch_check import check_batches
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_training
+from service.runs.training_checks import check_beginning, check_training
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -108,6 +108,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
     check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
     check_training("teacher_recipe", config.teacher_recipe, config.resources.train)
+    check_beginning("teacher_recipe", config.teacher_recipe, config.teacher_model, None)
     previous = config.teacher_model
     several = len(config.student_models) > 1
     names = config.student_models if several else config.student_models * max(1, config.generations)
@@ -126,6 +127,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
         if config.generations:
             check_batches(recipe_field, recipe, workers, pseudo_labeled=True)
             check_training(recipe_field, recipe, config.resources.train)
+            check_beginning(recipe_field, recipe, name, previous)
         if override.search is not None:
             teacher = None if config.allow_smaller_student else previous
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
@@ -162,6 +164,11 @@ def check_search(
         check_model(f"{field}.space.models.{index}", name, catalog)
     if space.family is not None and not space_models(space, catalog):
         raise InvalidRequest(f"{field}.space.family", f"no timm model matches {space.family!r}")
+    if recipe.begin_with == "teacher" and space_models(space, catalog):
+        raise InvalidRequest(
+            f"{field}.space.{'family' if space.family is not None else 'models'}",
+            "the recipe's begin_with is teacher, and other models cannot have its weights: leave models out",
+        )
     models = searched_models(space, catalog, num_classes, teacher)
     if space_models(space, catalog) and not models:
         blamed = "family" if space.family is not None else "models"

@@ -18,7 +18,7 @@ from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
 from service.runs.preflight import check_new_run
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_training
+from service.runs.training_checks import check_beginning, check_training
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -211,6 +211,7 @@ class RunCommands:
         check_noise("recipe", plan.recipe, plan.model, self._models())
         check_batches("recipe", plan.recipe, config.resources.train.num_workers, pseudo_labeled=True)
         check_training("recipe", plan.recipe, config.resources.train)
+        check_beginning("recipe", plan.recipe, plan.model, before.model)
         if plan.search is not None:
             teacher = None if config.allow_smaller_student else before.model
             check_search("search", plan.search, plan.recipe, teacher, self._models(), num_classes)

@@ -153,6 +153,7 @@ class _Builder:
 
     def _train(self) -> TrainSpec:
         model, recipe = self._inputs.student_of(self._generation)
+        from_teacher = self._generation > 0 and recipe.begin_with == "teacher"
         return TrainSpec(
             **self._common("train"),
             model=model,
@@ -161,6 +162,7 @@ class _Builder:
             labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
             validation_manifest_uri=self._layout.manifest(self._datasets.validation),
             pseudo_labels=self._pseudo_labels(),
+            initial_model_uri=self._inputs.teacher_of(self._generation).uri if from_teacher else None,
             workers=self._resources.train,
         )
 

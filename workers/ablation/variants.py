@@ -73,11 +73,14 @@ def _student(spec: AblateSpec, variant: Variant) -> Student:
             recipe = recipe.model_copy(update={"targets": "hard"})
         case "smaller_student":
             model = spec.settings.smaller_student or model
+            recipe = recipe.model_copy(update={"begin_with": "scratch", "freeze": 0})
         case "ratio_1" | "ratio_3" | "ratio_7":
             recipe = recipe.model_copy(update={"unlabeled_ratio": RATIOS[variant]})
         case "full" | "teacher_initialisation":
             pass
-    return Student(model, recipe, selection, from_teacher=variant == "teacher_initialisation")
+    return Student(
+        model, recipe, selection, from_teacher=variant == "teacher_initialisation" or recipe.begin_with == "teacher"
+    )
 
 
 def _shortened(recipe: Recipe, fraction: float) -> Recipe:
@@ -96,5 +99,7 @@ def _shortened(recipe: Recipe, fraction: float) -> Recipe:
             "schedule": schedule,
             "validate_every_steps": total,
             "checkpoint_every_steps": total,
+            "keep": "last",
+            "early_end": None,
         }
     )

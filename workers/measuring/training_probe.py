@@ -13,6 +13,7 @@ from workers.models.files import write_model
 from workers.specs.measure import PhaseMeasurement, TrainingMeasurement, TrainingsMeasured
 from workers.specs.model_card import WEIGHTS_FILE
 from workers.specs.stages import TrainSpec
+from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
@@ -26,7 +27,8 @@ _STEPS_FOR_AN_ESTIMATE = 2
 
 def measure_trainings(run: SampledRun, session: TrainSession) -> TrainingsMeasured:
     """Measures the training of every student of the run. All workers of the group must call it."""
-    put_off_dynamo()
+    if not any(run.train_spec(student, run.folder_uri).recipe.compile for student in range(len(run.spec.students))):
+        put_off_dynamo()
     started_at = 0.0
     measured = []
     for student in range(len(run.spec.students)):
@@ -104,7 +106,7 @@ def _validation_seconds(spec: TrainSpec, learner: Learner, place: WorkerPlace) -
 def _training(
     spec: TrainSpec, learner: Learner, phases: list[PhaseMeasurement], place: WorkerPlace
 ) -> TrainingMeasurement:
-    state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place))
+    state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place), BestWeights(spec.recipe))
     started_at = time.perf_counter()
     learner.average_statistics()
     place.session.report_checkpoint(state if place.is_first else None, {"step": 0.0})

@@ -3,6 +3,7 @@
 from torch import nn
 
 from workers.models.lean_timm import load_zoo
+from workers.models.precision import keep_head_in_full_precision
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 
@@ -19,10 +20,11 @@ def create_model(name: str, num_classes: int, image_size: int, dropout: float, d
     """
     noise = {"drop_rate": dropout, "drop_path_rate": drop_path}
     try:
-        return _build(name, num_classes, {**model_options(name, image_size), **noise}, noise)
+        model = _build(name, num_classes, {**model_options(name, image_size), **noise}, noise)
     except Exception as error:
         asked = f"image size {image_size}, drop_rate={dropout}, drop_path_rate={drop_path}"
         raise StageError(FailureReason.USER_ERROR, f"timm cannot build {name} ({asked}): {error}") from error
+    return keep_head_in_full_precision(model)
 
 
 def model_options(name: str, image_size: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from torch import nn
 from workers.artifact_io import join_uri, read_bytes, write_bytes
 from workers.models.create import model_options
 from workers.models.lean_timm import load_zoo
+from workers.models.precision import keep_head_in_full_precision
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard
 from workers.specs.stages import TrainSpec
 
@@ -54,4 +55,4 @@ def load_model(folder_uri: str) -> tuple[nn.Module, ModelCard]:
     card = read_card(folder_uri)
     model = load_zoo(card.model).create_model(card.model, num_classes=len(card.classes), **card.model_options)
     model.load_state_dict(load_state(folder_uri))
-    return model.eval(), card
+    return keep_head_in_full_precision(model).eval(), card

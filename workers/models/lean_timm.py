@@ -63,6 +63,26 @@ def load_zoo(model: str) -> Zoo:
     )
 
 
+@lru_cache(maxsize=8)
+def load_part(name: str) -> ModuleType:
+    """A part of timm that builds no model, such as timm.optim. Raises ImportError where timm is not installed."""
+    if "timm" not in sys.modules and library_internals().timm_imports:
+        try:
+            return _lean_part(name)
+        except Exception as error:
+            warn_of_missing("timm's package", f"{type(error).__name__}: {error}")
+    return importlib.import_module(name)
+
+
+def _lean_part(name: str) -> ModuleType:
+    packages = _light_packages(_package_folder("timm"))
+    with _stand_ins(packages):
+        _fill_timm_data()
+        manipulate = importlib.import_module("timm.models._manipulate")
+        packages["timm.models"].__dict__["group_parameters"] = manipulate.group_parameters  # timm.optim wants it
+        return importlib.import_module(name)
+
+
 def _lean_zoo(architecture: str) -> Zoo:
     timm_folder = _package_folder("timm")
     module = _defining_module(timm_folder / "models", architecture)

@@ -13,6 +13,7 @@ from workers.data.errors import BrokenImage
 from workers.models.clean_batches import clean_batches
 from workers.models.files import load_model
 from workers.models.normalize import normalized
+from workers.models.precision import autocast, precision_on
 from workers.models.torchscript import frozen
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
@@ -54,6 +55,7 @@ class Predictor:
         self._folder_uri = folder_uri
         self.device = torch.device(device)
         self._on_gpu = self.device.type == "cuda"
+        self._precision = precision_on(self.device)
         model, self.card = load_model(folder_uri)
         self.model = model.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
         self._answer = self.model if self._on_gpu else frozen(self.model, self.card.image_size)
@@ -116,7 +118,7 @@ class Predictor:
         if not self._on_gpu:
             with torch.jit.optimized_execution(False):  # torch would optimise again for each size of batch
                 return torch.cat([self._answer(self._normalized(part)) for part in batch.split(_CACHED_PICTURES)])
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device, self._precision):
             logits: torch.Tensor = self._answer(self._normalized(batch.pin_memory()))
         return logits.float()
 

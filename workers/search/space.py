@@ -107,6 +107,8 @@ def trial_recipe(recipe: Recipe, parameters: TrialParameters, settings: SearchSe
             ),
             "validate_every_steps": look_every_steps(steps, settings),
             "checkpoint_every_steps": steps,
+            "keep": "last",
+            "early_end": None,
             "resolution_step": None,
         }
     )

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from workers.specs.base import Frozen, field_error
-
-MOST_STEPS = 1_000_000_000
-
+from workers.specs.optimization import MOST_STEPS, EarlyEnd, Mixing, Optimizer, Schedule
 
 _WARMUP_STEPS = 100
 
@@ -73,27 +71,6 @@ class Noise(Frozen):
     )
 
 
-class Optimizer(Frozen):
-    """The optimizer. Weight decay applies to matrices and kernels only, not to biases and normalization weights."""
-
-    name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0, le=1e6)
-    weight_decay: float = Field(default=0.05, ge=0, le=1e6)
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum; SGD only.")
-    clip_gradient_norm: float | None = Field(default=None, gt=0, le=1e9)
-
-
-class Schedule(Frozen):
-    """A linear warm-up, then a cosine decay to zero or a decay by `step_factor` every `step_every` steps."""
-
-    kind: Literal["cosine", "step"] = "cosine"
-    warmup_steps: int | None = Field(
-        default=None, ge=0, le=MOST_STEPS, description="Null: 100, or half of the steps if that is less."
-    )
-    step_every: int = Field(default=1000, ge=1, le=MOST_STEPS)
-    step_factor: float = Field(default=0.97, gt=0, le=1)
-
-
 class ResolutionStep(Frozen):
     """The last phase of training: a few steps at a larger resolution, on labeled images and without input noise.
 
@@ -116,7 +93,12 @@ Deviation = Annotated[float, Field(gt=0, le=1000)]
 
 
 class Recipe(Frozen):
-    """How one model is trained. Defaults are the paper's where it gives them (section 3.1 and its released code)."""
+    """How one model is trained.
+
+    The defaults of noise, label smoothing, moving average and targets are the paper's (Xie et al., section 3.1);
+    optimizer, schedule, steps and batch size are common choices for a small cluster. The presets (GET /presets) have
+    the paper's.
+    """
 
     image_size: int = Field(default=224, ge=8, le=2048, description="Height and width in pixels.")
     mean: tuple[Mean, Mean, Mean] = (0.485, 0.456, 0.406)
@@ -132,8 +114,24 @@ class Recipe(Frozen):
         default=3.0, ge=0, le=64, description="Pseudo-labeled images per labeled image in the batch."
     )
     noise: Noise = Noise()
+    mixing: Mixing | None = None
+    begin_with: Literal["scratch", "teacher"] = Field(
+        default="scratch",
+        description="teacher: a student begins with its teacher's weights, so both must be the same model. In the "
+        "paper, students that began from scratch were better (appendix A.2).",
+    )
+    freeze: Annotated[int, Field(ge=0, le=1000)] | Literal["all_but_the_head"] = Field(
+        default=0,
+        description="How many of the model's stages stay frozen, counted from the input with its stem as the first "
+        "(timm's `group_matcher`); all_but_the_head trains a linear probe. Needs begin_with: teacher.",
+    )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+    loss_divisor: Literal["all_images", "labeled_images"] = Field(
+        default="all_images",
+        description="What the sum of the images' losses is divided by. labeled_images: as the authors' code does, so "
+        "that the loss of pseudo-labeled images counts unlabeled_ratio times as much.",
+    )
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Applies to labeled images only.")
     targets: Literal["soft", "hard"] = Field(default="soft", description="Form of the pseudo labels as targets.")
     temperature: Annotated[float, Field(gt=0, le=100)] | Literal["fit"] = Field(
@@ -150,9 +148,33 @@ class Recipe(Frozen):
         "False: each worker uses its own images, and the statistics are averaged before each validation "
         "(timm's `--dist-bn reduce`).",
     )
-    precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="auto: bf16 on GPUs.")
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto",
+        description="auto: bf16 on GPUs that compute with it (compute capability 8 or more), fp16 with loss scaling "
+        "on older ones (7 or more, such as V100 and T4), else fp32. The classifier's head and the loss are always "
+        "computed in fp32.",
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="In how many parts each worker processes its share of a step. More parts take less memory; the "
+        "gradient is the same, except that batch norm sees one part at a time.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Computes activations again instead of keeping them (Chen et al. 2016)."
+    )
+    compile: bool = Field(
+        default=False, description="Compiles the model with torch.compile; pays off in trainings of many steps."
+    )
     validate_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     checkpoint_every_steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="Which weights training keeps: the last ones, or the best by accuracy on the validation set, which "
+        "is then optimistic.",
+    )
+    early_end: EarlyEnd | None = None
     resolution_step: ResolutionStep | None = None
 
     @model_validator(mode="after")
@@ -168,6 +190,20 @@ class Recipe(Frozen):
                 "resolution_step.image_size",
                 f"must be above image_size ({self.image_size}); it is {self.resolution_step.image_size}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_weights_have_been_trained(self) -> "Recipe":
+        if self.freeze != 0 and self.begin_with == "scratch":
+            raise field_error("freeze", "would keep random weights: set begin_with to teacher, or freeze to 0")
+        if self.mixing is not None and self.mixing.images == "pseudo_labeled" and self.unlabeled_ratio == 0:
+            raise field_error("mixing.images", "there are no pseudo-labeled images: unlabeled_ratio is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_have_images(self) -> "Recipe":
+        if self.accumulate > self.batch_size + self.unlabeled_batch_size:
+            raise field_error("accumulate", f"a step has only {self.batch_size + self.unlabeled_batch_size} images")
         return self
 
     @property

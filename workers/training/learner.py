@@ -1,22 +1,25 @@
 """A model in training: its weights, their moving average and its optimiser, fresh or from a checkpoint."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from workers.models.create import BATCH_NORMS, create_model
+from workers.models.create import create_model
 from workers.models.files import load_state, model_card, read_card
 from workers.models.position_embeddings import fitted_state
+from workers.models.precision import Precision
 from workers.runtime.stage_reporter import StageError
-from workers.specs.recipe import Optimizer
 from workers.specs.reports import FailureReason
 from workers.training.batch_statistics import average_batch_statistics, with_synchronized_batch_norm
+from workers.training.freezing import freeze_share, freeze_stages, frozen_norms
 from workers.training.group.session import LearnerState, TrainSession
 from workers.training.moving_average import MovingAverage
+from workers.training.optimizers import LearningRate, make_optimizer
 from workers.training.phases import Phase
 
 
@@ -39,7 +42,13 @@ class Learner:
     Raises StageError(USER_ERROR) if timm cannot build the model, or the weights belong to another model.
     """
 
-    def __init__(self, phase: Phase, session: TrainSession, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        session: TrainSession,
+        precision: Precision = "fp32",
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
         spec, recipe = phase.spec, phase.recipe
         model = create_model(
             spec.model, len(spec.classes), recipe.image_size, recipe.noise.dropout, recipe.noise.drop_path
@@ -51,10 +60,18 @@ class Learner:
             weights = _initial_weights(spec.initial_model_uri, spec.model, spec.classes)
         if weights is not None:
             self.model.load_state_dict(fitted_state(self.model, weights))
-        self._frozen = _freeze(self.model, phase.frozen_share)
+        freeze_share(self.model, phase.frozen_share)
+        freeze_stages(self.model, recipe.freeze)
+        self._frozen = frozen_norms(self.model)
         self.ema = MovingAverage(self.model, recipe.ema_decay)
-        self.optimizer = _optimizer(self.model, recipe.optimizer)
-        self.student = _distributed(self.model, session)
+        if recipe.gradient_checkpointing:
+            _checkpoint_gradients(self.model, spec.model)
+        self.optimizer = make_optimizer(self.model, recipe)
+        self.learning_rate = LearningRate(self.optimizer, recipe)
+        self.scaler = torch.amp.GradScaler(session.device.type, enabled=precision == "fp16")
+        self._wrapped = _distributed(self.model, session)
+        # torch says that it returns a function; of a module it makes a module.
+        self.student = cast(nn.Module, torch.compile(self._wrapped)) if recipe.compile else self._wrapped
         self.card = model_card(spec, self.model)
 
     def train_mode(self) -> None:
@@ -62,6 +79,20 @@ class Learner:
         self.student.train()
         for layer in self._frozen:
             layer.eval()
+
+    def gradients_stay_here(self, stay: bool) -> AbstractContextManager[None]:
+        """The context of a backward pass. If they `stay`, workers add up gradients and do not exchange them yet."""
+        if stay and isinstance(self._wrapped, DistributedDataParallel):
+            return self._wrapped.no_sync()
+        return nullcontext()
+
+    def take_step(self, clip_gradient_norm: float | None) -> None:
+        """Changes the weights by the gradients of `scaler`'s loss. With fp16, a step with infinite ones is left out."""
+        if clip_gradient_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip_gradient_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def average_statistics(self) -> None:
         """Makes the workers' running statistics equal, before they are used. All workers call it at the same step."""
@@ -75,6 +106,7 @@ class Learner:
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
 
     def resume(self, state: LearnerState) -> None:
@@ -82,6 +114,8 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if state.get("scaler"):  # earlier versions had none
+            self.scaler.load_state_dict(state["scaler"])
 
 
 def _initial_weights(folder_uri: str, model: str, classes: tuple[str, ...]) -> dict[str, torch.Tensor]:
@@ -95,18 +129,13 @@ def _initial_weights(folder_uri: str, model: str, classes: tuple[str, ...]) -> d
     return load_state(folder_uri)
 
 
-def _freeze(model: nn.Module, share: float) -> list[nn.Module]:
-    """Freezes the first `share` of tensors, and returns the normalisation layers that are wholly frozen."""
-    parameters = list(model.parameters())
-    for parameter in parameters[: int(share * len(parameters))]:
-        parameter.requires_grad_(False)
-    return [
-        layer
-        for layer in model.modules()
-        if isinstance(layer, BATCH_NORMS)
-        and list(layer.parameters())
-        and not any(parameter.requires_grad for parameter in layer.parameters())
-    ]
+def _checkpoint_gradients(model: nn.Module, name: str) -> None:
+    timm_model: Any = model
+    try:
+        timm_model.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError) as error:
+        why = f"recipe.gradient_checkpointing: {name} has none; set it to false"
+        raise StageError(FailureReason.USER_ERROR, why) from error
 
 
 def _distributed(model: nn.Module, session: TrainSession) -> nn.Module:
@@ -119,16 +148,3 @@ def _distributed(model: nn.Module, session: TrainSession) -> nn.Module:
         gradient_as_bucket_view=True,
         **_BUFFERS_OF_THEIR_OWN,
     )
-
-
-def _optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in trained if each.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if settings.name == "sgd":
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)

@@ -11,6 +11,7 @@ from workers.data.order.lanes import Layout
 from workers.models.files import write_model
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
+from workers.training.best_weights import BestWeights, Weights
 from workers.training.group.session import TrainingState, TrainSession, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
@@ -36,7 +37,8 @@ def train(
     writes neither model nor summary. By default `session` is this process's place in a Ray Train worker group.
     `entered_at` is when the stage began (Unix seconds).
     """
-    put_off_dynamo()
+    if not spec.recipe.compile:
+        put_off_dynamo()
     place = place_of(spec, session or WorkerSession())
     torch.manual_seed(spec.seed)
     state = place.session.load_checkpoint()
@@ -47,8 +49,7 @@ def train(
     for phase in phases_of(spec):
         if first_step > phase.end_step:
             continue
-        weights = trained.learner.ema.model.state_dict() if trained else None
-        trained = _train_phase(phase, place, layout, state, weights, log, on_validation)
+        trained = _train_phase(phase, place, layout, state, trained, log, on_validation)
         if trained.paused:
             return
         state = None
@@ -61,9 +62,14 @@ class _Trained:
     """A phase of training that has ended."""
 
     learner: Learner
+    best: BestWeights
     loss: float
     paused: bool = False
     """Whether it ended before its last step, because the service wants a pause."""
+
+    def weights(self) -> Weights:
+        """The weights that it leaves: the last ones or the best ones, as its recipe says."""
+        return self.best.kept(self.learner.ema.model.state_dict())
 
 
 def _train_phase(
@@ -71,13 +77,16 @@ def _train_phase(
     place: WorkerPlace,
     layout: Layout,
     state: TrainingState | None,
-    weights: dict[str, torch.Tensor] | None,
+    before: "_Trained | None",
     log: "_Log",
     on_validation: OnValidation | None,
 ) -> _Trained:
     spec, recipe = phase.spec, phase.recipe
-    steps = PhaseSteps(phase, place, layout, state, weights)
+    steps = PhaseSteps(phase, place, layout, state, before.weights() if before else None)
     learner = steps.learner
+    best = BestWeights(recipe, None if state is None else state.get("progress"))
+    if before is not None:
+        best.steps_left_out = before.best.steps_left_out
     loss = torch.zeros(())
     log.begin()
     for step in range(steps.first_step, phase.end_step):
@@ -86,19 +95,23 @@ def _train_phase(
         if _is_due(done, recipe.validate_every_steps, phase.end_step):
             learner.average_statistics()
             found = validate(learner.ema.model, spec, learner.card, place.device, place.rank, place.world_size)
+            best.validated(found["validation_top1"], learner.ema.model.state_dict())
             log.validated(done, loss, found)
             if on_validation is not None:
                 on_validation(done, found)
         log.progress(done, loss)
+        if best.has_ended:
+            best.steps_left_out = phase.end_step - done
+            break
         paused = log.pause_agreed(done)
         if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
             learner.average_statistics()
-            whole = whole_state(learner, done, layout) if place.is_first else None
+            whole = whole_state(learner, done, layout, best) if place.is_first else None
             metrics = {"step": float(done), **log.values}
             place.session.report_checkpoint(whole, metrics)
         if paused:
-            return _Trained(learner, place.mean(loss), paused=True)
-    return _Trained(learner, place.mean(loss))
+            return _Trained(learner, best, place.mean(loss), paused=True)
+    return _Trained(learner, best, place.mean(loss))
 
 
 def _is_due(done: int, every: int, last: int) -> bool:
@@ -111,16 +124,17 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
     stepped = spec.recipe.resolution_step is not None
     finished = trained.learner.card.model_copy(
         update={
-            "validation_top1": log.values["validation_top1"],
+            "validation_top1": trained.best.kept_accuracy,
             "train_image_size": spec.recipe.image_size if stepped else None,
             "noise": spec.recipe.noise,
         }
     )
-    write_model(spec.folder_uri, trained.learner.ema.model.state_dict(), finished)
+    write_model(spec.folder_uri, trained.weights(), finished)
     summary = TrainSummary(
         parameters=finished.parameters,
         resumed_from_step=first_step,
-        images_seen=images_seen(spec),
+        steps=spec.recipe.total_steps - trained.best.steps_left_out,
+        images_seen=images_seen(spec) - trained.best.steps_left_out * images_a_step(spec),
         final_loss=trained.loss,
         validation_top1=finished.validation_top1,
         work_started_at=log.work_started_at,

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from workers.specs.recipe import Noise, Recipe, Schedule
+from workers.specs.optimization import Schedule
+from workers.specs.recipe import Noise, Recipe
 from workers.specs.stages import TrainSpec
 
 
@@ -36,7 +37,13 @@ def phases_of(spec: TrainSpec) -> list[Phase]:
             "steps": step.steps,
             "unlabeled_ratio": 0.0,
             "noise": Noise(rand_augment=None, dropout=0.0, drop_path=0.0),
-            "optimizer": recipe.optimizer.model_copy(update={"learning_rate": step.learning_rate}),
+            "mixing": None,
+            "early_end": None,
+            # The step says itself what stays frozen, and its learning rate is meant for its batch.
+            "freeze": 0,
+            "optimizer": recipe.optimizer.model_copy(
+                update={"learning_rate": step.learning_rate, "scale_learning_rate": "no"}
+            ),
             "schedule": Schedule(kind="cosine", warmup_steps=0),
             "resolution_step": None,
         }
@@ -48,6 +55,11 @@ def phases_of(spec: TrainSpec) -> list[Phase]:
 def images_seen(spec: TrainSpec) -> int:
     """How many images all steps of all phases see, over all workers."""
     return sum(images_a_step(phase.spec) * phase.recipe.steps for phase in phases_of(spec))
+
+
+def images_that_count(spec: TrainSpec) -> int:
+    """What the sum of the losses of a step's images, over all workers, is divided by."""
+    return spec.recipe.batch_size if spec.recipe.loss_divisor == "labeled_images" else images_a_step(spec)
 
 
 def images_a_step(spec: TrainSpec) -> int:

@@ -46,7 +46,7 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         timing=reporter.timing(),
         model_uri=spec.folder_uri,
         parameters=summary.parameters,
-        steps=spec.recipe.total_steps,
+        steps=spec.recipe.total_steps if summary.steps is None else summary.steps,
         resumed_from_step=summary.resumed_from_step,
         images_seen=summary.images_seen,
         final_loss=summary.final_loss,

@@ -1,16 +1,17 @@
 """The optimiser steps of one phase on one DDP worker: the student, its batches, and how a step is taken."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
-from workers.specs.recipe import Recipe
+from workers.models.precision import Precision, autocast, precision_on
 from workers.specs.stages import TrainSpec
+from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState, TrainSession
 from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
 from workers.training.input.noise import TrainingTransform
@@ -18,8 +19,11 @@ from workers.training.input.sources import LabeledSource, pseudo_labeled_source,
 from workers.training.input.training_images import PictureReader
 from workers.training.learner import Learner
 from workers.training.loss import images_of_a_worker, noisy_student_loss
-from workers.training.phases import Phase, images_a_step
-from workers.training.schedule import learning_rate_factor
+from workers.training.mixing import mixed_batch
+from workers.training.phases import Phase, images_that_count
+
+_BY_DEMAND: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
+"""Whatever device computes with one of them also computes with those before it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class WorkerPlace:
     """A worker's place in its group, and the precision that it computes with."""
 
     session: TrainSession
-    bf16: bool
+    precision: Precision
 
     @property
     def rank(self) -> int:
@@ -62,8 +66,16 @@ def place_of(spec: TrainSpec, session: TrainSession) -> WorkerPlace:
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
-    precision = spec.recipe.precision
-    return WorkerPlace(session, bf16=precision == "bf16" or (precision == "auto" and session.device.type == "cuda"))
+    return WorkerPlace(session, _agreed_precision(session, precision_on(session.device, spec.recipe.precision)))
+
+
+def _agreed_precision(session: TrainSession, own: Precision) -> Precision:
+    """What all workers can compute with, in case their GPUs are of different kinds."""
+    if session.world_size == 1 or session.device.type != "cuda":
+        return own
+    common = torch.tensor([_BY_DEMAND.index(own)], device=session.device)
+    dist.all_reduce(common, op=dist.ReduceOp.MIN)
+    return _BY_DEMAND[int(common)]
 
 
 def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None = None) -> Layout:
@@ -73,9 +85,9 @@ def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None =
     return Layout(*state["layout"])
 
 
-def whole_state(learner: Learner, step: int, layout: Layout) -> TrainingState:
+def whole_state(learner: Learner, step: int, layout: Layout, best: BestWeights) -> TrainingState:
     """What a checkpoint holds after `step` steps of all phases, in a training that began with `layout`."""
-    return {**learner.state(step), "layout": [layout.workers, layout.processes]}
+    return {**learner.state(step), "layout": [layout.workers, layout.processes], "progress": best.state()}
 
 
 class PhaseSteps:
@@ -95,7 +107,7 @@ class PhaseSteps:
         spec = phase.spec
         self._phase = phase
         self._place = place
-        self.learner = Learner(phase, place.session, weights)
+        self.learner = Learner(phase, place.session, place.precision, weights)
         self.first_step = phase.first_step
         if state is not None:
             self.learner.resume(state)
@@ -110,10 +122,12 @@ class PhaseSteps:
 
         Returns this worker's part of the loss. The mean of all workers' parts is the loss of the step's whole batch.
         """
-        learner, recipe, step_of_phase = self.learner, self._phase.recipe, step - self._phase.first_step
+        learner, step_of_phase = self.learner, step - self._phase.first_step
         batch = next(self._batches)
-        _set_learning_rate(learner.optimizer, recipe, step_of_phase)
-        loss = _step(learner, batch, self._phase.spec, self._place)
+        learner.learning_rate.set_for(step_of_phase)
+        # Of a worker's own: its batch is. Of the step: a resume mixes the same images.
+        draws = random.Random(f"{self._phase.spec.seed}/mixing/{step}/{self._place.rank}")
+        loss = _step(learner, batch, self._phase.spec, self._place, draws)
         learner.ema.update(step_of_phase)
         return loss
 
@@ -134,22 +148,21 @@ def _batch_stream(spec: TrainSpec, place: WorkerPlace, layout: Layout, first_ste
     return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
 
 
-def _step(learner: Learner, batch: Batch, spec: TrainSpec, place: WorkerPlace) -> torch.Tensor:
-    recipe = spec.recipe
-    images = batch.images.to(place.device, non_blocking=True)
+def _step(learner: Learner, batch: Batch, spec: TrainSpec, place: WorkerPlace, draws: random.Random) -> torch.Tensor:
+    images = normalized(batch.images.to(place.device, non_blocking=True), learner.card.mean, learner.card.std)
     targets = batch.targets.to(place.device, non_blocking=True)
-    with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=place.bf16):
-        logits = learner.student(normalized(images, learner.card.mean, learner.card.std))
-        loss = noisy_student_loss(logits, targets, images_of_a_worker(images_a_step(spec), place.world_size))
+    if spec.recipe.mixing is not None:
+        images, targets = mixed_batch(images, targets, batch.labeled, spec.recipe.mixing, draws)
     learner.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if recipe.optimizer.clip_gradient_norm is not None:
-        nn.utils.clip_grad_norm_(learner.student.parameters(), recipe.optimizer.clip_gradient_norm)
-    learner.optimizer.step()
-    return loss.detach()
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    rate = recipe.optimizer.learning_rate * learning_rate_factor(step, recipe)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    counted = images_of_a_worker(images_that_count(spec), place.world_size)
+    parts = min(spec.recipe.accumulate, len(images))
+    total = torch.zeros((), device=place.device)
+    for part in range(parts):
+        # Every part has images of both kinds, as far as there are any.
+        rows = slice(part, None, parts)
+        with learner.gradients_stay_here(part < parts - 1), autocast(place.device, place.precision):
+            loss = noisy_student_loss(learner.student(images[rows]), targets[rows], counted)
+            learner.scaler.scale(loss).backward()
+        total += loss.detach()
+    learner.take_step(spec.recipe.optimizer.clip_gradient_norm)
+    return total

@@ -10,6 +10,8 @@ class TrainSummary(Frozen):
 
     parameters: int
     resumed_from_step: int
+    steps: int | None = None
+    """Fewer than the recipe's if training ended early. None in summaries of earlier versions: all of them."""
     images_seen: int
     final_loss: float
     validation_top1: float

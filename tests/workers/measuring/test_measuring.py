@@ -25,7 +25,8 @@ from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import CleanMeasurement, ClusterSeen, MeasuredStudent
-from workers.specs.recipe import Noise, Recipe, ResolutionStep, Schedule
+from workers.specs.optimization import Schedule
+from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
 from workers.specs.stages import ActorPool, MeasureSpec, WorkerGroup

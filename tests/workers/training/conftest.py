@@ -15,7 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.recipe import Noise, Optimizer, RandAugment, Recipe, Schedule
+from workers.specs.optimization import Optimizer, Schedule
+from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.stages import TrainSpec, WorkerGroup
 from workers.training.group.session import TrainingState
 from workers.training.loop import OnValidation, train

@@ -4,9 +4,17 @@ from itertools import pairwise
 import pytest
 import torch
 
-from workers.specs.recipe import Recipe, Schedule
+from workers.specs.optimization import Schedule
+from workers.specs.recipe import Recipe
 from workers.training.loss import labeled_targets, noisy_student_loss
-from workers.training.schedule import learning_rate_factor
+from workers.training.optimizers import LearningRate
+
+
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
+    """The share of the peak's learning rate at a step, by an optimiser of one weight."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=recipe.optimizer.learning_rate)
+    LearningRate(optimizer, recipe).set_for(step)
+    return float(optimizer.param_groups[0]["lr"]) / recipe.optimizer.learning_rate
 
 
 def test_cosine_warms_up_then_falls_to_nearly_zero() -> None:

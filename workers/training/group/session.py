@@ -1,26 +1,33 @@
 """A training process's place among the workers, its device, and its checkpoints."""
 
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import torch
 from torch.optim.optimizer import StateDict
 
 from workers.models.device import allotted_device
+from workers.training.best_weights import ProgressState
 
 
 class LearnerState(TypedDict):
-    """A model in training after `step` steps: its weights, their moving average and its optimiser."""
+    """A model in training after `step` steps: its weights, their moving average and its optimiser.
+
+    What is not required is missing in checkpoints of earlier versions.
+    """
 
     step: int
     model: dict[str, torch.Tensor]
     ema: dict[str, torch.Tensor]
     optimizer: StateDict
+    scaler: NotRequired[dict[str, float]]
+    """The scale of the loss; empty without fp16."""
 
 
 class TrainingState(LearnerState):
     """What a checkpoint holds. `layout` is (workers, loader processes) of the start, which orders the samples."""
 
     layout: list[int]
+    progress: NotRequired[ProgressState]
 
 
 class TrainSession(Protocol):

@@ -24,14 +24,18 @@ _BATCHES_AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """The input of one step: `images` is uint8 (batch, size, size, 3), `targets` is float32 (batch, classes)."""
+    """The input of one step: `images` is uint8 (batch, size, size, 3), `targets` is float32 (batch, classes).
+
+    The first `labeled` images are labeled, the others pseudo-labeled.
+    """
 
     images: torch.Tensor
     targets: torch.Tensor
+    labeled: int
 
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory, from which a GPU copies while it computes. DataLoader calls this."""
-        return Batch(self.images.pin_memory(), self.targets.pin_memory())
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.labeled)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class BatchStream(IterableDataset[Batch]):
             rows = [reader.rows_of_step(step) for reader in readers]
             images = [image for part in rows for image in part.images]
             targets = [target for part in rows for target in part.targets]
-            yield Batch(_stacked(images), torch.from_numpy(np.stack(targets)))
+            yield Batch(_stacked(images), torch.from_numpy(np.stack(targets)), len(rows[0].images))
 
     def _reader(self, number: int, part: StreamPart) -> "_PartReader":
         stream = Stream(part.source.rows_per_shard, self._seed, part.images_a_step, self._layout)
