@@ -22,6 +22,7 @@ with needing_server_extra("python -m api"):
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
     from workers.telemetry.logs import configure_logging
+    from workers.telemetry.traces import start_tracing, stop_tracing
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
@@ -65,7 +66,9 @@ def main(descriptor: int | None = None) -> None:
         # Event streams never end by themselves; their clients reconnect.
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    start_tracing(settings.tracing.otlp_endpoint, "api")
     uvicorn.Server(config).run(None if descriptor is None else [socket.socket(fileno=descriptor)])
+    stop_tracing()
 
 
 def _prepared(app: FastAPI) -> FastAPI:

@@ -36,6 +36,7 @@ from api.routes import (
 )
 from api.routes.ray_dashboard import dashboard_client
 from api.schemas.problem import problem_responses
+from api.traced_requests import TracedRequests
 from service.settings import Settings
 from service.views.problem import Problem
 from service.wiring import open_services
@@ -83,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = open_services(settings)
     app.add_middleware(CompressedReads)
     app.add_middleware(AccessMiddleware)
+    if settings.tracing.otlp_endpoint is not None:
+        app.add_middleware(TracedRequests)
     if settings.metrics.api_port is not None:
         app.add_middleware(CountedRequests)
     for routes in (

@@ -30,7 +30,7 @@ class CountedRequests:
             nonlocal has_begun
             if not has_begun:
                 has_begun = True
-                figures.answered(scope["method"], _route(scope), status, time.perf_counter() - began_at)
+                figures.answered(scope["method"], route_of(scope), status, time.perf_counter() - began_at)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,7 +44,7 @@ class CountedRequests:
             raise
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The template of the route that handled the request, or would have handled a refused one."""
     route = scope.get("route")
     return getattr(route, "path", None) or POLICY.template_of(scope["path"]) or _NO_ROUTE

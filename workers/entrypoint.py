@@ -9,7 +9,8 @@ import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 
 from workers.artifact_io import is_store_error, join_uri, read_bytes, read_bytes_if_there, write_bytes  # noqa: E402
 from workers.data.dataset_roots import OutsideOfRoots, stage_environment  # noqa: E402
@@ -54,6 +55,24 @@ def run(spec_uri: str, entered_at: float) -> int:
     if spec.telemetry.log_format != "plain":
         logs_of(spec).configure_driver()
     reporter = StageReporter(spec, entered_at)
+    with _traced(spec, reporter, entered_at) as fail:
+        return _run_once(spec, reporter, fail)
+
+
+@contextmanager
+def _traced(
+    spec: AnyStageSpec, reporter: StageReporter, entered_at: float
+) -> Iterator[Callable[[FailureReason], None]]:
+    if spec.telemetry.otlp_endpoint is None:
+        yield lambda reason: None
+    else:
+        from workers.telemetry.stage_trace import traced_stage  # imports a third of a second of OpenTelemetry
+
+        with traced_stage(spec, entered_at, reporter.timing) as fail:
+            yield fail
+
+
+def _run_once(spec: AnyStageSpec, reporter: StageReporter, fail: Callable[[FailureReason], None]) -> int:
     logger.info("stage %s of generation %d, attempt %d", spec.stage, spec.generation, spec.attempt)
     try:
         reporter.check_still_ours()
@@ -70,6 +89,7 @@ def run(spec_uri: str, entered_at: float) -> int:
         return 2
     except Exception as error:
         logger.exception("the stage failed")
+        fail(reason_of(error))
         failure = StageFailure(
             attempt=spec.attempt, reason=reason_of(error), message=message_of(error), devices=reporter.devices
         )

@@ -21,6 +21,7 @@ with needing_server_extra("python -m service.reconcile"):
     from service.webhooks.secret_box import SecretBox
     from service.wiring import open_reconciling
     from workers.telemetry.logs import configure_logging
+    from workers.telemetry.traces import start_tracing, stop_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     upgrade(settings.database_url)
     reconciling = open_reconciling(settings)
+    start_tracing(settings.tracing.otlp_endpoint, "reconciler")
     _seal_secrets(reconciling.database, settings)
     workers: list[_Worker] = [reconciling.job_closer, reconciling.deliverer, reconciling.collector]
     if settings.metrics.reconciler_port is not None:
@@ -66,6 +68,7 @@ def main() -> None:
         for thread in beside:
             thread.join(_STOP_SECONDS)
         reconciling.close()
+        stop_tracing()
     logging.shutdown()
     # Any other exit would wait for a thread that hangs in a dead file system.
     os._exit(0)

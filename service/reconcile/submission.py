@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+from opentelemetry.trace import SpanKind
+
 from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.settings.groups import DriverPlace
@@ -15,6 +17,7 @@ from service.store.run_store import load_origin, load_spec_inputs
 from workers.artifact_io import write_bytes
 from workers.specs.stages import AnyStageSpec, StageName
 from workers.specs.telemetry import Telemetry
+from workers.telemetry.traces import current_traceparent, span
 
 
 class Submitter:
@@ -44,6 +47,19 @@ class Submitter:
 
     def submit(self, key: StageKey, attempt: int) -> None:
         """Submits the attempt. Raises JobRejected, RayUnavailable, ArtifactStoreUnavailable or LeaseLost."""
+        with self._database.read() as session:
+            origin = load_origin(session, key.run_id)
+        attributes: dict[str, str | int | None] = {
+            "noisy_student.run": key.run_id,
+            "noisy_student.generation": key.generation,
+            "noisy_student.stage": key.stage,
+            "noisy_student.attempt": attempt,
+            "noisy_student.request_id": origin.request_id,
+        }
+        with span(f"submit {key.stage}", origin.traceparent, attributes, SpanKind.PRODUCER):
+            self._submit(key, attempt)
+
+    def _submit(self, key: StageKey, attempt: int) -> None:
         spec, spec_uri = self.spec_of(key, attempt), self._layout.spec(key, attempt)
         # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
         # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.
@@ -57,5 +73,5 @@ class Submitter:
         with self._database.read() as session:
             inputs, origin = load_spec_inputs(session, key.run_id), load_origin(session, key.run_id)
         spec = self._build_spec(inputs, generation=key.generation, stage=key.stage, attempt=attempt)
-        telemetry = self._telemetry.model_copy(update={"request_id": origin.request_id})
-        return spec.model_copy(update={"telemetry": telemetry})
+        of_run = {"request_id": origin.request_id, "traceparent": current_traceparent()}
+        return spec.model_copy(update={"telemetry": self._telemetry.model_copy(update=of_run)})

@@ -27,6 +27,7 @@ from service.store.stored_values import read, written
 from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
 from workers.telemetry.logs import current_request_id, log_context
+from workers.telemetry.traces import current_traceparent
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ def _insert_run_row(
         source_run_id=source_run_id,
         priority=config.priority,
         request_id=current_request_id(),
+        traceparent=current_traceparent(),
     )
     session.add(row)
     session.flush()
