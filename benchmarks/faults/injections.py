@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -62,7 +63,7 @@ def pause_reconciler(scene: Scene, dice: random.Random) -> str:
 
 def kill_driver(scene: Scene, dice: random.Random) -> str:
     """Kills a stage's driver with SIGKILL."""
-    return _kill_one_of(drivers(scene), dice, "driver")
+    return _kill_one_of(drivers(scene.artifacts), dice, "driver")
 
 
 def kill_worker(scene: Scene, dice: random.Random) -> str:
@@ -72,7 +73,7 @@ def kill_worker(scene: Scene, dice: random.Random) -> str:
 
 def hang_stage(scene: Scene, dice: random.Random) -> str:
     """Stops the driver or a worker with SIGSTOP for a few seconds. It does not respond; then it continues."""
-    victims = [*drivers(scene), *_actors(scene)]
+    victims = [*drivers(scene.artifacts), *_actors(scene)]
     if not victims:
         return "nothing to stop"
     victim = dice.choice(victims)
@@ -84,7 +85,7 @@ def hang_stage(scene: Scene, dice: random.Random) -> str:
 
 def hang_for_good(scene: Scene, dice: random.Random) -> str:
     """Stops the driver or a worker with SIGSTOP until the service has ended its attempt. Then it wakes up, too late."""
-    victims = [*drivers(scene), *_actors(scene)]
+    victims = [*drivers(scene.artifacts), *_actors(scene)]
     if not victims:
         return "nothing to hang"
     victim = dice.choice(victims)
@@ -116,7 +117,7 @@ def cancel_and_retry(scene: Scene, dice: random.Random) -> str:
         return "too late to cancel"
     _wait_for_state(scene, "cancelled")
     deadline = time.monotonic() + _SLACK_SECONDS
-    while any(is_alive(process) for process in drivers(scene)):
+    while any(is_alive(process) for process in drivers(scene.artifacts)):
         if time.monotonic() > deadline:
             raise FaultNotSeen(f"the run is cancelled, and its driver is alive {_SLACK_SECONDS:.0f} s later")
         time.sleep(0.5)
@@ -218,12 +219,12 @@ FAULTS: Mapping[str, Fault] = {
 NEED_A_MOUNT = frozenset({"fill_disk", "make_read_only"})
 
 
-def drivers(scene: Scene) -> list[psutil.Process]:
-    """The driver processes of this scene's stages."""
+def drivers(artifacts: Path) -> list[psutil.Process]:
+    """The driver processes of the stages whose artifacts are below this folder."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if "workers.entrypoint" in command and command[-1].startswith(str(scene.artifacts)):
+        if "workers.entrypoint" in command and command[-1].startswith(str(artifacts)):
             found.append(process)
     return found
 

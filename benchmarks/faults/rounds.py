@@ -69,7 +69,7 @@ def play_round(
     run_id = scene.run_id = scene.client.runs.create(config).id
     told: list[str] = []
     found: list[str] = []
-    with Watch(scene) as watch:
+    with Watch(scene.artifacts) as watch:
         for name in faults:
             time.sleep(dice.uniform(*pause))
             at = time.monotonic() - began

@@ -12,7 +12,6 @@ from types import TracebackType
 import psutil
 
 from benchmarks.faults.injections import drivers
-from benchmarks.faults.scene import Scene
 from service.views.runs import RunView, StageView
 from workers.artifact_io import read_bytes_if_there
 from workers.specs.reports import Progress
@@ -34,10 +33,10 @@ class Working:
 
 
 class Watch:
-    """A context manager that watches from a thread of its own."""
+    """A context manager that watches the stages whose artifacts are below a folder, from a thread of its own."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, artifacts: Path) -> None:
+        self._artifacts = artifacts
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._together: dict[tuple[str, int, int], float] = {}
@@ -64,7 +63,7 @@ class Watch:
 
     def _working(self) -> set[Working]:
         found = set()
-        for process in drivers(self._scene):
+        for process in drivers(self._artifacts):
             match = _SPEC.fullmatch(process.info["cmdline"][-1])
             try:
                 awake = process.status() != psutil.STATUS_STOPPED

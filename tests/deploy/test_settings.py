@@ -11,6 +11,7 @@ from tests.deploy.places import EXAMPLES
 from tests.deploy.values_schema import FOR_ONE_MACHINE, SCHEMA, renewed, variables_of_the_chart
 from tests.deploy.variables import is_setting
 
+_GROUPS = "NOISY_STUDENT_PLACEMENT__NODE_GROUPS"
 SECRETS = {
     "NOISY_STUDENT_DATABASE_URL": "postgresql://user:word@host/db",
     "NOISY_STUDENT_RAY__AUTH_TOKEN": "token",
@@ -38,6 +39,23 @@ def test_every_variable_of_an_example_is_a_setting_and_is_read(example: Any, mon
     assert settings.artifact_root.endswith(("/noisy-student", "/artifacts"))
     assert settings.access.authentication
     assert not settings.on_loopback
+
+
+def test_the_service_knows_the_groups_of_the_ray_cluster_with_their_sizes_limits_and_labels() -> None:
+    groups = {
+        "cpu": {"cpu": "1500m", "memory": "2Gi", "maxReplicas": 3, "labels": {"team.example/tier": "a"}},
+        "gpu-label": None,
+        "gpu-train": {"gpus": 4, "cpu": "12"},
+    }
+    manifests = render(values={**GIVEN, "ray": {"groups": groups}})
+    known = {each["name"]: each for each in json.loads(_environment(manifests, "-api")[_GROUPS])}
+    (cluster,) = (each["spec"] for each in manifests if each["kind"] == "RayCluster")
+
+    assert known["cpu"].items() >= {"cpus": 2, "gpus": 0, "max_nodes": 3}.items()  # KubeRay rounds up
+    assert known["gpu-train"].items() >= {"cpus": 12, "gpus": 4, "max_nodes": 8}.items()
+    rendered = {each["groupName"]: each["labels"] for each in cluster["workerGroupSpecs"]}
+    assert {name: each["labels"] for name, each in known.items()} == rendered
+    assert known["cpu"]["labels"]["team.example/tier"] == "a"
 
 
 def test_settings_pass_through_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:

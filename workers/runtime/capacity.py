@@ -33,16 +33,17 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """A group of nodes that an autoscaler can start. `max_nodes` None: there is no limit."""
+    """A group of nodes that an autoscaler can start. `max_nodes` None: there is no limit. Not all labels are known."""
 
     name: str
     resources: Mapping[str, float]
     max_nodes: int | None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ClusterView:
-    """The live nodes and the groups of nodes. `groups` is empty if no autoscaler reports them."""
+    """The live nodes and the groups of nodes. `groups` is empty if they are unknown."""
 
     nodes: tuple[Node, ...]
     groups: tuple[NodeGroup, ...] = ()
@@ -52,7 +53,7 @@ class ClusterView:
         return [node for node in self.nodes if node.labels.get(NODE_GROUP) == group.name]
 
     def labels_of(self, group: NodeGroup) -> dict[str, str]:
-        """The known labels of the group's nodes: its name, and what its present nodes have in common.
+        """The known labels of the group's nodes: its name, what is given, and what its nodes have in common now.
 
         Ray's own labels, such as the zone, may differ from node to node.
         """
@@ -61,7 +62,7 @@ class ClusterView:
             for node in self.nodes_of(group)
         ]
         common = dict(set.intersection(*found)) if found else {}
-        return {OWN_GROUP: group.name, **common, NODE_GROUP: group.name}
+        return {OWN_GROUP: group.name, **group.labels, **common, NODE_GROUP: group.name}
 
 
 @dataclass(frozen=True)

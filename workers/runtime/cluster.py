@@ -45,4 +45,4 @@ def settled_on_cluster(spec: Spec) -> Spec:
     """The spec with everything decided that it leaves to the cluster. Call `join_cluster` first."""
     from workers.runtime.node_groups import look_at_cluster
 
-    return settled(spec, look_at_cluster())
+    return settled(spec, look_at_cluster(spec.nodes.groups))

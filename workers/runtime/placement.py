@@ -45,6 +45,7 @@ def _nodes_there_are(nodes: NodeChoice, view: ClusterView) -> NodeChoice:
     return NodeChoice(
         cpu_node_labels=nodes.cpu_node_labels if _has(view, nodes.cpu_node_labels, gpus=False) else {},
         helper_node_labels=nodes.helper_node_labels if helpers_fit else {},
+        groups=nodes.groups,
     )
 
 

@@ -7,11 +7,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from workers.runtime.capacity import ClusterView, ResourceDemand, Shortage, demand_of, shortage
 from workers.runtime.stage_reporter import StageReporter, Superseded
+from workers.specs.node_labels import KnownGroup
 from workers.specs.reports import Waiting
 from workers.specs.stages import AnyStageSpec
 
@@ -21,7 +22,7 @@ _LOOK_EVERY_SECONDS = 2.0
 _TELL_AGAIN_SECONDS = 10.0
 """How often a stage repeats that it waits. A stage that falls silent is taken for a hung one."""
 _TIME_TO_START_SECONDS = 15.0
-"""How long processes may take to start on an idle cluster."""
+"""How long processes may take to start once the cluster is large enough, for example because a node has come."""
 
 
 class Cluster(Protocol):
@@ -41,7 +42,7 @@ def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
     demand = demand_of(spec)
     if demand is not None:
         reporter.gpus_each = demand.gpus
-        watch = ResourceWatch(demand, reporter, _RayCluster())
+        watch = ResourceWatch(demand, reporter, _RayCluster(spec.nodes.groups))
         threading.Thread(target=watch.run, daemon=True, name="resource-watch").start()
 
 
@@ -55,7 +56,7 @@ class ResourceWatch:
         self._reporter = reporter
         self._cluster = cluster
         self._clock = clock
-        self._entered_at = clock()
+        self._fits_since: float | None = None
         self._told: Waiting | None = None
         self._told_at = 0.0
         self._begun = False
@@ -93,9 +94,12 @@ class ResourceWatch:
         view = self._cluster.view()
         short = shortage(self._demand, view, begun=True)
         if short is not None:
-            self._begun = False  # its resources are gone; it begins again when there is enough
+            # Its resources are gone, or still to come; it begins when there is enough.
+            self._begun, self._fits_since = False, None
             return self._since(now, short)
-        if self._begun or self._reporter.works_itself or now - self._entered_at < _TIME_TO_START_SECONDS:
+        if self._fits_since is None:
+            self._fits_since = now
+        if self._begun or self._reporter.works_itself or now - self._fits_since < _TIME_TO_START_SECONDS:
             return None
         self._begun = self._cluster.has_begun()
         short = shortage(self._demand, view, self._begun)
@@ -108,12 +112,15 @@ class ResourceWatch:
 
 
 class _RayCluster:
-    """The cluster that this process is connected to."""
+    """The cluster that this process is connected to, and the groups of nodes that it is known to have."""
+
+    def __init__(self, groups: Sequence[KnownGroup]) -> None:
+        self._groups = groups
 
     def view(self) -> ClusterView:
         from workers.runtime.node_groups import look_at_cluster
 
-        return look_at_cluster()
+        return look_at_cluster(self._groups)
 
     def has_begun(self) -> bool:
         import ray

@@ -23,6 +23,6 @@ class LibraryInternals(Frozen):
     ray_node_groups: bool = Field(
         default=True,
         strict=False,
-        description="Read which groups of nodes an autoscaler has; off: a stage cannot tell a node that is to come "
-        "from what the cluster will never have.",
+        description="Read which groups of nodes an autoscaler has recorded, where placement.node_groups names none; "
+        "off: without that setting, a stage cannot tell a node that is to come from what the cluster will never have.",
     )

@@ -25,13 +25,30 @@ NodeLabels = Annotated[dict[_LABEL, _SELECTOR], Field(max_length=20)]
 """Selectors by label: `value`, `!value`, `in(a, b)`, `!in(a, b)`. Nodes without the label satisfy the negative ones."""
 
 
+class KnownGroup(Frozen):
+    """A group of nodes that the cluster's autoscaler can start, as the operator describes it.
+
+    Ray's own autoscaler tells nobody which groups it has.
+    """
+
+    name: str = Field(max_length=63, description="The group's name, which its nodes have as ray.io/node-group.")
+    cpus: float = Field(ge=0, le=100_000, description="Of one node.")
+    gpus: float = Field(default=0, ge=0, le=1000, description="Of one node.")
+    max_nodes: int | None = Field(default=None, ge=0, le=1_000_000, description="Null: there is no limit.")
+    labels: dict[_LABEL, Annotated[str, StringConstraints(pattern=f"^({_NAME})?$")]] = Field(
+        default={}, max_length=100, description="Of each node."
+    )
+
+
 class NodeChoice(Frozen):
-    """The node labels for processes whose stage does not choose its own."""
+    """The node labels for processes whose stage does not choose its own, and which nodes there could be."""
 
     cpu_node_labels: NodeLabels = Field(default_factory=dict)
     """For processes that work without GPUs."""
     helper_node_labels: NodeLabels = Field(default_factory=dict)
     """For processes that hold no resources and only wait for others."""
+    groups: tuple[KnownGroup, ...] = ()
+    """The groups of nodes that could grow; none where they are unknown."""
 
 
 def allows(selector: Mapping[str, str], labels: Mapping[str, str], all_known: bool = True) -> bool:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 
 from service.config.inspector_limits import InspectorLimits
 from service.config.policies import SCHEDULE_TIMEOUT_SECONDS, RetentionPolicy
-from workers.specs.node_labels import ACCELERATOR, NODE_GROUP, NodeChoice, NodeLabels
+from workers.specs.node_labels import ACCELERATOR, NODE_GROUP, KnownGroup, NodeChoice, NodeLabels
 from workers.specs.stages import StageName
 from workers.specs.telemetry import LogFormat
 
@@ -154,6 +154,13 @@ class PlacementSettings(SettingGroup):
         description="Of processes that hold nothing of the cluster and only wait. Ignored where no node has them.",
     )
 
+    node_groups: tuple[KnownGroup, ...] = Field(
+        default=(),
+        max_length=200,
+        description="Groups of nodes that the cluster's autoscaler can start, as JSON. Without them, a node that is "
+        "coming cannot be told from one that the cluster can never have.",
+    )
+
     driver: DriverPlace = DriverPlace()
     select: DriverPlace | None = Field(
         default=None, description="The same for the select stage, whose driver does the work. Default: as `driver`."
@@ -166,7 +173,11 @@ class PlacementSettings(SettingGroup):
     @property
     def nodes(self) -> NodeChoice:
         """What the stages are told for processes without node labels of their own."""
-        return NodeChoice(cpu_node_labels=self.cpu_node_labels, helper_node_labels=self.helper_node_labels)
+        return NodeChoice(
+            cpu_node_labels=self.cpu_node_labels,
+            helper_node_labels=self.helper_node_labels,
+            groups=self.node_groups,
+        )
 
 
 class RetentionSettings(SettingGroup):

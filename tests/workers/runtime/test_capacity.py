@@ -143,5 +143,16 @@ def test_waits_are_told_apart(
     assert words in short.reason
 
 
+def test_a_group_without_a_node_has_the_labels_that_are_given() -> None:
+    spot = NodeGroup("gpu-spot", {"CPU": 12.0, "GPU": 1.0}, 3, {"ray.io/market-type": "spot"})
+    paid = ResourceDemand(1, 1, 1, "worker", {"ray.io/market-type": "!spot"})
+
+    short = shortage(paid, ClusterView((), (spot,)), begun=False)
+
+    assert short is not None
+    assert (short.kind, "none of gpu-spot has such labels" in short.reason) == (WaitKind.BEYOND_GROUPS, True)
+    assert shortage(paid, ClusterView((), (GPU_GROUP,)), begun=False).kind is WaitKind.NODE_COMING
+
+
 def test_work_that_has_begun_waits_for_nothing() -> None:
     assert shortage(ONE_GPU, ClusterView(FULL, GROUPS), begun=True) is None

@@ -151,9 +151,12 @@ def test_a_stage_says_what_it_waits_for_until_it_is_there(
 
     cluster.node = {"CPU": 2.0, "GPU": 1.0}  # the autoscaler adds it, but another job is faster
     watch.look()
+    assert progress(spec).waiting is None  # its processes may be starting there
+    clock.now += 15
+    watch.look()
     second = progress(spec).waiting
     assert second is not None
-    assert (second.since, second.exceeds_cluster, second.kind) == (1020.0, False, WaitKind.CLUSTER_FULL)
+    assert (second.since, second.exceeds_cluster, second.kind) == (1035.0, False, WaitKind.CLUSTER_FULL)
     assert second.reason.endswith("the cluster has them, others use them")
 
     cluster.begun = True
@@ -176,6 +179,9 @@ def test_a_stage_that_loses_what_it_had_waits_anew(spec: SelectSpec, reporter: S
     watch.look()
     assert progress(spec).waiting is not None
     cluster.node = {"CPU": 2.0, "GPU": 1.0}  # another has come, and another job was quicker
+    watch.look()
+    assert progress(spec).waiting is None
+    clock.now += 15
     watch.look()
     waiting = progress(spec).waiting
     assert waiting is not None

@@ -36,6 +36,18 @@ RAY_JOB_START_TIMEOUT_SECONDS (its default is 900), so this is later than the se
 {{- toJson $ours -}}
 {{- end }}
 
+{{/* The labels of a group's nodes, by which stages choose them. */}}
+{{- define "noisy-student.nodeLabels" -}}
+{{- with .values.labels }}
+{{- toYaml . }}
+{{- end }}
+noisy-student.io/group: {{ .group }}
+{{- if .values.gpus }}
+noisy-student.io/accelerator: gpu
+{{- end }}
+ray.io/market-type: {{ ternary "spot" "on-demand" (.values.spot | default false) }}
+{{- end }}
+
 {{/* What Ray's head and nodes have in common: the context, and further environment of one group. KubeRay adds the
 command, the token, the probes, /dev/shm, and /tmp/ray on the head. */}}
 {{- define "noisy-student.rayContainer" -}}

@@ -19,6 +19,7 @@ have the same, because they share one database, one artifact root and the keys o
 {{- if .Values.ray.grafana.url }}
 - {name: NOISY_STUDENT_RAY__GRAFANA_URL, value: {{ .Values.ray.grafana.browserUrl | default .Values.ray.grafana.url | quote }}}
 {{- end }}
+- {name: NOISY_STUDENT_PLACEMENT__NODE_GROUPS, value: {{ include "noisy-student.nodeGroups" . | fromJsonArray | toJson | quote }}}
 - {name: NOISY_STUDENT_SERVER__HOST, value: 0.0.0.0}
 - {name: NOISY_STUDENT_SERVER__PORT, value: "8000"}
 - {name: NOISY_STUDENT_ACCESS__AUTHENTICATION, value: "true"}
@@ -35,6 +36,18 @@ have the same, because they share one database, one artifact root and the keys o
 
 {{- define "noisy-student.settingText" -}}
 {{ kindIs "string" . | ternary . (toJson .) }}
+{{- end }}
+
+{{/* The groups of Ray nodes, as KubeRay starts them: it rounds CPUs up. */}}
+{{- define "noisy-student.nodeGroups" -}}
+{{- $found := list -}}
+{{- range $group, $values := .Values.ray.groups -}}
+{{- $cpu := toString $values.cpu -}}
+{{- $cpus := hasSuffix "m" $cpu | ternary (divf (trimSuffix "m" $cpu | float64) 1000) (float64 $cpu) | ceil -}}
+{{- $labels := merge (dict) (include "noisy-student.nodeLabels" (dict "group" $group "values" $values) | fromYaml) -}}
+{{- $found = append $found (dict "name" $group "cpus" $cpus "gpus" ($values.gpus | default 0) "max_nodes" $values.maxReplicas "labels" $labels) -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end }}
 
 {{- define "noisy-student.databaseSecret" -}}
