@@ -9,7 +9,7 @@ export RAY_AUTH_MODE := disabled
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
-	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs
+	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs benchmark-autoscale
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z][a-z -]*:.*## / { split($$1, names, " "); for (i = 1; i in names; i++) printf "%-22s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
@@ -152,9 +152,15 @@ benchmark-accuracy: $(READY) ## teachers, students and a rival of equal compute,
 benchmark-robustness benchmark-search benchmark-ablation: $(READY) ## measures the noise's benefit on the demo's digits
 	$(BIN)/python -m benchmarks.method.studies $(@:benchmark-%=%)
 
+<<<<<<< HEAD
 # Two training processes of a gloo group, of unequal shares, next to one process: a minute or two.
 benchmark-two-workers: $(READY) ## compares two training processes of unequal shares with one
 	$(BIN)/python -m benchmarks.method.two_workers
+=======
+# A rehearsal on this machine, with Ray's own autoscaler and nodes that are processes. Needs root; about a quarter of an hour.
+benchmark-autoscale: $(READY) ## rehearses a cluster that grows from zero, and its faults: a quarter of an hour
+	$(BIN)/python -m benchmarks.house.autoscale
+>>>>>>> bd73bec (A rehearsal of a cluster that grows and shrinks: Ray's own autoscaler, head and nodes, and the chart's RayCluster)
 
 # Files, folders, lists and bodies as other people produce them, each with a predetermined outcome.
 benchmark-inputs: $(READY) ## tries files, folders, lists and bodies as other people produce them

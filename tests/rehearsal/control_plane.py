@@ -22,7 +22,7 @@ API_URL = "http://127.0.0.1:8000"
 API_METRICS = "127.0.0.1:9464"
 RECONCILER_METRICS = "127.0.0.1:9465"
 """On a cluster both have the same port, each at its own address."""
-_START_TIMEOUT_SECONDS = 120.0
+_START_TIMEOUT_SECONDS = 300.0
 
 
 class ControlPlane:

@@ -32,7 +32,7 @@ from tests.rehearsal.release import merged, render_release, small_values
 from tests.support.network_namespace import network_of_its_own
 
 _STEP_SECONDS = 0.3
-_HEAD_TIMEOUT_SECONDS = 180.0
+_HEAD_TIMEOUT_SECONDS = 300.0
 PATIENCE_SECONDS = 600.0
 """Longer than anything here takes, even on a busy machine."""
 

@@ -11,7 +11,7 @@ from service.views.runs import RunView, StageView
 from tests.rehearsal.rehearsal import Rehearsal
 from workers.specs.reports import WaitKind
 
-RUN_LIMIT_SECONDS = 900.0
+RUN_LIMIT_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
