@@ -118,8 +118,9 @@ def _machines_are_back(rehearsal: Rehearsal) -> None:
     rehearsal.kubelet.withheld.clear()
 
 
-def _one_run(**changes: Any) -> Bodies:
-    return lambda datasets: [small_run(datasets, teacher_steps=_LONG_STEPS, **changes)]
+def _teacher(generations: int = 0, **changes: Any) -> Bodies:
+    """One run whose teacher trains for long enough, alone or with as many students."""
+    return lambda datasets: [small_run(datasets, generations=generations, teacher_steps=_LONG_STEPS, **changes)]
 
 
 def _ten_runs(datasets: Datasets) -> list[dict[str, Any]]:
@@ -138,21 +139,21 @@ _ANY_GPU = {
     "node_labels": {ACCELERATOR: "gpu"},
 }
 SCENARIOS = {
-    "a spot node is taken back in training": Scenario(_one_run(), (Fault(_in_training, take_node("cpu")),)),
+    "a spot node is taken back in training": Scenario(_teacher(), (Fault(_in_training, take_node("cpu")),)),
     "nodes lose their power": Scenario(
-        _one_run(), (Fault(_in_training, kill_node("cpu")), Fault(_labels, kill_node("gpu-label")))
+        _teacher(generations=1), (Fault(_in_training, kill_node("cpu")), Fault(_labels, kill_node("gpu-label")))
     ),
-    "the head is lost": Scenario(_one_run(), (Fault(_in_training, kill_head),)),
+    "the head is lost": Scenario(_teacher(), (Fault(_in_training, kill_head),)),
     "the autoscaler is killed": Scenario(
-        _one_run(),
-        (Fault(_waits("gen-0/train"), kill_autoscaler), Fault(_labels, kill_autoscaler)),
+        _teacher(),
+        (Fault(_waits("gen-0/train"), kill_autoscaler), Fault(_waits("gen-0/evaluate"), kill_autoscaler)),
         settle=_autoscaler_is_back,
     ),
     "the preferred group has no machines": Scenario(
-        _one_run(label=_ANY_GPU), (Fault(_in_training, withhold("gpu-label")),), settle=_machines_are_back
+        _teacher(label=_ANY_GPU), (Fault(_in_training, withhold("gpu-label")),), settle=_machines_are_back
     ),
     "ten stages wait on a cluster with room for two": Scenario(_ten_runs, ()),
     "an upgrade resets the replicas under load": Scenario(
-        _one_run(), (Fault(_waits("gen-0/train"), _upgraded), Fault(_in_training, _upgraded))
+        _teacher(), (Fault(_waits("gen-0/train"), _upgraded), Fault(_in_training, _upgraded))
     ),
 }
