@@ -70,7 +70,7 @@ class WaitKind(StrEnum):
     CLUSTER_FULL = "cluster_full"
     """Others use the cluster, and no group of nodes can grow."""
     CLUSTER_TOO_SMALL = "cluster_too_small"
-    """Even the idle cluster is too small, and no autoscaler says which nodes could come."""
+    """Even the idle cluster is too small, and it is unknown which nodes could come."""
     BEYOND_GROUPS = "beyond_groups"
     """No group of nodes could ever have what the stage needs: its nodes are too small, or it may have too few."""
 
