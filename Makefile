@@ -152,15 +152,13 @@ benchmark-accuracy: $(READY) ## teachers, students and a rival of equal compute,
 benchmark-robustness benchmark-search benchmark-ablation: $(READY) ## measures the noise's benefit on the demo's digits
 	$(BIN)/python -m benchmarks.method.studies $(@:benchmark-%=%)
 
-<<<<<<< HEAD
 # Two training processes of a gloo group, of unequal shares, next to one process: a minute or two.
 benchmark-two-workers: $(READY) ## compares two training processes of unequal shares with one
 	$(BIN)/python -m benchmarks.method.two_workers
-=======
+
 # A rehearsal on this machine, with Ray's own autoscaler and nodes that are processes. Needs root; about a quarter of an hour.
 benchmark-autoscale: $(READY) ## rehearses a cluster that grows from zero, and its faults: a quarter of an hour
 	$(BIN)/python -m benchmarks.house.autoscale
->>>>>>> bd73bec (A rehearsal of a cluster that grows and shrinks: Ray's own autoscaler, head and nodes, and the chart's RayCluster)
 
 # Files, folders, lists and bodies as other people produce them, each with a predetermined outcome.
 benchmark-inputs: $(READY) ## tries files, folders, lists and bodies as other people produce them
