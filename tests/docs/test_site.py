@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 from fastapi import FastAPI
@@ -68,7 +68,7 @@ def names_of(group: type[BaseModel]) -> Iterator[str]:
         inner = [
             each
             for each in (field.annotation, *get_args(field.annotation))
-            if isinstance(each, type) and issubclass(each, BaseModel)
+            if isinstance(each, type) and issubclass(each, BaseModel) and get_origin(field.annotation) is not tuple
         ]
         yield from (f"{name}__{below}" for each in inner for below in names_of(each))
         if not inner:
