@@ -104,7 +104,7 @@ SEARCH = SearchView(
     ),
     pictures=["/runs/search-5d20c1e7a4/generations/1/stages/search/pictures/rand_augment.svg"],
 )
-_TRAINING = AblationTraining(variant="full", seed=0, state="finished", test_top1=0.955, seconds=61.0)
+_TRAINING = AblationTraining(variant="full", seed=0, state="finished", top1=0.955, seconds=61.0)
 ABLATION = AblationView(
     id="ablation-77b1f09c3e",
     name="ablation of digits",
@@ -117,6 +117,7 @@ ABLATION = AblationView(
     settings=AblationSettings(variants=("full",), seeds=1),
     trainings=[_TRAINING],
     outcome=AblationOutcome(
+        on="validation",
         teacher_error=0.06,
         lines=(
             AblationLine(
@@ -124,8 +125,8 @@ ABLATION = AblationView(
                 model="test_resnet",
                 same_as=None,
                 seeds=1,
-                test_error=0.045,
-                test_error_deviation=None,
+                error=0.045,
+                error_deviation=None,
                 error_change=0.0,
                 error_change_deviation=None,
             ),

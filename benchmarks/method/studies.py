@@ -171,16 +171,17 @@ def _full_trainings(stack: LocalStack, base: str, student: dict[str, Any]) -> li
     with Client(stack.api_url) as client:
         ablation_id = _remembered(f"full-{name}", lambda: client.ablations.create(base, request).id)
         _finished(stack, ablation_id)
-        return [training.test_top1 or 0.0 for training in client.ablations.get(ablation_id).trainings]
+        return [training.top1 or 0.0 for training in client.ablations.get(ablation_id).trainings]
 
 
 def _generation(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"generation": 1, "settings": settings}
+    # The report is about test images; nothing is chosen by it.
+    return {"generation": 1, "settings": {"on": "test", **settings}}
 
 
 def _changes(view: AblationView, line: AblationLine) -> list[float]:
     """The change of the test error for each seed."""
-    accuracy = {(training.variant, training.seed): training.test_top1 for training in view.trainings}
+    accuracy = {(training.variant, training.seed): training.top1 for training in view.trainings}
     variant = line.same_as or line.variant
     seeds = sorted({training.seed for training in view.trainings})
     pairs = [(accuracy.get((variant, seed)), accuracy.get(("full", seed))) for seed in seeds]

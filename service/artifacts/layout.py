@@ -15,7 +15,7 @@ MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
 HASH_ROWS_FILE = "hash_rows.bin"
 LIST_PARTS_FOLDER = "list"
-PERCEPTUAL_HASHES_FILE = "perceptual_hashes.parquet"
+FINGERPRINTS_FILE = "fingerprints.parquet"
 
 
 class ArtifactLayout:
@@ -47,9 +47,9 @@ class ArtifactLayout:
         """The folder with the shards of a dataset that is a list of URIs."""
         return join_uri(self.dataset_folder(dataset_id), LIST_PARTS_FOLDER)
 
-    def perceptual_hashes(self, dataset_id: str) -> str:
+    def fingerprints(self, dataset_id: str) -> str:
         """The file of an evaluation dataset's perceptual hashes. The first label stage that needs it writes it."""
-        return join_uri(self.dataset_folder(dataset_id), PERCEPTUAL_HASHES_FILE)
+        return join_uri(self.dataset_folder(dataset_id), FINGERPRINTS_FILE)
 
     def stage_folder(self, key: StageKey) -> str:
         return join_uri(self.root, "runs", key.run_id, f"gen-{key.generation}", key.stage)

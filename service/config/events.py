@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     ATTEMPT_PAUSED = "attempt_paused"
     ATTEMPT_CANCELLED = "attempt_cancelled"
     STAGE_SUCCEEDED = "stage_succeeded"
+    IMAGES_COMPARED = "images_compared"
+    CLASSES_NOT_FILLED_UP = "classes_not_filled_up"
     GENERATION_SUCCEEDED = "generation_succeeded"
     PROMOTED = "promoted"
     NOT_PROMOTED = "not_promoted"

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from workers.specs.results import EvaluateResult
+from workers.specs.hygiene import JudgedOn
+from workers.specs.results import EvaluateResult, Metrics
+from workers.specs.robustness import RobustnessResult, RobustnessSettings
 
 GateMetric = Literal["top1", "top5", "calibration_error", "mce", "mfr"]
 GATE_METRICS: tuple[GateMetric, ...] = get_args(GateMetric)
@@ -61,22 +63,42 @@ class Condition:
         return f"{self.text}: {self.metric} is {mine:.4g}{against}"
 
 
-def gate_metrics(result: EvaluateResult) -> dict[str, float]:
-    """Returns the metrics of an evaluation that conditions can refer to."""
+def gated_robustness(conditions: Sequence[str], settings: RobustnessSettings | None) -> RobustnessSettings | None:
+    """Returns the parts of the robustness settings that the conditions are about, or None if they name none."""
+    parts = {ROBUSTNESS_OF.get(Condition(text).metric) for text in conditions} - {None}
+    if settings is None or not parts:
+        return None
+    return RobustnessSettings(
+        corruptions=settings.corruptions if "corruptions" in parts else None,
+        stability=settings.stability if "stability" in parts else None,
+        adversarial=None,
+    )
+
+
+def gate_metrics(result: EvaluateResult, on: JudgedOn) -> dict[str, float]:
+    """Returns the metrics of an evaluation that conditions can refer to: on validation images or on test images."""
+    if on == "test":
+        return _metrics(result.metrics, result.robustness)
+    return {} if result.validation is None else _metrics(result.validation.metrics, result.validation.robustness)
+
+
+def _metrics(metrics: Metrics, robustness: RobustnessResult | None) -> dict[str, float]:
     found = {
-        "top1": result.metrics.top1,
-        "top5": result.metrics.top5,
-        "calibration_error": result.metrics.expected_calibration_error,
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "calibration_error": metrics.expected_calibration_error,
     }
-    if result.robustness is not None and result.robustness.corruptions is not None:
-        found["mce"] = result.robustness.corruptions.mean_corruption_error
-    if result.robustness is not None and result.robustness.stability is not None:
-        found["mfr"] = result.robustness.stability.mean_flip_rate
+    if robustness is not None and robustness.corruptions is not None:
+        found["mce"] = robustness.corruptions.mean_corruption_error
+    if robustness is not None and robustness.stability is not None:
+        found["mfr"] = robustness.stability.mean_flip_rate
     return found
 
 
-def gate_failure(conditions: Sequence[str], student: EvaluateResult, teacher: EvaluateResult | None) -> str | None:
+def gate_failure(
+    conditions: Sequence[str], on: JudgedOn, student: EvaluateResult, teacher: EvaluateResult | None
+) -> str | None:
     """Returns why the gate does not promote the student, or None if it does. The first teacher has no `teacher`."""
-    mine, theirs = gate_metrics(student), {} if teacher is None else gate_metrics(teacher)
+    mine, theirs = gate_metrics(student, on), {} if teacher is None else gate_metrics(teacher, on)
     failures = [failure for text in conditions if (failure := Condition(text).failure(mine, theirs)) is not None]
     return "; ".join(failures) or None

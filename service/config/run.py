@@ -10,6 +10,7 @@ from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, 
 from service.config.policies import FaultTolerance, RetentionOverrides
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
+from workers.specs.hygiene import JudgedOn
 from workers.specs.measure import external_part
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
@@ -34,13 +35,28 @@ class RunDatasets(Frozen):
     unlabeled: Reference | None = Field(
         default=None, description="Role unlabeled. Required for one generation or more."
     )
-    validation: Reference = Field(description="Role evaluation. Monitored during training.")
-    test: Reference = Field(description="Role evaluation. The evaluate stage uses it once per generation.")
+    validation: Reference = Field(
+        description="Role evaluation. Monitored during training; searches, ablations and the gate choose by it."
+    )
+    test: Reference = Field(
+        description="Role evaluation. The evaluate stage measures each generation on it; nothing is chosen by it."
+    )
     pseudo_label_truth: Reference | None = Field(
         default=None,
         description="Role evaluation. The unlabeled images with their true labels, if known. "
         "Only the evaluate stage reads it, to measure the quality of the pseudo labels.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _validation_is_not_test(cls, given: object) -> object:
+        if isinstance(given, dict) and not given.get("validation"):
+            raise field_error(
+                "validation",
+                "is required: training is monitored on it, and searches, ablations and the gate choose by it, so that "
+                "nothing is chosen by the test images; split it off the labeled images",
+            )
+        return given
 
 
 class Resources(Frozen):
@@ -94,6 +110,11 @@ class Gate(Frozen):
         max_length=20,
         description="For example `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
         "top1, top5 and calibration_error are shares in 0..1, mce and mfr are percent.",
+    )
+    on: JudgedOn = Field(
+        default="validation",
+        description="The images on which the conditions are measured. `test` chooses teachers by the test images, "
+        "which makes the reported test accuracy optimistic; generations, models and lineage are marked with it.",
     )
     on_failure: Literal["stop", "go_on"] = Field(
         default="stop", description="go_on: the same teacher teaches the following generations."
@@ -183,8 +204,16 @@ class RunConfig(Frozen):
             except ValueError as error:
                 raise field_error(field, str(error)) from error
             part = ROBUSTNESS_OF.get(condition.metric)
-            if part is not None and getattr(self.evaluation.robustness, part, None) is None:
+            if part is None:
+                continue
+            if getattr(self.evaluation.robustness, part, None) is None:
                 raise field_error(field, f"{condition.metric} is measured with evaluation.robustness.{part} only")
+            if self.gate is not None and self.gate.on == "validation" and self.evaluation.reference is not None:
+                raise field_error(
+                    field,
+                    f"{condition.metric} is relative to evaluation.reference, which was measured on test images only: "
+                    "leave the reference out, or set gate.on to test",
+                )
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.config.gate import gated_robustness
 from service.estimates.estimated_run import DatasetSize, EstimatedRun
 from service.estimates.selection_demand import selection_demand
 from service.estimates.stage_demand import StageDemand, job_overhead
@@ -211,14 +212,21 @@ def _reading_seconds(run: EstimatedRun, generation: int, workers: int) -> float:
 
 def _evaluate(run: EstimatedRun, generation: int) -> StageDemand:
     student = run.student(generation)
-    parts = ["test", *run.config.evaluation.external_datasets]
+    gate = run.config.gate
+    # A gate on validation images has them judged as well.
+    validation = ["validation"] if gate is not None and gate.on == "validation" else []
+    parts = ["test", *run.config.evaluation.external_datasets, *validation]
     images = sum(run.sizes[part].rows for part in parts)
     actors = run.actors(sum(run.sizes[part].shards for part in parts))
     seconds = sum(
         run.sizes[part].rows * (run.measured.datasets[part].read_seconds_an_image + student.clean.predict_seconds)
         for part in parts
     )
-    seconds += _robustness_seconds(run.config.evaluation.robustness, student.clean, run.sizes["test"].rows)
+    robustness = run.config.evaluation.robustness
+    seconds += _robustness_seconds(robustness, student.clean, run.sizes["test"].rows)
+    if gate is not None and validation:
+        gated = gated_robustness(gate.conditions, robustness)
+        seconds += _robustness_seconds(gated, student.clean, run.sizes["validation"].rows)
     read = sum(run.sizes[part].rows * run.measured.datasets[part].bytes_an_image for part in parts)
     return StageDemand(
         images=images,

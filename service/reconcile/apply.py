@@ -35,7 +35,7 @@ from service.ray_client.jobs import JobRejected, RayJobs
 from service.reconcile.attempt_reports import record_devices, record_wait
 from service.reconcile.lease import fenced_write
 from service.reconcile.promotion import judge_promotion
-from service.reconcile.stage_records import make_next_stage_ready, record_model, set_running
+from service.reconcile.stage_records import make_next_stage_ready, record_result, set_running
 from service.reconcile.submission import Submitter
 from service.scheduling.quotas import charge_attempt
 from service.store.database import Database
@@ -238,7 +238,7 @@ class Applier:
             )
             charge_attempt(session, key.submission_id(action.attempt), now)
             set_stage_state(session, key, StageState.SUCCEEDED, finished_at=now, result=action.result.model_dump_json())
-            record_model(session, run_id, action, now)
+            record_result(session, run_id, action, now)
             make_next_stage_ready(session, run_id, now)
             add_event(
                 session, run_id, now, EventKind.STAGE_SUCCEEDED, "", action.generation, action.stage, action.attempt

@@ -24,11 +24,12 @@ def judge_promotion(session: Session, run_id: str, generation: int, now: float) 
     refused = {each.number for each in load_snapshot(session, run_id).generations if each.promoted is False}
     teacher_number = teacher_generation(generation, evaluations, refused)
     teacher = None if teacher_number is None else evaluations[teacher_number]
-    reason = gate_failure(gate.conditions, evaluations[generation], teacher)
+    reason = gate_failure(gate.conditions, gate.on, evaluations[generation], teacher)
     session.execute(
         update(GenerationRow)
         .where(GenerationRow.run_id == run_id, GenerationRow.number == generation)
-        .values(promoted=reason is None, gate_reason=reason)
+        .values(promoted=reason is None, gate_reason=reason, gate_on=gate.on)
     )
     kind = EventKind.PROMOTED if reason is None else EventKind.NOT_PROMOTED
-    add_event(session, run_id, now, kind, reason or "", generation)
+    measured = f"measured on {gate.on} images"
+    add_event(session, run_id, now, kind, measured if reason is None else f"{reason} ({measured})", generation)

@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from service.config.stage_key import StageKey
 from service.lifecycle.actions import FinishStage
 from service.lifecycle.states import GenerationState, StageState
-from service.store.run_store import load_spec_inputs
+from service.reconcile.findings import findings
+from service.store.run_store import add_event, load_spec_inputs
 from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state
 from workers.specs.results import EvaluateResult, TrainResult
@@ -30,8 +31,10 @@ def set_running(session: Session, key: StageKey) -> None:
         set_stage_state(session, key, StageState.RUNNING)
 
 
-def record_model(session: Session, run_id: str, action: FinishStage, now: float) -> None:
-    """Records the model of a train stage, or its test accuracy from an evaluate stage. Ignores other stages."""
+def record_result(session: Session, run_id: str, action: FinishStage, now: float) -> None:
+    """Records the model of a train stage, its test accuracy from an evaluate stage, and what a result warns of."""
+    for kind, message in findings(action.result):
+        add_event(session, run_id, now, kind, message, action.generation, action.stage, action.attempt)
     identity = model_id(run_id, action.generation)
     match action.result:
         case TrainResult() as trained:

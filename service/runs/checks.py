@@ -78,6 +78,12 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
     Reads the hash files of the datasets that have one. Raises InvalidRequest.
     """
     ids = dataset_ids(datasets)
+    for part, other in KEPT_APART:
+        if part in ids and ids[part] == ids.get(other):
+            raise InvalidRequest(
+                f"datasets.{part}",
+                f"{_named(found[ids[part]])} is the {other} dataset as well: split it and register both parts",
+            )
     with artifact_store():
         hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
     for part, other in KEPT_APART:

@@ -43,8 +43,8 @@ from service.store.transitions import set_generation_state, set_run_state, set_s
 from service.views.runs import RunView
 
 _NOT_COMPARED = (
-    "{} is too large to be hashed at registration: it was not looked through for evaluation images. "
-    "The select stage drops those from the pseudo-labeled images."
+    "{} is too large to be hashed at registration, so its images have not been compared yet. The train stage of "
+    "generation 0 compares the labeled images with all evaluation images, and each label stage the unlabeled ones."
 )
 
 

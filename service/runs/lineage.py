@@ -84,6 +84,7 @@ class LineageQueries:
             selection=plan.selection if is_student else None,
             labels_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "label")) if is_student else None,
             selection_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "select")) if is_student else None,
+            gate_on=None if inputs.config.gate is None else inputs.config.gate.on,
             stages=[
                 self._stage(StageKey(row.run_id, generation, name), stages.get((generation, name), _StageRecord()))
                 for name in stages_of(generation, searched=plan.search is not None)

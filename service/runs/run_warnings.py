@@ -9,6 +9,19 @@ _MOST_STEPS_ON_CPUS = 10_000
 
 def run_warnings(config: RunConfig) -> list[str]:
     """Returns the warnings about a run. Each is a sentence that begins with the field's name."""
+    return [*_of_gate(config), *_of_recipes(config)]
+
+
+def _of_gate(config: RunConfig) -> list[str]:
+    if config.gate is None or config.gate.on != "test":
+        return []
+    return [
+        "gate.on: the gate chooses teachers by the test images, so the test accuracy of this run will be optimistic; "
+        "`validation` leaves the test images out of every choice"
+    ]
+
+
+def _of_recipes(config: RunConfig) -> list[str]:
     # Where a run leaves GPUs to the cluster, nobody here knows whether it has some: the warning says on CPUs alone.
     if config.resources.train.gpus > 0:
         return []

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationPlan, RunConfig
 from service.config.settings.groups import RaySettings
@@ -29,7 +31,10 @@ from service.views.runs import (
     StageView,
     StageWait,
 )
+from workers.specs.hygiene import JudgedOn
 from workers.specs.results import StageTiming
+
+_JUDGED_ON: TypeAdapter[JudgedOn] = TypeAdapter(JudgedOn)
 
 
 class ViewBuilder:
@@ -65,6 +70,7 @@ class ViewBuilder:
                 model=model_of.get(row.number),
                 promoted=row.promoted,
                 gate_reason=row.gate_reason,
+                gate_on=None if row.gate_on is None else _JUDGED_ON.validate_python(row.gate_on),
             )
             for row in rows.generations
         ]

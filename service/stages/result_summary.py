@@ -18,9 +18,14 @@ def without_confusion(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def confusion_matrices(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields the metrics that have a confusion matrix, with their name: test, pseudo_labels, external.NAME."""
+    """Yields the metrics that have a confusion matrix, with their name.
+
+    The names are test, validation, pseudo_labels and external.NAME.
+    """
     if "metrics" in result:
         yield "test", result["metrics"]
+    if result.get("validation"):
+        yield "validation", result["validation"]["metrics"]
     if result.get("pseudo_labels"):
         yield "pseudo_labels", result["pseudo_labels"]
     for name, metrics in result.get("external", {}).items():
@@ -33,6 +38,8 @@ def _without(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any
     for part in ("metrics", "pseudo_labels"):
         if left.get(part):
             left[part] = _less(left[part], names)
+    if left.get("validation"):
+        left["validation"] = {**left["validation"], "metrics": _less(left["validation"]["metrics"], names)}
     if "external" in left:
         left["external"] = {name: _less(metrics, names) for name, metrics in left["external"].items()}
     return left

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.gate import gated_robustness
 from service.config.run import Resources
 from service.config.settings.groups import PlacementSettings
 from service.config.stage_key import StageKey
@@ -10,19 +11,17 @@ from service.dataset_roots import Roots, RootsByProject
 from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
-from workers.specs.hygiene import EvaluationImages
+from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessReference
+from workers.specs.hygiene import FingerprintedImages
 from workers.specs.internals import LibraryInternals
 from workers.specs.node_labels import NodeChoice
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
     EvaluateSpec,
-    ExternalSet,
     LabelSpec,
     MeasureSpec,
     PseudoLabels,
-    PseudoLabelTruth,
-    RobustnessReference,
     SearchSpec,
     SelectSpec,
     StageName,
@@ -125,18 +124,7 @@ class _Builder:
             calibration_manifest_uri=(
                 self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
             ),
-            held_out_hashes_uris=tuple(
-                self._layout.hashes(dataset)
-                for dataset in (self._datasets.validation, self._datasets.test)
-                if dataset in self._inputs.hashed_datasets
-            ),
-            evaluation_images=tuple(
-                EvaluationImages(
-                    manifest_uri=self._layout.manifest(dataset),
-                    perceptual_hashes_uri=self._layout.perceptual_hashes(dataset),
-                )
-                for dataset in self._judged_datasets()
-            ),
+            evaluation_images=self._evaluation_images(),
             near_duplicate_distance=self._plan.selection.near_duplicate_distance,
         )
 
@@ -163,6 +151,11 @@ class _Builder:
             validation_manifest_uri=self._layout.manifest(self._datasets.validation),
             pseudo_labels=self._pseudo_labels(),
             initial_model_uri=self._inputs.teacher_of(self._generation).uri if from_teacher else None,
+            # The labeled images are the same in every generation.
+            labeled_images=self._fingerprinted(self._datasets.labeled) if self._generation == 0 else None,
+            evaluation_images=self._evaluation_images() if self._generation == 0 else (),
+            near_duplicate_distance=self._plan.selection.near_duplicate_distance,
+            gate_on=None if self._inputs.config.gate is None else self._inputs.config.gate.on,
             workers=self._resources.train,
         )
 
@@ -180,7 +173,9 @@ class _Builder:
 
     def _ablate(self) -> AblateSpec:
         assert self._plan.ablation is not None
-        teacher = self._inputs.teacher_of(self._generation)
+        teacher, on = self._inputs.teacher_of(self._generation), self._plan.ablation.on
+        teacher_top1 = teacher.validation_top1 if on == "validation" else teacher.test_top1
+        judged = self._datasets.validation if on == "validation" else self._datasets.test
         return AblateSpec(
             **self._common("ablate"),
             base=self._train(),
@@ -188,8 +183,8 @@ class _Builder:
             settings=self._plan.ablation,
             teacher_uri=teacher.uri,
             teacher_model=teacher.model,
-            teacher_test_error=None if teacher.test_top1 is None else 1 - teacher.test_top1,
-            test_manifest_uri=self._layout.manifest(self._datasets.test),
+            teacher_error=None if teacher_top1 is None else 1 - teacher_top1,
+            judged_manifest_uri=self._layout.manifest(judged),
         )
 
     def _measure(self) -> MeasureSpec:
@@ -217,6 +212,8 @@ class _Builder:
         )
 
     def _evaluate(self) -> EvaluateSpec:
+        config = self._inputs.config
+        gate = config.gate if config.gate is not None and config.gate.on == "validation" else None
         return EvaluateSpec(
             **self._common("evaluate"),
             model_uri=self._inputs.models[self._generation].uri,
@@ -224,7 +221,7 @@ class _Builder:
             batch_size=self._resources.batch_size,
             pool=self._resources.label,
             pseudo_label_truth=self._pseudo_label_truth(),
-            robustness=self._inputs.config.evaluation.robustness,
+            robustness=config.evaluation.robustness,
             reference=self._reference(),
             external=tuple(
                 ExternalSet(
@@ -232,7 +229,11 @@ class _Builder:
                     manifest_uri=self._layout.manifest(external.dataset),
                     class_map=external.class_map,
                 )
-                for external in self._inputs.config.evaluation.external
+                for external in config.evaluation.external
+            ),
+            validation_manifest_uri=None if gate is None else self._layout.manifest(self._datasets.validation),
+            validation_robustness=(
+                None if gate is None else gated_robustness(gate.conditions, config.evaluation.robustness)
             ),
         )
 
@@ -261,10 +262,16 @@ class _Builder:
             truth_manifest_uri=self._layout.manifest(self._datasets.pseudo_label_truth),
         )
 
-    def _judged_datasets(self) -> tuple[str, ...]:
-        """The datasets that evaluate models, each once."""
+    def _evaluation_images(self) -> tuple[FingerprintedImages, ...]:
+        """The datasets that evaluate models, each once: validation, test and external ones."""
         external = (each.dataset for each in self._inputs.config.evaluation.external)
-        return tuple(dict.fromkeys([self._datasets.validation, self._datasets.test, *external]))
+        datasets = dict.fromkeys([self._datasets.validation, self._datasets.test, *external])
+        return tuple(map(self._fingerprinted, datasets))
+
+    def _fingerprinted(self, dataset: str) -> FingerprintedImages:
+        return FingerprintedImages(
+            manifest_uri=self._layout.manifest(dataset), fingerprints_uri=self._layout.fingerprints(dataset)
+        )
 
     def _folder(self, stage: StageName) -> str:
         return self._layout.stage_folder(StageKey(self._inputs.run_id, self._generation, stage))

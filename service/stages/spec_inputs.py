@@ -17,6 +17,7 @@ class TrainedModel:
     model: str
     """The model's timm name."""
     uri: str
+    validation_top1: float
     test_top1: float | None
 
 
@@ -33,8 +34,6 @@ class SpecInputs:
     """The plans by generation."""
     models: Mapping[int, TrainedModel]
     """The models trained so far, by generation."""
-    hashed_datasets: frozenset[str]
-    """The run's datasets whose content hashes are in the artifact root."""
     projects: frozenset[str] = frozenset()
     """The projects that the run's datasets belong to."""
     not_promoted: frozenset[int] = frozenset()

@@ -186,11 +186,10 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         config=config,
         classes=datasets[parts.labeled].classes,
         plans=plans,
-        models={row.generation: TrainedModel(row.model, row.uri, row.test_top1) for row in models},
+        models={row.generation: TrainedModel(row.model, row.uri, row.validation_top1, row.test_top1) for row in models},
         not_promoted=frozenset(row.number for row in generations if row.run_id == source and row.promoted is False),
         searches=load_results(session, run_id, SearchResult) if any(plan.search for plan in plans.values()) else {},
         reference=None if reference is None else _place_of_model(session, reference),
-        hashed_datasets=frozenset(each for each, head in datasets.items() if head.hashed) - {parts.labeled},
         projects=load_projects(session, dataset_ids),
     )
 

@@ -9,6 +9,7 @@ from service.views.base import View
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
+from workers.specs.hygiene import JudgedOn
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.stages import StageName
 
@@ -71,6 +72,11 @@ class Lineage(View):
     selection: SelectionSettings | None = Field(description="Null for the first teacher.")
     labels_uri: str | None = Field(description="Folder of the label files that the model learned from.")
     selection_uri: str | None = Field(description="Folder of the selection that the model learned from.")
+    gate_on: JudgedOn | None = Field(
+        default=None,
+        description="The images on which the run's gate chooses teachers; null without a gate. If they are the test "
+        "images, the test accuracy of the run is optimistic.",
+    )
     stages: list[StageLineage]
     teacher: "Lineage | None" = Field(description="Null for the first teacher.")
 

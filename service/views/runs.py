@@ -11,6 +11,7 @@ from service.lifecycle.states import RunKind
 from service.views.base import View
 from service.views.queue import QueuePlace
 from workers.specs.devices import Devices
+from workers.specs.hygiene import JudgedOn
 from workers.specs.reports import Progress, WaitKind
 from workers.specs.stages import StageName
 
@@ -100,6 +101,11 @@ class GenerationView(View):
         default=None, description="Whether the gate accepts the model as a teacher; null if no gate has judged it."
     )
     gate_reason: str | None = Field(default=None, description="Why the model was not promoted.")
+    gate_on: JudgedOn | None = Field(
+        default=None,
+        description="The images on which the gate judged. If they are the test images, the test accuracy of the run is "
+        "optimistic. Null if no gate has judged the model.",
+    )
 
 
 class RunSummary(View):
@@ -156,7 +162,8 @@ class ConfusionMatrix(View):
 
 class StageConfusion(View):
     matrices: dict[str, ConfusionMatrix] = Field(
-        description="By what was evaluated: test; pseudo_labels, if their true labels are known; external.NAME."
+        description="By what was evaluated: test; validation, if the gate looks there; pseudo_labels, if their true "
+        "labels are known; external.NAME."
     )
 
 

@@ -21,7 +21,7 @@ def test_a_variants_changes_are_of_equal_seeds() -> None:
         ("full", 0, 0.9), ("full", 1, 0.8), ("no_noise", 1, 0.7), ("no_noise", 0, 0.95),
     ]  # fmt: skip
     trainings = [
-        AblationTraining(variant=variant, seed=seed, state="finished", test_top1=accuracy)
+        AblationTraining(variant=variant, seed=seed, state="finished", top1=accuracy)
         for variant, seed, accuracy in measured
     ]
     view = ABLATION.model_copy(update={"trainings": trainings})

@@ -30,7 +30,22 @@ def test_robustness_is_measured_against_generation_0(whole_run: RunView) -> None
     assert student["corruptions"]["images"] == 60
     assert {attack["attack"] for attack in student["adversarial"]["attacks"]} == {"fgsm", "pgd"}
     assert result_in(whole_run, 1, "evaluate")["external"]["validation"]["images"] > 0
-    assert whole_run.generation_details[1].promoted is True
+
+
+def test_the_gate_looked_at_the_validation_images(whole_run: RunView) -> None:
+    teacher, student = (result_in(whole_run, generation, "evaluate")["validation"] for generation in (0, 1))
+    # The validation set is an external set of this run, too.
+    external = result_in(whole_run, 1, "evaluate")["external"]["validation"]
+    assert [student["metrics"][name] for name in ("images", "top1", "top5")] == [
+        external[name] for name in ("images", "top1", "top5")
+    ]
+    assert teacher["robustness"]["corruptions"]["mean_corruption_error"] == 100
+    on_test = result_in(whole_run, 1, "evaluate")["robustness"]["corruptions"]["errors"]
+    assert student["robustness"]["corruptions"]["errors"] != on_test
+    assert student["robustness"]["stability"] is None, "no condition names the flip rate"
+    generation = whole_run.generation_details[1]
+    assert (generation.promoted, generation.gate_on) == (True, "validation")
+    assert read_card(generation.model.uri).gate_on == "validation"
 
 
 def test_the_labels_were_calibrated_and_the_diagram_is_served(whole_run: RunView, stack: LocalStack) -> None:
@@ -120,8 +135,8 @@ def test_a_search_with_several_workers_a_trial_and_an_ablation(whole_run: RunVie
     assert {line.variant: line.same_as for line in outcome.lines}["ratio_3"] == "full"
     teacher = whole_run.generation_details[0].model
     assert teacher is not None
-    assert teacher.test_top1 is not None
-    assert outcome.teacher_error == pytest.approx(1 - teacher.test_top1)
+    assert outcome.on == "validation"
+    assert outcome.teacher_error == pytest.approx(1 - teacher.validation_top1)
 
 
 def the_driver_of(ray_pid: int, run_id: str) -> int:

@@ -15,6 +15,7 @@ from workers.specs.results import (
     SelectResult,
     StageTiming,
     TrainResult,
+    ValidationMetrics,
 )
 from workers.specs.search import SearchOutcome, Trial, TrialParameters
 from workers.specs.stages import AnyStageSpec
@@ -90,9 +91,12 @@ def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStag
                 expected_calibration_error=0.1,
                 confusion=((4, 0), (0, 0)),
             )
-            return EvaluateResult(**common, metrics=metrics, bad_images=0)
+            validation = None if spec.validation_manifest_uri is None else ValidationMetrics(metrics=metrics)
+            return EvaluateResult(**common, metrics=metrics, bad_images=0, validation=validation)
         case "measure":
             return MeasureResult(**common, measurement=made_measurement(spec.students))
         case "ablate":
-            outcome_of_ablation = AblationOutcome(teacher_error=0.5, lines=(), left_out={}, trainings=())
+            outcome_of_ablation = AblationOutcome(
+                on=spec.settings.on, teacher_error=spec.teacher_error, lines=(), left_out={}, trainings=()
+            )
             return AblateResult(**common, outcome=outcome_of_ablation)

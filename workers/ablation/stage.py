@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
-    """Trains each variant of the student with each seed, and compares their test errors (Xie et al., section 4).
+    """Trains each variant of the student with each seed, and compares their errors (Xie et al., section 4).
 
     Trainings that an earlier attempt has finished are kept. A training that fails is reported, and does not end the
     ablation. Raises StageError(STAGE_ERROR) if no training of the full student finished.
@@ -41,7 +41,11 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
         raise StageError(FailureReason.STAGE_ERROR, f"no training of the full student finished: {why}")
     reporter.end_work()
     outcome = AblationOutcome(
-        teacher_error=spec.teacher_test_error, lines=lines, left_out=left_out, trainings=tuple(book.ended)
+        on=spec.settings.on,
+        teacher_error=spec.teacher_error,
+        lines=lines,
+        left_out=left_out,
+        trainings=tuple(book.ended),
     )
     return AblateResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
 

@@ -1,4 +1,4 @@
-"""Makes the ablation's table: each variant's test error, and how it differs from that of the full student. Pure."""
+"""Makes the ablation's table: each variant's error, and how it differs from that of the full student. Pure."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -13,8 +13,8 @@ def ablation_lines(
     """One line for each variant with a finished training. Changes are differences between trainings of equal seeds."""
     errors: dict[Variant, dict[int, float]] = {}
     for training in trainings:
-        if training.state == "finished" and training.test_top1 is not None:
-            errors.setdefault(training.variant, {})[training.seed] = 1 - training.test_top1
+        if training.state == "finished" and training.top1 is not None:
+            errors.setdefault(training.variant, {})[training.seed] = 1 - training.top1
     lines: list[AblationLine] = []
     full = errors.get("full", {})
     for variant, student in students.items():
@@ -28,8 +28,8 @@ def ablation_lines(
                 model=student.model,
                 same_as=None if same[variant] == variant else same[variant],
                 seeds=len(changes),
-                test_error=mean(mine.values()),
-                test_error_deviation=stdev(mine.values()) if len(mine) > 1 else None,
+                error=mean(mine.values()),
+                error_deviation=stdev(mine.values()) if len(mine) > 1 else None,
                 error_change=mean(changes),
                 error_change_deviation=stdev(changes) if len(changes) > 1 else None,
             )

@@ -58,8 +58,8 @@ class TrainingBook:
         self._started_at[number] = self._clock()
 
     def reported(self, number: int, step: int, values: dict[str, float]) -> None:
-        """Notes how the student was judged on the test set after its last step."""
-        self._change(number, test_top1=values["validation_top1"])
+        """Notes how the student was judged after its last step."""
+        self._change(number, top1=values["validation_top1"])
 
     def ended_with(self, number: int, failure: str | None) -> None:
         """Notes that the training has ended."""
@@ -76,8 +76,8 @@ class TrainingBook:
                 "seed": training_seed(self._spec.seed, seed),
                 "model": student.model,
                 "recipe": student.recipe,
-                # The test set judges the student once, at the end, and decides nothing.
-                "validation_manifest_uri": self._spec.test_manifest_uri,
+                # These images judge the student once, at the end, and decide nothing in its training.
+                "validation_manifest_uri": self._spec.judged_manifest_uri,
                 "pseudo_labels": pseudo and pseudo.model_copy(update={"selection_uri": self._selection_uris[variant]}),
                 "initial_model_uri": self._spec.teacher_uri if student.from_teacher else None,
                 "workers": base.workers.model_copy(update={"num_workers": 1}),

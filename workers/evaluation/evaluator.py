@@ -26,16 +26,15 @@ from workers.specs.stages import EvaluateSpec, part_name
 
 
 class Evaluator:
-    """The model of `spec` on its test set, its external sets, and on sampled images that are corrupted or attacked.
+    """The model of `spec` on its test set and its other sets, and on sampled images that are corrupted or attacked.
 
     Raises StageError(USER_ERROR) if the classes of a set are not the model's.
     """
 
     def __init__(self, spec: EvaluateSpec) -> None:
         self._spec = spec
-        uris = [spec.manifest_uri, *(external.manifest_uri for external in spec.external)]
-        self._manifests = [load_manifest(uri) for uri in uris]
-        self._items = work_items(self._manifests, spec.robustness)
+        self._manifests = [load_manifest(uri) for uri in spec.manifest_uris]
+        self._items = work_items(self._manifests, spec.robustness, spec.robustness_of_validation)
         self._predictor = Predictor(
             spec.model_uri,
             allotted_device(spec.pool.gpus),
@@ -43,16 +42,16 @@ class Evaluator:
             batch_size=spec.batch_size,
         )
         classes = self._predictor.card.classes
-        if self._manifests[0].classes != classes:
-            raise StageError(
-                FailureReason.USER_ERROR, f"the classes of {spec.manifest_uri} are not those of {spec.model_uri}"
-            )
-        self._classes = [None] + [
+        of_external = [
             class_indices(external, manifest.classes, classes)
-            for external, manifest in zip(spec.external, self._manifests[1:], strict=True)
+            for external, manifest in zip(spec.external, self._manifests[1:], strict=False)
         ]
+        self._classes = [None, *of_external, *([None] if spec.validation_manifest_uri else [])]
+        for uri, manifest, among in zip(spec.manifest_uris, self._manifests, self._classes, strict=True):
+            if among is None and manifest.classes != classes:
+                raise StageError(FailureReason.USER_ERROR, f"the classes of {uri} are not those of {spec.model_uri}")
         settings = spec.robustness or RobustnessSettings()
-        self._probe = RobustnessProbe(self._predictor, settings, self._manifests[0].dataset_id)
+        self._probes = [RobustnessProbe(self._predictor, settings, each.dataset_id) for each in self._manifests]
 
     def __call__(self, index: int) -> bytes:
         """Evaluates piece `index`. Returns `Judged` as bytes, without broken images, or counts as JSON.
@@ -64,7 +63,7 @@ class Evaluator:
             return self._judge(item)
         # Each piece reads its shard again, up to its last row. That costs little beside the work on each picture.
         sample = read_rows(self._manifests[item.dataset], item.shard, np.array(item.rows))
-        return json.dumps(self._probe.probe(item, sample)).encode()
+        return json.dumps(self._probes[item.dataset].probe(item, sample)).encode()
 
     def _judge(self, item: WorkItem) -> bytes:
         """Judges a whole shard. It streams through: a large shard takes no more memory than a small one."""

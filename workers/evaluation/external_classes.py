@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from workers.runtime.stage_reporter import StageError
+from workers.specs.evaluation import ExternalSet
 from workers.specs.reports import FailureReason
-from workers.specs.stages import ExternalSet
 
 
 def class_indices(external: ExternalSet, classes: Sequence[str], model_classes: Sequence[str]) -> list[int]:

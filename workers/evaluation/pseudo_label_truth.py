@@ -15,9 +15,10 @@ from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.evaluation.metrics import Judged, MetricSums
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
+from workers.specs.evaluation import PseudoLabelTruth
 from workers.specs.reports import FailureReason
 from workers.specs.results import Metrics
-from workers.specs.stages import PseudoLabelTruth, part_name
+from workers.specs.stages import part_name
 
 _READERS = 4
 _COLUMNS = ["content_hash", "label", "confidence", "top_classes"]

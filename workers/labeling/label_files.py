@@ -15,6 +15,7 @@ from workers.artifact_io import join_uri, open_filesystem, write_bytes
 from workers.data.confidence import confidence_of
 from workers.data.errors import BrokenImage
 from workers.labeling.top_classes import top_classes
+from workers.leakage.evaluation_index import NearDuplicate
 from workers.specs.base import Frozen
 from workers.specs.hygiene import BrokenKind
 from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
@@ -44,6 +45,8 @@ class LabelSummary(Frozen):
     bad_by_kind: dict[BrokenKind, int]
     held_out: int = Field(ge=0)
     near_duplicates: int = Field(ge=0)
+    without_look: int = Field(default=0, ge=0)
+    """Readable images without a perceptual hash: they are too flat."""
     confidence_sum: float = Field(ge=0)
     """The sum over the rows that are not bad."""
 
@@ -51,16 +54,6 @@ class LabelSummary(Frozen):
     def bad(self) -> int:
         """Broken images of any kind."""
         return sum(self.bad_by_kind.values())
-
-
-@dataclass(frozen=True)
-class NearDuplicate:
-    """A row that looks like an evaluation image, and the nearest such image."""
-
-    row: int
-    distance: int
-    evaluation_dataset: str
-    evaluation_key: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +100,7 @@ def label_table(
         bad_by_kind=dict(Counter(error.kind for error in hygiene.broken.values())),
         held_out=int(np.count_nonzero(is_excluded & ~is_broken)),
         near_duplicates=len(hygiene.near_duplicates),
+        without_look=rows - len(hygiene.broken) - len(hygiene.perceptual_hashes),
         confidence_sum=float(confidence.sum(dtype=np.float64)),
     )
     table = pa.table(
@@ -133,6 +127,7 @@ def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, La
         bad_by_kind=dict(sum((Counter(one.bad_by_kind) for one in summaries), Counter[BrokenKind]())),
         held_out=sum(one.held_out for one in summaries),
         near_duplicates=sum(one.near_duplicates for one in summaries),
+        without_look=sum(one.without_look for one in summaries),
         confidence_sum=sum(one.confidence_sum for one in summaries),
     )
     table = pa.concat_tables([table.replace_schema_metadata(None) for table, _ in parts]).combine_chunks()

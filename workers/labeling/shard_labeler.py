@@ -6,20 +6,18 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from workers.data.errors import BrokenImage
-from workers.data.hashes import read_hashes
 from workers.data.images.decode import content_hash
 from workers.data.shards.shard_readers import ShardImages, iterate_shard, load_manifest
-from workers.labeling.evaluation_hashes import EvaluationIndex
 from workers.labeling.label_files import (
     HELD_OUT,
     Hygiene,
     LabelSummary,
-    NearDuplicate,
     joined,
     label_table,
     read_summary,
     write_label_file,
 )
+from workers.leakage.evaluation_index import EvaluationIndex, NearDuplicate, as_contents
 from workers.models.device import allotted_device
 from workers.models.predictor import Predictions, Predictor
 from workers.specs.stages import LabelSpec
@@ -38,12 +36,8 @@ class ShardLabeler:
             batch_size=spec.batch_size,
             temperature=temperature,
         )
-        self._evaluation = (
-            EvaluationIndex(spec.evaluation_images, spec.near_duplicate_distance)
-            if spec.near_duplicate_distance
-            else None
-        )
-        self._held_out = {hash_.ljust(16, b"\0") for uri in spec.held_out_hashes_uris for hash_ in read_hashes(uri)}
+        sets = {load_manifest(images.manifest_uri).dataset_id: images for images in spec.evaluation_images}
+        self._evaluation = EvaluationIndex(sets, spec.near_duplicate_distance)
 
     def __call__(self, shard_index: int) -> bytes:
         """Writes the shard's label file and returns its LabelSummary as JSON. Raises ShardReadError.
@@ -79,12 +73,13 @@ class ShardLabeler:
     def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:
         """The keys and hygiene of predicted rows. The first of them is row `start` of the shard."""
         keys, hashes = read.take(len(predicted.probabilities))
+        is_held_out = self._evaluation.equal(as_contents(hashes))
         return keys, Hygiene(
             content_hashes=hashes,
-            excluded=[HELD_OUT if hash_ in self._held_out else None for hash_ in hashes],
+            excluded=[HELD_OUT if held_out else None for held_out in is_held_out],
             broken={row: read.unreadable.get(start + row, error) for row, error in predicted.broken.items()},
             perceptual_hashes=predicted.hashes,
-            near_duplicates=self._evaluation.near(predicted.hashes) if self._evaluation else (),
+            near_duplicates=self._evaluation.near(predicted.hashes),
         )
 
     def _no_rows(self) -> tuple[pa.Table, LabelSummary]:

@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from workers.artifact_io import delete_temporaries, join_uri, list_files
-from workers.data.errors import ShardReadError, read_failure
+from workers.artifact_io import delete_temporaries, join_uri, list_files, write_bytes
 from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
-from workers.labeling.evaluation_hashes import MOST_IMAGES, prepare_evaluation_hashes
 from workers.labeling.label_files import LabelSummary, read_summary
+from workers.leakage.fingerprints import prepare_fingerprints
+from workers.leakage.photographs import MOST_LOOK_ALIKES, look_alike_share
 from workers.runtime.bad_data import check_bad_images, require_manifest
 from workers.runtime.shard_pool import ShardFunction, map_shards
-from workers.runtime.stage_reporter import StageError, StageReporter
+from workers.runtime.stage_reporter import StageReporter
 from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
-from workers.specs.hygiene import BrokenKind
+from workers.specs.hygiene import LEAKAGE_FILE, BrokenKind, LeakageCheck
 from workers.specs.results import LabelResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
 
@@ -42,7 +42,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     missing = list(_unlabeled(spec, manifest, totals))
     resumed = totals.shards
     logger.info("%d shards to label, %d labeled before", len(missing), resumed)
-    unchecked = _prepare_evaluation_hashes(spec, reporter)
+    leakage = _leakage_check(spec, reporter)
     calibration = calibrate(spec)
     temperature = 1.0 if calibration is None else calibration.temperature
     images_per_second = _label(spec, temperature, missing, totals, reporter)
@@ -67,21 +67,32 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         held_out=totals.held_out,
         duplicates=duplicates,
         near_duplicates=totals.near_duplicates,
-        near_duplicates_unchecked=unchecked,
+        near_duplicates_unchecked=(
+            () if spec.near_duplicate_distance or leakage is None else tuple(one.dataset_id for one in leakage.sets)
+        ),
+        without_look=totals.without_look,
+        leakage=leakage,
     )
 
 
-def _prepare_evaluation_hashes(spec: LabelSpec, reporter: StageReporter) -> tuple[str, ...]:
-    """Makes the hashes of evaluation images, and returns the ids of datasets that are too large to be compared with."""
-    if not spec.near_duplicate_distance:
-        return ()
-    try:
-        unchecked = prepare_evaluation_hashes(spec.evaluation_images, alive=reporter.still_alive)
-    except (ShardReadError, FileNotFoundError) as error:
-        raise StageError(read_failure(error), f"an evaluation dataset cannot be read: {error}") from error
-    for dataset in unchecked:
-        logger.warning("%s has over %d images: no near duplicates of them are looked for", dataset, MOST_IMAGES)
-    return unchecked
+def _leakage_check(spec: LabelSpec, reporter: StageReporter) -> LeakageCheck | None:
+    """Fingerprints the evaluation images of any number, unless that was done, and notes what they tell selection.
+
+    Raises StageError if they cannot be read.
+    """
+    if not spec.evaluation_images:
+        return None
+    sets = tuple(prepare_fingerprints(each, spec.pool, reporter.still_alive) for each in spec.evaluation_images)
+    distance = spec.near_duplicate_distance
+    share = look_alike_share(spec.evaluation_images, distance) if distance else None
+    found = LeakageCheck(
+        sets=sets,
+        near_duplicate_distance=distance,
+        look_alike_share=share,
+        photographs=share is not None and share <= MOST_LOOK_ALIKES,
+    )
+    write_bytes(join_uri(spec.folder_uri, LEAKAGE_FILE), found.model_dump_json().encode())
+    return found
 
 
 @dataclass
@@ -93,6 +104,7 @@ class _Totals:
     bad_by_kind: Counter[BrokenKind] = field(default_factory=Counter)
     held_out: int = 0
     near_duplicates: int = 0
+    without_look: int = 0
     confidence_sum: float = 0.0
 
     @property
@@ -105,6 +117,7 @@ class _Totals:
         self.bad_by_kind.update(summary.bad_by_kind)
         self.held_out += summary.held_out
         self.near_duplicates += summary.near_duplicates
+        self.without_look += summary.without_look
         self.confidence_sum += summary.confidence_sum
 
 

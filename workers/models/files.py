@@ -29,6 +29,7 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
         run_id=spec.run_id,
         generation=spec.generation,
         validation_top1=0.0,
+        gate_on=spec.gate_on,
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workers.artifact_io import join_uri, write_bytes
+from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.data.shards.materialized_shards import MaterializedIndex
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError, StageReporter
@@ -34,6 +34,7 @@ from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.selection.shard_ranges import divided, read_ahead, start_executor
+from workers.specs.hygiene import LEAKAGE_FILE, LeakageCheck
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
@@ -84,7 +85,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
 
 
 def _rules(spec: SelectSpec) -> Rules:
-    drops_near, drops_equal = spec.settings.near_duplicates == "drop", spec.settings.duplicates == "drop"
+    drops_near, drops_equal = drops_near_duplicates(spec), spec.settings.duplicates == "drop"
     nothing: frozenset[int] = frozenset()
     return Rules(
         spec.settings,
@@ -94,6 +95,15 @@ def _rules(spec: SelectSpec) -> Rules:
         with_near_duplicates=shards_with_list(spec.labels_uri, NEAR_DUPLICATES_FOLDER) if drops_near else nothing,
         with_duplicates=shards_with_list(spec.labels_uri, DUPLICATES_FOLDER) if drops_equal else nothing,
     )
+
+
+def drops_near_duplicates(spec: SelectSpec) -> bool:
+    """Whether rows that look like an evaluation image are dropped. Labeling has noted what `auto` does."""
+    asked = spec.settings.near_duplicates
+    if asked != "auto":
+        return asked == "drop"
+    data = read_bytes_if_there(join_uri(spec.labels_uri, LEAKAGE_FILE))
+    return data is not None and LeakageCheck.model_validate_json(data).photographs
 
 
 class _Passes:
@@ -257,6 +267,7 @@ def _result(
         dropped_held_out=counts.held_out,
         dropped_near_duplicates=counts.near_duplicates,
         dropped_duplicates=counts.duplicates,
+        near_duplicates="drop" if drops_near_duplicates(spec) else "keep",
         dropped_low_confidence=counts.low_confidence,
         dropped_over_cap=int((confident - balance.kept).sum()),
         kept=int(balance.kept.sum()),

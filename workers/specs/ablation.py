@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from workers.specs.base import Frozen
+from workers.specs.hygiene import JudgedOn
 from workers.specs.text import ModelName
 
 ABLATION_FILE = "ablation.json"
@@ -33,6 +34,11 @@ class AblationSettings(Frozen):
         default=VARIANTS, min_length=1, max_length=len(VARIANTS), description="Always includes the full student."
     )
     seeds: int = Field(default=3, ge=1, le=100, description="Trainings of each variant.")
+    on: JudgedOn = Field(
+        default="validation",
+        description="The images on which the students are compared. A choice by a table of `test` makes the test "
+        "accuracy of what was chosen optimistic.",
+    )
     steps_fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the recipe's steps.")
     smaller_student: ModelName | None = Field(
         default=None, description="The timm model of that variant; null leaves the variant out."
@@ -48,7 +54,8 @@ class AblationTraining(Frozen):
     variant: Variant
     seed: int
     state: Literal["running", "finished", "failed"]
-    test_top1: float | None = None
+    top1: float | None = None
+    """Accuracy in 0..1 on the images that `AblationSettings.on` names."""
     seconds: float = 0.0
     message: str | None = None
 
@@ -61,25 +68,27 @@ class AblationTrainings(Frozen):
 
 
 class AblationLine(Frozen):
-    """One line of the table, averaged over the seeds that finished. Errors are shares of the test images, in 0..1."""
+    """One line of the table, averaged over the seeds that finished. Errors are shares of the images, in 0..1."""
 
     variant: Variant
     model: str
     same_as: Variant | None
     """The variant whose trainings this line uses, because both ask for the same student."""
     seeds: int
-    test_error: float
-    test_error_deviation: float | None
+    error: float
+    error_deviation: float | None
     error_change: float
-    """This test error minus that of the full student with the same seed, as the mean over seeds."""
+    """This error minus that of the full student with the same seed, as the mean over seeds."""
     error_change_deviation: float | None
 
 
 class AblationOutcome(Frozen):
     """The ablation's table and the trainings behind it."""
 
+    on: JudgedOn
+    """The images on which all errors were measured."""
     teacher_error: float | None
-    """The teacher's test error on the same images, as its generation measured it."""
+    """The teacher's error on the same images, as its generation measured it."""
     lines: tuple[AblationLine, ...]
     left_out: dict[str, str]
     """Variants that could not be trained, and why."""

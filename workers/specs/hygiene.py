@@ -1,6 +1,7 @@
 """Images that training must not use: broken ones, and copies of evaluation images."""
 
 from enum import StrEnum
+from typing import Literal
 
 from workers.specs.base import Frozen
 
@@ -24,8 +25,40 @@ class BrokenKind(StrEnum):
     """Its pixels have no defined range, such as 32-bit pixels."""
 
 
-class EvaluationImages(Frozen):
-    """An evaluation dataset, and where its perceptual hashes are kept once they are computed."""
+JudgedOn = Literal["validation", "test"]
+"""The evaluation images by which something is chosen: validation images, or test images where someone asked for it."""
+
+
+class FingerprintedImages(Frozen):
+    """A dataset, and where the fingerprints of its images are kept once they are made."""
 
     manifest_uri: str
-    perceptual_hashes_uri: str
+    fingerprints_uri: str
+
+
+class ComparedSet(Frozen):
+    """An evaluation set that images were compared with."""
+
+    dataset_id: str
+    images: int
+    missing: int
+    """Images without bytes to compare: their files are missing or empty."""
+    without_look: int
+    """Images that were compared byte for byte only: they are broken, or too flat to be told from others."""
+
+
+LEAKAGE_FILE = "leakage.json"
+"""The file with a `LeakageCheck` in the label folder. Selection reads it."""
+
+
+class LeakageCheck(Frozen):
+    """What the images of a pool were compared with, and what follows for near duplicates."""
+
+    sets: tuple[ComparedSet, ...]
+    near_duplicate_distance: int
+    """In how many bits near duplicates may differ; 0 if none were looked for."""
+    look_alike_share: float | None
+    """The share of evaluation images that look like another one; None if that cannot be told."""
+    photographs: bool
+    """Whether so few evaluation images look alike that a near duplicate is a copy. Selection then drops it, unless the
+    run's `near_duplicates` says otherwise."""

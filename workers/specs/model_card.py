@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from workers.specs.base import Frozen
+from workers.specs.hygiene import JudgedOn
 from workers.specs.recipe import Noise
 
 
@@ -31,6 +32,9 @@ class ModelCard(Frozen):
     validation_top1: float
     noise: Noise | None = None
     """The noise that the model was trained with, before a resolution step; None in cards of before it was recorded."""
+    gate_on: JudgedOn | None = None
+    """The images on which the run's gate chooses the students that teach; None without a gate. If they are the test
+    images, the test accuracy of the run's models is optimistic."""
 
 
 WEIGHTS_FILE = "model.safetensors"

@@ -254,9 +254,11 @@ class SelectionSettings(Frozen):
         default="keep",
         description="Images that occur more than once in the pool, byte for byte. drop: keep only the first.",
     )
-    near_duplicates: Literal["report", "drop"] = Field(
-        default="report",
-        description="Images that look like an evaluation image. The label stage lists them; drop also excludes them.",
+    near_duplicates: Literal["auto", "report", "drop"] = Field(
+        default="auto",
+        description="Images that look like an evaluation image. The label stage lists them; drop also excludes them. "
+        "auto: drop where the task is photographs, that is where at most 2 % of the evaluation images look like "
+        "another one of them.",
     )
     near_duplicate_distance: int = Field(
         default=4,

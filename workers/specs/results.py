@@ -8,7 +8,7 @@ from workers.specs.ablation import AblationOutcome
 from workers.specs.base import Frozen
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
-from workers.specs.hygiene import BrokenKind
+from workers.specs.hygiene import BrokenKind, LeakageCheck
 from workers.specs.measure import Measurement
 from workers.specs.robustness import RobustnessResult
 from workers.specs.search import SearchOutcome
@@ -49,6 +49,9 @@ class TrainResult(StageResult):
     """Height and width in pixels in the noisy phase."""
     test_image_size: int | None = None
     """Height and width in pixels at which the model is used: the resolution step's, if there was one."""
+    labeled_near_duplicates: int | None = None
+    """Labeled images that look like a validation, test or external image: near_duplicates/ lists them. They are
+    trained on. None where nothing was compared: in later generations, and if the run looks for no near duplicates."""
 
 
 class ReliabilityBin(Frozen):
@@ -91,13 +94,19 @@ class LabelResult(StageResult):
     bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
     """How many bad images are of each kind. Kinds without images are left out."""
     held_out: int = 0
-    """Images that equal an evaluation image, byte for byte. Training never uses them."""
+    """Images that equal a validation, test or external image, byte for byte. Training never uses them."""
     duplicates: int = 0
     """Images that equal an earlier image of the pool, byte for byte. duplicates/ lists them."""
     near_duplicates: int = 0
     """Images that look like an evaluation image. near_duplicates/ lists them with that image and the distance."""
     near_duplicates_unchecked: tuple[str, ...] = ()
-    """Evaluation datasets with too many images to compare with."""
+    """Evaluation datasets that were compared byte for byte only: all of them, if the run looks for no near duplicates.
+    In results of earlier versions, those with too many images."""
+    without_look: int = 0
+    """Readable images of the pool that are too flat to be told from others: they were compared byte for byte only."""
+    leakage: LeakageCheck | None = None
+    """What the pool was compared with, and whether its near duplicates are dropped by default; None in results of
+    earlier versions, and without evaluation images."""
 
 
 class ClassSelection(Frozen):
@@ -120,6 +129,8 @@ class SelectResult(StageResult):
     dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
     """Near duplicates and duplicates are counted if they are dropped. A row that is both counts as a near duplicate."""
+    near_duplicates: Literal["keep", "drop"] | None = None
+    """What was done with near duplicates of evaluation images; None in results of earlier versions."""
     dropped_low_confidence: int
     dropped_over_cap: int
     kept: int
@@ -143,6 +154,14 @@ class Metrics(Frozen):
     confusion: tuple[tuple[int, ...], ...]
 
 
+class ValidationMetrics(Frozen):
+    """What the evaluate stage measures on the validation set, if the run's gate looks there."""
+
+    metrics: Metrics
+    robustness: RobustnessResult | None = None
+    """On validation images, relative to the run's generation 0."""
+
+
 class EvaluateResult(StageResult):
     stage: Literal["evaluate"] = "evaluate"
     metrics: Metrics
@@ -151,6 +170,8 @@ class EvaluateResult(StageResult):
     robustness: RobustnessResult | None = None
     external: dict[str, Metrics] = Field(default_factory=dict)
     """Metrics by the name of the external set. Predictions are limited to the classes of the set."""
+    validation: ValidationMetrics | None = None
+    """None unless the run's gate judges on the validation set."""
 
 
 class SearchResult(StageResult):

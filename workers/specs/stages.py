@@ -7,8 +7,9 @@ from pydantic import Field, TypeAdapter
 
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen
+from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessReference
 from workers.specs.figures import CALIBRATION_SAMPLE
-from workers.specs.hygiene import EvaluationImages
+from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.internals import LibraryInternals
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NodeChoice, NodeLabels
@@ -158,6 +159,14 @@ class TrainSpec(StageSpec):
     """Folder of a model of the same architecture from whose weights training starts; None: from scratch."""
     validate_corrupted: bool = False
     """Whether each validation also measures accuracy under corruption."""
+    labeled_images: FingerprintedImages | None = None
+    """The labeled images, to be compared with `evaluation_images` before training; None: that has been done."""
+    evaluation_images: tuple[FingerprintedImages, ...] = ()
+    """Validation, test and external images."""
+    near_duplicate_distance: int = Field(default=0, ge=0)
+    """In how many bits of the perceptual hash a near duplicate may differ; 0: do not look for near duplicates."""
+    gate_on: JudgedOn | None = None
+    """The images on which the run's gate judges students, for the model's card; None without a gate."""
     workers: WorkerGroup
 
 
@@ -173,10 +182,8 @@ class LabelSpec(StageSpec):
     calibration_manifest_uri: str | None = None
     """Labeled images on which to fit the teacher's temperature; None: temperature 1."""
     calibration_sample: int = Field(default=CALIBRATION_SAMPLE, ge=1)
-    held_out_hashes_uris: tuple[str, ...] = ()
-    """Files with content hashes of evaluation images. Rows with such a hash are marked and never trained on."""
-    evaluation_images: tuple[EvaluationImages, ...] = ()
-    """Evaluation images whose near duplicates to list."""
+    evaluation_images: tuple[FingerprintedImages, ...] = ()
+    """Evaluation images. Rows that equal one are marked and never trained on; near duplicates are listed."""
     near_duplicate_distance: int = Field(default=0, ge=0)
     """In how many bits of the perceptual hash a near duplicate may differ; 0: do not look for near duplicates."""
 
@@ -191,31 +198,6 @@ class SelectSpec(StageSpec):
     """The actors that materialize the selection. Selection itself uses processes on the driver's node."""
 
 
-class PseudoLabelTruth(Frozen):
-    """Label files, and a labeled dataset with the same images, against which to measure the pseudo labels."""
-
-    labels_uri: str
-    labels_manifest_uri: str
-    truth_manifest_uri: str
-
-
-class RobustnessReference(Frozen):
-    """The model that mean corruption error and mean flip rate are relative to."""
-
-    model_id: str
-    result_uri: str
-    """The result.json of its evaluate stage, which had the same robustness settings and images."""
-
-
-class ExternalSet(Frozen):
-    """An additional evaluation set. Its classes may be a subset of the model's, as ImageNet-A's are."""
-
-    name: str
-    manifest_uri: str
-    class_map: dict[str, str] | None = None
-    """Maps each class of the set to a class of the model; None: their names are equal."""
-
-
 class EvaluateSpec(StageSpec):
     stage: Literal["evaluate"] = "evaluate"
     model_uri: str
@@ -227,6 +209,29 @@ class EvaluateSpec(StageSpec):
     reference: RobustnessReference | None = None
     """None if this model is itself the reference for others."""
     external: tuple[ExternalSet, ...] = ()
+    validation_manifest_uri: str | None = None
+    """Validation images to judge as well, because the run's gate looks at them; None: there is no need."""
+    validation_robustness: RobustnessSettings | None = None
+    """The robustness to measure on validation images: what the gate's conditions name, with the settings of
+    `robustness`."""
+
+    @property
+    def manifest_uris(self) -> list[str]:
+        """All sets to judge: the test set, the external sets, and the validation set if it is asked for."""
+        external = [each.manifest_uri for each in self.external]
+        validation = [] if self.validation_manifest_uri is None else [self.validation_manifest_uri]
+        return [self.manifest_uri, *external, *validation]
+
+    @property
+    def place_of_validation(self) -> int | None:
+        """The place of the validation set in `manifest_uris`; None if it is not judged."""
+        return None if self.validation_manifest_uri is None else 1 + len(self.external)
+
+    @property
+    def robustness_of_validation(self) -> tuple[int, RobustnessSettings] | None:
+        """The place of the validation set, and the robustness to measure on it, if any."""
+        place, settings = self.place_of_validation, self.validation_robustness
+        return None if place is None or settings is None else (place, settings)
 
 
 class SearchSpec(StageSpec):
@@ -247,8 +252,10 @@ class AblateSpec(StageSpec):
     settings: AblationSettings
     teacher_uri: str
     teacher_model: str
-    teacher_test_error: float | None
-    test_manifest_uri: str
+    teacher_error: float | None
+    """The teacher's error on the images that judge the students."""
+    judged_manifest_uri: str
+    """The images that judge each student once, at its end: those that `settings.on` names."""
 
 
 class MeasureSpec(StageSpec):

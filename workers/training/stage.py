@@ -5,6 +5,7 @@ from collections.abc import Callable
 import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
+from workers.leakage.labeled_images import check_labeled_images
 from workers.runtime.stage_reporter import Paused, StageReporter
 from workers.specs.results import TrainResult
 from workers.specs.stages import TrainSpec
@@ -27,10 +28,12 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
     """Trains the model of `spec`, a teacher or a student (Xie et al., section 2).
 
     A rerun goes on from the last checkpoint, and does not repeat a finished training. Raises StageError(BAD_DATA) if
-    more labeled or validation images are broken than max_bad_fraction allows.
+    more labeled or validation images are broken than max_bad_fraction allows, and StageError(USER_ERROR) if a labeled
+    image is an evaluation image.
     """
     reporter.announce(spec.recipe.total_steps, "steps")
     broken = check_images(spec, reporter.still_alive)
+    near_duplicates = _near_duplicates(spec, reporter)
     summary = _read_summary(spec)
     if summary is None:
         fit_in_actor(spec, _train_on_worker, reporter.timing().entered_at)
@@ -54,6 +57,20 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         bad_images=broken,
         train_image_size=spec.recipe.image_size,
         test_image_size=spec.recipe.test_image_size,
+        labeled_near_duplicates=near_duplicates,
+    )
+
+
+def _near_duplicates(spec: TrainSpec, reporter: StageReporter) -> int | None:
+    """Compares the labeled images with the evaluation images, if the spec asks for it."""
+    if spec.labeled_images is None:
+        return None
+    return check_labeled_images(
+        spec.labeled_images,
+        spec.evaluation_images,
+        spec.near_duplicate_distance,
+        spec.folder_uri,
+        reporter.still_alive,
     )
 
 

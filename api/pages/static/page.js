@@ -214,9 +214,10 @@ function stageTime(stage, now) {
 
 function resultTable(generations) {
   const measured = generations.some((generation) => robustness(generation));
+  const judged = generations.find((generation) => generation.gate_on)?.gate_on;
   const gated = generations.some((generation) => generation.promoted !== null);
   const head = ["Generation", "Model", "Parameters", "Test accuracy", "Error reduction", "Kept of labeled",
-    ...(measured ? ["mCE %", "Flip rate %"] : []), ...(gated ? ["May teach"] : [])];
+    ...(measured ? ["mCE %", "Flip rate %"] : []), ...(gated ? [judged === "test" ? "May teach (chosen by test images)" : "May teach"] : [])];
   const teacher = testAccuracy(generations[0]);
   const rows = generations.map((generation) => {
     const accuracy = testAccuracy(generation);

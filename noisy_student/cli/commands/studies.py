@@ -163,17 +163,19 @@ def show_ablation(
 
 
 def ablation_table(ablation: AblationView) -> Table | str:
-    """One line per variant: test error and its change from the full student's, in percent of the images."""
+    """One line per variant: its error and the change from the full student's, in percent of the images."""
     outcome = ablation.outcome
     if outcome is None:
         ended = sum(training.state != "running" for training in ablation.trainings)
         return f"{ablation.state}: {ended} trainings have ended"
     teacher = "" if outcome.teacher_error is None else f"the teacher's is {100 * outcome.teacher_error:.2f}"
-    table = Table("student", "test error %", "change", "seeds", "model", box=None, header_style="bold", caption=teacher)
+    table = Table(
+        "student", f"{outcome.on} error %", "change", "seeds", "model", box=None, header_style="bold", caption=teacher
+    )
     for line in outcome.lines:
         table.add_row(
             line.variant + (f" (= {line.same_as})" if line.same_as else ""),
-            f"{100 * line.test_error:.2f}{_spread(line.test_error_deviation)}",
+            f"{100 * line.error:.2f}{_spread(line.error_deviation)}",
             f"{100 * line.error_change:+.2f}{_spread(line.error_change_deviation)}",
             str(line.seeds),
             line.model,

@@ -121,6 +121,7 @@ class GenerationRow(Table):
     promoted: Mapped[bool | None]
     """Whether the gate accepted the generation's model as a teacher; null if no gate has judged it."""
     gate_reason: Mapped[str | None] = mapped_column(PlainText)
+    gate_on: Mapped[str | None]  # the images on which it judged: "validation" or "test"
 
 
 class StageRow(Table):
@@ -228,8 +229,7 @@ class ModelRow(Table):
     kept: Mapped[bool] = mapped_column(default=False)
     """Whether retention keeps the model and everything that it came from."""
     project: Mapped[str]
-    """The project of the model's run. It is copied here because a listing for a caller with projects would otherwise
-    look up the run of every model."""
+    """The project of the model's run, copied here so that listing a caller's models looks up no run."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),

@@ -3,7 +3,7 @@
 import pytest
 
 from service.config.gate import Condition, gate_failure
-from workers.specs.results import EvaluateResult, Metrics, StageTiming
+from workers.specs.results import EvaluateResult, Metrics, StageTiming, ValidationMetrics
 from workers.specs.robustness import CorruptionResult, RobustnessResult
 
 
@@ -38,21 +38,35 @@ def evaluation(top1: float, mce: float | None = None) -> EvaluateResult:
 def test_a_condition_compares_with_a_number_or_with_the_teacher(
     condition: str, student: float, teacher: float, holds: bool
 ) -> None:
-    failure = gate_failure([condition], evaluation(student), evaluation(teacher))
+    failure = gate_failure([condition], "test", evaluation(student), evaluation(teacher))
     assert (failure is None) is holds
 
 
 def test_the_reason_has_the_figures_of_every_condition_that_fails() -> None:
     conditions = ["top1 >= previous", "mce <= previous + 1.0", "top5 > 0.5"]
-    failure = gate_failure(conditions, evaluation(0.8, mce=104.5), evaluation(0.9, mce=103))
+    failure = gate_failure(conditions, "test", evaluation(0.8, mce=104.5), evaluation(0.9, mce=103))
     assert failure == (
         "top1 >= previous: top1 is 0.8, the teacher's 0.9; mce <= previous + 1.0: mce is 104.5, the teacher's 103"
     )
 
 
+def test_the_test_images_decide_nothing_unless_they_are_asked_for() -> None:
+    """The student is better on the test images, and worse on the validation images."""
+
+    def judged(on_test: float, on_validation: float) -> EvaluateResult:
+        validation = ValidationMetrics(metrics=evaluation(on_validation).metrics)
+        return evaluation(on_test).model_copy(update={"validation": validation})
+
+    student, teacher = judged(0.9, 0.7), judged(0.8, 0.75)
+    assert gate_failure(["top1 >= previous"], "test", student, teacher) is None
+    failure = gate_failure(["top1 >= previous"], "validation", student, teacher)
+    assert failure == "top1 >= previous: top1 is 0.7, the teacher's 0.75"
+    assert gate_failure(["top1 >= 0.1"], "validation", evaluation(0.9), None) == "top1 >= 0.1: top1 was not measured"
+
+
 def test_what_was_not_measured_fails_the_student_and_not_the_teacher() -> None:
-    assert gate_failure(["mce <= previous"], evaluation(0.8), evaluation(0.8, mce=90)) is not None
-    assert gate_failure(["mce <= previous"], evaluation(0.8, mce=90), evaluation(0.8)) is None
+    assert gate_failure(["mce <= previous"], "test", evaluation(0.8), evaluation(0.8, mce=90)) is not None
+    assert gate_failure(["mce <= previous"], "test", evaluation(0.8, mce=90), evaluation(0.8)) is None
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_it_passes_over_a_student_that_the_gate_refused(
 
     assert found.teacher is not None
     assert found.teacher.model_id == f"{run_id}-g0"
+    assert (found.gate_on, found.teacher.gate_on) == ("validation", "validation")
 
 
 def test_the_run_posted_again_from_it_has_the_same_plans(

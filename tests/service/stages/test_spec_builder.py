@@ -36,8 +36,10 @@ def inputs(run_config: MakeConfig) -> SpecInputs:
         classes=("cat", "dog"),
         plans=plans,
         source_run_id="run-1",
-        models={0: TrainedModel("small", "s3://models/0", 0.9), 1: TrainedModel("large", "s3://models/1", 0.92)},
-        hashed_datasets=frozenset({"ds-validation", "ds-test"}),
+        models={
+            0: TrainedModel("small", "s3://models/0", 0.88, 0.9),
+            1: TrainedModel("large", "s3://models/1", 0.91, 0.92),
+        },
     )
 
 

@@ -175,6 +175,46 @@ def test_every_stored_rand_augment_is_on_the_scale_that_there_was(
     )
 
 
+def test_gates_and_ablations_of_earlier_versions_go_on_with_the_test_images(
+    empty_database_url: str, run_config: MakeConfig
+) -> None:
+    database = Database(empty_database_url)
+    _migrate_to(database, "0016")
+    gated = run_config(gate={"conditions": ["top1 >= previous"], "on_failure": "stop"})
+    config = gated.model_dump(mode="json")
+    del config["gate"]["on"]
+    line = {"variant": "full", "test_error": 0.2, "test_error_deviation": None}
+    outcome = {"teacher_error": 0.3, "lines": [line], "trainings": [{"variant": "full", "test_top1": 0.8}]}
+    with database.write() as session:
+        common = {"project": "p", "name": "", "state": "succeeded", "priority": 0}
+        _insert(session, "runs", id="gated", config=json.dumps(config), **common)
+        _insert(session, "runs", id="free", config=run_config().model_dump_json(), **common)
+        plan = json.dumps({"ablation": {"seeds": 3}})
+        for number, promoted in enumerate([None, True, False]):
+            columns = {"number": number, "state": "succeeded", "plan": plan, "promoted": promoted}
+            _insert(session, "generations", run_id="gated", **columns)
+        stage = {"run_id": "gated", "generation": 1, "position": 0, "state": "succeeded", "attempts_before_retry": 0}
+        _insert(session, "stages", name="ablate", result=json.dumps({"outcome": outcome}), **stage)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        configs = {row.id: row.config for row in session.execute(text("select id, config from runs"))}
+        rows = session.execute(text("select gate_on, plan from generations order by number")).all()
+        result = json.loads(session.execute(text("select result from stages")).scalar_one())
+    database.close()
+    assert RunConfig.model_validate_json(configs["gated"]) == run_config(gate={**config["gate"], "on": "test"})
+    assert RunConfig.model_validate_json(configs["free"]) == run_config()
+    assert [row.gate_on for row in rows] == [None, "test", "test"]
+    assert json.loads(rows[0].plan) == {"ablation": {"on": "test", "seeds": 3}}
+    assert result["outcome"] == {
+        "on": "test",
+        "teacher_error": 0.3,
+        "lines": [{"variant": "full", "error": 0.2, "error_deviation": None}],
+        "trainings": [{"variant": "full", "top1": 0.8}],
+    }
+
+
 def _migrate_to(database: Database, revision: str) -> None:
     with database.write_connection() as connection:
         config = Config()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from service.config.run import GenerationOverrides, RunConfig
 from service.config.stage_key import StageKey
@@ -94,10 +95,25 @@ def test_an_ablation_trains_the_last_student_again_from_the_same_labels(bench: W
 
     spec = bench.ray.spec_of(f"{ablation.id}-g1-ablate-a1")
     assert isinstance(spec, AblateSpec)
-    assert (spec.base.model, spec.teacher_model, spec.teacher_test_error) == ("large", "small", 0.5)
+    assert (spec.base.model, spec.teacher_model) == ("large", "small")
+    # On validation images, unless the request asks for the test images.
+    assert spec.judged_manifest_uri.endswith("/ds-validation/manifest.json")
+    assert spec.teacher_error == pytest.approx(0.1)
     assert f"/runs/{finished_run}/gen-1/label" in spec.selection.labels_uri
-    assert bench.study_queries.get_ablation(ablation.id).outcome.teacher_error == 0.5
+    outcome = bench.study_queries.get_ablation(ablation.id).outcome
+    assert (outcome.on, outcome.teacher_error) == ("validation", pytest.approx(0.1))
     assert [each.id for each in bench.study_queries.list_ablations(finished_run).items] == [ablation.id]
+
+
+def test_an_ablation_on_test_images_is_marked(bench: Workbench, finished_run: str) -> None:
+    request = AblationRequest(settings=AblationSettings(on="test"))
+    ablation = bench.study_commands.create_ablation(finished_run, request)
+    bench.play_to_the_end(bench.reconciler())
+
+    spec = bench.ray.spec_of(f"{ablation.id}-g1-ablate-a1")
+    assert isinstance(spec, AblateSpec)
+    assert (spec.judged_manifest_uri.split("/")[-2], spec.teacher_error) == ("ds-test", 0.5)
+    assert bench.study_queries.get_ablation(ablation.id).outcome.on == "test"
 
 
 def test_what_is_not_there_is_not_found(bench: Workbench, finished_run: str) -> None:
@@ -165,9 +181,44 @@ def test_a_student_that_fails_the_gate_ends_the_run_which_says_why(bench: Workbe
         "generation 1 was not promoted: top1 >= previous + 0.2: top1 is 0.6, the teacher's 0.5"
     )
     assert [generation.promoted for generation in found.generation_details] == [None, False, None]
+    assert [generation.gate_on for generation in found.generation_details] == [None, "validation", None]
     assert found.generation_details[1].model is not None
     assert not any("-g2-" in body["submission_id"] for body in bench.ray.submits)
-    assert "not_promoted" in [event.kind for event in bench.queries.list_events(run.id).items]
+    messages = {event.kind: event.message for event in bench.queries.list_events(run.id).items}
+    assert messages["not_promoted"].endswith("the teacher's 0.5 (measured on validation images)")
+
+
+def test_a_gate_judges_on_validation_images_unless_test_images_are_asked_for(
+    bench: Workbench, run_config: MakeConfig
+) -> None:
+    specs, views = {}, {}
+    for on in ("validation", "test"):
+        gate = {"conditions": ["top1 >= 0.2", "mce <= 200"], "on": on, "on_failure": "go_on"}
+        run = bench.commands.create_run(run_config(gate=gate, evaluation={"robustness": {}}))
+        bench.play_to_the_end(bench.reconciler())
+        views[on] = bench.queries.get_run(run.id)
+        specs[on] = [bench.ray.spec_of(f"{run.id}-g1-{stage}-a1") for stage in ("evaluate", "train")]
+
+    for on, (evaluate, train) in specs.items():
+        assert isinstance(evaluate, EvaluateSpec)
+        assert isinstance(train, TrainSpec)
+        assert train.gate_on == on
+        assert views[on].generation_details[1].gate_on == on
+    evaluate = specs["validation"][0]
+    assert evaluate.validation_manifest_uri.endswith("/ds-validation/manifest.json")
+    # What the conditions name is measured on validation images, and nothing else.
+    assert evaluate.validation_robustness.corruptions == evaluate.robustness.corruptions
+    assert evaluate.validation_robustness.stability is None
+    assert specs["test"][0].validation_manifest_uri is None
+    assert views["test"].warnings[0].startswith("gate.on: the gate chooses teachers by the test images")
+    assert not any(warning.startswith("gate") for warning in views["validation"].warnings)
+
+
+def test_a_gate_on_validation_images_needs_a_reference_that_was_measured_there(run_config: MakeConfig) -> None:
+    evaluation = {"robustness": {}, "reference": "run-1-g0"}
+    with pytest.raises(ValidationError, match=r"relative to evaluation\.reference.*or set gate\.on to test"):
+        run_config(gate={"conditions": ["mce <= 90"]}, evaluation=evaluation)
+    assert run_config(gate={"conditions": ["mce <= 90"], "on": "test"}, evaluation=evaluation).gate.on == "test"
 
 
 def test_a_run_may_go_on_with_the_teacher_it_had(bench: Workbench, run_config: MakeConfig) -> None:

@@ -48,8 +48,8 @@ def ablate_spec(folder: Path, attempt: int = 1, teacher_model: str = "student", 
         settings=AblationSettings(**settings),
         teacher_uri="/teacher",
         teacher_model=teacher_model,
-        teacher_test_error=0.1,
-        test_manifest_uri="/test",
+        teacher_error=0.1,
+        judged_manifest_uri="/judged",
     )
 
 
@@ -103,12 +103,14 @@ def book_of(spec: AblateSpec) -> TrainingBook:
     return TrainingBook(spec, found, dict.fromkeys(found, "/selection"), reporter, clock=lambda: 1.0)
 
 
-def test_every_student_is_trained_with_the_same_seeds_and_judged_on_the_test_set(tmp_path: Path) -> None:
+def test_every_student_is_trained_with_the_same_seeds_and_judged_on_the_images_that_are_asked_for(
+    tmp_path: Path,
+) -> None:
     book = book_of(ablate_spec(tmp_path, variants=("no_noise",), seeds=2))
     trainings = [book.propose() for _ in range(4)]
     assert book.propose() is None
     assert [t.spec.seed for t in trainings] == [training_seed(7, 0)] * 2 + [training_seed(7, 1)] * 2
-    assert {t.spec.validation_manifest_uri for t in trainings} == {"/test"}
+    assert {t.spec.validation_manifest_uri for t in trainings} == {"/judged"}
     assert {t.spec.workers.num_workers for t in trainings} == {1}
     assert len({t.spec.folder_uri for t in trainings}) == 4
 
@@ -121,7 +123,7 @@ def test_a_resumed_ablation_repeats_what_failed_or_was_interrupted_only(tmp_path
         book.reported(number, 10, {"validation_top1": 0.9})
     book.ended_with(0, None)
     book.ended_with(1, "lost")
-    assert read_trainings(ablate_spec(tmp_path))[("full", 0)].test_top1 == 0.9
+    assert read_trainings(ablate_spec(tmp_path))[("full", 0)].top1 == 0.9
 
     again = book_of(ablate_spec(tmp_path, attempt=2, variants=("no_noise",), seeds=2))
     assert [again.propose().number for _ in range(3)] == [1, 2, 3]
@@ -132,7 +134,7 @@ def test_the_table_compares_equal_seeds(tmp_path: Path) -> None:
     found, _ = students(ablate_spec(tmp_path, variants=("no_noise", "ratio_3")))
 
     def finished(variant: Variant, seed: int, accuracy: float) -> AblationTraining:
-        return AblationTraining(variant=variant, seed=seed, state="finished", test_top1=accuracy)
+        return AblationTraining(variant=variant, seed=seed, state="finished", top1=accuracy)
 
     lines = ablation_lines(
         found,
@@ -150,7 +152,7 @@ def test_the_table_compares_equal_seeds(tmp_path: Path) -> None:
     assert by_variant["no_noise"].error_change_deviation == pytest.approx(0.0353553, abs=1e-6)
     assert by_variant["no_noise"].seeds == 2
     assert (by_variant["ratio_3"].same_as, by_variant["ratio_3"].error_change) == ("full", 0)
-    assert by_variant["full"].test_error == pytest.approx(0.15)
+    assert by_variant["full"].error == pytest.approx(0.15)
 
 
 def test_selections_of_variants_are_not_written_out_as_training_shards(tmp_path: Path) -> None:

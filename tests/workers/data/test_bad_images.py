@@ -8,7 +8,7 @@ import pytest
 from tests.support.bad_images import BROKEN, ODD, Odd, scene
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import BrokenImage, decode_rgb
-from workers.data.images.perceptual_hash import hash_encoded
+from workers.data.images.perceptual_hash import encoded_thumbnail
 from workers.data.images.plain_jpeg import decode_plain_jpeg, plain_jpeg
 from workers.models.clean_batches import clean_batches
 from workers.specs.hygiene import BrokenKind
@@ -38,7 +38,7 @@ def test_a_broken_picture_is_broken_of_its_kind(data: bytes, kind: BrokenKind) -
     assert caught.value.kind is kind
     assert 0 < len(caught.value.reason) <= 160
     with pytest.raises(BrokenImage):
-        hash_encoded(data)
+        encoded_thumbnail(data)
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])

@@ -30,6 +30,7 @@ from workers.models.predictor import Predictor
 from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.evaluation import ExternalSet, PseudoLabelTruth
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
@@ -40,7 +41,7 @@ from workers.specs.robustness import (
     RobustnessSettings,
     StabilitySettings,
 )
-from workers.specs.stages import ActorPool, EvaluateSpec, ExternalSet, PseudoLabelTruth
+from workers.specs.stages import ActorPool, EvaluateSpec
 
 CLASSES = ("a", "b", "c")
 

@@ -13,13 +13,13 @@ from workers.evaluation.attacks import fgsm, pgd
 from workers.evaluation.external_classes import class_indices
 from workers.evaluation.work_items import work_items
 from workers.runtime.stage_reporter import StageError
+from workers.specs.evaluation import ExternalSet
 from workers.specs.robustness import (
     AdversarialSettings,
     CorruptionSettings,
     RobustnessSettings,
     StabilitySettings,
 )
-from workers.specs.stages import ExternalSet
 
 SETTINGS = RobustnessSettings(
     corruptions=CorruptionSettings(kinds=("fog", "snow"), severities=(1, 3), sample=50),
@@ -35,6 +35,13 @@ def test_the_work_is_all_shards_of_all_sets_and_the_sampled_rows_of_the_test_set
     assert sampled == {"corruptions": 50, "stability": 20}
     assert sum(len(i.rows) for i in items if i.kind == "adversarial") == 10
     assert [i.kind for i in work_items([manifest(5)], None)] == ["judge"]
+
+
+def test_validation_images_are_corrupted_if_the_gate_asks_for_it() -> None:
+    gated = SETTINGS.model_copy(update={"stability": None, "adversarial": None})
+    items = work_items([manifest(100), manifest(80, dataset_id="ds-2")], None, (1, gated))
+    assert {(i.kind, i.dataset) for i in items} == {("judge", 0), ("judge", 1), ("corruptions", 1)}
+    assert sum(len(i.rows) for i in items if i.kind == "corruptions") == 50
 
 
 def counts(fog: tuple[int, int], snow: tuple[int, int], rotate: int) -> Counter[str]:

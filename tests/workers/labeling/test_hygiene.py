@@ -14,16 +14,15 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from tests.support.bad_images import BROKEN, ODD
-from workers.data.hashes import write_hashes
-from workers.data.images.decode import content_hash
-from workers.labeling import evaluation_hashes, stage
+from workers.labeling import stage
+from workers.leakage import fingerprints
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.hygiene import EvaluationImages
+from workers.specs.hygiene import ComparedSet, FingerprintedImages
 from workers.specs.model_card import ModelCard
 from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
@@ -57,7 +56,7 @@ class Pool:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
-        self.evaluation = self._dataset("test", [[jpeg(crop(number)) for number in range(4)] + [black(50), b"broken"]])
+        self.evaluation = self.dataset("test", [[jpeg(crop(number)) for number in range(4)] + [black(50), b"broken"]])
         torch.manual_seed(0)
         card = ModelCard(
             model="test_resnet", classes=("a", "b"), image_size=28, mean=(0.5,) * 3, std=(0.5,) * 3, crop="center",
@@ -66,7 +65,7 @@ class Pool:
         write_model(str(root / "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
         monkeypatch.setattr(stage, "map_shards", self._map_shards)
 
-    def _dataset(self, name: str, shards: list[list[bytes]]) -> EvaluationImages:
+    def dataset(self, name: str, shards: list[list[bytes]]) -> FingerprintedImages:
         folder = self.root / name
         folder.mkdir()
         for index, images in enumerate(shards):
@@ -78,8 +77,8 @@ class Pool:
             ),
         )  # fmt: skip
         (folder / "manifest.json").write_text(manifest.model_dump_json())
-        return EvaluationImages(
-            manifest_uri=str(folder / "manifest.json"), perceptual_hashes_uri=str(folder / "perceptual_hashes.parquet")
+        return FingerprintedImages(
+            manifest_uri=str(folder / "manifest.json"), fingerprints_uri=str(folder / "fingerprints.parquet")
         )
 
     def label(self, *shards: list[bytes], **changes: object) -> LabelResult:
@@ -87,7 +86,7 @@ class Pool:
             {
                 "run_id": "r", "generation": 1, "attempt": 1, "folder_uri": str(self.root / "label"), "seed": 0,
                 "max_bad_fraction": 0.9, "model_uri": str(self.root / "model"), "batch_size": 8, "pool": ActorPool(),
-                "manifest_uri": self._dataset("pool", list(shards)).manifest_uri,
+                "manifest_uri": self.dataset("pool", list(shards)).manifest_uri,
                 "evaluation_images": (self.evaluation,), "near_duplicate_distance": 4, **changes,
             }
         )  # fmt: skip
@@ -148,7 +147,7 @@ def test_near_duplicates_of_evaluation_images_are_counted_and_listed_with_their_
 
 def test_near_duplicates_stay_unless_they_are_to_be_dropped(pool: Pool) -> None:
     pool.label([jpeg(crop(20)), ENCODED_AGAIN], [SMALLER, jpeg(crop(21))])
-    reported = pool.select()
+    reported = pool.select(near_duplicates="report")
     assert (reported.dropped_near_duplicates, pool.selected(0), pool.selected(1)) == (0, [0, 1], [0, 1])
     dropped = pool.select(near_duplicates="drop")
     assert (dropped.dropped_near_duplicates, pool.selected(0), pool.selected(1)) == (2, [0], [1])
@@ -156,11 +155,7 @@ def test_near_duplicates_stay_unless_they_are_to_be_dropped(pool: Pool) -> None:
 
 
 def test_a_row_that_is_dropped_for_several_reasons_counts_once(pool: Pool) -> None:
-    held_out = str(pool.root / "hashes.bin")
-    write_hashes(held_out, [content_hash(jpeg(crop(0)))])
-    result = pool.label(
-        [jpeg(crop(0)), ENCODED_AGAIN, ENCODED_AGAIN, jpeg(crop(20)), jpeg(crop(20))], held_out_hashes_uris=(held_out,)
-    )
+    result = pool.label([jpeg(crop(0)), ENCODED_AGAIN, ENCODED_AGAIN, jpeg(crop(20)), jpeg(crop(20))])
     assert (result.held_out, result.near_duplicates, result.duplicates) == (1, 3, 2)
     selected = pool.select(near_duplicates="drop", duplicates="drop")
     assert (selected.dropped_held_out, selected.dropped_near_duplicates, selected.dropped_duplicates) == (1, 2, 1)
@@ -183,29 +178,56 @@ def test_flat_pictures_are_near_duplicates_of_nothing(pool: Pool) -> None:
     assert hashes == [None, None, None]
 
 
-def test_a_distance_of_zero_turns_the_search_off(pool: Pool) -> None:
-    result = pool.label([ENCODED_AGAIN], near_duplicate_distance=0)
-    assert result.near_duplicates == 0
-    assert not Path(pool.evaluation.perceptual_hashes_uri).exists()
+def test_a_distance_of_zero_leaves_the_comparison_of_bytes(pool: Pool) -> None:
+    result = pool.label([ENCODED_AGAIN, jpeg(crop(0))], near_duplicate_distance=0)
+    assert (result.near_duplicates, result.held_out) == (0, 1)
+    assert result.near_duplicates_unchecked == ("test",)
+    assert pool.select().near_duplicates == "keep"
 
 
-def test_evaluation_images_are_hashed_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluation_hashes.prepare_evaluation_hashes([pool.evaluation], alive=lambda: None)
-    written = Path(pool.evaluation.perceptual_hashes_uri).read_bytes()
-    monkeypatch.setattr(evaluation_hashes, "hash_encoded", lambda data: pytest.fail("hashed again"))
-    assert evaluation_hashes.prepare_evaluation_hashes([pool.evaluation], alive=lambda: None) == ()
-    assert Path(pool.evaluation.perceptual_hashes_uri).read_bytes() == written
+def test_evaluation_images_are_fingerprinted_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fingerprints.prepare_fingerprints(pool.evaluation, ActorPool(), alive=lambda: None)
+    written = Path(pool.evaluation.fingerprints_uri).read_bytes()
+    monkeypatch.setattr(fingerprints, "encoded_thumbnail", lambda data: pytest.fail("decoded again"))
+    assert fingerprints.prepare_fingerprints(pool.evaluation, ActorPool(), alive=lambda: None) == first
+    assert Path(pool.evaluation.fingerprints_uri).read_bytes() == written
 
 
-def test_evaluation_sets_that_are_too_large_are_named_instead(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation_hashes, "MOST_IMAGES", 5)
-    result = pool.label([ENCODED_AGAIN])
-    assert (result.near_duplicates, result.near_duplicates_unchecked) == (0, ("test",))
+def test_the_result_tells_what_was_compared_and_what_was_not(pool: Pool) -> None:
+    result = pool.label([jpeg(crop(0)), ENCODED_AGAIN, black(70)])
+    assert result.leakage is not None
+    # Of six evaluation images, one is black and one is broken: these are compared byte for byte.
+    assert result.leakage.sets == (ComparedSet(dataset_id="test", images=6, missing=0, without_look=2),)
+    assert (result.held_out, result.near_duplicates, result.without_look) == (1, 2, 1)
+    assert result.near_duplicates_unchecked == ()
+
+
+def test_near_duplicates_of_photographs_are_dropped_by_default(pool: Pool) -> None:
+    result = pool.label([jpeg(crop(20)), ENCODED_AGAIN], [SMALLER, jpeg(crop(21))])
+    assert (result.leakage.look_alike_share, result.leakage.photographs) == (0, True)
+    selected = pool.select()
+    assert (selected.near_duplicates, selected.dropped_near_duplicates) == ("drop", 2)
+    assert (pool.selected(0), pool.selected(1)) == ([0], [1])
+
+
+def test_near_duplicates_are_kept_by_default_where_evaluation_images_look_alike(pool: Pool) -> None:
+    drawings = [jpeg(crop(2), quality=quality) for quality in range(45, 90, 10)]
+    result = pool.label([ENCODED_AGAIN], evaluation_images=(pool.dataset("drawings", [drawings]),))
+    assert result.leakage is not None
+    assert (result.leakage.look_alike_share, result.leakage.photographs) == (1, False)
+    assert result.near_duplicates == 1
+    assert (pool.select().near_duplicates, pool.selected(0)) == ("keep", [0])
+
+
+def test_labels_of_earlier_versions_keep_their_near_duplicates(pool: Pool) -> None:
+    pool.label([jpeg(crop(20)), ENCODED_AGAIN])
+    (pool.root / "label" / "leakage.json").unlink()
+    assert (pool.select().near_duplicates, pool.selected(0)) == ("keep", [0, 1])
 
 
 def test_an_evaluation_set_that_is_gone_is_bad_data(pool: Pool) -> None:
     (pool.root / "test" / "0.parquet").unlink()
-    with pytest.raises(StageError, match=r"evaluation dataset cannot be read.*0\.parquet") as caught:
+    with pytest.raises(StageError, match=r"dataset cannot be read.*0\.parquet") as caught:
         pool.label([ENCODED_AGAIN])
     assert caught.value.reason is FailureReason.BAD_DATA
 

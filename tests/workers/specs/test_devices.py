@@ -75,8 +75,8 @@ def ablate(base: TrainSpec, **settings: Any) -> AblateSpec:
         settings=AblationSettings(**settings),
         teacher_uri="/none",
         teacher_model="small",
-        teacher_test_error=None,
-        test_manifest_uri="/none",
+        teacher_error=None,
+        judged_manifest_uri="/none",
     )
 
 

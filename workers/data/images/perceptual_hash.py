@@ -45,14 +45,14 @@ def perceptual_hashes(thumbnails: Sequence[npt.NDArray[np.uint8]]) -> list[int |
     return [None if flat else value for value, flat in zip(hashes, is_flat.tolist(), strict=True)]
 
 
-def hash_encoded(data: bytes) -> int | None:
-    """The hash of an encoded picture. Raises BrokenImage.
+def encoded_thumbnail(data: bytes) -> npt.NDArray[np.uint8]:
+    """The `thumbnail` of an encoded picture. Raises BrokenImage.
 
     While a large JPEG is decoded, it is scaled down to a few times the pixels that are hashed.
     """
     jpeg = plain_jpeg(data)
     pixels = None if jpeg is None else decode_plain_jpeg(data, jpeg, least=(_SIDE // 2, _SIDE // 2))
-    return perceptual_hashes([thumbnail(as_pixels(decode_rgb(data)) if pixels is None else pixels)])[0]
+    return thumbnail(as_pixels(decode_rgb(data)) if pixels is None else pixels)
 
 
 @lru_cache(1)

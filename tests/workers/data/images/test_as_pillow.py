@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from tests.support.as_pillow import huge_jpegs, pictures
 from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import decode_rgb
-from workers.data.images.perceptual_hash import hash_encoded, perceptual_hashes, thumbnail
+from workers.data.images.perceptual_hash import encoded_thumbnail, perceptual_hashes, thumbnail
 from workers.models.clean_batches import clean_batches
 from workers.specs.model_card import ModelCard
 from workers.specs.recipe import Noise, Recipe
@@ -76,7 +76,7 @@ def test_for_training(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_for_the_perceptual_hash(name: str) -> None:
     (expected,) = perceptual_hashes([thumbnail(np.asarray(as_pillow(name)))])
-    found = hash_encoded(EVERY[name])
+    found = perceptual_hashes([encoded_thumbnail(EVERY[name])])[0]
     assert (found is None) == (expected is None)
     if found is not None and expected is not None:
         # Scaling down a huge picture shows a different part of its grain.

@@ -17,7 +17,7 @@ from tests.support.bad_images import scene
 from workers.data.budgets import MOST_IMAGE_BYTES
 from workers.data.images import decode as images
 from workers.data.images.decode import BrokenImage, decode_rgb
-from workers.data.images.perceptual_hash import hash_encoded
+from workers.data.images.perceptual_hash import encoded_thumbnail
 from workers.data.images.plain_jpeg import plain_jpeg
 from workers.models.clean_batches import clean_picture
 from workers.specs.hygiene import BrokenKind
@@ -106,7 +106,7 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_too_large_on_every_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it is being decoded"))
-    for decode in (decode_rgb, hash_encoded):
+    for decode in (decode_rgb, encoded_thumbnail):
         with pytest.raises(BrokenImage, match="pixels") as caught:
             decode(BOMBS[name])
         assert caught.value.kind is BrokenKind.TOO_LARGE

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.labeling import hash_index
-from workers.labeling.hash_index import HashIndex
+from workers.leakage import hash_index
+from workers.leakage.hash_index import HashIndex
 
 HASHES = st.integers(0, 2**64 - 1)
 
