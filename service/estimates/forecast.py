@@ -64,6 +64,7 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings) -> list[str]:
         found.append(
             "All pseudo-labeled images are selected, which sets the size of the selection, not the number of steps."
         )
+        found += _assumptions_of_copies(run)
     if run.config.generations and any(plan.selection.materialize for plan in run.plans):
         found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
     if settings.unlabeled_images is not None:
@@ -85,6 +86,24 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings) -> list[str]:
             f"of the price; each is taken away {shape.spot.interruptions_per_device_hour:g} times an hour, which costs "
             "an actor half a shard and its start, and a worker group half the way from its last checkpoint and its "
             "start."
+        )
+    return found
+
+
+def _assumptions_of_copies(run: EstimatedRun) -> list[str]:
+    """Returns what filling up small classes may add to a selection, for each limit of copies in the run's plans."""
+    filled = [plan.selection for plan in run.plans[1:] if plan.selection.fill_up]
+    limits = sorted({each.max_copies_per_image for each in filled if each.max_copies_per_image is not None})
+    found = [
+        f"Small classes are filled up by repeating an image at most {limit} times (max_copies_per_image), so a "
+        f"selection may be up to {limit} times as large, and training shards with it. If the limit holds a class below "
+        "the others, the event `classes_not_filled_up` says so."
+        for limit in limits
+    ]
+    if any(each.max_copies_per_image is None for each in filled):
+        found.append(
+            "Small classes are filled up by repeating their images as often as it takes (max_copies_per_image is "
+            "null): nothing limits the size of a selection but the number of classes times the largest one."
         )
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from service.estimates.estimated_run import EstimatedRun
 from service.estimates.stage_demand import StageDemand, job_overhead
 from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
-from workers.specs.recipe import Materialization
+from workers.specs.recipe import Materialization, SelectionSettings
 
 BYTES_READ_A_ROW = 3 * 8
 """The bytes that selection reads per row: label and doubt, in each of its passes."""
@@ -32,8 +32,16 @@ def selection_demand(run: EstimatedRun, generation: int) -> StageDemand:
         bytes_written=written,
         bytes_kept=written,
         speed_seconds=None,
+        copies_at_most=_copies_at_most(run.plans[generation].selection, size.rows),
     )
     return deciding if materialization is None else _materialized(run, generation, materialization, deciding)
+
+
+def _copies_at_most(settings: SelectionSettings, rows: int) -> int | None:
+    """Returns the most images after repetition: each is repeated at most so often, if classes are filled up."""
+    if not settings.fill_up:
+        return rows
+    return None if settings.max_copies_per_image is None else rows * settings.max_copies_per_image
 
 
 def _materialized(

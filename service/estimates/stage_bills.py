@@ -35,6 +35,7 @@ def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBil
         bytes_read=round(demand.bytes_read),
         bytes_written=round(demand.bytes_written),
         bytes_kept=round(demand.bytes_kept),
+        copies_at_most=demand.copies_at_most,
         cost=run.cost(device_hours),
     )
 

@@ -19,6 +19,8 @@ class StageDemand:
     bytes_kept: float
     speed_seconds: float | None
     """The seconds that one image takes on one device; None if the stage computes on no device."""
+    copies_at_most: int | None = None
+    """The most images after repetition, of a select stage; None if nothing limits them."""
 
 
 def job_overhead(run: EstimatedRun, joins_cluster: bool = True) -> float:

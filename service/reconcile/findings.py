@@ -44,6 +44,14 @@ def _of_labels(result: LabelResult) -> Iterator[tuple[EventKind, str]]:
 
 
 def _of_selection(result: SelectResult) -> Iterator[tuple[EventKind, str]]:
+    if result.classes_not_filled_up:
+        smallest = min((each for each in result.classes if each.kept), key=lambda each: each.copies)
+        yield (
+            EventKind.CLASSES_NOT_FILLED_UP,
+            f"max_copies_per_image holds {result.classes_not_filled_up:,} of {len(result.classes):,} classes below the "
+            f"size of the others: they lack {result.copies_lacking:,} images; {smallest.name!r} has the fewest, "
+            f"{smallest.copies:,} copies of {smallest.kept:,}",
+        )
     if result.near_duplicates == "drop" and (result.dropped_held_out or result.dropped_near_duplicates):
         yield (
             EventKind.IMAGES_COMPARED,

@@ -31,6 +31,11 @@ class StageBill(Line):
     bytes_read: int
     bytes_written: int
     bytes_kept: int = Field(description="Bytes written that remain after the stage has ended.")
+    copies_at_most: int | None = Field(
+        default=None,
+        description="Of select: the most selected images after repetition (max_copies_per_image); null if nothing "
+        "limits them, and for other stages.",
+    )
     cost: float | None = Field(description="In the currency of the price; null without one.")
 
 

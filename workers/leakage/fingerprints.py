@@ -102,9 +102,9 @@ def _from_here(manifest: DatasetManifest, decoders: Executor, alive: Callable[[]
 
 def _table(piece: ShardImages, decoders: Executor) -> pa.Table:
     found = list(decoders.map(_fingerprint, piece.images))
-    known = [row for row, (_, look) in enumerate(found) if look is not None]
+    seen = {row: picture for row, (_, picture) in enumerate(found) if picture is not None}
     looks: list[int | None] = [None] * len(found)
-    for row, look in zip(known, perceptual_hashes([found[row][1] for row in known]), strict=True):
+    for row, look in zip(seen, perceptual_hashes(list(seen.values())), strict=True):
         looks[row] = look
     contents = [None if row in piece.unreadable else content for row, (content, _) in enumerate(found)]
     return pa.table([pa.array(piece.keys, pa.string()), contents, pa.array(looks, pa.uint64())], schema=_SCHEMA)
@@ -169,7 +169,9 @@ class Fingerprints:
 
 def read_fingerprints(images: FingerprintedImages) -> Fingerprints:
     """Reads the file that `prepare_fingerprints` has made: 32 bytes an image."""
-    contents, looks, content_rows, look_rows, start = [], [], [], [], 0
+    contents, looks = [np.empty(0, "S16")], [np.empty(0, np.uint64)]
+    content_rows, look_rows = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    start = 0
     for batch in _batches(images, ["content_hash", "hash"]):
         there, seen = batch["content_hash"].is_valid(), batch["hash"].is_valid()
         # A binary column of a fixed size lies in memory as numpy wants it once its nulls are gone.
@@ -179,10 +181,7 @@ def read_fingerprints(images: FingerprintedImages) -> Fingerprints:
             rows.append((start + np.flatnonzero(mask.to_numpy(zero_copy_only=False))).astype(np.int32))
         start += len(batch)
     return Fingerprints(
-        np.concatenate([np.empty(0, "S16"), *contents]),
-        np.concatenate([np.empty(0, np.int32), *content_rows]),
-        np.concatenate([np.empty(0, np.uint64), *looks]),
-        np.concatenate([np.empty(0, np.int32), *look_rows]),
+        np.concatenate(contents), np.concatenate(content_rows), np.concatenate(looks), np.concatenate(look_rows)
     )
 
 

@@ -68,7 +68,8 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         scans, digits = _scanned(passes)
         counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
         confident = np.sum([one.confident for one in scans], axis=0)
-        balance = balance_classes(confident, spec.settings.max_per_class, spec.settings.fill_up)
+        settings = spec.settings
+        balance = balance_classes(confident, settings.max_per_class, settings.fill_up, settings.max_copies_per_image)
         _check_anything_kept(counts, balance, spec)
         cut = _cut(passes, digits, balance, confident)
         sifted = list(passes.run(partial(_sift, cut)))
@@ -272,6 +273,8 @@ def _result(
         dropped_over_cap=int((confident - balance.kept).sum()),
         kept=int(balance.kept.sum()),
         copies=int(balance.copies.sum()),
+        classes_not_filled_up=0 if balance.lacking is None else int(np.count_nonzero(balance.lacking)),
+        copies_lacking=0 if balance.lacking is None else int(balance.lacking.sum()),
         classes=tuple(
             ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
             for name, labeled, passed, kept, copies in numbers

@@ -250,6 +250,13 @@ class SelectionSettings(Frozen):
         default=True,
         description="Fill smaller classes by random duplication, up to max_per_class or the largest class.",
     )
+    max_copies_per_image: int | None = Field(
+        default=10,
+        ge=1,
+        le=2**31 - 1,
+        description="fill_up repeats no image more often, so a class with few images stays smaller than the others. "
+        "Null: as often as it takes, as in the paper.",
+    )
     duplicates: Literal["keep", "drop"] = Field(
         default="keep",
         description="Images that occur more than once in the pool, byte for byte. drop: keep only the first.",

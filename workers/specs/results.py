@@ -135,6 +135,10 @@ class SelectResult(StageResult):
     dropped_over_cap: int
     kept: int
     copies: int
+    classes_not_filled_up: int = 0
+    """Classes that stay smaller than the others, because no image is repeated more than max_copies_per_image times."""
+    copies_lacking: int = 0
+    """How many rows these classes lack together."""
     classes: tuple[ClassSelection, ...]
     training_shards: int | None = None
     """How many training shards were written; None unless the selection is materialized."""

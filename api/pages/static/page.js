@@ -189,7 +189,8 @@ function hygiene(stage) {
       found.duplicates ? `${count(found.duplicates)} duplicates` : "",
       found.held_out ? `${count(found.held_out)} evaluation images` : "",
       found.near_duplicates ? `${count(found.near_duplicates)} like an evaluation image` : "",
-      found.near_duplicates_unchecked?.length ? `not compared with: ${found.near_duplicates_unchecked.join(", ")}` : "",
+      found.without_look ? `${count(found.without_look)} too flat to compare looks` : "",
+      found.near_duplicates_unchecked?.length ? `looks not compared with: ${found.near_duplicates_unchecked.join(", ")}` : "",
     ].filter(Boolean);
   }
   if (stage.name !== "select" || !found) return [];

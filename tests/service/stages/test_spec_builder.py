@@ -92,10 +92,25 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
     assert isinstance(selection, SelectSpec)
     assert selection.settings.min_confidence == 0.1
     assert isinstance(spec, LabelSpec)
-    assert spec.held_out_hashes_uris == (
-        "s3://bucket/root/datasets/ds-validation/hashes.bin",
-        "s3://bucket/root/datasets/ds-test/hashes.bin",
-    )
+    assert [images.fingerprints_uri for images in spec.evaluation_images] == [
+        "s3://bucket/root/datasets/ds-validation/fingerprints.parquet",
+        "s3://bucket/root/datasets/ds-test/fingerprints.parquet",
+    ]
+
+
+def test_the_first_training_compares_the_labeled_images_with_all_evaluation_images(
+    inputs: SpecInputs, run_config: MakeConfig
+) -> None:
+    wild = {"external": [{"name": "wild", "dataset": "ds-wild"}]}
+    with_external = SpecInputs(**{**vars(inputs), "config": run_config(evaluation=wild)})
+    first, second = (build_stage_spec(with_external, LAYOUT, ANYWHERE, number, "train", attempt=1) for number in (0, 1))
+    assert isinstance(first, TrainSpec)
+    assert isinstance(second, TrainSpec)
+    assert first.labeled_images is not None
+    assert first.labeled_images.manifest_uri.endswith("/ds-labeled/manifest.json")
+    datasets = [images.manifest_uri.split("/")[-2] for images in first.evaluation_images]
+    assert (datasets, first.near_duplicate_distance) == (["ds-validation", "ds-test", "ds-wild"], 4)
+    assert second.labeled_images is None
 
 
 def test_training_shards_are_written_without_gpus(inputs: SpecInputs, run_config: MakeConfig) -> None:

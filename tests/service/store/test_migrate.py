@@ -215,6 +215,32 @@ def test_gates_and_ablations_of_earlier_versions_go_on_with_the_test_images(
     }
 
 
+def test_stored_selections_repeat_and_keep_what_they_did(empty_database_url: str, run_config: MakeConfig) -> None:
+    override = {"student_model": "large", "selection": {"min_confidence": 0.5}}
+    config = run_config().model_dump(mode="json")
+    for name in ("near_duplicates", "max_copies_per_image"):
+        del config["selection"][name]
+    config["generation_overrides"] = {"1": override}
+    plan = {"selection": {"near_duplicates": "drop"}}
+    database = Database(empty_database_url)
+    _migrate_to(database, "0017")
+    with database.write() as session:
+        text_of = json.dumps(config)
+        _insert(session, "runs", id="run", config=text_of, project="p", name="", state="succeeded", priority=0)
+        _insert(session, "generations", run_id="run", number=1, state="succeeded", plan=json.dumps(plan))
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        stored = json.loads(session.execute(text("select config from runs")).scalar_one())
+        plans = session.execute(text("select plan from generations")).scalars().all()
+    database.close()
+    as_before = {"near_duplicates": "report", "max_copies_per_image": None}
+    assert stored["selection"] == {**as_before, **config["selection"]}
+    assert stored["generation_overrides"]["1"]["selection"] == {**as_before, "min_confidence": 0.5}
+    assert json.loads(plans[0])["selection"] == {"max_copies_per_image": None, "near_duplicates": "drop"}
+
+
 def _migrate_to(database: Database, revision: str) -> None:
     with database.write_connection() as connection:
         config = Config()

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from workers.data.errors import BrokenImage
-from workers.labeling.label_files import Hygiene, NearDuplicate, label_table, read_summary, write_label_file
+from workers.labeling.label_files import Hygiene, label_table, read_summary, write_label_file
+from workers.leakage.evaluation_index import NearDuplicate
 from workers.specs.hygiene import BrokenKind
 
 

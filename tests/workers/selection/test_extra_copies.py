@@ -98,3 +98,13 @@ def test_plan_of_copies(
     balance = balance_classes(np.array(confident), cap, fill_up)
     assert balance.kept.tolist() == kept
     assert balance.copies.tolist() == copies
+
+
+def test_no_image_of_a_rare_class_is_repeated_more_often_than_allowed() -> None:
+    balance = balance_classes(np.array([3_000_000, 1, 400_000, 0]), None, True, max_copies=10)
+    assert balance.kept.tolist() == [3_000_000, 1, 400_000, 0]
+    assert balance.copies.tolist() == [3_000_000, 10, 3_000_000, 0]
+    assert balance.lacking is not None
+    assert balance.lacking.tolist() == [0, 2_999_990, 0, 0]
+    assert balance_classes(np.array([30, 1]), 20, True, max_copies=10).copies.tolist() == [20, 10]
+    assert balance_classes(np.array([30, 1]), None, True, max_copies=None).copies.tolist() == [30, 30]
