@@ -179,7 +179,7 @@ def test_gates_and_ablations_of_earlier_versions_go_on_with_the_test_images(
     empty_database_url: str, run_config: MakeConfig
 ) -> None:
     database = Database(empty_database_url)
-    _migrate_to(database, "0016")
+    _migrate_to(database, "0017")
     gated = run_config(gate={"conditions": ["top1 >= previous"], "on_failure": "stop"})
     config = gated.model_dump(mode="json")
     del config["gate"]["on"]
@@ -223,7 +223,7 @@ def test_stored_selections_repeat_and_keep_what_they_did(empty_database_url: str
     config["generation_overrides"] = {"1": override}
     plan = {"selection": {"near_duplicates": "drop"}}
     database = Database(empty_database_url)
-    _migrate_to(database, "0017")
+    _migrate_to(database, "0018")
     with database.write() as session:
         text_of = json.dumps(config)
         _insert(session, "runs", id="run", config=text_of, project="p", name="", state="succeeded", priority=0)

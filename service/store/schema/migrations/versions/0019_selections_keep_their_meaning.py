@@ -4,8 +4,8 @@ from typing import Any
 
 from service.store.schema.migrations.rewriting import rewrite_configs, rewrite_json
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
