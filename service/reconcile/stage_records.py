@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from service.config.stage_key import StageKey
 from service.lifecycle.actions import FinishStage
 from service.lifecycle.states import GenerationState, StageState
-from service.reconcile.findings import findings
+from service.stages.findings import findings
 from service.store.run_store import add_event, load_spec_inputs
 from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state

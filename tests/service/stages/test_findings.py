@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.config.events import EventKind
-from service.reconcile.findings import findings
+from service.stages.findings import findings
 from workers.specs.hygiene import ComparedSet, LeakageCheck
 from workers.specs.results import ClassSelection, LabelResult, SelectResult, StageTiming
 
