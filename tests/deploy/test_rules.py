@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy.manifests import GIVEN, render
 from tests.deploy.places import CHART
 from tests.deploy.tools import promtool, run
 
@@ -62,10 +63,48 @@ def test_every_alert_names_its_section_of_the_runbook() -> None:
     assert named == {section: f"docs/runbook.md#{section.lower()}" for section in sections}
 
 
-def test_the_rules_of_the_service_ask_for_metrics_that_there_are() -> None:
-    asked = set(re.findall(r"\bnoisy_student_\w+", (CHART / "files" / "rules" / "service.yaml").read_text("utf-8")))
-    told = set(re.findall(r"`(noisy_student_\w+)`", METRICS.read_text(encoding="utf-8")))
-    assert {each.removesuffix("_bucket") for each in asked} - told == set()
+def _documented() -> set[str]:
+    """The service's metrics that a table of docs/metrics.md has in its first column."""
+    rows = re.findall(r"^\| ([^|]+) \|", METRICS.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`((?:ray_)?noisy_student_\w+)`", row)}
+
+
+def _ours(text: str) -> set[str]:
+    """The service's metrics in an expression or a file of expressions."""
+    return {each.removesuffix("_bucket") for each in re.findall(r"\b(?:ray_)?noisy_student_\w+", text)}
+
+
+def test_rules_and_dashboards_ask_for_metrics_that_there_are() -> None:
+    for file in (*RULES, *DASHBOARDS):
+        assert _ours(file.read_text(encoding="utf-8")) - _documented() == set(), file.name
+
+
+def test_every_metric_of_the_service_is_on_a_dashboard() -> None:
+    shown = {name for dashboard in DASHBOARDS for name in _ours("\n".join(_expressions_of(dashboard)))}
+    assert _documented() - shown == set()
+
+
+def test_helm_leaves_the_dashboards_as_they_are() -> None:
+    values = {**GIVEN, "monitoring": {"dashboards": True}}
+    maps = [each for each in render(values=values) if "dashboard" in each["metadata"]["name"]]
+    rendered = {name: text for each in maps for name, text in each["data"].items()}
+    assert rendered == {file.name: file.read_text(encoding="utf-8") for file in DASHBOARDS}
+
+
+def test_every_panel_has_a_title_a_place_of_its_own_and_the_chosen_data_source() -> None:
+    for file in DASHBOARDS:
+        panels = json.loads(file.read_text(encoding="utf-8"))["panels"]
+        places = [
+            (x, y)
+            for place in (panel["gridPos"] for panel in panels)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
+        assert len(places) == len(set(places))
+        assert max(x for x, _ in places) < 24
+        assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+        sources = {target["datasource"]["uid"] for panel in panels for target in panel.get("targets", ())}
+        assert sources == {"${datasource}"}
 
 
 def _expressions(panel: Any) -> Iterator[str]:
@@ -73,6 +112,10 @@ def _expressions(panel: Any) -> Iterator[str]:
         yield from _expressions(inner)
     for target in panel.get("targets") or ():
         yield target["expr"]
+
+
+def _expressions_of(dashboard: Path) -> list[str]:
+    return list(_expressions(json.loads(dashboard.read_text(encoding="utf-8"))))
 
 
 def _checked(expressions: list[str], folder: Path) -> str:
@@ -87,8 +130,9 @@ def _checked(expressions: list[str], folder: Path) -> str:
 
 
 def test_every_expression_of_a_dashboard_is_one(tmp_path: Path) -> None:
+    assert DASHBOARDS
     for dashboard in DASHBOARDS:
-        expressions = list(_expressions(json.loads(dashboard.read_text(encoding="utf-8"))))
+        expressions = _expressions_of(dashboard)
         assert expressions, dashboard.name
         assert _checked(expressions, tmp_path) == "", dashboard.name
 

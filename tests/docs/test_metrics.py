@@ -10,6 +10,7 @@ from service.store.migrate import upgrade
 from service.wiring import open_reconciling, open_services
 from tests.service.metrics.scrape import scrape
 from tests.support.changed_settings import settings_of
+from workers.runtime.stage_figures import STAGE_FIGURES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -34,13 +35,16 @@ def exported(tmp_path: Path, inspectors: InspectorPool) -> dict[str, set[str]]:
     return {name: of_api.get(name, set()) | of_reconciler.get(name, set()) for name in of_api | of_reconciler}
 
 
+OF_STAGES = {f"ray_{metric}": {"run", "generation", "stage"} for metric, _ in STAGE_FIGURES.values()}
+
+
 def test_the_page_lists_what_is_exported_with_its_labels(exported: dict[str, set[str]]) -> None:
-    assert documented() == exported
+    assert documented() == exported | OF_STAGES
 
 
 def test_expressions_of_the_page_name_what_there_is(exported: dict[str, set[str]]) -> None:
-    named = set(re.findall(r"noisy_student_[a-z_]+", PAGE))
-    assert named <= exported.keys()
+    named = set(re.findall(r"(?:ray_)?noisy_student_[a-z_]+", PAGE))
+    assert named <= exported.keys() | OF_STAGES.keys()
 
 
 def test_names_follow_prometheus_conventions(exported: dict[str, set[str]]) -> None:

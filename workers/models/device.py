@@ -10,3 +10,8 @@ def allotted_device(gpus: float) -> torch.device:
     (RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO): all CPU actors would crowd on the first one.
     """
     return torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
+
+
+def gpu_memory(device: torch.device) -> dict[str, float]:
+    """The most GPU memory that this process's tensors have taken so far, in bytes; nothing without a GPU."""
+    return {"gpu_memory_bytes": float(torch.cuda.max_memory_allocated(device))} if device.type == "cuda" else {}

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 
 from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
+from workers.runtime.stage_figures import StageFigures
 from workers.specs.devices import Devices
 from workers.specs.reports import FailureReason, Progress, ProgressUnit, StageControl, Waiting
 from workers.specs.results import StageTiming
-from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, StageSpec, attempt_of_spec, control_name, metrics_name
+from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, AnyStageSpec, attempt_of_spec, control_name, metrics_name
 
 _AT_WORK_SECONDS = 10.0
 """How long the driver counts as being at work after it said so. A large shard takes some seconds."""
@@ -40,12 +41,13 @@ class Paused(Exception):
 class StageReporter:
     """Writes progress.json at most every `interval_seconds`. Raises Superseded once a newer attempt owns the folder.
 
+    What progress.json says of speed and quality, Prometheus learns through Ray at the same moments.
     `clock` returns Unix seconds. The reporter is not thread-safe: each driver has one.
     """
 
     def __init__(
         self,
-        spec: StageSpec,
+        spec: AnyStageSpec,
         entered_at: float,
         clock: Callable[[], float] = time.time,
         interval_seconds: float = 1.0,
@@ -72,6 +74,7 @@ class StageReporter:
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
         self._rows: list[str] = []
+        self._figures = StageFigures(spec.run_id, spec.generation, spec.stage)
 
     def announce(self, total: int, unit: ProgressUnit) -> None:
         """Says how much there is to do, and in which unit it is counted, before work begins."""
@@ -189,4 +192,5 @@ class StageReporter:
             devices=self.devices,
         )
         write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
+        self._figures.show(self._values)
         self._written_at = self._clock()

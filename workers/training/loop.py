@@ -8,6 +8,7 @@ import torch
 
 from workers.artifact_io import join_uri, write_bytes
 from workers.data.order.lanes import Layout
+from workers.models.device import gpu_memory
 from workers.models.files import write_model
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
@@ -174,7 +175,7 @@ class _Log:
         if done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps:
             values = self._values(done, loss)
             if self._place.is_first:
-                self.reporter.update(done, values)
+                self.reporter.update(done, {**values, **gpu_memory(self._place.device)})
 
     def pause_agreed(self, done: int) -> bool:
         """Whether all workers end after this step. The first one looks now and then if the service wants a pause."""
