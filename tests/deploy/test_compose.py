@@ -76,3 +76,12 @@ def test_prometheus_takes_its_configuration(compose: dict[str, Any], tmp_path: P
     file.write_text(compose["configs"]["prometheus"]["content"], encoding="utf-8")
     done = run(promtool(), "check", "config", "--syntax-only", file)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_prometheus_scrapes_the_service_where_it_answers(compose: dict[str, Any]) -> None:
+    jobs = yaml.safe_load(compose["configs"]["prometheus"]["content"])["scrape_configs"]
+    targets = {target for job in jobs for config in job["static_configs"] for target in config["targets"]}
+    for part, variable in {"api": "API_PORT", "reconciler": "RECONCILER_PORT"}.items():
+        settings = compose["services"][part]["environment"]
+        assert settings["NOISY_STUDENT_METRICS__HOST"] == "0.0.0.0"
+        assert f"{part}:{settings[f'NOISY_STUDENT_METRICS__{variable}']}" in targets

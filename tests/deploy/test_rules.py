@@ -80,7 +80,7 @@ def test_rules_and_dashboards_ask_for_metrics_that_there_are() -> None:
 
 
 def test_every_metric_of_the_service_is_on_a_dashboard() -> None:
-    shown = {name for dashboard in DASHBOARDS for name in _ours("\n".join(_expressions_of(dashboard)))}
+    shown = {name for dashboard in DASHBOARDS for name in _ours("\n".join(expressions_of(dashboard)))}
     assert _documented() - shown == set()
 
 
@@ -107,6 +107,11 @@ def test_every_panel_has_a_title_a_place_of_its_own_and_the_chosen_data_source()
         assert sources == {"${datasource}"}
 
 
+def without_variables(expression: str) -> str:
+    """The expression with an interval in place of Grafana's variables."""
+    return _VARIABLE.sub("1m", expression)
+
+
 def _expressions(panel: Any) -> Iterator[str]:
     for inner in panel.get("panels") or ():
         yield from _expressions(inner)
@@ -114,14 +119,15 @@ def _expressions(panel: Any) -> Iterator[str]:
         yield target["expr"]
 
 
-def _expressions_of(dashboard: Path) -> list[str]:
+def expressions_of(dashboard: Path) -> list[str]:
+    """The expressions of all panels."""
     return list(_expressions(json.loads(dashboard.read_text(encoding="utf-8"))))
 
 
 def _checked(expressions: list[str], folder: Path) -> str:
     """promtool's complaints about the expressions, with an interval in place of Grafana's variables."""
     rules = [
-        {"record": f"expression:{number}", "expr": _VARIABLE.sub("1m", each)} for number, each in enumerate(expressions)
+        {"record": f"expression:{number}", "expr": without_variables(each)} for number, each in enumerate(expressions)
     ]
     file = folder / "expressions.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
@@ -132,7 +138,7 @@ def _checked(expressions: list[str], folder: Path) -> str:
 def test_every_expression_of_a_dashboard_is_one(tmp_path: Path) -> None:
     assert DASHBOARDS
     for dashboard in DASHBOARDS:
-        expressions = _expressions_of(dashboard)
+        expressions = expressions_of(dashboard)
         assert expressions, dashboard.name
         assert _checked(expressions, tmp_path) == "", dashboard.name
 

@@ -48,6 +48,11 @@ def promtool() -> Path:
     return _installed("promtool", "install Prometheus: apt-get install prometheus, for example")
 
 
+def prometheus() -> Path:
+    """The path of a Prometheus server, which no PyPI package contains."""
+    return _installed("prometheus", "install it: apt-get install prometheus, for example")
+
+
 def missing(what: str, remedy: str) -> None:
     """Skips the test that needs the program; in CI, fails it."""
     message = f"{what} is not here: {remedy}"

@@ -1,7 +1,8 @@
 """Shows a running stage's figures in Prometheus, beside Ray's own, by `ray.util.metrics`.
 
 https://docs.ray.io/en/latest/ray-observability/user-guides/add-app-metrics.html
-Ray puts `ray_` before the names. A process that ends takes its series along, so there are as many as stages that run.
+Ray puts `ray_` before the names. It drops a series some 20 seconds after its process has ended, so there are about as
+many as stages that run.
 """
 
 import sys
