@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -135,6 +136,8 @@ def _field_error(detail: dict[str, Any]) -> FieldError:
         path = path[1:]
     # A rule that spans several fields names the one to blame in its context.
     blamed = detail.get("ctx", {}).get("field")
+    # Pydantic puts the variant of a union into the path. Ours are in parentheses.
+    path = [part for part in path if not re.fullmatch(r"\(.*\)", str(part))]
     field = ".".join(map(str, [*path, blamed] if blamed else path))
     message = str(detail["msg"]).removeprefix("Value error, ")
     return FieldError(field=_quoted(field, _LONGEST_FIELD), message=_quoted(message, _LONGEST_MESSAGE))

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch.multiprocessing
 from workers.data.order.lanes import Layout
 from workers.specs.stages import STAGE_SPEC, TrainSpec
 from workers.training.best_weights import BestWeights
-from workers.training.group.session import TrainingState
+from workers.training.group.session import TrainingState, highest_of_all
 from workers.training.phases import phases_of
 from workers.training.steps import PhaseSteps, place_of, whole_state
 
@@ -50,12 +50,11 @@ class GlooSession:
         if state is not None:
             self.states.append(state)
 
-    def agreed(self, wish: bool) -> bool:
-        if self.world_size == 1:
-            return wish
-        flag = torch.tensor([wish], dtype=torch.uint8)
-        dist.broadcast(flag, src=0)
-        return bool(flag.item())
+    def checkpoint_wished(self) -> bool:
+        return False
+
+    def highest(self, values: Sequence[int]) -> list[int]:
+        return list(values) if self.world_size == 1 else highest_of_all(values, self.device)
 
 
 def trajectory(spec: TrainSpec, session: GlooSession, layout: Layout, steps: int | None = None) -> Trajectory:

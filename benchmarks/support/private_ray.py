@@ -57,6 +57,11 @@ class RayNode:
             process for process in descendants(self._process.pid) if command_of(process).startswith("ray::MapWorker")
         ]
 
+    def preempt(self) -> None:
+        """Sends SIGTERM, as Kubernetes does before it takes a pod away: the node drains, and then ends by itself."""
+        self._family = descendants(self._process.pid)
+        self._process.terminate()
+
     def kill(self) -> None:
         """Kills every process of the node with SIGKILL, as if the machine had been taken away."""
         self.kill_raylet()
@@ -104,13 +109,15 @@ class PrivateRay:
             "--head",
             f"--port={port}",
             f"--temp-dir={self._owned.path / str(port)}",
+            "--labels=ray.io/node-group=headgroup",  # as KubeRay labels its head
             "--include-dashboard=false",
         ]
         self.head = self._start(self._num_cpus, options)
 
-    def add_node(self, num_cpus: int) -> RayNode:
-        """Starts a node that joins the head."""
-        return self._start(num_cpus, [f"--address={self.address}"])
+    def add_node(self, num_cpus: int, grace_seconds: float = 0.0) -> RayNode:
+        """Starts a node that joins the head. `grace_seconds` is how long it drains before it ends on SIGTERM."""
+        drains = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(grace_seconds)}
+        return self._start(num_cpus, [f"--address={self.address}"], drains)
 
     def stop(self) -> None:
         """Ends every process of every node."""
@@ -118,8 +125,9 @@ class PrivateRay:
             node.kill()
         self._owned.close()
 
-    def _start(self, num_cpus: int, options: list[str]) -> RayNode:
+    def _start(self, num_cpus: int, options: list[str], environment: Mapping[str, str] | None = None) -> RayNode:
         log_path = self._owned.path / f"node-{len(self._nodes)}.log"
-        node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path, self._owned.environment)
+        told = {**self._owned.environment, **(environment or {})}
+        node = RayNode([*options, f"--num-cpus={num_cpus}"], log_path, told)
         self._nodes.append(node)
         return node

@@ -164,6 +164,8 @@ def _stage_line(stage: StageView) -> tuple[RenderableType, ...]:
 def _live_numbers(stage: StageView) -> list[str]:
     values = stage.progress.values if stage.progress else {}
     numbers = []
+    if stage.state == StageState.RUNNING and stage.progress and stage.progress.workers:
+        numbers.append(f"{stage.progress.workers} worker{'' if stage.progress.workers == 1 else 's'}")
     if "images_per_second" in values:
         numbers.append(f"{values['images_per_second']:,.0f} images/s")
     if "loss" in values:

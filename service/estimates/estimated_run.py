@@ -84,8 +84,9 @@ class EstimatedRun:
 
     def workers(self, batch_size: int) -> int:
         """Returns the number of workers in the group, at most one per labeled image of a batch."""
+        group = self.config.resources.train
         if not self.whole:
-            return self.config.resources.train.num_workers
+            return max(group.min_workers, min(self.workers_that_fit, group.max_workers))
         return max(1, min(self.workers_that_fit, batch_size))
 
     @property

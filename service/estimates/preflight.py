@@ -19,10 +19,10 @@ def check_estimate_request(request: EstimateRequest) -> None:
     if (group.gpus_per_worker or pool.gpus_per_actor) and not has_gpus:
         raise InvalidRequest("cluster.gpus_per_device", "is 0, and the run's resources ask for GPUs")
     workers = shape.room_for(group.cpus_per_worker, group.gpus_on(has_gpus))
-    if workers < group.num_workers:
+    if workers < group.min_workers:
         raise InvalidRequest(
             "cluster.devices",
-            f"have room for {workers} of the {group.num_workers} workers of run.resources.train",
+            f"have room for {workers} of the {group.min_workers} workers of run.resources.train",
         )
     actors = shape.room_for(pool.cpus_per_actor, pool.gpus_on(has_gpus))
     if actors < pool.min_actors:

@@ -104,7 +104,7 @@ def _search(run: EstimatedRun, generation: int) -> StageDemand:
             (trials_seconds + (starts - at_once) * start_seconds) / at_once, devices_a_trial, lost_seconds
         ),
         overhead_seconds=job_overhead(run) + start_seconds,
-        bytes_read=_bytes_of_batches(run, generation, all_steps, at_once * group.num_workers)
+        bytes_read=_bytes_of_batches(run, generation, all_steps, at_once * group.max_workers)
         + looks * validation.rows * run.measured.datasets["validation"].bytes_an_image,
         bytes_written=settings.trials * training.model_bytes,
         bytes_kept=0.0,

@@ -109,7 +109,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
 
     Raises InvalidRequest.
     """
-    workers = config.resources.train.num_workers
+    workers = config.resources.train.max_workers
     check_model("teacher_model", config.teacher_model, catalog)
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
     check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)

@@ -209,7 +209,7 @@ class RunCommands:
         if not config.allow_smaller_student:
             check_not_smaller("student_model", plan.model, before.model, self._models(), num_classes)
         check_noise("recipe", plan.recipe, plan.model, self._models())
-        check_batches("recipe", plan.recipe, config.resources.train.num_workers, pseudo_labeled=True)
+        check_batches("recipe", plan.recipe, config.resources.train.max_workers, pseudo_labeled=True)
         check_training("recipe", plan.recipe, config.resources.train)
         check_beginning("recipe", plan.recipe, plan.model, before.model)
         if plan.search is not None:

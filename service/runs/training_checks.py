@@ -16,7 +16,7 @@ def check_beginning(field: str, recipe: Recipe, model: str, teacher: str | None)
 def check_training(field: str, recipe: Recipe, group: WorkerGroup) -> None:
     """Raises InvalidRequest, naming a field of `field`, the recipe, if its workers could not train as it says."""
     on_cpus = group.gpus_per_worker == 0
-    if recipe.sync_batch_norm and on_cpus and group.num_workers > 1:
+    if recipe.sync_batch_norm and on_cpus and group.max_workers > 1:
         raise InvalidRequest(
             f"{field}.sync_batch_norm",
             "torch synchronizes batch norm on GPUs only, and resources.train.gpus_per_worker is 0: give the workers "

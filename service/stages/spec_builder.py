@@ -76,6 +76,7 @@ class _Builder:
         self._datasets = inputs.config.datasets
         self._resources = _placed(inputs.config.resources, placement)
         self._nodes = placement.nodes
+        self._resize_check_seconds = placement.resize_check_seconds
         self._plan = inputs.plans[generation]
         self._layout = layout
         self._generation = generation
@@ -157,6 +158,7 @@ class _Builder:
             near_duplicate_distance=self._plan.selection.near_duplicate_distance,
             gate_on=None if self._inputs.config.gate is None else self._inputs.config.gate.on,
             workers=self._resources.train,
+            resize_check_seconds=self._resize_check_seconds,
         )
 
     def _search(self) -> SearchSpec:

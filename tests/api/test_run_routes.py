@@ -264,6 +264,25 @@ def test_retries_and_deadlines_of_a_run_are_checked(client: TestClient, run_conf
         assert error["field"] == f"fault_tolerance.{field}"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "field", "message"),
+    [
+        (0, "num_workers", "greater than or equal to 1"),
+        ("two", "num_workers", "valid integer"),
+        ({"min": 2, "max": 1}, "num_workers.max", r"must be at least min \(2\); it is 1"),
+        ({"min": 0, "max": 1}, "num_workers.min", "greater than or equal to 1"),
+        ({"min": 1}, "num_workers.max", "required"),
+        ({"min": 1, "max": 2, "step": 1}, "num_workers.step", "not permitted"),
+    ],
+)
+def test_a_wrong_number_of_workers_is_refused_by_its_field(
+    client: TestClient, run_config: Config, wrong: object, field: str, message: str
+) -> None:
+    error = _refused(client, {**run_config, "resources": {"train": {"num_workers": wrong}}})
+    assert error["field"] == f"resources.train.{field}"
+    assert re.search(message, error["message"])
+
+
 @pytest.mark.parametrize("name", sorted(MOVED_FIELDS))
 def test_a_field_at_its_old_place_is_refused_with_the_new_one(
     client: TestClient, run_config: Config, name: str

@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from benchmarks.data_plane.label_faults import ACTORS, label_under_kills, label_undisturbed, write_pool
-from benchmarks.support.private_ray import PrivateRay
+from benchmarks.support.private_ray import PrivateRay, RayNode
 from benchmarks.support.stage_job import StageJob
 from workers.runtime.shard_pool import ShardDone, map_shards
 from workers.runtime.stage_reporter import StageReporter
@@ -101,8 +101,16 @@ def test_label_files_are_the_same_after_kills_of_actor_driver_and_head(
     assert outcome.shards_resumed >= outcome.finished_at_last_start > 0
 
 
+@pytest.mark.parametrize(
+    ("goes_away", "begun_twice"),
+    [
+        pytest.param(RayNode.kill, 2, id="killed"),
+        # What an actor is at when its node's grace ends; the shard that waits behind has not begun.
+        pytest.param(RayNode.preempt, 1, id="drained"),
+    ],
+)
 def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    goes_away: Callable[[RayNode], None], begun_twice: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One attempt labels all shards, starts few of them twice, and gives the new node part of the work."""
     # By default Ray takes half a minute to notice that a node is gone, which would delay the test.
@@ -127,20 +135,20 @@ def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
         return work
 
     with PrivateRay(num_cpus=0) as small:
-        lost, _ = small.add_node(num_cpus=1), small.add_node(num_cpus=1)
+        lost, _ = small.add_node(num_cpus=1, grace_seconds=2.0), small.add_node(num_cpus=1)
         ray.init(small.address, logging_level=logging.ERROR, log_to_driver=False)
         try:
             done: list[ShardDone] = []
             for shard in map_shards(make_function, range(30), ActorPool(min_actors=1, cpus_per_actor=1.0)):
                 done.append(shard)
                 if len(done) == 10:
-                    lost.kill()
+                    goes_away(lost)
                     small.add_node(num_cpus=1)
         finally:
             ray.shutdown()
     assert sorted(shard.shard_index for shard in done) == list(range(30))
     assert len(list(nodes.iterdir())) == 3, "each node, the new one too, did some of the work"
-    assert len(list(begun.iterdir())) <= 30 + 2, "at most what the lost actor had been given is begun twice"
+    assert len(list(begun.iterdir())) <= 30 + begun_twice, "at most what the lost actor had been given is begun twice"
 
 
 def in_this_process(

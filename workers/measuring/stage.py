@@ -203,7 +203,7 @@ def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurem
     from workers.training.stage import fit_in_actor
 
     asked = run.spec.workers
-    workers = min(asked.num_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus))
+    workers = min(asked.max_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus))
     group = run.train_spec(0, join_uri(run.folder_uri, "group"))
     group = group.model_copy(update={"workers": asked.model_copy(update={"num_workers": workers, "max_failures": 0})})
     called_at = time.time()

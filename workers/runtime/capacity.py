@@ -78,7 +78,7 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
     """The minimum that the stage needs at once; None for a stage that needs nothing."""
     match spec.stage:
         case "train":
-            return _of_group(spec.workers, spec.workers.num_workers)
+            return _of_group(spec.workers, spec.workers.min_workers)
         case "measure":
             return _of_group(spec.workers, 1)  # it uses as many workers as there is room for
         case "search":

@@ -70,6 +70,8 @@ class StageReporter:
         """What progress says of the attempt's GPUs."""
         self.devices: Devices | None = None
         """What all reports of the attempt say that it is charged for."""
+        self.workers: int | None = None
+        """What progress says of the number of workers."""
         self._total = 0
         self._unit: ProgressUnit = "steps"
         self._values: dict[str, float] = {}
@@ -188,6 +190,7 @@ class StageReporter:
             advanced_at=self._advanced_at,
             values=self._values,
             waiting=self._waiting,
+            workers=self.workers,
             gpus_each=self.gpus_each,
             devices=self.devices,
         )

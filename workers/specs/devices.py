@@ -30,13 +30,14 @@ def devices_of(spec: AnyStageSpec) -> Devices:
 
     The driver calls it with the spec that it has completed on the cluster. In a spec that leaves the GPUs open, they
     count as none. A pool counts as its `max_actors` if that is given, else as its `min_actors`, because the cluster
-    decides how far it grows. A search or an ablation counts as its `max_parallel` concurrent trainings, or as one.
+    decides how far it grows. A training whose number of workers is a range counts as its maximum. A search or an
+    ablation counts as its `max_parallel` concurrent trainings, or as one.
     """
     match spec.stage:
         case "train":
-            return _of_group(spec.workers, spec.workers.num_workers)
+            return _of_group(spec.workers, spec.workers.max_workers)
         case "measure":
-            group, pool = _of_group(spec.workers, spec.workers.num_workers), _of_pool(spec.pool)
+            group, pool = _of_group(spec.workers, spec.workers.max_workers), _of_pool(spec.pool)
             return max(group, pool, key=lambda each: (each.kind is DeviceKind.GPU, each.count))
         case "label" | "evaluate":
             return _of_pool(spec.pool)

@@ -26,3 +26,9 @@ class LibraryInternals(Frozen):
         description="Read which groups of nodes an autoscaler has recorded, where placement.node_groups names none; "
         "off: without that setting, a stage cannot tell a node that is to come from what the cluster will never have.",
     )
+    ray_drain_notices: bool = Field(
+        default=True,
+        strict=False,
+        description="Watch for the notice that a training worker's node will be taken away; off: training takes no "
+        "checkpoint then, and goes on from its last one.",
+    )

@@ -23,6 +23,10 @@ _LABEL = Annotated[str, StringConstraints(max_length=317, pattern=f"^([a-zA-Z0-9
 _SELECTOR = Annotated[str, StringConstraints(max_length=2000, pattern=rf"^!?(in\({_NAME}(, ?{_NAME})*\)|{_NAME})$")]
 NodeLabels = Annotated[dict[_LABEL, _SELECTOR], Field(max_length=20)]
 """Selectors by label: `value`, `!value`, `in(a, b)`, `!in(a, b)`. Nodes without the label satisfy the negative ones."""
+NODE_LABELS_MEAN = (
+    "Labels of the nodes that it may run on, as Ray's label selectors: a value, `!value`, `in(a, b)` or `!in(a, b)`. "
+    "null: the service's setting; {}: any node."
+)
 
 
 class KnownGroup(Frozen):

@@ -107,6 +107,8 @@ class Progress(Frozen):
     """The latest metric values, for example loss and images_per_second."""
     waiting: Waiting | None = None
     """Why the work has not begun; None unless it waits for resources."""
+    workers: int | None = None
+    """How many workers train at present; None for other stages, and before."""
     gpus_each: float | None = None
     """GPUs of each actor or worker, as the driver decided for this attempt; None before, and for stages without."""
     devices: Devices | None = None

@@ -12,11 +12,12 @@ from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.internals import LibraryInternals
 from workers.specs.measure import MeasuredStudent
-from workers.specs.node_labels import NodeChoice, NodeLabels
+from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.telemetry import Telemetry
+from workers.specs.worker_numbers import NumWorkers
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
@@ -64,10 +65,6 @@ def control_name(attempt: int) -> str:
 
 
 _GPUS = "null: one where the cluster has GPUs or a group of nodes that could have them, else none; 0: none."
-_NODE_LABELS = (
-    "Labels of the nodes that it may run on, as Ray's label selectors: a value, `!value`, `in(a, b)` or `!in(a, b)`. "
-    "null: the service's setting; {}: any node."
-)
 
 
 class ActorPool(Frozen):
@@ -77,7 +74,7 @@ class ActorPool(Frozen):
     max_actors: int | None = Field(default=None, ge=1, le=100_000)
     cpus_per_actor: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_actor: float | None = Field(default=None, ge=0, le=1000, description=_GPUS)
-    node_labels: NodeLabels | None = Field(default=None, description=_NODE_LABELS)
+    node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
 
     @property
     def gpus(self) -> float:
@@ -92,16 +89,26 @@ class ActorPool(Frozen):
 class WorkerGroup(Frozen):
     """The DDP workers of a train stage."""
 
-    num_workers: int = Field(default=1, ge=1, le=100_000)
+    num_workers: NumWorkers = Field(
+        default=1,
+        description='A number, or a range such as {"min": 1, "max": 4}, within which training follows the cluster, '
+        "with the same samples in the same batches. A search has its own number, and an ablation trains with one.",
+    )
     cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_worker: float | None = Field(default=None, ge=0, le=1, description=_GPUS)
-    node_labels: NodeLabels | None = Field(default=None, description=_NODE_LABELS)
-    loader_processes: int = Field(
-        default=0, ge=0, le=1000, description="DataLoader processes per worker; 0: load in the worker."
-    )
-    max_failures: int = Field(
-        default=3, ge=0, le=1_000_000, description="Number of lost workers that one attempt survives."
-    )
+    node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
+    loader_processes: int = Field(default=0, ge=0, le=1000, description="DataLoader processes per worker; 0: itself.")
+    max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
+
+    @property
+    def min_workers(self) -> int:
+        """How many workers training needs to begin."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers.min
+
+    @property
+    def max_workers(self) -> int:
+        """How many workers training may have."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers.max
 
     @property
     def gpus(self) -> float:
@@ -168,6 +175,8 @@ class TrainSpec(StageSpec):
     gate_on: JudgedOn | None = None
     """The images on which the run's gate judges students, for the model's card; None without a gate."""
     workers: WorkerGroup
+    resize_check_seconds: float = Field(default=60.0, gt=0)
+    """How often a training whose number of workers is a range looks whether there is room for more."""
 
 
 class LabelSpec(StageSpec):

@@ -12,6 +12,7 @@ from workers.models.device import gpu_memory
 from workers.models.files import write_model
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.stages import TrainSpec
+from workers.training.agreement import AfterStep, Agreement
 from workers.training.best_weights import BestWeights, Weights
 from workers.training.group.session import TrainingState, TrainSession, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
@@ -34,9 +35,9 @@ def train(
 ) -> None:
     """Trains a teacher or a student to its last step, and writes the model and a summary (Xie et al., section 2).
 
-    It goes on from the last checkpoint if there is one. If the service wants a pause, it ends with a checkpoint, and
-    writes neither model nor summary. By default `session` is this process's place in a Ray Train worker group.
-    `entered_at` is when the stage began (Unix seconds).
+    It goes on from the last checkpoint if there is one. If a worker's node is to be taken away, it takes a checkpoint.
+    If the service wants a pause, it ends with a checkpoint, and writes neither model nor summary. By default `session`
+    is this process's place in a Ray Train worker group. `entered_at` is when the stage began (Unix seconds).
     """
     if not spec.recipe.compile:
         put_off_dynamo()
@@ -90,6 +91,7 @@ def _train_phase(
         best.steps_left_out = before.best.steps_left_out
     loss = torch.zeros(())
     log.begin()
+    agreement = Agreement(place.session, steps.first_step)
     for step in range(steps.first_step, phase.end_step):
         loss = steps.take(step)
         done = step + 1
@@ -104,13 +106,15 @@ def _train_phase(
         if best.has_ended:
             best.steps_left_out = phase.end_step - done
             break
-        paused = log.pause_agreed(done)
-        if (paused or done % recipe.checkpoint_every_steps == 0) and done < log.total_steps:
+        if done == log.total_steps:
+            break
+        follows = agreement.after(done, log.wish)
+        if follows >= AfterStep.CHECKPOINT or done % recipe.checkpoint_every_steps == 0:
             learner.average_statistics()
             whole = whole_state(learner, done, layout, best) if place.is_first else None
             metrics = {"step": float(done), **log.values}
             place.session.report_checkpoint(whole, metrics)
-        if paused:
+        if follows == AfterStep.PAUSE:
             return _Trained(learner, best, place.mean(loss), paused=True)
     return _Trained(learner, best, place.mean(loss))
 
@@ -149,6 +153,7 @@ class _Log:
 
     def __init__(self, spec: TrainSpec, place: WorkerPlace, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
+        self.reporter.workers, self.reporter.gpus_each = place.world_size, spec.workers.gpus
         self.values: dict[str, float] = {}
         self.work_started_at = 0.0
         self.total_steps = spec.recipe.total_steps
@@ -177,11 +182,11 @@ class _Log:
             if self._place.is_first:
                 self.reporter.update(done, {**values, **gpu_memory(self._place.device)})
 
-    def pause_agreed(self, done: int) -> bool:
-        """Whether all workers end after this step. The first one looks now and then if the service wants a pause."""
-        if done % _PROGRESS_EVERY_STEPS or done >= self.total_steps:
-            return False
-        return self._place.session.agreed(self._place.is_first and self.reporter.pause_requested())
+    def wish(self) -> AfterStep:
+        """What this worker wishes to follow. The first one knows whether the service wants a pause."""
+        if self._place.is_first and self.reporter.pause_requested():
+            return AfterStep.PAUSE
+        return AfterStep.CHECKPOINT if self._place.session.checkpoint_wished() else AfterStep.GO_ON
 
     def _row(self, done: int, loss: torch.Tensor) -> None:
         values = self._values(done, loss)

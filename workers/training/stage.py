@@ -16,7 +16,7 @@ _RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
     # A report waits until the controller has seen the last one. By default the controller looks every two seconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # No process that warns of preemptions: the loop goes on from its last checkpoint, warned or not.
+    # No actor that warns of preemptions: the workers do so themselves (workers/training/group/drain_notice.py).
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 

@@ -79,9 +79,14 @@ def _agreed_precision(session: TrainSession, own: Precision) -> Precision:
 
 
 def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None = None) -> Layout:
-    """The layout of the workers that began the training. Others go on with the same order of samples."""
+    """The layout of the workers that began the training, or of as many as it may have if their number is a range.
+
+    Others go on with the same order of samples.
+    """
     if state is None:
-        return Layout(place.world_size, max(1, spec.workers.loader_processes))
+        group = spec.workers
+        workers = group.max_workers if group.min_workers < group.max_workers else place.world_size
+        return Layout(workers, max(1, group.loader_processes))
     return Layout(*state["layout"])
 
 

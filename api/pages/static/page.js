@@ -144,6 +144,7 @@ function stageBlock(stage, now) {
   const attempt = stage.attempts.reduce((latest, each) => (latest && latest.number > each.number ? latest : each), null);
   const { progress } = stage;
   const numbers = progress ? liveNumbers(progress.values) : [];
+  if (stage.state === "running" && progress?.workers) numbers.unshift(`${count(progress.workers)} ${progress.workers === 1 ? "worker" : "workers"}`);
   return el("div", { class: `stage ${stage.state}` },
     el("div", { class: "row" },
       el("strong", {}, stage.name),

@@ -153,6 +153,12 @@ class PlacementSettings(SettingGroup):
         default={NODE_GROUP: "headgroup"},
         description="Of processes that hold nothing of the cluster and only wait. Ignored where no node has them.",
     )
+    resize_check_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often a training whose num_workers is a range looks whether there is room for more workers. "
+        "Each change of their number costs it the start of its workers.",
+    )
 
     node_groups: tuple[KnownGroup, ...] = Field(
         default=(),

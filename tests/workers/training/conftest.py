@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,11 @@ class MemorySession:
         buffer.seek(0)
         self.states.append(torch.load(buffer, weights_only=True))
 
-    def agreed(self, wish: bool) -> bool:
-        return wish
+    def checkpoint_wished(self) -> bool:
+        return False
+
+    def highest(self, values: Sequence[int]) -> list[int]:
+        return list(values)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.controller import TrainController
 
+from workers.training.group.elastic import ElasticWorkers
+
 if TYPE_CHECKING:  # with RAY_TRAIN_V2_ENABLED these are what ray.train offers; mypy would take its old ones
     from ray.train.v2.api.result import Result
     from ray.train.v2.torch.torch_trainer import TorchTrainer
@@ -40,6 +42,9 @@ class InProcessTorchTrainer(TorchTrainer):
         return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, self._UNUSED)]
 
     def _initialize_and_run_controller(self, **controller_options: Any) -> Result:
+        scaling: Any = self.scaling_config  # to mypy it is that of Ray Train's first version
+        if scaling.elasticity_enabled:
+            controller_options["scaling_policy"] = ElasticWorkers(scaling)
         controller = TrainController(**controller_options)
         asyncio.run(controller.run())
         result: Result = controller.get_result()

@@ -1,5 +1,6 @@
 """A training process's place among the workers, its device, and its checkpoints."""
 
+from collections.abc import Sequence
 from typing import NotRequired, Protocol, TypedDict
 
 import torch
@@ -7,6 +8,8 @@ from torch.optim.optimizer import StateDict
 
 from workers.models.device import allotted_device
 from workers.training.best_weights import ProgressState
+from workers.training.group.checkpoint_wish import take_wish
+from workers.training.group.drain_notice import watch_this_node
 
 
 class LearnerState(TypedDict):
@@ -45,8 +48,12 @@ class TrainSession(Protocol):
         """Stores `state`, which one worker passes. Every worker calls this at the same step."""
         ...
 
-    def agreed(self, wish: bool) -> bool:
-        """The wish of the first worker. Every worker calls this at the same step."""
+    def checkpoint_wished(self) -> bool:
+        """Whether this worker has learned since the last call that a checkpoint would be good soon."""
+        ...
+
+    def highest(self, values: Sequence[int]) -> list[int]:
+        """The highest of each value over all workers. Every worker calls this at the same step."""
         ...
 
 
@@ -61,6 +68,8 @@ class WorkerSession:
         self.rank: int = context.get_world_rank()
         self.world_size: int = context.get_world_size()
         self.device: torch.device = ray.train.torch.get_device()
+        if context.get_local_rank() == 0:
+            watch_this_node()
 
     def load_checkpoint(self) -> TrainingState | None:
         from workers.training.group.checkpoint import load_checkpoint
@@ -72,12 +81,18 @@ class WorkerSession:
 
         report_checkpoint(state, metrics)
 
-    def agreed(self, wish: bool) -> bool:
-        if self.world_size == 1:
-            return wish
-        flag = torch.tensor([wish], dtype=torch.uint8, device=self.device)
-        torch.distributed.broadcast(flag, src=0)
-        return bool(flag.item())
+    def checkpoint_wished(self) -> bool:
+        return take_wish()
+
+    def highest(self, values: Sequence[int]) -> list[int]:
+        return list(values) if self.world_size == 1 else highest_of_all(values, self.device)
+
+
+def highest_of_all(values: Sequence[int], device: torch.device) -> list[int]:
+    """The highest of each value over all members of the process group."""
+    highest = torch.tensor(values, dtype=torch.int64, device=device)
+    torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+    return [int(value) for value in highest.tolist()]
 
 
 class LoneSession:
@@ -98,5 +113,8 @@ class LoneSession:
     def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
         """Does nothing: a trial that is interrupted begins again."""
 
-    def agreed(self, wish: bool) -> bool:
-        return wish
+    def checkpoint_wished(self) -> bool:
+        return False
+
+    def highest(self, values: Sequence[int]) -> list[int]:
+        return list(values)

@@ -8,7 +8,7 @@ from workers.artifact_io import ray_storage
 from workers.runtime.internals import library_internals, warn_of_missing
 from workers.specs.checkpoint import CHECKPOINT_SCORE, CHECKPOINTS_FOLDER
 from workers.specs.figures import TRAINING_CHECKPOINTS_KEPT
-from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec
 from workers.training.group.process_group import ProcessGroupConfig
 
 if TYPE_CHECKING:  # with RAY_TRAIN_V2_ENABLED these are what ray.train offers; mypy would take its old ones
@@ -34,7 +34,7 @@ def fit(
     trainer = _trainer_class(may_be_killed=bool(callbacks))(
         partial(train_on_worker, spec, entered_at),
         torch_config=ProcessGroupConfig(),
-        scaling_config=_scaling(spec.workers),
+        scaling_config=_scaling(spec),
         run_config=RunConfig(
             name=CHECKPOINTS_FOLDER,
             **ray_storage(spec.folder_uri),
@@ -64,12 +64,15 @@ def _trainer_class(may_be_killed: bool) -> type[TorchTrainer]:
     return StoppableTorchTrainer if may_be_killed else InProcessTorchTrainer
 
 
-def _scaling(group: WorkerGroup) -> ScalingConfig:
+def _scaling(spec: TrainSpec) -> ScalingConfig:
+    group = spec.workers
+    least, most = group.min_workers, group.max_workers
     resources = {"CPU": group.cpus_per_worker}
     if group.gpus:
         resources["GPU"] = group.gpus
     return ScalingConfig(
-        num_workers=group.num_workers,
+        num_workers=(least, most) if least < most else most,
+        elastic_resize_monitor_interval_s=spec.resize_check_seconds,
         use_gpu=group.gpus > 0,
         resources_per_worker=resources,
         label_selector=dict(group.node_labels or {}) or None,

@@ -77,6 +77,14 @@ def test_batch_statistics_are_averaged_over_the_workers(tmp_path: Path) -> None:
         assert torch.allclose(first[name], (first[f"before.{name}"] + second[f"before.{name}"]) / 2, atol=1e-6)
 
 
+def _highest_of_three_wishes(rank: int, world_size: int) -> list[int]:
+    return GlooSession(rank, world_size).highest([rank, 3 - rank, 2])
+
+
+def test_all_workers_learn_the_highest_of_their_values(tmp_path: Path) -> None:
+    assert in_group(_highest_of_three_wishes, 2, tmp_path) == [[1, 3, 2], [1, 3, 2]]
+
+
 def test_synchronized_batch_norm_is_refused_on_cpus_and_without_batch_norm() -> None:
     with pytest.raises(StageError, match=r"recipe\.sync_batch_norm: torch synchronizes batch norm on GPUs only"):
         with_synchronized_batch_norm(create_model("test_resnet", 3, 16, 0, 0), "test_resnet", GlooSession(0, 2))
