@@ -13,7 +13,6 @@ import timm
 import torch
 
 from noisy_student.client import Client
-from noisy_student.errors import ApiError
 from noisy_student.local.demo.digits import load_digits
 from noisy_student.local.stack import LocalStack
 from service.views.runs import RunView
@@ -120,18 +119,6 @@ def test_progress_metrics_and_logs_can_be_read(whole_run: RunView, client: Clien
     assert "stage train of generation 1" in "\n".join(client.stages.logs(whole_run.id, 1, "train", None, 50).lines)
     progress = json.loads((folder_of(whole_run, 1, "train") / "progress.json").read_text())
     assert progress["done"] == progress["total"] == 50
-
-
-def test_one_more_generation_with_another_recipe(whole_run: RunView, client: Client, small_run: SmallRun) -> None:
-    recipe = {**small_run(student_steps=20)["student_recipe"], "targets": "hard"}
-    run: RunView = client.runs.add_generation(whole_run.id, {"recipe": recipe, "student_model": "test_resnet"})
-    with pytest.raises(ApiError, match=r"(?i)conflict"):
-        client.runs.add_generation(whole_run.id, {})
-    run = wait_until(client, run.id, has_ended)
-    assert run.state == "succeeded", run.state_reason
-    assert [generation.number for generation in run.generation_details] == [0, 1, 2]
-    assert run.generation_details[2].plan.recipe.targets == "hard"
-    assert run.generation_details[2].model.test_top1 is not None
 
 
 @pytest.mark.long
