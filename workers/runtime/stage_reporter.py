@@ -143,9 +143,19 @@ class StageReporter:
         """Adds a metric row. An attempt should add no more than some hundreds: each time the whole file is written."""
         row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
         self._rows.append(json.dumps(row))
-        write_bytes(
-            join_uri(self._spec.folder_uri, metrics_name(self._spec.attempt)), "\n".join(self._rows).encode() + b"\n"
-        )
+        write_bytes(self._rows_uri, "\n".join(self._rows).encode() + b"\n")
+
+    def keep_rows(self, until_step: int) -> None:
+        """Keeps the rows that earlier workers of this attempt logged, up to the step that this one continues from.
+
+        Without it, the first row after a lost worker would replace all those before.
+        """
+        logged = (read_bytes_if_there(self._rows_uri) or b"").decode().splitlines()
+        self._rows = [row for row in logged if json.loads(row)["step"] <= until_step]
+
+    @property
+    def _rows_uri(self) -> str:
+        return join_uri(self._spec.folder_uri, metrics_name(self._spec.attempt))
 
     def check_still_ours(self) -> None:
         """Raises Superseded if a later attempt has a spec, or if this attempt is over.

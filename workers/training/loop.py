@@ -168,6 +168,7 @@ class _Log:
         self.work_started_at = time.time()
         if self._place.is_first:
             self.reporter.begin_work(self.work_started_at)
+            self.reporter.keep_rows(self._first_step)
             self.reporter.announce(self.total_steps, "steps")
 
     def validated(self, done: int, loss: torch.Tensor, found: dict[str, float]) -> None:

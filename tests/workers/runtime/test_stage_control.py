@@ -18,7 +18,7 @@ from workers.runtime.resource_watch import ResourceWatch
 from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
 from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting, WaitKind
-from workers.specs.stages import SelectSpec, control_name, spec_name
+from workers.specs.stages import SelectSpec, control_name, metrics_name, spec_name
 
 
 @pytest.fixture
@@ -282,3 +282,17 @@ def test_progress_says_how_many_gpus_the_attempt_has_for_each_process(
     reporter.gpus_each = 1.0
     reporter.update(10)
     assert progress(spec).gpus_each == 1.0
+
+
+def test_workers_that_replace_lost_ones_keep_the_rows_up_to_the_step_they_continue_from(
+    spec: SelectSpec, clock: FakeClock, reporter: StageReporter
+) -> None:
+    for step in (10, 20, 30):
+        reporter.log_row(step, {"loss": 1.0})
+
+    replaced = StageReporter(spec, entered_at=990.0, clock=clock)
+    replaced.keep_rows(20)
+    replaced.log_row(30, {"loss": 0.5})
+
+    rows = [json.loads(line) for line in (Path(spec.folder_uri) / metrics_name(2)).read_text().splitlines()]
+    assert [(row["step"], row["values"]["loss"]) for row in rows] == [(10, 1.0), (20, 1.0), (30, 0.5)]
