@@ -160,6 +160,7 @@ class _Log:
         self._images_a_step = images_a_step(spec)
         self._place = place
         self._first_step = first_step
+        self._row_at = 0
         self._row_every_steps = max(1, self.total_steps // _MAX_METRIC_ROWS, spec.recipe.validate_every_steps // 4)
 
     def begin(self) -> None:
@@ -190,6 +191,9 @@ class _Log:
         return AfterStep.CHECKPOINT if self._place.session.checkpoint_wished() else AfterStep.GO_ON
 
     def _row(self, done: int, loss: torch.Tensor) -> None:
+        if done == self._row_at:  # a validation has just logged it
+            return
+        self._row_at = done
         values = self._values(done, loss)
         if self._place.is_first:
             self.reporter.log_row(done, values)
