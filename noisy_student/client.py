@@ -10,7 +10,7 @@ from noisy_student.transport import AsyncTransport, SyncTransport, Way
 
 if TYPE_CHECKING:
     from noisy_student.resources.access import Audit, Keys, Projects, Queue, Service
-    from noisy_student.resources.data import Datasets, Models, Retention
+    from noisy_student.resources.data import Datasets, Models, PresetList, Retention
     from noisy_student.resources.events import Events, Webhooks
     from noisy_student.resources.runs import Runs
     from noisy_student.resources.stages import Generations, Stages
@@ -25,6 +25,7 @@ PARTS = {
     "keys": "access.Keys",
     "models": "data.Models",
     "plans": "studies.Plans",
+    "presets": "data.PresetList",
     "projects": "access.Projects",
     "queue": "access.Queue",
     "retention": "data.Retention",
@@ -49,6 +50,7 @@ class _Api(Generic[Way]):
     keys: "Keys[Way]"
     models: "Models[Way]"
     plans: "Plans[Way]"
+    presets: "PresetList[Way]"
     projects: "Projects[Way]"
     queue: "Queue[Way]"
     retention: "Retention[Way]"

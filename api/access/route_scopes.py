@@ -19,6 +19,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/datasets"): _OPERATOR,
     ("GET", "/datasets"): _VIEWER,
     ("GET", "/datasets/{dataset_id}"): _VIEWER,
+    ("GET", "/presets"): _VIEWER,
     ("POST", "/runs"): _OPERATOR,
     ("GET", "/runs"): _VIEWER,
     ("GET", "/runs/{run_id}"): _VIEWER,

@@ -7,10 +7,12 @@ from pydantic import BaseModel
 
 from api.examples.requests import RUN_CONFIGS
 from api.schemas.problem import Answers
+from service.config.presets import IMAGENET_IMAGES, preset
 from service.config.run import GenerationPlan, RunConfig
 from service.views.base import Page
 from service.views.datasets import DatasetView
 from service.views.health import Readiness, ReadinessCheck
+from service.views.presets import Presets
 from service.views.runs import (
     AttemptView,
     ConfusionMatrix,
@@ -105,6 +107,7 @@ MODEL = ModelView(
     test_top1=0.947,
     created_at=_after(82),
 )
+PRESETS = Presets(labeled_images=IMAGENET_IMAGES, presets=[preset("paper-b7")])
 GENERATION = GenerationView(
     number=0,
     state="succeeded",

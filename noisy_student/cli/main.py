@@ -13,6 +13,7 @@ from noisy_student.cli.commands.keys import keys
 from noisy_student.cli.commands.link import link
 from noisy_student.cli.commands.models import models
 from noisy_student.cli.commands.plans import plan, plans
+from noisy_student.cli.commands.presets import presets
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
 from noisy_student.cli.commands.runs import runs
@@ -63,6 +64,7 @@ app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("link")(link)
 app.add_typer(datasets, name="datasets")
+app.command("presets")(presets)
 app.command("plan")(plan)
 app.add_typer(plans, name="plans")
 app.add_typer(runs, name="runs")

@@ -1,4 +1,4 @@
-"""Datasets, models and retention: what goes into runs, what comes out, and what is kept."""
+"""Datasets, presets, models and retention: what goes into runs, what comes out, and what is kept."""
 
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
@@ -6,6 +6,7 @@ from noisy_student.transport import Way
 from service.config.datasets import DatasetRequest
 from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage
+from service.views.presets import Presets
 from service.views.retention import Marked, PreviewedArtifact
 from service.views.runs import ModelView
 
@@ -27,6 +28,15 @@ class Datasets(Resource[Way]):
     def get(self, dataset_id: str) -> Arguments:
         """Returns one dataset: its classes, its size and what registration found."""
         return Arguments({"dataset_id": dataset_id})
+
+
+class PresetList(Resource[Way]):
+    """Recipes by name."""
+
+    @operation("GET", "/presets", Presets)
+    def list(self, labeled_images: int | None = None) -> Arguments:
+        """Returns the recipes that a run may name as its `preset`, for a labeled set of that size."""
+        return Arguments(query={"labeled_images": labeled_images})
 
 
 class Models(Resource[Way]):

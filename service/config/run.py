@@ -8,6 +8,7 @@ from service.config.cluster_shape import ClusterShape
 from service.config.gate import ROBUSTNESS_OF, Condition
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
 from service.config.policies import FaultTolerance, RetentionOverrides
+from service.config.presets import PresetName
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
 from workers.specs.hygiene import JudgedOn
@@ -144,6 +145,11 @@ class RunConfig(Frozen):
         default=0,
         description="-100 to 100. Each step moves the run's stages one hour forward in the queue. "
         "You can change it later.",
+    )
+    preset: PresetName | None = Field(
+        default=None,
+        description="Recipes and selection by name (GET /presets); the fields that the body sets override them. The "
+        "stored run has whole recipes.",
     )
     datasets: RunDatasets
     teacher_model: ModelName = Field(description="A timm model name.")

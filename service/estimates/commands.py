@@ -16,6 +16,7 @@ from service.estimates.view_builder import estimate_view
 from service.lifecycle.states import RunKind
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.preflight import check_new_run
+from service.runs.preset_recipes import with_preset
 from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.idempotency import OnceAnswers, request_hash
@@ -51,6 +52,7 @@ class EstimateCommands:
             return answer
         catalog = load_catalog() if self._catalog is None else self._catalog
         try:
+            request = request.model_copy(update={"run": with_preset(self._database, request.run)})
             check_new_run(self._database, self._layout, request.run, catalog)
         except InvalidRequest as error:
             raise InvalidRequest(f"run.{error.field}", error.message) from error

@@ -9,9 +9,8 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.run import EvaluationSettings, GenerationOverrides, RunConfig, RunDatasets
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
-from service.runs.batch_check import check_batches
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_beginning, check_training
+from service.runs.training_checks import check_batches, check_beginning, check_training
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole

@@ -14,11 +14,11 @@ from service.config.stage_key import StageKey
 from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
-from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
 from service.runs.preflight import check_new_run
+from service.runs.preset_recipes import with_preset
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_beginning, check_training
+from service.runs.training_checks import check_batches, check_beginning, check_training
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -78,6 +78,7 @@ class RunCommands:
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return self._filled(answer)
+        config = with_preset(self._database, config)
         found = check_new_run(self._database, self._layout, config, self._models())
         run_id = new_id("run")
 

@@ -15,8 +15,8 @@ from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
-from service.runs.batch_check import check_batches
 from service.runs.checks import check_model, check_noise, check_search
+from service.runs.training_checks import check_batches
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash

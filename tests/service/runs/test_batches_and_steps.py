@@ -7,9 +7,9 @@ import pytest
 from service.config.run import GenerationOverrides, RunConfig, RunDatasets
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
-from service.runs.batch_check import check_batches
 from service.runs.checks import check_models
 from service.runs.run_warnings import run_warnings
+from service.runs.training_checks import check_batches
 from workers.data.order.lanes import share_of
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.search import FloatRange, SearchSettings, SearchSpace
