@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from noisy_student.local.ray_head import free_ports
 from tests.limits import END_TO_END_LIMIT_SECONDS
+from tests.support.network_namespace import network_of_its_own
 from workers.runtime.stage_figures import STAGE_FIGURES, StageFigures
 
 REPOSITORY = Path(__file__).parents[3]
@@ -46,9 +48,15 @@ def scraped(port: int) -> dict[str, float]:
 
 @pytest.mark.end_to_end
 @pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)
-def test_figures_of_a_stage_are_at_the_port_of_its_node(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    command = [sys.executable, "-c", REPORTING, str(tmp_path), str(port)]
+def test_figures_of_a_stage_are_at_the_port_of_its_node() -> None:
+    folder = tempfile.mkdtemp(prefix="r")  # short, because the paths of Ray's sockets may have at most 107 bytes
+    with network_of_its_own():
+        (port,) = free_ports(1)
+        command = [sys.executable, "-c", REPORTING, folder, str(port)]
+        _check_figures(command, port)
+
+
+def _check_figures(command: list[str], port: int) -> None:
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
         try:
             assert driver.stdout is not None
