@@ -69,7 +69,11 @@ class Resources(Frozen):
         default=256, ge=1, le=1_000_000, description="Images per forward pass in labeling and evaluation."
     )
     top_k: int = Field(
-        default=10, ge=1, le=100_000, description="Probabilities kept per image with more than 100 classes."
+        default=64,
+        ge=1,
+        le=100_000,
+        description="The most probabilities kept per image with more than 100 classes. Fewer are kept once they hold "
+        "99.9 % or the next has under 0.1 %; what remains is spread over the other classes.",
     )
 
 

@@ -23,6 +23,15 @@ from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part
 ALL_CLASSES_UP_TO = 100
 """With this many classes or fewer, the probabilities of all classes are kept."""
 
+KEPT_MASS = 0.999
+"""With more classes, the most probable ones are kept until they hold this share, or `top_k` of them are kept."""
+LEAST_KEPT = 0.001
+"""Classes of a smaller probability are not kept: each would take three bytes, and spreading is as good for them."""
+_KEPT_AT_LEAST = 5
+"""What top-5 accuracy needs."""
+NO_CLASS = -1
+"""Fills the list of a row that keeps fewer classes than others."""
+
 HELD_OUT = "held_out"
 """Why a row is excluded: the same image is in an evaluation set."""
 
@@ -34,7 +43,7 @@ PARQUET_OPTIONS: dict[str, object] = {
 """The other columns are neither encoded nor compressed: selection reads them for every image, and hashes would become
 no smaller."""
 
-_SUMMARY_KEY = b"noisy_student.label_summary.4"
+_SUMMARY_KEY = b"noisy_student.label_summary.5"
 """Ends in the number of the file format: files of an earlier format are written again."""
 
 
@@ -71,7 +80,7 @@ class Hygiene:
 
 
 def kept_probabilities(classes: int, top_k: int) -> int:
-    """How many probabilities a label file keeps for each row: all of them for few classes, else `top_k`."""
+    """How many probabilities a label file keeps for each row: all of them for few classes, else at most `top_k`."""
     return classes if classes <= ALL_CLASSES_UP_TO else min(top_k, classes)
 
 
@@ -82,17 +91,24 @@ def label_table(
 
     `probabilities` is (rows, classes); those of broken rows are ignored. A broken row has nulls, and zeros in its
     lists: of lists of a fixed size some pyarrow releases write no null (20, 23, 24) or read none (25). Equal
-    probabilities are ordered by class index. `doubt` is 1 - confidence, stored by itself because it tells apart what
-    confidence rounds to 1; rows that must not be trained on have none. Top probabilities are in half precision.
+    probabilities are ordered by class index. With many classes, a list ends in NO_CLASS and zeros once enough is kept:
+    what remains belongs to the classes that are not listed. `doubt` is 1 - confidence, stored by itself because it
+    tells apart what confidence rounds to 1; rows that must not be trained on have none. Top probabilities are in half
+    precision.
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
     is_broken = np.zeros(rows, dtype=bool)
     is_broken[list(hygiene.broken)] = True
-    certain = np.where(is_broken[:, None], np.float32(0), probabilities)
+    certain = np.where(is_broken[:, None], np.float32(0), probabilities) if hygiene.broken else probabilities
     top = top_classes(certain, k)
     top_probabilities = np.take_along_axis(certain, top, axis=1)
     doubt = _doubt(certain, top[:, 0])
+    label = top[:, 0].astype(np.int32)
+    if k < classes:
+        enough = _enough(top_probabilities) & ~is_broken[:, None]
+        top = np.where(enough, NO_CLASS, top)
+        top_probabilities = np.where(enough, np.float32(0), top_probabilities)
     confidence = np.where(is_broken, np.float32(0), confidence_of(doubt))
     is_excluded = np.array([why is not None for why in hygiene.excluded], dtype=bool)
     summary = LabelSummary(
@@ -109,7 +125,7 @@ def label_table(
             "content_hash": pa.array(hygiene.content_hashes, pa.binary(16)),
             "perceptual_hash": pa.array([hygiene.perceptual_hashes.get(row) for row in range(rows)], pa.uint64()),
             "excluded": pa.array(hygiene.excluded, pa.string()),
-            "label": pa.array(top[:, 0].astype(np.int32), mask=is_broken),
+            "label": pa.array(label, mask=is_broken),
             "confidence": pa.array(confidence, mask=is_broken),
             "doubt": pa.array(doubt, mask=is_broken | is_excluded),
             "top_classes": _lists(top.astype(np.int32)),
@@ -185,6 +201,15 @@ def _near_duplicates(table: pa.Table, found: Sequence[NearDuplicate]) -> pa.Tabl
             "evaluation_key": pa.array([each.evaluation_key for each in found], pa.string()),
         }
     )
+
+
+def _enough(top_probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The places of each row that need not be kept, because those before hold enough of the probability."""
+    enough = np.zeros(top_probabilities.shape, dtype=bool)
+    enough[:, 1:] = np.cumsum(top_probabilities[:, :-1], axis=1) >= KEPT_MASS
+    enough |= top_probabilities < LEAST_KEPT
+    enough[:, :_KEPT_AT_LEAST] = False
+    return enough
 
 
 def _doubt(probabilities: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

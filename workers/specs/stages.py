@@ -184,8 +184,8 @@ class LabelSpec(StageSpec):
     model_uri: str
     """Folder with the teacher's model.safetensors and model.json."""
     manifest_uri: str
-    top_k: int = Field(default=10, ge=1)
-    """How many probabilities to keep per row. With at most 100 classes, all are kept."""
+    top_k: int = Field(default=64, ge=1)
+    """The most probabilities to keep per row. With at most 100 classes, all are kept."""
     batch_size: int = Field(default=256, ge=1)
     pool: ActorPool
     calibration_manifest_uri: str | None = None
@@ -283,7 +283,7 @@ class MeasureSpec(StageSpec):
     workers: WorkerGroup
     pool: ActorPool
     batch_size: int = Field(default=256, ge=1)
-    top_k: int = Field(default=10, ge=1)
+    top_k: int = Field(default=64, ge=1)
     sample_seconds: float = Field(gt=0)
     """How long to time each piece of work, after its warm-up."""
 

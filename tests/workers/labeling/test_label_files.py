@@ -22,10 +22,48 @@ def test_many_classes_keep_the_top_k_and_few_keep_all() -> None:
     many = rng.dirichlet(np.ones(101), size=3000).astype(np.float32)
     table, _ = label_table([""] * 3000, hygiene_of(3000), many, top_k=7)
     assert table.schema.field("top_classes").type == pa.list_(pa.int32(), 7)
+    # Seven of 101 classes do not hold 99.9 %.
     expected = np.sort(many, axis=1)[:, ::-1][:, :7].astype(np.float16)
     np.testing.assert_array_equal(np.array(table["top_probabilities"].to_pylist(), dtype=np.float16), expected)
     table, _ = label_table(["a"], hygiene_of(1), many[:1, :100], top_k=7)
     assert table.schema.field("top_probabilities").type == pa.list_(pa.float16(), 100)
+
+
+def test_classes_are_kept_until_they_hold_nearly_all_of_the_probability() -> None:
+    rows = np.zeros((4, 1000), dtype=np.float32)
+    rows[0, [3, 7]] = 0.9995, 0.0005  # one class is enough, but top-5 accuracy needs five
+    rows[1, :20] = 0.05
+    rows[2, :800] = 1 / 800
+    rows[3] = 0.0001  # every other class is too improbable to be worth its bytes
+    rows[3, 9] = 0.9001
+    table, _ = label_table([""] * 4, hygiene_of(4), rows, top_k=64)
+    kept = [[each for each in classes if each >= 0] for classes in table["top_classes"].to_pylist()]
+    assert [len(each) for each in kept] == [5, 20, 64, 5]
+    assert kept[0][:2] == [3, 7]
+    assert table["label"].to_pylist() == [3, 0, 0, 9]
+    sums = np.array(table["top_probabilities"].to_pylist(), dtype=np.float32).sum(axis=1)
+    assert sums == pytest.approx([1, 1, 64 / 800, 0.9005], abs=2e-3)
+
+
+@pytest.mark.parametrize(("sharpness", "most_bytes"), [(12.0, 100), (0.0, 300)])
+def test_a_label_file_of_a_thousand_classes_is_small(tmp_path: Path, sharpness: float, most_bytes: int) -> None:
+    """Peaked predictions (a median of 0.99) take at most 100 bytes a row, flat ones, the worst, 300."""
+    rng = np.random.default_rng(0)
+    rows = 5000
+    logits = rng.normal(size=(rows, 1000))
+    logits[np.arange(rows), rng.integers(0, 1000, rows)] += rng.normal(sharpness, 2, rows) if sharpness else 0
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    hygiene = Hygiene(
+        [rng.bytes(16) for _ in range(rows)],
+        [None] * rows,
+        {},
+        {row: int(look) for row, look in enumerate(rng.integers(0, 2**63, rows))},
+    )
+    keys = [f"train-{row // 1000:05d}.parquet:{row}" for row in range(rows)]
+    table, _ = label_table(keys, hygiene, probabilities.astype(np.float32), top_k=64)
+    write_label_file(str(tmp_path), 0, table, {})
+    assert (tmp_path / "part-00000.parquet").stat().st_size < most_bytes * rows
 
 
 def test_label_file_keeps_no_label_for_broken_rows_and_its_numbers_in_the_footer(tmp_path: Path) -> None:

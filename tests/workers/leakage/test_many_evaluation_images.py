@@ -29,6 +29,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_planted_copies_among_a_quarter_of_a_million_evaluation_images_are_all_found(tmp_path: Path) -> None:
     shard = [tiny_picture(number) for number in range(_IMAGES)]
     images = made_set(tmp_path, "test", [shard])

@@ -80,9 +80,11 @@ class _PseudoShard:
     rows: Rows
     """(copies,): which of the images each selected copy is of."""
     classes: npt.NDArray[np.integer]
-    """(images, k) class indices, most probable first."""
+    """(images, k) class indices, most probable first; -1 after the last one of a row that lists fewer."""
     targets: npt.NDArray[np.float32]
     """(images, k): what the student is to answer for those classes."""
+    tails: npt.NDArray[np.float32]
+    """(images,): what it is to answer for each class that is not listed."""
 
 
 class PseudoLabeledSource:
@@ -117,12 +119,16 @@ class PseudoLabeledSource:
         table = _read_parquet(
             join_uri(self._pseudo_labels.labels_uri, part_name(shard)), ["top_classes", "top_probabilities"]
         ).combine_chunks()
+        classes = _rows_by_k(table["top_classes"])[rows]
+        probabilities = _rows_by_k(table["top_probabilities"])[rows]
+        targets, tails = _recipe_targets(classes, probabilities, self._num_classes, self._recipe)
         return _PseudoShard(
             # Many shards are kept, and few of their images may be selected.
             images=read_rows(self._manifest, shard, rows).images,
             rows=np.repeat(np.arange(len(rows)), copies),
-            classes=_rows_by_k(table["top_classes"])[rows],
-            targets=_recipe_targets(_rows_by_k(table["top_probabilities"])[rows], self._recipe),
+            classes=classes,
+            targets=targets,
+            tails=tails,
         )
 
 
@@ -171,11 +177,14 @@ class MaterializedSource:
         columns = ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"]
         with _opened(training_shard_uri(self._selection_uri, group.training_shard)) as source:
             table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
+        classes, probabilities = _rows_by_k(table["top_classes"]), _rows_by_k(table["top_probabilities"])
+        targets, tails = _recipe_targets(classes, probabilities, self._num_classes, self._recipe)
         return _PseudoShard(
             images=table["image"].to_pylist(),
             rows=self._rows(table),
-            classes=_rows_by_k(table["top_classes"]),
-            targets=_recipe_targets(_rows_by_k(table["top_probabilities"]), self._recipe),
+            classes=classes,
+            targets=targets,
+            tails=tails,
         )
 
 
@@ -191,14 +200,18 @@ def pseudo_labeled_source(
 
 def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, Target]:
     image = int(shard.rows[row])
-    target = np.zeros(num_classes, dtype=np.float32)
-    target[shard.classes[image]] = shard.targets[image]
+    target = np.full(num_classes, shard.tails[image], dtype=np.float32)
+    listed = shard.classes[image] >= 0
+    target[shard.classes[image][listed]] = shard.targets[image][listed]
     return shard.images[image], target
 
 
-def _recipe_targets(probabilities: npt.NDArray[np.floating], recipe: Recipe) -> npt.NDArray[np.float32]:
+def _recipe_targets(
+    classes: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], num_classes: int, recipe: Recipe
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     return pseudo_targets(
         probabilities,
+        unlisted=num_classes - np.count_nonzero(classes >= 0, axis=1),
         hard=recipe.targets == "hard",
         # The labels were made with the fitted temperature already.
         temperature=1.0 if recipe.temperature == "fit" else recipe.temperature,
@@ -206,22 +219,31 @@ def _recipe_targets(probabilities: npt.NDArray[np.floating], recipe: Recipe) -> 
 
 
 def pseudo_targets(
-    probabilities: npt.NDArray[np.floating], *, hard: bool, temperature: float
-) -> npt.NDArray[np.float32]:
-    """The target probabilities of each row's k most probable classes, float32 (rows, k), most probable first.
+    probabilities: npt.NDArray[np.floating], unlisted: npt.NDArray[np.integer], *, hard: bool, temperature: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The target probabilities of each row's listed classes, float32 (rows, k), and of each other one, (rows,).
 
-    Soft targets are p^(1/temperature), normalised over the k classes that were kept. Hard targets are one-hot
-    (Xie et al., section 2).
+    `probabilities` are most probable first. What they lack to 1 is spread evenly over the `unlisted` classes, (rows,)
+    numbers. Soft targets are p^(1/temperature), normalised over all classes. Hard targets are one-hot (Xie et al.,
+    section 2).
     """
     if hard:
         targets = np.zeros(probabilities.shape, dtype=np.float32)
         targets[:, 0] = 1.0
-        return targets
+        return targets, np.zeros(len(probabilities), dtype=np.float32)
     wide = probabilities.astype(np.float32)
+    # Probabilities are in half precision, so that their sum may be a little more than 1.
+    left = np.maximum(0, 1 - wide.sum(axis=1)) / np.maximum(1, unlisted)
+    left = np.where(unlisted > 0, left, 0).astype(np.float32)
     with np.errstate(all="ignore"):  # rows of broken images may hold anything, and are never selected
         # Relative to the row's largest probability, so that not all powers underflow.
-        sharpened = (wide / wide[:, :1]) ** np.float32(1.0 / temperature)
-        return np.asarray(sharpened / sharpened.sum(axis=1, keepdims=True), dtype=np.float32)
+        power = np.float32(1.0 / temperature)
+        sharpened, tails = (wide / wide[:, :1]) ** power, (left / wide[:, 0]) ** power
+        sums = sharpened.sum(axis=1) + unlisted * tails
+        return (
+            np.asarray(sharpened / sums[:, None], dtype=np.float32),
+            np.asarray(tails / sums, dtype=np.float32),
+        )
 
 
 def in_fraction(

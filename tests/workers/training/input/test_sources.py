@@ -2,6 +2,7 @@ import io
 from collections import Counter
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -210,14 +211,65 @@ def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(
         source.sample(0, 0)
 
 
+NONE_UNLISTED = np.zeros(2, dtype=np.int64)
+
+
 def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature() -> None:
     probabilities = np.array([[0.8, 0.2], [0.5, 0.5]], dtype=np.float16)
-    assert pseudo_targets(probabilities, hard=True, temperature=1.0).tolist() == [[1.0, 0.0], [1.0, 0.0]]
-    soft = pseudo_targets(probabilities, hard=False, temperature=0.5)
+    hard, _ = pseudo_targets(probabilities, NONE_UNLISTED, hard=True, temperature=1.0)
+    assert hard.tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    soft, tails = pseudo_targets(probabilities, NONE_UNLISTED, hard=False, temperature=0.5)
     assert soft[0].tolist() == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-3)
     assert soft[1].tolist() == [0.5, 0.5]
+    assert tails.tolist() == [0, 0]
+
+
+def test_what_the_listed_classes_lack_is_spread_over_the_others() -> None:
+    """A flat row of 1,000 classes: the first has 13 %, nine others 2 % each, and the rest is not listed."""
+    row = np.array([[0.13, *[0.02] * 9]], dtype=np.float16)
+    soft, tails = pseudo_targets(row, np.array([990]), hard=False, temperature=1.0)
+    assert soft[0, 0] == pytest.approx(0.13, abs=1e-3), "not 0.42, as if there were no other classes"
+    assert tails[0] == pytest.approx(0.69 / 990, rel=1e-2)
+    assert soft.sum() + 990 * tails[0] == pytest.approx(1)
+    sharp, sharp_tails = pseudo_targets(row, np.array([990]), hard=False, temperature=0.5)
+    assert sharp[0, 0] / sharp[0, 1] == pytest.approx((0.13 / 0.02) ** 2, rel=1e-2)
+    assert sharp.sum() + 990 * sharp_tails[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("width", [10, 64])
+def test_targets_of_many_classes_come_from_old_and_new_label_files(tmp_path: Path, width: int) -> None:
+    """Versions before wrote 10 classes for each row; now lists end in -1 where enough is kept."""
+    manifest_uri = write_dataset(tmp_path / "pool", None, 2)
+    labels, selection = tmp_path / "label", tmp_path / "select"
+    labels.mkdir()
+    selection.mkdir()
+    flat = np.array([0.13] + [0.87 / 999] * 999, dtype=np.float32)
+    peaked = np.full(1000, 0.0001 / 998, dtype=np.float32)
+    peaked[[7, 8]] = 0.98, 0.0199
+    if width == 10:
+        top = np.array([np.argsort(-row, kind="stable")[:10] for row in (flat, peaked)])
+        values = np.take_along_axis(np.stack([flat, peaked]), top, axis=1)
+        columns: dict[str, Any] = {"top_classes": top.astype(np.int32), "top_probabilities": values.astype(np.float16)}
+        lists = {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(each.reshape(-1)), 10) for name, each in columns.items()
+        }
+        pq.write_table(pa.table(lists), labels / part_name(0))
+    else:
+        hygiene = Hygiene([b"0" * 16] * 2, [None] * 2, {}, {})
+        table, _ = label_table(["a", "b"], hygiene, np.stack([flat, peaked]), top_k=width)
+        write_label_file(str(labels), 0, table, {})
+    chosen = {"row": pa.array([0, 1], pa.int32()), "copies": pa.array([1, 1], pa.int32())}
+    pq.write_table(pa.table(chosen), selection / part_name(0))
+    pseudo = PseudoLabels(manifest_uri=manifest_uri, labels_uri=str(labels), selection_uri=str(selection))
+    source = PseudoLabeledSource(pseudo, num_classes=1000, recipe=Recipe())
+
+    targets = [source.sample(0, row)[1] for row in range(2)]
+    assert targets[0] == pytest.approx(flat, abs=2e-4)
+    assert targets[1] == pytest.approx(peaked, abs=6e-4)
+    assert [target.sum() for target in targets] == pytest.approx([1, 1], abs=1e-4)
 
 
 def test_a_temperature_near_zero_gives_a_hard_target_and_no_nan() -> None:
-    soft = pseudo_targets(np.array([[0.4, 0.35, 0.25]], dtype=np.float16), hard=False, temperature=0.01)
+    row = np.array([[0.4, 0.35, 0.25]], dtype=np.float16)
+    soft, _ = pseudo_targets(row, NONE_UNLISTED[:1], hard=False, temperature=0.01)
     assert soft[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
