@@ -28,6 +28,7 @@ from service.views.runs import (
     StageTimes,
     StageView,
 )
+from workers.specs.devices import DeviceKind, Devices
 from workers.specs.reports import Progress
 
 _RUN_ID = "run-3f9c2a71d0"
@@ -60,7 +61,9 @@ ATTEMPT = AttemptView(
     failure_reason=None,
     failure_message=None,
     dashboard_url=None,
+    job_url=f"/ui/runs/{_RUN_ID}/generations/0/stages/train/attempts/1/job",
     log_saved=True,
+    devices=Devices(kind=DeviceKind.CPU, count=2.0),
     created_at=_START,
     submitted_at=_after(0.1),
     finished_at=_after(82),

@@ -7,27 +7,19 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from api.pages import login
+from api.pages import jobs, login
+from api.pages.policy import PAGE_HEADERS
 from api.templates import render
 
 _FOLDER = Path(__file__).parent
-_HEADERS = {
-    # The page loads and runs nothing from other sites, and no inline script.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # not `no-referrer`: forms would be sent with `Origin: null`
-    "Cache-Control": "no-cache",
-}
-
-
 _SWAGGER = "/ui/swagger"
 """The files of Swagger UI, from a Python package, so that the page works without a network."""
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serves the list of runs at /, a run at /ui/runs/ID, their files below /ui/static, the login, and /docs."""
+    """Serves the list of runs at /, runs and their Ray jobs below /ui/runs, /ui/static, the login, and /docs."""
     app.include_router(login.router)
+    app.include_router(jobs.router)
     app.mount("/ui/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     app.mount(_SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
     app.add_api_route("/", _runs_page, include_in_schema=False)
@@ -36,12 +28,12 @@ def add_pages(app: FastAPI) -> None:
 
 
 async def _runs_page() -> HTMLResponse:
-    return HTMLResponse(render("runs.html"), headers=_HEADERS)
+    return HTMLResponse(render("runs.html"), headers=PAGE_HEADERS)
 
 
 async def _run_page(run_id: str) -> HTMLResponse:
     # The page reads the id from its own address; the REST API tells it whether that run exists.
-    return HTMLResponse(render("run.html"), headers=_HEADERS)
+    return HTMLResponse(render("run.html"), headers=PAGE_HEADERS)
 
 
 async def _docs_page() -> HTMLResponse:
@@ -52,4 +44,4 @@ async def _docs_page() -> HTMLResponse:
         "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     page = render("rest.html", nonce=nonce, swagger=_SWAGGER)
-    return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": policy})
+    return HTMLResponse(page, headers={**PAGE_HEADERS, "Content-Security-Policy": policy})

@@ -76,6 +76,15 @@ def wait_line(waiting: StageWait) -> str:
     return f"{kind}: generation {waiting.generation} {waiting.stage}: {waiting.reason}"
 
 
+def job_lines(run: RunView, api: str) -> Iterable[str]:
+    """Where to see the Ray job of each stage that is under way or has failed: in Ray's dashboard or, later, its log."""
+    for generation in run.generation_details:
+        for stage in generation.stages:
+            attempts = [attempt for attempt in stage.attempts if attempt.job_url]
+            if attempts and stage.state in (StageState.RUNNING, StageState.FAILED):
+                yield f"Ray job of generation {stage.generation} {stage.name}: {api.rstrip('/')}{attempts[-1].job_url}"
+
+
 def result_table(run: RunView) -> Table:
     """The results of the run, one line per generation, within 80 columns. Each stage's seconds are work + overhead."""
     there = {stage.name for generation in run.generation_details for stage in generation.stages}

@@ -43,9 +43,19 @@ class ClusterShape(Frozen):
 
 
 def shape_of(seen: ClusterSeen, workers: WorkerGroup, pool: ActorPool) -> ClusterShape:
-    """Returns the shape of the measured cluster. A device is a GPU if the run requests GPUs, or leaves that to a
-    cluster that has some; else it is a CPU core."""
-    if workers.gpus_on(seen.gpus > 0) or pool.gpus_on(seen.gpus > 0):
-        gpus = max(1, int(seen.gpus))
-        return ClusterShape(devices=gpus, cpus_per_device=max(1.0, seen.cpus / gpus), gpus_per_device=1.0)
-    return ClusterShape(devices=max(1, int(seen.cpus)))
+    """Returns the shape of the measured cluster, with all nodes that an autoscaler's groups may start.
+
+    A device is a GPU if workers or actors have GPUs, or if the run leaves that to a cluster that has some; else it is a
+    CPU core.
+    """
+    cpus = seen.cpus if seen.most_cpus is None else seen.most_cpus
+    gpus = seen.gpus if seen.most_gpus is None else seen.most_gpus
+    if workers.gpus_on(gpus > 0) or pool.gpus_on(gpus > 0):
+        devices = _count(gpus)
+        beside = seen.cpus_beside_gpus / seen.gpus if seen.cpus_beside_gpus and seen.gpus else cpus / devices
+        return ClusterShape(devices=devices, cpus_per_device=min(1024.0, max(1.0, beside)), gpus_per_device=1.0)
+    return ClusterShape(devices=_count(cpus))
+
+
+def _count(devices: float) -> int:
+    return min(1_000_000, max(1, int(devices)))

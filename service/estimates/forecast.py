@@ -21,15 +21,29 @@ def write_bill(
     """Returns the bill of a run. `sizes` holds the sizes of its datasets by their part in the run."""
     if settings.unlabeled_images is not None:
         sizes = {**sizes, "unlabeled": sizes["unlabeled"].grown_to(settings.unlabeled_images)}
-    resources = config.resources
-    shape = settings.cluster or shape_of(measured.cluster, resources.train, resources.label)
+    asked = (config.resources.train.gpus_per_worker, config.resources.label.gpus_per_actor)
+    asks_for_gpus = (asked[0] != 0, asked[1] != 0)
+    if settings.cluster is None:
+        config = _as_measured(config, measured)
+    shape = settings.cluster or shape_of(measured.cluster, config.resources.train, config.resources.label)
     run = EstimatedRun(config, sizes, measured, job, shape)
     whole = EstimatedRun(config, sizes, measured, job, shape, whole=True) if settings.cluster else None
     return Bill(
         as_configured=_forecast(run),
         whole_cluster=_forecast(whole) if whole else None,
-        assumptions=_assumptions(run, settings),
+        assumptions=_assumptions(run, settings, asks_for_gpus),
     )
+
+
+def _as_measured(config: RunConfig, measured: Measurement) -> RunConfig:
+    """Returns the run with the GPUs that the driver decided on the measured cluster, as the run's own drivers will."""
+    train, label = config.resources.train, config.resources.label
+    if measured.group.gpus_per_worker is not None:
+        train = train.model_copy(update={"gpus_per_worker": measured.group.gpus_per_worker})
+    if measured.pool.gpus_per_actor is not None:
+        label = label.model_copy(update={"gpus_per_actor": measured.pool.gpus_per_actor})
+    resources = config.resources.model_copy(update={"train": train, "label": label})
+    return config.model_copy(update={"resources": resources})
 
 
 def _forecast(run: EstimatedRun) -> Forecast:
@@ -41,13 +55,14 @@ def _forecast(run: EstimatedRun) -> Forecast:
     return _with_totals(run.shape.devices, lines)
 
 
-def _assumptions(run: EstimatedRun, settings: EstimateSettings) -> list[str]:
+def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: tuple[bool, bool]) -> list[str]:
     measured, shape = run.measured, run.shape
     seen = measured.cluster
     found = [
         f"Measured on {seen.nodes} node(s) with {seen.cpus:g} CPUs and {seen.gpus:g} GPUs: {measured.pool.actors} "
         f"actor(s) and {measured.group.workers} worker(s) at once, {settings.sample_seconds:g} s for each thing that "
         "is timed. The devices of the bill are as fast.",
+        *_devices_measured(measured, asks_for_gpus),
         "Models were freshly initialised; weights do not change how long an image or a step takes.",
         "Stages follow one another, no other run competes for the cluster, and nothing fails"
         + (" but spot devices." if shape.spot else "."),
@@ -104,6 +119,31 @@ def _assumptions_of_copies(run: EstimatedRun) -> list[str]:
         found.append(
             "Small classes are filled up by repeating their images as often as it takes (max_copies_per_image is "
             "null): nothing limits the size of a selection but the number of classes times the largest one."
+        )
+    return found
+
+
+def _devices_measured(measured: Measurement, asks_for_gpus: tuple[bool, bool]) -> list[str]:
+    """Says on which devices training and labeling were measured, and why not on GPUs. Older measurements do not say."""
+    found = []
+    each = (measured.group.gpus_per_worker, measured.pool.gpus_per_actor)
+    for what, gpus, asks in zip(("Training", "Labeling"), each, asks_for_gpus, strict=True):
+        if gpus is None:
+            continue
+        if gpus:
+            found.append(f"{what} was measured with {gpus:g} GPU(s) for each process.")
+        elif asks:
+            found.append(
+                f"{what} was measured on CPUs: no node, and no group of nodes, has GPUs and the labels that the run "
+                "asks for."
+            )
+        else:
+            found.append(f"{what} was measured on CPUs, because the run asks for no GPUs.")
+    seen = measured.cluster
+    if seen.most_cpus is not None and seen.most_gpus is not None:
+        found.append(
+            f"Groups of nodes may grow to {seen.most_cpus:g} CPUs and {seen.most_gpus:g} GPUs, which the bill counts "
+            "as there unless a cluster is given."
         )
     return found
 

@@ -11,6 +11,7 @@ from service.config.stage_key import StageKey
 from service.errors import InvalidRequest, NotFound
 from service.lifecycle.states import ACTIVE_RUNS, RunKind
 from service.ray_client.jobs import RayJobs
+from service.runs.job_places import JobFinder, JobPlace
 from service.runs.logs import LogReader
 from service.runs.progress import ProgressReader
 from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary, stage_wait
@@ -59,6 +60,7 @@ class RunQueries:
         self._places = places
         self._progress = ProgressReader(layout)
         self._logs = LogReader(layout, ray_jobs)
+        self._jobs = JobFinder(ray_jobs, self._logs)
 
     def check_database(self) -> None:
         """Reads one run. Raises the database's or its driver's error if that fails."""
@@ -159,6 +161,10 @@ class RunQueries:
         if number not in attempts:
             raise NotFound("attempt", key.submission_id(number))
         return self._logs.tail(key, attempts[number], lines)
+
+    def find_job(self, key: StageKey, attempt: int, may_see_dashboard: bool = True) -> JobPlace:
+        """Returns where the attempt's Ray job is to be seen, as `JobFinder.find` does."""
+        return self._jobs.find(key, self.get_attempt(key, attempt), may_see_dashboard)
 
     def list_events(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[EventView]:
         with self._database.read_once() as session:

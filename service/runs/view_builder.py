@@ -95,6 +95,7 @@ class ViewBuilder:
             failure_reason=row.failure_reason,
             failure_message=row.failure_message,
             dashboard_url=f"{self._dashboard_url}/#/jobs/{row.submission_id}" if _is_at_ray(row) else None,
+            job_url="" if row.submitted_at is None else _job_url(row),
             log_saved=row.log_saved,
             devices=recorded_devices(row.device_kind, row.devices),
             created_at=as_time(row.created_at),
@@ -122,6 +123,10 @@ class ViewBuilder:
             ready_at=time_or_none(row.ready_at),
             finished_at=time_or_none(row.finished_at),
         )
+
+
+def _job_url(row: AttemptRow) -> str:
+    return f"/ui/runs/{row.run_id}/generations/{row.generation}/stages/{row.stage}/attempts/{row.number}/job"
 
 
 def _is_at_ray(row: AttemptRow) -> bool:

@@ -27,6 +27,11 @@ class AttemptView(View):
     dashboard_url: str | None = Field(
         description="The job's page in the Ray dashboard; null before submission and after Ray has deleted the job."
     )
+    job_url: str = Field(
+        default="",
+        description="A path of the service that leads to the job in Ray's dashboard while Ray has the job, and to its "
+        "saved log afterwards. Empty before submission.",
+    )
     log_saved: bool = Field(default=False, description="Whether the log is saved in the artifact root.")
     devices: Devices | None = Field(
         default=None,

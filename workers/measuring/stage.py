@@ -6,16 +6,17 @@ from functools import partial
 from statistics import fmean
 
 from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
+from workers.measuring.cluster import cluster_seen, room_for, wait_for_node
 from workers.measuring.sample import Sample, draw_sample, first_images
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import make_labels, measure_select
+from workers.runtime.capacity import demand_of_group, demand_of_pool
 from workers.runtime.cluster import join_cluster, settled_on_cluster
 from workers.runtime.resource_watch import watch_for_resources
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.devices import devices_of
 from workers.specs.measure import (
     CleanMeasurement,
-    ClusterSeen,
     GroupMeasurement,
     Measurement,
     PoolMeasurement,
@@ -44,29 +45,34 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     joined_at = time.time()
     spec = settled_on_cluster(spec)
     reporter.devices = devices_of(spec)
-    watch_for_resources(spec, reporter)
+    watch = watch_for_resources(spec, reporter)
     looks = _distinct_looks(spec)
     reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
     reporter.begin_work()
     folder_uri = join_uri(spec.folder_uri, "sample")
     delete_folder(folder_uri)  # of an earlier attempt
     try:
-        cluster = _look_at_cluster()
         samples = _draw_samples(spec, folder_uri)
         run = _sampled_run(spec, samples, folder_uri)
         reporter.update(1)
         select = measure_select(spec, join_uri(folder_uri, "made")) if "unlabeled" in samples else None
         reporter.update(2)
-        # Each finds the cluster as a stage would: everything before it has ended.
-        group, trainings = _measure_group(run, cluster)
+        # Each finds the cluster as a stage would: its nodes are there, and everything before it has ended.
+        training = demand_of_group(spec.workers, 1)
+        for_training = wait_for_node(training, reporter, spec.nodes.groups)
+        group, trainings = _measure_group(run, room_for(training, for_training))
         reporter.update(2 + len(trainings))
-        _wait_for_free_cpus(cluster)
-        pool, clean = _measure_pool(run, cluster, looks, reporter)
+        _wait_for_free_cpus()
+        labeling = demand_of_pool(spec.pool)
+        if watch is not None:
+            watch.turn_to(labeling)
+        for_labeling = wait_for_node(labeling, reporter, spec.nodes.groups)
+        pool, clean = _measure_pool(run, room_for(labeling, for_labeling), looks, reporter)
     finally:
         delete_folder(folder_uri)
     reporter.end_work()
     measurement = Measurement(
-        cluster=cluster,
+        cluster=max(cluster_seen(for_training), cluster_seen(for_labeling), key=lambda seen: (seen.gpus, seen.cpus)),
         driver_seconds=began_at - reporter.timing().entered_at,
         connect_seconds=joined_at - began_at,
         datasets={part: sample.seen for part, sample in samples.items()},
@@ -79,14 +85,6 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         ),
     )
     return MeasureResult(attempt=spec.attempt, timing=reporter.timing(), measurement=measurement)
-
-
-def _look_at_cluster() -> ClusterSeen:
-    import ray
-
-    total = ray.cluster_resources()
-    nodes = len([node for node in ray.nodes() if node["Alive"]])
-    return ClusterSeen(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=nodes)
 
 
 def _draw_samples(spec: MeasureSpec, folder_uri: str) -> dict[str, Sample]:
@@ -136,7 +134,7 @@ def _distinct_looks(spec: MeasureSpec) -> list[int]:
 
 
 def _measure_pool(
-    run: SampledRun, cluster: ClusterSeen, looks: Sequence[int], reporter: StageReporter
+    run: SampledRun, room: int, looks: Sequence[int], reporter: StageReporter
 ) -> tuple[PoolMeasurement, dict[int, CleanMeasurement]]:
     """Measures each distinct model, in as many actors at once as the run asks for and the cluster has room for."""
     imported_at = time.time()
@@ -145,8 +143,7 @@ def _measure_pool(
     import_seconds = time.time() - imported_at
     _start_helpers_of_ray_data(run.spec.pool)
     pool, distinct = run.spec.pool, sorted(set(looks))
-    fit = how_many_fit(cluster, pool.cpus_per_actor, pool.gpus)
-    actors = min(fit, pool.max_actors or fit)
+    actors = min(room, pool.max_actors or room)
     items = [student for student in distinct for _ in range(actors)]
     found: dict[int, list[CleanMeasurement]] = {student: [] for student in distinct}
     called_at = time.time()
@@ -165,6 +162,7 @@ def _measure_pool(
         reporter.update(2 + len(run.spec.students) + measured_looks)
     measured = PoolMeasurement(
         actors=actors,
+        gpus_per_actor=pool.gpus,
         setup_seconds=import_seconds + first_at - called_at,
         finish_seconds=max(0.0, time.time() - last_at),
     )
@@ -181,12 +179,12 @@ def _start_helpers_of_ray_data(pool: ActorPool) -> None:
     ray.data.range(1).materialize()
 
 
-def _wait_for_free_cpus(cluster: ClusterSeen) -> None:
+def _wait_for_free_cpus() -> None:
     """Waits until the worker group's CPUs are free again, but no more than a few seconds: others may use them."""
     import ray
 
     for _ in range(_WAITS):
-        if ray.available_resources().get("CPU", 0.0) >= cluster.cpus:
+        if ray.available_resources().get("CPU", 0.0) >= ray.cluster_resources().get("CPU", 0.0):
             return
         time.sleep(_WAIT_SECONDS)
 
@@ -198,12 +196,12 @@ def _make_probe(run: SampledRun, items: tuple[int, ...]) -> Callable[[int], byte
     return lambda index: probe(items[index])
 
 
-def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
+def _measure_group(run: SampledRun, room: int) -> tuple[GroupMeasurement, tuple[TrainingMeasurement, ...]]:
     """Measures all trainings in one worker group. It has the run's size if the cluster has room for that."""
     from workers.training.stage import fit_in_actor
 
     asked = run.spec.workers
-    workers = min(asked.max_workers, how_many_fit(cluster, asked.cpus_per_worker, asked.gpus))
+    workers = min(asked.max_workers, room)
     group = run.train_spec(0, join_uri(run.folder_uri, "group"))
     group = group.model_copy(update={"workers": asked.model_copy(update={"num_workers": workers, "max_failures": 0})})
     called_at = time.time()
@@ -212,6 +210,7 @@ def _measure_group(run: SampledRun, cluster: ClusterSeen) -> tuple[GroupMeasurem
     found = TrainingsMeasured.model_validate_json(read_bytes(join_uri(run.folder_uri, _TRAININGS_FILE)))
     measured = GroupMeasurement(
         workers=found.workers,
+        gpus_per_worker=asked.gpus,
         setup_seconds=found.work_started_at - called_at,
         finish_seconds=max(0.0, ended_at - found.work_ended_at),
     )
@@ -226,12 +225,6 @@ def _measure_on_worker(run: SampledRun, _group: TrainSpec, _entered_at: float) -
     measured = measure_trainings(run, session)
     if session.rank == 0:
         write_bytes(join_uri(run.folder_uri, _TRAININGS_FILE), measured.model_dump_json().encode())
-
-
-def how_many_fit(cluster: ClusterSeen, cpus: float, gpus: float) -> int:
-    """How many actors or workers the cluster has room for; at least one, because an autoscaler may make room."""
-    room = [cluster.cpus / cpus] + ([cluster.gpus / gpus] if gpus else [])
-    return max(1, int(min(room)))
 
 
 def _mean(measured: Sequence[CleanMeasurement]) -> CleanMeasurement:

@@ -78,17 +78,28 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
     """The minimum that the stage needs at once; None for a stage that needs nothing."""
     match spec.stage:
         case "train":
-            return _of_group(spec.workers, spec.workers.min_workers)
+            return demand_of_group(spec.workers, spec.workers.min_workers)
         case "measure":
-            return _of_group(spec.workers, 1)  # it uses as many workers as there is room for
+            return demand_of_group(spec.workers, 1)  # it uses as many workers as there is room for
         case "search":
-            return _of_group(spec.base.workers, spec.settings.workers_per_trial)
+            return demand_of_group(spec.base.workers, spec.settings.workers_per_trial)
         case "ablate":
-            return _of_group(spec.base.workers, 1)
+            return demand_of_group(spec.base.workers, 1)
         case "label" | "evaluate":
-            return _of_pool(spec.pool)
+            return demand_of_pool(spec.pool)
         case "select":
-            return _of_pool(spec.pool) if spec.settings.materialize is not None else None
+            return demand_of_pool(spec.pool) if spec.settings.materialize is not None else None
+
+
+def demand_of_group(group: WorkerGroup, workers: int) -> ResourceDemand:
+    """What so many workers of the group need at once."""
+    return ResourceDemand(workers, group.cpus_per_worker, group.gpus, "worker", group.node_labels or {})
+
+
+def demand_of_pool(pool: ActorPool) -> ResourceDemand:
+    """What the pool needs to make progress."""
+    # One actor is enough to make progress, however many the pool asks for.
+    return ResourceDemand(1, pool.cpus_per_actor, pool.gpus, "actor", pool.node_labels or {})
 
 
 def shortage(demand: ResourceDemand, view: ClusterView, begun: bool) -> Shortage | None:
@@ -149,15 +160,6 @@ def _limits(demand: ResourceDemand, view: ClusterView) -> str:
 def _limit(group: NodeGroup) -> str:
     nodes = "nodes without a limit" if group.max_nodes is None else f"at most {_count(group.max_nodes, 'node')}"
     return f"{group.name} has {nodes} of {_amount(group.resources.get('CPU', 0), group.resources.get('GPU', 0))}"
-
-
-def _of_group(group: WorkerGroup, workers: int) -> ResourceDemand:
-    return ResourceDemand(workers, group.cpus_per_worker, group.gpus, "worker", group.node_labels or {})
-
-
-def _of_pool(pool: ActorPool) -> ResourceDemand:
-    # One actor is enough to make progress, however many the pool asks for.
-    return ResourceDemand(1, pool.cpus_per_actor, pool.gpus, "actor", pool.node_labels or {})
 
 
 def _needs(demand: ResourceDemand) -> str:

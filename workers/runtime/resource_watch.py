@@ -37,13 +37,18 @@ class Cluster(Protocol):
         ...
 
 
-def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> None:
-    """Starts to watch in a thread that ends with the process. Call ray.init() first."""
+def watch_for_resources(spec: AnyStageSpec, reporter: StageReporter) -> "ResourceWatch | None":
+    """Starts to watch in a thread that ends with the process. Returns None for a stage that needs nothing.
+
+    Call ray.init() first.
+    """
     demand = demand_of(spec)
-    if demand is not None:
-        reporter.gpus_each = demand.gpus
-        watch = ResourceWatch(demand, reporter, _RayCluster(spec.nodes.groups))
-        threading.Thread(target=watch.run, daemon=True, name="resource-watch").start()
+    if demand is None:
+        return None
+    reporter.gpus_each = demand.gpus
+    watch = ResourceWatch(demand, reporter, _RayCluster(spec.nodes.groups))
+    threading.Thread(target=watch.run, daemon=True, name="resource-watch").start()
+    return watch
 
 
 class ResourceWatch:
@@ -61,6 +66,10 @@ class ResourceWatch:
         self._told_at = 0.0
         self._begun = False
         self._trouble = ""
+
+    def turn_to(self, demand: ResourceDemand) -> None:
+        """Watches from now on for what the stage needs next. Its processes have not begun."""
+        self._demand, self._begun, self._fits_since = demand, False, None
 
     def run(self) -> None:
         """Looks until the process ends."""

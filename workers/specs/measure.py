@@ -90,6 +90,8 @@ class PoolMeasurement(Frozen):
     """The start and end of the actor pool that labels and evaluates."""
 
     actors: int
+    gpus_per_actor: float | None = None
+    """GPUs of each actor, as the driver decided; None in measurements of versions that did not record it."""
     setup_seconds: float
     """Seconds until the first actor could load a model."""
     finish_seconds: float
@@ -100,6 +102,8 @@ class GroupMeasurement(Frozen):
     """The start and end of the worker group that trains."""
 
     workers: int
+    gpus_per_worker: float | None = None
+    """GPUs of each worker, as the driver decided; None in measurements of versions that did not record it."""
     setup_seconds: float
     """Seconds until the first batch, including the construction of the student."""
     finish_seconds: float
@@ -119,11 +123,17 @@ class SelectMeasurement(Frozen):
 
 
 class ClusterSeen(Frozen):
-    """The resources of the cluster when it was measured."""
+    """The resources of the cluster when the nodes were there that the measurement needed."""
 
     cpus: float
     gpus: float
     nodes: int
+    cpus_beside_gpus: float | None = None
+    """CPUs of the nodes with GPUs; None, here and below, in measurements of versions that did not record it."""
+    most_cpus: float | None = None
+    """CPUs with all nodes that the groups of an autoscaler may start; None if there are no such groups."""
+    most_gpus: float | None = None
+    """GPUs with all of these nodes."""
 
 
 class Measurement(Frozen):

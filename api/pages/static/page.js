@@ -170,8 +170,9 @@ function jobLink(attempt) {
   return el("span", {},
     attempt.number > 1 ? `attempt ${attempt.number} · ` : "",
     attempt.devices ? unbroken(`${attempt.devices.count} ${attempt.devices.kind.toUpperCase()}`) + " · " : "",
-    /^(https?:\/\/|\/ray\/)/.test(attempt.dashboard_url ?? "")
-      ? el("a", { href: attempt.dashboard_url, target: "_blank", rel: "noopener noreferrer" }, "Ray job ↗")
+    attempt.job_url.startsWith("/ui/runs/")
+      ? el("a", { href: attempt.job_url, target: "_blank", rel: "noopener noreferrer", title: attempt.submission_id },
+        attempt.dashboard_url ? "Ray job ↗" : attempt.log_saved ? "saved log ↗" : "Ray job (gone) ↗")
       : el("span", { class: "mono" }, attempt.submission_id));
 }
 

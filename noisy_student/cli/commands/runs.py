@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
-from noisy_student.cli.live_view import result_table, run_lines, wait_line
+from noisy_student.cli.live_view import job_lines, result_table, run_lines, wait_line
 from noisy_student.cli.options import (
     DEFAULT_API,
     ApiAddress,
@@ -71,6 +71,8 @@ def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) 
         return
     console = Screen()
     console.print(run_lines(run))
+    for line in job_lines(run, api):
+        console.print(line, soft_wrap=True)
     console.print(result_table(run))
 
 

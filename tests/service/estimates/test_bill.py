@@ -15,8 +15,9 @@ from service.estimates.stage_bills import steps_of_search
 from service.stages.generation_plans import generation_plans, measured_students
 from service.views.estimates import Bill, Forecast, StageBill
 from tests.support.made_measurements import PARTS, made_measurement
-from workers.specs.measure import DataMeasurement, GroupMeasurement
+from workers.specs.measure import ClusterSeen, DataMeasurement, GroupMeasurement, PoolMeasurement
 from workers.specs.search import SearchSettings
+from workers.specs.stages import ActorPool, WorkerGroup
 
 JOB = JobTimes(waiting_seconds=0.0, start_seconds=2.0, finish_seconds=1.0)
 JOB_SECONDS = 2.0 + 1.0 + 0.5 + 0.5
@@ -207,6 +208,48 @@ def test_a_gpu_is_a_device_with_the_cpus_beside_it() -> None:
     bill = billed(made_config(resources=resources), cluster=shape)
     assert line(bill.as_configured, 1, "train").devices == 4
     assert (line(bill.as_configured, 1, "label").processes, line(bill.as_configured, 1, "label").devices) == (8, 4)
+
+
+ON_GPUS = {
+    # As a plan from zero nodes sees it: the node that it got has two GPUs, and its group may have three such nodes.
+    "cluster": ClusterSeen(cpus=12.0, gpus=2.0, nodes=2, cpus_beside_gpus=12.0, most_cpus=68.0, most_gpus=6.0),
+    "group": GroupMeasurement(workers=1, gpus_per_worker=1.0, setup_seconds=10.0, finish_seconds=0.0),
+    "pool": PoolMeasurement(actors=1, gpus_per_actor=1.0, setup_seconds=5.0, finish_seconds=0.0),
+}
+
+
+def test_what_the_driver_decided_is_billed_with_all_nodes_that_may_come() -> None:
+    bill = billed(made_config(resources={"train": {"num_workers": 4}}), measured=ON_GPUS)
+    training, labeling = line(bill.as_configured, 1, "train"), line(bill.as_configured, 1, "label")
+
+    assert bill.as_configured.devices == 6
+    assert (training.processes, training.devices) == (4, 4)
+    assert (labeling.processes, labeling.devices) == (6, 6)
+    said = " ".join(bill.assumptions)
+    assert "Training was measured with 1 GPU(s) for each process." in said
+    assert "may grow to 68 CPUs and 6 GPUs" in said
+
+
+def test_a_bill_for_cpus_says_why() -> None:
+    on_cpus = {
+        "group": GroupMeasurement(workers=1, gpus_per_worker=0.0, setup_seconds=10.0, finish_seconds=0.0),
+        "pool": PoolMeasurement(actors=1, gpus_per_actor=0.0, setup_seconds=5.0, finish_seconds=0.0),
+    }
+    asked = made_config(resources={"label": {"gpus_per_actor": 0}})
+    said = " ".join(billed(asked, measured=on_cpus).assumptions)
+
+    assert "Training was measured on CPUs: no node, and no group of nodes, has GPUs and the labels" in said
+    assert "Labeling was measured on CPUs, because the run asks for no GPUs." in said
+
+
+def test_devices_of_a_bill_are_those_that_the_attempt_is_charged_for() -> None:
+    resources = {"train": {"num_workers": 3, "cpus_per_worker": 2}, "label": {"max_actors": 2, "cpus_per_actor": 2}}
+    bill = billed(made_config(resources=resources), measured=ON_GPUS)
+    train = WorkerGroup(num_workers=3, cpus_per_worker=2.0, gpus_per_worker=1.0)
+    label = ActorPool(max_actors=2, cpus_per_actor=2.0, gpus_per_actor=1.0)
+
+    assert line(bill.as_configured, 1, "train").devices == train.num_workers * train.gpus
+    assert line(bill.as_configured, 1, "label").devices == 2 * label.gpus
 
 
 SHARDS = st.integers(1, 40)

@@ -16,15 +16,17 @@ from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.data.shards.uri_lists import ListEntry, write_part
 from workers.measuring import stage
 from workers.measuring.clean_probe import CleanProbe, steady, write_fresh_model
+from workers.measuring.cluster import room_for
 from workers.measuring.sample import draw_sample, spread
 from workers.measuring.sampled_run import SampledRun
 from workers.measuring.select_probe import measure_select
-from workers.measuring.stage import _distinct_looks, _draw_samples, _sampled_run, how_many_fit
+from workers.measuring.stage import _distinct_looks, _draw_samples, _sampled_run
 from workers.measuring.training_probe import measure_trainings
 from workers.models.predictor import Predictor
+from workers.runtime.capacity import ClusterView, Node, ResourceDemand
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.measure import CleanMeasurement, ClusterSeen, MeasuredStudent
+from workers.specs.measure import CleanMeasurement, MeasuredStudent
 from workers.specs.optimization import Schedule
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
@@ -245,23 +247,22 @@ def test_students_with_the_same_model_and_pictures_answer_alike(spec: MeasureSpe
 
 
 def test_as_many_processes_as_there_is_room_for_and_at_least_one() -> None:
-    cluster = ClusterSeen(cpus=10.0, gpus=2.0, nodes=1)
-    assert how_many_fit(cluster, cpus=2.0, gpus=0.0) == 5
-    assert how_many_fit(cluster, cpus=2.0, gpus=0.5) == 4
-    assert how_many_fit(cluster, cpus=16.0, gpus=0.0) == 1
+    view = ClusterView((Node({"CPU": 10.0, "GPU": 2.0}),))
+    for cpus, gpus, room in ((2.0, 0.0, 5), (2.0, 0.5, 4), (16.0, 0.0, 1)):
+        assert room_for(ResourceDemand(1, cpus, gpus, "actor"), view) == room
 
 
 def test_the_cluster_is_watched_once(spec: MeasureSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = spec.model_copy(update={"folder_uri": str(tmp_path)})
     watched: list[str] = []
 
-    def no_further() -> ClusterSeen:
+    def no_further(*_: object) -> None:
         raise InterruptedError
 
     monkeypatch.setattr(stage, "join_cluster", lambda: None)
     monkeypatch.setattr(stage, "settled_on_cluster", lambda spec: spec)
     monkeypatch.setattr(stage, "watch_for_resources", lambda spec, _reporter: watched.append(spec.stage))
-    monkeypatch.setattr(stage, "_look_at_cluster", no_further)
+    monkeypatch.setattr(stage, "_draw_samples", no_further)
     with pytest.raises(InterruptedError):
         stage.run_measure(here, StageReporter(here, time.time()))
 
