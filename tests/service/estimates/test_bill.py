@@ -248,7 +248,7 @@ def test_devices_of_a_bill_are_those_that_the_attempt_is_charged_for() -> None:
     train = WorkerGroup(num_workers=3, cpus_per_worker=2.0, gpus_per_worker=1.0)
     label = ActorPool(max_actors=2, cpus_per_actor=2.0, gpus_per_actor=1.0)
 
-    assert line(bill.as_configured, 1, "train").devices == train.num_workers * train.gpus
+    assert line(bill.as_configured, 1, "train").devices == train.max_workers * train.gpus
     assert line(bill.as_configured, 1, "label").devices == 2 * label.gpus
 
 
