@@ -71,6 +71,10 @@ def test_the_head_and_browsers_reach_grafana_each_in_their_way(grafana: dict[str
     assert [each["NOISY_STUDENT_RAY__GRAFANA_URL"] for each in _of_service(manifests)] == [in_browser] * 2
 
 
+def test_panels_without_prometheus_are_refused_because_ray_would_show_none() -> None:
+    assert "ray.grafana.prometheusUrl is missing" in refusal(values={**GIVEN, "ray.grafana.url": "http://grafana"})
+
+
 def test_what_ray_env_sets_is_set_once() -> None:
     own = [{"name": "RAY_JOB_START_TIMEOUT_SECONDS", "value": "5000"}]
 

@@ -43,7 +43,9 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def grafana() -> Iterator[str]:
     """The address of the stack's Grafana, whose panels Ray's dashboard shows."""
     with grafana_on_loopback() as url, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_GRAFANA_HOST", url)  # the head asks it for its health
+        # The head asks both for their health before it shows panels.
+        patch.setenv("RAY_GRAFANA_HOST", url)
+        patch.setenv("RAY_PROMETHEUS_HOST", url)
         yield url
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for Grafana on loopback: it is healthy, and each of its panels is a page of its own."""
+"""A stand-in for Grafana and Prometheus on loopback: both are healthy, and each panel is a page of its own."""
 
 import threading
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ PANEL = "a panel of Grafana"
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/api/health":
-            kind, body = "application/json", '{"database": "ok"}'
+        if self.path.startswith("/api/"):  # Grafana's /api/health, Prometheus's /api/v1/query
+            kind, body = "application/json", '{"database": "ok", "status": "success"}'
         else:
             kind, body = "text/html", f"<!doctype html><title>Grafana</title><p>{PANEL}</p>"
         self.send_response(200)

@@ -24,9 +24,10 @@ RAY_JOB_START_TIMEOUT_SECONDS (its default is 900), so this is later than the se
 {{- if .url -}}
 {{- $env = append $env (dict "name" "RAY_GRAFANA_IFRAME_HOST" "value" (.browserUrl | default .url)) -}}
 {{- $env = append $env (dict "name" "RAY_PROMETHEUS_NAME" "value" .datasource) -}}
+{{- if not .prometheusUrl -}}
+{{- fail "ray.grafana.prometheusUrl is missing: Ray's dashboard shows Grafana's panels only while it reaches Prometheus" -}}
 {{- end -}}
-{{- with .prometheusUrl -}}
-{{- $env = append $env (dict "name" "RAY_PROMETHEUS_HOST" "value" .) -}}
+{{- $env = append $env (dict "name" "RAY_PROMETHEUS_HOST" "value" .prometheusUrl) -}}
 {{- end -}}
 {{- end -}}
 {{- $theirs := list -}}
