@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,17 +100,25 @@ def in_group(work: Callable[..., Any], world_size: int, folder: Path, *arguments
 
 
 def trained_in_group(
-    spec: TrainSpec, world_size: int, folder: Path, layout: Layout, state: TrainingState | None = None
+    spec: TrainSpec,
+    world_size: int,
+    folder: Path,
+    layout: Layout,
+    state: TrainingState | None = None,
+    steps: int | None = None,
 ) -> Trajectory:
-    """The trajectory of `world_size` workers, which is the same for each of them."""
-    told: list[Trajectory] = in_group(_train, world_size, folder, spec.model_dump_json(), layout, state)
+    """The trajectory of `world_size` workers, which is the same for each of them, to the end or for `steps` steps."""
+    told: list[Trajectory] = in_group(_train, world_size, folder, spec.model_dump_json(), layout, state, steps)
     return told[0]
 
 
-def _train(rank: int, world_size: int, spec: str, layout: Layout, state: TrainingState | None) -> Trajectory:
+def _train(
+    rank: int, world_size: int, spec: str, layout: Layout, state: TrainingState | None, steps: int | None
+) -> Trajectory:
     read = STAGE_SPEC.validate_json(spec)
     assert isinstance(read, TrainSpec)
-    return trajectory(read, GlooSession(rank, world_size, state), layout)
+    own = deepcopy(state)  # the processes share the memory of tensors that they are given
+    return trajectory(read, GlooSession(rank, world_size, own), layout, steps)
 
 
 def _in_process(rank: int, work: Callable[..., Any], world_size: int, folder: str, arguments: tuple[Any, ...]) -> None:

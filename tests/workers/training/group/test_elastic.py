@@ -1,5 +1,6 @@
 """An elastic training on a real Ray: it begins with one worker, grows with a node, shrinks, and learns the same."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,12 +18,12 @@ from workers.specs.node_labels import NODE_GROUP, NodeChoice
 from workers.specs.recipe import Noise, Recipe
 from workers.specs.reports import Progress
 from workers.specs.results import TrainResult
-from workers.specs.stages import PROGRESS_FILE, TrainSpec, WorkerGroup
+from workers.specs.stages import PROGRESS_FILE, TrainSpec, WorkerGroup, metrics_name
 from workers.specs.worker_numbers import NumWorkers, WorkerRange
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.long, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 
-STEPS = 1200
+STEPS = 2400
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def recipe(small_recipe: Recipe) -> Recipe:
             "noise": Noise(rand_augment=small_recipe.noise.rand_augment, dropout=0.0, drop_path=0.0),
             "optimizer": small_recipe.optimizer.model_copy(update={"name": "sgd", "learning_rate": 1e-3}),
             "checkpoint_every_steps": 100_000,
-            "validate_every_steps": STEPS,
+            "validate_every_steps": STEPS // 8,
         }
     )
 
@@ -76,6 +77,11 @@ def wait_for(job: StageJob, is_so: Callable[[Progress], bool]) -> Progress:
     raise TimeoutError(path.read_text())
 
 
+def losses_of(folder: Path) -> dict[int, float]:
+    rows = (folder / metrics_name(1)).read_text().splitlines()
+    return {row["step"]: row["values"]["loss"] for row in map(json.loads, rows)}
+
+
 def test_it_grows_with_a_node_shrinks_when_one_leaves_and_learns_the_same_as_a_fixed_group(
     digits_manifest: str, recipe: Recipe, cluster: PrivateRay, tmp_path: Path
 ) -> None:
@@ -101,6 +107,9 @@ def test_it_grows_with_a_node_shrinks_when_one_leaves_and_learns_the_same_as_a_f
         expected = fixed.wait()
     assert isinstance(expected, TrainResult)
     assert result.validation_top1 == pytest.approx(expected.validation_top1, abs=0.01)
+    losses, expected_losses = (losses_of(tmp_path / name) for name in ("elastic", "fixed"))
+    assert losses.keys() == expected_losses.keys()
+    assert list(losses.values()) == pytest.approx(list(expected_losses.values()), abs=1e-3), "the same curve"
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("elastic", "fixed"))
     difference = max(float((ours[name] - theirs[name]).abs().max()) for name in theirs)
     moved = max(float(weight.abs().max()) for weight in theirs.values())

@@ -35,6 +35,21 @@ def test_workers_of_unequal_shares_train_as_one_process_does(tmp_path: Path, lab
     _assert_same(trained_in_group(spec, 2, tmp_path / "group", layout), trajectory(spec, GlooSession(0, 1), layout))
 
 
+def test_a_group_that_grows_and_shrinks_trains_as_a_fixed_one_does(tmp_path: Path) -> None:
+    spec, layout = made_spec(tmp_path, 5, 1.0, steps=6), Layout(3)
+    for name in ("fixed", "grown"):
+        (tmp_path / name).mkdir()
+    fixed = trained_in_group(spec, 3, tmp_path / "fixed", layout)
+
+    alone = trajectory(spec, GlooSession(0, 1), layout, steps=2)
+    grown = trained_in_group(spec, 2, tmp_path / "grown", layout, alone.state, steps=2)
+    shrunk = trajectory(spec, GlooSession(0, 1, grown.state), layout)
+
+    assert shrunk.state["step"] == 6
+    losses = [*alone.losses, *grown.losses, *shrunk.losses]
+    _assert_same(Trajectory(losses, shrunk.gradients, shrunk.state), fixed)
+
+
 @pytest.mark.parametrize(("labeled", "pseudo", "workers"), [(32, 96, 64), (1250, 3750, 1000), (1, 3, 3), (5, 0, 2)])
 def test_each_image_counts_alike_on_any_number_of_workers(labeled: int, pseudo: int, workers: int) -> None:
     generator = torch.Generator().manual_seed(0)
