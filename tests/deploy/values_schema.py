@@ -49,7 +49,8 @@ def _settings() -> dict[str, Any]:
         _take_away(described, parts, variable.removeprefix("NOISY_STUDENT_").lower().split("__"))
     text = json.dumps({SETTINGS: described, **{f"{SETTINGS}.{name}": part for name, part in parts.items()}})
     definitions: dict[str, Any] = json.loads(text.replace('"#/$defs/', f'"#/$defs/{SETTINGS}.'))
-    return {name: _closed(_without(each, "title", "default", "description")) for name, each in definitions.items()}
+    kept = _with_references({SETTINGS}, definitions)
+    return {name: _closed(_without(each, "title", "default", "description")) for name, each in kept.items()}
 
 
 def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]) -> None:
@@ -66,14 +67,20 @@ def _take_away(described: dict[str, Any], parts: dict[str, Any], path: list[str]
 def _of_kubernetes(named: set[str]) -> dict[str, Any]:
     """Kubernetes' definitions with these names and all that they reference, without their long descriptions."""
     every = kubernetes_schema(KUBERNETES_VERSIONS[0], "_definitions")["$defs"]
-    found: dict[str, Any] = {}
+    kept = _with_references(named, every)
+    return {name: _without(kept[name], "description", "x-kubernetes-") for name in sorted(kept)}
+
+
+def _with_references(named: set[str], every: dict[str, Any]) -> dict[str, Any]:
+    """The definitions with these names and all that they reference, in the order of `every`."""
+    found: set[str] = set()
     waiting = sorted(named)
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = _without(every[name], "description", "x-kubernetes-")
-            waiting += _references(found[name])
-    return dict(sorted(found.items()))
+            found.add(name)
+            waiting += _references(every[name])
+    return {name: each for name, each in every.items() if name in found}
 
 
 def _references(node: Any) -> Iterator[str]:
