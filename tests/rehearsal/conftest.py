@@ -6,11 +6,11 @@ import pytest
 
 from tests.limits import END_TO_END_LIMIT_SECONDS
 
-_PURE = "test_kuberay_operator"
+_WITHOUT_RAY = ("test_kuberay_operator", "test_kubelet")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.path.stem != _PURE:
+        if Path(__file__).parent in item.path.parents and item.path.stem not in _WITHOUT_RAY:
             item.add_marker(pytest.mark.end_to_end)
             item.add_marker(pytest.mark.timeout(END_TO_END_LIMIT_SECONDS))
