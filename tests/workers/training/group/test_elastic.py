@@ -104,6 +104,7 @@ def test_it_grows_with_a_node_shrinks_when_one_leaves_and_learns_the_same_as_a_f
     cluster.add_node(num_cpus=1)
     with closing(train_job(tmp_path / "fixed", digits_manifest, recipe, 2, cluster)) as fixed:
         fixed.start_attempt()
+        wait_for(fixed, lambda seen: seen.done >= STEPS // 2)  # each wait has a limit of its own
         expected = fixed.wait()
     assert isinstance(expected, TrainResult)
     assert result.validation_top1 == pytest.approx(expected.validation_top1, abs=0.01)
