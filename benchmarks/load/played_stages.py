@@ -8,6 +8,7 @@ from workers.specs.reports import Progress
 from workers.specs.results import (
     AnyStageResult,
     ClassSelection,
+    Confusion,
     EvaluateResult,
     LabelResult,
     Metrics,
@@ -93,7 +94,9 @@ def _result(spec: AnyStageSpec) -> AnyStageResult:
                 top5=1.0,
                 per_class=dict.fromkeys(_CLASSES, 0.95),
                 expected_calibration_error=0.05,
-                confusion=tuple(tuple(95 if i == j else 1 for j in range(10)) for i in range(10)),
+                confusion=Confusion(
+                    classes=10, counts=tuple((i, j, 95 if i == j else 1) for i in range(10) for j in range(10))
+                ),
             )
             return EvaluateResult(**common, metrics=metrics, bad_images=0)
         case _:

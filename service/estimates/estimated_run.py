@@ -68,6 +68,11 @@ class EstimatedRun:
     def _has_gpus(self) -> bool:
         return self.shape.gpus_per_device > 0
 
+    @property
+    def loaders(self) -> int:
+        """The loader processes of each worker."""
+        return self.config.resources.train.loaders_on(self._has_gpus)
+
     def actors(self, pieces: int) -> int:
         """Returns the number of actors in the pool for work that consists of `pieces` pieces."""
         return self._actors(pieces, self.config.resources.label.gpus_on(self._has_gpus))

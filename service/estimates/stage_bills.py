@@ -134,7 +134,7 @@ def _train(run: EstimatedRun, generation: int) -> StageDemand:
     )
     checkpoints = (recipe.total_steps - 1) // recipe.checkpoint_every_steps
     work_seconds += checkpoints * training.checkpoint_seconds + training.model_write_seconds
-    if not run.config.resources.train.loader_processes:
+    if not run.loaders:
         work_seconds += _reading_seconds(run, generation, workers)
     first = training.phases[0]
     # A lost worker stops the whole group and sets it back to the last checkpoint.
@@ -196,7 +196,7 @@ def _sources(run: EstimatedRun, generation: int, steps: int) -> list[_Source]:
 
 
 def _bytes_of_batches(run: EstimatedRun, generation: int, steps: int, workers: int) -> float:
-    loaders = max(1, run.config.resources.train.loader_processes)
+    loaders = max(1, run.loaders)
     return sum(
         workers * source.rows_read(workers, loaders) * run.measured.datasets[source.part].bytes_an_image
         for source in _sources(run, generation, steps)

@@ -16,7 +16,7 @@ from service.runs.logs import LogReader
 from service.runs.progress import ProgressReader
 from service.runs.view_builder import ViewBuilder, event_view, model_view, run_summary, stage_wait
 from service.scheduling.queue_places import QueuePlaces
-from service.stages.result_summary import confusion_matrices, without_confusion
+from service.stages.result_summary import confusion_matrices, read_confusion, without_confusion
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
 from service.store.run_rows import load_attempts, load_generation_rows, load_run_rows, load_waiting_attempts
@@ -142,7 +142,7 @@ class RunQueries:
             row = get_row(session, StageRow, key, "stage", key.stage_id)
             result = {} if row.result is None else json.loads(row.result)
         matrices = {
-            name: ConfusionMatrix(classes=list(metrics["per_class"]), counts=metrics["confusion"])
+            name: ConfusionMatrix(classes=list(metrics["per_class"]), counts=read_confusion(metrics).matrix())
             for name, metrics in confusion_matrices(result)
         }
         if not matrices:

@@ -1,8 +1,11 @@
 """Splits stage results by size: figures, parts that grow with the number of classes, and parts that grow with its
 square. No I/O."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from workers.specs.results import Confusion
 
 _BY_CLASS = ("per_class", "classes")
 
@@ -30,6 +33,11 @@ def confusion_matrices(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping
         yield "pseudo_labels", result["pseudo_labels"]
     for name, metrics in result.get("external", {}).items():
         yield f"external.{name}", metrics
+
+
+def read_confusion(metrics: Mapping[str, Any]) -> Confusion:
+    """Returns the confusion of such metrics, which earlier versions stored as a whole matrix."""
+    return Confusion.model_validate_json(json.dumps(metrics["confusion"]))
 
 
 def _without(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from workers.specs.ablation import AblationOutcome
 from workers.specs.results import (
     AblateResult,
     AnyStageResult,
+    Confusion,
     EvaluateResult,
     LabelResult,
     MeasureResult,
@@ -89,7 +90,7 @@ def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStag
                 top5=1.0,
                 per_class={"cat": 1.0, "dog": None},
                 expected_calibration_error=0.1,
-                confusion=((4, 0), (0, 0)),
+                confusion=Confusion(classes=2, counts=((0, 0, 4),)),
             )
             validation = None if spec.validation_manifest_uri is None else ValidationMetrics(metrics=metrics)
             return EvaluateResult(**common, metrics=metrics, bad_images=0, validation=validation)

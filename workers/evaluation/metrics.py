@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.confidence import BINS, bin_of
-from workers.specs.results import Metrics
+from workers.specs.results import Confusion, Metrics
 
 _PACKED = np.dtype([("truth", "<i4"), ("predicted", "<i4"), ("confidence", "<f4"), ("in_top5", "?")])
 
@@ -95,5 +95,10 @@ class MetricSums:
                 for name, right, total in zip(classes, correct, of_class, strict=True)
             },
             expected_calibration_error=float(gaps.sum() / images),
-            confusion=tuple(tuple(row) for row in self._confusion.tolist()),
+            confusion=self._sparse_confusion(),
         )
+
+    def _sparse_confusion(self) -> Confusion:
+        true, predicted = np.nonzero(self._confusion)
+        counts = zip(true.tolist(), predicted.tolist(), self._confusion[true, predicted].tolist(), strict=True)
+        return Confusion(classes=len(self._confusion), counts=tuple(counts))

@@ -26,8 +26,8 @@ class CleanPicture:
 
     pixels: npt.NDArray[np.uint8]
     """(size, size, 3)"""
-    thumbnail: npt.NDArray[np.uint8]
-    """The whole picture, small and grey, for its perceptual hash."""
+    thumbnail: npt.NDArray[np.uint8] | None
+    """The whole picture, small and grey, for its perceptual hash; None if no hash is wanted."""
 
 
 _Decoded = CleanPicture | BrokenImage
@@ -44,23 +44,23 @@ class CleanBatch:
     broken: dict[int, BrokenImage]
     """By row, why a picture cannot be decoded."""
     hashes: dict[int, int]
-    """By row, the perceptual hash of each picture that is not flat."""
+    """By row, the perceptual hash of each picture that is not flat; empty if no hashes are wanted."""
 
 
 def clean_batches(
-    images: Iterable[bytes], card: ModelCard, batch_size: int, decoders: Executor | None
+    images: Iterable[bytes], card: ModelCard, batch_size: int, decoders: Executor | None, with_hashes: bool = True
 ) -> Iterator[CleanBatch]:
     """Yields batches in row order. With `decoders`, the next two are decoded while the caller uses one.
 
-    No more images are taken than that needs, because they may come from a stream.
+    No more images are taken than that needs, because they may come from a stream. Only labeling needs hashes.
     """
     start = 0
     pending: deque[list[Future[_Decoded]]] = deque()
     for chunk in _chunks(images, batch_size):
         if decoders is None:
-            decoded = [clean_picture(data, card) for data in chunk]
+            decoded = [clean_picture(data, card, with_hashes) for data in chunk]
         else:
-            pending.append([decoders.submit(clean_picture, data, card) for data in chunk])
+            pending.append([decoders.submit(clean_picture, data, card, with_hashes) for data in chunk])
             if len(pending) <= _BATCHES_AHEAD:
                 continue
             decoded = _results(pending)
@@ -86,14 +86,14 @@ def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def clean_picture(data: bytes, card: ModelCard) -> _Decoded:
+def clean_picture(data: bytes, card: ModelCard, with_thumbnail: bool = True) -> _Decoded:
     """The picture as the model of `card` sees it, or why it cannot be decoded."""
     try:
         fast = decode_fast(data, card)
         if fast is not None:
-            return CleanPicture(prepare_fast(fast, card), thumbnail(fast.pixels))
+            return CleanPicture(prepare_fast(fast, card), thumbnail(fast.pixels) if with_thumbnail else None)
         picture = decode_rgb(data)
-        return CleanPicture(prepare_clean(picture, card), thumbnail(as_pixels(picture)))
+        return CleanPicture(prepare_clean(picture, card), thumbnail(as_pixels(picture)) if with_thumbnail else None)
     except BrokenImage as error:
         return error
     except MemoryError:  # memory that other processes use: a later attempt may have it
@@ -115,5 +115,6 @@ def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     pixels = np.empty((len(good), *shape), dtype=np.uint8)
     for place, picture in enumerate(good.values()):
         pixels[place] = picture.pixels
-    hashes = dict(zip(good, perceptual_hashes([picture.thumbnail for picture in good.values()]), strict=True))
+    small = {row: picture.thumbnail for row, picture in good.items() if picture.thumbnail is not None}
+    hashes = dict(zip(small, perceptual_hashes(list(small.values())), strict=True))
     return CleanBatch(list(good), pixels, broken, {row: h for row, h in hashes.items() if h is not None})

@@ -24,6 +24,7 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
         mean=recipe.mean,
         std=recipe.std,
         crop="none" if recipe.crop == "none" else "center",
+        crop_fraction=recipe.centre_crop_fraction,
         model_options=model_options(spec.model, recipe.image_size),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         run_id=spec.run_id,

@@ -99,7 +99,7 @@ class Predictor:
         """The logits at temperature 1, (readable images, classes), and the rows of the readable images."""
         rows: list[int] = []
         parts = [np.empty((0, len(self.card.classes)), dtype=np.float32)]
-        for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
+        for batch in clean_batches(images, self.card, self.batch_size, self._decoders, with_hashes=False):
             if batch.rows:
                 rows += batch.rows
                 parts.append(self._logits(batch.pixels).cpu().numpy())

@@ -19,8 +19,8 @@ _WITH_BETAS = ("adamw", "lamb", "lion", "nadamw")
 class Optimizer(Frozen):
     """An optimizer of timm's factory (huggingface.co/docs/timm, `create_optimizer_v2`).
 
-    Weight decay applies to matrices and kernels only: not to biases, normalization weights, and what the model's
-    `no_weight_decay()` names, such as position embeddings.
+    Weight decay applies to matrices and kernels only: not to biases, normalization weights, position embeddings and
+    what the model's `no_weight_decay()` names.
     """
 
     name: OptimizerName = Field(

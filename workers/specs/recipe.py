@@ -8,6 +8,7 @@ from workers.specs.base import Frozen, field_error
 from workers.specs.optimization import MOST_STEPS, EarlyEnd, Mixing, Optimizer, Schedule
 
 _WARMUP_STEPS = 100
+_AUTHORS_CROP_PADDING = 32
 
 
 RandAugmentScale = Literal["authors", "torchvision", "timm"]
@@ -106,6 +107,11 @@ class Recipe(Frozen):
     crop: Literal["random_resized", "none"] = Field(
         default="random_resized",
         description="`none` resizes the whole image to image_size, in training too.",
+    )
+    test_crop_fraction: Annotated[float, Field(gt=0, le=1)] | Literal["authors"] = Field(
+        default=0.875,
+        description="With a random_resized crop: the share of the resized picture that the centre crop of the finished "
+        "model keeps. `authors`: s / (s + 32) at image size s, which is 0.875 at 224 and 0.949 at 600.",
     )
     horizontal_flip: bool = True
     steps: int = Field(default=100_000, ge=1, le=MOST_STEPS, description="Optimizer steps.")
@@ -221,6 +227,13 @@ class Recipe(Frozen):
     def test_image_size(self) -> int:
         """Height and width in pixels at which the finished model is used."""
         return self.resolution_step.image_size if self.resolution_step else self.image_size
+
+    @property
+    def centre_crop_fraction(self) -> float:
+        """The share of a resized picture that a centre crop keeps at `image_size`."""
+        if self.test_crop_fraction == "authors":
+            return self.image_size / (self.image_size + _AUTHORS_CROP_PADDING)
+        return self.test_crop_fraction
 
     @property
     def unlabeled_batch_size(self) -> int:

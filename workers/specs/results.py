@@ -1,8 +1,8 @@
 """Stage results: the JSON that each stage writes last."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from workers.specs.ablation import AblationOutcome
 from workers.specs.base import Frozen
@@ -145,8 +145,39 @@ class SelectResult(StageResult):
     training_shard_bytes: int | None = None
 
 
+class Confusion(Frozen):
+    """How often images of each true class are predicted as each class. A thousand classes have a million pairs, nearly
+    all of them without images, so only the others are kept."""
+
+    classes: int = Field(ge=0)
+    counts: tuple[tuple[int, int, int], ...]
+    """(true class, predicted class, images), ordered, for every pair of classes with images."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_whole_matrix(cls, value: Any) -> Any:
+        """Reads the form of earlier versions too: a row for each true class, with a count for each predicted one."""
+        if isinstance(value, list | tuple):
+            pairs = ((true, predicted, n) for true, row in enumerate(value) for predicted, n in enumerate(row) if n)
+            return {"classes": len(value), "counts": tuple(pairs)}
+        if isinstance(value, dict) and isinstance(value.get("counts"), list):
+            # After a validator in Python, pydantic no longer takes the lists of JSON for tuples.
+            return {
+                **value,
+                "counts": tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value["counts"]),
+            }
+        return value
+
+    def matrix(self) -> list[list[int]]:
+        """The whole matrix: `matrix()[i][j]` counts images of true class i predicted as j."""
+        whole = [[0] * self.classes for _ in range(self.classes)]
+        for true, predicted, images in self.counts:
+            whole[true][predicted] = images
+        return whole
+
+
 class Metrics(Frozen):
-    """A model's accuracies on one dataset, in 0..1. `confusion[i][j]` counts images of true class i predicted as j."""
+    """A model's accuracies on one dataset, in 0..1."""
 
     images: int
     top1: float
@@ -155,7 +186,7 @@ class Metrics(Frozen):
     """Accuracy by class name; None for a class without images."""
     expected_calibration_error: float
     """The error over 15 bins of equal width (Guo et al. 2017)."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Confusion
 
 
 class ValidationMetrics(Frozen):

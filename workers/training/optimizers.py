@@ -8,6 +8,7 @@ from torch import nn
 from workers.models.lean_timm import load_part
 from workers.specs.optimization import Optimizer
 from workers.specs.recipe import Recipe
+from workers.training.weight_decay import without_decay
 
 _FUSED = ("adamw", "sgd", "momentum")
 """torch's own, which can change all weights in one kernel."""
@@ -17,6 +18,8 @@ _NEVER = 10**12
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimizer of the trainable parameters of a timm model (huggingface.co/docs/timm, `create_optimizer_v2`)."""
     settings = recipe.optimizer
+    left_alone = without_decay(model)
+    model.no_weight_decay = lambda: left_alone  # type: ignore[assignment]
     optimizer: torch.optim.Optimizer = load_part("timm.optim").create_optimizer_v2(
         model,
         opt=settings.name,

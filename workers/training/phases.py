@@ -16,6 +16,8 @@ class Phase:
     first_step: int
     end_step: int
     frozen_share: float = 0.0
+    as_tested: bool = False
+    """Whether pictures are shown as the finished model will see them: resized and cropped at the centre."""
 
     @property
     def recipe(self) -> Recipe:
@@ -25,7 +27,9 @@ class Phase:
 def phases_of(spec: TrainSpec) -> list[Phase]:
     """The phases of a training: one, or two with a resolution step.
 
-    The resolution step fixes the train-test resolution discrepancy (Xie et al., section 3.1; Touvron et al. 2019).
+    The resolution step fixes the train-test resolution discrepancy. It trains on "unaugmented labeled images" (Xie et
+    al., section 3.1) as they will be tested (Touvron et al. 2019; `remove_aug` of the authors' code): without random
+    crop, flip, RandAugment, dropout and drop path.
     """
     recipe, step = spec.recipe, spec.recipe.resolution_step
     first = Phase(spec, 0, recipe.steps)
@@ -35,6 +39,7 @@ def phases_of(spec: TrainSpec) -> list[Phase]:
         update={
             "image_size": step.image_size,
             "steps": step.steps,
+            "horizontal_flip": False,
             "unlabeled_ratio": 0.0,
             "noise": Noise(rand_augment=None, dropout=0.0, drop_path=0.0),
             "mixing": None,
@@ -49,7 +54,7 @@ def phases_of(spec: TrainSpec) -> list[Phase]:
         }
     )
     labeled_only = spec.model_copy(update={"recipe": later, "pseudo_labels": None, "seed": spec.seed + 1})
-    return [first, Phase(labeled_only, recipe.steps, recipe.total_steps, step.frozen_share)]
+    return [first, Phase(labeled_only, recipe.steps, recipe.total_steps, step.frozen_share, as_tested=True)]
 
 
 def images_seen(spec: TrainSpec) -> int:

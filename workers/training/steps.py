@@ -13,10 +13,10 @@ from workers.models.precision import Precision, autocast, precision_on
 from workers.specs.stages import TrainSpec
 from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState, TrainSession
-from workers.training.input.batches import Batch, BatchStream, StreamPart, Worker, batch_loader
+from workers.training.input.batches import Batch, BatchStream, MakePicture, StreamPart, Worker, batch_loader
 from workers.training.input.noise import TrainingTransform
 from workers.training.input.sources import LabeledSource, pseudo_labeled_source, shards_kept
-from workers.training.input.training_images import PictureReader
+from workers.training.input.training_images import PictureReader, TestedPictureReader
 from workers.training.learner import Learner
 from workers.training.loss import images_of_a_worker, noisy_student_loss
 from workers.training.mixing import mixed_batch
@@ -86,7 +86,7 @@ def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None =
     if state is None:
         group = spec.workers
         workers = group.max_workers if group.min_workers < group.max_workers else place.world_size
-        return Layout(workers, max(1, group.loader_processes))
+        return Layout(workers, max(1, group.loaders))
     return Layout(*state["layout"])
 
 
@@ -118,8 +118,11 @@ class PhaseSteps:
             self.learner.resume(state)
             self.first_step = int(state["step"])
         torch.manual_seed(spec.seed * 1_000_003 + self.first_step * 1_009 + place.rank)
-        stream = _batch_stream(spec, place, layout, self.first_step - phase.first_step)
-        self._batches = batch_loader(stream, spec.workers.loader_processes, pin_memory=place.device.type == "cuda")
+        make_picture = (
+            TestedPictureReader(self.learner.card) if phase.as_tested else PictureReader(TrainingTransform(spec.recipe))
+        )
+        stream = _batch_stream(spec, place, layout, self.first_step - phase.first_step, make_picture)
+        self._batches = batch_loader(stream, spec.workers.loaders, pin_memory=place.device.type == "cuda")
         self.learner.train_mode()  # for good: validation uses the moving average, which is a model of its own
 
     def take(self, step: int) -> torch.Tensor:
@@ -137,11 +140,13 @@ class PhaseSteps:
         return loss
 
 
-def _batch_stream(spec: TrainSpec, place: WorkerPlace, layout: Layout, first_step: int) -> BatchStream:
+def _batch_stream(
+    spec: TrainSpec, place: WorkerPlace, layout: Layout, first_step: int, make_picture: MakePicture
+) -> BatchStream:
     recipe, classes = spec.recipe, len(spec.classes)
 
     def kept(images_a_step: int) -> int:
-        processes = max(1, spec.workers.loader_processes)
+        processes = max(1, spec.workers.loaders)
         return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
 
     labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))
@@ -149,7 +154,6 @@ def _batch_stream(spec: TrainSpec, place: WorkerPlace, layout: Layout, first_ste
     if spec.pseudo_labels is not None and recipe.unlabeled_batch_size > 0:
         pseudo = pseudo_labeled_source(spec.pseudo_labels, classes, recipe, kept(recipe.unlabeled_batch_size))
         parts.append(StreamPart(pseudo, recipe.unlabeled_batch_size))
-    make_picture = PictureReader(TrainingTransform(recipe))
     return BatchStream(parts, make_picture, spec.seed, Worker(place.rank, place.world_size), layout, first_step)
 
 

@@ -1,5 +1,8 @@
 """Measures the top-1 accuracy of the moving average on the validation set, which the workers share."""
 
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -17,7 +20,9 @@ from workers.specs.model_card import ModelCard
 from workers.specs.stages import TrainSpec
 
 _BATCH_SIZE = 256
-"""The most images of a forward pass."""
+"""How many images of a worker are read at once."""
+_DECODED_AT_ONCE = 64
+"""The most images of a forward pass. Two more passes' images are decoded meanwhile."""
 
 
 def validate(
@@ -26,25 +31,27 @@ def validate(
     """The accuracy in 0..1 over the readable images, as `validation_top1`.
 
     If the spec asks for it, `validation_corrupted_top1` is the accuracy with each image under a corruption of its own.
-    Every worker calls this, and gets the same result. The workers' running statistics must be equal.
+    Every worker calls this, and gets the same result. The workers' running statistics must be equal. Threads on the
+    worker's CPUs decode the next images while the model computes.
     """
     # Correct, correct under corruption, seen.
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     manifest = require_manifest(spec.validation_manifest_uri)
     start = 0
     pieces = (iterate_batches(manifest, shard, _BATCH_SIZE * world_size) for shard in range(len(manifest.shards)))
-    for piece in chain.from_iterable(pieces):
-        images, labels = piece.images[rank::world_size], torch.tensor((piece.labels or [])[rank::world_size])
-        for batch in clean_batches(images, card, _BATCH_SIZE, decoders=None):
-            if not batch.rows:
-                continue
-            sums[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
-            if spec.validate_corrupted:
-                rows = [start + rank + world_size * row for row in batch.rows]
-                corrupted = np.stack([corrupt_by_row(*pair) for pair in zip(batch.pixels, rows, strict=True)])
-                sums[1] += _count_correct(model, corrupted, labels[batch.rows], card, device)
-            sums[2] += len(batch.rows)
-        start += len(piece.images)
+    with _decoders(spec, device) as decoders:
+        for piece in chain.from_iterable(pieces):
+            images, labels = piece.images[rank::world_size], torch.tensor((piece.labels or [])[rank::world_size])
+            for batch in clean_batches(images, card, _DECODED_AT_ONCE, decoders, with_hashes=False):
+                if not batch.rows:
+                    continue
+                sums[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
+                if spec.validate_corrupted:
+                    rows = [start + rank + world_size * row for row in batch.rows]
+                    corrupted = np.stack([corrupt_by_row(*pair) for pair in zip(batch.pixels, rows, strict=True)])
+                    sums[1] += _count_correct(model, corrupted, labels[batch.rows], card, device)
+                sums[2] += len(batch.rows)
+            start += len(piece.images)
     if world_size > 1:
         dist.all_reduce(sums)
     clean, corrupted_correct, seen = sums.tolist()
@@ -52,6 +59,17 @@ def validate(
     if spec.validate_corrupted:
         found["validation_corrupted_top1"] = corrupted_correct / max(1.0, seen)
     return found
+
+
+@contextmanager
+def _decoders(spec: TrainSpec, device: torch.device) -> Iterator[Executor | None]:
+    """Threads that decode. On a single CPU they would only take turns with a model that computes there."""
+    threads = max(1, int(spec.workers.cpus_per_worker))
+    if threads == 1 and device.type == "cpu":
+        yield None
+        return
+    with ThreadPoolExecutor(threads, "decode") as pool:
+        yield pool
 
 
 @torch.inference_mode()

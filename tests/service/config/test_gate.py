@@ -3,7 +3,7 @@
 import pytest
 
 from service.config.gate import Condition, gate_failure
-from workers.specs.results import EvaluateResult, Metrics, StageTiming, ValidationMetrics
+from workers.specs.results import Confusion, EvaluateResult, Metrics, StageTiming, ValidationMetrics
 from workers.specs.robustness import CorruptionResult, RobustnessResult
 
 
@@ -17,7 +17,12 @@ def evaluation(top1: float, mce: float | None = None) -> EvaluateResult:
         attempt=1,
         timing=StageTiming(entered_at=0, work_started_at=0, work_ended_at=0),
         metrics=Metrics(
-            images=10, top1=top1, top5=1.0, per_class={}, expected_calibration_error=0.03, confusion=((10,),)
+            images=10,
+            top1=top1,
+            top5=1.0,
+            per_class={},
+            expected_calibration_error=0.03,
+            confusion=Confusion(classes=1, counts=((0, 0, 10),)),
         ),
         bad_images=0,
         robustness=RobustnessResult(reference="m", corruptions=corruptions, stability=None, adversarial=None),

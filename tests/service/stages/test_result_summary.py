@@ -1,6 +1,8 @@
 """What is omitted from results where many are shown."""
 
-from service.stages.result_summary import confusion_matrices, summary, without_confusion
+import pytest
+
+from service.stages.result_summary import confusion_matrices, read_confusion, summary, without_confusion
 
 METRICS = {"top1": 0.5, "per_class": {"a": 1.0, "b": None}, "confusion": [[1, 0], [0, 0]]}
 RESULT = {
@@ -29,3 +31,8 @@ def test_matrices_are_found_by_what_was_judged() -> None:
     assert dict(confusion_matrices(RESULT)).keys() == {"test", "external.classes", "external.confusion"}
     assert dict(confusion_matrices({**RESULT, "pseudo_labels": METRICS})).keys() >= {"pseudo_labels"}
     assert list(confusion_matrices({"stage": "train"})) == []
+
+
+@pytest.mark.parametrize("stored", [[[1, 0], [2, 3]], {"classes": 2, "counts": [[0, 0, 1], [1, 0, 2], [1, 1, 3]]}])
+def test_confusion_is_read_in_the_sparse_form_and_in_that_of_earlier_versions(stored: object) -> None:
+    assert read_confusion({"confusion": stored}).matrix() == [[1, 0], [2, 3]]

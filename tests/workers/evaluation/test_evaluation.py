@@ -288,7 +288,7 @@ def test_pseudo_labels_are_joined_with_their_truth_by_content(pseudo: PseudoLabe
     metrics = judge_pseudo_labels(pseudo, CLASSES)
     # truth 0, 0, 2, 1 of the first four images; predicted 0, 1, 2, 0
     assert metrics.images == 4
-    assert metrics.confusion == ((1, 1, 0), (1, 0, 0), (0, 0, 1))
+    assert metrics.confusion.matrix() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
     assert (metrics.top1, metrics.top5) == (0.5, 1.0)
     assert metrics.per_class == {"a": 0.5, "b": 0.0, "c": 1.0}
 

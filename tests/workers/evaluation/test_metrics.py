@@ -1,5 +1,6 @@
 """Metrics compared with slow reference implementations."""
 
+import json
 from typing import cast
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.evaluation.metrics import Judged, MetricSums, judge
+from workers.specs.results import Metrics
 
 
 def reference(probabilities: np.ndarray, truth: list[int], classes: int) -> dict[str, object]:
@@ -32,7 +34,7 @@ def reference(probabilities: np.ndarray, truth: list[int], classes: int) -> dict
         "top1": sum(confusion[c][c] for c in range(classes)) / total,
         "top5": top5 / total,
         "ece": ece,
-        "confusion": tuple(map(tuple, confusion)),
+        "confusion": confusion,
         "per_class": [confusion[c][c] / sum(confusion[c]) if sum(confusion[c]) else None for c in range(classes)],
     }
 
@@ -58,7 +60,7 @@ def test_metrics_are_what_the_slow_reference_says_however_the_images_are_split(
     assert metrics.top1 == pytest.approx(expected["top1"])
     assert metrics.top5 == pytest.approx(expected["top5"])
     assert metrics.expected_calibration_error == pytest.approx(expected["ece"], abs=1e-6)
-    assert metrics.confusion == expected["confusion"]
+    assert metrics.confusion.matrix() == expected["confusion"]
     assert [metrics.per_class[name] for name in names] == pytest.approx(expected["per_class"])
 
 
@@ -74,3 +76,20 @@ def test_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one() -> None:
 def test_nothing_judged_has_no_metrics() -> None:
     with pytest.raises(ValueError, match="no images"):
         MetricSums(2).metrics(["a", "b"])
+
+
+def test_a_confusion_of_a_thousand_classes_is_stored_by_its_pairs() -> None:
+    sums, truth = MetricSums(1000), np.arange(1000, dtype=np.int32)
+    sums.add(judge(np.eye(1000, dtype=np.float32), truth))
+    metrics = sums.metrics([str(number) for number in range(1000)])
+    text = metrics.model_dump_json()
+    assert len(text) < 50_000  # the whole matrix has two million characters
+    assert Metrics.model_validate_json(text) == metrics
+
+
+def test_results_of_earlier_versions_with_a_whole_matrix_are_read() -> None:
+    sums = MetricSums(3)
+    sums.add(judge(np.eye(3, dtype=np.float32), np.array([0, 2, 2], dtype=np.int32)))
+    metrics = sums.metrics(["a", "b", "c"])
+    earlier = json.loads(metrics.model_dump_json()) | {"confusion": metrics.confusion.matrix()}
+    assert Metrics.model_validate_json(json.dumps(earlier)) == metrics

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.workers.training.conftest import TrainHere
+from workers.data.images.clean import prepare_clean
+from workers.data.images.decode import decode_rgb
+from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
@@ -14,7 +18,10 @@ from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup, control_name
 from workers.training.group.session import TrainingState
+from workers.training.input.batches import Batch
+from workers.training.learner import Learner
 from workers.training.phases import images_seen, phases_of
+from workers.training.steps import _step
 from workers.training.summary import TrainSummary
 
 STEP = ResolutionStep(image_size=24, steps=4, learning_rate=0.001, frozen_share=0.5)
@@ -53,6 +60,46 @@ def test_the_resolution_step_sees_labeled_images_without_noise(small_recipe: Rec
     assert second.recipe.noise == Noise(rand_augment=None, dropout=0, drop_path=0)
     assert (second.recipe.image_size, second.recipe.optimizer.learning_rate) == (24, 0.001)
     assert images_seen(spec) == 6 * 80 + 4 * 20
+    assert (first.as_tested, second.as_tested) == (False, True)
+    assert not second.recipe.horizontal_flip
+
+
+def test_the_resolution_step_sees_pictures_as_they_are_tested(
+    train_here: TrainHere, small_recipe: Recipe, digits_manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Touvron et al. 2019: what FixRes changes is that training sees the test's crop and size."""
+    seen: list[torch.Tensor] = []
+
+    def step(learner: Learner, batch: Batch, *rest: Any) -> torch.Tensor:
+        seen.extend(batch.images)
+        return _step(learner, batch, *rest)
+
+    monkeypatch.setattr("workers.training.steps._step", step)
+    cropped = {"crop": "random_resized", "horizontal_flip": True, "resolution_step": STEP}
+    folder, _ = train_here(recipe=small_recipe.model_copy(update=cropped))
+    card = read_card(str(folder))
+    pictures = [image for piece in iterate_shard(load_manifest(digits_manifest), 0) for image in piece.images]
+    tested = {prepare_clean(decode_rgb(data), card).tobytes() for data in pictures}
+    shown = [image.numpy().tobytes() for image in seen if image.shape[0] == STEP.image_size]
+    assert len(shown) == 4 * 20
+    assert set(shown) <= tested
+    assert card.crop == "center"
+
+
+@pytest.mark.parametrize(("size", "share"), [(224, 0.875), (600, 600 / 632), (32, 0.5)])
+def test_the_authors_test_crop_keeps_more_of_larger_pictures(size: int, share: float) -> None:
+    """Their preprocessing pads by 32 pixels: 0.949 for B7's 600."""
+    assert Recipe(image_size=size, test_crop_fraction="authors").centre_crop_fraction == pytest.approx(share)
+    assert Recipe(image_size=size).centre_crop_fraction == 0.875
+    assert Recipe(image_size=size, test_crop_fraction=0.95).centre_crop_fraction == 0.95
+
+
+def test_the_model_card_has_the_test_crop_of_the_size_at_which_the_model_is_used(
+    train_here: TrainHere, small_recipe: Recipe
+) -> None:
+    cropped = {"crop": "random_resized", "test_crop_fraction": "authors", "resolution_step": STEP}
+    folder, _ = train_here(recipe=small_recipe.model_copy(update=cropped))
+    assert read_card(str(folder)).crop_fraction == pytest.approx(24 / (24 + 32))
 
 
 def test_frozen_layers_do_not_move(train_here: TrainHere, small_recipe: Recipe) -> None:

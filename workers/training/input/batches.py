@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -116,8 +117,14 @@ def batch_loader(stream: BatchStream, loader_processes: int, pin_memory: bool) -
         num_workers=loader_processes,
         pin_memory=pin_memory,
         prefetch_factor=_BATCHES_AHEAD if loader_processes else None,
+        worker_init_fn=_use_one_thread,
     )
     return map(_batch_of, iter(loader))
+
+
+def _use_one_thread(_: int) -> None:
+    """Keeps pyarrow to one thread, as torch and OpenCV are: a thread for each core in each process would crowd them."""
+    pa.set_cpu_count(1)
 
 
 _Told = Batch | ShardReadError | StageError

@@ -5,8 +5,11 @@ import random
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from workers.data.errors import BrokenImage
 from workers.data.images.decode import as_pixels, decode_rgb
 from workers.data.images.plain_jpeg import PlainJpeg, decode_plain_jpeg, plain_jpeg
+from workers.models.clean_batches import clean_picture
+from workers.specs.model_card import ModelCard
 from workers.training.input.noise import Pixels, TrainingTransform
 
 _MEMORY_BYTES = 128 << 20
@@ -49,6 +52,25 @@ class PictureReader:
         least = math.ceil(jpeg.width * wanted / box.width), math.ceil(jpeg.height * wanted / box.height)
         pixels = _decoded(data, jpeg, least)
         return self._transform(pixels, box.decoded(jpeg.size, (pixels.shape[1], pixels.shape[0])), draws)
+
+
+class TestedPictureReader:
+    """Turns samples into pictures as the model of `card` sees them in labeling, validation and tests."""
+
+    def __init__(self, card: ModelCard, memory_bytes: int = _MEMORY_BYTES) -> None:
+        self._card = card
+        self._memory = PictureMemory(memory_bytes)
+
+    def __call__(self, sample: Sample, draws: random.Random) -> Pixels:
+        """The picture, uint8 (size, size, 3), which draws nothing. Raises BrokenImage."""
+        known = self._memory.get(sample.key)
+        if known is not None:
+            return known
+        picture = clean_picture(sample.data, self._card, with_thumbnail=False)
+        if isinstance(picture, BrokenImage):
+            raise picture
+        self._memory.keep(sample.key, picture.pixels)
+        return picture.pixels
 
 
 def _decoded(data: bytes, jpeg: PlainJpeg | None, least: tuple[int, int] | None = None) -> Pixels:
