@@ -164,6 +164,14 @@ benchmark-autoscale: $(READY) ## rehearses a cluster that grows from zero, and i
 benchmark-inputs: $(READY) ## tries files, folders, lists and bodies as other people produce them
 	$(BIN)/python -m benchmarks.inputs
 
+# RandAugment on the authors' scale and on torchvision's. SHARE is that of the demo's steps; all of it takes hours.
+# Fashion-MNIST is Debian's package dataset-fashion-mnist. Continues where it was interrupted.
+DATA ?= digits fashion
+SHARE ?= 1.0
+STUDENTS ?= 3
+benchmark-method: $(READY) ## RandAugment on the authors' scale and torchvision's; DATA=, SHARE=, STUDENTS=
+	$(BIN)/python -m benchmarks.method.scales --data $(DATA) --share $(SHARE) --students $(STUDENTS)
+
 model-catalog: $(READY) ## regenerates timm's catalog after an upgrade: twenty minutes
 	$(BIN)/python -m service.model_catalog.generate
 

@@ -9,6 +9,7 @@ from service.config.cluster_shape import ClusterShape
 from service.config.run import GenerationPlan, RunConfig
 from service.stages.generation_plans import generation_plans, measured_students
 from workers.specs.measure import Measurement, StudentMeasurement
+from workers.specs.worker_numbers import loaders_of
 
 EFFICIENCY_OF_A_DOUBLING = 0.95
 """The share of its speed that each worker keeps when the worker group doubles."""
@@ -71,7 +72,7 @@ class EstimatedRun:
     @property
     def loaders(self) -> int:
         """The loader processes of each worker."""
-        return self.config.resources.train.loaders_on(self._has_gpus)
+        return loaders_of(self.config.resources.train, self._has_gpus)
 
     def actors(self, pieces: int) -> int:
         """Returns the number of actors in the pool for work that consists of `pieces` pieces."""

@@ -17,7 +17,7 @@ from workers.specs.recipe import Recipe, SelectionSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.telemetry import Telemetry
-from workers.specs.worker_numbers import NumWorkers
+from workers.specs.worker_numbers import LoaderProcesses, NumWorkers
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
@@ -97,13 +97,7 @@ class WorkerGroup(Frozen):
     cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_worker: float | None = Field(default=None, ge=0, le=1, description=_GPUS)
     node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
-    loader_processes: int | None = Field(
-        default=None,
-        ge=0,
-        le=1000,
-        description="DataLoader processes per worker, of one thread each; 0: itself. null: one for each of its CPUs beside "
-        "a GPU, and none on CPUs, which the model needs.",
-    )
+    loader_processes: LoaderProcesses = None
     max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
 
     @property
@@ -124,17 +118,6 @@ class WorkerGroup(Frozen):
     def gpus_on(self, has_gpus: bool) -> float:
         """The GPUs of a worker on a cluster with or without GPUs."""
         return float(has_gpus) if self.gpus_per_worker is None else self.gpus_per_worker
-
-    @property
-    def loaders(self) -> int:
-        """The loader processes of a worker, once its GPUs are decided."""
-        return self.loaders_on(has_gpus=False)
-
-    def loaders_on(self, has_gpus: bool) -> int:
-        """The loader processes of a worker on a cluster with or without GPUs."""
-        if self.loader_processes is not None:
-            return self.loader_processes
-        return max(1, int(self.cpus_per_worker)) if self.gpus_on(has_gpus) else 0
 
 
 class StageSpec(Frozen):

@@ -11,6 +11,7 @@ from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
 from workers.models.precision import Precision, autocast, precision_on
 from workers.specs.stages import TrainSpec
+from workers.specs.worker_numbers import loaders_of
 from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState, TrainSession
 from workers.training.input.batches import Batch, BatchStream, MakePicture, StreamPart, Worker, batch_loader
@@ -86,7 +87,7 @@ def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None =
     if state is None:
         group = spec.workers
         workers = group.max_workers if group.min_workers < group.max_workers else place.world_size
-        return Layout(workers, max(1, group.loaders))
+        return Layout(workers, max(1, loaders_of(group)))
     return Layout(*state["layout"])
 
 
@@ -122,7 +123,7 @@ class PhaseSteps:
             TestedPictureReader(self.learner.card) if phase.as_tested else PictureReader(TrainingTransform(spec.recipe))
         )
         stream = _batch_stream(spec, place, layout, self.first_step - phase.first_step, make_picture)
-        self._batches = batch_loader(stream, spec.workers.loaders, pin_memory=place.device.type == "cuda")
+        self._batches = batch_loader(stream, loaders_of(spec.workers), pin_memory=place.device.type == "cuda")
         self.learner.train_mode()  # for good: validation uses the moving average, which is a model of its own
 
     def take(self, step: int) -> torch.Tensor:
@@ -146,7 +147,7 @@ def _batch_stream(
     recipe, classes = spec.recipe, len(spec.classes)
 
     def kept(images_a_step: int) -> int:
-        processes = max(1, spec.workers.loaders)
+        processes = max(1, loaders_of(spec.workers))
         return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
 
     labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))

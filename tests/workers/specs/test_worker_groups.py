@@ -3,6 +3,7 @@
 import pytest
 
 from workers.specs.stages import WorkerGroup
+from workers.specs.worker_numbers import loaders_of
 
 
 @pytest.mark.parametrize(
@@ -18,9 +19,9 @@ from workers.specs.stages import WorkerGroup
     ],
 )
 def test_loader_processes_follow_the_workers_cpus_beside_a_gpu(group: WorkerGroup, loaders: int) -> None:
-    assert group.loaders == loaders
+    assert loaders_of(group) == loaders
 
 
 def test_a_cluster_with_gpus_decides_for_workers_that_leave_it_open() -> None:
-    assert WorkerGroup(cpus_per_worker=4.0).loaders_on(has_gpus=True) == 4
-    assert WorkerGroup(cpus_per_worker=4.0, gpus_per_worker=0.0).loaders_on(has_gpus=True) == 0
+    assert loaders_of(WorkerGroup(cpus_per_worker=4.0), has_gpus=True) == 4
+    assert loaders_of(WorkerGroup(cpus_per_worker=4.0, gpus_per_worker=0.0), has_gpus=True) == 0
