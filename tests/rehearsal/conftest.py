@@ -6,7 +6,7 @@ import pytest
 
 from tests.limits import END_TO_END_LIMIT_SECONDS
 
-_WITHOUT_RAY = ("test_kuberay_operator", "test_kubelet")
+_WITHOUT_RAY = ("test_kuberay_operator", "test_kubelet", "test_scenarios")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -64,13 +64,19 @@ def rehearse(rehearsal: Rehearsal, bodies: Sequence[Mapping[str, Any]], faults: 
         outcome.runs = [_latest(rehearsal, run) for run in outcome.runs]
         for sight in _new_sights(rehearsal, outcome):
             outcome.sights.append(sight)
-            for fault in [each for each in to_come if each.when(sight)]:
-                to_come.remove(fault)
-                fault.what(rehearsal)
-                outcome.faults += 1
+            outcome.faults += strike(to_come, sight, rehearsal)
         time.sleep(0.3)
     rehearsal.journal.note("service", f"has ended the runs: {_states(outcome.runs)}")
     return outcome
+
+
+def strike(to_come: list[Fault], sight: Sight, rehearsal: Rehearsal) -> int:
+    """Injects the faults whose moment this is, and takes them off the list. Returns how many there were."""
+    now = [fault for fault in to_come if fault.when(sight)]
+    for fault in now:
+        to_come.remove(fault)
+        fault.what(rehearsal)
+    return len(now)
 
 
 def stages_of(run: RunView) -> dict[str, StageView]:
