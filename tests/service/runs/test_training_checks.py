@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import InvalidRequest
-from service.runs.training_checks import check_training
+from service.runs.training_checks import check_beginning, check_training
 from workers.specs.recipe import Recipe
 from workers.specs.stages import WorkerGroup
 
@@ -16,3 +16,14 @@ def test_synchronized_batch_norm_needs_gpus() -> None:
     check_training("student_recipe", recipe, WorkerGroup(num_workers=2))
     check_training("student_recipe", recipe, WorkerGroup(num_workers=1, gpus_per_worker=0))
     check_training("student_recipe", Recipe(), WorkerGroup(num_workers=2, gpus_per_worker=0))
+
+
+def test_only_a_student_of_the_same_model_can_begin_with_its_teachers_weights() -> None:
+    recipe = Recipe(begin_with="teacher")
+    check_beginning("student_recipe", recipe, "resnet18", "resnet18")
+    check_beginning("student_recipe", Recipe(), "resnet34", "resnet18")
+    with pytest.raises(InvalidRequest, match="the student is resnet34 and its teacher resnet18") as refused:
+        check_beginning("student_recipe", recipe, "resnet34", "resnet18")
+    assert refused.value.field == "student_recipe.begin_with"
+    with pytest.raises(InvalidRequest, match="a teacher has none before it"):
+        check_beginning("teacher_recipe", recipe, "resnet18", None)

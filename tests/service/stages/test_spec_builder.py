@@ -151,3 +151,15 @@ def test_every_spec_says_where_images_may_be_read(inputs: SpecInputs) -> None:
         spec = build_stage_spec(of_pets, LAYOUT, roots, 1, stage, attempt=1)
         assert spec.dataset_roots == ("/pets",)
     assert build_stage_spec(of_pets, LAYOUT, ANYWHERE, 1, "label", attempt=1).dataset_roots is None
+
+
+def test_a_student_begins_with_its_teachers_weights_only_if_its_recipe_says_so(inputs: SpecInputs) -> None:
+    def begins_with(generation: int) -> str | None:
+        spec = build_stage_spec(changed, LAYOUT, ANYWHERE, generation, "train", attempt=1)
+        assert isinstance(spec, TrainSpec)
+        return spec.initial_model_uri
+
+    plan = inputs.plans[2]
+    from_teacher = plan.model_copy(update={"recipe": plan.recipe.model_copy(update={"begin_with": "teacher"})})
+    changed = replace(inputs, plans={**inputs.plans, 2: from_teacher})
+    assert [begins_with(generation) for generation in (0, 1, 2)] == [None, None, "s3://models/1"]
