@@ -41,11 +41,9 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def grafana() -> Iterator[str]:
-    """The address of the stack's Grafana, whose panels Ray's dashboard shows."""
+    """The address of the stack's Grafana."""
     with grafana_on_loopback() as url, pytest.MonkeyPatch.context() as patch:
-        # The head asks both for their health before it shows panels.
-        patch.setenv("RAY_GRAFANA_HOST", url)
-        patch.setenv("RAY_PROMETHEUS_HOST", url)
+        patch.setenv("RAY_GRAFANA_HOST", url)  # the head asks it for its health
         yield url
 
 
