@@ -172,7 +172,7 @@ STUDENTS ?= 3
 benchmark-method: $(READY) ## RandAugment on the authors' scale and torchvision's; DATA=, SHARE=, STUDENTS=
 	$(BIN)/python -m benchmarks.method.scales --data $(DATA) --share $(SHARE) --students $(STUDENTS)
 
-model-catalog: $(READY) ## regenerates timm's catalog after an upgrade: twenty minutes
+model-catalog: $(READY) ## regenerates timm's catalog after an upgrade: half an hour
 	$(BIN)/python -m service.model_catalog.generate
 
 $(READY): pyproject.toml constraints.txt

@@ -19,8 +19,13 @@ class CatalogModel(Frozen):
     parameters_per_class: int = Field(ge=0)
     """The parameters that each class adds: the classifier's weights and bias."""
     drop_path: bool
-    """Whether stochastic depth acts on the model."""
+    """Whether stochastic depth acts in a forward pass."""
+    drop_path_falls: bool = True
+    """Whether its rate falls from the last layer to the first, as in the paper. Otherwise most have one for all."""
     dropout: bool
+    """Whether dropout acts in a forward pass."""
+    dropout_on_classifier: bool = True
+    """Whether it acts on the classifier's input, as in the paper, and nowhere else."""
     img_size: bool
     """Whether timm.create_model takes `img_size`, as vision transformers do."""
 

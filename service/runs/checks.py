@@ -253,9 +253,13 @@ def check_not_smaller(
 def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
     """Raises InvalidRequest for noise that would silently have no effect on the model."""
     if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
-        raise InvalidRequest(f"{field}.noise.drop_path", f"{name} has no stochastic depth: drop_path must be 0")
+        raise InvalidRequest(
+            f"{field}.noise.drop_path", f"{name} has no stochastic depth that acts in training: drop_path must be 0"
+        )
     if recipe.noise.dropout > 0 and not catalog[name].dropout:
-        raise InvalidRequest(f"{field}.noise.dropout", f"{name} has no dropout: dropout must be 0")
+        raise InvalidRequest(
+            f"{field}.noise.dropout", f"{name} has no dropout that acts in training: dropout must be 0"
+        )
 
 
 def _check_same_classes(field: str, labeled: DatasetFacts, other: DatasetFacts) -> None:
