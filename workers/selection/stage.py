@@ -69,7 +69,13 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
         confident = np.sum([one.confident for one in scans], axis=0)
         settings = spec.settings
-        balance = balance_classes(confident, settings.max_per_class, settings.fill_up, settings.max_copies_per_image)
+        balance = balance_classes(
+            confident,
+            settings.max_per_class,
+            settings.fill_up,
+            settings.max_copies_per_image,
+            settings.share_per_class,
+        )
         _check_anything_kept(counts, balance, spec)
         cut = _cut(passes, digits, balance, confident)
         sifted = list(passes.run(partial(_sift, cut)))

@@ -259,6 +259,14 @@ class SelectionSettings(Frozen):
     max_per_class: int | None = Field(
         default=None, ge=1, le=2**31 - 1, description="Keep this many images per class, the most confident."
     )
+    share_per_class: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Of each class's images that pass min_confidence, keep this share, the most confident: a threshold "
+        "for each class, so that classes of which the teacher is less sure are not left out (Zou et al. 2018, "
+        "class-balanced self-training). Use it with a low min_confidence.",
+    )
     fill_up: bool = Field(
         default=True,
         description="Fill smaller classes by random duplication, up to max_per_class or the largest class.",

@@ -108,3 +108,17 @@ def test_no_image_of_a_rare_class_is_repeated_more_often_than_allowed() -> None:
     assert balance.lacking.tolist() == [0, 2_999_990, 0, 0]
     assert balance_classes(np.array([30, 1]), 20, True, max_copies=10).copies.tolist() == [20, 10]
     assert balance_classes(np.array([30, 1]), None, True, max_copies=None).copies.tolist() == [30, 30]
+
+
+def test_a_share_of_each_class_is_a_threshold_of_its_own() -> None:
+    balance = balance_classes(np.array([1000, 10, 3, 0]), None, False, share_per_class=0.1)
+    assert balance.kept.tolist() == [100, 1, 1, 0]
+    assert balance_classes(np.array([1000, 10]), 50, False, share_per_class=0.1).kept.tolist() == [50, 1]
+
+
+def test_classes_that_are_cut_are_repeated_as_a_whole() -> None:
+    """Which of their images would get an extra copy is not known shard by shard."""
+    balance = balance_classes(np.array([100, 14, 0]), None, True, share_per_class=0.5)
+    assert balance.kept.tolist() == [50, 7, 0]
+    assert balance.copies.tolist() == [50, 49, 0]
+    assert balance.one_more.tolist() == [0, 0, 0]

@@ -5,6 +5,7 @@ import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,8 @@ settings_strategy = st.builds(
     min_confidence=st.sampled_from([0.0, 0.3, 0.9]),
     max_per_class=st.one_of(st.none(), st.integers(1, 12)),
     fill_up=st.booleans(),
+    max_copies_per_image=st.one_of(st.none(), st.integers(1, 12)),
+    share_per_class=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
 )
 
 Copies = dict[tuple[int, int], int]
@@ -67,17 +70,25 @@ def reference(shards: list[list[Row]], settings: SelectionSettings) -> tuple[dic
             if each.label >= 0 and not each.excluded and confident:
                 by_class.setdefault(each.label, []).append((np.float32(each.doubt), each.hash, shard, row))
     cap = settings.max_per_class
-    kept = {label: [(shard, row) for _, _, shard, row in sorted(rows)[:cap]] for label, rows in by_class.items()}
+    best = {
+        label: sorted(rows)[: ceil(len(rows) * settings.share_per_class - 1e-9)] for label, rows in by_class.items()
+    }
+    kept = {label: [(shard, row) for _, _, shard, row in rows[:cap]] for label, rows in best.items()}
     return kept, cap or max((len(rows) for rows in kept.values()), default=0)
 
 
 def check_against_reference(shards: list[list[Row]], settings: SelectionSettings, chosen: Copies) -> None:
     kept, target = reference(shards, settings)
     assert set(chosen) == {place for places in kept.values() for place in places}
+    limit = settings.max_copies_per_image or target
     for places in kept.values():
         copies = [chosen[place] for place in places]
-        if settings.fill_up:
-            assert sum(copies) == target, "every class is filled exactly to its target"
+        if settings.fill_up and settings.share_per_class < 1:
+            assert 0 <= min(target, limit * len(places)) - sum(copies) < len(places), "less than one more copy of each"
+            assert max(copies) - min(copies) <= 1, "copies are spread evenly"
+        elif settings.fill_up:
+            filled = min(target, limit * len(places))
+            assert sum(copies) == filled, "every class is filled exactly to its target, or to its limit of copies"
             assert max(copies) - min(copies) <= 1, "copies are spread evenly"
         else:
             assert set(copies) == {1}
@@ -270,6 +281,29 @@ def test_the_stage_writes_a_file_for_every_shard_and_the_numbers_add_up(tmp_path
     ]
     progress = json.loads((tmp_path / "select" / "progress.json").read_text())
     assert (progress["done"], progress["total"], progress["unit"]) == (3, 3, "shards")
+
+
+def test_one_rare_image_is_repeated_ten_times_and_the_result_says_what_its_class_lacks(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write_labels([[Row(0, 0.1, bytes([number]) * 16) for number in range(200)] + [Row(1, 0.1, digest(1))]])
+    result = folder.run(settings=SelectionSettings())
+    assert folder.copies(0)[200] == 10
+    assert (result.classes_not_filled_up, result.copies_lacking, result.copies) == (1, 190, 210)
+    unlimited = folder.run(settings=SelectionSettings(max_copies_per_image=None))
+    assert folder.copies(0)[200] == 200
+    assert (unlimited.classes_not_filled_up, unlimited.copies_lacking) == (0, 0)
+
+
+def test_a_share_of_each_class_keeps_a_class_of_which_the_teacher_is_less_sure(tmp_path: Path) -> None:
+    """A threshold for all classes at the same number of images would keep none of the second."""
+    sure = [Row(0, 0.01 + number / 1000, bytes([number]) * 16) for number in range(20)]
+    unsure = [Row(1, 0.5 + number / 1000, bytes([100 + number]) * 16) for number in range(20)]
+    folder = Folder(tmp_path)
+    folder.write_labels([sure + unsure])
+    folder.run(settings=SelectionSettings(share_per_class=0.5))
+    assert sorted(folder.copies(0)) == [*range(10), *range(20, 30)]
+    folder.run(settings=SelectionSettings(min_confidence=0.9))
+    assert sorted(folder.copies(0)) == list(range(20))
 
 
 def test_nothing_selected_is_bad_data_and_names_the_threshold(tmp_path: Path) -> None:
