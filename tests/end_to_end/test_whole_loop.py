@@ -73,7 +73,8 @@ def test_selection_is_balanced_and_adds_up(client: Client, whole_run: RunView) -
     assert result["images_labeled"] == 3400 == result["kept"] + dropped
     classes = result_of(client.stages.get(whole_run.id, 1, "select"))["classes"]
     largest = max(each["copies"] for each in classes)
-    assert all(each["copies"] in (0, largest) for each in classes)
+    # A class with few images is filled up by at most ten copies of each.
+    assert all(each["copies"] == min(largest, 10 * each["kept"]) for each in classes)
 
 
 def test_pseudo_labels_are_judged_where_their_truth_is_known(
