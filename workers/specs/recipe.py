@@ -264,8 +264,7 @@ class SelectionSettings(Frozen):
         gt=0,
         le=1,
         description="Of each class's images that pass min_confidence, keep this share, the most confident: a threshold "
-        "for each class, so that classes of which the teacher is less sure are not left out (Zou et al. 2018, "
-        "class-balanced self-training). Use it with a low min_confidence.",
+        "for each class (Zou et al. 2018, class-balanced self-training).",
     )
     fill_up: bool = Field(
         default=True,
@@ -275,8 +274,7 @@ class SelectionSettings(Frozen):
         default=10,
         ge=1,
         le=2**31 - 1,
-        description="fill_up repeats no image more often, so a class with few images stays smaller than the others. "
-        "Null: as often as it takes, as in the paper.",
+        description="fill_up repeats no image more often; null: as often as it takes, as in the paper.",
     )
     duplicates: Literal["keep", "drop"] = Field(
         default="keep",
