@@ -25,7 +25,10 @@ def describe(timm: Any, torch: Any, name: str) -> dict[str, Any] | None:
         with_seven_classes = _parameters(model)
         # Builds a second model, because reset_classifier drops the second head of distilled models.
         per_class = _parameters(timm.create_model(name, num_classes=8, **options)) - with_seven_classes
-    noise = observed_noise(model, options.get("img_size"))
+        # It runs at its own size: some models take `img_size` and then fail at it.
+        own_size = {option: value for option, value in options.items() if option != "img_size"}
+        runnable = timm.create_model(name, num_classes=7, **own_size)
+    noise = observed_noise(runnable)
     return {
         "parameters": with_seven_classes - 7 * per_class,
         "parameters_per_class": per_class,

@@ -37,18 +37,15 @@ class ObservedNoise:
         return bool(rates) and list(rates) == sorted(rates) and rates[0] < rates[-1]
 
 
-def observed_noise(model: Any, image_size: int | None = None) -> ObservedNoise:
-    """Runs a model, which was built on the meta device with these rates, once in training mode.
-
-    `image_size` is the size that it was built for; by default its own.
-    """
+def observed_noise(model: Any) -> ObservedNoise:
+    """Runs a model, which was built on the meta device with these rates and for its own image size, once in training
+    mode."""
     torch = importlib.import_module("torch")
     masks = _Masks()
     model.train()
     for classifier in _classifiers(model.get_classifier()):
         classifier.register_forward_pre_hook(lambda _, inputs: masks.reach_classifier(inputs[0]))
-    own = model.pretrained_cfg["input_size"]
-    size = own if image_size is None else (own[0], image_size, image_size)
+    size = model.pretrained_cfg["input_size"]
     with _recorder(masks), torch.no_grad():
         model(torch.zeros(_BATCH, *size, device="meta"))
     return ObservedNoise(

@@ -14,6 +14,7 @@ from service.model_catalog.generate import CATALOG_PATH, describe
 ROOT = Path(__file__).parents[3]
 SAMPLE = (
     "convnext_atto",
+    "crossvit_tiny_240",
     "deit_tiny_distilled_patch16_224",
     "efficientnet_b0",
     "lcnet_050",
