@@ -8,7 +8,7 @@ export RAY_AUTH_MODE := disabled
 
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
-	benchmark-plan benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
+	benchmark-plan benchmark-method benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
 	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs benchmark-autoscale
 
 help: ## prints this list
