@@ -31,7 +31,8 @@ from service.store.migrate import upgrade
 from service.store.run_store import insert_run
 from service.store.schema.tables import AttemptRow, GenerationRow, RunRow, StageRow
 from service.wiring import open_reconciling
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 
 ACTIVE, FINISHED = 1_000, 100_000
 TICKS = 10

@@ -22,7 +22,7 @@ from benchmarks.support.process_memory import peak_mib_while
 from benchmarks.support.two_cores import hold_to_two_cores
 from workers.labeling.label_files import PARQUET_OPTIONS
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec, part_name
 
 FOLDER = Path("build/benchmark-selection")

@@ -11,7 +11,8 @@ from workers.models.files import read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import ActorPool, LabelSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
 from workers.training.group.session import LoneSession
 from workers.training.loop import train

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 
 from workers.specs.base import Frozen
 from workers.specs.optimization import MOST_STEPS, Optimizer, Schedule
-from workers.specs.recipe import Noise, RandAugment, Recipe, ResolutionStep, SelectionSettings
+from workers.specs.recipe import Noise, RandAugment, Recipe, ResolutionStep
+from workers.specs.selection import SelectionSettings
 
 PresetName = Literal[
     "paper-b0",

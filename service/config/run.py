@@ -13,9 +13,10 @@ from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
 from workers.specs.hygiene import JudgedOn
 from workers.specs.measure import external_part
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import ActorPool, WorkerGroup
 from workers.specs.text import ModelName
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from service.estimates.estimated_run import EstimatedRun
 from service.estimates.stage_demand import StageDemand, job_overhead
 from workers.specs.figures import ROWS_WORTH_A_PROCESS, TRAINING_SHARDS_A_RUN
-from workers.specs.recipe import Materialization, SelectionSettings
+from workers.specs.selection import Materialization, SelectionSettings
 
 BYTES_READ_A_ROW = 3 * 8
 """The bytes that selection reads per row: label and doubt, in each of its passes."""

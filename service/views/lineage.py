@@ -10,7 +10,8 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import JudgedOn
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import StageName
 
 

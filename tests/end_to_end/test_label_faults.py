@@ -19,8 +19,8 @@ from workers.runtime.shard_pool import ShardDone, map_shards
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection import materialize
 from workers.selection.stage import run_select
-from workers.specs.recipe import Materialization, SelectionSettings
 from workers.specs.results import SelectResult
+from workers.specs.selection import Materialization, SelectionSettings
 from workers.specs.stages import ActorPool, SelectSpec
 
 pytestmark = pytest.mark.long

@@ -32,7 +32,7 @@ from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
 from workers.specs.model_card import ModelCard
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
 
 ROWS = 12

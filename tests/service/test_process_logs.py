@@ -22,7 +22,7 @@ from service.store.run_store import insert_run
 from tests.at_once import LONG_SECONDS, wait_until
 from tests.support.workbench import MakeConfig, Workbench
 from workers.artifact_io import read_bytes, write_bytes
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import STAGE_SPEC, SelectSpec, spec_name
 from workers.specs.telemetry import Telemetry
 from workers.telemetry.logs import log_context

@@ -16,8 +16,8 @@ from tests.service.test_process_logs import process
 from tests.support.fake_ray import FakeRay
 from tests.support.otlp_receiver import OtlpReceiver, receiving
 from workers.artifact_io import join_uri, write_bytes
-from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import StageControl
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec, control_name, spec_name
 from workers.specs.telemetry import Telemetry
 

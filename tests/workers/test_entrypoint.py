@@ -9,8 +9,8 @@ import pytest
 from workers import entrypoint
 from workers.artifact_io import write_bytes
 from workers.runtime.stage_reporter import StageReporter
-from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import AnyStageSpec, SelectSpec, spec_name
 
 

@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 
 from workers.specs.ablation import VARIANTS, Variant
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import AblateSpec
 
 RATIOS: dict[Variant, float] = {"ratio_1": 1.0, "ratio_3": 3.0, "ratio_7": 7.0}

@@ -14,7 +14,7 @@ from workers.selection.shard_ranges import most_processes
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import SelectMeasurement
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import MeasureSpec, PseudoLabels, SelectSpec, part_name
 
 _MANY_ROWS = 500_000

@@ -17,7 +17,7 @@ from workers.selection.class_balance import ClassBalance
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
 from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows, read_listed_rows
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
 

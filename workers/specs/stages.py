@@ -13,20 +13,20 @@ from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.internals import LibraryInternals
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.telemetry import Telemetry
 from workers.specs.worker_numbers import LoaderProcesses, NumWorkers
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
-# Names of the files in a stage's folder.
+# Names of the files in a stage's folder, then of the label folder's own folders, with a file per shard of such rows.
 SPECS_FOLDER = "specs"
 PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
-# Folders within the label folder. Each has a file per shard with such rows.
 QUARANTINE_FOLDER = "quarantine"
 DUPLICATES_FOLDER = "duplicates"
 NEAR_DUPLICATES_FOLDER = "near_duplicates"

@@ -9,7 +9,7 @@ def noisy_student_loss(logits: torch.Tensor, targets: torch.Tensor, images: floa
 
     `logits` and `targets` are (batch, classes). By default the sum is divided by the size of the batch. The batch has
     labeled and pseudo-labeled images concatenated, so that this mean weighs both parts by their sizes (Xie et al.,
-    section 3.1).
+    section 3.1). A row of targets may sum to the weight of its image instead of 1: it then counts that many times.
     """
     total = -(targets * F.log_softmax(logits.float(), dim=1)).sum()
     return total / (len(logits) if images is None else images)

@@ -150,7 +150,9 @@ def _batch_stream(
         processes = max(1, loaders_of(spec.workers))
         return shards_kept(layout, images_a_step, place.rank, place.world_size, processes)
 
-    labeled = LabeledSource(spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size))
+    labeled = LabeledSource(
+        spec.labeled_manifest_uri, classes, recipe.label_smoothing, kept(recipe.batch_size), recipe.class_weights
+    )
     parts = [StreamPart(labeled, recipe.batch_size)]
     if spec.pseudo_labels is not None and recipe.unlabeled_batch_size > 0:
         pseudo = pseudo_labeled_source(spec.pseudo_labels, classes, recipe, kept(recipe.unlabeled_batch_size))

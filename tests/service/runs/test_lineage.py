@@ -10,7 +10,7 @@ from service.errors import InvalidRequest, NotFound
 from service.runs.lineage import LineageQueries
 from service.store.run_store import load_plans
 from tests.support.workbench import MakeConfig, Workbench
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from service.stages.order import stages_of
 from service.stages.spec_builder import build_stage_spec
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from tests.support.workbench import MakeConfig
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
 
 LAYOUT = ArtifactLayout("s3://bucket/root/")

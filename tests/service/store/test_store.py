@@ -32,7 +32,8 @@ from service.store.snapshot_store import KnownRules, load_active_runs, load_snap
 from service.store.transitions import TransitionRefused, set_attempt_state, set_run_state, set_stage_state
 from tests.at_once import at_once, join
 from tests.support.workbench import Workbench
-from workers.specs.recipe import Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
+from workers.specs.selection import SelectionSettings
 
 PLAN = GenerationPlan(model="small", recipe=Recipe(), selection=SelectionSettings(), seed=1)
 NOW = 100.0

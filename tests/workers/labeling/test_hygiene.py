@@ -24,9 +24,9 @@ from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import ComparedSet, FingerprintedImages
 from workers.specs.model_card import ModelCard
-from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult, SelectResult
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import ActorPool, LabelSpec, SelectSpec
 
 PHOTOGRAPH = Image.fromarray(load_sample_image("china.jpg"))

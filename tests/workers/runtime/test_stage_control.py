@@ -16,8 +16,8 @@ from workers.data.errors import ShardReadError, StoreReadError
 from workers.runtime.capacity import ClusterView, Node, ResourceDemand
 from workers.runtime.resource_watch import ResourceWatch
 from workers.runtime.stage_reporter import Paused, StageReporter, Superseded
-from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason, Progress, StageControl, StageFailure, Waiting, WaitKind
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec, control_name, metrics_name, spec_name
 
 

@@ -21,7 +21,7 @@ import sys, ray
 from pathlib import Path
 ray.init(num_cpus=1, num_gpus=1, include_dashboard=False, _temp_dir=sys.argv[1], _metrics_export_port=int(sys.argv[2]))
 from workers.runtime.stage_reporter import StageReporter
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec
 spec = SelectSpec(
     run_id="run-1", generation=2, attempt=1, folder_uri=sys.argv[1], seed=0, manifest_uri="/m", labels_uri="/l",

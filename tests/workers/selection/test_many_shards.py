@@ -17,7 +17,7 @@ from workers.selection.class_balance import balance_classes
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
 from workers.selection.selector import Choice, Rules, Scan, Selector, hashes_of
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 
 SHARDS, ROWS = 200, 20
 

@@ -24,8 +24,9 @@ from workers.selection import training_shards
 from workers.selection.shuffle import RunPart, Shuffle
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.recipe import Materialization, Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
 from workers.specs.results import SelectResult
+from workers.specs.selection import Materialization, SelectionSettings
 from workers.specs.stages import ActorPool, PseudoLabels, SelectSpec
 from workers.training.input import sources
 from workers.training.input.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source

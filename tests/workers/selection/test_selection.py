@@ -23,9 +23,9 @@ from workers.selection import shard_ranges, stage
 from workers.selection.best_rows import Cut, DigitCounts, keys_with_hashes, narrowed
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.recipe import SelectionSettings
 from workers.specs.reports import FailureReason
 from workers.specs.results import SelectResult
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec
 
 CLASSES = 3

@@ -12,7 +12,7 @@ from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.extra_copies import extra_of_shard
 from workers.selection.label_rows import NEVER, LabelRows
 from workers.selection.selector import Choice, Rules, Selector, count, hashes_of, scan, sift
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
 NOBODY: frozenset[int] = frozenset()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.workers.selection.test_selection import Folder, Row, digest
-from workers.specs.recipe import SelectionSettings
+from workers.specs.selection import SelectionSettings
 
 
 def test_one_rare_image_is_repeated_ten_times_and_the_result_says_what_its_class_lacks(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from workers.runtime.placement import settled
 from workers.specs.ablation import AblationSettings
 from workers.specs.devices import devices_of
 from workers.specs.measure import MeasuredStudent
-from workers.specs.recipe import Materialization, Recipe, SelectionSettings
+from workers.specs.recipe import Recipe
 from workers.specs.search import FloatRange, SearchSettings, SearchSpace
+from workers.specs.selection import Materialization, SelectionSettings
 from workers.specs.stages import (
     AblateSpec,
     ActorPool,

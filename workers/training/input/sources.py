@@ -27,13 +27,15 @@ from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
 from workers.specs.figures import SPARE_SHARDS, window_of
+from workers.specs.imbalance import ClassWeights
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import PseudoLabels, part_name
+from workers.training.class_weights import class_weights_of
 from workers.training.loss import labeled_targets
 
 Target = npt.NDArray[np.float32]
-"""(classes,): the probability that the student is to give each class."""
+"""(classes,): the probability that the student is to give each class, times the weight of the image in the loss."""
 Rows = npt.NDArray[np.int64]
 """(rows,): places in a shard."""
 
@@ -57,11 +59,20 @@ class SampleSource(Protocol):
 
 
 class LabeledSource:
-    """Labeled images. Their targets are one-hot with label smoothing (Szegedy et al. 2016)."""
+    """Labeled images. Targets are one-hot with label smoothing (Szegedy et al. 2016), times their class's weight."""
 
-    def __init__(self, manifest_uri: str, num_classes: int, smoothing: float, shards_kept: int = _SHARDS_KEPT) -> None:
+    def __init__(
+        self,
+        manifest_uri: str,
+        num_classes: int,
+        smoothing: float,
+        shards_kept: int = _SHARDS_KEPT,
+        class_weights: ClassWeights = "none",
+    ) -> None:
         self._manifest = require_manifest(manifest_uri)
         self._targets = labeled_targets(list(range(num_classes)), num_classes, smoothing).numpy()
+        if class_weights != "none":
+            self._targets *= class_weights_of(class_weights, self._manifest)[:, None]
         self._shard = lru_cache(maxsize=shards_kept)(partial(read_shard, self._manifest))
         self.rows_per_shard = [shard.rows for shard in self._manifest.shards]
 

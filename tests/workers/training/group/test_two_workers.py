@@ -10,6 +10,7 @@ from benchmarks.support.gloo_group import GlooSession, Trajectory, in_group, tra
 from workers.data.order.lanes import Layout, share_of
 from workers.models.create import create_model
 from workers.runtime.stage_reporter import StageError
+from workers.specs.imbalance import ClassWeights, EffectiveNumber
 from workers.training.batch_statistics import average_batch_statistics, with_synchronized_batch_norm
 from workers.training.loss import images_of_a_worker, noisy_student_loss
 
@@ -33,6 +34,17 @@ def test_workers_of_unequal_shares_train_as_one_process_does(tmp_path: Path, lab
     assert first == second + 1
     (tmp_path / "group").mkdir()
     _assert_same(trained_in_group(spec, 2, tmp_path / "group", layout), trajectory(spec, GlooSession(0, 1), layout))
+
+
+@pytest.mark.parametrize("asked", ["inverse_frequency", EffectiveNumber(effective_number=0.9)], ids=str)
+def test_class_weights_are_the_same_on_workers_of_unequal_shares(tmp_path: Path, asked: ClassWeights) -> None:
+    (tmp_path / "plain").mkdir()
+    plain = trajectory(made_spec(tmp_path / "plain", 5, 1.0, steps=3), GlooSession(0, 1), Layout(2))
+    spec, layout = made_spec(tmp_path, 5, 1.0, steps=3, class_weights=asked), Layout(2)
+    (tmp_path / "group").mkdir()
+    alone = trajectory(spec, GlooSession(0, 1), layout)
+    _assert_same(trained_in_group(spec, 2, tmp_path / "group", layout), alone)
+    assert _farthest(plain.gradients, alone.gradients) > 1e-4, "it has an effect"
 
 
 def test_a_group_that_grows_and_shrinks_trains_as_a_fixed_one_does(tmp_path: Path) -> None:

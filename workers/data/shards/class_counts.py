@@ -1,0 +1,73 @@
+"""Counts the labeled images of each class. No image is read: labels lie beside them."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.data.errors import ShardReadError
+from workers.data.plain_values import shown
+from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards.parquet_labels import label_texts, partitions
+from workers.specs.datasets import DatasetManifest, Shard
+
+_READERS = 16
+_PIECE_ROWS = 4096
+
+
+def class_counts(manifest: DatasetManifest) -> npt.NDArray[np.int64]:
+    """How many images of each class of a labeled dataset there are, (classes,), by the index of the class.
+
+    Raises ShardReadError if a file cannot be read, or has a label that is missing or no class.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        names = sum(pool.map(partial(_names_in, manifest), manifest.shards), Counter[str]())
+    return np.array([names[name] for name in manifest.classes], dtype=np.int64)
+
+
+def _names_in(manifest: DatasetManifest, shard: Shard) -> Counter[str]:
+    names = _COUNTERS[manifest.format](manifest, shard)
+    strange = [name for name in names if name not in manifest.classes]
+    if strange:
+        what = "a label is missing" if strange[0] is None else f"{shown(strange[0])} is no class of the dataset"
+        raise ShardReadError(shard.uri, what)
+    return Counter({name: count for name, count in names.items() if name is not None})
+
+
+def _in_parquet(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    column = manifest.label_column
+    assert column is not None
+    names: Counter[str | None] = Counter()
+    with parquet_shards.open_parquet(shard.uri) as file:
+        folders = partitions(shard.uri)
+        if column not in file.schema_arrow.names and column in folders:
+            return Counter({folders[column]: shard.rows})
+        if column not in file.schema_arrow.names:
+            raise ShardReadError(shard.uri, f"no column {column!r}")
+        for values in parquet_shards.iterate_columns(file, [column], _PIECE_ROWS):
+            names.update(label_texts(values[column], manifest.label_names))
+    return names
+
+
+def _in_folder(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    return Counter(member.partition("/")[0] for member in shard.members)
+
+
+def _in_tar(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    with tar_shards.open_tar(shard.uri) as stream:
+        return Counter(sample.label for sample in tar_shards.list_samples(stream))
+
+
+def _in_list(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    return Counter(entry.label for entry in uri_lists.read_part(shard.uri))
+
+
+_COUNTERS: dict[str, Callable[[DatasetManifest, Shard], Counter[str | None]]] = {
+    "parquet": _in_parquet,
+    "image_folder": _in_folder,
+    "webdataset": _in_tar,
+    "uri_list": _in_list,
+}
