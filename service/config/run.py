@@ -12,6 +12,7 @@ from service.config.presets import PresetName
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
 from workers.specs.hygiene import JudgedOn
+from workers.specs.labeling import LabelingSettings
 from workers.specs.measure import external_part
 from workers.specs.recipe import Recipe
 from workers.specs.robustness import RobustnessSettings
@@ -166,6 +167,7 @@ class RunConfig(Frozen):
     generations: int = Field(default=3, ge=0, le=MAX_GENERATIONS, description="Number of students after the teacher.")
     teacher_recipe: Recipe = Recipe(unlabeled_ratio=0)
     student_recipe: Recipe = Recipe()
+    labeling: LabelingSettings = LabelingSettings()
     selection: SelectionSettings = SelectionSettings()
     search: SearchSettings | None = Field(
         default=None, description="Runs before each student is trained; the winner becomes that generation's student."

@@ -80,6 +80,11 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: t
             "All pseudo-labeled images are selected, which sets the size of the selection, not the number of steps."
         )
         found += _assumptions_of_copies(run)
+    if run.config.generations and run.config.labeling.views.count > 1:
+        found.append(
+            f"Labeling and calibration look at {run.config.labeling.views.count} views of each image (labeling.views), "
+            "and their times include all of them."
+        )
     if run.config.generations and any(plan.selection.materialize for plan in run.plans):
         found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
     if settings.unlabeled_images is not None:

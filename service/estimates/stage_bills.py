@@ -36,6 +36,7 @@ def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBil
         bytes_written=round(demand.bytes_written),
         bytes_kept=round(demand.bytes_kept),
         copies_at_most=demand.copies_at_most,
+        views=demand.views,
         cost=run.cost(device_hours),
     )
 
@@ -44,7 +45,7 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
     size, teacher = run.sizes["unlabeled"], run.student(generation - 1)
     data = run.measured.datasets["unlabeled"]
     actors = run.actors(size.shards)
-    an_image = data.read_seconds_an_image + teacher.clean.predict_seconds + teacher.clean.write_seconds
+    an_image = data.read_seconds_an_image + teacher.clean.label_seconds + teacher.clean.write_seconds
     # Actors do not share a shard, so some of them have no work during the last shards.
     a_shard = size.rows_a_shard * an_image
     work_seconds = math.ceil(size.shards / actors) * a_shard
@@ -64,6 +65,7 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
         bytes_written=written,
         bytes_kept=written,
         speed_seconds=an_image * run.devices_an_actor,
+        views=run.config.labeling.views.count,
     )
 
 
@@ -73,7 +75,7 @@ def _calibration(run: EstimatedRun, generation: int, clean: CleanMeasurement) ->
         return 0.0, 0.0
     size, data = run.sizes["validation"], run.measured.datasets["validation"]
     images = min(size.rows, CALIBRATION_SAMPLE)
-    seconds = size.rows * data.read_seconds_an_image + images * clean.predict_seconds
+    seconds = size.rows * data.read_seconds_an_image + images * clean.label_seconds
     pool = _actor_start(run, clean) + run.measured.pool.finish_seconds
     return seconds / run.actors(size.shards) + pool, size.rows * data.bytes_an_image
 

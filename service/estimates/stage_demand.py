@@ -21,6 +21,8 @@ class StageDemand:
     """The seconds that one image takes on one device; None if the stage computes on no device."""
     copies_at_most: int | None = None
     """The most images after repetition, of a select stage; None if nothing limits them."""
+    views: int | None = None
+    """The views of each image, of a label stage."""
 
 
 def job_overhead(run: EstimatedRun, joins_cluster: bool = True) -> float:

@@ -10,7 +10,7 @@ from service.config.run import EvaluationSettings, GenerationOverrides, RunConfi
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_batches, check_beginning, check_training
+from service.runs.training_checks import check_batches, check_beginning, check_training, check_views
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -114,6 +114,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
     check_training("teacher_recipe", config.teacher_recipe, config.resources.train)
     check_beginning("teacher_recipe", config.teacher_recipe, config.teacher_model, None)
+    check_views(config.labeling.views, "teacher_recipe", config.teacher_recipe)
     previous = config.teacher_model
     several = len(config.student_models) > 1
     names = config.student_models if several else config.student_models * max(1, config.generations)
@@ -133,6 +134,8 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
             check_batches(recipe_field, recipe, workers, pseudo_labeled=True)
             check_training(recipe_field, recipe, config.resources.train)
             check_beginning(recipe_field, recipe, name, previous)
+        if index + 1 < len(names):  # the last student teaches nobody
+            check_views(config.labeling.views, recipe_field, recipe)
         if override.search is not None:
             teacher = None if config.allow_smaller_student else previous
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)

@@ -18,7 +18,7 @@ from service.runs.checks import check_model, check_noise, check_not_smaller, che
 from service.runs.preflight import check_new_run
 from service.runs.preset_recipes import with_preset
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_batches, check_beginning, check_training
+from service.runs.training_checks import check_batches, check_beginning, check_training, check_views
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -213,6 +213,7 @@ class RunCommands:
         check_batches("recipe", plan.recipe, config.resources.train.max_workers, pseudo_labeled=True)
         check_training("recipe", plan.recipe, config.resources.train)
         check_beginning("recipe", plan.recipe, plan.model, before.model)
+        check_views(config.labeling.views, "the recipe of the generation before", before.recipe)
         if plan.search is not None:
             teacher = None if config.allow_smaller_student else before.model
             check_search("search", plan.search, plan.recipe, teacher, self._models(), num_classes)

@@ -1,6 +1,7 @@
-"""Checks of how a model is to be trained on its worker group: batches, batch norm, initial weights. No I/O."""
+"""Checks of how a model is trained: its batches, batch norm and initial weights, and the views it can label. No I/O."""
 
 from service.errors import InvalidRequest
+from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.stages import WorkerGroup
 
@@ -14,6 +15,23 @@ def check_beginning(field: str, recipe: Recipe, model: str, teacher: str | None)
         return
     why = "a teacher has none before it" if teacher is None else f"the student is {model} and its teacher {teacher}"
     raise InvalidRequest(f"{field}.begin_with", f"cannot be teacher: {why}; set it to scratch")
+
+
+def check_views(views: Views, field: str, teacher: Recipe) -> None:
+    """Raises InvalidRequest if a teacher of the recipe `teacher`, named by `field`, would gain nothing from a view."""
+    if views.flip and not teacher.horizontal_flip:
+        raise InvalidRequest(
+            "labeling.views.flip",
+            f"{field} has horizontal_flip false, so that teacher knows no mirror images and its answers to them would "
+            "spoil the mean: set flip to false, or train with horizontal_flip",
+        )
+    if views.crops > 1 and (teacher.crop == "none" or teacher.centre_crop_fraction == 1):
+        why = "crop none" if teacher.crop == "none" else "a test_crop_fraction of 1"
+        raise InvalidRequest(
+            "labeling.views.crops",
+            f"{field} has {why}, which leaves no corners to crop: set crops to 1, or train with crop random_resized "
+            "and a test_crop_fraction below 1",
+        )
 
 
 def check_training(field: str, recipe: Recipe, group: WorkerGroup) -> None:

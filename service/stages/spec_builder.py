@@ -121,6 +121,7 @@ class _Builder:
             manifest_uri=self._unlabeled_manifest(),
             top_k=self._resources.top_k,
             batch_size=self._resources.batch_size,
+            views=self._inputs.config.labeling.views,
             pool=self._resources.label,
             calibration_manifest_uri=(
                 self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
@@ -210,6 +211,7 @@ class _Builder:
             pool=self._resources.label,
             batch_size=self._resources.batch_size,
             top_k=self._resources.top_k,
+            views=config.labeling.views,
             sample_seconds=self._plan.bill.sample_seconds,
         )
 

@@ -36,6 +36,11 @@ class StageBill(Line):
         description="Of select: the most selected images after repetition (max_copies_per_image); null if nothing "
         "limits them, and for other stages.",
     )
+    views: int | None = Field(
+        default=None,
+        description="Of label: the views of each image, whose mean is its label (labeling.views); null for other "
+        "stages. The times include all of them.",
+    )
     cost: float | None = Field(description="In the currency of the price; null without one.")
 
 

@@ -10,6 +10,7 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import JudgedOn
+from workers.specs.labeling import Views as LabelViews
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import StageName
@@ -71,6 +72,11 @@ class Lineage(View):
     seed: int = Field(description="The generation's seed; all of its stages use it.")
     recipe: Recipe = Field(description="The recipe as trained; the winner's if there was a search.")
     selection: SelectionSettings | None = Field(description="Null for the first teacher.")
+    views: LabelViews | None = Field(
+        default=None,
+        description="The views of each image whose mean is the label that the model learned from; null for the first "
+        "teacher.",
+    )
     labels_uri: str | None = Field(description="Folder of the label files that the model learned from.")
     selection_uri: str | None = Field(description="Folder of the selection that the model learned from.")
     gate_on: JudgedOn | None = Field(

@@ -23,6 +23,7 @@ class LogitCollector:
             allotted_device(spec.pool.gpus),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
+            views=spec.views,
         )
         if self._manifest.classes != self._predictor.card.classes:
             message = f"the classes of {spec.calibration_manifest_uri} are not those of {spec.model_uri}"

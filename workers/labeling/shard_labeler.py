@@ -34,6 +34,7 @@ class ShardLabeler:
             allotted_device(spec.pool.gpus),
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
+            views=spec.views,
             temperature=temperature,
         )
         sets = {load_manifest(images.manifest_uri).dataset_id: images for images in spec.evaluation_images}

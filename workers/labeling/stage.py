@@ -63,6 +63,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         mean_confidence=totals.confidence_sum / max(1, labeled),
         images_per_second=images_per_second,
         calibration=calibration,
+        views=spec.views,
         bad_by_kind=dict(sorted(totals.bad_by_kind.items())),
         held_out=totals.held_out,
         duplicates=duplicates,

@@ -14,6 +14,7 @@ from workers.evaluation.work_items import Kind, WorkItem
 from workers.labeling.shard_labeler import ShardLabeler
 from workers.measuring.sampled_run import SampledRun
 from workers.models.create import BATCH_NORMS, create_model
+from workers.models.device import allotted_device
 from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.measure import CleanMeasurement
@@ -52,6 +53,7 @@ class CleanProbe:
                 load_seconds=load_seconds,
                 predict_seconds=looking.seconds_an_image,
                 write_seconds=max(0.0, labeling.seconds_an_image - looking.seconds_an_image),
+                views_seconds=self._views_seconds(folder_uri),
                 label_bytes=written_bytes / labeling.last_images,
                 corruption_seconds=self._robustness("corruptions", labeler.predictor),
                 stability_seconds=self._robustness("stability", labeler.predictor),
@@ -60,6 +62,17 @@ class CleanProbe:
             .model_dump_json()
             .encode()
         )
+
+    def _views_seconds(self, folder_uri: str) -> float | None:
+        """The seconds to decode an image and predict all its views; None if labeling takes a single view."""
+        spec, images = self._run.spec, self._shard.images
+        if spec.views.count == 1:
+            return None
+        device, cpus = allotted_device(spec.pool.gpus), spec.pool.cpus_per_actor
+        predictor = Predictor(folder_uri, device, cpus, spec.batch_size, views=spec.views)
+        return steady(
+            lambda count: predictor.predict(images[:count]), len(images), spec.sample_seconds
+        ).seconds_an_image
 
     def _robustness(self, kind: Kind, predictor: Predictor) -> float | None:
         """The seconds for one sampled image; None if the run does not ask for this table."""

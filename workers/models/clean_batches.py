@@ -4,16 +4,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.data.budgets import PIECE_BYTES
 from workers.data.errors import BrokenImage
-from workers.data.images.clean import prepare_clean
+from workers.data.images.clean import crops_of, resize_clean
 from workers.data.images.decode import as_pixels, decode_rgb, short_reason
 from workers.data.images.perceptual_hash import perceptual_hashes, thumbnail
-from workers.models.fast_jpeg import decode_fast, prepare_fast
+from workers.models.fast_jpeg import decode_fast, resize_fast
 from workers.specs.hygiene import BrokenKind
 from workers.specs.model_card import ModelCard
 
@@ -24,10 +25,16 @@ _BATCHES_AHEAD = 2
 class CleanPicture:
     """One picture as the model sees it."""
 
-    pixels: npt.NDArray[np.uint8]
-    """(size, size, 3)"""
+    crops: npt.NDArray[np.uint8]
+    """(crops, size, size, 3): the centre crop first."""
     thumbnail: npt.NDArray[np.uint8] | None
     """The whole picture, small and grey, for its perceptual hash; None if no hash is wanted."""
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The centre crop, (size, size, 3)."""
+        centre: npt.NDArray[np.uint8] = self.crops[0]
+        return centre
 
 
 _Decoded = CleanPicture | BrokenImage
@@ -38,29 +45,41 @@ class CleanBatch:
     """Consecutive pictures, without the broken ones."""
 
     rows: list[int]
-    """Which of the given pictures `pixels` holds."""
-    pixels: npt.NDArray[np.uint8]
-    """(len(rows), size, size, 3)"""
+    """Which of the given pictures `crops` holds."""
+    crops: npt.NDArray[np.uint8]
+    """(len(rows), crops, size, size, 3): the centre crop of each picture first."""
     broken: dict[int, BrokenImage]
     """By row, why a picture cannot be decoded."""
     hashes: dict[int, int]
     """By row, the perceptual hash of each picture that is not flat; empty if no hashes are wanted."""
 
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The centre crops, (len(rows), size, size, 3)."""
+        centres: npt.NDArray[np.uint8] = self.crops[:, 0]
+        return centres
+
 
 def clean_batches(
-    images: Iterable[bytes], card: ModelCard, batch_size: int, decoders: Executor | None, with_hashes: bool = True
+    images: Iterable[bytes],
+    card: ModelCard,
+    batch_size: int,
+    decoders: Executor | None,
+    with_hashes: bool = True,
+    crops: Literal[1, 5] = 1,
 ) -> Iterator[CleanBatch]:
     """Yields batches in row order. With `decoders`, the next two are decoded while the caller uses one.
 
-    No more images are taken than that needs, because they may come from a stream. Only labeling needs hashes.
+    No more images are taken than that needs, because they may come from a stream. Only labeling needs hashes, and
+    more than the centre crop.
     """
     start = 0
     pending: deque[list[Future[_Decoded]]] = deque()
     for chunk in _chunks(images, batch_size):
         if decoders is None:
-            decoded = [clean_picture(data, card, with_hashes) for data in chunk]
+            decoded = [clean_picture(data, card, with_hashes, crops) for data in chunk]
         else:
-            pending.append([decoders.submit(clean_picture, data, card, with_hashes) for data in chunk])
+            pending.append([decoders.submit(clean_picture, data, card, with_hashes, crops) for data in chunk])
             if len(pending) <= _BATCHES_AHEAD:
                 continue
             decoded = _results(pending)
@@ -86,14 +105,16 @@ def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def clean_picture(data: bytes, card: ModelCard, with_thumbnail: bool = True) -> _Decoded:
+def clean_picture(data: bytes, card: ModelCard, with_thumbnail: bool = True, crops: Literal[1, 5] = 1) -> _Decoded:
     """The picture as the model of `card` sees it, or why it cannot be decoded."""
     try:
         fast = decode_fast(data, card)
         if fast is not None:
-            return CleanPicture(prepare_fast(fast, card), thumbnail(fast.pixels) if with_thumbnail else None)
+            pixels = crops_of(resize_fast(fast, card), card.image_size, crops)
+            return CleanPicture(pixels, thumbnail(fast.pixels) if with_thumbnail else None)
         picture = decode_rgb(data)
-        return CleanPicture(prepare_clean(picture, card), thumbnail(as_pixels(picture)) if with_thumbnail else None)
+        pixels = crops_of(resize_clean(picture, card), card.image_size, crops)
+        return CleanPicture(pixels, thumbnail(as_pixels(picture)) if with_thumbnail else None)
     except BrokenImage as error:
         return error
     except MemoryError:  # memory that other processes use: a later attempt may have it
@@ -110,11 +131,11 @@ def _batch(start: int, decoded: Sequence[_Decoded]) -> CleanBatch:
     rows = range(start, start + len(decoded))
     broken = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, BrokenImage)}
     good = {row: item for row, item in zip(rows, decoded, strict=True) if isinstance(item, CleanPicture)}
-    shape = next((picture.pixels.shape for picture in good.values()), (0, 0, 3))
+    shape = next((picture.crops.shape for picture in good.values()), (1, 0, 0, 3))
     # np.stack would keep the memory order of pictures that were resized plane by plane.
-    pixels = np.empty((len(good), *shape), dtype=np.uint8)
+    crops = np.empty((len(good), *shape), dtype=np.uint8)
     for place, picture in enumerate(good.values()):
-        pixels[place] = picture.pixels
+        crops[place] = picture.crops
     small = {row: picture.thumbnail for row, picture in good.items() if picture.thumbnail is not None}
     hashes = dict(zip(small, perceptual_hashes(list(small.values())), strict=True))
-    return CleanBatch(list(good), pixels, broken, {row: h for row, h in hashes.items() if h is not None})
+    return CleanBatch(list(good), crops, broken, {row: h for row, h in hashes.items() if h is not None})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.images.clean import middle_box, scaled_size
+from workers.data.images.clean import crops_of, middle_box, scaled_size
 from workers.data.images.plain_jpeg import decode_plain_jpeg, decoded_length, plain_jpeg
 from workers.models.bicubic import resized_planes
 from workers.specs.model_card import ModelCard
@@ -37,6 +37,12 @@ def decode_fast(data: bytes, card: ModelCard) -> FastPicture | None:
 
 def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]:
     """The pixels for the model, uint8 (image_size, image_size, 3), as `prepare_clean` makes them."""
+    centre: npt.NDArray[np.uint8] = crops_of(resize_fast(picture, card), card.image_size, 1)[0]
+    return centre
+
+
+def resize_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]:
+    """The pixels that crops for the model are cut from, uint8 (height, width, 3), as `resize_clean` makes them."""
     size = _resized_size(picture.size, card)
     if card.crop == "none":
         return _resized(picture.pixels, picture.size, size)
@@ -45,7 +51,7 @@ def prepare_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]
     pixels = picture.pixels
     if middle != picture.size:
         pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
-    return _centre(_resized(pixels, middle, size), card.image_size)
+    return _resized(pixels, middle, size)
 
 
 def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
@@ -64,9 +70,3 @@ def _resized(pixels: npt.NDArray[np.uint8], encoded: tuple[int, int], size: tupl
     part = decoded_length(encoded[0], pixels.shape[1]), decoded_length(encoded[1], pixels.shape[0])
     result: npt.NDArray[np.uint8] = resized_planes(pixels, size, part).permute(1, 2, 0).numpy()
     return result
-
-
-def _centre(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    height, width, _ = pixels.shape
-    top, left = round((height - size) / 2), round((width - size) / 2)
-    return pixels[top : top + size, left : left + size]

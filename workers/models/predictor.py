@@ -1,5 +1,6 @@
 """Clean inference: a trained model turns encoded pictures into probabilities, without noise of any kind."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from workers.models.normalize import normalized
 from workers.models.precision import autocast, precision_on
 from workers.models.torchscript import frozen
 from workers.runtime.stage_reporter import StageError
+from workers.specs.labeling import Views
 from workers.specs.reports import FailureReason
 
 _CACHED_PICTURES = 16
@@ -38,7 +40,9 @@ class Predictor:
     """A teacher, or a model to evaluate: in eval mode, on one device, without noise (Xie et al., section 2).
 
     `cpus` is what the scheduler gave this process. They are the model's threads on a CPU, and decoding threads beside a
-    GPU. `batch_size` is the number of pictures in a batch. Logits are divided by `temperature`.
+    GPU. `batch_size` is the number of pictures in a batch. Logits are divided by `temperature`. Of several `views`, the
+    mean of their probabilities is the answer; its logarithm stands for the logits then, so that a temperature acts on
+    the mean (pool, then calibrate: Rahaman and Thiery 2021).
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Predictor:
         cpus: float = 1.0,
         batch_size: int = 256,
         temperature: float = 1.0,
+        views: Views = Views(),
     ) -> None:
         threads = max(1, int(cpus))
         # By default torch starts a thread for every core of the machine, whatever share of it is ours.
@@ -61,6 +66,7 @@ class Predictor:
         self._answer = self.model if self._on_gpu else frozen(self.model, self.card.image_size)
         self.batch_size = batch_size
         self._temperature = temperature
+        self._views = views
         # On a single CPU threads would only take turns. Beside a GPU even one thread decodes while the GPU computes.
         self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 or self._on_gpu else None
 
@@ -82,39 +88,53 @@ class Predictor:
         Raises StageError(USER_ERROR) if the model answers with NaN, because its training diverged.
         """
         start = 0
-        for batch in clean_batches(images, self.card, self.batch_size, self._decoders):
+        for batch in clean_batches(images, self.card, self.batch_size, self._decoders, crops=self._views.crops):
             count = len(batch.rows) + len(batch.broken)
             probabilities = np.full((count, len(self.card.classes)), np.nan, dtype=np.float32)
             if batch.rows:
-                probabilities[np.array(batch.rows) - start] = self._probabilities(batch.pixels)
+                probabilities[np.array(batch.rows) - start] = self._probabilities(batch.crops)
             yield Predictions(probabilities, _moved(batch.broken, -start), _moved(batch.hashes, -start))
             start += count
 
     def predict_pixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The class probabilities, (images, classes), of clean pixels, (images, size, size, 3)."""
         parts = range(0, len(pixels), self.batch_size)
-        return np.concatenate([self._probabilities(pixels[start : start + self.batch_size]) for start in parts])
+        return np.concatenate([self._probabilities(pixels[start : start + self.batch_size, None]) for start in parts])
 
     def logits(self, images: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], list[int]]:
-        """The logits at temperature 1, (readable images, classes), and the rows of the readable images."""
+        """The logits at temperature 1, (readable images, classes), and the rows of the readable images.
+
+        Of several views, they are the logarithms of the mean probabilities.
+        """
         rows: list[int] = []
         parts = [np.empty((0, len(self.card.classes)), dtype=np.float32)]
-        for batch in clean_batches(images, self.card, self.batch_size, self._decoders, with_hashes=False):
+        for batch in clean_batches(
+            images, self.card, self.batch_size, self._decoders, with_hashes=False, crops=self._views.crops
+        ):
             if batch.rows:
                 rows += batch.rows
-                parts.append(self._logits(batch.pixels).cpu().numpy())
+                parts.append(self._logits(batch.crops).cpu().numpy())
         return np.concatenate(parts), rows
 
-    def _probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        scaled = self._logits(pixels) / self._temperature
+    def _probabilities(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        scaled = self._logits(crops) / self._temperature
         result: npt.NDArray[np.float32] = scaled.softmax(dim=1).cpu().numpy()
         if not np.isfinite(result).all():
             raise StageError(FailureReason.USER_ERROR, f"the model at {self._folder_uri} answers with NaN")
         return result
 
     @torch.inference_mode()
-    def _logits(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-        batch = torch.from_numpy(pixels)
+    def _logits(self, crops: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """(pictures, classes) of crops, (pictures, crops, size, size, 3). Each view is a forward pass of its own."""
+        if self._views.count == 1:
+            return self._logits_of_view(torch.from_numpy(crops[:, 0]))
+        views = [torch.from_numpy(crops[:, number]).contiguous() for number in range(crops.shape[1])]
+        if self._views.flip:
+            views += [view.flip(2) for view in views]
+        logs = torch.stack([self._logits_of_view(view).log_softmax(dim=1) for view in views])
+        return logs.logsumexp(dim=0) - math.log(len(views))
+
+    def _logits_of_view(self, batch: torch.Tensor) -> torch.Tensor:
         if not self._on_gpu:
             with torch.jit.optimized_execution(False):  # torch would optimise again for each size of batch
                 return torch.cat([self._answer(self._normalized(part)) for part in batch.split(_CACHED_PICTURES)])

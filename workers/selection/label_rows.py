@@ -15,7 +15,7 @@ from workers.artifact_io import join_uri, list_files, open_filesystem
 from workers.data.errors import read_failure
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
-from workers.specs.stages import part_name, shard_of_part
+from workers.specs.stages import part_name
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -87,9 +87,13 @@ def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
 
 def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
     """The shards with rows that labeling has listed in `folder`, that of duplicates or that of near duplicates."""
-    return frozenset(
-        shard_of_part(name) for name in list_files(join_uri(labels_uri, folder)) if not name.startswith(".")
-    )
+    files = list_files(join_uri(labels_uri, folder))
+    return frozenset(_shard_of_part(name) for name in files if not name.startswith("."))
+
+
+def _shard_of_part(name: str) -> int:
+    """The index of the input shard that a file belongs to; the inverse of `part_name`."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
 
 
 def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:

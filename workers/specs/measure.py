@@ -70,6 +70,8 @@ class CleanMeasurement(Frozen):
     """Seconds to load the model, once for each actor."""
     predict_seconds: float
     """Seconds to decode an image and run the model on it."""
+    views_seconds: float | None = None
+    """The same with all views that the run's labeling takes of an image; None if it takes one."""
     write_seconds: float
     """Seconds per image to hash, order and write the label file."""
     label_bytes: float
@@ -77,6 +79,11 @@ class CleanMeasurement(Frozen):
     """Seconds for one sampled image under all kinds and severities of the run's robustness settings."""
     stability_seconds: float | None = None
     adversarial_seconds: float | None = None
+
+    @property
+    def label_seconds(self) -> float:
+        """Seconds to decode an image and run the model as often as labeling does."""
+        return self.predict_seconds if self.views_seconds is None else self.views_seconds
 
 
 class StudentMeasurement(Frozen):

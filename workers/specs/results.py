@@ -9,6 +9,7 @@ from workers.specs.base import Frozen
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import BrokenKind, LeakageCheck
+from workers.specs.labeling import Views
 from workers.specs.measure import Measurement
 from workers.specs.robustness import RobustnessResult
 from workers.specs.search import SearchOutcome
@@ -91,6 +92,8 @@ class LabelResult(StageResult):
     images_per_second: float
     """The images of the shards that this attempt labeled, divided by its work time."""
     calibration: Calibration | None = None
+    views: Views = Views()
+    """The views of each image whose mean is its label; results of earlier versions had one."""
     bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
     """How many bad images are of each kind. Kinds without images are left out."""
     held_out: int = 0

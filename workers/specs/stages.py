@@ -11,6 +11,7 @@ from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessRe
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.internals import LibraryInternals
+from workers.specs.labeling import Views
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe
@@ -36,11 +37,6 @@ RELIABILITY_FILE = "reliability.svg"
 def part_name(shard_index: int) -> str:
     """The name of the file that belongs to input shard `shard_index`, in the label folder and in the select folder."""
     return f"part-{shard_index:05d}.parquet"
-
-
-def shard_of_part(name: str) -> int:
-    """The index of the input shard that a file belongs to; the inverse of `part_name`."""
-    return int(name.removeprefix("part-").removesuffix(".parquet"))
 
 
 def spec_name(attempt: int) -> str:
@@ -187,6 +183,8 @@ class LabelSpec(StageSpec):
     top_k: int = Field(default=64, ge=1)
     """The most probabilities to keep per row. With at most 100 classes, all are kept."""
     batch_size: int = Field(default=256, ge=1)
+    views: Views = Views()
+    """The views whose mean is the label; the temperature is fitted on the same ones."""
     pool: ActorPool
     calibration_manifest_uri: str | None = None
     """Labeled images on which to fit the teacher's temperature; None: temperature 1."""
@@ -284,6 +282,8 @@ class MeasureSpec(StageSpec):
     pool: ActorPool
     batch_size: int = Field(default=256, ge=1)
     top_k: int = Field(default=64, ge=1)
+    views: Views = Views()
+    """The views of each image that is labeled."""
     sample_seconds: float = Field(gt=0)
     """How long to time each piece of work, after its warm-up."""
 

@@ -10,6 +10,7 @@ from service.errors import InvalidRequest, NotFound
 from service.runs.lineage import LineageQueries
 from service.store.run_store import load_plans
 from tests.support.workbench import MakeConfig, Workbench
+from workers.specs.labeling import Views
 from workers.specs.selection import SelectionSettings
 
 
@@ -24,7 +25,7 @@ def plans(bench: Workbench, run_id: str) -> Any:
 
 
 def test_it_leads_to_generation_0(bench: Workbench, run_config: MakeConfig, lineage: LineageQueries) -> None:
-    run_id = bench.commands.create_run(run_config(generations=2)).id
+    run_id = bench.commands.create_run(run_config(generations=2, labeling={"views": {"flip": True}})).id
     bench.play_to_the_end(bench.reconciler())
 
     found = lineage.model_lineage(f"{run_id}-g2")
@@ -35,6 +36,8 @@ def test_it_leads_to_generation_0(bench: Workbench, run_config: MakeConfig, line
     assert [found.model_id, teacher.model_id, teacher.teacher.model_id] == [f"{run_id}-g{g}" for g in (2, 1, 0)]
     assert teacher.teacher.teacher is None
     assert teacher.teacher.labels_uri is None
+    assert (found.views, teacher.views, teacher.teacher.views) == (Views(flip=True), Views(flip=True), None)
+    assert found.run_config.labeling.views == Views(flip=True)
     assert found.labels_uri == f"{bench.settings.artifact_root}/runs/{run_id}/gen-2/label"
     assert [stage.name for stage in found.stages] == ["label", "select", "train", "evaluate"]
     assert {each.part: (each.id, each.digest) for each in found.datasets} == {

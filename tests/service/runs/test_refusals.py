@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.config.run import RunConfig
+from service.config.run import GenerationOverrides, RunConfig
 from service.errors import InvalidRequest
 from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.datasets import DatasetRole
@@ -130,3 +130,21 @@ def test_noise_that_the_model_does_not_have_is_refused(bench: Workbench, run_con
     student = run_config(student_models=["plain"], student_recipe=noisy)
     assert refusal(bench, student).field == f"student_recipe.noise.{noise}"
     bench.commands.create_run(run_config(student_models=["plain"], student_recipe=silent))
+
+
+def test_views_are_refused_for_the_teachers_that_could_gain_nothing_from_them(
+    bench: Workbench, run_config: MakeConfig
+) -> None:
+    labeling = {"views": {"flip": True}}
+    overrides = {str(number): {"recipe": {"horizontal_flip": False}} for number in (1, 2)}
+
+    error = refusal(bench, run_config(generations=2, labeling=labeling, generation_overrides=overrides))
+
+    assert error.field == "labeling.views.flip"
+    assert "generation_overrides.1.recipe has horizontal_flip false" in error.message
+    last = run_config(generations=2, labeling=labeling, generation_overrides={"2": overrides["2"]})
+    run_id = bench.commands.create_run(last).id
+    bench.play_to_the_end(bench.reconciler())
+    with pytest.raises(InvalidRequest, match="the recipe of the generation before") as caught:
+        bench.commands.add_generation(run_id, GenerationOverrides())
+    assert caught.value.field == "labeling.views.flip"

@@ -3,7 +3,8 @@
 import pytest
 
 from service.errors import InvalidRequest
-from service.runs.training_checks import check_beginning, check_training
+from service.runs.training_checks import check_beginning, check_training, check_views
+from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.stages import WorkerGroup
 
@@ -27,3 +28,21 @@ def test_only_a_student_of_the_same_model_can_begin_with_its_teachers_weights() 
     assert refused.value.field == "student_recipe.begin_with"
     with pytest.raises(InvalidRequest, match="a teacher has none before it"):
         check_beginning("teacher_recipe", recipe, "resnet18", None)
+
+
+@pytest.mark.parametrize(
+    ("views", "recipe", "field", "message"),
+    [
+        (Views(flip=True), Recipe(horizontal_flip=False), "labeling.views.flip", "knows no mirror images"),
+        (Views(crops=5), Recipe(crop="none"), "labeling.views.crops", "student_recipe has crop none"),
+        (Views(crops=5), Recipe(test_crop_fraction=1.0), "labeling.views.crops", "a test_crop_fraction of 1"),
+    ],
+)
+def test_views_that_a_teacher_could_gain_nothing_from_are_refused(
+    views: Views, recipe: Recipe, field: str, message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=message) as refused:
+        check_views(views, "student_recipe", recipe)
+    assert refused.value.field == field
+    check_views(Views(), "student_recipe", recipe)
+    check_views(Views(flip=True, crops=5), "student_recipe", Recipe())

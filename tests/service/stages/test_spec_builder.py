@@ -12,6 +12,7 @@ from service.stages.order import stages_of
 from service.stages.spec_builder import build_stage_spec
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from tests.support.workbench import MakeConfig
+from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import STAGE_SPEC, EvaluateSpec, LabelSpec, SelectSpec, TrainSpec
@@ -58,6 +59,13 @@ def test_the_teacher_of_a_generation_is_the_model_of_the_one_before(inputs: Spec
 
     assert isinstance(spec, LabelSpec)
     assert spec.model_uri == "s3://models/1"
+
+
+def test_the_teacher_labels_the_views_that_the_run_asks_for(inputs: SpecInputs, run_config: MakeConfig) -> None:
+    views = Views(flip=True, crops=5)
+    asked = replace(inputs, config=run_config(labeling={"views": {"flip": True, "crops": 5}}))
+    given = [build_stage_spec(each, LAYOUT, ANYWHERE, 2, "label", attempt=1) for each in (inputs, asked)]
+    assert [spec.views for spec in given if isinstance(spec, LabelSpec)] == [Views(), views]
 
 
 def test_a_generation_is_judged_by_its_own_model(inputs: SpecInputs) -> None:

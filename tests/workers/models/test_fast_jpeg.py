@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from workers.data.images.clean import prepare_clean
+from workers.data.images.clean import prepare_clean, resize_clean
 from workers.data.images.decode import BrokenImage, decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.models.fast_jpeg import decode_fast, prepare_fast
@@ -124,9 +124,9 @@ def test_a_picture_that_cannot_be_prepared_is_broken_and_the_others_are_not(monk
     def fails_on_a_line(picture: Image.Image, card: ModelCard) -> np.ndarray:
         if 1 in picture.size:
             raise OverflowError("too long\nfor an int")
-        return prepare_clean(picture, card)
+        return resize_clean(picture, card)
 
-    monkeypatch.setattr("workers.models.clean_batches.prepare_clean", fails_on_a_line)
+    monkeypatch.setattr("workers.models.clean_batches.resize_clean", fails_on_a_line)
     line, photograph = (io.BytesIO() for _ in range(2))
     Image.new("RGB", (1, 9)).save(line, "PNG")
     PHOTOGRAPHS[0].save(photograph, "PNG")

@@ -1,5 +1,7 @@
 """Resizes clean pictures to a model's input: for the teacher that labels, for validation and for testing."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -16,14 +18,34 @@ def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
     Crop "none" resizes the whole picture. Crop "center" resizes its short side to round(image_size / crop_fraction) and
     keeps the centre. Both are bicubic, and equal torchvision's Resize and CenterCrop of a PIL image to the pixel.
     """
-    size = card.image_size
+    centre: npt.NDArray[np.uint8] = crops_of(resize_clean(image, card), card.image_size, 1)[0]
+    return centre
+
+
+def resize_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
+    """The pixels of an RGB picture as crops for a model are cut from it, uint8 (height, width, 3).
+
+    With crop "none" there is nothing left to cut. Of a picture over 8 times as long as wide, the middle is returned.
+    """
     if card.crop == "none":
-        return np.asarray(_resized(image, (size, size)))
+        return np.asarray(_resized(image, (card.image_size, card.image_size)))
     middle = _cut(image, middle_box(image.width, image.height))
-    scaled = _resized(middle, scaled_size(middle.width, middle.height, round(size / card.crop_fraction)))
-    left = round((scaled.width - size) / 2)
-    top = round((scaled.height - size) / 2)
-    return np.asarray(scaled.crop((left, top, left + size, top + size)))
+    short_side = round(card.image_size / card.crop_fraction)
+    return np.asarray(_resized(middle, scaled_size(middle.width, middle.height, short_side)))
+
+
+def crops_of(pixels: npt.NDArray[np.uint8], size: int, crops: Literal[1, 5]) -> npt.NDArray[np.uint8]:
+    """The centre crop, or with it the four corners, of a resized picture: uint8 (crops, size, size, 3).
+
+    `pixels` is (height, width, 3), both at least `size`. The centre is the first crop.
+    """
+    height, width, _ = pixels.shape
+    bottom, right = height - size, width - size
+    places = [(round(bottom / 2), round(right / 2)), (0, 0), (0, right), (bottom, 0), (bottom, right)]
+    if crops == 1:
+        top, left = places[0]
+        return pixels[None, top : top + size, left : left + size]
+    return np.stack([pixels[top : top + size, left : left + size] for top, left in places])
 
 
 def middle_box(width: int, height: int) -> tuple[int, int, int, int]:
