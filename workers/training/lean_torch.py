@@ -39,8 +39,11 @@ class _StandIn(ModuleType):
         self.graph_break = _nothing
         self.utils = _Part("utils", get_optimize_ddp_mode=lambda: "ddp_optimizer")  # torch's default
         self.trace_rules = _Part("trace_rules", clear_lru_cache=_nothing)
+        self.config = _Part("config")  # timm.optim sets a limit in it
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__file__":  # `inspect` asks all modules for theirs, when timm.optim registers its operations
+            raise AttributeError(name)
         return getattr(_real_module(), name)
 
 
@@ -56,10 +59,16 @@ class _Part:
 
 
 def _real_module() -> ModuleType:
-    if isinstance(sys.modules.get(_NAME), _StandIn):
-        del sys.modules[_NAME]
-        vars(torch).pop("_dynamo", None)
-    return importlib.import_module(_NAME)
+    stand_in = sys.modules.get(_NAME)
+    if not isinstance(stand_in, _StandIn):
+        return importlib.import_module(_NAME)
+    del sys.modules[_NAME]
+    vars(torch).pop("_dynamo", None)
+    real = importlib.import_module(_NAME)
+    for name, value in vars(stand_in.config).items():
+        if not name.startswith("_"):
+            setattr(real.config, name, value)
+    return real
 
 
 def _nothing() -> None:
