@@ -16,8 +16,12 @@ from service.ray_client.jobs import RayJobs
 from tests.browser import WAIT_SECONDS, open_browser
 
 LOADING_SECONDS = 3 * WAIT_SECONDS  # megabytes of scripts
-RAYS_OWN = {"/ray/api/prometheus_health": 500, "/ray/api/serve/applications/": 501}
-"""What Ray itself answers where there is no Prometheus and where Ray Serve is not installed."""
+RAYS_OWN = {
+    "/ray/api/prometheus_health": 500,
+    "/ray/api/serve/applications/": 501,
+    "/ray/api/v0/platform_events": 404,
+}
+"""What Ray itself answers where there is no Prometheus, no Ray Serve, and no Kubernetes whose events it could show."""
 
 
 @pytest.fixture(scope="module")

@@ -64,3 +64,9 @@ def test_a_head_is_changed_once_and_keeps_its_names() -> None:
     assert type(keep_head_in_full_precision(model).get_classifier()) is kind  # type: ignore[operator]
     assert set(model.state_dict()) == names
     assert kind.__name__ == "Linear"
+
+
+def test_a_model_whose_shapes_alone_are_computed_gives_the_shape_of_its_logits() -> None:
+    model = keep_head_in_full_precision(create_model("test_resnet", 7, 32, dropout=0.0, drop_path=0.0)).to("meta")
+
+    assert model(torch.empty(2, 3, 32, 32, device="meta")).shape == (2, 7)
