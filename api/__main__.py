@@ -22,7 +22,7 @@ with needing_server_extra("python -m api"):
     from service.store.migrate import upgrade
     from service.store.own_files import keep_files_private
     from workers.telemetry.logs import configure_logging
-    from workers.telemetry.traces import start_tracing, stop_tracing
+    from workers.telemetry.traces import start_tracing
 
 _EXPOSED = (
     "refusing to start: {host} can be reached from other machines, and authentication is off.\n"
@@ -68,7 +68,6 @@ def main(descriptor: int | None = None) -> None:
     )
     start_tracing(settings.tracing.otlp_endpoint, "api")
     uvicorn.Server(config).run(None if descriptor is None else [socket.socket(fileno=descriptor)])
-    stop_tracing()
 
 
 def _prepared(app: FastAPI) -> FastAPI:

@@ -41,6 +41,7 @@ from api.traced_requests import TracedRequests
 from service.settings import Settings
 from service.views.problem import Problem
 from service.wiring import open_services
+from workers.telemetry.traces import stop_tracing
 
 _DESCRIPTION = """
 Noisy Student Training on a Ray cluster: register labeled and unlabeled images, start a run of a teacher and
@@ -120,6 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with dashboard_client() as app.state.dashboard_client:
         yield
     app.state.services.close()
+    stop_tracing()  # here, because uvicorn ends the process by the signal that it was stopped with
 
 
 def _document_problems(app: FastAPI) -> None:

@@ -133,3 +133,20 @@ def test_a_collector_that_is_away_holds_up_no_stage(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "workers.entrypoint", uri], cwd=REPOSITORY, timeout=120, check=False)
     assert done.returncode == 1
     assert (tmp_path / "failure.json").exists()
+
+
+def test_an_api_that_is_told_to_end_sends_its_last_spans_first(receiver: OtlpReceiver, tmp_path: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    environment = {
+        "NOISY_STUDENT_HOME": str(tmp_path / "home"),
+        "NOISY_STUDENT_RAY__JOBS_URL": "http://127.0.0.1:9",
+        "NOISY_STUDENT_TRACING__OTLP_ENDPOINT": receiver.url,
+    }
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/runs"
+    with process(
+        tmp_path / "api.log", "api", str(listener.fileno()), environment=environment, descriptor=listener.fileno()
+    ):
+        assert httpx.get(url, timeout=LONG_SECONDS).status_code == 200
+    listener.close()
+
+    assert len(receiver.named("GET /runs")) == 1
