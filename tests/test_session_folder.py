@@ -76,7 +76,7 @@ def test_a_session_that_ends_well_leaves_nothing_either(session: tuple["subproce
     process.communicate(timeout=60)
     assert process.returncode == 0
     told = json.loads((folder / "told").read_text())
-    assert not any(map(is_alive, processes_of(told["pids"])))
+    wait_until(lambda: not any(map(is_alive, processes_of(told["pids"]))), "its processes to end", 30)
     assert not list((folder / "tmp").iterdir())
 
 
@@ -86,7 +86,7 @@ def test_the_files_of_a_session_that_failed_stay_until_the_next(session: tuple["
     said, _ = process.communicate(timeout=60)
     told = json.loads((folder / "told").read_text())
     assert process.returncode == 1
-    assert not any(map(is_alive, processes_of(told["pids"])))
+    wait_until(lambda: not any(map(is_alive, processes_of(told["pids"]))), "its processes to end", 30)
     assert Path(told["tmp_path"]).exists()
     [left] = (folder / "tmp").iterdir()
     assert str(left) in said
