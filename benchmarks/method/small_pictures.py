@@ -34,13 +34,7 @@ class Part:
 def digits(seed: int) -> dict[str, Part]:
     """The demo's split of 5,000 digits: 100 labeled, 3,400 unlabeled, 500 for validation and 1,000 for the test."""
     pixels, labels = load_digits()
-    split = split_digits(labels, seed)
-    rows = {
-        "labeled": split.labeled,
-        "unlabeled": split.unlabeled,
-        "validation": split.validation,
-        "test": split.test,
-    }
+    rows = split_digits(labels, seed).by_name()
     return {name: Part(pixels[of], labels[of]) for name, of in rows.items()}
 
 

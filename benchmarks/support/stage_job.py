@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.support.private_ray import PrivateRay
 from workers.artifact_io import join_uri, write_bytes
+from workers.specs.reports import Progress
 from workers.specs.results import STAGE_RESULT, AnyStageResult
-from workers.specs.stages import FAILURE_FILE, RESULT_FILE, AnyStageSpec, spec_name
+from workers.specs.stages import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, AnyStageSpec, spec_name
 
 TIMEOUT_SECONDS = 240.0
 POLL_SECONDS = 0.02
@@ -86,6 +88,19 @@ class StageJob:
             failure = self.folder / FAILURE_FILE
             raise RuntimeError(failure.read_text() if failure.exists() else f"the driver ended with code {code}")
         return False
+
+    def wait_for(self, is_so: Callable[[Progress], bool]) -> Progress:
+        """Waits until the stage has reported such progress, and returns it. Raises RuntimeError if the stage ends
+        before, and TimeoutError if it takes too long."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        file = self.folder / PROGRESS_FILE
+        while time.monotonic() < deadline:
+            if self.has_ended():
+                raise RuntimeError("the stage ended before")
+            if file.exists() and is_so(found := Progress.model_validate_json(file.read_bytes())):
+                return found
+            time.sleep(POLL_SECONDS)
+        raise TimeoutError(file.read_text() if file.exists() else "no progress")
 
     def wait(self) -> AnyStageResult:
         """Waits for the stage's end and returns its result. Raises TimeoutError if it takes too long."""

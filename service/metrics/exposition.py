@@ -26,13 +26,13 @@ class MetricsPortTaken(Exception):
 def new_registry(component: Literal["api", "reconciler"]) -> CollectorRegistry:
     """Returns a registry with the version of this component and the resources of its process."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made is one more series for each, which nobody asks for
-    registry = CollectorRegistry(auto_describe=True)
-    ProcessCollector(registry=registry)
+    collectors = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=collectors)
     labels = {"version": version("noisy-student"), "component": component}
-    Gauge("noisy_student_build_info", "Which version of which part this process is.", labels, registry=registry).labels(
-        **labels
-    ).set(1)
-    return registry
+    Gauge(
+        "noisy_student_build_info", "Which version of which part this process is.", labels, registry=collectors
+    ).labels(**labels).set(1)
+    return collectors
 
 
 def serve(registry: CollectorRegistry, host: str, first_port: int, ports: int) -> int:

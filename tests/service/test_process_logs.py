@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +61,25 @@ def process(log: Path, *words: str, environment: Mapping[str, str], descriptor: 
         running.wait(timeout=LONG_SECONDS)
 
 
+@contextmanager
+def api_process(home: Path, environment: Mapping[str, str]) -> Iterator[httpx.Client]:
+    """A client of an API process that keeps its state in `home`, and its output there in `api.log`."""
+    listener = socket.create_server(("127.0.0.1", 0))  # takes connections while the process starts
+    told = {**environment, "NOISY_STUDENT_HOME": str(home)}
+    number = listener.fileno()
+    with (
+        closing(listener),
+        process(home / "api.log", "api", str(number), environment=told, descriptor=number),
+        httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=LONG_SECONDS) as client,
+    ):
+        yield client
+
+
 @pytest.fixture(scope="module")
 def api_lines(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     """What an API process logs of four requests, the last of which meets a row that no release writes."""
     home = tmp_path_factory.mktemp("api")
-    listener = socket.create_server(("127.0.0.1", 0))  # takes connections while the process starts
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    environment = {"NOISY_STUDENT_HOME": str(home), "NOISY_STUDENT_RAY__JOBS_URL": "http://127.0.0.1:9"}
-    log = home / "api.log"
-    with (
-        process(log, "api", str(listener.fileno()), environment=environment, descriptor=listener.fileno()),
-        httpx.Client(base_url=url, timeout=LONG_SECONDS) as client,
-    ):
+    with api_process(home, {"NOISY_STUDENT_RAY__JOBS_URL": "http://127.0.0.1:9"}) as client:
         assert client.get("/healthz", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
         client.get(f"/ui/enter?ticket={TICKET}", headers={"X-Request-ID": "mine-2"})
         given = client.get("/runs/no%0Asuch-run").headers["X-Request-ID"]
@@ -83,8 +90,7 @@ def api_lines(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
             )
         failed = client.get("/runs", headers={"X-Request-ID": "mine-3"})
         assert (failed.status_code, failed.headers["X-Request-ID"]) == (500, "mine-3")
-    listener.close()
-    lines = lines_of(log)
+    lines = lines_of(home / "api.log")
     assert [line["path"] for line in lines if line.get("request_id") == given] == ["/runs/no%0Asuch-run"]
     return lines
 

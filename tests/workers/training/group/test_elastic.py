@@ -1,8 +1,7 @@
 """An elastic training on a real Ray: it begins with one worker, grows with a node, shrinks, and learns the same."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,14 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.support.private_ray import PrivateRay
-from benchmarks.support.stage_job import TIMEOUT_SECONDS, StageJob
+from benchmarks.support.stage_job import StageJob
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
 from workers.specs.node_labels import NODE_GROUP, NodeChoice
 from workers.specs.recipe import Noise, Recipe
-from workers.specs.reports import Progress
 from workers.specs.results import TrainResult
-from workers.specs.stages import PROGRESS_FILE, TrainSpec, WorkerGroup, metrics_name
+from workers.specs.stages import TrainSpec, WorkerGroup, metrics_name
 from workers.specs.worker_numbers import NumWorkers, WorkerRange
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.long, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
@@ -66,17 +64,6 @@ def train_job(folder: Path, manifest: str, recipe: Recipe, num_workers: NumWorke
     return StageJob(spec, "model.safetensors", cluster)
 
 
-def wait_for(job: StageJob, is_so: Callable[[Progress], bool]) -> Progress:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        assert not job.has_ended(), "it ended before"
-        path = job.folder / PROGRESS_FILE
-        if path.exists() and is_so(found := Progress.model_validate_json(path.read_bytes())):
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(path.read_text())
-
-
 def losses_of(folder: Path) -> dict[int, float]:
     rows = (folder / metrics_name(1)).read_text().splitlines()
     return {row["step"]: row["values"]["loss"] for row in map(json.loads, rows)}
@@ -91,11 +78,11 @@ def test_it_grows_with_a_node_shrinks_when_one_leaves_and_learns_the_same_as_a_f
         train_job(tmp_path / "elastic", digits_manifest, recipe, WorkerRange(min=1, max=2), cluster)
     ) as elastic:
         elastic.start_attempt()
-        alone = wait_for(elastic, lambda seen: seen.workers == 1 and seen.done >= 10)
+        alone = elastic.wait_for(lambda seen: seen.workers == 1 and seen.done >= 10)
         cluster.add_node(num_cpus=1)
-        grown = wait_for(elastic, lambda seen: seen.workers == 2 and seen.done > 0)
+        grown = elastic.wait_for(lambda seen: seen.workers == 2 and seen.done > 0)
         first.preempt()
-        shrunk = wait_for(elastic, lambda seen: seen.workers == 1 and seen.done > grown.done)
+        shrunk = elastic.wait_for(lambda seen: seen.workers == 1 and seen.done > grown.done)
         result = elastic.wait()
     assert isinstance(result, TrainResult)
     assert 0 < alone.done < grown.done < shrunk.done < STEPS
@@ -104,7 +91,7 @@ def test_it_grows_with_a_node_shrinks_when_one_leaves_and_learns_the_same_as_a_f
     cluster.add_node(num_cpus=1)
     with closing(train_job(tmp_path / "fixed", digits_manifest, recipe, 2, cluster)) as fixed:
         fixed.start_attempt()
-        wait_for(fixed, lambda seen: seen.done >= STEPS // 2)  # each wait has a limit of its own
+        fixed.wait_for(lambda seen: seen.done >= STEPS // 2)  # each wait has a limit of its own
         expected = fixed.wait()
     assert isinstance(expected, TrainResult)
     assert result.validation_top1 == pytest.approx(expected.validation_top1, abs=0.01)
