@@ -160,7 +160,7 @@ class _Log:
         self._images_a_step = images_a_step(spec)
         self._place = place
         self._first_step = first_step
-        self._row_at = 0
+        self._row_at = 0  # of the last row, because a validation logs its own
         self._row_every_steps = max(1, self.total_steps // _MAX_METRIC_ROWS, spec.recipe.validate_every_steps // 4)
 
     def begin(self) -> None:
@@ -174,15 +174,18 @@ class _Log:
 
     def validated(self, done: int, loss: torch.Tensor, found: dict[str, float]) -> None:
         self.values = found
-        self._row(done, loss)
+        self._row(done, self._values(done, loss))
 
     def progress(self, done: int, loss: torch.Tensor) -> None:
-        if done % self._row_every_steps == 0 and done != self.total_steps:
-            self._row(done, loss)
-        if done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps:
-            values = self._values(done, loss)
-            if self._place.is_first:
-                self.reporter.update(done, {**values, **gpu_memory(self._place.device)})
+        is_row = done % self._row_every_steps == 0 and done not in (self._row_at, self.total_steps)
+        is_report = done % _PROGRESS_EVERY_STEPS == 0 or done == self.total_steps
+        if not (is_row or is_report):
+            return
+        values = self._values(done, loss)  # all workers together
+        if is_row:
+            self._row(done, values)
+        if is_report and self._place.is_first:
+            self.reporter.update(done, {**values, **gpu_memory(self._place.device)})
 
     def wish(self) -> AfterStep:
         """What this worker wishes to follow. The first one knows whether the service wants a pause."""
@@ -190,11 +193,8 @@ class _Log:
             return AfterStep.PAUSE
         return AfterStep.CHECKPOINT if self._place.session.checkpoint_wished() else AfterStep.GO_ON
 
-    def _row(self, done: int, loss: torch.Tensor) -> None:
-        if done == self._row_at:  # a validation has just logged it
-            return
+    def _row(self, done: int, values: dict[str, float]) -> None:
         self._row_at = done
-        values = self._values(done, loss)
         if self._place.is_first:
             self.reporter.log_row(done, values)
 
