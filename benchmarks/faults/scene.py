@@ -6,9 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 import psutil
@@ -16,6 +15,7 @@ from sqlalchemy import select
 
 from benchmarks.faults.ray_proxy import RayProxy
 from benchmarks.support.postgres_server import PostgresServer
+from benchmarks.support.started_parts import StartedParts
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from noisy_student.local.stack import LocalStack
@@ -32,32 +32,19 @@ _SUPERVISE_EVERY_SECONDS = 0.5
 _ANSWER_TIMEOUT_SECONDS = 90.0
 
 
-class Scene:
+class Scene(StartedParts):
     """Runs the stack as a context manager. `mounted`: the artifacts have their own file system, which needs root."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder.resolve()
         self.artifacts = self.folder / "artifacts"
         self.postgres = PostgresServer(durable=True)
         self.mounted = False
         self.run_id = ""
         """The id of the run under test."""
-        self._open = ExitStack()
         self._stopping = threading.Event()
         self._second: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "Scene":
-        try:
-            self._start()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open.close()
 
     def get_run(self, run_id: str) -> RunView:
         """Returns the run, however long the API takes to respond."""

@@ -11,9 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -22,6 +20,7 @@ from sqlalchemy import func, select
 from benchmarks.load.played_stages import write_progress, write_result
 from benchmarks.support.copied_runs import copy_id, put_copies_in_place_of
 from benchmarks.support.standin_ray import StandInRay
+from benchmarks.support.started_parts import StartedParts
 from noisy_student.client import Client
 from noisy_student.errors import API_KEY_VARIABLE
 from noisy_student.local.demo.run import demo_run_config, register_digits
@@ -42,31 +41,18 @@ _RAY_TOKEN = "what the stand-in asks for"
 _TIMEOUT_SECONDS = 300.0
 
 
-class LoadScene:
+class LoadScene(StartedParts):
     """Runs the system as a context manager. `active` and `finished`: the copied runs' ids; `key`: an admin's."""
 
     def __init__(self, home: Path, database_url: str, active: int, finished: int) -> None:
+        super().__init__()
         self._home = home
         self._url = database_url
         self._counts = {"active": active, "finished": finished}
-        self._open = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._plays: Callable[[AnyStageSpec], bool] = lambda _: True
         [self._port] = free_ports(1)
         self.api_url = f"http://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> "LoadScene":
-        try:
-            self._start()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open.close()
 
     def pids(self) -> dict[str, int]:
         """The process ids of `api` and `reconciler`."""

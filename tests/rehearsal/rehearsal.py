@@ -13,13 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
 
+from benchmarks.support.started_parts import StartedParts
 from noisy_student.client import Client
 from noisy_student.local.owned_folder import OwnedFolder
 from tests.rehearsal.cluster_state import HEAD_GROUP, ClusterState, Journal
@@ -37,7 +36,7 @@ PATIENCE_SECONDS = 600.0
 """Longer than anything here takes, even on a busy machine."""
 
 
-class Rehearsal:
+class Rehearsal(StartedParts):
     """A context manager that begins with a head and no nodes.
 
     `changes` are values of the chart, merged into `small_values`. An idle node goes after `idle_seconds`. A pod is
@@ -54,6 +53,7 @@ class Rehearsal:
         pod_wait_seconds: int = 600,
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__()
         self._owned = OwnedFolder("k-")
         self.shared = self._owned.path / "shared"
         """The volume that all pods share: datasets and artifacts."""
@@ -66,20 +66,6 @@ class Rehearsal:
         self._environment = {**self._of_all_pods(), **(environment or {})}
         self._stopping = threading.Event()
         self._controllers = threading.Thread(target=self._control, daemon=True, name="controllers")
-        self._open = ExitStack()
-
-    def __enter__(self) -> "Rehearsal":
-        try:
-            self._start()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open.close()
 
     @property
     def artifacts(self) -> Path:
