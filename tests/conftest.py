@@ -12,7 +12,13 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.store.database import Database
 from service.store.migrate import upgrade
 
-pytest_plugins = ("tests.limits", "tests.session_folder", "tests.spreading", "tests.support.application")
+pytest_plugins = (
+    "tests.limits",
+    "tests.own_process",
+    "tests.session_folder",
+    "tests.spreading",
+    "tests.support.application",
+)
 
 # A busy machine makes examples slow, so their duration says nothing about the code.
 settings.register_profile("no deadline", deadline=None)

@@ -16,8 +16,8 @@ _failed = pytest.StashKey[bool]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # one of several processes, which has inherited the folder and the mark
-        return
+    if hasattr(config, "workerinput") or config.getoption("reports_to", None) is not None:
+        return  # one of several processes, which has inherited the folder and the mark
     owned = OwnedFolder("ns-")  # short, because the paths of Ray's sockets may have at most 107 bytes
     owned.make()
     owned.path.chmod(0o711)  # so that PostgreSQL's user can pass through

@@ -6,7 +6,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _END_TO_END = "tests/end_to_end/"
-_REHEARSAL = "tests/rehearsal/"
+_ONE_CLUSTER = ("tests/rehearsal/", "tests/workers/runtime/test_placement_on_ray.py")
+"""Files, or folders of files, whose tests share a cluster that takes long to start."""
 _ROUGH = ("test_faults", "test_killed_stack", "test_access", "test_closed_doors")
 """Files whose tests kill parts of their stack or wait little. They share a stack, so that other runs continue."""
 
@@ -24,8 +25,8 @@ class TwoStacks(LoadScopeScheduling):
 
 def scope_of(nodeid: str) -> str:
     """The scope of a test. Tests with the same scope run in one process."""
-    if nodeid.startswith(_REHEARSAL):
-        return nodeid.partition("::")[0]  # its tests share a cluster
+    if nodeid.startswith(_ONE_CLUSTER):
+        return nodeid.partition("::")[0]
     if not nodeid.startswith(_END_TO_END):
         return nodeid
     file = nodeid.removeprefix(_END_TO_END).partition(".py")[0]

@@ -17,8 +17,11 @@ _CLONE_NEWNET = 0x40000000
 def network_of_its_own() -> Iterator[None]:
     """Moves the calling thread, and the threads and processes that it starts, into a new network namespace.
 
-    Skips the test where none can be made: it takes Linux and root.
+    Skips the test where none can be made: it takes Linux and root. Threads that libraries start meanwhile stay in it,
+    so a test module that uses it runs in a process of its own.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        raise RuntimeError("mark the module own_process: this process's threads are shared with other tests")
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a network namespace takes Linux and root")
     libc = ctypes.CDLL(None, use_errno=True)

@@ -20,7 +20,7 @@ from workers.specs.recipe import Recipe
 from workers.specs.stages import ActorPool, EvaluateSpec, TrainSpec, WorkerGroup
 from workers.training.stage import fit_in_actor
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
+pytestmark = [pytest.mark.own_process, pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 
 NODES = NodeChoice(
     cpu_node_labels={"noisy-student.io/accelerator": "!gpu"}, helper_node_labels={"ray.io/node-group": "headgroup"}

@@ -46,6 +46,7 @@ def scraped(port: int) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
+@pytest.mark.own_process
 @pytest.mark.end_to_end
 @pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)
 def test_figures_of_a_stage_are_at_the_port_of_its_node() -> None:
