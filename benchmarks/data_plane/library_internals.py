@@ -30,7 +30,8 @@ from workers.runtime.internals import internals_environment
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.internals import LibraryInternals
 from workers.specs.recipe import Recipe
-from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 COMMAND = "python -m benchmarks.data_plane.library_internals"
 _TIMEOUT_SECONDS = 120

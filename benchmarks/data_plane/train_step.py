@@ -27,7 +27,8 @@ from benchmarks.support.photographs import CLASSES, write_photograph_shards
 from benchmarks.support.two_cores import CORES, hold_to_two_cores
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Noise, RandAugment, Recipe
-from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup
+from workers.specs.stages import PseudoLabels, TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 FOLDER = ingest.FOLDER
 ROUNDS = 3

@@ -21,7 +21,8 @@ from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Noise, Recipe
-from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup, part_name
+from workers.specs.stages import PseudoLabels, TrainSpec, part_name
+from workers.specs.worker_group import WorkerGroup
 
 COMMAND = "make benchmark-two-workers"
 SETTINGS = ((5, 1.0), (1, 3.0), (3, 0.0), (7, 2.0))

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from workers.specs.base import Frozen
 from workers.specs.measure import ClusterSeen
-from workers.specs.stages import ActorPool, WorkerGroup
+from workers.specs.stages import ActorPool
+from workers.specs.worker_group import WorkerGroup
 
 
 class SpotDevices(Frozen):

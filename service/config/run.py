@@ -18,8 +18,9 @@ from workers.specs.recipe import Recipe
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
-from workers.specs.stages import ActorPool, WorkerGroup
+from workers.specs.stages import ActorPool
 from workers.specs.text import ModelName
+from workers.specs.worker_group import WorkerGroup
 
 MAX_GENERATIONS = 50
 MAX_CLASSES = 100_000

@@ -9,7 +9,7 @@ from service.config.cluster_shape import ClusterShape
 from service.config.run import GenerationPlan, RunConfig
 from service.stages.generation_plans import generation_plans, measured_students
 from workers.specs.measure import Measurement, StudentMeasurement
-from workers.specs.worker_numbers import loaders_of
+from workers.specs.worker_group import loaders_of
 
 EFFICIENCY_OF_A_DOUBLING = 0.95
 """The share of its speed that each worker keeps when the worker group doubles."""

@@ -3,7 +3,7 @@
 from service.errors import InvalidRequest
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
-from workers.specs.stages import WorkerGroup
+from workers.specs.worker_group import WorkerGroup
 
 _LEAST_IMAGES = 2
 """A batch norm cannot compute a variance over one image: most models would raise at the first step."""

@@ -9,7 +9,8 @@ from workers.search.trial_book import TrialBook
 from workers.specs.optimization import Schedule
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.search import FloatRange, IntRange, SearchSettings, SearchSpace
-from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, WorkerGroup, spec_name
+from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, spec_name
+from workers.specs.worker_group import WorkerGroup
 
 RECIPE = Recipe(
     steps=360,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from workers.specs.node_labels import NODE_GROUP, OWN_GROUP, allows, described
 from workers.specs.reports import WaitKind
-from workers.specs.stages import ActorPool, AnyStageSpec, WorkerGroup
+from workers.specs.stages import ActorPool, AnyStageSpec
+from workers.specs.worker_group import WorkerGroup
 
 _MOST_NAMED = 4
 """The maximum number of groups of nodes in a message."""

@@ -15,8 +15,8 @@ from workers.specs.stages import (
     SelectSpec,
     StageSpec,
     TrainSpec,
-    WorkerGroup,
 )
+from workers.specs.worker_group import WorkerGroup
 
 Spec = TypeVar("Spec", bound=StageSpec)
 

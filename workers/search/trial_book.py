@@ -12,7 +12,8 @@ from workers.search.sampler import Sampler
 from workers.search.space import default_parameters, distributions, draw_of, drawn_parameters, trial_recipe
 from workers.search.tuning import Training
 from workers.specs.search import TRIALS_FILE, Trial, TrialParameters, TrialPoint, Trials, trial_steps
-from workers.specs.stages import SearchSpec, TrainSpec, WorkerGroup
+from workers.specs.stages import SearchSpec, TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 _DRAWS_FOR_A_NEW_POINT = 100
 """How often a new point is drawn if a point was tried before. Trials are deterministic, so a point is repeated only

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from workers.specs.base import Frozen
-from workers.specs.stages import ActorPool, AnyStageSpec, WorkerGroup
+from workers.specs.stages import ActorPool, AnyStageSpec
+from workers.specs.worker_group import WorkerGroup
 
 
 class DeviceKind(StrEnum):

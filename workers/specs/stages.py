@@ -19,7 +19,7 @@ from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
 from workers.specs.telemetry import Telemetry
-from workers.specs.worker_numbers import LoaderProcesses, NumWorkers
+from workers.specs.worker_group import GPUS_MEAN, WorkerGroup
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
 
@@ -60,16 +60,13 @@ def control_name(attempt: int) -> str:
     return f"control-a{attempt}.json"
 
 
-_GPUS = "null: one where the cluster has GPUs or a group of nodes that could have them, else none; 0: none."
-
-
 class ActorPool(Frozen):
     """An autoscaling pool of model actors. If `max_actors` is None, the cluster or its autoscaler is the limit."""
 
     min_actors: int = Field(default=1, ge=1, le=100_000)
     max_actors: int | None = Field(default=None, ge=1, le=100_000)
     cpus_per_actor: float = Field(default=1.0, gt=0, le=100_000)
-    gpus_per_actor: float | None = Field(default=None, ge=0, le=1000, description=_GPUS)
+    gpus_per_actor: float | None = Field(default=None, ge=0, le=1000, description=GPUS_MEAN)
     node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
 
     @property
@@ -80,40 +77,6 @@ class ActorPool(Frozen):
     def gpus_on(self, has_gpus: bool) -> float:
         """The GPUs of an actor on a cluster with or without GPUs."""
         return float(has_gpus) if self.gpus_per_actor is None else self.gpus_per_actor
-
-
-class WorkerGroup(Frozen):
-    """The DDP workers of a train stage."""
-
-    num_workers: NumWorkers = Field(
-        default=1,
-        description='A number, or a range such as {"min": 1, "max": 4}, within which training follows the cluster, '
-        "with the same samples in the same batches. A search has its own number, and an ablation trains with one.",
-    )
-    cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
-    gpus_per_worker: float | None = Field(default=None, ge=0, le=1, description=_GPUS)
-    node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
-    loader_processes: LoaderProcesses = None
-    max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
-
-    @property
-    def min_workers(self) -> int:
-        """How many workers training needs to begin."""
-        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers.min
-
-    @property
-    def max_workers(self) -> int:
-        """How many workers training may have."""
-        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers.max
-
-    @property
-    def gpus(self) -> float:
-        """The GPUs of a worker, once they are decided."""
-        return self.gpus_on(has_gpus=False)
-
-    def gpus_on(self, has_gpus: bool) -> float:
-        """The GPUs of a worker on a cluster with or without GPUs."""
-        return float(has_gpus) if self.gpus_per_worker is None else self.gpus_per_worker
 
 
 class StageSpec(Frozen):

@@ -11,7 +11,7 @@ from workers.data.order.lanes import Layout
 from workers.models.normalize import normalized
 from workers.models.precision import Precision, autocast, precision_on
 from workers.specs.stages import TrainSpec
-from workers.specs.worker_numbers import loaders_of
+from workers.specs.worker_group import loaders_of
 from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState, TrainSession
 from workers.training.input.batches import Batch, BatchStream, MakePicture, StreamPart, Worker, batch_loader

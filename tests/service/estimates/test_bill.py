@@ -17,7 +17,8 @@ from service.views.estimates import Bill, Forecast, StageBill
 from tests.support.made_measurements import PARTS, made_measurement
 from workers.specs.measure import ClusterSeen, DataMeasurement, GroupMeasurement, PoolMeasurement
 from workers.specs.search import SearchSettings
-from workers.specs.stages import ActorPool, WorkerGroup
+from workers.specs.stages import ActorPool
+from workers.specs.worker_group import WorkerGroup
 
 JOB = JobTimes(waiting_seconds=0.0, start_seconds=2.0, finish_seconds=1.0)
 JOB_SECONDS = 2.0 + 1.0 + 0.5 + 0.5

@@ -11,8 +11,7 @@ from service.errors import InvalidRequest
 from service.estimates.preflight import check_estimate_request
 from tests.service.estimates.test_bill import billed, line, made_config
 from tests.support.workbench import MakeConfig, Workbench
-from workers.specs.stages import WorkerGroup
-from workers.specs.worker_numbers import WorkerRange
+from workers.specs.worker_group import WorkerGroup, WorkerRange
 
 ONE_TO_FOUR = {"min": 1, "max": 4}
 

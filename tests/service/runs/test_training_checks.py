@@ -6,7 +6,7 @@ from service.errors import InvalidRequest
 from service.runs.training_checks import check_beginning, check_training, check_views
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
-from workers.specs.stages import WorkerGroup
+from workers.specs.worker_group import WorkerGroup
 
 
 def test_synchronized_batch_norm_needs_gpus() -> None:

@@ -12,7 +12,8 @@ from workers.runtime.stage_reporter import StageReporter
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining, Variant
 from workers.specs.recipe import Noise, RandAugment, Recipe
 from workers.specs.selection import Materialization, SelectionSettings
-from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec, WorkerGroup
+from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))
 

@@ -9,7 +9,8 @@ from workers.runtime.placement import settled
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_GROUP, OWN_GROUP
 from workers.specs.recipe import Recipe
-from workers.specs.stages import ActorPool, MeasureSpec, WorkerGroup
+from workers.specs.stages import ActorPool, MeasureSpec
+from workers.specs.worker_group import WorkerGroup
 
 HEAD = Node({"memory": 1.0}, {NODE_GROUP: "headgroup"})
 CPU_GROUP = NodeGroup("cpu", {"CPU": 8.0}, 4)

@@ -31,7 +31,8 @@ from workers.specs.optimization import Schedule
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
-from workers.specs.stages import ActorPool, MeasureSpec, WorkerGroup
+from workers.specs.stages import ActorPool, MeasureSpec
+from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import LoneSession
 
 CLASSES = ("a", "b", "c")

@@ -17,7 +17,8 @@ from workers.runtime.shard_pool import ShardFunction, map_shards
 from workers.search.tuning import _one_bundle
 from workers.specs.node_labels import NodeChoice
 from workers.specs.recipe import Recipe
-from workers.specs.stages import ActorPool, EvaluateSpec, TrainSpec, WorkerGroup
+from workers.specs.stages import ActorPool, EvaluateSpec, TrainSpec
+from workers.specs.worker_group import WorkerGroup
 from workers.training.stage import fit_in_actor
 
 pytestmark = [pytest.mark.own_process, pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]

@@ -22,8 +22,8 @@ from workers.specs.stages import (
     SearchSpec,
     SelectSpec,
     TrainSpec,
-    WorkerGroup,
 )
+from workers.specs.worker_group import WorkerGroup
 
 CPUS = ClusterView((Node({"CPU": 64.0}),))
 GPUS = ClusterView((Node({"CPU": 64.0, "GPU": 8.0}),))

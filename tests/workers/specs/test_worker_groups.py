@@ -2,8 +2,7 @@
 
 import pytest
 
-from workers.specs.stages import WorkerGroup
-from workers.specs.worker_numbers import loaders_of
+from workers.specs.worker_group import WorkerGroup, loaders_of
 
 
 @pytest.mark.parametrize(

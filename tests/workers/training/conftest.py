@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Noise, RandAugment, Recipe
-from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec
+from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import TrainingState
 from workers.training.loop import OnValidation, train
 

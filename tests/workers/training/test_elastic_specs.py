@@ -9,8 +9,8 @@ from workers.data.order.lanes import Layout
 from workers.runtime.capacity import demand_of
 from workers.specs.devices import DeviceKind, Devices, devices_of
 from workers.specs.recipe import Recipe
-from workers.specs.stages import TrainSpec, WorkerGroup
-from workers.specs.worker_numbers import NumWorkers, WorkerRange
+from workers.specs.stages import TrainSpec
+from workers.specs.worker_group import NumWorkers, WorkerGroup, WorkerRange
 from workers.training.steps import layout_of, place_of
 
 

@@ -15,7 +15,8 @@ from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
-from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec
+from workers.specs.worker_group import WorkerGroup
 from workers.training.image_check import check_images
 
 GOOD = encoded(scene(), "JPEG")

@@ -16,7 +16,8 @@ from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
 from workers.specs.recipe import Noise, Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
-from workers.specs.stages import PseudoLabels, TrainSpec, WorkerGroup, control_name
+from workers.specs.stages import PseudoLabels, TrainSpec, control_name
+from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import TrainingState
 from workers.training.input.batches import Batch
 from workers.training.learner import Learner

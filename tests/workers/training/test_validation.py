@@ -7,7 +7,7 @@ import pytest
 
 from tests.workers.training.conftest import TrainHere
 from workers.models import clean_batches
-from workers.specs.stages import WorkerGroup
+from workers.specs.worker_group import WorkerGroup
 
 
 def test_validation_computes_no_perceptual_hashes(train_here: TrainHere, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from tests.workers.training.conftest import CLASSES
 from workers.specs.internals import LibraryInternals
 from workers.specs.recipe import Recipe
 from workers.specs.results import TrainResult
-from workers.specs.stages import TrainSpec, WorkerGroup, metrics_name
+from workers.specs.stages import TrainSpec, metrics_name
+from workers.specs.worker_group import WorkerGroup
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 

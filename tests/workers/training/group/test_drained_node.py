@@ -13,7 +13,8 @@ from tests.workers.training.conftest import CLASSES
 from workers.specs.node_labels import NODE_GROUP, NodeChoice
 from workers.specs.recipe import Recipe
 from workers.specs.results import TrainResult
-from workers.specs.stages import TrainSpec, WorkerGroup
+from workers.specs.stages import TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.long, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 

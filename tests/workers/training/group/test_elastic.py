@@ -16,8 +16,8 @@ from tests.workers.training.conftest import CLASSES
 from workers.specs.node_labels import NODE_GROUP, NodeChoice
 from workers.specs.recipe import Noise, Recipe
 from workers.specs.results import TrainResult
-from workers.specs.stages import TrainSpec, WorkerGroup, metrics_name
-from workers.specs.worker_numbers import NumWorkers, WorkerRange
+from workers.specs.stages import TrainSpec, metrics_name
+from workers.specs.worker_group import NumWorkers, WorkerGroup, WorkerRange
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.long, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
 
