@@ -26,7 +26,8 @@ from PIL import Image
 from benchmarks.results import row, save
 from benchmarks.support.photographs import CLASSES, benchmark_folder, write_photograph_shards
 from benchmarks.support.two_cores import hold_to_two_cores
-from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.noise import Noise, RandAugment
+from workers.specs.recipe import Recipe
 
 FOLDER = benchmark_folder("ingest")
 ROUNDS = 5

@@ -14,7 +14,8 @@ from workers.data.images.clean import prepare_clean
 from workers.data.images.decode import decode_rgb
 from workers.models.clean_batches import clean_batches
 from workers.specs.model_card import ModelCard
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe
 from workers.training.input.noise import TrainingTransform
 from workers.training.input.training_images import PictureReader, Sample
 

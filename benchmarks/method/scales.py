@@ -18,7 +18,8 @@ from benchmarks.method.one_process import accuracy, train_generations, validatio
 from benchmarks.method.small_pictures import Part, digits, fashion, write_datasets
 from benchmarks.results import ResultRow, row, save
 from noisy_student.local.demo.run import demo_run_config
-from workers.specs.recipe import RandAugment, RandAugmentScale, Recipe
+from workers.specs.noise import RandAugment, RandAugmentScale
+from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
 
 FOLDER = Path("build/benchmark-scales")

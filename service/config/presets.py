@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from workers.specs.base import Frozen
+from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import MOST_STEPS, Optimizer, Schedule
-from workers.specs.recipe import Noise, RandAugment, Recipe, ResolutionStep
+from workers.specs.recipe import Recipe, ResolutionStep
 from workers.specs.selection import SelectionSettings
 
 PresetName = Literal[

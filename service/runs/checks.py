@@ -14,7 +14,8 @@ from service.runs.training_checks import check_batches, check_beginning, check_t
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
-from workers.specs.recipe import HIGHEST_MAGNITUDE, Recipe
+from workers.specs.noise import HIGHEST_MAGNITUDE
+from workers.specs.recipe import Recipe
 from workers.specs.search import SearchSettings, SearchSpace, searched_rand_augment
 
 ROLES: Mapping[str, DatasetRole] = {

@@ -15,7 +15,8 @@ from service.errors import InvalidRequest
 from service.settings import Settings
 from service.store.schema.tables import GenerationRow, RunRow
 from service.store.stored_values import written
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.noise import Noise, RandAugment
+from workers.specs.recipe import Recipe
 from workers.specs.search import (
     SearchSettings,
     SearchSpace,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from workers.specs.base import Frozen
 from workers.specs.hygiene import JudgedOn
-from workers.specs.recipe import Noise
+from workers.specs.noise import Noise
 
 
 class ModelCard(Frozen):

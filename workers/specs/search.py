@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workers.specs.base import Frozen, field_error
-from workers.specs.recipe import HIGHEST_MAGNITUDE, Noise, RandAugment, RandAugmentScale, Recipe
+from workers.specs.noise import HIGHEST_MAGNITUDE, Noise, RandAugment, RandAugmentScale
+from workers.specs.recipe import Recipe
 from workers.specs.text import ModelName
 
 TRIALS_FILE = "trials.json"

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from workers.specs.noise import Noise
 from workers.specs.optimization import Schedule
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
 
 

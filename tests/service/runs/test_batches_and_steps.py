@@ -11,7 +11,8 @@ from service.runs.checks import check_models
 from service.runs.run_warnings import run_warnings
 from service.runs.training_checks import check_batches
 from workers.data.order.lanes import share_of
-from workers.specs.recipe import Noise, Recipe, ResolutionStep
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe, ResolutionStep
 from workers.specs.search import FloatRange, SearchSettings, SearchSpace
 
 CATALOG = {"m": CatalogModel(parameters=1, parameters_per_class=1, drop_path=True, dropout=True, img_size=False)}

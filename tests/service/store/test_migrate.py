@@ -16,7 +16,7 @@ from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.schema.tables import Table
 from tests.at_once import at_once
 from tests.support.workbench import MakeConfig
-from workers.specs.recipe import RandAugment
+from workers.specs.noise import RandAugment
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(empty_database_url: str) -> None:

@@ -10,7 +10,8 @@ from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining, Variant
-from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.noise import Noise, RandAugment
+from workers.specs.recipe import Recipe
 from workers.specs.selection import Materialization, SelectionSettings
 from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec
 from workers.specs.worker_group import WorkerGroup

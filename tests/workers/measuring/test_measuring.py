@@ -27,8 +27,9 @@ from workers.runtime.capacity import ClusterView, Node, ResourceDemand
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.measure import CleanMeasurement, MeasuredStudent
+from workers.specs.noise import Noise
 from workers.specs.optimization import Schedule
-from workers.specs.recipe import Noise, Recipe, ResolutionStep
+from workers.specs.recipe import Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
 from workers.specs.robustness import AdversarialSettings, CorruptionSettings, RobustnessSettings, StabilitySettings
 from workers.specs.stages import ActorPool, MeasureSpec

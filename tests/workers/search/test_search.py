@@ -19,7 +19,7 @@ from workers.search.space import (
     trial_recipe,
 )
 from workers.search.trial_book import read_trials
-from workers.specs.recipe import Noise, RandAugment
+from workers.specs.noise import Noise, RandAugment
 from workers.specs.search import IntRange, SearchSettings, SearchSpace, TrialParameters
 from workers.specs.stages import control_name
 

@@ -15,8 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import Optimizer, Schedule
-from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
 from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import TrainingState

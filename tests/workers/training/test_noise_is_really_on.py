@@ -16,7 +16,8 @@ from torchvision.transforms import RandomResizedCrop
 from workers.models.create import create_model
 from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
-from workers.specs.recipe import Noise, RandAugment, Recipe
+from workers.specs.noise import Noise, RandAugment
+from workers.specs.recipe import Recipe
 from workers.specs.stages import TrainSpec
 from workers.specs.worker_group import WorkerGroup
 from workers.training.input.noise import Box, TrainingTransform, random_resized_box

@@ -13,8 +13,9 @@ from workers.data.order.lanes import Layout
 from workers.models.create import create_model
 from workers.models.files import load_model, load_state, read_card
 from workers.runtime.stage_reporter import StageError
+from workers.specs.noise import Noise
 from workers.specs.optimization import EarlyEnd, Mixing, Optimizer, Schedule
-from workers.specs.recipe import Noise, Recipe, ResolutionStep
+from workers.specs.recipe import Recipe, ResolutionStep
 from workers.training.best_weights import BestWeights
 from workers.training.freezing import freeze_stages
 from workers.training.summary import TrainSummary

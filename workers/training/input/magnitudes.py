@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torchvision.transforms.autoaugment import RandAugment as TorchvisionRandAugment
 
-from workers.specs.recipe import HIGHEST_MAGNITUDE, RandAugmentScale
+from workers.specs.noise import HIGHEST_MAGNITUDE, RandAugmentScale
 
 SMALL_PICTURE = 64
 """Up to this height and width in pixels, pictures are moved and cut by the authors' distances for small pictures."""

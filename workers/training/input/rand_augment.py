@@ -9,7 +9,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.autoaugment import _apply_op as apply_torchvision_operation
 
-from workers.specs.recipe import RandAugment, Recipe
+from workers.specs.noise import RandAugment
+from workers.specs.recipe import Recipe
 from workers.training.input.magnitudes import operations
 
 Colour = tuple[int, int, int]

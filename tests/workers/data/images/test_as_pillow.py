@@ -15,7 +15,8 @@ from workers.data.images.decode import decode_rgb
 from workers.data.images.perceptual_hash import encoded_thumbnail, perceptual_hashes, thumbnail
 from workers.models.clean_batches import clean_batches
 from workers.specs.model_card import ModelCard
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe
 from workers.training.input.noise import TrainingTransform
 from workers.training.input.training_images import PictureReader, Sample
 

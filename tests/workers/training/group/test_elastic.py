@@ -14,7 +14,8 @@ from benchmarks.support.stage_job import StageJob
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
 from workers.specs.node_labels import NODE_GROUP, NodeChoice
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe
 from workers.specs.results import TrainResult
 from workers.specs.stages import TrainSpec, metrics_name
 from workers.specs.worker_group import NumWorkers, WorkerGroup, WorkerRange

@@ -14,7 +14,8 @@ from sklearn.datasets import load_sample_images
 from workers.data.errors import BrokenImage
 from workers.data.images.decode import decode_rgb
 from workers.data.images.plain_jpeg import PlainJpeg, decode_plain_jpeg
-from workers.specs.recipe import Noise, Recipe
+from workers.specs.noise import Noise
+from workers.specs.recipe import Recipe
 from workers.training.input.noise import Box, TrainingTransform, random_resized_box
 from workers.training.input.training_images import PictureMemory, PictureReader, Sample
 

@@ -14,7 +14,8 @@ from torchvision.transforms import RandAugment as TorchvisionRandAugment
 from torchvision.transforms.autoaugment import _apply_op
 
 from tests.support.authors_operations import reference
-from workers.specs.recipe import Noise, RandAugment, RandAugmentScale, Recipe
+from workers.specs.noise import Noise, RandAugment, RandAugmentScale
+from workers.specs.recipe import Recipe
 from workers.training.input.magnitudes import Operation, operations
 from workers.training.input.rand_augment import (
     PillowOperations,
