@@ -89,7 +89,7 @@ class ModelView(View):
     generation: int
     model: str
     parameters: int
-    uri: str = Field(description="Folder of model.safetensors and model.json.")
+    uri: str = Field(description="Folder of model.safetensors, config.json (timm's) and model.json.")
     validation_top1: float
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime

@@ -110,6 +110,11 @@ def test_the_model_loads_with_plain_timm_and_has_the_reported_accuracy(
         correct += int((predicted == torch.tensor(shard.labels)).sum())
     assert correct / manifest.rows == pytest.approx(model_view.test_top1, abs=0.002)
     assert sum(parameter.numel() for parameter in model.parameters()) == model_view.parameters
+    of_the_folder: Any = timm.create_model(f"local-dir:{model_view.uri}", pretrained=True).eval()
+    assert of_the_folder.pretrained_cfg["label_names"] == list(card.classes)
+    weights, same = dict(model.state_dict()), dict(of_the_folder.state_dict())
+    assert same.keys() == weights.keys()
+    assert all(torch.equal(same[name], weights[name]) for name in weights)
 
 
 def test_progress_metrics_and_logs_can_be_read(whole_run: RunView, client: Client, stack: LocalStack) -> None:

@@ -1,6 +1,7 @@
-"""Writes and reads the two files of a trained model, model.safetensors and model.json. Plain timm can load them."""
+"""Writes and reads the files of a trained model: a folder that plain timm can load, and this project's card of it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -12,6 +13,7 @@ from workers.models.lean_timm import load_zoo
 from workers.models.precision import keep_head_in_full_precision
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard
 from workers.specs.stages import TrainSpec
+from workers.specs.timm_config import TIMM_CONFIG_FILE, TIMM_FIELDS, timm_config
 
 
 def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
@@ -35,10 +37,17 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
 
 
 def write_model(folder_uri: str, model_state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Writes the weights, then the card: if the card exists, the model is complete."""
+    """Writes the weights and timm's configuration, then the card: if the card exists, the model is complete."""
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model_state.items()}
     write_bytes(join_uri(folder_uri, WEIGHTS_FILE), safetensors.torch.save(weights))
+    write_bytes(join_uri(folder_uri, TIMM_CONFIG_FILE), timm_config(card, _of_the_architecture(card.model)).encode())
     write_bytes(join_uri(folder_uri, MODEL_CARD_FILE), card.model_dump_json(indent=2).encode())
+
+
+def _of_the_architecture(model: str) -> dict[str, Any]:
+    """What timm says of an architecture; nothing if it has no configuration of it."""
+    configuration = load_zoo(model).get_pretrained_cfg(model)
+    return {} if configuration is None else {name: getattr(configuration, name) for name in TIMM_FIELDS}
 
 
 def read_card(folder_uri: str) -> ModelCard:

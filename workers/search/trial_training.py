@@ -7,6 +7,7 @@ from typing import TypedDict
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE
 from workers.specs.stages import STAGE_SPEC, TrainSpec
+from workers.specs.timm_config import TIMM_CONFIG_FILE
 
 
 class TrialConfig(TypedDict):
@@ -23,7 +24,7 @@ def run_trial(config: TrialConfig) -> None:
         _train_alone(spec)
     else:
         _train_in_group(spec)
-    for name in (MODEL_CARD_FILE, WEIGHTS_FILE):
+    for name in (MODEL_CARD_FILE, TIMM_CONFIG_FILE, WEIGHTS_FILE):
         delete_if_there(*open_filesystem(join_uri(spec.folder_uri, name)))
 
 

@@ -10,7 +10,7 @@ from workers.specs.noise import Noise
 
 
 class ModelCard(Frozen):
-    """model.json: what it takes to load model.safetensors with plain timm."""
+    """model.json: how model.safetensors is to be used, and where it comes from. timm's config.json follows from it."""
 
     model: str
     classes: tuple[str, ...]
