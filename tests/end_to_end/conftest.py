@@ -1,5 +1,6 @@
 """Fixtures: one real stack for all end-to-end tests, with Ray head, API, reconciler, SQLite and a folder."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -144,7 +145,16 @@ def wait_until(client: Client, run_id: str, reached: Callable[[RunView], bool]) 
         if reached(run):
             return run
         time.sleep(0.2)
-    raise AssertionError(f"not reached in {STAGE_TIMEOUT_SECONDS} s: {[(s.id, s.state) for s in stages_of(run)]}")
+    raise AssertionError(f"not reached in {STAGE_TIMEOUT_SECONDS} s:\n{_account_of(run)}")
+
+
+def _account_of(run: RunView) -> str:
+    """The state of each stage that is not at its end, and the last lines of all drivers' logs of the run."""
+    unfinished = [stage for stage in stages_of(run) if stage.state not in ("succeeded", "pending")]
+    states = [f"waits for {run.waiting}", *(f"{s.id} {s.state}: {s.progress} {s.attempts}" for s in unfinished)]
+    logs = sorted(Path(tempfile.gettempdir()).rglob(f"job-driver-*{run.id}*.log"))
+    ends = [f"{log.name}:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-60:]) for log in logs]
+    return "\n".join(states + ends)
 
 
 def stages_of(run: RunView) -> list[StageView]:
