@@ -157,7 +157,7 @@ benchmark-two-workers: $(READY) ## compares two training processes of unequal sh
 	$(BIN)/python -m benchmarks.method.two_workers
 
 # A rehearsal on this machine, with Ray's own autoscaler and nodes that are processes. Needs root; about a quarter of an hour.
-benchmark-autoscale: $(READY) ## rehearses a cluster that grows from zero, and its faults: a quarter of an hour
+benchmark-autoscale: $(READY) ## rehearses a cluster that grows from zero, and its faults: up to half an hour
 	$(BIN)/python -m benchmarks.house.autoscale
 
 # Files, folders, lists and bodies as other people produce them, each with a predetermined outcome.
