@@ -101,7 +101,7 @@ def prepare() -> None:
 def student_batches(labeled: int, pseudo_labeled: int, processes: int) -> Iterator[Any]:
     """Yields batches from the train stage's own input, with these numbers of images per step."""
     from workers.data.order.lanes import Layout
-    from workers.specs.stages import PseudoLabels
+    from workers.specs.labeling import PseudoLabels
     from workers.training.input.batches import BatchStream, StreamPart, Worker, batch_loader
     from workers.training.input.noise import TrainingTransform
     from workers.training.input.sources import LabeledSource, PseudoLabeledSource

@@ -25,10 +25,11 @@ from benchmarks.data_plane import ingest
 from benchmarks.results import ResultRow, row, save
 from benchmarks.support.photographs import CLASSES, write_photograph_shards
 from benchmarks.support.two_cores import CORES, hold_to_two_cores
+from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Recipe
-from workers.specs.stages import PseudoLabels, TrainSpec
+from workers.specs.stages import TrainSpec
 from workers.specs.worker_group import WorkerGroup
 
 FOLDER = ingest.FOLDER

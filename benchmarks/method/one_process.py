@@ -11,9 +11,10 @@ from workers.models.files import read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
+from workers.specs.labeling import PseudoLabels
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
-from workers.specs.stages import ActorPool, LabelSpec, PseudoLabels, SelectSpec, TrainSpec
+from workers.specs.stages import ActorPool, LabelSpec, SelectSpec, TrainSpec
 from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import LoneSession
 from workers.training.loop import train

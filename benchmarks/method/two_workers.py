@@ -19,10 +19,11 @@ from benchmarks.support.gloo_group import GlooSession, trained_in_group, traject
 from workers.data.order.lanes import Layout
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Recipe
-from workers.specs.stages import PseudoLabels, TrainSpec, part_name
+from workers.specs.stages import TrainSpec, part_name
 from workers.specs.worker_group import WorkerGroup
 
 COMMAND = "make benchmark-two-workers"

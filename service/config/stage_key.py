@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from workers.specs.stages import StageName, model_id
+from workers.specs.model_card import model_id
+from workers.specs.stages import StageName
 
 
 class StageKey(NamedTuple):

@@ -85,6 +85,12 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: t
             f"Labeling and calibration look at {run.config.labeling.views.count} views of each image (labeling.views), "
             "and their times include all of them."
         )
+    if run.config.generations and run.config.labeling.further_teachers:
+        found.append(
+            f"Each image is labeled by {1 + len(run.config.labeling.further_teachers)} models "
+            "(labeling.further_teachers): each actor loads all of them, and the times of labeling and calibration "
+            "include all of them."
+        )
     if run.config.generations and any(plan.selection.materialize for plan in run.plans):
         found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
     if settings.unlabeled_images is not None:

@@ -37,6 +37,7 @@ def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBil
         bytes_kept=round(demand.bytes_kept),
         copies_at_most=demand.copies_at_most,
         views=demand.views,
+        teachers=demand.teachers,
         cost=run.cost(device_hours),
     )
 
@@ -51,21 +52,22 @@ def _label(run: EstimatedRun, generation: int) -> StageDemand:
     work_seconds = math.ceil(size.shards / actors) * a_shard
     written = size.rows * teacher.clean.label_bytes
     calibration_seconds, calibration_bytes = _calibration(run, generation, teacher.clean)
-    overhead_seconds = _pool_overhead(run, teacher.clean) + calibration_seconds
+    load_seconds = teacher.clean.label_load_seconds
+    overhead_seconds = _pool_overhead(run, load_seconds) + calibration_seconds
+    model_bytes = teacher.training.model_bytes + teacher.clean.further_bytes
     return StageDemand(
         images=size.rows,
         processes=actors,
         devices=actors * run.devices_an_actor,
         # A lost actor loses half a shard on average, and another one has to start.
-        work_seconds=run.interrupted(
-            work_seconds, run.devices_an_actor, a_shard / 2 + _actor_start(run, teacher.clean)
-        ),
+        work_seconds=run.interrupted(work_seconds, run.devices_an_actor, a_shard / 2 + _actor_start(run, load_seconds)),
         overhead_seconds=overhead_seconds,
-        bytes_read=size.rows * data.bytes_an_image + actors * teacher.training.model_bytes + calibration_bytes,
+        bytes_read=size.rows * data.bytes_an_image + actors * model_bytes + calibration_bytes,
         bytes_written=written,
         bytes_kept=written,
         speed_seconds=an_image * run.devices_an_actor,
         views=run.config.labeling.views.count,
+        teachers=1 + len(run.config.labeling.further_teachers),
     )
 
 
@@ -76,7 +78,7 @@ def _calibration(run: EstimatedRun, generation: int, clean: CleanMeasurement) ->
     size, data = run.sizes["validation"], run.measured.datasets["validation"]
     images = min(size.rows, CALIBRATION_SAMPLE)
     seconds = size.rows * data.read_seconds_an_image + images * clean.label_seconds
-    pool = _actor_start(run, clean) + run.measured.pool.finish_seconds
+    pool = _actor_start(run, clean.label_load_seconds) + run.measured.pool.finish_seconds
     return seconds / run.actors(size.shards) + pool, size.rows * data.bytes_an_image
 
 
@@ -231,12 +233,13 @@ def _evaluate(run: EstimatedRun, generation: int) -> StageDemand:
         gated = gated_robustness(gate.conditions, robustness)
         seconds += _robustness_seconds(gated, student.clean, run.sizes["validation"].rows)
     read = sum(run.sizes[part].rows * run.measured.datasets[part].bytes_an_image for part in parts)
+    load_seconds = student.clean.load_seconds
     return StageDemand(
         images=images,
         processes=actors,
         devices=actors * run.devices_an_actor,
-        work_seconds=run.interrupted(seconds / actors, run.devices_an_actor, _actor_start(run, student.clean)),
-        overhead_seconds=_pool_overhead(run, student.clean),
+        work_seconds=run.interrupted(seconds / actors, run.devices_an_actor, _actor_start(run, load_seconds)),
+        overhead_seconds=_pool_overhead(run, load_seconds),
         bytes_read=read + actors * student.training.model_bytes,
         bytes_written=0.0,
         bytes_kept=0.0,
@@ -257,12 +260,12 @@ def _robustness_seconds(settings: RobustnessSettings | None, clean: CleanMeasure
     )
 
 
-def _actor_start(run: EstimatedRun, clean: CleanMeasurement) -> float:
-    return run.measured.pool.setup_seconds + clean.load_seconds
+def _actor_start(run: EstimatedRun, load_seconds: float) -> float:
+    return run.measured.pool.setup_seconds + load_seconds
 
 
-def _pool_overhead(run: EstimatedRun, clean: CleanMeasurement) -> float:
-    return job_overhead(run) + _actor_start(run, clean) + run.measured.pool.finish_seconds
+def _pool_overhead(run: EstimatedRun, load_seconds: float) -> float:
+    return job_overhead(run) + _actor_start(run, load_seconds) + run.measured.pool.finish_seconds
 
 
 _STAGES: dict[StageName, Callable[[EstimatedRun, int], StageDemand]] = {

@@ -23,6 +23,8 @@ class StageDemand:
     """The most images after repetition, of a select stage; None if nothing limits them."""
     views: int | None = None
     """The views of each image, of a label stage."""
+    teachers: int | None = None
+    """The models that label each image, of a label stage."""
 
 
 def job_overhead(run: EstimatedRun, joins_cluster: bool = True) -> float:

@@ -10,8 +10,8 @@ from service.stages.findings import findings
 from service.store.run_store import add_event, load_spec_inputs
 from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state
+from workers.specs.model_card import model_id
 from workers.specs.results import EvaluateResult, TrainResult
-from workers.specs.stages import model_id
 
 
 def set_running(session: Session, key: StageKey) -> None:

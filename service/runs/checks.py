@@ -65,9 +65,9 @@ def check_datasets(datasets: RunDatasets, found: Mapping[str, DatasetFacts]) -> 
         if facts is None:
             raise InvalidRequest(field, f"there is no dataset {dataset_id!r}")
         if facts.role != ROLES[part]:
-            raise InvalidRequest(field, f"{_named(facts)} has the role {facts.role}, not {ROLES[part]}")
+            raise InvalidRequest(field, f"{named(facts)} has the role {facts.role}, not {ROLES[part]}")
         if facts.rows == 0:
-            raise InvalidRequest(field, f"{_named(facts)} has no images")
+            raise InvalidRequest(field, f"{named(facts)} has no images")
         if part != "unlabeled":
             _check_same_classes(field, found[datasets.labeled], facts)
 
@@ -82,7 +82,7 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
         if part in ids and ids[part] == ids.get(other):
             raise InvalidRequest(
                 f"datasets.{part}",
-                f"{_named(found[ids[part]])} is the {other} dataset as well: split it and register both parts",
+                f"{named(found[ids[part]])} is the {other} dataset as well: split it and register both parts",
             )
     with artifact_store():
         hashes = {part: read_hashes(layout.hashes(dataset)) for part, dataset in ids.items() if found[dataset].hashed}
@@ -96,7 +96,7 @@ def check_images_kept_apart(datasets: RunDatasets, found: Mapping[str, DatasetFa
                 which = examples(layout, pair, places)
             raise InvalidRequest(
                 f"datasets.{part}",
-                f"{_named(found[ids[part]])} shares {len(places[0])} image(s) with {_named(found[ids[other]])}, "
+                f"{named(found[ids[part]])} shares {len(places[0])} image(s) with {named(found[ids[other]])}, "
                 f"the {other} dataset{which}: accuracy on it would prove nothing",
             )
 
@@ -217,7 +217,7 @@ def check_external_sets(
         if facts is None:
             raise InvalidRequest(f"{field}.dataset", f"there is no dataset {external.dataset!r}")
         if facts.role != "evaluation":
-            raise InvalidRequest(f"{field}.dataset", f"{_named(facts)} has the role {facts.role}, not evaluation")
+            raise InvalidRequest(f"{field}.dataset", f"{named(facts)} has the role {facts.role}, not evaluation")
         mapped = external.class_map or {name: name for name in facts.classes}
         unmapped = [name for name in facts.classes if name not in mapped]
         if unmapped:
@@ -226,7 +226,7 @@ def check_external_sets(
         if unknown:
             raise InvalidRequest(
                 f"{field}.class_map",
-                f"the class(es) {_shortened(unknown)} of {_named(facts)} are not among the labeled classes",
+                f"the class(es) {_shortened(unknown)} of {named(facts)} are not among the labeled classes",
             )
         if len({mapped[name] for name in facts.classes}) < len(facts.classes):
             raise InvalidRequest(f"{field}.class_map", "gives two classes the same name")
@@ -267,18 +267,22 @@ def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, Cat
 
 
 def _check_same_classes(field: str, labeled: DatasetFacts, other: DatasetFacts) -> None:
-    if other.classes == labeled.classes:
-        return
-    missing = [name for name in labeled.classes if name not in other.classes]
-    extra = [name for name in other.classes if name not in labeled.classes]
+    if other.classes != labeled.classes:
+        raise InvalidRequest(
+            field,
+            f"the classes of {named(other)} are not those of {named(labeled)}, the labeled dataset: it "
+            f"{class_difference(labeled.classes, other.classes)}; register it again with the `classes` that GET "
+            f"/datasets/{labeled.id} gives",
+        )
+
+
+def class_difference(classes: Sequence[str], others: Sequence[str]) -> str:
+    """Says how `others` differ from `classes`, as the end of a sentence about whatever has them."""
+    missing = [name for name in classes if name not in others]
+    extra = [name for name in others if name not in classes]
     parts = [f"lacks {_shortened(missing)}"] if missing else []
     parts += [f"has also {_shortened(extra)}"] if extra else []
-    difference = " and ".join(parts) or "has them in another order"
-    raise InvalidRequest(
-        field,
-        f"the classes of {_named(other)} are not those of {_named(labeled)}, the labeled dataset: it {difference}; "
-        f"register it again with the `classes` that GET /datasets/{labeled.id} gives",
-    )
+    return " and ".join(parts) or "has them in another order"
 
 
 def _shortened(names: Sequence[str]) -> str:
@@ -286,5 +290,6 @@ def _shortened(names: Sequence[str]) -> str:
     return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
 
 
-def _named(facts: DatasetFacts) -> str:
+def named(facts: DatasetFacts) -> str:
+    """Returns the dataset's name and id, for messages."""
     return f"{facts.name!r} ({facts.id})"

@@ -1,7 +1,7 @@
 """The commands on runs: create, extend, pause, resume, cancel, retry, and change the priority."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
-from service.runs.preflight import check_new_run
+from service.runs.preflight import CheckedRun, check_new_run
 from service.runs.preset_recipes import with_preset
 from service.runs.progress import ProgressReader
 from service.runs.training_checks import check_batches, check_beginning, check_training, check_views
@@ -45,6 +45,10 @@ from service.views.runs import RunView
 _NOT_COMPARED = (
     "{} is too large to be hashed at registration, so its images have not been compared yet. The train stage of "
     "generation 0 compares the labeled images with all evaluation images, and each label stage the unlabeled ones."
+)
+_TEACHER_NOT_COMPARED = (
+    "{} learned from {}, which is too large to be hashed at registration: whether it shares images with the evaluation "
+    "images has not been compared, and no stage does."
 )
 
 
@@ -79,15 +83,14 @@ class RunCommands:
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return self._filled(answer)
         config = with_preset(self._database, config)
-        found = check_new_run(self._database, self._layout, config, self._models())
+        checked = check_new_run(self._database, self._layout, config, self._models())
         run_id = new_id("run")
 
         def create(session: Session, now: float) -> RunView:
             rows = insert_run(session, run_id, config, generation_plans(config), now)
             add_event(session, run_id, now, EventKind.RUN_CREATED, config.name)
-            for dataset in found.values():
-                if not dataset.hashed:
-                    add_event(session, run_id, now, EventKind.IMAGES_NOT_COMPARED, _NOT_COMPARED.format(dataset.name))
+            for message in _not_compared(checked):
+                add_event(session, run_id, now, EventKind.IMAGES_NOT_COMPARED, message)
             return self._views.run(rows)
 
         return self._filled(self._answers.once(idempotency_key, asked, RunView, create))
@@ -232,6 +235,17 @@ class RunCommands:
             with self._database.read() as session:
                 view = self._places.fill_run(session, view)
         return self._progress.fill_run(view)
+
+
+def _not_compared(checked: CheckedRun) -> Iterator[str]:
+    """Yields what to say about each dataset that is too large to be compared with others before the run starts."""
+    for dataset in checked.datasets.values():
+        if not dataset.hashed:
+            yield _NOT_COMPARED.format(dataset.name)
+    for teacher in checked.further_teachers:
+        for learned in teacher.learned_from:
+            if not learned.hashed and learned.id not in checked.datasets:
+                yield _TEACHER_NOT_COMPARED.format(teacher.id, learned.name)
 
 
 def _set_running(session: Session, run_id: str) -> None:

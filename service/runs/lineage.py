@@ -83,6 +83,7 @@ class LineageQueries:
             recipe=recipe,
             selection=plan.selection if is_student else None,
             views=inputs.config.labeling.views if is_student else None,
+            further_teachers=inputs.config.labeling.further_teachers if is_student else (),
             labels_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "label")) if is_student else None,
             selection_uri=self._layout.stage_folder(StageKey(row.run_id, generation, "select")) if is_student else None,
             gate_on=None if inputs.config.gate is None else inputs.config.gate.on,

@@ -1,10 +1,12 @@
 """All checks of a run before it is started or planned."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
 from service.errors import InvalidRequest
@@ -15,27 +17,134 @@ from service.runs.checks import (
     check_external_sets,
     check_images_kept_apart,
     check_models,
+    class_difference,
     dataset_ids,
+    named,
 )
+from service.runs.shared_images import examples, shared_places
+from service.runs.training_checks import check_views
 from service.store.database import Database
 from service.store.dataset_store import CLASSES
-from service.store.run_store import load_config
-from service.store.schema.tables import DatasetRow, ModelRow
+from service.store.run_store import load_config, load_plans, load_results
+from service.store.schema.tables import DatasetRow, GenerationRow, ModelRow
+from workers.artifact_io import exists, join_uri
+from workers.data.hashes import read_hashes
+from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, place_of_model
+from workers.specs.recipe import Recipe
+from workers.specs.results import SearchResult
+
+
+@dataclass(frozen=True)
+class TeacherFacts:
+    """What the checks need to know about a model that is to label beside the run's own teachers."""
+
+    id: str
+    field: str
+    uri: str
+    recipe: Recipe
+    labeled: DatasetFacts
+    """The labeled images that it learned from."""
+    learned_from: tuple[DatasetFacts, ...]
+    """These, and the unlabeled ones unless it is a first teacher."""
+
+
+@dataclass(frozen=True)
+class CheckedRun:
+    """The datasets of a run that can work, by id, and the further teachers of its labels."""
+
+    datasets: dict[str, DatasetFacts]
+    further_teachers: list[TeacherFacts]
 
 
 def check_new_run(
     database: Database, layout: ArtifactLayout, config: RunConfig, catalog: Mapping[str, CatalogModel]
-) -> dict[str, DatasetFacts]:
-    """Checks the whole run and returns its datasets by id. Raises InvalidRequest if the run cannot work."""
+) -> CheckedRun:
+    """Checks the whole run and returns what it found. Raises InvalidRequest if the run cannot work."""
     with database.read_once() as session:  # the rows that it reads never change
         external = [each.dataset for each in config.evaluation.external]
         found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
         check_reference(session, config)
+        teachers = [
+            _teacher_facts(session, f"labeling.further_teachers.{index}", name)
+            for index, name in enumerate(config.labeling.further_teachers)
+        ]
     check_datasets(config.datasets, found)
     check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
     check_models(config, catalog, len(found[config.datasets.labeled].classes))
     check_images_kept_apart(config.datasets, found, layout)
-    return found
+    for teacher in teachers:
+        check_further_teacher(config, teacher, found, layout)
+    return CheckedRun(found, teachers)
+
+
+def check_further_teacher(
+    config: RunConfig, teacher: TeacherFacts, found: Mapping[str, DatasetFacts], layout: ArtifactLayout
+) -> None:
+    """Checks that the model can label this run's images, and that it has learned from none of its evaluation images.
+
+    `found` holds the run's datasets by id. Raises InvalidRequest.
+    """
+    labeled = found[config.datasets.labeled]
+    if teacher.labeled.classes != labeled.classes:
+        raise InvalidRequest(
+            teacher.field,
+            f"the classes of {teacher.id} are not those of {named(labeled)}, the labeled dataset: it "
+            f"{class_difference(labeled.classes, teacher.labeled.classes)}; name a model of the same classes in the "
+            "same order",
+        )
+    check_views(config.labeling.views, f"the recipe of {teacher.id}", teacher.recipe)
+    with artifact_store():
+        missing = [name for name in (MODEL_CARD_FILE, WEIGHTS_FILE) if not exists(join_uri(teacher.uri, name))]
+    if missing:
+        raise InvalidRequest(
+            teacher.field, f"{' and '.join(missing)} of {teacher.id} are gone from {teacher.uri}: name another model"
+        )
+    _check_not_taught_the_answers(config, teacher, found, layout)
+
+
+def _check_not_taught_the_answers(
+    config: RunConfig, teacher: TeacherFacts, found: Mapping[str, DatasetFacts], layout: ArtifactLayout
+) -> None:
+    own = {config.datasets.labeled, config.datasets.unlabeled}
+    for learned in teacher.learned_from:
+        if learned.id in own or not learned.hashed:
+            continue
+        for part in ("validation", "test"):
+            judged = found[getattr(config.datasets, part)]
+            if not judged.hashed:
+                continue
+            pair = (learned.id, judged.id)
+            with artifact_store():
+                places = shared_places(*(read_hashes(layout.hashes(each)) for each in pair))
+                which = examples(layout, pair, places) if len(places[0]) else ""
+            if len(places[0]):
+                raise InvalidRequest(
+                    teacher.field,
+                    f"{teacher.id} learned from {named(learned)}, which shares {len(places[0])} image(s) with "
+                    f"{named(judged)}, the {part} dataset{which}: with its labels, accuracy on it would prove nothing",
+                )
+
+
+def _teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
+    """Raises InvalidRequest if there is no such model, or none yet."""
+    model = session.get(ModelRow, name)
+    if model is None:
+        place = place_of_model(name)
+        generation = None if place is None else session.get(GenerationRow, place)
+        if generation is None:
+            raise InvalidRequest(field, f"there is no model {name!r}: GET /models lists them")
+        raise InvalidRequest(
+            field, f"{name} has not been trained, its generation is {generation.state}: name a model that has"
+        )
+    config, plan = load_config(session, model.run_id), load_plans(session, model.run_id)[model.generation]
+    searched = load_results(session, model.run_id, SearchResult).get(model.generation) if plan.search else None
+    labeled, unlabeled = config.datasets.labeled, config.datasets.unlabeled
+    learned = [labeled, unlabeled] if model.generation and unlabeled is not None else [labeled]
+    found = _dataset_facts(session, learned)
+    if len(found) < len(learned):
+        raise InvalidRequest(field, f"{name} learned from a dataset that you may not see: name another model")
+    recipe = plan.recipe if searched is None else searched.outcome.recipe
+    return TeacherFacts(name, field, model.uri, recipe, found[labeled], tuple(found.values()))
 
 
 def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFacts]:

@@ -43,7 +43,7 @@ from service.views.runs import (
     StageConfusion,
     StageView,
 )
-from workers.specs.stages import model_id
+from workers.specs.model_card import model_id
 
 MAX_LOG_LINES = 10_000
 Row = TypeVar("Row", bound=Table)

@@ -4,16 +4,17 @@ from typing import TypedDict
 
 from service.artifacts.layout import ArtifactLayout
 from service.config.gate import gated_robustness
-from service.config.run import Resources
 from service.config.settings.groups import PlacementSettings
 from service.config.stage_key import StageKey
 from service.dataset_roots import Roots, RootsByProject
 from service.stages.generation_plans import generation_plans, measured_students
+from service.stages.placement import placed
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
 from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessReference
 from workers.specs.hygiene import FingerprintedImages
 from workers.specs.internals import LibraryInternals
+from workers.specs.labeling import PseudoLabels
 from workers.specs.node_labels import NodeChoice
 from workers.specs.stages import (
     AblateSpec,
@@ -21,7 +22,6 @@ from workers.specs.stages import (
     EvaluateSpec,
     LabelSpec,
     MeasureSpec,
-    PseudoLabels,
     SearchSpec,
     SelectSpec,
     StageName,
@@ -74,7 +74,7 @@ class _Builder:
         self._roots = roots
         self._internals = internals
         self._datasets = inputs.config.datasets
-        self._resources = _placed(inputs.config.resources, placement)
+        self._resources = placed(inputs.config.resources, placement)
         self._nodes = placement.nodes
         self._resize_check_seconds = placement.resize_check_seconds
         self._plan = inputs.plans[generation]
@@ -122,6 +122,7 @@ class _Builder:
             top_k=self._resources.top_k,
             batch_size=self._resources.batch_size,
             views=self._inputs.config.labeling.views,
+            further_teachers=self._inputs.further_teachers,
             pool=self._resources.label,
             calibration_manifest_uri=(
                 self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
@@ -212,6 +213,7 @@ class _Builder:
             batch_size=self._resources.batch_size,
             top_k=self._resources.top_k,
             views=config.labeling.views,
+            further_teachers=self._inputs.further_teachers,
             sample_seconds=self._plan.bill.sample_seconds,
         )
 
@@ -255,6 +257,7 @@ class _Builder:
             manifest_uri=self._unlabeled_manifest(),
             labels_uri=self._source_folder("label"),
             selection_uri=self._source_folder("select"),
+            teachers=self._inputs.teacher_ids(self._generation),
         )
 
     def _pseudo_label_truth(self) -> PseudoLabelTruth | None:
@@ -287,13 +290,3 @@ class _Builder:
         # Run creation refuses generations after the first without an unlabeled dataset.
         assert self._datasets.unlabeled is not None
         return self._layout.manifest(self._datasets.unlabeled)
-
-
-def _placed(resources: Resources, placement: PlacementSettings) -> Resources:
-    """With the service's node labels where the run has none of its own."""
-    train, label = resources.train, resources.label
-    if train.node_labels is None:
-        train = train.model_copy(update={"node_labels": placement.train_node_labels})
-    if label.node_labels is None:
-        label = label.model_copy(update={"node_labels": placement.label_node_labels})
-    return resources.model_copy(update={"train": train, "label": label})

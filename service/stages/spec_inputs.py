@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.teachers import teacher_generation
 from service.model_catalog import CatalogModel, load_catalog
+from workers.specs.labeling import LabelingModel
+from workers.specs.model_card import model_id
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
 
@@ -42,6 +44,8 @@ class SpecInputs:
     """The results of search stages, by generation."""
     reference: tuple[str, int] | None = None
     """The run and generation of the model that robustness is relative to; None for the run's own generation 0."""
+    further_teachers: tuple[LabelingModel, ...] = ()
+    """The models that label beside the teacher of each generation, in the order of the configuration."""
     catalog: Mapping[str, CatalogModel] = field(default_factory=load_catalog)
 
     def teacher_of(self, generation: int) -> TrainedModel:
@@ -54,6 +58,11 @@ class SpecInputs:
         if found is None:
             raise ValueError(f"no model of {self.run_id} may teach generation {generation}")
         return found
+
+    def teacher_ids(self, generation: int) -> tuple[str, ...]:
+        """Returns the ids of the models whose mean labels for the generation: its teacher and the further ones."""
+        own = model_id(self.source_run_id, self.teacher_generation(generation))
+        return (own, *self.config.labeling.further_teachers)
 
     def student_of(self, generation: int) -> tuple[str, Recipe]:
         """Returns the model and the recipe that the generation trains: its plan's, or its search's winner."""

@@ -24,6 +24,8 @@ from service.store.run_rows import GenerationRows, RunRows
 from service.store.schema.caller_tables import ProjectRow
 from service.store.schema.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.store.stored_values import read, written
+from workers.specs.labeling import LabelingModel
+from workers.specs.model_card import place_of_model
 from workers.specs.results import SearchResult, StageResult
 from workers.specs.stages import StageName
 from workers.telemetry.logs import current_request_id, log_context
@@ -189,7 +191,8 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         models={row.generation: TrainedModel(row.model, row.uri, row.validation_top1, row.test_top1) for row in models},
         not_promoted=frozenset(row.number for row in generations if row.run_id == source and row.promoted is False),
         searches=load_results(session, run_id, SearchResult) if any(plan.search for plan in plans.values()) else {},
-        reference=None if reference is None else _place_of_model(session, reference),
+        reference=None if reference is None else place_of_model(reference),
+        further_teachers=_labeling_models(session, config.labeling.further_teachers),
         projects=load_projects(session, dataset_ids),
     )
 
@@ -220,9 +223,13 @@ def load_results(session: Session, run_id: str, kind: type[Result]) -> dict[int,
     return {row.generation: kind.model_validate_json(row.result) for row in rows}
 
 
-def _place_of_model(session: Session, model_id: str) -> tuple[str, int]:
-    row = session.execute(select(ModelRow.run_id, ModelRow.generation).where(ModelRow.id == model_id)).one()
-    return row.run_id, row.generation
+def _labeling_models(session: Session, model_ids: Sequence[str]) -> tuple[LabelingModel, ...]:
+    if not model_ids:
+        return ()
+    rows = session.execute(select(ModelRow.id, ModelRow.uri).where(ModelRow.id.in_(model_ids)))
+    uris = {row.id: row.uri for row in rows}
+    # The reconciler, which submits label stages, sees all models; a caller only those of its projects.
+    return tuple(LabelingModel(model_id=each, uri=uris[each]) for each in model_ids if each in uris)
 
 
 def load_config(session: Session, run_id: str) -> RunConfig:

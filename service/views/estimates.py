@@ -41,6 +41,11 @@ class StageBill(Line):
         description="Of label: the views of each image, whose mean is its label (labeling.views); null for other "
         "stages. The times include all of them.",
     )
+    teachers: int | None = Field(
+        default=None,
+        description="Of label: the models whose mean is the label, the teacher and labeling.further_teachers; null for "
+        "other stages. Times and bytes include all of them.",
+    )
     cost: float | None = Field(description="In the currency of the price; null without one.")
 
 

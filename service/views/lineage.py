@@ -10,6 +10,7 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import JudgedOn
+from workers.specs.labeling import MOST_FURTHER_TEACHERS
 from workers.specs.labeling import Views as LabelViews
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
@@ -76,6 +77,11 @@ class Lineage(View):
         default=None,
         description="The views of each image whose mean is the label that the model learned from; null for the first "
         "teacher.",
+    )
+    further_teachers: tuple[str, ...] = Field(
+        default=(),
+        max_length=MOST_FURTHER_TEACHERS,
+        description="Ids of the models that labeled beside the teacher; each has a lineage of its own.",
     )
     labels_uri: str | None = Field(description="Folder of the label files that the model learned from.")
     selection_uri: str | None = Field(description="Folder of the selection that the model learned from.")

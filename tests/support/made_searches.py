@@ -6,11 +6,12 @@ from workers.artifact_io import write_bytes
 from workers.runtime.stage_reporter import StageReporter
 from workers.search.model_cost import ModelCost
 from workers.search.trial_book import TrialBook
+from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import Schedule
 from workers.specs.recipe import Recipe
 from workers.specs.search import FloatRange, IntRange, SearchSettings, SearchSpace
-from workers.specs.stages import PseudoLabels, SearchSpec, TrainSpec, spec_name
+from workers.specs.stages import SearchSpec, TrainSpec, spec_name
 from workers.specs.worker_group import WorkerGroup
 
 RECIPE = Recipe(

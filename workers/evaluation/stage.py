@@ -19,10 +19,11 @@ from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import BrokenKind
+from workers.specs.model_card import model_id
 from workers.specs.reports import FailureReason
 from workers.specs.results import EvaluateResult, Metrics, ValidationMetrics
 from workers.specs.robustness import RobustnessResult, RobustnessSettings
-from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec, model_id
+from workers.specs.stages import QUARANTINE_FOLDER, EvaluateSpec
 
 
 def run_evaluate(spec: EvaluateSpec, reporter: StageReporter) -> EvaluateResult:

@@ -1,10 +1,11 @@
-"""Calibrates a teacher before it labels: actors compute logits of validation images, the driver fits a temperature."""
+"""Calibrates teachers before they label: actors compute logits of validation images, the driver fits a temperature."""
 
 import io
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import ValidationError
 
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.data.order.sampled_rows import sampled_rows
@@ -12,6 +13,8 @@ from workers.labeling.temperature import fit_temperature
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.shard_pool import ShardFunction, map_shards
 from workers.runtime.stage_reporter import StageError
+from workers.specs.base import Frozen
+from workers.specs.labeling import LabeledBy
 from workers.specs.reports import FailureReason
 from workers.specs.results import Calibration, ReliabilityBin
 from workers.specs.stages import RELIABILITY_FILE, LabelSpec
@@ -23,17 +26,26 @@ CALIBRATION_FILE = "calibration.json"
 """The fit. It is written before the first label file, so that a rerun labels with the same temperature."""
 
 
-def calibrate(spec: LabelSpec) -> Calibration | None:
-    """Fits the teacher's temperature (Guo et al. 2017); None if the spec asks for no calibration.
+class _Fit(Frozen):
+    """The content of calibration.json."""
 
-    A temperature that an earlier attempt has fitted is used again. Raises StageError(BAD_DATA) if no validation image
-    can be read.
+    fitted_for: LabeledBy
+    """Whose answers at temperature 1 were fitted."""
+    calibration: Calibration
+
+
+def calibrate(spec: LabelSpec) -> Calibration | None:
+    """Fits the temperature of the teachers' mean (Guo et al. 2017); None if the spec asks for no calibration.
+
+    A temperature that an earlier attempt has fitted for the same teachers and views is used again. Raises
+    StageError(BAD_DATA) if no validation image can be read.
     """
     if spec.calibration_manifest_uri is None:
         return None
-    data = read_bytes_if_there(join_uri(spec.folder_uri, CALIBRATION_FILE))
-    if data is not None:
-        return Calibration.model_validate_json(data)
+    fitted_for = spec.labeled_by(temperature=1.0)
+    earlier = _earlier_fit(spec)
+    if earlier is not None and earlier.fitted_for == fitted_for:
+        return earlier.calibration
     manifest = require_manifest(spec.calibration_manifest_uri)
     classes = len(manifest.classes)
     shards = list(sampled_rows(manifest, spec.calibration_sample))
@@ -48,8 +60,18 @@ def calibrate(spec: LabelSpec) -> Calibration | None:
     table = table[np.lexsort(table.T)]
     fitted = fit_temperature(table[:, :-1], table[:, -1].astype(np.int64))
     write_bytes(join_uri(spec.folder_uri, RELIABILITY_FILE), reliability_diagram(fitted))
-    write_bytes(join_uri(spec.folder_uri, CALIBRATION_FILE), fitted.model_dump_json().encode())
+    found = _Fit(fitted_for=fitted_for, calibration=fitted)
+    write_bytes(join_uri(spec.folder_uri, CALIBRATION_FILE), found.model_dump_json().encode())
     return fitted
+
+
+def _earlier_fit(spec: LabelSpec) -> _Fit | None:
+    """The fit of an earlier attempt; None if there is none, or one of a version that did not say for whom."""
+    data = read_bytes_if_there(join_uri(spec.folder_uri, CALIBRATION_FILE))
+    try:
+        return None if data is None else _Fit.model_validate_json(data)
+    except ValidationError:
+        return None
 
 
 def reliability_diagram(calibration: Calibration) -> bytes:

@@ -18,6 +18,7 @@ from workers.labeling.top_classes import top_classes
 from workers.leakage.evaluation_index import NearDuplicate
 from workers.specs.base import Frozen
 from workers.specs.hygiene import BrokenKind
+from workers.specs.labeling import LabeledBy
 from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
 
 ALL_CLASSES_UP_TO = 100
@@ -45,6 +46,7 @@ no smaller."""
 
 _SUMMARY_KEY = b"noisy_student.label_summary.5"
 """Ends in the number of the file format: files of an earlier format are written again."""
+_LABELED_BY_KEY = b"noisy_student.labeled_by"
 
 
 class LabelSummary(Frozen):
@@ -156,23 +158,37 @@ def write_label_file(
     table: pa.Table,
     broken: Mapping[int, BrokenImage],
     near_duplicates: Sequence[NearDuplicate] = (),
+    labeled_by: LabeledBy | None = None,
 ) -> None:
-    """Writes the lists of broken images and near duplicates, then the label file, which marks the shard as done."""
+    """Writes the lists of broken images and near duplicates, then the label file, which marks the shard as done.
+
+    The footer says by which models it was `labeled_by`.
+    """
     name = part_name(shard_index)
     if broken:
         write_bytes(join_uri(folder_uri, QUARANTINE_FOLDER, name), _parquet(_quarantine(table, broken)))
     if near_duplicates:
         listed = _near_duplicates(table, near_duplicates)
         write_bytes(join_uri(folder_uri, NEAR_DUPLICATES_FOLDER, name), _parquet(listed))
+    if labeled_by is not None:
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), _LABELED_BY_KEY: labeled_by.model_dump_json()}
+        )
     write_bytes(join_uri(folder_uri, name), _parquet(table))
 
 
-def read_summary(folder_uri: str, shard_index: int) -> LabelSummary | None:
-    """The summary of a label file; None if there is no such file, or its footer has no readable summary."""
+def read_summary(folder_uri: str, shard_index: int, labeled_by: LabeledBy | None = None) -> LabelSummary | None:
+    """The summary of a label file; None if there is no such file, or its footer has no readable summary.
+
+    With `labeled_by` also None if the file was labeled by other models, in other views or at another temperature, or
+    by a version that did not record them.
+    """
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source).metadata or {}
+        if labeled_by is not None and LabeledBy.model_validate_json(metadata[_LABELED_BY_KEY]) != labeled_by:
+            return None
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValidationError):
         return None

@@ -1,4 +1,4 @@
-"""Computes the teacher's logits on sampled validation images. Lives in an actor of the pool."""
+"""Computes the teachers' logits on sampled validation images. Lives in an actor of the pool."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from workers.specs.stages import LabelSpec
 
 
 class LogitCollector:
-    """The teacher of `spec`, on calibration images. Raises StageError(USER_ERROR) if these have other classes."""
+    """The teachers of `spec`, on calibration images. Raises StageError(USER_ERROR) if these have other classes."""
 
     def __init__(self, spec: LabelSpec) -> None:
         assert spec.calibration_manifest_uri is not None
@@ -24,6 +24,7 @@ class LogitCollector:
             cpus=spec.pool.cpus_per_actor,
             batch_size=spec.batch_size,
             views=spec.views,
+            further=spec.further_uris,
         )
         if self._manifest.classes != self._predictor.card.classes:
             message = f"the classes of {spec.calibration_manifest_uri} are not those of {spec.model_uri}"

@@ -24,10 +24,11 @@ from workers.specs.stages import LabelSpec
 
 
 class ShardLabeler:
-    """The teacher of `spec`, which labels without noise and on clean images (Xie et al., section 2)."""
+    """The teachers of `spec`, which label without noise and on clean images (Xie et al., section 2)."""
 
     def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
         self._spec = spec
+        self._labeled_by = spec.labeled_by(temperature)
         self._manifest = load_manifest(spec.manifest_uri)
         self.predictor = Predictor(
             spec.model_uri,
@@ -36,6 +37,7 @@ class ShardLabeler:
             batch_size=spec.batch_size,
             views=spec.views,
             temperature=temperature,
+            further=spec.further_uris,
         )
         sets = {load_manifest(images.manifest_uri).dataset_id: images for images in spec.evaluation_images}
         self._evaluation = EvaluationIndex(sets, spec.near_duplicate_distance)
@@ -46,7 +48,7 @@ class ShardLabeler:
         A label file that exists is not written again: if an actor is lost after it has written a shard, Ray Data
         hands the shard to another.
         """
-        earlier = read_summary(self._spec.folder_uri, shard_index)
+        earlier = read_summary(self._spec.folder_uri, shard_index, self._labeled_by)
         if earlier is not None and earlier.rows == self._manifest.shards[shard_index].rows:
             return earlier.model_dump_json().encode()
         return self.label(shard_index, iterate_shard(self._manifest, shard_index))
@@ -68,7 +70,7 @@ class ShardLabeler:
             near_duplicates += [replace(near, row=rows + near.row) for near in hygiene.near_duplicates]
             rows += len(keys)
         table, summary = joined(parts or [self._no_rows()])
-        write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates)
+        write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates, self._labeled_by)
         return summary.model_dump_json().encode()
 
     def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:

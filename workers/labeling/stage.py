@@ -30,21 +30,21 @@ _FOOTERS_AHEAD = 1024
 
 
 def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
-    """Pseudo-labels the unlabeled dataset with the teacher (Xie et al., section 2).
+    """Pseudo-labels the unlabeled dataset with the teacher (Xie et al., section 2), or with the mean of several.
 
-    Shards that an earlier attempt has labeled are left as they are. Raises StageError(BAD_DATA) for a shard that cannot
-    be read, and for more broken images than max_bad_fraction allows.
+    Shards that an earlier attempt has labeled in the same way are left as they are. Raises StageError(BAD_DATA) for a
+    shard that cannot be read, and for more broken images than max_bad_fraction allows.
     """
     manifest = require_manifest(spec.manifest_uri)
     reporter.announce(manifest.rows, "images")
     _delete_temporaries(spec)
-    totals = _Totals()
-    missing = list(_unlabeled(spec, manifest, totals))
-    resumed = totals.shards
-    logger.info("%d shards to label, %d labeled before", len(missing), resumed)
     leakage = _leakage_check(spec, reporter)
     calibration = calibrate(spec)
     temperature = 1.0 if calibration is None else calibration.temperature
+    totals = _Totals()
+    missing = list(_unlabeled(spec, manifest, temperature, totals))
+    resumed = totals.shards
+    logger.info("%d shards to label, %d labeled before", len(missing), resumed)
     images_per_second = _label(spec, temperature, missing, totals, reporter)
 
     rows_per_shard = [shard.rows for shard in manifest.shards]
@@ -64,6 +64,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         images_per_second=images_per_second,
         calibration=calibration,
         views=spec.views,
+        further_teachers=tuple(each.model_id for each in spec.further_teachers),
         bad_by_kind=dict(sorted(totals.bad_by_kind.items())),
         held_out=totals.held_out,
         duplicates=duplicates,
@@ -132,15 +133,16 @@ def _delete_temporaries(spec: LabelSpec) -> None:
         logger.info("%d half-written files of an earlier attempt are deleted", deleted)
 
 
-def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, totals: _Totals) -> Iterator[int]:
-    """Yields the shards without a complete label file, and adds the others to the totals."""
+def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, temperature: float, totals: _Totals) -> Iterator[int]:
+    """Yields the shards without a complete label file of these teachers, and adds the others to the totals."""
     files = list_files(spec.folder_uri)
+    read = partial(read_summary, spec.folder_uri, labeled_by=spec.labeled_by(temperature))
     there = [index for index in range(len(manifest.shards)) if part_name(index) in files]
     yield from (index for index in range(len(manifest.shards)) if part_name(index) not in files)
     with ThreadPoolExecutor(_FOOTER_READERS) as readers:
         for start in range(0, len(there), _FOOTERS_AHEAD):
             some = there[start : start + _FOOTERS_AHEAD]
-            for index, summary in zip(some, readers.map(partial(read_summary, spec.folder_uri), some), strict=True):
+            for index, summary in zip(some, readers.map(read, some), strict=True):
                 if summary is not None and summary.rows == manifest.shards[index].rows:
                     totals.add(summary)
                 else:

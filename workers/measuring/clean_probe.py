@@ -18,6 +18,7 @@ from workers.models.device import allotted_device
 from workers.models.files import model_card, write_model
 from workers.models.predictor import Predictor
 from workers.specs.measure import CleanMeasurement
+from workers.specs.model_card import WEIGHTS_FILE
 from workers.specs.stages import TrainSpec, part_name
 
 _FIRST_IMAGES = 16
@@ -53,11 +54,12 @@ class CleanProbe:
                 load_seconds=load_seconds,
                 predict_seconds=looking.seconds_an_image,
                 write_seconds=max(0.0, labeling.seconds_an_image - looking.seconds_an_image),
-                views_seconds=self._views_seconds(folder_uri),
+                views_seconds=None if self._run.spec.further_teachers else self._views_seconds(folder_uri),
                 label_bytes=written_bytes / labeling.last_images,
                 corruption_seconds=self._robustness("corruptions", labeler.predictor),
                 stability_seconds=self._robustness("stability", labeler.predictor),
                 adversarial_seconds=self._robustness("adversarial", labeler.predictor),
+                **self._together(folder_uri),
             )
             .model_dump_json()
             .encode()
@@ -65,14 +67,30 @@ class CleanProbe:
 
     def _views_seconds(self, folder_uri: str) -> float | None:
         """The seconds to decode an image and predict all its views; None if labeling takes a single view."""
-        spec, images = self._run.spec, self._shard.images
-        if spec.views.count == 1:
-            return None
+        return None if self._run.spec.views.count == 1 else self._labeling_seconds(self._labeling_predictor(folder_uri))
+
+    def _together(self, folder_uri: str) -> dict[str, float]:
+        """What the run's further teachers take together with the model; nothing if it has none."""
+        teachers = self._run.spec.further_teachers
+        if not teachers:
+            return {}
+        started_at = time.perf_counter()
+        predictor = self._labeling_predictor(folder_uri)
+        return {
+            "together_load_seconds": time.perf_counter() - started_at,
+            "together_seconds": self._labeling_seconds(predictor),
+            "further_bytes": float(sum(list_files(each.uri)[WEIGHTS_FILE] for each in teachers)),
+        }
+
+    def _labeling_predictor(self, folder_uri: str) -> Predictor:
+        spec = self._run.spec
         device, cpus = allotted_device(spec.pool.gpus), spec.pool.cpus_per_actor
-        predictor = Predictor(folder_uri, device, cpus, spec.batch_size, views=spec.views)
-        return steady(
-            lambda count: predictor.predict(images[:count]), len(images), spec.sample_seconds
-        ).seconds_an_image
+        further = [each.uri for each in spec.further_teachers]
+        return Predictor(folder_uri, device, cpus, spec.batch_size, views=spec.views, further=further)
+
+    def _labeling_seconds(self, predictor: Predictor) -> float:
+        images, seconds = self._shard.images, self._run.spec.sample_seconds
+        return steady(lambda count: predictor.predict(images[:count]), len(images), seconds).seconds_an_image
 
     def _robustness(self, kind: Kind, predictor: Predictor) -> float | None:
         """The seconds for one sampled image; None if the run does not ask for this table."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from workers.artifact_io import join_uri
-from workers.specs.stages import LabelSpec, MeasureSpec, PseudoLabels, TrainSpec
+from workers.specs.labeling import PseudoLabels
+from workers.specs.stages import LabelSpec, MeasureSpec, TrainSpec
 
 
 @dataclass(frozen=True)

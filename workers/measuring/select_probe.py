@@ -13,9 +13,10 @@ from workers.runtime.stage_reporter import StageReporter
 from workers.selection.shard_ranges import most_processes
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.labeling import PseudoLabels
 from workers.specs.measure import SelectMeasurement
 from workers.specs.selection import SelectionSettings
-from workers.specs.stages import MeasureSpec, PseudoLabels, SelectSpec, part_name
+from workers.specs.stages import MeasureSpec, SelectSpec, part_name
 
 _MANY_ROWS = 500_000
 _FEW_ROWS = 16

@@ -32,6 +32,7 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
         run_id=spec.run_id,
         generation=spec.generation,
         validation_top1=0.0,
+        teachers=() if spec.pseudo_labels is None else spec.pseudo_labels.teachers,
         gate_on=spec.gate_on,
     )
 

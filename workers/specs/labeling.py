@@ -1,10 +1,13 @@
-"""How a teacher looks at the images that it labels: once, or several times with the mean as its answer."""
+"""Who labels an image and how often they look: one teacher once, or several with the mean as their answer."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
-from workers.specs.base import Frozen
+from workers.specs.base import Frozen, field_error
+
+MOST_FURTHER_TEACHERS = 15
+"""Each actor holds all of them in its memory."""
 
 
 class Views(Frozen):
@@ -36,3 +39,47 @@ class LabelingSettings(Frozen):
     views: Views = Field(
         default=Views(), description="Test-time augmentation: the mean of the probabilities of several views."
     )
+    further_teachers: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+        default=(),
+        max_length=MOST_FURTHER_TEACHERS,
+        description="Ids of trained models with the same classes that label beside the teacher of each generation: a "
+        "label is the mean of the probabilities of all of them.",
+    )
+
+    @model_validator(mode="after")
+    def _no_teacher_counts_twice(self) -> Self:
+        for index, name in enumerate(self.further_teachers):
+            if name in self.further_teachers[:index]:
+                raise field_error(f"further_teachers.{index}", f"{name!r} is named twice: name each model once")
+        return self
+
+
+class LabelingModel(Frozen):
+    """A trained model that labels beside the teacher of a generation."""
+
+    model_id: str
+    uri: str
+    """Folder with its model.safetensors and model.json."""
+
+
+class LabeledBy(Frozen):
+    """What made the labels of a file. Files that differ in it do not belong together."""
+
+    model_uris: tuple[str, ...] = Field(min_length=1)
+    """The folders of the models whose mean is the label, in alphabetical order."""
+    views: Views
+    temperature: float
+
+
+class PseudoLabels(Frozen):
+    """The labels of one unlabeled dataset and the selection from them."""
+
+    manifest_uri: str
+    labels_uri: str
+    """Folder of label files, one per shard."""
+    selection_uri: str
+    """Folder of selection files, one per shard."""
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the selected images to use, drawn by the seed. A trial may use fewer than all."""
+    teachers: tuple[str, ...] = ()
+    """The ids of the models whose mean is the label, the generation's own teacher first; empty if nobody knows."""

@@ -71,7 +71,14 @@ class CleanMeasurement(Frozen):
     predict_seconds: float
     """Seconds to decode an image and run the model on it."""
     views_seconds: float | None = None
-    """The same with all views that the run's labeling takes of an image; None if it takes one."""
+    """The same with all views that the run's labeling takes of an image; None if it takes one, or has several
+    teachers."""
+    together_seconds: float | None = None
+    """The same with all further teachers of the run, each in all views; None if it has none."""
+    together_load_seconds: float | None = None
+    """Seconds to load all of these models, once for each actor that labels."""
+    further_bytes: float = 0.0
+    """The weights of the further teachers, which each actor that labels reads."""
     write_seconds: float
     """Seconds per image to hash, order and write the label file."""
     label_bytes: float
@@ -82,8 +89,15 @@ class CleanMeasurement(Frozen):
 
     @property
     def label_seconds(self) -> float:
-        """Seconds to decode an image and run the model as often as labeling does."""
+        """Seconds to decode an image and run the models as often as labeling does."""
+        if self.together_seconds is not None:
+            return self.together_seconds
         return self.predict_seconds if self.views_seconds is None else self.views_seconds
+
+    @property
+    def label_load_seconds(self) -> float:
+        """Seconds to load the models, once for each actor that labels."""
+        return self.load_seconds if self.together_load_seconds is None else self.together_load_seconds
 
 
 class StudentMeasurement(Frozen):

@@ -1,5 +1,6 @@
-"""The card of a trained model and the names of its files."""
+"""The card of a trained model, its id and the names of its files."""
 
+import re
 from typing import Literal
 
 from pydantic import Field
@@ -32,6 +33,9 @@ class ModelCard(Frozen):
     validation_top1: float
     noise: Noise | None = None
     """The noise that the model was trained with, before a resolution step; None in cards of before it was recorded."""
+    teachers: tuple[str, ...] = ()
+    """The models whose labels it learned from, its own teacher first: a label is the mean of what they say. Empty for
+    a first teacher, and in cards of before it was recorded."""
     gate_on: JudgedOn | None = None
     """The images on which the run's gate chooses the students that teach; None without a gate. If they are the test
     images, the test accuracy of the run's models is optimistic."""
@@ -39,3 +43,14 @@ class ModelCard(Frozen):
 
 WEIGHTS_FILE = "model.safetensors"
 MODEL_CARD_FILE = "model.json"
+
+
+def model_id(run_id: str, generation: int) -> str:
+    """The id of a generation, which is also the id of the model that it trains."""
+    return f"{run_id}-g{generation}"
+
+
+def place_of_model(identity: str) -> tuple[str, int] | None:
+    """The run and the generation that the id of a model names; None if it is no such id."""
+    found = re.fullmatch(r"(.+)-g([0-9]{1,9})", identity)
+    return None if found is None else (found[1], int(found[2]))

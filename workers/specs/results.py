@@ -94,6 +94,8 @@ class LabelResult(StageResult):
     calibration: Calibration | None = None
     views: Views = Views()
     """The views of each image whose mean is its label; results of earlier versions had one."""
+    further_teachers: tuple[str, ...] = ()
+    """The ids of the models beside the generation's teacher whose mean is the label."""
     bad_by_kind: dict[BrokenKind, int] = Field(default_factory=dict)
     """How many bad images are of each kind. Kinds without images are left out."""
     held_out: int = 0

@@ -11,7 +11,7 @@ from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessRe
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.internals import LibraryInternals
-from workers.specs.labeling import Views
+from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe
@@ -99,18 +99,6 @@ class StageSpec(Frozen):
     """How its processes log, and the request and span that its log lines and traces name."""
 
 
-class PseudoLabels(Frozen):
-    """The labels of one unlabeled dataset and the selection from them."""
-
-    manifest_uri: str
-    labels_uri: str
-    """Folder of label files, one per shard."""
-    selection_uri: str
-    """Folder of selection files, one per shard."""
-    fraction: float = Field(default=1.0, gt=0, le=1)
-    """Share of the selected images to use, drawn by the seed. A trial may use fewer than all."""
-
-
 class TrainSpec(StageSpec):
     stage: Literal["train"] = "train"
     model: str
@@ -142,6 +130,8 @@ class LabelSpec(StageSpec):
     stage: Literal["label"] = "label"
     model_uri: str
     """Folder with the teacher's model.safetensors and model.json."""
+    further_teachers: tuple[LabelingModel, ...] = ()
+    """Models that label with the teacher: a label is the mean of the probabilities of all of them."""
     manifest_uri: str
     top_k: int = Field(default=64, ge=1)
     """The most probabilities to keep per row. With at most 100 classes, all are kept."""
@@ -156,6 +146,16 @@ class LabelSpec(StageSpec):
     """Evaluation images. Rows that equal one are marked and never trained on; near duplicates are listed."""
     near_duplicate_distance: int = Field(default=0, ge=0)
     """In how many bits of the perceptual hash a near duplicate may differ; 0: do not look for near duplicates."""
+
+    @property
+    def further_uris(self) -> tuple[str, ...]:
+        """The folders of the further teachers."""
+        return tuple(each.uri for each in self.further_teachers)
+
+    def labeled_by(self, temperature: float) -> LabeledBy:
+        """What makes the labels, if the temperature is `temperature`."""
+        uris = tuple(sorted((self.model_uri, *self.further_uris)))
+        return LabeledBy(model_uris=uris, views=self.views, temperature=temperature)
 
 
 class SelectSpec(StageSpec):
@@ -247,6 +247,8 @@ class MeasureSpec(StageSpec):
     top_k: int = Field(default=64, ge=1)
     views: Views = Views()
     """The views of each image that is labeled."""
+    further_teachers: tuple[LabelingModel, ...] = ()
+    """The models that label with the teacher of each generation."""
     sample_seconds: float = Field(gt=0)
     """How long to time each piece of work, after its warm-up."""
 
@@ -256,8 +258,3 @@ AnyStageSpec = Annotated[
     Field(discriminator="stage"),
 ]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)
-
-
-def model_id(run_id: str, generation: int) -> str:
-    """The id of a generation, which is also the id of the model that it trains."""
-    return f"{run_id}-g{generation}"

@@ -10,10 +10,11 @@ from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining, Variant
+from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.recipe import Recipe
 from workers.specs.selection import Materialization, SelectionSettings
-from workers.specs.stages import AblateSpec, PseudoLabels, SelectSpec, TrainSpec
+from workers.specs.stages import AblateSpec, SelectSpec, TrainSpec
 from workers.specs.worker_group import WorkerGroup
 
 RECIPE = Recipe(steps=1000, unlabeled_ratio=3, noise=Noise(rand_augment=RandAugment(n=2, m=9)))

@@ -24,10 +24,11 @@ from workers.selection import training_shards
 from workers.selection.shuffle import RunPart, Shuffle
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.labeling import PseudoLabels
 from workers.specs.recipe import Recipe
 from workers.specs.results import SelectResult
 from workers.specs.selection import Materialization, SelectionSettings
-from workers.specs.stages import ActorPool, PseudoLabels, SelectSpec
+from workers.specs.stages import ActorPool, SelectSpec
 from workers.training.input import sources
 from workers.training.input.sources import PseudoLabeledSource, SampleSource, pseudo_labeled_source
 

@@ -14,10 +14,11 @@ from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
+from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise
 from workers.specs.recipe import Recipe, ResolutionStep
 from workers.specs.reports import FailureReason
-from workers.specs.stages import PseudoLabels, TrainSpec, control_name
+from workers.specs.stages import TrainSpec, control_name
 from workers.specs.worker_group import WorkerGroup
 from workers.training.group.session import TrainingState
 from workers.training.input.batches import Batch

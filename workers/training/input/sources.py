@@ -16,21 +16,17 @@ from workers.artifact_io import join_uri, open_filesystem
 from workers.data.errors import read_error
 from workers.data.order.lanes import Layout
 from workers.data.order.random_order import mixed
-from workers.data.shards.materialized_shards import (
-    ROW_GROUP_ROWS,
-    MaterializedIndex,
-    read_index,
-    training_shard_uri,
-)
+from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shards.shard_readers import read_rows, read_shard
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
 from workers.specs.figures import SPARE_SHARDS, window_of
 from workers.specs.imbalance import ClassWeights
+from workers.specs.labeling import PseudoLabels
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
-from workers.specs.stages import PseudoLabels, part_name
+from workers.specs.stages import part_name
 from workers.training.class_weights import class_weights_of
 from workers.training.loss import labeled_targets
 

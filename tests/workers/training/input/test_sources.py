@@ -17,9 +17,10 @@ from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.hygiene import BrokenKind
+from workers.specs.labeling import PseudoLabels
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
-from workers.specs.stages import PseudoLabels, part_name
+from workers.specs.stages import part_name
 from workers.training.input import sources
 from workers.training.input.sources import (
     LabeledSource,
