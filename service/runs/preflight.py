@@ -97,7 +97,8 @@ def check_further_teacher(
         missing = [name for name in (MODEL_CARD_FILE, WEIGHTS_FILE) if not exists(join_uri(teacher.uri, name))]
     if missing:
         raise InvalidRequest(
-            teacher.field, f"{' and '.join(missing)} of {teacher.id} are gone from {teacher.uri}: name another model"
+            teacher.field,
+            f"{teacher.id} has lost its {' and '.join(missing)}, which should be in {teacher.uri}: name another model",
         )
     _check_not_taught_the_answers(config, teacher, found, layout)
 

@@ -34,7 +34,11 @@ class Views(Frozen):
 
 
 class LabelingSettings(Frozen):
-    """How the teachers of a run label."""
+    """How the teachers of a run label.
+
+    The mean of several models' probabilities is the uniform mixture of Lakshminarayanan et al. 2017, section 2.4; a
+    student distills it as in Hinton et al. 2015. Xie et al. 2019 label with one teacher.
+    """
 
     views: Views = Field(
         default=Views(), description="Test-time augmentation: the mean of the probabilities of several views."
@@ -43,7 +47,7 @@ class LabelingSettings(Frozen):
         default=(),
         max_length=MOST_FURTHER_TEACHERS,
         description="Ids of trained models with the same classes that label beside the teacher of each generation: a "
-        "label is the mean of the probabilities of all of them.",
+        "label is the mean of the probabilities of all of them (Lakshminarayanan et al. 2017, section 2.4).",
     )
 
     @model_validator(mode="after")

@@ -277,3 +277,24 @@ def test_the_answers_of_idempotency_keys_are_forgotten_after_a_week(bench: Workb
     bench.clock.advance(1)
     collector(bench).tick()
     assert bench.commands.create_run(run_config(), "monday").id != first
+
+
+@on_sqlite
+def test_a_model_that_another_run_labels_with_outlives_the_hardest_policy(
+    bench: Workbench, run_config: MakeConfig, finished: str
+) -> None:
+    (stage_folder(bench, finished, 1, "train") / "model.json").write_text("{}")
+    named = [f"{finished}-g1"]
+    other = bench.commands.create_run(run_config(labeling={"further_teachers": named})).id
+    hardest = {"keep_last_checkpoints": 0, "keep_label_generations": 0, "min_age_seconds": 0.0}
+    bench.restart(bench.settings.model_copy(update={"retention": bench.settings.retention.model_copy(update=hardest)}))
+
+    collector(bench).tick()
+
+    assert names(bench, finished, 2, "label", "part-*") == []
+    assert names(bench, finished, 1, "train", "model.*") == ["model.json", "model.safetensors"]
+    bench.play_to_the_end(bench.reconciler())
+    assert bench.queries.get_run(other).state == "succeeded"
+    assert [each.uri for each in bench.ray.spec_of(f"{other}-g1-label-a1").further_teachers] == [
+        str(stage_folder(bench, finished, 1, "train"))
+    ]

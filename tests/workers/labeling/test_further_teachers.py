@@ -59,7 +59,7 @@ def teacher(folder: Path, seed: int, sharpness: float = 30, **card: Any) -> str:
 def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The first two see a picture alike; the third sees more of it, larger, and in other colors."""
     root = tmp_path_factory.mktemp("teachers")
-    larger = {"image_size": 40, "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.25), "crop_fraction": 1.0}
+    larger: dict[str, Any] = {"image_size": 40, "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.25), "crop_fraction": 1.0}
     # The names run against the order, so that the order of folders is not that of the teachers.
     return [teacher(root / "z", 0), teacher(root / "y", 1), teacher(root / "x", 2, **larger)]
 

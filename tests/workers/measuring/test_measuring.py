@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from workers.models.predictor import Predictor
 from workers.runtime.capacity import ClusterView, Node, ResourceDemand
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.labeling import LabelingModel, Views
 from workers.specs.measure import CleanMeasurement, MeasuredStudent
 from workers.specs.noise import Noise
 from workers.specs.optimization import Schedule
@@ -222,6 +224,29 @@ def test_one_model_is_measured_as_it_labels_and_is_evaluated(run: SampledRun) ->
         assert seconds > 0
     assert found.stability_seconds is not None
     assert found.adversarial_seconds is not None
+
+
+def test_labeling_is_measured_with_all_further_teachers_and_views_and_evaluation_without(
+    run: SampledRun, tmp_path: Path
+) -> None:
+    teachers = tuple(LabelingModel(model_id=f"run-{n}-g0", uri=str(tmp_path / str(n))) for n in range(4))
+    for teacher in teachers:
+        write_fresh_model(run.train_spec(0, teacher.uri), teacher.uri)
+    views = Views(flip=True)
+    together = replace(run, spec=run.spec.model_copy(update={"further_teachers": teachers, "views": views}))
+    found = CleanMeasurement.model_validate_json(CleanProbe(together)(0))
+    assert found.together_seconds is not None
+    assert found.together_seconds == found.label_seconds
+    # Ten forward passes instead of one, beside the decoding of the same picture.
+    assert found.together_seconds > 2 * found.predict_seconds
+    assert found.together_load_seconds == found.label_load_seconds
+    assert found.further_bytes == 4 * Path(teachers[0].uri, "model.safetensors").stat().st_size
+    assert found.views_seconds is None
+    twice = replace(run, spec=run.spec.model_copy(update={"views": views}))
+    looked = CleanMeasurement.model_validate_json(CleanProbe(twice)(0))
+    assert (looked.together_seconds, looked.together_load_seconds, looked.further_bytes) == (None, None, 0)
+    assert looked.label_seconds == looked.views_seconds
+    assert looked.label_load_seconds == looked.load_seconds
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "efficientnet_b0"])
