@@ -138,6 +138,7 @@ class _Builder:
             labels_uri=self._source_folder("label"),
             classes=self._inputs.classes,
             settings=self._plan.selection,
+            labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
             # Materializing neither decodes images nor computes anything that a GPU would speed up.
             pool=self._resources.label.model_copy(update={"gpus_per_actor": 0.0, "node_labels": None}),
         )

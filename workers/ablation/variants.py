@@ -69,7 +69,8 @@ def _student(spec: AblateSpec, variant: Variant) -> Student:
         case "no_balancing":
             selection = selection.model_copy(update={"max_per_class": None, "fill_up": False, **_NOT_WRITTEN_OUT})
         case "no_filter":
-            selection = selection.model_copy(update={"min_confidence": 0.0, **_NOT_WRITTEN_OUT})
+            everything = {"min_confidence": 0.0, "thresholds": "fixed", "share_per_class": 1.0}
+            selection = selection.model_copy(update={**everything, **_NOT_WRITTEN_OUT})
         case "hard_labels":
             recipe = recipe.model_copy(update={"targets": "hard"})
         case "smaller_student":

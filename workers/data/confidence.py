@@ -5,8 +5,6 @@ distance to 1 is halved. Confidence is always computed from doubt: a threshold o
 to the last row (docs/decisions/0007).
 """
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,18 +22,19 @@ def order_bits(doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return doubt.view(np.uint32)
 
 
-@lru_cache
-def largest_doubt(min_confidence: float) -> np.float32:
-    """The largest doubt whose confidence, in single precision, is at least `min_confidence`, which is at most 1."""
-    low, high = 0, _BITS_OF_ONE  # a doubt of 0 always passes
-    while low < high:
+def largest_doubts(min_confidences: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """For each threshold, which is at most 1, the largest doubt whose confidence is at least that in single precision.
+
+    The thresholds may have any shape, which the result has too.
+    """
+    thresholds = min_confidences.astype(np.float32)
+    low = np.zeros(thresholds.shape, dtype=np.uint32)  # a doubt of 0 always passes
+    high = np.full(thresholds.shape, _BITS_OF_ONE, dtype=np.uint32)
+    while (low < high).any():
         middle = (low + high + 1) // 2
-        doubt = np.array([middle], dtype=np.uint32).view(np.float32)
-        if confidence_of(doubt)[0] >= np.float32(min_confidence):
-            low = middle
-        else:
-            high = middle - 1
-    return np.uint32(low).view(np.float32)
+        passes = confidence_of(middle.view(np.float32)) >= thresholds
+        low, high = np.where(passes, middle, low), np.where(passes, high, middle - 1)
+    return low.view(np.float32)
 
 
 BINS = 15

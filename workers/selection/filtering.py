@@ -39,9 +39,14 @@ class FilterCounts:
         )
 
 
-def confident_mask(rows: LabelRows, largest_doubt: np.float32) -> npt.NDArray[np.bool_]:
-    """The rows that pass every filter, as a mask: readable, not excluded, confident enough."""
-    passing: npt.NDArray[np.bool_] = rows.doubts <= largest_doubt
+def confident_mask(rows: LabelRows, largest_doubt: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.bool_]:
+    """The rows that pass every filter, as a mask: readable, not excluded, confident enough.
+
+    `largest_doubt` is that of all classes, or (classes,).
+    """
+    # A broken image has label -1, which takes the last class's; its doubt is more than any threshold allows.
+    allowed = largest_doubt if largest_doubt.ndim == 0 else np.take(largest_doubt, rows.labels)
+    passing: npt.NDArray[np.bool_] = rows.doubts <= allowed
     return passing
 
 

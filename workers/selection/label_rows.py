@@ -13,6 +13,7 @@ from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
 from workers.data.errors import read_failure
+from workers.data.soft_labels import SoftLabels
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
@@ -22,6 +23,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 NEVER = 2.0
 """The doubt of rows that have none: more than any threshold allows."""
 _INT32, _FLOAT32, _HASH = np.dtype(np.int32), np.dtype(np.float32), np.dtype("S16")
+_FLOAT16 = np.dtype(np.float16)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,21 @@ def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
         return _filled(_of_type(column, pa.int32()), -1, _INT32)
 
 
+def read_soft_labels(labels_uri: str, shard: int, ratios: npt.NDArray[np.float32]) -> SoftLabels:
+    """The distributions of a shard's rows, times `ratios`, (classes,). Those of broken rows may hold anything.
+
+    Raises StageError(BAD_DATA), which names the label file, where it lists a class that is none.
+    """
+    with _label_file(labels_uri, shard) as source:
+        table = source.read(columns=["top_classes", "top_probabilities"], use_threads=False)
+        classes = _lists(table["top_classes"], _INT32)
+        probabilities = _lists(table["top_probabilities"], _FLOAT16)
+    if classes.size and classes.max() >= len(ratios):
+        uri = join_uri(labels_uri, part_name(shard))
+        raise StageError(FailureReason.BAD_DATA, f"label file {uri} lists {classes.max()} of {len(ratios)} classes")
+    return SoftLabels.of(classes, probabilities, ratios)
+
+
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
     """The content hashes of a shard's rows, dtype S16 (rows,)."""
     with _label_file(labels_uri, shard) as source:
@@ -121,7 +138,18 @@ def _of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def _filled(column: pa.ChunkedArray, value: float, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
     """A column as it lies in memory, with `value` for nulls. Arrow's fill_null() and to_numpy() would import pandas."""
+    return _filled_array(_whole(column), value, dtype)
+
+
+def _lists(column: pa.ChunkedArray, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
+    """A column of lists of a fixed size as (rows, k). Zeros stand for nulls, which label files of old have."""
     array = _whole(column)
+    k = array.type.list_size
+    values = _filled_array(array.values, 0, dtype)
+    return values[array.offset * k : (array.offset + len(array)) * k].reshape(len(array), k)
+
+
+def _filled_array(array: pa.Array, value: float, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
     values = _values_of(array, dtype)
     if not array.null_count:
         return values

@@ -6,12 +6,13 @@ them. sift() is the last to read doubts: it leaves one bit for each row, and the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.artifact_io import is_local
-from workers.data.confidence import largest_doubt, order_bits
+from workers.data.confidence import largest_doubts, order_bits
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, UsedDigits, joined, keys_with_hashes
 from workers.selection.class_balance import ClassBalance
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
@@ -33,6 +34,15 @@ class Rules:
     """The shards with near duplicates of evaluation images; empty if near duplicates are kept."""
     with_duplicates: frozenset[int]
     """The shards with duplicates; empty if duplicates are kept."""
+    aligned_uri: str | None = None
+    """The folder with the labels and doubts of aligned rows; None: the teacher's own count, those in `labels_uri`."""
+    thresholds: npt.NDArray[np.float64] | None = None
+    """(classes,): the confidence that the images of each class need; None: settings.min_confidence for all."""
+
+    @property
+    def rows_uri(self) -> str:
+        """The folder of the labels and doubts that count."""
+        return self.aligned_uri or self.labels_uri
 
     @property
     def is_remote(self) -> bool:
@@ -41,7 +51,11 @@ class Rules:
 
     def read(self, shard: int) -> LabelRows:
         """The rows of a shard. Those that are dropped as duplicates are marked as not to be learned from."""
-        rows = read_label_rows(self.labels_uri, shard, self.classes)
+        return self.without_dropped(read_label_rows(self.rows_uri, shard, self.classes))
+
+    def without_dropped(self, rows: LabelRows) -> LabelRows:
+        """The rows of a shard, of which those that are dropped as duplicates are marked as not to be learned from."""
+        shard = rows.shard
         has_near, has_equal = shard in self.with_near_duplicates, shard in self.with_duplicates
         if not has_near and not has_equal:
             return rows
@@ -59,7 +73,16 @@ class Rules:
 
     def passing(self, rows: LabelRows) -> npt.NDArray[np.bool_]:
         """The rows of a shard that pass every filter, as a mask."""
-        return confident_mask(rows, largest_doubt(self.settings.min_confidence))
+        return confident_mask(rows, self._largest_doubts)
+
+    @cached_property
+    def fixed_doubt(self) -> np.float32:
+        """The largest doubt with which an image passes settings.min_confidence."""
+        return np.float32(largest_doubts(np.array(self.settings.min_confidence)))
+
+    @cached_property
+    def _largest_doubts(self) -> npt.NDArray[np.float32] | np.float32:
+        return self.fixed_doubt if self.thresholds is None else largest_doubts(self.thresholds)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,13 @@ Ray is needed only if the selection is materialised.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.artifact_io import delete_folder, join_uri, read_bytes_if_there, write_bytes
 from workers.data.shards.materialized_shards import MaterializedIndex
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError, StageReporter
@@ -31,9 +27,12 @@ from workers.selection.best_rows import (
 )
 from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import LabelRows, read_labels, shards_with_list
+from workers.selection.label_rows import read_labels, shards_with_list
+from workers.selection.passes import Passes, rows_of
+from workers.selection.selection_files import selection_parquet
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.selection.shard_ranges import divided, read_ahead, start_executor
+from workers.selection.survey import Survey, survey
 from workers.specs.hygiene import LEAKAGE_FILE, LeakageCheck
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
@@ -43,12 +42,6 @@ logger = logging.getLogger(__name__)
 
 _GATHERED_AT_MOST = 4_000_000
 """The most undecided rows, 16 bytes each, that are compared in memory. If there are more, another digit is counted."""
-
-_SELECTION_SCHEMA = pa.schema(
-    [pa.field("row", pa.int32(), nullable=False), pa.field("copies", pa.int32(), nullable=False)]
-)
-
-Outcome = TypeVar("Outcome")
 
 
 def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
@@ -64,7 +57,9 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     rules = _rules(spec)
     executor, parts = start_executor(manifest.rows)
     with executor:
-        passes = _Passes(executor, divided(shards, parts), rules)
+        passes = Passes(executor, divided(shards, parts), rules)
+        surveyed, rules = survey(spec, passes, reporter)
+        passes = replace(passes, rules=rules)
         scans, digits = _scanned(passes)
         counts = sum((one.counts for one in scans), FilterCounts.nothing(rules.classes))
         confident = np.sum([one.confident for one in scans], axis=0)
@@ -86,9 +81,11 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
             kept_per_shard += kept
             reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
+    if rules.aligned_uri is not None:
+        delete_folder(rules.aligned_uri)
     written = _materialized(spec, kept_per_shard, int(balance.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, counts, balance, confident, written)
+    return _result(spec, reporter, surveyed, counts, balance, confident, written)
 
 
 def _rules(spec: SelectSpec) -> Rules:
@@ -113,20 +110,7 @@ def drops_near_duplicates(spec: SelectSpec) -> bool:
     return data is not None and LeakageCheck.model_validate_json(data).photographs
 
 
-class _Passes:
-    """Runs a function over all ranges of shards, on the executor's processes, and gives their outcomes in order."""
-
-    def __init__(self, executor: Executor, ranges: list[range], rules: Rules) -> None:
-        self._executor = executor
-        self.ranges = ranges
-        self.rules = rules
-
-    def run(self, function: Callable[..., Outcome], *arguments: list[Choice]) -> Iterator[Outcome]:
-        """Yields `function(rules, shards)` for each range. `arguments` have one more argument for each range."""
-        return self._executor.map(partial(function, self.rules), self.ranges, *arguments)
-
-
-def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
+def _scanned(passes: Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
     """The scan of each range, and the first digits of all. Digits are added as they arrive: a range's take some MiB."""
     scans: list[Scan] = []
     digits = DigitCounts(Cut.unknown(passes.rules.classes))
@@ -136,9 +120,7 @@ def _scanned(passes: _Passes) -> tuple[list[Scan], npt.NDArray[np.int32]]:
     return scans, digits.table
 
 
-def _cut(
-    passes: _Passes, digits: npt.NDArray[np.int32], balance: ClassBalance, confident: npt.NDArray[np.int64]
-) -> Cut:
+def _cut(passes: Passes, digits: npt.NDArray[np.int32], balance: ClassBalance, confident: npt.NDArray[np.int64]) -> Cut:
     """Where each class is cut. It leaves undecided no more rows than can be compared in memory."""
     cut = Cut.before_counting(passes.rules.classes, balance.kept, confident)
     if cut.is_decided:
@@ -178,25 +160,25 @@ def _choices(
 
 
 def _scan(rules: Rules, shards: range) -> tuple[Scan, UsedDigits]:
-    return selector.scan(_rows(rules, shards), rules)
+    return selector.scan(rows_of(rules, shards), rules)
 
 
 def _count(cut: Cut, rules: Rules, shards: range) -> UsedDigits:
-    return selector.count(_rows(rules, shards), rules, cut)
+    return selector.count(rows_of(rules, shards), rules, cut)
 
 
 def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
-    return selector.sift(_rows(rules, shards), rules, cut)
+    return selector.sift(rows_of(rules, shards), rules, cut)
 
 
 def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
     """Writes the selection files of a range of shards, and returns how many images of each shard are kept."""
     chooser = Selector(rules, choice)
     kept_per_shard = []
-    labels = read_ahead(partial(read_labels, rules.labels_uri), shards, rules.is_remote)
+    labels = read_ahead(partial(read_labels, rules.rows_uri), shards, rules.is_remote)
     for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
         kept, copies = chooser.selected(number, shard, labels_of_shard)
-        write_bytes(join_uri(folder_uri, part_name(shard)), _parquet(kept, copies))
+        write_bytes(join_uri(folder_uri, part_name(shard)), selection_parquet(kept, copies))
         kept_per_shard.append(len(kept))
     return kept_per_shard
 
@@ -211,31 +193,6 @@ def _materialized(
     return materialize(spec, kept_per_shard, copies, reporter)
 
 
-def _rows(rules: Rules, shards: range) -> Iterator[LabelRows]:
-    return read_ahead(rules.read, shards, rules.is_remote)
-
-
-def _parquet(rows: npt.NDArray[np.int32], copies: npt.NDArray[np.int32]) -> bytes:
-    # Rows ascend: their differences take two or three bits, and are written four times as fast as zstd would compress.
-    buffer = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_arrays([_column(rows), _column(copies)], schema=_SELECTION_SCHEMA),
-        buffer,
-        compression="none",
-        use_dictionary=False,
-        column_encoding={"row": "DELTA_BINARY_PACKED", "copies": "DELTA_BINARY_PACKED"},
-        write_statistics=False,
-        store_schema=False,
-    )
-    file: bytes = buffer.getvalue().to_pybytes()
-    return file
-
-
-def _column(values: npt.NDArray[np.int32]) -> pa.Array:
-    # pa.array() would import pandas, for a third of a second and 40 MiB in each process.
-    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values)])
-
-
 def _check_anything_kept(counts: FilterCounts, balance: ClassBalance, spec: SelectSpec) -> None:
     if balance.kept.any():
         empty = [name for name, kept in zip(spec.classes, balance.kept, strict=True) if not kept]
@@ -246,26 +203,31 @@ def _check_anything_kept(counts: FilterCounts, balance: ClassBalance, spec: Sele
         FailureReason.BAD_DATA,
         f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.held_out} are "
         f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates and "
-        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}",
+        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}, with "
+        f"{spec.settings.thresholds} thresholds",
     )
 
 
 def _result(
     spec: SelectSpec,
     reporter: StageReporter,
+    surveyed: Survey,
     counts: FilterCounts,
     balance: ClassBalance,
     confident: npt.NDArray[np.int64],
     materialized: MaterializedIndex | None,
 ) -> SelectResult:
-    numbers = zip(
-        spec.classes,
-        counts.labeled.tolist(),
-        confident.tolist(),
-        balance.kept.tolist(),
-        balance.copies.tolist(),
-        strict=True,
-    )
+    numbers = {
+        "labeled": counts.labeled,
+        "confident": confident,
+        "kept": balance.kept,
+        "copies": balance.copies,
+        "threshold": surveyed.thresholds,
+        "predicted_share": surveyed.predicted,
+        "target_share": surveyed.target,
+        "aligned_share": surveyed.aligned,
+    }
+    of_classes = {name: values.tolist() for name, values in numbers.items() if values is not None}
     return SelectResult(
         attempt=spec.attempt,
         timing=reporter.timing(),
@@ -282,8 +244,8 @@ def _result(
         classes_not_filled_up=0 if balance.lacking is None else int(np.count_nonzero(balance.lacking)),
         copies_lacking=0 if balance.lacking is None else int(balance.lacking.sum()),
         classes=tuple(
-            ClassSelection(name=name, labeled=labeled, confident=passed, kept=kept, copies=copies)
-            for name, labeled, passed, kept, copies in numbers
+            ClassSelection(name=name, **{number: values[index] for number, values in of_classes.items()})
+            for index, name in enumerate(spec.classes)
         ),
         training_shards=None if materialized is None else len(materialized.rows_per_shard),
         training_shard_bytes=None if materialized is None else materialized.bytes,

@@ -124,6 +124,15 @@ class ClassSelection(Frozen):
     """Distinct images that are kept."""
     copies: int
     """Images after duplication."""
+    threshold: float | None = None
+    """The confidence that the class's images need; None if it is min_confidence for every class."""
+    predicted_share: float | None = None
+    """The mean probability that the teacher gives the class, here and below among the rows that may be learned from;
+    None unless labels are aligned or thresholds are FreeMatch's."""
+    target_share: float | None = None
+    """The share that the class should have, here and below None unless labels are aligned."""
+    aligned_share: float | None = None
+    """The mean probability of the class after alignment."""
 
 
 class SelectResult(StageResult):

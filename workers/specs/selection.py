@@ -1,10 +1,10 @@
 """Which pseudo labels a student learns from, and in what form the selection is written."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from workers.specs.base import Frozen
+from workers.specs.base import Frozen, field_error
 
 
 class Materialization(Frozen):
@@ -22,6 +22,19 @@ class SelectionSettings(Frozen):
     """Which pseudo labels a student learns from (Xie et al., section 3.1, "data filtering and balancing")."""
 
     min_confidence: float = Field(default=0.3, ge=0, le=1)
+    thresholds: Literal["fixed", "flexmatch", "freematch"] = Field(
+        default="fixed",
+        description="fixed: min_confidence is the threshold of every class. flexmatch: it is that of the class with "
+        "the most confident images, and lower for the others (Zhang et al. 2021, sections 3.1 to 3.3). freematch: the "
+        "thresholds follow from the teacher's mean confidence and mean prediction, and min_confidence is the lowest "
+        "possible one (Wang et al. 2023, section 4.1).",
+    )
+    distribution_alignment: Literal["none", "labeled", "uniform"] = Field(
+        default="none",
+        description="Multiply each pseudo label by the share that each class should have, divided by its mean "
+        "prediction (Berthelot et al. 2020, ReMixMatch, section 3.1). labeled: the shares among the labeled images; "
+        "uniform: the same for every class. Thresholds, balancing and the student's targets use the aligned labels.",
+    )
     max_per_class: int | None = Field(
         default=None, ge=1, le=2**31 - 1, description="Keep this many images per class, the most confident."
     )
@@ -64,3 +77,22 @@ class SelectionSettings(Frozen):
         description="Write the selected images to training shards, fully shuffled; the student reads these instead of "
         "rows of the pool. Takes as much storage as the selected images, and twice that while it works.",
     )
+
+    @model_validator(mode="after")
+    def _thresholds_make_sense_together(self) -> Self:
+        if self.thresholds == "fixed":
+            return self
+        if self.share_per_class != 1:
+            raise field_error(
+                "share_per_class",
+                f"is a threshold for each class of its own: leave it at 1 with {self.thresholds} thresholds",
+            )
+        if self.thresholds == "flexmatch" and self.min_confidence == 0:
+            raise field_error(
+                "min_confidence", "must be above 0 with flexmatch thresholds: they are this number times a share"
+            )
+        if self.thresholds == "freematch" and self.min_confidence == 1:
+            raise field_error(
+                "min_confidence", "must be below 1 with freematch thresholds: it is the lowest that they may be"
+            )
+        return self

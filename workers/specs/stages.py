@@ -164,6 +164,8 @@ class SelectSpec(StageSpec):
     labels_uri: str
     classes: tuple[str, ...]
     settings: SelectionSettings
+    labeled_manifest_uri: str | None = None
+    """The labeled images, to whose shares of classes labels may be aligned; None in specs of earlier versions."""
     pool: ActorPool = ActorPool()
     """The actors that materialize the selection. Selection itself uses processes on the driver's node."""
 

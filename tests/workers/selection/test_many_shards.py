@@ -4,6 +4,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from workers.selection.best_rows import Candidates, UsedDigits
 from workers.selection.class_balance import balance_classes
 from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import LabelRows
+from workers.selection.passes import Passes
 from workers.selection.selector import Choice, Rules, Scan, Selector, hashes_of
 from workers.specs.selection import SelectionSettings
 
@@ -44,8 +46,8 @@ class CountedArray(np.ndarray):
 
 def rules(**changes: frozenset[int]) -> Rules:
     nothing: frozenset[int] = frozenset()
-    sets = {"with_near_duplicates": nothing, "with_duplicates": nothing, **changes}
-    return Rules(SelectionSettings(), classes=1, seed=0, labels_uri="labels", **sets)
+    plain = Rules(SelectionSettings(), 1, 0, "labels", with_near_duplicates=nothing, with_duplicates=nothing)
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def candidates(shards: np.ndarray) -> Candidates:
@@ -101,7 +103,7 @@ def test_a_table_of_digits_is_not_kept_for_each_range() -> None:
             yield Scan(FilterCounts.nothing(1), np.array([number])), UsedDigits(np.array([3]), table)
             del table
 
-    passes = stage._Passes(cast(Executor, SimpleNamespace(map=scanned)), [range(1)] * 8, rules())
+    passes = Passes(cast(Executor, SimpleNamespace(map=scanned)), [range(1)] * 8, rules())
     scans, digits = stage._scanned(passes)
     assert [int(one.confident.sum()) for one in scans] == list(range(8))
     assert digits[3] == digits.sum() == sum(range(8))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.data.confidence import confidence_of, largest_doubt
+from workers.data.confidence import confidence_of, largest_doubts
 from workers.labeling import duplicates
 from workers.labeling.duplicates import write_duplicates
 from workers.runtime.stage_reporter import StageError, StageReporter
@@ -215,7 +215,9 @@ def test_a_threshold_on_confidence_is_one_on_doubt_to_the_last_row(minimum: floa
     doubts = np.clip(
         np.array([near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(2)), 0, 1, 1e-30]), 0, 1
     ).astype(np.float32)
-    np.testing.assert_array_equal(doubts <= largest_doubt(minimum), confidence_of(doubts) >= np.float32(minimum))
+    np.testing.assert_array_equal(
+        doubts <= largest_doubts(np.array(minimum)), confidence_of(doubts) >= np.float32(minimum)
+    )
 
 
 def test_another_seed_repeats_other_images_and_keeps_the_same_ones(tmp_path: Path) -> None:
@@ -335,11 +337,12 @@ def test_the_stage_needs_neither_ray_nor_torch_nor_pandas_to_read_and_to_write(t
     code = f"""
 import sys
 import numpy as np
-from workers.selection import label_rows, stage
+from workers.selection import label_rows, selection_files, stage
 for shard in range({len(SHARDS) + 1}):
     rows = label_rows.read_label_rows({str(tmp_path / "labels")!r}, shard, {CLASSES})
     label_rows.read_hashes({str(tmp_path / "labels")!r}, shard)
-    stage._parquet(rows.labels, rows.labels)
+    selection_files.selection_parquet(rows.labels, rows.labels)
+    selection_files.aligned_parquet(rows.labels, rows.doubts)
 print([name for name in ("ray", "torch", "pandas") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

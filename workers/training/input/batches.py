@@ -15,7 +15,8 @@ from workers.data.order.lanes import Layout, Stream, share_of
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.training.input.noise import Pixels
-from workers.training.input.sources import SampleSource, Target
+from workers.training.input.pseudo_targets import Target
+from workers.training.input.sources import SampleSource
 from workers.training.input.training_images import Sample
 
 _MAX_BROKEN_IN_A_ROW = 1000

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.artifact_io import join_uri, open_filesystem
+from workers.data.alignment import read_alignment
 from workers.data.errors import read_error
 from workers.data.order.lanes import Layout
 from workers.data.order.random_order import mixed
 from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shards.shard_readers import read_rows, read_shard
+from workers.data.soft_labels import SoftLabels
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
@@ -28,10 +30,9 @@ from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
 from workers.training.class_weights import class_weights_of
+from workers.training.input.pseudo_targets import PseudoTargets, Target, pseudo_targets
 from workers.training.loss import labeled_targets
 
-Target = npt.NDArray[np.float32]
-"""(classes,): the probability that the student is to give each class, times the weight of the image in the loss."""
 Rows = npt.NDArray[np.int64]
 """(rows,): places in a shard."""
 
@@ -86,12 +87,12 @@ class _PseudoShard:
     images: Sequence[bytes]
     rows: Rows
     """(copies,): which of the images each selected copy is of."""
-    classes: npt.NDArray[np.integer]
-    """(images, k) class indices, most probable first; -1 after the last one of a row that lists fewer."""
-    targets: npt.NDArray[np.float32]
-    """(images, k): what the student is to answer for those classes."""
-    tails: npt.NDArray[np.float32]
-    """(images,): what it is to answer for each class that is not listed."""
+    targets: PseudoTargets
+    """What the student is to answer for each image."""
+
+    def sample(self, row: int) -> tuple[bytes, Target]:
+        image = int(self.rows[row])
+        return self.images[image], self.targets.of(image)
 
 
 class PseudoLabeledSource:
@@ -101,14 +102,14 @@ class PseudoLabeledSource:
         self, pseudo_labels: PseudoLabels, num_classes: int, recipe: Recipe, shards_kept: int = _SHARDS_KEPT
     ) -> None:
         self._pseudo_labels = pseudo_labels
-        self._num_classes = num_classes
         self._recipe = recipe
+        self._ratios = read_alignment(pseudo_labels.selection_uri, num_classes)
         self._manifest = require_manifest(pseudo_labels.manifest_uri)
         self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = self._count_copies(self._manifest)
 
     def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
-        return _pseudo_sample(self._shard(shard), row, self._num_classes)
+        return self._shard(shard).sample(row)
 
     def _count_copies(self, manifest: DatasetManifest) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
@@ -128,14 +129,11 @@ class PseudoLabeledSource:
         ).combine_chunks()
         classes = _rows_by_k(table["top_classes"])[rows]
         probabilities = _rows_by_k(table["top_probabilities"])[rows]
-        targets, tails = _recipe_targets(classes, probabilities, self._num_classes, self._recipe)
         return _PseudoShard(
             # Many shards are kept, and few of their images may be selected.
             images=read_rows(self._manifest, shard, rows).images,
             rows=np.repeat(np.arange(len(rows)), copies),
-            classes=classes,
-            targets=targets,
-            tails=tails,
+            targets=pseudo_targets(SoftLabels.of(classes, probabilities, self._ratios), self._recipe),
         )
 
 
@@ -155,14 +153,14 @@ class MaterializedSource:
     ) -> None:
         self._selection_uri = pseudo_labels.selection_uri
         self._fraction = pseudo_labels.fraction
-        self._num_classes = num_classes
         self._recipe = recipe
+        self._ratios = read_alignment(pseudo_labels.selection_uri, num_classes)
         self._groups = index.row_groups()
         self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = [group.rows for group in self._groups] if self._fraction >= 1 else self._count_rows()
 
     def sample(self, shard: int, row: int) -> tuple[bytes, Target]:
-        return _pseudo_sample(self._shard(shard), row, self._num_classes)
+        return self._shard(shard).sample(row)
 
     def _count_rows(self) -> list[int]:
         with ThreadPoolExecutor(_SELECTION_READERS) as pool:
@@ -185,13 +183,10 @@ class MaterializedSource:
         with _opened(training_shard_uri(self._selection_uri, group.training_shard)) as source:
             table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
         classes, probabilities = _rows_by_k(table["top_classes"]), _rows_by_k(table["top_probabilities"])
-        targets, tails = _recipe_targets(classes, probabilities, self._num_classes, self._recipe)
         return _PseudoShard(
             images=table["image"].to_pylist(),
             rows=self._rows(table),
-            classes=classes,
-            targets=targets,
-            tails=tails,
+            targets=pseudo_targets(SoftLabels.of(classes, probabilities, self._ratios), self._recipe),
         )
 
 
@@ -203,54 +198,6 @@ def pseudo_labeled_source(
     if index is None:
         return PseudoLabeledSource(pseudo_labels, num_classes, recipe, shards_kept)
     return MaterializedSource(pseudo_labels, index, num_classes, recipe, shards_kept)
-
-
-def _pseudo_sample(shard: _PseudoShard, row: int, num_classes: int) -> tuple[bytes, Target]:
-    image = int(shard.rows[row])
-    target = np.full(num_classes, shard.tails[image], dtype=np.float32)
-    listed = shard.classes[image] >= 0
-    target[shard.classes[image][listed]] = shard.targets[image][listed]
-    return shard.images[image], target
-
-
-def _recipe_targets(
-    classes: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], num_classes: int, recipe: Recipe
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    return pseudo_targets(
-        probabilities,
-        unlisted=num_classes - np.count_nonzero(classes >= 0, axis=1),
-        hard=recipe.targets == "hard",
-        # The labels were made with the fitted temperature already.
-        temperature=1.0 if recipe.temperature == "fit" else recipe.temperature,
-    )
-
-
-def pseudo_targets(
-    probabilities: npt.NDArray[np.floating], unlisted: npt.NDArray[np.integer], *, hard: bool, temperature: float
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The target probabilities of each row's listed classes, float32 (rows, k), and of each other one, (rows,).
-
-    `probabilities` are most probable first. What they lack to 1 is spread evenly over the `unlisted` classes, (rows,)
-    numbers. Soft targets are p^(1/temperature), normalised over all classes. Hard targets are one-hot (Xie et al.,
-    section 2).
-    """
-    if hard:
-        targets = np.zeros(probabilities.shape, dtype=np.float32)
-        targets[:, 0] = 1.0
-        return targets, np.zeros(len(probabilities), dtype=np.float32)
-    wide = probabilities.astype(np.float32)
-    # Probabilities are in half precision, so that their sum may be a little more than 1.
-    left = np.maximum(0, 1 - wide.sum(axis=1)) / np.maximum(1, unlisted)
-    left = np.where(unlisted > 0, left, 0).astype(np.float32)
-    with np.errstate(all="ignore"):  # rows of broken images may hold anything, and are never selected
-        # Relative to the row's largest probability, so that not all powers underflow.
-        power = np.float32(1.0 / temperature)
-        sharpened, tails = (wide / wide[:, :1]) ** power, (left / wide[:, 0]) ** power
-        sums = sharpened.sum(axis=1) + unlisted * tails
-        return (
-            np.asarray(sharpened / sums[:, None], dtype=np.float32),
-            np.asarray(tails / sums, dtype=np.float32),
-        )
 
 
 def in_fraction(

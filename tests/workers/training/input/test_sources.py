@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from workers.data.errors import BrokenImage, ShardReadError, StoreReadError
 from workers.data.order.lanes import Layout, Stream, share_of
 from workers.data.shards.materialized_shards import MaterializedIndex, training_shard_uri, write_index
+from workers.data.soft_labels import SoftLabels
 from workers.labeling.label_files import Hygiene, label_table, write_label_file
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest, Shard
@@ -22,12 +24,8 @@ from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
 from workers.training.input import sources
-from workers.training.input.sources import (
-    LabeledSource,
-    PseudoLabeledSource,
-    pseudo_labeled_source,
-    pseudo_targets,
-)
+from workers.training.input.pseudo_targets import SoftTargets, pseudo_targets
+from workers.training.input.sources import LabeledSource, PseudoLabeledSource, pseudo_labeled_source
 
 
 def png(value: int) -> bytes:
@@ -117,7 +115,9 @@ def test_images_that_are_not_selected_are_not_kept(tmp_path: Path) -> None:
     samples = [source.sample(0, row) for row in range(4)]
     assert [image for image, _ in samples] == [png(2), png(100), png(100), png(121)]
     assert [int(target.argmax()) for _, target in samples] == [2, 1, 1, 1]
-    assert len(source._shard(0).images) == len(source._shard(0).targets) == 3
+    targets = source._shard(0).targets
+    assert isinstance(targets, SoftTargets)
+    assert len(source._shard(0).images) == len(targets.soft_labels) == 3
 
 
 def test_eight_workers_read_each_copy_of_each_image_once_an_epoch(tmp_path: Path) -> None:
@@ -212,29 +212,31 @@ def test_a_training_shard_that_the_store_does_not_give_is_worth_another_attempt(
         source.sample(0, 0)
 
 
-NONE_UNLISTED = np.zeros(2, dtype=np.int64)
+def target_of(row: list[float], classes: int, recipe: Recipe) -> npt.NDArray[np.float32]:
+    """The target of a row that lists its first classes with these probabilities, without alignment."""
+    listed = np.arange(len(row), dtype=np.int32)[None]
+    soft_labels = SoftLabels.of(listed, np.array([row], dtype=np.float16), np.ones(classes, np.float32))
+    return pseudo_targets(soft_labels, recipe).of(0)
 
 
 def test_hard_targets_are_one_hot_and_soft_ones_are_sharpened_by_temperature() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.5, 0.5]], dtype=np.float16)
-    hard, _ = pseudo_targets(probabilities, NONE_UNLISTED, hard=True, temperature=1.0)
-    assert hard.tolist() == [[1.0, 0.0], [1.0, 0.0]]
-    soft, tails = pseudo_targets(probabilities, NONE_UNLISTED, hard=False, temperature=0.5)
-    assert soft[0].tolist() == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-3)
-    assert soft[1].tolist() == [0.5, 0.5]
-    assert tails.tolist() == [0, 0]
+    hard, sharp = Recipe(targets="hard"), Recipe(temperature=0.5)
+    assert target_of([0.8, 0.2], 2, hard).tolist() == [1.0, 0.0]
+    assert target_of([0.5, 0.5], 2, hard).tolist() == [1.0, 0.0]
+    assert target_of([0.8, 0.2], 2, sharp).tolist() == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-3)
+    assert target_of([0.5, 0.5], 2, sharp).tolist() == [0.5, 0.5]
 
 
 def test_what_the_listed_classes_lack_is_spread_over_the_others() -> None:
     """A flat row of 1,000 classes: the first has 13 %, nine others 2 % each, and the rest is not listed."""
-    row = np.array([[0.13, *[0.02] * 9]], dtype=np.float16)
-    soft, tails = pseudo_targets(row, np.array([990]), hard=False, temperature=1.0)
-    assert soft[0, 0] == pytest.approx(0.13, abs=1e-3), "not 0.42, as if there were no other classes"
-    assert tails[0] == pytest.approx(0.69 / 990, rel=1e-2)
-    assert soft.sum() + 990 * tails[0] == pytest.approx(1)
-    sharp, sharp_tails = pseudo_targets(row, np.array([990]), hard=False, temperature=0.5)
-    assert sharp[0, 0] / sharp[0, 1] == pytest.approx((0.13 / 0.02) ** 2, rel=1e-2)
-    assert sharp.sum() + 990 * sharp_tails[0] == pytest.approx(1)
+    row = [0.13, *[0.02] * 9]
+    soft = target_of(row, 1000, Recipe(temperature=1.0))
+    assert soft[0] == pytest.approx(0.13, abs=1e-3), "not 0.42, as if there were no other classes"
+    assert soft[10:].tolist() == pytest.approx([0.69 / 990] * 990, rel=1e-2)
+    assert soft.sum() == pytest.approx(1)
+    sharp = target_of(row, 1000, Recipe(temperature=0.5))
+    assert sharp[0] / sharp[1] == pytest.approx((0.13 / 0.02) ** 2, rel=1e-2)
+    assert sharp.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("width", [10, 64])
@@ -271,6 +273,5 @@ def test_targets_of_many_classes_come_from_old_and_new_label_files(tmp_path: Pat
 
 
 def test_a_temperature_near_zero_gives_a_hard_target_and_no_nan() -> None:
-    row = np.array([[0.4, 0.35, 0.25]], dtype=np.float16)
-    soft, _ = pseudo_targets(row, NONE_UNLISTED[:1], hard=False, temperature=0.01)
-    assert soft[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
+    soft = target_of([0.4, 0.35, 0.25], 3, Recipe(temperature=0.01))
+    assert soft.tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
