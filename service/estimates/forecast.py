@@ -9,6 +9,7 @@ from service.estimates.stage_bills import stage_bill
 from service.stages.order import stages_of
 from service.views.estimates import Bill, Forecast, StageBill, Totals
 from workers.specs.measure import Measurement
+from workers.specs.selection import SelectionSettings
 
 
 def write_bill(
@@ -91,6 +92,11 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: t
             "(labeling.further_teachers): each actor loads all of them, and the times of labeling and calibration "
             "include all of them."
         )
+    if any(_looks_twice(plan.selection) for plan in run.plans[1:]):
+        found.append(
+            "Thresholds by class and alignment are billed as one pass more over the label files, two for alignment, in "
+            "proportion to what they read; selection was measured without them."
+        )
     if run.config.generations and any(plan.selection.materialize for plan in run.plans):
         found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
     if settings.unlabeled_images is not None:
@@ -114,6 +120,10 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: t
             "start."
         )
     return found
+
+
+def _looks_twice(selection: SelectionSettings) -> bool:
+    return selection.thresholds != "fixed" or selection.distribution_alignment != "none"
 
 
 def _assumptions_of_copies(run: EstimatedRun) -> list[str]:

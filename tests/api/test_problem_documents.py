@@ -105,6 +105,8 @@ def test_another_content_type_is_a_415_problem(client: TestClient) -> None:
         ({"datasets": {"labeled": "a", "validation": "b", "test": "c"}}, "datasets.unlabeled"),
         ({"datasets": {"labeled": "a", "unlabeled": "d", "validation": "b"}}, "datasets.test"),
         ({"selection": {"min_confidence": -0.1}}, "selection.min_confidence"),
+        ({"selection": {"thresholds": "flexmatch", "share_per_class": 0.5}}, "selection.share_per_class"),
+        ({"selection": {"thresholds": "freematch", "min_confidence": 1}}, "selection.min_confidence"),
         ({"fault_tolerance": {"max_bad_fraction": float("1e999")}}, None),
         ({"datasets": {"labeled": "a\0", "unlabeled": "d", "validation": "b", "test": "c"}}, None),
     ],

@@ -1,9 +1,17 @@
 """Soft pseudo labels as label files hold them, and distribution alignment, which weighs their classes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+from workers.data.arrow_columns import lists_of
+
+SOFT_LABEL_COLUMNS = ["top_classes", "top_probabilities"]
+"""The columns of a label file, and of a training shard, that hold soft labels."""
+_ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
@@ -116,3 +124,41 @@ class SoftLabels:
             labels[here[wins]] = candidate
             open_rows = open_rows[is_listed]
         return places, labels
+
+
+@dataclass(frozen=True)
+class ListedClasses:
+    """The most probable classes of some rows as a file lists them, most probable first.
+
+    Rows of broken images, which are never selected, are zeros, or nulls in label files of earlier versions.
+    """
+
+    classes: npt.NDArray[np.integer]
+    """(rows, k); -1 after the last one of a row that lists fewer."""
+    probabilities: npt.NDArray[np.floating]
+    """(rows, k)"""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "ListedClasses":
+        """The rows of a table that has SOFT_LABEL_COLUMNS."""
+        classes, probabilities = (lists_of(table[name]) for name in SOFT_LABEL_COLUMNS)
+        return cls(classes, probabilities)
+
+    def taken(self, rows: npt.NDArray[np.integer]) -> "ListedClasses":
+        """What the rows with these indices list."""
+        return ListedClasses(self.classes[rows], self.probabilities[rows])
+
+    def weighed(self, ratios: npt.NDArray[np.float32]) -> SoftLabels:
+        """The distributions of all rows, times `ratios`, (classes,)."""
+        return SoftLabels.of(self.classes, self.probabilities, ratios)
+
+    def weighed_in_parts(self, ratios: npt.NDArray[np.float32]) -> Iterator[tuple[slice, SoftLabels]]:
+        """Yields the same distributions for a few rows at a time, and which rows these are.
+
+        A whole shard would take many times the memory, and longer, because nothing would stay in a processor's caches.
+        """
+        for start in range(0, len(self.classes), _ROWS_AT_A_TIME):
+            rows = slice(start, start + _ROWS_AT_A_TIME)
+            classes = self.classes[rows]
+            widest = max(1, int(np.count_nonzero(classes >= 0, axis=1).max()))
+            yield rows, SoftLabels.of(classes[:, :widest], self.probabilities[rows, :widest], ratios)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +11,16 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from workers.artifact_io import join_uri, list_files, open_filesystem
+from workers.data.arrow_columns import filled, values_of
 from workers.data.errors import read_failure
-from workers.data.soft_labels import SoftLabels
+from workers.data.soft_labels import SOFT_LABEL_COLUMNS, ListedClasses
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.specs.stages import part_name
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 NEVER = 2.0
 """The doubt of rows that have none: more than any threshold allows."""
 _INT32, _FLOAT32, _HASH = np.dtype(np.int32), np.dtype(np.float32), np.dtype("S16")
-_FLOAT16 = np.dtype(np.float16)
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ def read_label_rows(labels_uri: str, shard: int, classes: int) -> LabelRows:
         table = source.read(columns=["label", "doubt"], use_threads=False)
         rows = LabelRows(
             shard=shard,
-            labels=_filled(_of_type(table["label"], pa.int32()), -1, _INT32),
-            doubts=_filled(_of_type(table["doubt"], pa.float32()), NEVER, _FLOAT32),
+            labels=filled(_of_type(table["label"], pa.int32()), -1, _INT32),
+            doubts=filled(_of_type(table["doubt"], pa.float32()), NEVER, _FLOAT32),
         )
     if rows.labels.size and rows.labels.max() >= classes:
         uri = join_uri(labels_uri, part_name(shard))
@@ -77,29 +74,29 @@ def read_labels(labels_uri: str, shard: int) -> npt.NDArray[np.int32]:
     """The labels of a shard, int32 (rows,); -1 for a broken image. `read_label_rows` has checked the file before."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["label"], use_threads=False)["label"]
-        return _filled(_of_type(column, pa.int32()), -1, _INT32)
+        return filled(_of_type(column, pa.int32()), -1, _INT32)
 
 
-def read_soft_labels(labels_uri: str, shard: int, ratios: npt.NDArray[np.float32]) -> SoftLabels:
-    """The distributions of a shard's rows, times `ratios`, (classes,). Those of broken rows may hold anything.
+def read_listed_classes(labels_uri: str, shard: int, classes: int) -> ListedClasses:
+    """The most probable classes of a shard's rows, and their probabilities.
 
     Raises StageError(BAD_DATA), which names the label file, where it lists a class that is none.
     """
     with _label_file(labels_uri, shard) as source:
-        table = source.read(columns=["top_classes", "top_probabilities"], use_threads=False)
-        classes = _lists(table["top_classes"], _INT32)
-        probabilities = _lists(table["top_probabilities"], _FLOAT16)
-    if classes.size and classes.max() >= len(ratios):
+        table = source.read(columns=SOFT_LABEL_COLUMNS, use_threads=False)
+        listed = ListedClasses.of(table)
+    largest = int(listed.classes.max(initial=-1))
+    if largest >= classes:
         uri = join_uri(labels_uri, part_name(shard))
-        raise StageError(FailureReason.BAD_DATA, f"label file {uri} lists {classes.max()} of {len(ratios)} classes")
-    return SoftLabels.of(classes, probabilities, ratios)
+        raise StageError(FailureReason.BAD_DATA, f"label file {uri} lists class {largest} of {classes} classes")
+    return listed
 
 
 def read_hashes(labels_uri: str, shard: int) -> npt.NDArray[np.bytes_]:
     """The content hashes of a shard's rows, dtype S16 (rows,)."""
     with _label_file(labels_uri, shard) as source:
         column = source.read(columns=["content_hash"], use_threads=False)["content_hash"]
-        return _values(_of_type(column, pa.binary(16)), _HASH)
+        return values_of(_of_type(column, pa.binary(16)), _HASH)
 
 
 def shards_with_list(labels_uri: str, folder: str) -> frozenset[int]:
@@ -116,7 +113,7 @@ def _shard_of_part(name: str) -> int:
 def read_listed_rows(labels_uri: str, folder: str, shard: int) -> npt.NDArray[np.int32]:
     """The rows of a shard that labeling has listed in `folder`. The shard must be one of `shards_with_list`."""
     with _label_file(join_uri(labels_uri, folder), shard) as source:
-        return _values(_of_type(source.read(columns=["row"], use_threads=False)["row"], pa.int32()), _INT32)
+        return values_of(_of_type(source.read(columns=["row"], use_threads=False)["row"], pa.int32()), _INT32)
 
 
 @contextmanager
@@ -134,42 +131,3 @@ def _label_file(labels_uri: str, shard: int) -> Iterator[pq.ParquetFile]:
 def _of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     # A cast copies, even to the type that the column has.
     return column if column.type == kind else column.cast(kind)
-
-
-def _filled(column: pa.ChunkedArray, value: float, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
-    """A column as it lies in memory, with `value` for nulls. Arrow's fill_null() and to_numpy() would import pandas."""
-    return _filled_array(_whole(column), value, dtype)
-
-
-def _lists(column: pa.ChunkedArray, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
-    """A column of lists of a fixed size as (rows, k). Zeros stand for nulls, which label files of old have."""
-    array = _whole(column)
-    k = array.type.list_size
-    values = _filled_array(array.values, 0, dtype)
-    return values[array.offset * k : (array.offset + len(array)) * k].reshape(len(array), k)
-
-
-def _filled_array(array: pa.Array, value: float, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
-    values = _values_of(array, dtype)
-    if not array.null_count:
-        return values
-    validity = np.frombuffer(array.buffers()[0], np.uint8)
-    is_valid = np.unpackbits(validity, count=array.offset + len(array), bitorder="little")[array.offset :]
-    filled = values.copy()
-    filled[np.flatnonzero(is_valid == 0)] = value
-    return filled
-
-
-def _values(column: pa.ChunkedArray, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
-    """A column without nulls as it lies in memory."""
-    return _values_of(_whole(column), dtype)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _values_of(array: pa.Array, dtype: np.dtype[Scalar]) -> npt.NDArray[Scalar]:
-    data = array.buffers()[1]
-    values = np.empty(0, dtype) if data is None else np.frombuffer(data, dtype)
-    return values[array.offset : array.offset + len(array)]

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.confidence import confidence_of
-from workers.data.soft_labels import SoftLabels
 from workers.selection.filtering import confident_mask
 from workers.selection.label_rows import LabelRows
 
@@ -33,18 +32,14 @@ class Predictions:
         return cls(0, np.zeros(classes, dtype=np.int64), 0, np.zeros(classes, dtype=np.int64))
 
     @classmethod
-    def of(
-        cls, rows: LabelRows, soft_labels: SoftLabels | None, largest_doubt: np.float32, classes: int
-    ) -> "Predictions":
-        """The sums of one shard. `soft_labels` has the same rows; None if nobody asks for the classes' means."""
-        usable = rows.usable
-        confidences = confidence_of(rows.doubts[usable])
-        sums = np.zeros(classes) if soft_labels is None else soft_labels.taken(usable).sums()
+    def of(cls, rows: LabelRows, class_sums: npt.NDArray[np.float64], largest_doubt: np.float32) -> "Predictions":
+        """The sums of one shard. `class_sums`, (classes,), sums the distributions of its usable rows, or is zero."""
+        confidences = confidence_of(rows.doubts[rows.usable])
         return cls(
             rows=len(confidences),
-            confident=np.bincount(rows.labels[confident_mask(rows, largest_doubt)], minlength=classes),
+            confident=np.bincount(rows.labels[confident_mask(rows, largest_doubt)], minlength=len(class_sums)),
             confidence_units=round(float(confidences.sum(dtype=np.float64)) * _UNITS),
-            class_units=np.rint(sums * _UNITS).astype(np.int64),
+            class_units=np.rint(class_sums * _UNITS).astype(np.int64),
         )
 
     def __add__(self, other: "Predictions") -> "Predictions":

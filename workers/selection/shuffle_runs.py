@@ -14,7 +14,7 @@ from workers.data.alignment import read_alignment
 from workers.data.order.random_order import copy_keys
 from workers.data.shards.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
 from workers.data.shards.shard_readers import load_manifest, read_rows
-from workers.selection.label_rows import read_soft_labels
+from workers.data.soft_labels import SOFT_LABEL_COLUMNS, ListedClasses
 from workers.selection.shuffle import RunPart, Shuffle
 from workers.specs.stages import SelectSpec, part_name
 
@@ -23,7 +23,6 @@ ORDER = "order"
 """The column with the random key of each copy. Only runs have it."""
 _TRAINING_SHARDS = b"training_shards"
 """The entry of the schema's metadata that tells which training shard each batch is for, as uint32."""
-_SOFT_LABEL_COLUMNS = ["top_classes", "top_probabilities"]
 
 
 def runs_uri(folder_uri: str) -> str:
@@ -64,15 +63,15 @@ class RunWriter:
     def _table(self, shard: int, chosen: npt.NDArray[np.int32]) -> pa.Table:
         """The chosen rows of a shard, once each."""
         filesystem, path = open_filesystem(join_uri(self._spec.labels_uri, part_name(shard)))
-        soft_labels = pq.read_table(path, columns=_SOFT_LABEL_COLUMNS, filesystem=filesystem).take(pa.array(chosen))
-        schema = training_shard_schema(soft_labels.schema.field("top_classes").type.list_size)
+        listed = pq.read_table(path, columns=SOFT_LABEL_COLUMNS, filesystem=filesystem).take(pa.array(chosen))
+        schema = training_shard_schema(listed.schema.field("top_classes").type.list_size)
         rows = read_rows(self._manifest, shard, chosen)
         return pa.table(
             {
                 "key": pa.array(rows.keys, pa.string()),
                 "image": pa.array(rows.images, pa.large_binary()),
-                "label": read_soft_labels(self._spec.labels_uri, shard, self._ratios).taken(chosen).labels(),
-                **{name: soft_labels[name] for name in _SOFT_LABEL_COLUMNS},
+                "label": ListedClasses.of(listed).weighed(self._ratios).labels(),
+                **{name: listed[name] for name in SOFT_LABEL_COLUMNS},
                 "pool_shard": np.full(len(chosen), shard, dtype=np.int32),
                 "pool_row": chosen,
             },

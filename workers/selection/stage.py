@@ -243,6 +243,10 @@ def _result(
         copies=int(balance.copies.sum()),
         classes_not_filled_up=0 if balance.lacking is None else int(np.count_nonzero(balance.lacking)),
         copies_lacking=0 if balance.lacking is None else int(balance.lacking.sum()),
+        lowest_threshold=None if surveyed.thresholds is None else float(surveyed.thresholds.min()),
+        highest_threshold=None if surveyed.thresholds is None else float(surveyed.thresholds.max()),
+        distance_before_alignment=surveyed.distance_of(surveyed.predicted),
+        distance_after_alignment=surveyed.distance_of(surveyed.aligned),
         classes=tuple(
             ClassSelection(name=name, **{number: values[index] for number, values in of_classes.items()})
             for index, name in enumerate(spec.classes)

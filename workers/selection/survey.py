@@ -13,10 +13,10 @@ import numpy.typing as npt
 from workers.artifact_io import join_uri, write_bytes
 from workers.data.alignment import alignment_ratios, write_alignment
 from workers.data.shards.class_counts import class_counts
-from workers.data.soft_labels import SoftLabels
+from workers.data.soft_labels import ListedClasses
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageReporter
-from workers.selection.label_rows import NEVER, LabelRows, read_label_rows, read_soft_labels
+from workers.selection.label_rows import NEVER, LabelRows, read_label_rows, read_listed_classes
 from workers.selection.passes import Passes
 from workers.selection.predictions import Predictions
 from workers.selection.selection_files import aligned_parquet
@@ -41,6 +41,10 @@ class Survey:
     """The share that each class should have."""
     aligned: Shares | None = None
     """The mean probability of each class after alignment."""
+
+    def distance_of(self, shares: Shares | None) -> float | None:
+        """The total variation distance of `shares` from the target, in 0..1; None if there is no target."""
+        return None if self.target is None or shares is None else float(np.abs(shares - self.target).sum() / 2)
 
 
 def survey(spec: SelectSpec, passes: Passes, reporter: StageReporter) -> tuple[Survey, Rules]:
@@ -94,29 +98,37 @@ def _sum(needs_means: bool, rules: Rules, shards: range) -> Predictions:
     """Sums the teacher's own predictions in a range of shards."""
     as_they_are = np.ones(rules.classes, dtype=np.float32)
 
-    def read(shard: int) -> tuple[LabelRows, SoftLabels | None]:
-        soft_labels = read_soft_labels(rules.labels_uri, shard, as_they_are) if needs_means else None
-        return rules.read(shard), soft_labels
+    def read(shard: int) -> tuple[LabelRows, ListedClasses | None]:
+        listed = read_listed_classes(rules.labels_uri, shard, rules.classes) if needs_means else None
+        return rules.read(shard), listed
 
     found = Predictions.nothing(rules.classes)
-    for rows, soft_labels in read_ahead(read, shards, rules.is_remote):
-        found += Predictions.of(rows, soft_labels, rules.fixed_doubt, rules.classes)
+    for rows, listed in read_ahead(read, shards, rules.is_remote):
+        class_sums, usable = np.zeros(rules.classes), rows.usable
+        if listed is not None:
+            for part, soft_labels in listed.weighed_in_parts(as_they_are):
+                class_sums += soft_labels.taken(usable[part]).sums()
+        found += Predictions.of(rows, class_sums, rules.fixed_doubt)
     return found
 
 
 def _align(ratios: npt.NDArray[np.float32], rules: Rules, shards: range) -> Predictions:
     """Writes the aligned labels and doubts of a range of shards to `rules.rows_uri`, and sums aligned predictions."""
 
-    def read(shard: int) -> tuple[LabelRows, SoftLabels]:
+    def read(shard: int) -> tuple[LabelRows, ListedClasses]:
         rows = read_label_rows(rules.labels_uri, shard, rules.classes)
-        return rows, read_soft_labels(rules.labels_uri, shard, ratios)
+        return rows, read_listed_classes(rules.labels_uri, shard, rules.classes)
 
     found = Predictions.nothing(rules.classes)
-    for teacher, soft_labels in read_ahead(read, shards, rules.is_remote):
-        labels, doubts = soft_labels.labels_and_doubts()
-        labels = np.where(teacher.labels < 0, np.int32(-1), labels)
-        doubts = np.where(teacher.usable, doubts, np.float32(NEVER))
+    for teacher, listed in read_ahead(read, shards, rules.is_remote):
+        labels, doubts = teacher.labels.copy(), teacher.doubts.copy()
+        class_sums, usable = np.zeros(rules.classes), rules.without_dropped(teacher).usable
+        for part, soft_labels in listed.weighed_in_parts(ratios):
+            labels[part], doubts[part] = soft_labels.labels_and_doubts()
+            class_sums += soft_labels.taken(usable[part]).sums()
+        labels[teacher.labels < 0] = -1
+        doubts[~teacher.usable] = NEVER
         write_bytes(join_uri(rules.rows_uri, part_name(teacher.shard)), aligned_parquet(labels, doubts))
         rows = rules.without_dropped(LabelRows(teacher.shard, labels, doubts))
-        found += Predictions.of(rows, soft_labels, rules.fixed_doubt, rules.classes)
+        found += Predictions.of(rows, class_sums, rules.fixed_doubt)
     return found

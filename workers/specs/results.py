@@ -153,6 +153,14 @@ class SelectResult(StageResult):
     """Classes that stay smaller than the others, because no image is repeated more than max_copies_per_image times."""
     copies_lacking: int = 0
     """How many rows these classes lack together."""
+    lowest_threshold: float | None = None
+    """The confidence that the images of the easiest class to pass need; None if min_confidence holds for every class,
+    and in results of earlier versions."""
+    highest_threshold: float | None = None
+    distance_before_alignment: float | None = None
+    """How far the mean prediction is from the target shares: the total variation distance, half the sum of absolute
+    differences, in 0..1. None unless labels are aligned."""
+    distance_after_alignment: float | None = None
     classes: tuple[ClassSelection, ...]
     training_shards: int | None = None
     """How many training shards were written; None unless the selection is materialized."""

@@ -181,7 +181,7 @@ function pictures(stage) {
   return stage.name === "label" && stage.result?.calibration ? ["reliability.svg"] : [];
 }
 
-// What the label stage found beside labels, and what the select stage dropped for it.
+// What the label stage found beside labels, and what the select stage dropped for it or found by class.
 function hygiene(stage) {
   const found = stage.result;
   if (stage.name === "label" && found) {
@@ -197,7 +197,12 @@ function hygiene(stage) {
   }
   if (stage.name !== "select" || !found) return [];
   const dropped = (found.dropped_near_duplicates ?? 0) + (found.dropped_duplicates ?? 0);
-  return dropped ? [`${count(dropped)} duplicates and near duplicates dropped`] : [];
+  const lowest = found.lowest_threshold ?? null, before = found.distance_before_alignment ?? null;
+  return [
+    dropped ? `${count(dropped)} duplicates and near duplicates dropped` : "",
+    lowest === null ? "" : `thresholds from ${percent(lowest)} to ${percent(found.highest_threshold)}`,
+    before === null ? "" : `class shares ${percent(before)} from the target, ${percent(found.distance_after_alignment)} once aligned`,
+  ].filter(Boolean);
 }
 
 function liveNumbers(values) {

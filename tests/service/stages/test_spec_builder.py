@@ -100,6 +100,7 @@ def test_labeling_is_told_which_images_are_held_out(inputs: SpecInputs) -> None:
 
     assert isinstance(selection, SelectSpec)
     assert selection.settings.min_confidence == 0.1
+    assert selection.labeled_manifest_uri == "s3://bucket/root/datasets/ds-labeled/manifest.json"
     assert isinstance(spec, LabelSpec)
     assert [images.fingerprints_uri for images in spec.evaluation_images] == [
         "s3://bucket/root/datasets/ds-validation/fingerprints.parquet",

@@ -159,6 +159,15 @@ def test_the_table_compares_equal_seeds(tmp_path: Path) -> None:
     assert by_variant["full"].error == pytest.approx(0.15)
 
 
+def test_without_a_filter_no_class_has_a_threshold_of_its_own(tmp_path: Path) -> None:
+    spec = ablate_spec(tmp_path)
+    for own in ({"thresholds": "flexmatch"}, {"share_per_class": 0.5}):
+        settings = spec.selection.settings.model_copy(update=own)
+        changed = spec.model_copy(update={"selection": spec.selection.model_copy(update={"settings": settings})})
+        unfiltered = students(changed)[0]["no_filter"].selection
+        assert (unfiltered.thresholds, unfiltered.share_per_class, unfiltered.min_confidence) == ("fixed", 1, 0)
+
+
 def test_selections_of_variants_are_not_written_out_as_training_shards(tmp_path: Path) -> None:
     spec = ablate_spec(tmp_path)
     own = spec.selection.settings.model_copy(update={"materialize": Materialization()})

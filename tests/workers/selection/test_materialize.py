@@ -66,9 +66,12 @@ class Pool:
         for reader_or_writer in (materialized_shards, training_shards, sources):
             monkeypatch.setattr(reader_or_writer, "ROW_GROUP_ROWS", 7)
 
-    def select(self, folder: str = "select", rows_per_shard: int | None = 11, seed: int = 4) -> SelectResult:
+    def select(
+        self, folder: str = "select", rows_per_shard: int | None = 11, seed: int = 4, **settings: object
+    ) -> SelectResult:
         self.done = []
         materialize = None if rows_per_shard is None else Materialization(rows_per_shard=rows_per_shard)
+        asked = SelectionSettings(min_confidence=0.5, max_per_class=70, materialize=materialize)
         spec = SelectSpec(
             run_id="r",
             generation=1,
@@ -78,7 +81,7 @@ class Pool:
             manifest_uri=str(self.root / "manifest.json"),
             labels_uri=str(self.root / "labels"),
             classes=CLASSES,
-            settings=SelectionSettings(min_confidence=0.5, max_per_class=70, materialize=materialize),
+            settings=asked.model_copy(update=settings),
         )
         (self.root / folder).mkdir(exist_ok=True)
         return run_select(spec, StageReporter(spec, entered_at=0.0))
@@ -137,6 +140,21 @@ def test_training_shards_hold_exactly_what_the_pool_gives(pool: Pool, rows_per_s
     assert result.training_shards == -(-result.copies // rows_per_shard)
     assert max(materialized.rows_per_shard) <= 7
     assert samples(materialized) == samples(PseudoLabeledSource(pseudo_labels, len(CLASSES), recipe))
+
+
+@pytest.mark.parametrize("recipe", [Recipe(temperature=0.5), Recipe(targets="hard")])
+def test_training_shards_of_aligned_labels_give_what_the_pool_gives(pool: Pool, recipe: Recipe) -> None:
+    pool.select("plain")
+    pool.select("aligned", distribution_alignment="uniform")
+    pseudo_labels = pool.pseudo_labels("aligned")
+    found = samples(pseudo_labeled_source(pseudo_labels, len(CLASSES), recipe))
+    assert found == samples(PseudoLabeledSource(pseudo_labels, len(CLASSES), recipe))
+    assert found != samples(pseudo_labeled_source(pool.pseudo_labels("plain"), len(CLASSES), recipe))
+    if recipe.targets == "hard":
+        files = sorted((pool.root / "aligned" / "materialized").glob("train-*.parquet"))
+        stored = pa.concat_tables(pq.read_table(file, columns=["image", "label"]) for file in files).to_pylist()
+        one_hot = np.eye(len(CLASSES), dtype=np.float32)
+        assert Counter((row["image"], one_hot[row["label"]].tobytes()) for row in stored) == found
 
 
 def test_a_share_of_the_training_shards_is_the_same_share_of_the_pool(pool: Pool) -> None:

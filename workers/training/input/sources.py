@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from workers.data.order.lanes import Layout
 from workers.data.order.random_order import mixed
 from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
 from workers.data.shards.shard_readers import read_rows, read_shard
-from workers.data.soft_labels import SoftLabels
+from workers.data.soft_labels import SOFT_LABEL_COLUMNS, ListedClasses
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
@@ -124,16 +124,13 @@ class PseudoLabeledSource:
 
     def _read(self, shard: int) -> _PseudoShard:
         rows, copies = self._read_selection(shard)
-        table = _read_parquet(
-            join_uri(self._pseudo_labels.labels_uri, part_name(shard)), ["top_classes", "top_probabilities"]
-        ).combine_chunks()
-        classes = _rows_by_k(table["top_classes"])[rows]
-        probabilities = _rows_by_k(table["top_probabilities"])[rows]
+        labels = _read_parquet(join_uri(self._pseudo_labels.labels_uri, part_name(shard)), SOFT_LABEL_COLUMNS)
+        soft_labels = ListedClasses.of(labels).taken(rows).weighed(self._ratios)
         return _PseudoShard(
             # Many shards are kept, and few of their images may be selected.
             images=read_rows(self._manifest, shard, rows).images,
             rows=np.repeat(np.arange(len(rows)), copies),
-            targets=pseudo_targets(SoftLabels.of(classes, probabilities, self._ratios), self._recipe),
+            targets=pseudo_targets(soft_labels, self._recipe),
         )
 
 
@@ -179,14 +176,13 @@ class MaterializedSource:
 
     def _read(self, number: int) -> _PseudoShard:
         group = self._groups[number]
-        columns = ["image", "top_classes", "top_probabilities", "pool_shard", "pool_row"]
+        columns = ["image", *SOFT_LABEL_COLUMNS, "pool_shard", "pool_row"]
         with _opened(training_shard_uri(self._selection_uri, group.training_shard)) as source:
             table = pq.ParquetFile(source, pre_buffer=True).read_row_group(group.group, columns=columns)
-        classes, probabilities = _rows_by_k(table["top_classes"]), _rows_by_k(table["top_probabilities"])
         return _PseudoShard(
             images=table["image"].to_pylist(),
             rows=self._rows(table),
-            targets=pseudo_targets(SoftLabels.of(classes, probabilities, self._ratios), self._recipe),
+            targets=pseudo_targets(ListedClasses.of(table).weighed(self._ratios), self._recipe),
         )
 
 
@@ -228,16 +224,3 @@ def _opened(uri: str) -> Iterator[pa.NativeFile]:
             yield source
     except (OSError, pa.ArrowException) as error:
         raise read_error(uri, "cannot be read", error) from error
-
-
-def _rows_by_k(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column of lists of a fixed size as (rows, k).
-
-    Rows of broken images, which are never selected, are zeros, or nulls in label files of earlier versions. Nulls are
-    filled: otherwise to_numpy() would turn the whole column into floating point.
-    """
-    chunk = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-    chunk = chunk.chunk(0) if hasattr(chunk, "chunk") else chunk
-    values = chunk.values.fill_null(0) if chunk.values.null_count else chunk.values
-    flat: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return flat.reshape(len(chunk), chunk.type.list_size)

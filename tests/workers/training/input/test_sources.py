@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from workers.data.arrow_columns import lists_of
 from workers.data.errors import BrokenImage, ShardReadError, StoreReadError
 from workers.data.order.lanes import Layout, Stream, share_of
 from workers.data.shards.materialized_shards import MaterializedIndex, training_shard_uri, write_index
@@ -96,7 +97,7 @@ def test_a_broken_image_in_the_pool_does_not_disturb_its_neighbours(tmp_path: Pa
 def test_label_files_of_versions_that_wrote_null_lists_are_read() -> None:
     values = pa.array([2, 1, None, None, 0, 1], pa.int32())
     lists = pa.FixedSizeListArray.from_arrays(values, 2, mask=pa.array([False, True, False]))
-    classes = sources._rows_by_k(pa.chunked_array([lists]))
+    classes = lists_of(pa.chunked_array([lists]))
     assert (classes.dtype, classes.tolist()) == (np.int32, [[2, 1], [0, 0], [0, 1]])
 
 
