@@ -15,6 +15,7 @@ from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
+from service.exports.archive import ModelArchives
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
 from service.runs.commands import RunCommands
@@ -61,6 +62,7 @@ StudyCommandsOf = Annotated[StudyCommands, Depends(_part(lambda services: servic
 StudyQueriesOf = Annotated[StudyQueries, Depends(_part(lambda services: services.study_queries))]
 ProjectsOf = Annotated[Projects, Depends(_part(lambda services: services.projects))]
 LineageOf = Annotated[LineageQueries, Depends(_part(lambda services: services.lineage))]
+Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.archives))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]
 Webhooks = Annotated[WebhookCommands, Depends(_part(lambda services: services.webhooks))]
 Places = Annotated[StreamPlaces, Depends(_part(lambda services: services.stream_places))]

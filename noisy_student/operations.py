@@ -59,13 +59,14 @@ class Resource(Generic[Way]):
         self._way = way
 
 
-class Method(Generic[Taken, Given]):
-    """A resource's method that carries out one operation."""
+class StepsMethod(Generic[Taken, Given]):
+    """A resource's method that takes steps of its own. `operation` is the route that it serves."""
 
-    def __init__(self, operation: Operation[Given], arguments: Callable[Concatenate[Any, Taken], Arguments]) -> None:
+    def __init__(self, operation: Operation[Any], steps: Callable[Concatenate[Any, Taken], Steps[Given]]) -> None:
         self.operation = operation
-        self._arguments = arguments
-        self.__doc__ = arguments.__doc__
+        self.steps = steps
+        self._documented: Callable[..., Any] = steps
+        self.__doc__ = steps.__doc__
 
     @overload
     def __get__(self, resource: None, owner: Any) -> Self: ...
@@ -79,15 +80,23 @@ class Method(Generic[Taken, Given]):
         if resource is None:
             return self
 
-        @wraps(self._arguments)
+        @wraps(self._documented)
         def call(*args: Taken.args, **kwargs: Taken.kwargs) -> Any:
             return resource._way.carry_out(self.steps(resource, *args, **kwargs))
 
         return call
 
-    def steps(self, resource: Any, /, *args: Taken.args, **kwargs: Taken.kwargs) -> Steps[Given]:
-        """The steps of the call, for calls that consist of several."""
-        return carry_out(resource._way, self.operation, self._arguments(resource, *args, **kwargs))
+
+class Method(StepsMethod[Taken, Given]):
+    """A resource's method that carries out one operation."""
+
+    def __init__(self, operation: Operation[Given], arguments: Callable[Concatenate[Any, Taken], Arguments]) -> None:
+        def steps(resource: Any, /, *args: Taken.args, **kwargs: Taken.kwargs) -> Steps[Given]:
+            return carry_out(resource._way, operation, arguments(resource, *args, **kwargs))
+
+        super().__init__(operation, steps)
+        self._documented = arguments
+        self.__doc__ = arguments.__doc__
 
 
 def operation(
@@ -104,6 +113,13 @@ def operation(
         return Method(Operation(method, path, answer, body, once, welcome), arguments)
 
     return decorate
+
+
+def takes_steps(
+    operation: Operation[Any],
+) -> Callable[[Callable[Concatenate[Any, Taken], Steps[Given]]], StepsMethod[Taken, Given]]:
+    """A decorator that turns a function from arguments to a call's steps into a method that serves the operation."""
+    return lambda steps: StepsMethod(operation, steps)
 
 
 def carry_out(

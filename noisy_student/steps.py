@@ -1,12 +1,14 @@
 """The steps of a call as values, without any I/O. The sync and the async client carry out the same steps.
 
-A generator yields a step, and is sent its outcome or thrown the ApiError with which it failed.
+A generator yields a step, and is sent its outcome or thrown the ApiError or OSError with which it failed. It is closed
+when the call ends, however it ends.
 """
 
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from noisy_student.connection import Connection
@@ -67,6 +69,24 @@ class NextLine:
 
 
 @dataclass(frozen=True)
+class Save:
+    """Sends a request and writes the body of its response to a file. The outcome is an Answered, without content.
+
+    If the response is an error, nothing is written, and the content is there.
+    """
+
+    request: Request
+    path: Path
+
+
+@dataclass(frozen=True)
+class Work:
+    """Calls a function that takes a while, such as one that writes files. The outcome is what it returns."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True)
 class Sleep:
     seconds: float
 
@@ -78,21 +98,24 @@ class Emit:
     value: Any
 
 
-Step = Send | Listen | NextLine | Sleep | Emit
+Step = Send | Save | Listen | NextLine | Work | Sleep | Emit
 Result = TypeVar("Result")
 Steps = Generator[Step, Any, Result]
 Clock = Callable[[], float]
 
 
-def exchange(connection: Connection, request: Request, welcome: tuple[int, ...] = ()) -> Steps[Answered]:
+def exchange(
+    connection: Connection, request: Request, welcome: tuple[int, ...] = (), to: Path | None = None
+) -> Steps[Answered]:
     """Sends a request and returns the response. Retries while that is safe and the connection allows it.
 
-    `welcome` are statuses of 400 or more that count as responses nevertheless. Raises ApiError.
+    `welcome` are statuses of 400 or more that count as responses nevertheless. The response's body is written to the
+    file `to`, if one is given. Raises ApiError.
     """
     tries = connection.retries if request.may_be_sent_twice else 0
     for attempt in range(tries + 1):
         try:
-            answered: Answered = yield Send(request)
+            answered: Answered = yield (Send(request) if to is None else Save(request, to))
             if answered.status < HTTPStatus.BAD_REQUEST or answered.status in welcome:
                 return answered
             raise error_of(connection.api + request.path, *answered)

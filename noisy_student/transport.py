@@ -4,15 +4,31 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from noisy_student.connection import Connection
 from noisy_student.errors import ApiError, unreachable
-from noisy_student.steps import Answered, Emit, Listen, NextLine, Request, Result, Send, Sleep, Step, Steps
+from noisy_student.steps import (
+    Answered,
+    Emit,
+    Listen,
+    NextLine,
+    Request,
+    Result,
+    Save,
+    Send,
+    Sleep,
+    Step,
+    Steps,
+    Work,
+)
 
 if TYPE_CHECKING:
     import httpx  # takes half of the client's import time, and is not needed before the first client exists
+
+
+_BLOCK_BYTES = 1 << 20
 
 
 class SyncTransport:
@@ -39,7 +55,7 @@ class SyncTransport:
         return self._walk(_Walk(steps))
 
     def _walk(self, walk: "_Walk[Any]") -> Iterator[Any]:
-        with ExitStack() as opened:
+        with closing(walk), ExitStack() as opened:
             lines: Iterator[str] = iter(())
             while (step := walk.step) is not None:
                 if isinstance(step, Emit):
@@ -56,6 +72,8 @@ class SyncTransport:
                         came = self._take(step, lines)
                 except _transport_errors() as error:
                     walk.fail(unreachable(self.connection.api, error))
+                except OSError as error:
+                    walk.fail(error)
                 else:
                     walk.go_on(came)
 
@@ -64,6 +82,16 @@ class SyncTransport:
             case Send(request):
                 response = self._http.request(**_arguments(request, self._http))
                 return _answered(response, response.content)
+            case Save(request, path):
+                with self._http.stream(**_arguments(request, self._http)) as response:
+                    if response.is_error:
+                        return _answered(response, response.read())
+                    with path.open("wb") as file:
+                        for block in response.iter_bytes(_BLOCK_BYTES):
+                            file.write(block)
+                    return _answered(response, b"")
+            case Work(function):
+                return function()
             case NextLine():
                 return next(lines, None)
             case Sleep(seconds):
@@ -95,32 +123,45 @@ class AsyncTransport:
         return self._walk(_Walk(steps))
 
     async def _walk(self, walk: "_Walk[Any]") -> AsyncIterator[Any]:
-        async with AsyncExitStack() as opened:
-            lines: AsyncIterator[str] | None = None
-            while (step := walk.step) is not None:
-                if isinstance(step, Emit):
-                    yield step.value
-                    walk.go_on(None)
-                    continue
-                try:
-                    if isinstance(step, Listen):
-                        await opened.aclose()
-                        stream = self._http.stream(**_arguments(step.request, self._http))
-                        response = await opened.enter_async_context(stream)
-                        lines = response.aiter_lines()
-                        came: Any = _answered(response, await response.aread() if response.is_error else b"")
+        with closing(walk):
+            async with AsyncExitStack() as opened:
+                lines: AsyncIterator[str] | None = None
+                while (step := walk.step) is not None:
+                    if isinstance(step, Emit):
+                        yield step.value
+                        walk.go_on(None)
+                        continue
+                    try:
+                        if isinstance(step, Listen):
+                            await opened.aclose()
+                            stream = self._http.stream(**_arguments(step.request, self._http))
+                            response = await opened.enter_async_context(stream)
+                            lines = response.aiter_lines()
+                            came: Any = _answered(response, await response.aread() if response.is_error else b"")
+                        else:
+                            came = await self._take(step, lines)
+                    except _transport_errors() as error:
+                        walk.fail(unreachable(self.connection.api, error))
+                    except OSError as error:
+                        walk.fail(error)
                     else:
-                        came = await self._take(step, lines)
-                except _transport_errors() as error:
-                    walk.fail(unreachable(self.connection.api, error))
-                else:
-                    walk.go_on(came)
+                        walk.go_on(came)
 
     async def _take(self, step: Step, lines: AsyncIterator[str] | None) -> Any:
         match step:
             case Send(request):
                 response = await self._http.request(**_arguments(request, self._http))
                 return _answered(response, response.content)
+            case Save(request, path):
+                async with self._http.stream(**_arguments(request, self._http)) as response:
+                    if response.is_error:
+                        return _answered(response, await response.aread())
+                    with path.open("wb") as file:
+                        async for block in response.aiter_bytes(_BLOCK_BYTES):
+                            await asyncio.to_thread(file.write, block)
+                    return _answered(response, b"")
+            case Work(function):
+                return await asyncio.to_thread(function)
             case NextLine():
                 return None if lines is None else await anext(lines, None)
             case Sleep(seconds):
@@ -148,12 +189,16 @@ class _Walk(Generic[Result]):
         except StopIteration as end:
             self.step, self.result = None, end.value
 
-    def fail(self, error: ApiError) -> None:
+    def fail(self, error: ApiError | OSError) -> None:
         """Continues with the error with which the current step failed."""
         try:
             self.step = self._steps.throw(error)
         except StopIteration as end:
             self.step, self.result = None, end.value
+
+    def close(self) -> None:
+        """Ends the call, so that its steps can clean up."""
+        self._steps.close()
 
 
 def _options(connection: Connection) -> dict[str, Any]:

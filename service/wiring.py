@@ -20,6 +20,7 @@ from service.datasets.queries import DatasetQueries
 from service.datasets.registration.inspector_pool import InspectorPool
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
+from service.exports.archive import ModelArchives
 from service.metrics.availability import AvailabilityProbe
 from service.metrics.database_collector import DatabaseCollector, lease_alone, whole_service
 from service.metrics.database_figures import LeaseFigures, read_lease
@@ -89,6 +90,7 @@ class Services:
     keys: KeyCommands
     audit: AuditLog
     lineage: LineageQueries
+    archives: ModelArchives
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
@@ -123,6 +125,7 @@ def open_services(
     metrics = new_registry("api")
     look = whole_service(clock, _lease_look(settings, world))
     metrics.register(DatabaseCollector(database, look, settings.metrics.cache_seconds, world.monotonic))
+    lineage = LineageQueries(database, layout)
     places = QueuePlaces(settings.reconciler.max_concurrent_stages, clock, world.queue_look_seconds)
     return Services(
         settings=settings,
@@ -142,7 +145,8 @@ def open_services(
         gatekeeper=Gatekeeper(database, settings.access, settings.oidc, clock, world.monotonic),
         keys=KeyCommands(database, clock),
         audit=AuditLog(database, clock),
-        lineage=LineageQueries(database, layout),
+        lineage=lineage,
+        archives=ModelArchives(database, lineage),
         retention=RetentionCommands(database, layout, settings.retention.policy, clock),
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),

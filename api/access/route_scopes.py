@@ -52,6 +52,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/plans/{plan_id}"): _VIEWER,
     ("GET", "/models"): _VIEWER,
     ("GET", "/models/{model_id}"): _VIEWER,
+    ("GET", "/models/{model_id}/download"): _VIEWER,
     ("GET", "/queue"): _VIEWER,
     ("GET", "/projects"): _VIEWER,
     ("GET", "/projects/{name}"): _VIEWER,

@@ -40,6 +40,17 @@ def _after(seconds: float) -> datetime:
     return _START + timedelta(seconds=seconds)
 
 
+ARCHIVE: Answers = {
+    200: {
+        "description": "The archive",
+        "content": {
+            "application/zip": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "the bytes of run-3f9c2a71d0-g3.zip",
+            }
+        },
+    }
+}
 DATASET = DatasetView(
     id="ds-8a41c0de55",
     name="digits, labeled",

@@ -1,7 +1,11 @@
 """Datasets, presets, models and retention: what goes into runs, what comes out, and what is kept."""
 
-from noisy_student.operations import Arguments, Body, Resource, operation
+from pathlib import Path
+
+from noisy_student.downloads import unpacked
+from noisy_student.operations import Arguments, Body, Operation, Resource, operation, request_of, takes_steps
 from noisy_student.pages import listing
+from noisy_student.steps import Steps
 from noisy_student.transport import Way
 from service.config.datasets import DatasetRequest
 from service.views.datasets import DatasetView
@@ -9,6 +13,8 @@ from service.views.lineage import ModelLineage
 from service.views.presets import Presets
 from service.views.retention import Marked, PreviewedArtifact
 from service.views.runs import ModelView
+
+_DOWNLOAD = Operation("GET", "/models/{model_id}/download", bytes)
 
 
 class Datasets(Resource[Way]):
@@ -56,6 +62,14 @@ class Models(Resource[Way]):
     def lineage(self, model_id: str) -> Arguments:
         """Returns a model's origin, down to generation 0. A run with its `run_config` trains the model again."""
         return Arguments({"model_id": model_id})
+
+    @takes_steps(_DOWNLOAD)
+    def pull(self, model_id: str, folder: str | Path | None = None) -> Steps[Path]:
+        """Downloads a model into a new folder, by default one with the model's id, and returns its path. timm loads it:
+        `timm.create_model("local-dir:FOLDER", pretrained=True)`. The folder appears when it is complete. Raises
+        ApiError if it exists already."""
+        request = request_of(_DOWNLOAD, Arguments({"model_id": model_id}))
+        return unpacked(self._way.connection, request, Path(folder or Path(model_id).name))
 
     @operation("PUT", "/models/{model_id}/keep", ModelView)
     def keep(self, model_id: str) -> Arguments:

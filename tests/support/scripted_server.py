@@ -14,7 +14,7 @@ class Said:
     """One response. With status 0, the server closes the connection without a response."""
 
     status: int
-    body: str = ""
+    body: str | bytes = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -46,7 +46,7 @@ class ScriptedServer:
                 for name, value in {"Content-Type": "application/json", **said.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(said.body.encode())
+                self.wfile.write(said.body if isinstance(said.body, bytes) else said.body.encode())
                 self.close_connection = True
 
             def log_message(self, *_: object) -> None:

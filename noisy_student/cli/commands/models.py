@@ -1,5 +1,6 @@
 """`noisy-student models`: inspect the models that runs produced."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -77,6 +78,20 @@ def lineage(
         console = Screen()
         console.print(_ancestry(found))
         console.print(_datasets(found))
+
+
+@models.command("pull")
+def pull(
+    model_id: Annotated[str, typer.Argument(metavar="MODEL")],
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="A new folder; by default the model's id.")
+    ] = None,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Download a model into a folder that timm loads, with its card. The folder appears when it is complete."""
+    with Client(api) as client:
+        pulled = client.models.pull(model_id, folder)
+    say(f'{pulled}: timm.create_model("local-dir:{pulled}", pretrained=True)')
 
 
 @models.command("keep")
