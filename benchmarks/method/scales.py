@@ -43,17 +43,33 @@ class Budget:
 
 def main() -> None:
     """Trains what is missing, then looks at the test images, and writes a row for each data set."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--share", type=float, default=1.0)
-    parser.add_argument("--students", type=int, default=3)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data", nargs="+", choices=sorted(DATA), default=list(DATA))
-    parser.add_argument("--authors", type=int, nargs="+", default=[3, 5, 10])
-    parser.add_argument("--torchvision", type=int, nargs="+", default=[5, 9, 15])
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     candidates: Candidates = {"authors": asked.authors, "torchvision": asked.torchvision}
     for data in asked.data:
         save([measured(data, candidates, asked.seeds, Budget(asked.share, asked.students))])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of this command's options."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--share", type=float, default=1.0)
+    options.add_argument("--students", type=int, default=3)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--data", nargs="+", choices=sorted(DATA), default=list(DATA))
+    options.add_argument("--authors", type=int, nargs="+", default=[3, 5, 10])
+    options.add_argument("--torchvision", type=int, nargs="+", default=[5, 9, 15])
+    return options
+
+
+def command(data: str, candidates: Candidates, seeds: Sequence[int], budget: Budget) -> str:
+    """The command that measures the row of one data set again, with every option that its figure depends on."""
+    options = [f"--share {budget.share:g}", f"--students {budget.students}", _listed("seeds", seeds)]
+    magnitudes = [_listed(scale, candidates[scale]) for scale in ("authors", "torchvision")]
+    return " ".join(["python -m benchmarks.method.scales", f"--data {data}", *options, *magnitudes])
+
+
+def _listed(option: str, numbers: Sequence[int]) -> str:
+    return " ".join([f"--{option}", *map(str, numbers)])
 
 
 def measured(data: str, candidates: Candidates, seeds: Sequence[int], budget: Budget) -> ResultRow:
@@ -75,7 +91,7 @@ def measured(data: str, candidates: Candidates, seeds: Sequence[int], budget: Bu
         f"points of test accuracy; m = {chosen['authors']} against {chosen['torchvision']}, {budget.students} "
         f"student(s), {budget.share:g} of the demo's steps",
         "torchvision's scale, same seeds",
-        f"make benchmark-method DATA={data} SHARE={budget.share:g} STUDENTS={budget.students}",
+        command(data, candidates, seeds, budget),
     )
 
 
