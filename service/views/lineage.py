@@ -1,5 +1,6 @@
 """The API's answer about a model's lineage: where it comes from, and what is needed to train it again."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from pydantic import Field
@@ -92,6 +93,13 @@ class Lineage(View):
     )
     stages: list[StageLineage]
     teacher: "Lineage | None" = Field(description="Null for the first teacher.")
+
+    def line(self) -> "Iterator[Lineage]":
+        """Yields the model and its teachers, down to generation 0."""
+        current: Lineage | None = self
+        while current is not None:
+            yield current
+            current = current.teacher
 
 
 class ModelLineage(Lineage):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from workers.artifact_io import delete_temporaries, join_uri, list_files, write_bytes
+from workers.artifact_io import delete_temporaries, exists, join_uri, list_files, write_bytes
 from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
 from workers.labeling.label_files import LabelSummary, read_summary
@@ -15,10 +15,12 @@ from workers.leakage.fingerprints import prepare_fingerprints
 from workers.leakage.photographs import MOST_LOOK_ALIKES, look_alike_share
 from workers.runtime.bad_data import check_bad_images, require_manifest
 from workers.runtime.shard_pool import ShardFunction, map_shards
-from workers.runtime.stage_reporter import StageReporter
+from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import LEAKAGE_FILE, BrokenKind, LeakageCheck
+from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE
+from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
 
@@ -37,6 +39,7 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
     """
     manifest = require_manifest(spec.manifest_uri)
     reporter.announce(manifest.rows, "images")
+    _require_teachers(spec)
     _delete_temporaries(spec)
     leakage = _leakage_check(spec, reporter)
     calibration = calibrate(spec)
@@ -75,6 +78,18 @@ def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
         without_look=totals.without_look,
         leakage=leakage,
     )
+
+
+def _require_teachers(spec: LabelSpec) -> None:
+    """Raises StageError(USER_ERROR) if the files of a further teacher are gone, before any actor starts."""
+    for number, teacher in enumerate(spec.further_teachers):
+        missing = [name for name in (MODEL_CARD_FILE, WEIGHTS_FILE) if not exists(join_uri(teacher.uri, name))]
+        if missing:
+            raise StageError(
+                FailureReason.USER_ERROR,
+                f"labeling.further_teachers.{number}: {teacher.model_id} has lost its {' and '.join(missing)}, which "
+                f"should be in {teacher.uri}",
+            )
 
 
 def _leakage_check(spec: LabelSpec, reporter: StageReporter) -> LeakageCheck | None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.lineage import Lineage, ModelLineage
+from service.views.lineage import ModelLineage
 
 models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs produced.")
 
@@ -77,6 +77,10 @@ def lineage(
     else:
         console = Screen()
         console.print(_ancestry(found))
+        for each in found.line():
+            if each.further_teachers:
+                further = ", ".join(each.further_teachers)
+                console.print(f"the labels of {each.model_id} are the mean of its teacher and of {further}")
         console.print(_datasets(found))
 
 
@@ -109,8 +113,7 @@ def keep(
 def _ancestry(found: ModelLineage) -> Table:
     """One line per stage, from the model back to the first teacher."""
     table = Table("model", "architecture", "seed", "stage", "attempt", "code", "torch", "collected", box=None)
-    current: Lineage | None = found
-    while current is not None:
+    for current in found.line():
         for index, stage in enumerate(current.stages):
             first = index == 0
             environment = stage.environment
@@ -125,7 +128,6 @@ def _ancestry(found: ModelLineage) -> Table:
                 environment.packages.get("torch", "-") if environment else "-",
                 gone,
             )
-        current = current.teacher
     return table
 
 

@@ -238,6 +238,19 @@ def test_a_rerun_never_mixes_labels_that_were_made_in_different_ways(
     assert label_stage.confidences() == mixed
 
 
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_further_teacher_whose_files_are_gone_is_named_before_any_actor_starts(
+    label_stage: Stage, tmp_path: Path, name: str
+) -> None:
+    gone = LabelingModel(model_id="run-7-g2", uri=teacher(tmp_path / "gone", 7))
+    (tmp_path / "gone" / name).unlink()
+    spec = label_stage.spec(1)
+    with pytest.raises(StageError, match=rf"further_teachers\.1: run-7-g2 has lost its {name}") as refused:
+        label_stage.run(spec.model_copy(update={"further_teachers": (*spec.further_teachers, gone)}))
+    assert refused.value.reason is FailureReason.USER_ERROR
+    assert label_stage.labeled == []
+
+
 def test_the_temperature_is_fitted_on_the_mean_and_again_for_other_teachers(label_stage: Stage) -> None:
     spec = label_stage.spec(1, 2, calibrated=True)
     logits = np.frombuffer(LogitCollector(spec)(0), np.float32).reshape(4, -1)[:, :-1]
