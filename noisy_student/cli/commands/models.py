@@ -80,7 +80,7 @@ def lineage(
         for each in found.line():
             if each.further_teachers:
                 further = ", ".join(each.further_teachers)
-                console.print(f"the labels of {each.model_id} are the mean of its teacher and of {further}")
+                console.print(f"the labels of {each.model_id} are the mean of its teacher and {further}")
         console.print(_datasets(found))
 
 

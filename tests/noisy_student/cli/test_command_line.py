@@ -227,6 +227,25 @@ def test_models_are_listed_and_shown(cli: Cli, finished_run: str) -> None:
     assert "95.00%" in _done(cli("models", "show", listed[0]["id"]))
 
 
+def test_the_lineage_of_a_model_says_which_teachers_labeled(
+    cli: Cli, finished_run: str, run_config: dict[str, Any], reconcile: Callable[[], None]
+) -> None:
+    teacher = f"{finished_run}-g1"
+    body = json.dumps({**run_config, "labeling": {"further_teachers": [teacher]}, "generations": 1})
+    refused = cli("runs", "create", "-", input=body)
+    assert refused.exit_code == 1
+    assert f"labeling.further_teachers.0: {teacher} has lost its model.json and model.safetensors" in refused.stderr
+    folder = Path(json.loads(_done(cli("models", "show", teacher, "--json")))["uri"])
+    for name in ("model.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    run = json.loads(_done(cli("runs", "create", "-", "--json", input=body)))["id"]
+    reconcile()
+    shown = _done(cli("models", "lineage", f"{run}-g1"))
+    assert f"the labels of {run}-g1 are the mean of its teacher and {teacher}" in shown
+    assert f"labels of {run}-g0" not in shown
+    assert "the labels of" not in _done(cli("models", "lineage", teacher))
+
+
 def test_every_command_has_help() -> None:
     for command in ("up", "demo", "doctor", "watch", "logs", "datasets add", "runs create", "models list"):
         assert "Usage" in _done(CliRunner().invoke(commands, [*command.split(), "--help"]))
