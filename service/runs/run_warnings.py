@@ -5,11 +5,13 @@ from workers.specs.recipe import Recipe
 
 _MOST_STEPS_ON_CPUS = 10_000
 """On CPUs a step at 224 pixels takes a few seconds, so this many steps take hours."""
+_LEAST_OF_FLEXMATCH = 0.5
+"""A most probable class of two has at least this confidence."""
 
 
 def run_warnings(config: RunConfig) -> list[str]:
     """Returns the warnings about a run. Each is a sentence that begins with the field's name."""
-    return [*_of_gate(config), *_of_recipes(config)]
+    return [*_of_gate(config), *_of_thresholds(config), *_of_recipes(config)]
 
 
 def _of_gate(config: RunConfig) -> list[str]:
@@ -18,6 +20,19 @@ def _of_gate(config: RunConfig) -> list[str]:
     return [
         "gate.on: the gate chooses teachers by the test images, so the test accuracy of this run will be optimistic; "
         "`validation` leaves the test images out of every choice"
+    ]
+
+
+def _of_thresholds(config: RunConfig) -> list[str]:
+    selections = {"selection": config.selection} if config.generations else {}
+    for number, override in config.generation_overrides.items():
+        if override.selection is not None:
+            selections[f"generation_overrides.{number}.selection"] = override.selection
+    return [
+        f"{field}.min_confidence: {settings.min_confidence:g} is FlexMatch's highest threshold, so that nearly every "
+        "image passes; the paper uses 0.95"
+        for field, settings in selections.items()
+        if settings.thresholds == "flexmatch" and settings.min_confidence < _LEAST_OF_FLEXMATCH
     ]
 
 

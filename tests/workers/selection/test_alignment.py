@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.made_soft_labels import Distributions, Place, SoftPool, peaked
 from workers.artifact_io import write_bytes
 from workers.data.alignment import read_alignment
 from workers.data.errors import ShardReadError
+from workers.runtime.stage_reporter import StageError
 from workers.selection import shard_ranges, survey
 from workers.specs.recipe import Recipe
+from workers.specs.reports import FailureReason
 from workers.specs.selection import SelectionSettings
 from workers.training.input.sources import PseudoLabeledSource
 
@@ -105,6 +109,31 @@ def test_filter_and_thresholds_are_those_of_aligned_labels(tmp_path: Path) -> No
     assert pool.selected("flexible") == {p for p, row in rows.items() if row.max() >= expected[row.argmax()]}
 
 
+def test_dropped_duplicates_count_for_no_mean_and_are_counted_as_without_alignment(tmp_path: Path) -> None:
+    pool = skewed(tmp_path)
+    (tmp_path / "labels" / "duplicates").mkdir()
+    listed = pa.table({"row": pa.array([1, 5, 9], pa.int32())})
+    pq.write_table(listed, tmp_path / "labels" / "duplicates" / "part-00002.parquet")
+    plain = pool.select(SelectionSettings(min_confidence=0.0, fill_up=False, duplicates="drop"), "plain")
+    result = pool.select(UNIFORM.model_copy(update={"duplicates": "drop"}))
+    assert result.dropped_duplicates == plain.dropped_duplicates == 3
+    assert (result.images_labeled, result.kept) == (plain.images_labeled, plain.kept) == (225, 222)
+    stored = pool.as_stored()
+    rows = [stored[shard][row] for shard, row in pool.usable() if (shard, row) not in {(2, 1), (2, 5), (2, 9)}]
+    assert [each.predicted_share for each in result.classes] == pytest.approx(np.mean(rows, axis=0).tolist(), rel=1e-4)
+
+
+def test_a_label_file_that_lists_a_class_that_is_none_is_named(tmp_path: Path) -> None:
+    pool = SoftPool(tmp_path, [np.array([peaked(0.9, 0, 3)])], listed=2)
+    path = tmp_path / "labels" / "part-00000.parquet"
+    table = pq.read_table(path)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array([0, 3], pa.int32()), 2)
+    pq.write_table(table.set_column(table.schema.get_field_index("top_classes"), "top_classes", lists), path)
+    with pytest.raises(StageError, match=r"part-00000\.parquet lists class 3 of 3 classes") as caught:
+        pool.select(UNIFORM)
+    assert caught.value.reason is FailureReason.BAD_DATA
+
+
 def test_of_each_class_the_most_confident_aligned_images_are_kept(tmp_path: Path) -> None:
     pool = skewed(tmp_path)
     rows, _ = aligned(pool, np.full(4, 0.25))
@@ -191,6 +220,7 @@ import sys
 import numpy as np
 from workers.selection import survey
 from workers.selection.selector import Rules
+from workers.specs.reports import FailureReason
 from workers.specs.selection import SelectionSettings
 labels, select = {str(tmp_path / "labels")!r}, {str(tmp_path / "select")!r}
 rules = Rules(SelectionSettings(), 3, 0, labels, frozenset(), frozenset(), aligned_uri=select)
