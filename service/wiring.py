@@ -121,7 +121,7 @@ def open_services(
     ray_jobs = ray_jobs or open_ray_jobs(settings.ray)
     inspectors = inspectors or InspectorPool(settings.registration.limits, settings.registration.processes)
     layout, secret_box = ArtifactLayout(settings.artifact_root), SecretBox(Path(settings.secret_keys_file))
-    clock, catalog = world.clock, world.catalog
+    clock, catalog, roots = world.clock, world.catalog, settings.roots_by_project
     metrics = new_registry("api")
     look = whole_service(clock, _lease_look(settings, world))
     metrics.register(DatabaseCollector(database, look, settings.metrics.cache_seconds, world.monotonic))
@@ -133,13 +133,13 @@ def open_services(
         ray_jobs=ray_jobs,
         inspectors=inspectors,
         places=places,
-        commands=RunCommands(database, layout, settings.ray, places, clock, catalog),
+        commands=RunCommands(database, layout, roots, settings.ray, places, clock, catalog),
         queries=RunQueries(database, layout, settings.ray, ray_jobs, places),
-        dataset_commands=DatasetCommands(database, layout, settings.roots_by_project, inspectors, clock),
+        dataset_commands=DatasetCommands(database, layout, roots, inspectors, clock),
         dataset_queries=DatasetQueries(database),
-        estimate_commands=EstimateCommands(database, layout, settings.reconciler, clock, catalog),
+        estimate_commands=EstimateCommands(database, layout, roots, settings.reconciler, clock, catalog),
         estimate_queries=EstimateQueries(database, settings.reconciler),
-        study_commands=StudyCommands(database, layout, clock, catalog),
+        study_commands=StudyCommands(database, layout, roots, clock, catalog),
         study_queries=StudyQueries(database, layout),
         projects=Projects(database, settings.reconciler, places, clock),
         gatekeeper=Gatekeeper(database, settings.access, settings.oidc, clock, world.monotonic),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from workers.specs.base import Frozen
+from workers.specs.initialization import PretrainedInit, TeacherInit
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import MOST_STEPS, Optimizer, Schedule
 from workers.specs.recipe import Recipe, ResolutionStep
@@ -87,7 +88,10 @@ def preset(name: PresetName, labeled_images: int = IMAGENET_IMAGES, batch_size: 
 
 def with_overrides(recipe: Recipe, own: Recipe) -> Recipe:
     """The preset's recipe with the fields that a run sets itself. Raises pydantic's ValidationError."""
-    return Recipe.model_validate(_merged(recipe.model_dump(), own.model_dump(exclude_unset=True)))
+    together = _merged(recipe.model_dump(exclude_unset=True), own.model_dump(exclude_unset=True))
+    if "init" in own.model_fields_set:
+        together["init"] = own.init.model_dump(exclude_unset=True)  # one kind's fields are not another's
+    return Recipe.model_validate(together)
 
 
 def _merged(values: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -179,24 +183,24 @@ def _fine_tune(labeled_images: int, batch_size: int) -> Preset:
         batch_size=batch_size,
         unlabeled_ratio=0,
         noise=Noise(rand_augment=RandAugment(scale="torchvision", n=2, m=9), dropout=0.0, drop_path=0.1),
-        optimizer=Optimizer(name="adamw", learning_rate=1e-3, weight_decay=0.05),
+        init=PretrainedInit(kind="pretrained"),
+        optimizer=Optimizer(name="adamw", learning_rate=1e-4, weight_decay=0.05, layer_decay=0.75),
     )
     student = teacher.model_copy(
         update={
             "unlabeled_ratio": 3.0,
-            "begin_with": "teacher",
+            "init": TeacherInit(kind="teacher"),
             "keep": "best",
-            "optimizer": Optimizer(name="adamw", learning_rate=1e-4, weight_decay=0.05, layer_decay=0.75),
         }
     )
     return Preset(
         name="fine-tune",
-        description="Students begin with their teacher's weights and change the first layers least: 30 epochs after "
-        "a teacher of 100.",
+        description="The teacher begins with timm's pretrained weights, students with their teacher's; the first "
+        "layers change least. 30 epochs each.",
         source="Layer decay: Clark et al. 2020 (ELECTRA) and Bao et al. 2021 (BEiT, appendix on fine-tuning). Untested "
         "against the paper's way, in which students from scratch are better (appendix A.2).",
         model="resnet50",
-        teacher_recipe=_for_epochs(teacher, 100, epoch),
+        teacher_recipe=_for_epochs(teacher, 30, epoch),
         student_recipe=_for_epochs(student, 30, epoch),
         selection=SelectionSettings(),
     )

@@ -10,6 +10,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.events import EventKind
 from service.config.run import EstimateRequest, EstimateSettings
 from service.config.settings.groups import ReconcilerSettings
+from service.dataset_roots import RootsByProject
 from service.errors import InvalidRequest
 from service.estimates.preflight import check_estimate_request
 from service.estimates.view_builder import estimate_view
@@ -31,12 +32,14 @@ class EstimateCommands:
         self,
         database: Database,
         layout: ArtifactLayout,
+        roots: RootsByProject,
         reconciler: ReconcilerSettings,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
         self._database = database
         self._layout = layout
+        self._roots = roots
         self._tick_seconds = reconciler.tick_seconds
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
@@ -53,7 +56,7 @@ class EstimateCommands:
         catalog = load_catalog() if self._catalog is None else self._catalog
         try:
             request = request.model_copy(update={"run": with_preset(self._database, request.run)})
-            check_new_run(self._database, self._layout, request.run, catalog)
+            check_new_run(self._database, self._layout, self._roots, request.run, catalog)
         except InvalidRequest as error:
             raise InvalidRequest(f"run.{error.field}", error.message) from error
         check_estimate_request(request)

@@ -28,6 +28,8 @@ class CatalogModel(Frozen):
     """Whether it acts on the classifier's input, as in the paper, and nowhere else."""
     img_size: bool
     """Whether timm.create_model takes `img_size`, as vision transformers do."""
+    weights: tuple[str, ...] = ()
+    """The tags of the pretrained weights that timm has for it."""
 
 
 class Catalog(Frozen):

@@ -37,6 +37,7 @@ def describe(timm: Any, torch: Any, name: str) -> dict[str, Any] | None:
         "dropout": noise.dropout,
         "dropout_on_classifier": noise.dropout_on_classifier,
         "img_size": "img_size" in options,
+        "weights": tuple(tagged.partition(".")[2] for tagged in timm.list_pretrained(f"{name}.*")),
     }
 
 

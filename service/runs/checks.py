@@ -10,10 +10,11 @@ from service.config.run import EvaluationSettings, GenerationOverrides, RunConfi
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_batches, check_beginning, check_training, check_views
+from service.runs.training_checks import check_batches, check_init, check_training, check_views
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
+from workers.specs.initialization import HUB_PREFIX, fits_any_model
 from workers.specs.noise import HIGHEST_MAGNITUDE
 from workers.specs.recipe import Recipe
 from workers.specs.search import SearchSettings, SearchSpace, searched_rand_augment
@@ -114,7 +115,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
     check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
     check_training("teacher_recipe", config.teacher_recipe, config.resources.train)
-    check_beginning("teacher_recipe", config.teacher_recipe, config.teacher_model, None)
+    check_init("teacher_recipe", config.teacher_recipe, config.teacher_model, None, catalog)
     check_views(config.labeling.views, "teacher_recipe", config.teacher_recipe)
     previous = config.teacher_model
     several = len(config.student_models) > 1
@@ -134,7 +135,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
         if config.generations:
             check_batches(recipe_field, recipe, workers, pseudo_labeled=True)
             check_training(recipe_field, recipe, config.resources.train)
-            check_beginning(recipe_field, recipe, name, previous)
+            check_init(recipe_field, recipe, name, previous, catalog)
         if index + 1 < len(names):  # the last student teaches nobody
             check_views(config.labeling.views, recipe_field, recipe)
         if override.search is not None:
@@ -173,10 +174,11 @@ def check_search(
         check_model(f"{field}.space.models.{index}", name, catalog)
     if space.family is not None and not space_models(space, catalog):
         raise InvalidRequest(f"{field}.space.family", f"no timm model matches {space.family!r}")
-    if recipe.begin_with == "teacher" and space_models(space, catalog):
+    if space_models(space, catalog) and not fits_any_model(recipe.init):
         raise InvalidRequest(
             f"{field}.space.{'family' if space.family is not None else 'models'}",
-            "the recipe's begin_with is teacher, and other models cannot have its weights: leave models out",
+            f"the recipe's init is of the kind {recipe.init.kind}, and other models cannot have these weights: leave "
+            "models out, or begin with random weights or with the pretrained ones of each model",
         )
     models = searched_models(space, catalog, num_classes, teacher)
     if space_models(space, catalog) and not models:
@@ -185,6 +187,8 @@ def check_search(
             f"{field}.space.{blamed}",
             f"all of them are smaller than the teacher {teacher}: name larger ones, or set allow_smaller_student",
         )
+    for name in models:
+        check_init(f"{field}.space", recipe, name, teacher, catalog)
     noise = recipe.noise
     drop_path = max(noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
     dropout = max(noise.dropout, space.dropout.high if space.dropout else 0.0)
@@ -237,6 +241,8 @@ def check_model(field: str, name: str, catalog: Mapping[str, CatalogModel]) -> N
     if name not in catalog:
         close = get_close_matches(name, catalog, n=NAMES_SHOWN)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        if name.startswith(HUB_PREFIX) or name.partition(".")[0] in catalog:
+            hint = ": name the architecture here, and the weights in the recipe's init, of the kind pretrained"
         raise InvalidRequest(field, f"timm has no model {name!r}{hint}")
 
 

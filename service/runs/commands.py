@@ -11,14 +11,15 @@ from service.config.events import EventKind
 from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationPlan, RunChanges, RunConfig
 from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
+from service.dataset_roots import RootsByProject
 from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
-from service.runs.preflight import CheckedRun, check_new_run
+from service.runs.preflight import CheckedRun, check_new_run, check_source
 from service.runs.preset_recipes import with_preset
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_batches, check_beginning, check_training, check_views
+from service.runs.training_checks import check_batches, check_init, check_training, check_views
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -62,6 +63,7 @@ class RunCommands:
         self,
         database: Database,
         layout: ArtifactLayout,
+        roots: RootsByProject,
         ray: RaySettings,
         places: QueuePlaces,
         clock: Callable[[], float] = time.time,
@@ -69,6 +71,7 @@ class RunCommands:
     ) -> None:
         self._database = database
         self._layout = layout
+        self._roots = roots
         self._views = ViewBuilder(layout, ray)
         self._places = places
         self._progress = ProgressReader(self._layout)
@@ -83,7 +86,7 @@ class RunCommands:
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return self._filled(answer)
         config = with_preset(self._database, config)
-        checked = check_new_run(self._database, self._layout, config, self._models())
+        checked = check_new_run(self._database, self._layout, self._roots, config, self._models())
         run_id = new_id("run")
 
         def create(session: Session, now: float) -> RunView:
@@ -205,6 +208,7 @@ class RunCommands:
         if number > MAX_GENERATIONS:
             raise Conflict(f"{run_id} already has {number} generations, the maximum")
         plan = student_plan(config, number, plans[number - 1].model, overrides)
+        check_source(session, self._roots.of(config.project), "recipe", plan.recipe, plan.model)
         self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
         return number, plan
 
@@ -215,7 +219,7 @@ class RunCommands:
         check_noise("recipe", plan.recipe, plan.model, self._models())
         check_batches("recipe", plan.recipe, config.resources.train.max_workers, pseudo_labeled=True)
         check_training("recipe", plan.recipe, config.resources.train)
-        check_beginning("recipe", plan.recipe, plan.model, before.model)
+        check_init("recipe", plan.recipe, plan.model, before.model, self._models())
         check_views(config.labeling.views, "the recipe of the generation before", before.recipe)
         if plan.search is not None:
             teacher = None if config.allow_smaller_student else before.model

@@ -22,6 +22,16 @@ from service.views.base import time_or_none
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
+from workers.specs.initialization import InitialWeights, InputConfiguration
+
+
+class _InitialWeightsPart(BaseModel):
+    """The part of the report of a training's initial weights that lineage needs."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    weights: InitialWeights
+    configuration: InputConfiguration
 
 
 class _ResultPart(BaseModel):
@@ -32,6 +42,7 @@ class _ResultPart(BaseModel):
     attempt: int
     environment: StageEnvironment | None = None
     devices: Devices | None = None
+    initial_weights: _InitialWeightsPart | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ class LineageQueries:
         row, plan = models[generation], inputs.plans[generation]
         model, recipe = inputs.student_of(generation)
         is_student = generation > 0
+        trained = stages.get((generation, "train"), _StageRecord()).result
+        began_with = None if trained is None else trained.initial_weights
         return Lineage(
             model_id=row.id,
             run_id=row.run_id,
@@ -80,7 +93,8 @@ class LineageQueries:
             uri=row.uri,
             kept=row.kept,
             seed=plan.seed,
-            recipe=recipe,
+            recipe=recipe if began_with is None else recipe.followed(began_with.configuration),
+            initial_weights=None if began_with is None else began_with.weights,
             selection=plan.selection if is_student else None,
             views=inputs.config.labeling.views if is_student else None,
             further_teachers=inputs.config.labeling.further_teachers if is_student else (),

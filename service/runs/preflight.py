@@ -1,6 +1,6 @@
 """All checks of a run before it is started or planned."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
+from service.dataset_roots import RootsByProject
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
 from service.runs.checks import (
@@ -23,12 +24,15 @@ from service.runs.checks import (
 )
 from service.runs.shared_images import examples, shared_places
 from service.runs.training_checks import check_views
+from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.dataset_store import CLASSES
 from service.store.run_store import load_config, load_plans, load_results
 from service.store.schema.tables import DatasetRow, GenerationRow, ModelRow
 from workers.artifact_io import exists, join_uri
+from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots, plain_dataset_uri
 from workers.data.hashes import read_hashes
+from workers.specs.initialization import FileInit, ModelInit
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, place_of_model
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
@@ -36,7 +40,7 @@ from workers.specs.results import SearchResult
 
 @dataclass(frozen=True)
 class TeacherFacts:
-    """What the checks need to know about a model that is to label beside the run's own teachers."""
+    """What the checks need to know about a trained model that is to label, or to begin with."""
 
     id: str
     field: str
@@ -57,7 +61,11 @@ class CheckedRun:
 
 
 def check_new_run(
-    database: Database, layout: ArtifactLayout, config: RunConfig, catalog: Mapping[str, CatalogModel]
+    database: Database,
+    layout: ArtifactLayout,
+    roots: RootsByProject,
+    config: RunConfig,
+    catalog: Mapping[str, CatalogModel],
 ) -> CheckedRun:
     """Checks the whole run and returns what it found. Raises InvalidRequest if the run cannot work."""
     with database.read_once() as session:  # the rows that it reads never change
@@ -68,10 +76,18 @@ def check_new_run(
             _teacher_facts(session, f"labeling.further_teachers.{index}", name)
             for index, name in enumerate(config.labeling.further_teachers)
         ]
+        began_with: dict[str, TeacherFacts] = {}
+        for field, recipe, model in _recipes(config):
+            check_source(session, roots.of(config.project), field, recipe, model)
+            if isinstance(recipe.init, ModelInit):
+                name = recipe.init.id
+                began_with.setdefault(name, _teacher_facts(session, f"{field}.init.id", name))
     check_datasets(config.datasets, found)
     check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
     check_models(config, catalog, len(found[config.datasets.labeled].classes))
     check_images_kept_apart(config.datasets, found, layout)
+    for model in began_with.values():
+        _check_not_taught_the_answers(config, model, found, layout)
     for teacher in teachers:
         check_further_teacher(config, teacher, found, layout)
     return CheckedRun(found, teachers)
@@ -122,21 +138,13 @@ def _check_not_taught_the_answers(
                 raise InvalidRequest(
                     teacher.field,
                     f"{teacher.id} learned from {named(learned)}, which shares {len(places[0])} image(s) with "
-                    f"{named(judged)}, the {part} dataset{which}: with its labels, accuracy on it would prove nothing",
+                    f"{named(judged)}, the {part} dataset{which}: accuracy on it would prove nothing",
                 )
 
 
 def _teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
     """Raises InvalidRequest if there is no such model, or none yet."""
-    model = session.get(ModelRow, name)
-    if model is None:
-        place = place_of_model(name)
-        generation = None if place is None else session.get(GenerationRow, place)
-        if generation is None:
-            raise InvalidRequest(field, f"there is no model {name!r}: GET /models lists them")
-        raise InvalidRequest(
-            field, f"{name} has not been trained, its generation is {generation.state}: name a model that has"
-        )
+    model = _trained_model(session, field, name)
     config, plan = load_config(session, model.run_id), load_plans(session, model.run_id)[model.generation]
     searched = load_results(session, model.run_id, SearchResult).get(model.generation) if plan.search else None
     labeled, unlabeled = config.datasets.labeled, config.datasets.unlabeled
@@ -146,6 +154,19 @@ def _teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
         raise InvalidRequest(field, f"{name} learned from a dataset that you may not see: name another model")
     recipe = plan.recipe if searched is None else searched.outcome.recipe
     return TeacherFacts(name, field, model.uri, recipe, found[labeled], tuple(found.values()))
+
+
+def _trained_model(session: Session, field: str, name: str) -> ModelRow:
+    model = session.get(ModelRow, name)
+    if model is not None:
+        return model
+    place = place_of_model(name)
+    generation = None if place is None else session.get(GenerationRow, place)
+    if generation is None:
+        raise InvalidRequest(field, f"there is no model {name!r}: GET /models lists them")
+    raise InvalidRequest(
+        field, f"{name} has not been trained, its generation is {generation.state}: name a model that has"
+    )
 
 
 def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFacts]:
@@ -161,6 +182,37 @@ def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFac
         )
         for row in rows
     }
+
+
+def _recipes(config: RunConfig) -> Iterator[tuple[str, Recipe, str]]:
+    """Yields the recipe of each generation with its field and its model."""
+    for number, plan in enumerate(generation_plans(config)):
+        if number == 0:
+            field = "teacher_recipe"
+        elif str(number) in config.generation_overrides and config.generation_overrides[str(number)].recipe:
+            field = f"generation_overrides.{number}.recipe"
+        else:
+            field = "student_recipe"
+        yield field, plan.recipe, plan.model
+
+
+def check_source(session: Session, roots: DatasetRoots, field: str, recipe: Recipe, model: str) -> None:
+    """Checks that the file or the model that a recipe begins with may be used and belongs to `model`.
+
+    Files lie where datasets of the project may. Raises InvalidRequest; the stage finds out whether the file is there.
+    """
+    match recipe.init:
+        case FileInit(uri=uri):
+            try:
+                roots.check(plain_dataset_uri(uri))
+            except OutsideOfRoots as error:
+                raise InvalidRequest(f"{field}.init.uri", str(error)) from error
+        case ModelInit(id=name):
+            found = _trained_model(session, f"{field}.init.id", name)
+            if found.model != model:
+                raise InvalidRequest(f"{field}.init.id", f"{name} is a {found.model}, and this recipe trains a {model}")
+        case _:
+            pass
 
 
 _FIELD = "evaluation.reference"

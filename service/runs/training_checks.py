@@ -1,20 +1,48 @@
 """Checks of how a model is trained: its batches, batch norm and initial weights, and the views it can label. No I/O."""
 
+import re
+from collections.abc import Mapping
+
 from service.errors import InvalidRequest
+from service.model_catalog import CatalogModel
+from workers.specs.initialization import HUB_PREFIX, WEIGHT_SUFFIXES, FileInit, PretrainedInit, TeacherInit
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.worker_group import WorkerGroup
 
+_REPOSITORY = re.compile(rf"{HUB_PREFIX}[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 _LEAST_IMAGES = 2
 """A batch norm cannot compute a variance over one image: most models would raise at the first step."""
 
 
-def check_beginning(field: str, recipe: Recipe, model: str, teacher: str | None) -> None:
-    """Raises InvalidRequest if the recipe begins with weights that `model` cannot have. `teacher` is None for one."""
-    if recipe.begin_with == "scratch" or teacher == model:
-        return
-    why = "a teacher has none before it" if teacher is None else f"the student is {model} and its teacher {teacher}"
-    raise InvalidRequest(f"{field}.begin_with", f"cannot be teacher: {why}; set it to scratch")
+def check_init(
+    field: str, recipe: Recipe, model: str, teacher: str | None, catalog: Mapping[str, CatalogModel]
+) -> None:
+    """Raises InvalidRequest if the recipe begins with weights that `model` cannot have. `teacher` is None for one.
+
+    Whether a file or a model of the service is there and fits, its caller and the stage find out.
+    """
+    tagged = [f"{model}.{tag}" for tag in catalog[model].weights]
+    match recipe.init:
+        case TeacherInit() if teacher != model:
+            reason = f"the student is {model} and its teacher {teacher}" if teacher else "a teacher has none before it"
+            raise InvalidRequest(f"{field}.init", f"cannot be of the kind teacher: {reason}; choose another kind")
+        case PretrainedInit(name=None) if not tagged:
+            raise InvalidRequest(
+                f"{field}.init",
+                f"timm has no weights for {model}: name some on the hub (hf-hub:OWNER/NAME), give a file, or begin "
+                "with random weights",
+            )
+        case PretrainedInit(name=str(name)) if name.startswith(HUB_PREFIX):
+            if not _REPOSITORY.fullmatch(name):
+                raise InvalidRequest(f"{field}.init.name", f"{name!r} is not of the form hf-hub:OWNER/NAME[@REVISION]")
+        case PretrainedInit(name=str(name)) if name not in [*tagged, *([model] if tagged else [])]:
+            known = ", ".join(tagged) or "none"
+            raise InvalidRequest(f"{field}.init.name", f"timm has no weights {name!r} for {model}; it has {known}")
+        case FileInit(uri=uri) if not uri.partition("?")[0].endswith(WEIGHT_SUFFIXES):
+            raise InvalidRequest(f"{field}.init.uri", f"a file of weights ends in {', '.join(WEIGHT_SUFFIXES)}")
+        case _:
+            pass
 
 
 def check_views(views: Views, field: str, teacher: Recipe) -> None:

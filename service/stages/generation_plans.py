@@ -1,9 +1,10 @@
 """Derives what each generation of a run trains, its plan and its seed, from the run's configuration. No I/O."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from service.config.run import GenerationOverrides, GenerationPlan, RunConfig
+from workers.specs.initialization import ModelInit
 from workers.specs.measure import MeasuredStudent
 
 
@@ -38,6 +39,11 @@ def generation_seed(seed: int, generation: int) -> int:
     """Returns the seed of one generation. Seeds differ between a run's generations and between neighbouring `seed`s."""
     digest = hashlib.blake2b(f"{seed}/{generation}".encode(), digest_size=4).digest()
     return int.from_bytes(digest) >> 1
+
+
+def initial_models(plans: Iterable[GenerationPlan]) -> set[str]:
+    """Returns the ids of the service's models with whose weights trainings of these plans begin."""
+    return {plan.recipe.init.id for plan in plans if isinstance(plan.recipe.init, ModelInit)}
 
 
 def measured_students(plans: Sequence[GenerationPlan]) -> tuple[tuple[MeasuredStudent, ...], tuple[int, ...]]:

@@ -8,11 +8,16 @@ from typing import Any
 from workers.specs.results import Confusion
 
 _BY_CLASS = ("per_class", "classes")
+_TENSORS = ("taken", "left", "new")
+"""The names of a model's tensors in the report of its initial weights."""
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the result for a listing of stages, without the parts that grow with the number of classes."""
-    return _without(result, ("confusion", *_BY_CLASS))
+    """Returns the result for a listing of stages, without the parts that grow with classes or with tensors."""
+    left = _without(result, ("confusion", *_BY_CLASS))
+    if left.get("initial_weights"):
+        left["initial_weights"] = _less(left["initial_weights"], _TENSORS)
+    return left
 
 
 def without_confusion(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -145,7 +145,6 @@ class _Builder:
 
     def _train(self) -> TrainSpec:
         model, recipe = self._inputs.student_of(self._generation)
-        from_teacher = self._generation > 0 and recipe.begin_with == "teacher"
         return TrainSpec(
             **self._common("train"),
             model=model,
@@ -154,7 +153,8 @@ class _Builder:
             labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
             validation_manifest_uri=self._layout.manifest(self._datasets.validation),
             pseudo_labels=self._pseudo_labels(),
-            initial_model_uri=self._inputs.teacher_of(self._generation).uri if from_teacher else None,
+            initial_model_uri=self._inputs.initial_model_uri(self._generation, recipe),
+            file_roots=self._roots.of(self._inputs.config.project).roots,
             # The labeled images are the same in every generation.
             labeled_images=self._fingerprinted(self._datasets.labeled) if self._generation == 0 else None,
             evaluation_images=self._evaluation_images() if self._generation == 0 else (),
@@ -199,7 +199,7 @@ class _Builder:
         return MeasureSpec(
             **self._common("measure"),
             classes=self._inputs.classes,
-            students=students,
+            students=self._inputs.with_initial_models(students),
             labeled_manifest_uri=self._layout.manifest(self._datasets.labeled),
             unlabeled_manifest_uri=self._unlabeled_manifest() if config.generations else None,
             validation_manifest_uri=self._layout.manifest(self._datasets.validation),
@@ -213,6 +213,7 @@ class _Builder:
             pool=self._resources.label,
             batch_size=self._resources.batch_size,
             top_k=self._resources.top_k,
+            file_roots=self._roots.of(config.project).roots,
             views=config.labeling.views,
             further_teachers=self._inputs.further_teachers,
             sample_seconds=self._plan.bill.sample_seconds,

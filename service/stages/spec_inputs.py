@@ -1,12 +1,14 @@
 """The recorded inputs of the specs of a run's stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.teachers import teacher_generation
 from service.model_catalog import CatalogModel, load_catalog
+from workers.specs.initialization import ModelInit, TeacherInit
 from workers.specs.labeling import LabelingModel
+from workers.specs.measure import MeasuredStudent
 from workers.specs.model_card import model_id
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
@@ -42,6 +44,8 @@ class SpecInputs:
     """The generations whose models the gate refused as teachers."""
     searches: Mapping[int, SearchResult] = field(default_factory=dict)
     """The results of search stages, by generation."""
+    initial_models: Mapping[str, str] = field(default_factory=dict)
+    """The folders of the models of the service that trainings begin with, by their ids."""
     reference: tuple[str, int] | None = None
     """The run and generation of the model that robustness is relative to; None for the run's own generation 0."""
     further_teachers: tuple[LabelingModel, ...] = ()
@@ -63,6 +67,25 @@ class SpecInputs:
         """Returns the ids of the models whose mean labels for the generation: its teacher and the further ones."""
         own = model_id(self.source_run_id, self.teacher_generation(generation))
         return (own, *self.config.labeling.further_teachers)
+
+    def initial_model_uri(self, generation: int, recipe: Recipe) -> str | None:
+        """Returns the folder of the model whose weights the recipe means; None if it means no model's."""
+        match recipe.init:
+            case TeacherInit():
+                return self.teacher_of(generation).uri
+            case ModelInit(id=name):
+                return self.initial_models[name]
+            case _:
+                return None
+
+    def with_initial_models(self, students: Iterable[MeasuredStudent]) -> tuple[MeasuredStudent, ...]:
+        """Returns the students with the folders of the models of the service that they begin with."""
+        return tuple(
+            student.model_copy(update={"initial_model_uri": self.initial_models[student.recipe.init.id]})
+            if isinstance(student.recipe.init, ModelInit)
+            else student
+            for student in students
+        )
 
     def student_of(self, generation: int) -> tuple[str, Recipe]:
         """Returns the model and the recipe that the generation trains: its plan's, or its search's winner."""

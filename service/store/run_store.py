@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from service.config.run import GenerationPlan, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
+from service.stages.generation_plans import generation_plans, initial_models
 from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from service.store.dataset_store import load_dataset_heads, load_projects
@@ -194,6 +195,7 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         reference=None if reference is None else place_of_model(reference),
         further_teachers=_labeling_models(session, config.labeling.further_teachers),
         projects=load_projects(session, dataset_ids),
+        initial_models=_folders_of_models(session, initial_models([*plans.values(), *generation_plans(config)])),
     )
 
 
@@ -230,6 +232,13 @@ def _labeling_models(session: Session, model_ids: Sequence[str]) -> tuple[Labeli
     uris = {row.id: row.uri for row in rows}
     # The reconciler, which submits label stages, sees all models; a caller only those of its projects.
     return tuple(LabelingModel(model_id=each, uri=uris[each]) for each in model_ids if each in uris)
+
+
+def _folders_of_models(session: Session, ids: Collection[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    rows = session.execute(select(ModelRow.id, ModelRow.uri).where(ModelRow.id.in_(ids)))
+    return {row.id: row.uri for row in rows}
 
 
 def load_config(session: Session, run_id: str) -> RunConfig:

@@ -11,12 +11,14 @@ from service.config.events import EventKind
 from service.config.names import name_beside
 from service.config.run import GenerationPlan, RunConfig
 from service.config.studies import AblationRequest, SearchRequest
+from service.dataset_roots import RootsByProject
 from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
 from service.runs.checks import check_model, check_noise, check_search
-from service.runs.training_checks import check_batches
+from service.runs.preflight import check_source
+from service.runs.training_checks import check_batches, check_init
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
@@ -34,6 +36,7 @@ from service.store.run_store import (
 from service.store.schema.tables import RunRow, StageRow
 from service.studies.view_builder import StudyViews
 from service.views.studies import AblationView, SearchView
+from workers.specs.initialization import fits_any_model
 from workers.specs.recipe import Recipe
 
 
@@ -47,11 +50,13 @@ class StudyCommands:
         self,
         database: Database,
         layout: ArtifactLayout,
+        roots: RootsByProject,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
         self._database = database
         self._layout = layout
+        self._roots = roots
         self._views = StudyViews(layout)
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
@@ -103,10 +108,14 @@ class StudyCommands:
             check_model("model", model, self._models())
             check_noise("recipe", recipe, model, self._models())
             check_batches("recipe", recipe, workers=1, pseudo_labeled=True)
+            teacher = load_spec_inputs(session, run_id).teacher_of(generation).model
+            self._check_init(session, recipe, model, teacher, config)
             smaller = request.settings.smaller_student
             if smaller is not None:
                 check_model("settings.smaller_student", smaller, self._models())
                 check_noise("settings.smaller_student", recipe, smaller, self._models())
+                if fits_any_model(recipe.init):
+                    check_init("settings.smaller_student", recipe, smaller, teacher, self._models())
             plan = plan.model_copy(
                 update={
                     "model": model,
@@ -127,9 +136,11 @@ class StudyCommands:
     def _check_search(self, session: Session, request: SearchRequest, plan: GenerationPlan, config: RunConfig) -> None:
         check_model("model", plan.model, self._models())
         check_noise("recipe", plan.recipe, plan.model, self._models())
-        teacher = None
-        if request.generation > 0 and not config.allow_smaller_student:
-            teacher = load_spec_inputs(session, request.run_id).teacher_of(request.generation).model
+        before = None
+        if request.generation > 0:
+            before = load_spec_inputs(session, request.run_id).teacher_of(request.generation).model
+        self._check_init(session, plan.recipe, plan.model, before, config)
+        teacher = None if config.allow_smaller_student else before
         classes = len(load_classes(session, config.datasets.labeled))
         check_search(
             "settings",
@@ -140,6 +151,10 @@ class StudyCommands:
             classes,
             pseudo_labeled=request.generation > 0,
         )
+
+    def _check_init(self, session: Session, recipe: Recipe, model: str, teacher: str | None, config: RunConfig) -> None:
+        check_init("recipe", recipe, model, teacher, self._models())
+        check_source(session, self._roots.of(config.project), "recipe", recipe, model)
 
     def _models(self) -> Mapping[str, CatalogModel]:
         return load_catalog() if self._catalog is None else self._catalog

@@ -11,6 +11,7 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import JudgedOn
+from workers.specs.initialization import InitialWeights
 from workers.specs.labeling import MOST_FURTHER_TEACHERS
 from workers.specs.labeling import Views as LabelViews
 from workers.specs.recipe import Recipe
@@ -73,6 +74,11 @@ class Lineage(View):
     kept: bool
     seed: int = Field(description="The generation's seed; all of its stages use it.")
     recipe: Recipe = Field(description="The recipe as trained; the winner's if there was a search.")
+    initial_weights: InitialWeights | None = Field(
+        default=None,
+        description="The weights that training began with; null: random ones, or an earlier version that did not "
+        "record them.",
+    )
     selection: SelectionSettings | None = Field(description="Null for the first teacher.")
     views: LabelViews | None = Field(
         default=None,

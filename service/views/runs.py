@@ -76,7 +76,7 @@ class StageView(View):
     progress: Progress | None = Field(description="The stage's last report; null before the stage began.")
     result: dict[str, Any] | None = Field(
         description="result.json, once the stage has succeeded, without confusion matrices, which have their own "
-        "route. Listings of several stages also omit per-class values."
+        "route. Listings of several stages also omit per-class values and the names of tensors."
     )
     times: StageTimes | None = Field(description="Present once the stage has succeeded.")
     ready_at: datetime | None

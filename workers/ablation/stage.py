@@ -7,13 +7,14 @@ from workers.ablation.table import ablation_lines
 from workers.ablation.training_book import TrainingBook
 from workers.ablation.variants import Student, same_as, students
 from workers.artifact_io import join_uri, write_bytes
+from workers.initialization.driver import forget_tensors, prepared
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.tuning import run_trials
 from workers.selection.stage import run_select
 from workers.specs.ablation import AblationOutcome, Variant
 from workers.specs.reports import FailureReason
 from workers.specs.results import AblateResult
-from workers.specs.stages import AblateSpec, spec_name
+from workers.specs.stages import AblateSpec, TrainSpec, spec_name
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +23,17 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
     """Trains each variant of the student with each seed, and compares their errors (Xie et al., section 4).
 
     Trainings that an earlier attempt has finished are kept. A training that fails is reported, and does not end the
-    ablation. Raises StageError(STAGE_ERROR) if no training of the full student finished.
+    ablation. Raises StageError(STAGE_ERROR) if no training of the full student finished, and StageError(USER_ERROR)
+    if the weights to begin with cannot be had.
     """
+    spec = spec.model_copy(update={"base": prepared(spec.base, reporter.still_alive, "full")})
     found, left_out = students(spec)
     same = same_as(found)
     distinct = {variant: student for variant, student in found.items() if same[variant] == variant}
     reporter.announce(len(distinct) * spec.settings.seeds, "trials")
+    bases = {variant: _base(spec, variant, student, reporter) for variant, student in distinct.items()}
     reporter.begin_work()
-    book = TrainingBook(spec, distinct, _select(spec, distinct), reporter)
+    book = TrainingBook(spec, bases, _select(spec, distinct), reporter)
     logger.info("%d of %d trainings have ended before", len(book.ended), len(book.planned))
     alone = spec.base.model_copy(update={"workers": spec.base.workers.model_copy(update={"num_workers": 1})})
     run_trials(book, spec.folder_uri, spec.attempt, alone, max_parallel=spec.settings.max_parallel)
@@ -39,6 +43,8 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
     if not lines:
         why = next((training.message for training in book.ended if training.message), "")
         raise StageError(FailureReason.STAGE_ERROR, f"no training of the full student finished: {why}")
+    for base in bases.values():
+        forget_tensors(base)
     reporter.end_work()
     outcome = AblationOutcome(
         on=spec.settings.on,
@@ -48,6 +54,17 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
         trainings=tuple(book.ended),
     )
     return AblateResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
+
+
+def _base(spec: AblateSpec, variant: Variant, student: Student, reporter: StageReporter) -> TrainSpec:
+    """The training of a student, with its initial weights made ready: the full student's where it begins alike."""
+    full = spec.base
+    changes = {"model": student.model, "recipe": student.recipe}
+    if (student.model, student.recipe.init) == (full.model, full.recipe.init):
+        return full.model_copy(update=changes)
+    uri = spec.teacher_uri if student.recipe.init.kind == "teacher" else full.initial_model_uri
+    own = full.model_copy(update={**changes, "initial_model_uri": uri, "prepared": None})
+    return prepared(own, reporter.still_alive, variant)
 
 
 def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
-from workers.ablation.variants import Student, training_seed
+from workers.ablation.variants import training_seed
 from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
 from workers.runtime.stage_reporter import StageReporter
 from workers.search.tuning import Training
@@ -16,24 +16,25 @@ from workers.specs.stages import AblateSpec, TrainSpec
 class TrainingBook:
     """Proposes each distinct student with each seed. Not thread-safe: only the driver uses it.
 
-    Trainings that an earlier attempt has finished are kept. `selection_uris` has the selection of each student.
+    Trainings that an earlier attempt has finished are kept. `bases` has the training of each student, and
+    `selection_uris` its selection.
     """
 
     def __init__(
         self,
         spec: AblateSpec,
-        students: Mapping[Variant, Student],
+        bases: Mapping[Variant, TrainSpec],
         selection_uris: Mapping[Variant, str],
         reporter: StageReporter,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spec = spec
-        self._students = students
+        self._bases = bases
         self._selection_uris = selection_uris
         self._reporter = reporter
         self._clock = clock
         # Seed by seed, so that there is a whole table after the first seed.
-        self.planned = [(variant, seed) for seed in range(spec.settings.seeds) for variant in students]
+        self.planned = [(variant, seed) for seed in range(spec.settings.seeds) for variant in bases]
         self._trainings = read_trainings(spec)
         self._waiting = [number for number, key in enumerate(self.planned) if key not in self._ended_keys()]
         self._started_at: dict[int, float] = {}
@@ -67,19 +68,16 @@ class TrainingBook:
         self._change(number, state="failed" if failure else "finished", message=failure, seconds=seconds)
 
     def _train_spec(self, variant: Variant, seed: int) -> TrainSpec:
-        base, student = self._spec.base, self._students[variant]
+        base = self._bases[variant]
         pseudo = base.pseudo_labels
         return base.model_copy(
             update={
                 "attempt": self._spec.attempt,
                 "folder_uri": join_uri(self._spec.folder_uri, "trainings", f"{variant}-{seed}"),
                 "seed": training_seed(self._spec.seed, seed),
-                "model": student.model,
-                "recipe": student.recipe,
                 # These images judge the student once, at the end, and decide nothing in its training.
                 "validation_manifest_uri": self._spec.judged_manifest_uri,
                 "pseudo_labels": pseudo and pseudo.model_copy(update={"selection_uri": self._selection_uris[variant]}),
-                "initial_model_uri": self._spec.teacher_uri if student.from_teacher else None,
                 "workers": base.workers.model_copy(update={"num_workers": 1}),
             }
         )

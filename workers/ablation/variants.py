@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from workers.specs.ablation import VARIANTS, Variant
+from workers.specs.initialization import RandomInit, TeacherInit, fits_any_model
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import AblateSpec
@@ -21,7 +22,6 @@ class Student:
     model: str
     recipe: Recipe
     selection: SelectionSettings
-    from_teacher: bool
 
 
 def students(spec: AblateSpec) -> tuple[dict[Variant, Student], dict[str, str]]:
@@ -75,14 +75,18 @@ def _student(spec: AblateSpec, variant: Variant) -> Student:
             recipe = recipe.model_copy(update={"targets": "hard"})
         case "smaller_student":
             model = spec.settings.smaller_student or model
-            recipe = recipe.model_copy(update={"begin_with": "scratch", "freeze": 0})
+            init = recipe.init if fits_any_model(recipe.init) else RandomInit()
+            recipe = recipe.model_copy(update={"init": init, "freeze": 0})
+        case "teacher_initialisation":
+            # The other fields stay, so that the weights alone differ.
+            recipe = recipe.model_copy(update={"init": TeacherInit(kind="teacher", follow=())})
+        case "random_initialisation":
+            recipe = recipe.model_copy(update={"init": RandomInit(), "freeze": 0})
         case "ratio_1" | "ratio_3" | "ratio_7":
             recipe = recipe.model_copy(update={"unlabeled_ratio": RATIOS[variant]})
-        case "full" | "teacher_initialisation":
+        case "full":
             pass
-    return Student(
-        model, recipe, selection, from_teacher=variant == "teacher_initialisation" or recipe.begin_with == "teacher"
-    )
+    return Student(model, recipe, selection)
 
 
 def _shortened(recipe: Recipe, fraction: float) -> Recipe:

@@ -27,21 +27,12 @@ class SampledRun:
 
     def train_spec(self, student: int, folder_uri: str) -> TrainSpec:
         """The training of a student, which writes to `folder_uri`."""
-        spec, measured = self.spec, self.spec.students[student]
-        return TrainSpec(
-            run_id=spec.run_id,
-            generation=spec.generation,
-            attempt=spec.attempt,
-            folder_uri=folder_uri,
-            seed=spec.seed,
-            nodes=spec.nodes,
-            model=measured.model,
-            classes=spec.classes,
-            recipe=measured.recipe,
-            labeled_manifest_uri=self.labeled_uri,
-            validation_manifest_uri=self.validation_uri,
-            pseudo_labels=self.pseudo_labels if measured.pseudo_labeled else None,
-            workers=spec.workers,
+        return training_of(self.spec, student, folder_uri).model_copy(
+            update={
+                "labeled_manifest_uri": self.labeled_uri,
+                "validation_manifest_uri": self.validation_uri,
+                "pseudo_labels": self.pseudo_labels if self.spec.students[student].pseudo_labeled else None,
+            }
         )
 
     def label_spec(self, model_uri: str) -> LabelSpec:
@@ -60,3 +51,24 @@ class SampledRun:
             batch_size=spec.batch_size,
             pool=spec.pool,
         )
+
+
+def training_of(spec: MeasureSpec, student: int, folder_uri: str) -> TrainSpec:
+    """The training of a student on all labeled images and no others, which writes to `folder_uri`."""
+    measured = spec.students[student]
+    return TrainSpec(
+        run_id=spec.run_id,
+        generation=spec.generation,
+        attempt=spec.attempt,
+        folder_uri=folder_uri,
+        seed=spec.seed,
+        nodes=spec.nodes,
+        model=measured.model,
+        classes=spec.classes,
+        recipe=measured.recipe,
+        labeled_manifest_uri=spec.labeled_manifest_uri,
+        validation_manifest_uri=spec.validation_manifest_uri,
+        initial_model_uri=measured.initial_model_uri,
+        file_roots=spec.file_roots,
+        workers=spec.workers,
+    )

@@ -6,9 +6,10 @@ from functools import partial
 from statistics import fmean
 
 from workers.artifact_io import delete_folder, join_uri, read_bytes, write_bytes
+from workers.initialization.driver import prepared
 from workers.measuring.cluster import cluster_seen, room_for, wait_for_node
 from workers.measuring.sample import Sample, draw_sample, first_images
-from workers.measuring.sampled_run import SampledRun
+from workers.measuring.sampled_run import SampledRun, training_of
 from workers.measuring.select_probe import make_labels, measure_select
 from workers.runtime.capacity import demand_of_group, demand_of_pool
 from workers.runtime.cluster import join_cluster, settled_on_cluster
@@ -38,7 +39,8 @@ _TRAININGS_FILE = "trainings.json"
 def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     """Measures what a run's bill consists of. Leaves nothing but its result.
 
-    Raises StageError(BAD_DATA) if images cannot be read, and StageError(USER_ERROR) if a model cannot be built.
+    Raises StageError(BAD_DATA) if images cannot be read, and StageError(USER_ERROR) if a model cannot be built or
+    the weights that it begins with cannot be had.
     """
     began_at = time.time()
     join_cluster()
@@ -46,12 +48,13 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     spec = settled_on_cluster(spec)
     reporter.devices = devices_of(spec)
     watch = watch_for_resources(spec, reporter)
-    looks = _distinct_looks(spec)
-    reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
-    reporter.begin_work()
     folder_uri = join_uri(spec.folder_uri, "sample")
     delete_folder(folder_uri)  # of an earlier attempt
     try:
+        spec = _with_recipes_that_follow_weights(spec, folder_uri, reporter)
+        looks = _distinct_looks(spec)
+        reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
+        reporter.begin_work()
         samples = _draw_samples(spec, folder_uri)
         run = _sampled_run(spec, samples, folder_uri)
         reporter.update(1)
@@ -85,6 +88,22 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         ),
     )
     return MeasureResult(attempt=spec.attempt, timing=reporter.timing(), measurement=measurement)
+
+
+def _with_recipes_that_follow_weights(spec: MeasureSpec, folder_uri: str, reporter: StageReporter) -> MeasureSpec:
+    """Fills in what students' recipes take from their initial weights, such as the image size, on which costs depend.
+
+    What is measured begins with random weights, which cost as much. A student that begins with its teacher's weights
+    has none yet, and is measured as its recipe says.
+    """
+    students = []
+    for number, student in enumerate(spec.students):
+        if student.recipe.init.kind != "teacher":
+            training = training_of(spec, number, join_uri(folder_uri, f"weights-{number}"))
+            recipe = prepared(training, reporter.still_alive).recipe
+            student = student.model_copy(update={"recipe": recipe})
+        students.append(student)
+    return spec.model_copy(update={"students": tuple(students)})
 
 
 def _draw_samples(spec: MeasureSpec, folder_uri: str) -> dict[str, Sample]:

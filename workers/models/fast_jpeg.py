@@ -1,6 +1,6 @@
 """Decodes plain JPEGs to a model's clean pixels: Pillow's pixels, up to rounding, in half of its time.
 
-libjpeg-turbo decodes and torch resizes. Torch's antialiased bicubic filter for bytes is Pillow's.
+libjpeg-turbo decodes and torch resizes. Torch's antialiased filters for bytes are Pillow's.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from workers.data.images.clean import crops_of, middle_box, scaled_size
 from workers.data.images.plain_jpeg import decode_plain_jpeg, decoded_length, plain_jpeg
-from workers.models.bicubic import resized_planes
+from workers.models.resizing import resized_planes
+from workers.specs.initialization import Interpolation
 from workers.specs.model_card import ModelCard
 
 
@@ -45,13 +46,13 @@ def resize_fast(picture: FastPicture, card: ModelCard) -> npt.NDArray[np.uint8]:
     """The pixels that crops for the model are cut from, uint8 (height, width, 3), as `resize_clean` makes them."""
     size = _resized_size(picture.size, card)
     if card.crop == "none":
-        return _resized(picture.pixels, picture.size, size)
+        return _resized(picture.pixels, picture.size, size, card.interpolation)
     left, top, right, bottom = middle_box(*picture.size)
     middle = right - left, bottom - top
     pixels = picture.pixels
     if middle != picture.size:
         pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
-    return _resized(pixels, middle, size)
+    return _resized(pixels, middle, size, card.interpolation)
 
 
 def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
@@ -62,11 +63,13 @@ def _resized_size(size: tuple[int, int], card: ModelCard) -> tuple[int, int]:
     return scaled_size(right - left, bottom - top, round(card.image_size / card.crop_fraction))
 
 
-def _resized(pixels: npt.NDArray[np.uint8], encoded: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _resized(
+    pixels: npt.NDArray[np.uint8], encoded: tuple[int, int], size: tuple[int, int], interpolation: Interpolation
+) -> npt.NDArray[np.uint8]:
     """Resizes to `size` (width, height). `pixels` are those of a picture of width and height `encoded`."""
     width, height = size
     if pixels.shape[:2] == (height, width) and encoded == size:
         return pixels
     part = decoded_length(encoded[0], pixels.shape[1]), decoded_length(encoded[1], pixels.shape[0])
-    result: npt.NDArray[np.uint8] = resized_planes(pixels, size, part).permute(1, 2, 0).numpy()
+    result: npt.NDArray[np.uint8] = resized_planes(pixels, size, part, interpolation).permute(1, 2, 0).numpy()
     return result

@@ -26,6 +26,7 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
         mean=recipe.mean,
         std=recipe.std,
         crop="none" if recipe.crop == "none" else "center",
+        interpolation=recipe.interpolation,
         crop_fraction=recipe.centre_crop_fraction,
         model_options=model_options(spec.model, recipe.image_size),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -33,6 +34,7 @@ def model_card(spec: TrainSpec, model: nn.Module) -> ModelCard:
         generation=spec.generation,
         validation_top1=0.0,
         teachers=() if spec.pseudo_labels is None else spec.pseudo_labels.teachers,
+        initial_weights=None if spec.prepared is None else spec.prepared.weights,
         gate_on=spec.gate_on,
     )
 

@@ -1,16 +1,23 @@
 """Sums up a search's trials: the winner, the steps that early stopping saved, accuracy against cost. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workers.runtime.stage_reporter import StageError
 from workers.search.space import full_recipe
 from workers.specs.reports import FailureReason
 from workers.specs.search import ExcludedModel, SearchOutcome, Trial, trial_steps
-from workers.specs.stages import SearchSpec
+from workers.specs.stages import SearchSpec, TrainSpec
 
 
-def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[ExcludedModel, ...]) -> SearchOutcome:
-    """The outcome of a search. Raises StageError(STAGE_ERROR) if no trial has a result."""
+def search_outcome(
+    spec: SearchSpec,
+    trials: Sequence[Trial],
+    excluded: tuple[ExcludedModel, ...],
+    bases: Mapping[str, TrainSpec] = {},
+) -> SearchOutcome:
+    """The outcome of a search. `bases` has the full trainings of models that are not trained as the base's is.
+
+    Raises StageError(STAGE_ERROR) if no trial has a result."""
     finished = _came_furthest(trials)
     if not finished:
         messages = [trial.message for trial in trials if trial.message]
@@ -21,7 +28,7 @@ def search_outcome(spec: SearchSpec, trials: Sequence[Trial], excluded: tuple[Ex
         trials=tuple(trials),
         best_trial=best.number,
         model=best.parameters.model,
-        recipe=full_recipe(spec.base.recipe, best.parameters),
+        recipe=full_recipe(bases.get(best.parameters.model, spec.base).recipe, best.parameters),
         steps_run=sum(trial.steps for trial in trials),
         steps_of_full_trials=len(trials) * trial_steps(spec.base.recipe, spec.settings),
         pareto_front=pareto_front(finished),

@@ -2,6 +2,7 @@
 
 import logging
 
+from workers.initialization.driver import forget_tensors, prepared
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.early_stopping import scheduler
 from workers.search.model_cost import measure_costs, within_limits
@@ -19,11 +20,13 @@ logger = logging.getLogger(__name__)
 def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
     """Searches the noise and the student's size. A rerun keeps the trials that have ended in an earlier attempt.
 
-    Raises StageError(USER_ERROR) if no model of the space is within the limits or a model cannot be built, and
-    StageError(STAGE_ERROR) if no trial has a result.
+    Raises StageError(USER_ERROR) if no model of the space is within the limits, a model cannot be built, or the weights
+    to begin with cannot be had, and StageError(STAGE_ERROR) if no trial has a result.
     """
     settings = spec.settings
     reporter.announce(settings.trials, "trials")
+    asked, alive = spec.base, reporter.still_alive
+    spec = spec.model_copy(update={"base": prepared(asked, alive, asked.model)})
     models = list(dict.fromkeys([*spec.models, spec.base.model]))
     costs, excluded = within_limits(
         measure_costs(models, len(spec.base.classes), spec.base.recipe.image_size, spec.nodes.cpu_node_labels), settings
@@ -33,8 +36,11 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
             FailureReason.USER_ERROR,
             "no model of the space is within the limits: " + "; ".join(f"{e.model}: {e.reason}" for e in excluded),
         )
+    # Each model begins with weights of its own, whose configuration its recipe follows.
+    others = [model for model in costs if model != asked.model]
+    bases = {model: prepared(asked.model_copy(update={"model": model}), alive, model) for model in others}
     reporter.begin_work()
-    book = TrialBook(spec, costs, reporter)
+    book = TrialBook(spec, costs, reporter, bases=bases)
     logger.info("%d of %d trials have ended before", len(book.ended), settings.trials)
     metric = "validation_corrupted_top1" if settings.objective == "corrupted_accuracy" else "validation_top1"
     workers = spec.base.workers.model_copy(update={"num_workers": settings.workers_per_trial})
@@ -48,7 +54,9 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
     )
     if len(book.ended) < settings.trials:
         reporter.pause_if_asked()
-    outcome = search_outcome(spec, book.ended, excluded)
+    outcome = search_outcome(spec, book.ended, excluded, bases)
+    for base in (spec.base, *bases.values()):
+        forget_tensors(base)
     draw_pictures(spec, outcome)
     reporter.end_work()
     return SearchResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)

@@ -1,7 +1,7 @@
 """Keeps the trials of one search: what to try next, what came of it, and trials.json for a rerun."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
@@ -24,7 +24,8 @@ class TrialBook:
     """Proposes trainings and writes down their results. Not thread-safe: only the driver uses it.
 
     The first trial is the recipe itself. Trials that have ended in an earlier attempt are kept; those that were running
-    begin again with the same parameters. `costs` has the models within the limits, ordered by size.
+    begin again with the same parameters. `costs` has the models within the limits, ordered by size, and `bases` the
+    full trainings of models that are not trained as the base's is.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class TrialBook:
         costs: dict[str, ModelCost],
         reporter: StageReporter,
         clock: Callable[[], float] = time.time,
+        bases: Mapping[str, TrainSpec] = {},
     ) -> None:
         self._spec = spec
+        self._bases = {spec.base.model: spec.base, **bases}
         self._costs = costs
         self._reporter = reporter
         self._clock = clock
@@ -113,7 +116,8 @@ class TrialBook:
         return parameters
 
     def _train_spec(self, number: int, parameters: TrialParameters) -> TrainSpec:
-        base, settings = self._spec.base, self._spec.settings
+        settings = self._spec.settings
+        base = self._bases.get(parameters.model, self._spec.base)
         pseudo = base.pseudo_labels
         return base.model_copy(
             update={

@@ -19,6 +19,7 @@ Variant = Literal[
     "no_filter",
     "hard_labels",
     "teacher_initialisation",
+    "random_initialisation",
     "smaller_student",
     "ratio_1",
     "ratio_3",

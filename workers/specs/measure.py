@@ -13,6 +13,8 @@ class MeasuredStudent(Frozen):
     recipe: Recipe
     pseudo_labeled: bool
     """Whether it also learns from pseudo-labeled images, as all but the first teacher do."""
+    initial_model_uri: str | None = None
+    """Folder of the model of the service that it begins with, if the recipe names one."""
 
 
 class DataMeasurement(Frozen):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from workers.specs.base import Frozen
 from workers.specs.hygiene import JudgedOn
+from workers.specs.initialization import InitialWeights, Interpolation
 from workers.specs.noise import Noise
 
 
@@ -23,6 +24,8 @@ class ModelCard(Frozen):
     std: tuple[float, float, float]
     crop: Literal["center", "none"]
     """How to bring a clean picture to image_size: resize the short side and crop the center, or resize all of it."""
+    interpolation: Interpolation = "bicubic"
+    """The filter that resizes pictures."""
     crop_fraction: float = 0.875
     """`center` only: the share of the resized picture that is kept. The default is torchvision's 224 of 256."""
     model_options: dict[str, int] = Field(default_factory=dict)
@@ -36,6 +39,8 @@ class ModelCard(Frozen):
     teachers: tuple[str, ...] = ()
     """The models whose labels it learned from, its own teacher first: a label is the mean of what they say. Empty for
     a first teacher, and in cards of before it was recorded."""
+    initial_weights: InitialWeights | None = None
+    """The weights that training began with; None: random ones, or nobody recorded it."""
     gate_on: JudgedOn | None = None
     """The images on which the run's gate chooses the students that teach; None without a gate. If they are the test
     images, the test accuracy of the run's models is optimistic."""

@@ -6,6 +6,15 @@ from pydantic import Field, model_validator
 
 from workers.specs.base import Frozen, field_error
 from workers.specs.imbalance import ClassWeights
+from workers.specs.initialization import (
+    INPUT_FIELDS,
+    Deviation,
+    Init,
+    InputConfiguration,
+    Interpolation,
+    Mean,
+    RandomInit,
+)
 from workers.specs.noise import Noise
 from workers.specs.optimization import MOST_STEPS, EarlyEnd, Mixing, Optimizer, Schedule
 
@@ -30,10 +39,6 @@ class ResolutionStep(Frozen):
     )
 
 
-Mean = Annotated[float, Field(ge=-1000, le=1000)]
-Deviation = Annotated[float, Field(gt=0, le=1000)]
-
-
 class Recipe(Frozen):
     """How one model is trained.
 
@@ -54,6 +59,7 @@ class Recipe(Frozen):
         description="With a random_resized crop: the share of the resized picture that the centre crop of the finished "
         "model keeps. `authors`: s / (s + 32) at image size s, which is 0.875 at 224 and 0.949 at 600.",
     )
+    interpolation: Interpolation = Field(default="bicubic", description="The filter that resizes pictures.")
     horizontal_flip: bool = True
     steps: int = Field(default=100_000, ge=1, le=MOST_STEPS, description="Optimizer steps.")
     batch_size: int = Field(default=64, ge=1, le=1_000_000, description="Labeled images per step, over all workers.")
@@ -62,15 +68,15 @@ class Recipe(Frozen):
     )
     noise: Noise = Noise()
     mixing: Mixing | None = None
-    begin_with: Literal["scratch", "teacher"] = Field(
-        default="scratch",
-        description="teacher: a student begins with its teacher's weights, so both must be the same model. In the "
-        "paper, students that began from scratch were better (appendix A.2).",
+    init: Init = Field(
+        default=RandomInit(),
+        description="The weights that training begins with: random, the teacher's, pretrained ones, a file's or those "
+        "of a model of this service.",
     )
     freeze: Annotated[int, Field(ge=0, le=1000)] | Literal["all_but_the_head"] = Field(
         default=0,
         description="How many of the model's stages stay frozen, counted from the input with its stem as the first "
-        "(timm's `group_matcher`); all_but_the_head trains a linear probe. Needs begin_with: teacher.",
+        "(timm's `group_matcher`); all_but_the_head trains a linear probe. Needs an init that is not random.",
     )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -130,6 +136,14 @@ class Recipe(Frozen):
     resolution_step: ResolutionStep | None = None
 
     @model_validator(mode="after")
+    def _init_names_what_follows_it(self) -> "Recipe":
+        """Notes which fields the recipe leaves to the weights: in a stored recipe every field has a value."""
+        if not isinstance(self.init, RandomInit) and self.init.follow is None:
+            left = tuple(name for name in INPUT_FIELDS if name not in self.model_fields_set)
+            self.__dict__["init"] = self.init.following(left)
+        return self
+
+    @model_validator(mode="after")
     def _warm_up_ends_before_training(self) -> "Recipe":
         if self.warmup_steps >= self.steps:
             raise field_error("schedule.warmup_steps", f"must be below steps ({self.steps}); it is {self.warmup_steps}")
@@ -137,7 +151,9 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _resolution_grows(self) -> "Recipe":
-        if self.resolution_step is not None and self.resolution_step.image_size <= self.image_size:
+        # A size that follows the weights is not known yet: `followed` comes here again.
+        known = isinstance(self.init, RandomInit) or "image_size" not in (self.init.follow or ())
+        if known and self.resolution_step is not None and self.resolution_step.image_size <= self.image_size:
             raise field_error(
                 "resolution_step.image_size",
                 f"must be above image_size ({self.image_size}); it is {self.resolution_step.image_size}",
@@ -146,8 +162,8 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _frozen_weights_have_been_trained(self) -> "Recipe":
-        if self.freeze != 0 and self.begin_with == "scratch":
-            raise field_error("freeze", "would keep random weights: set begin_with to teacher, or freeze to 0")
+        if self.freeze != 0 and self.init.kind == "random":
+            raise field_error("freeze", "would keep random weights: set init to weights that there are, or freeze to 0")
         if self.mixing is not None and self.mixing.images == "pseudo_labeled" and self.unlabeled_ratio == 0:
             raise field_error("mixing.images", "there are no pseudo-labeled images: unlabeled_ratio is 0")
         return self
@@ -157,6 +173,16 @@ class Recipe(Frozen):
         if self.accumulate > self.batch_size + self.unlabeled_batch_size:
             raise field_error("accumulate", f"a step has only {self.batch_size + self.unlabeled_batch_size} images")
         return self
+
+    def followed(self, configuration: InputConfiguration) -> "Recipe":
+        """The recipe with the fields that follow the weights taken from their configuration.
+
+        Raises pydantic's ValidationError if they contradict the other fields.
+        """
+        if isinstance(self.init, RandomInit) or not self.init.follow:
+            return self
+        taken: dict[str, object] = {name: getattr(configuration, name) for name in self.init.follow}
+        return self.model_copy(update={**taken, "init": self.init.model_copy(update={"follow": ()})})
 
     @property
     def warmup_steps(self) -> int:

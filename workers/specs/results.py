@@ -9,6 +9,7 @@ from workers.specs.base import Frozen
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import BrokenKind, LeakageCheck
+from workers.specs.initialization import InitialWeightsReport
 from workers.specs.labeling import Views
 from workers.specs.measure import Measurement
 from workers.specs.robustness import RobustnessResult
@@ -50,6 +51,8 @@ class TrainResult(StageResult):
     """Height and width in pixels in the noisy phase."""
     test_image_size: int | None = None
     """Height and width in pixels at which the model is used: the resolution step's, if there was one."""
+    initial_weights: InitialWeightsReport | None = None
+    """What the training began with, tensor by tensor; None: random weights, or a version that did not record it."""
     labeled_near_duplicates: int | None = None
     """Labeled images that look like a validation, test or external image: near_duplicates/ lists them. They are
     trained on. None where nothing was compared: in later generations, and if the run looks for no near duplicates."""

@@ -10,6 +10,7 @@ from workers.specs.base import Frozen
 from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessReference
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
+from workers.specs.initialization import PreparedWeights
 from workers.specs.internals import LibraryInternals
 from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
 from workers.specs.measure import MeasuredStudent
@@ -110,7 +111,11 @@ class TrainSpec(StageSpec):
     pseudo_labels: PseudoLabels | None = None
     """None for generation 0, which runs the same code without pseudo-labeled images."""
     initial_model_uri: str | None = None
-    """Folder of a model of the same architecture from whose weights training starts; None: from scratch."""
+    """Folder of the model whose weights `recipe.init` means: the teacher's, or that of another model of the service."""
+    file_roots: tuple[str, ...] | None = None
+    """The folders and bucket prefixes from which `recipe.init` may read a file; None: any."""
+    prepared: PreparedWeights | None = None
+    """The weights that the driver has made ready for the workers; None: they begin with random ones."""
     validate_corrupted: bool = False
     """Whether each validation also measures accuracy under corruption."""
     labeled_images: FingerprintedImages | None = None
@@ -245,6 +250,8 @@ class MeasureSpec(StageSpec):
     """Whether to measure validation under corruption too, because a search will need it."""
     workers: WorkerGroup
     pool: ActorPool
+    file_roots: tuple[str, ...] | None = None
+    """The folders and bucket prefixes from which a recipe's `init` may read a file; None: any."""
     batch_size: int = Field(default=256, ge=1)
     top_k: int = Field(default=64, ge=1)
     views: Views = Views()

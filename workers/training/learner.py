@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from workers.initialization.tensors import read_tensors
 from workers.models.create import create_model
-from workers.models.files import load_state, model_card, read_card
+from workers.models.files import model_card
 from workers.models.position_embeddings import fitted_state
 from workers.models.precision import Precision
 from workers.runtime.stage_reporter import StageError
@@ -37,9 +38,9 @@ _BUFFERS_OF_THEIR_OWN: _BufferOptions = (
 
 
 class Learner:
-    """The model that one phase trains. It begins with `weights`, with those that the spec names, or with fresh ones.
+    """The model that one phase trains. It begins with `weights`, with those that are prepared, or with fresh ones.
 
-    Raises StageError(USER_ERROR) if timm cannot build the model, or the weights belong to another model.
+    Raises StageError(USER_ERROR) if timm cannot build the model.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Learner:
         if recipe.sync_batch_norm:
             model = with_synchronized_batch_norm(model, spec.model, session)
         self.model = model.to(session.device).to(memory_format=torch.channels_last)
-        if weights is None and spec.initial_model_uri is not None:
-            weights = _initial_weights(spec.initial_model_uri, spec.model, spec.classes)
         if weights is not None:
             self.model.load_state_dict(fitted_state(self.model, weights))
+        elif spec.prepared is not None:
+            # What is not among them, such as a new classifier, stays as it was made.
+            self.model.load_state_dict(fitted_state(self.model, read_tensors(spec.prepared.uri)), strict=False)
         freeze_share(self.model, phase.frozen_share)
         freeze_stages(self.model, recipe.freeze)
         self._frozen = frozen_norms(self.model)
@@ -116,17 +118,6 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if state.get("scaler"):  # earlier versions had none
             self.scaler.load_state_dict(state["scaler"])
-
-
-def _initial_weights(folder_uri: str, model: str, classes: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    try:
-        card = read_card(folder_uri)
-    except FileNotFoundError as error:
-        raise StageError(FailureReason.USER_ERROR, f"there is no model at {folder_uri} to begin with") from error
-    if card.model != model or card.classes != classes:
-        what = f"a {card.model}" if card.model != model else "of other classes"
-        raise StageError(FailureReason.USER_ERROR, f"the model at {folder_uri} to begin with is {what}, not a {model}")
-    return load_state(folder_uri)
 
 
 def _checkpoint_gradients(model: nn.Module, name: str) -> None:

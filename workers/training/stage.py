@@ -5,6 +5,7 @@ from collections.abc import Callable
 import ray
 
 from workers.artifact_io import join_uri, read_bytes_if_there
+from workers.initialization.driver import forget_tensors, prepared, report_of
 from workers.leakage.labeled_images import check_labeled_images
 from workers.runtime.stage_reporter import Paused, StageReporter
 from workers.specs.results import TrainResult
@@ -29,8 +30,9 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
 
     A rerun goes on from the last checkpoint, and does not repeat a finished training. Raises StageError(BAD_DATA) if
     more labeled or validation images are broken than max_bad_fraction allows, and StageError(USER_ERROR) if a labeled
-    image is an evaluation image.
+    image is an evaluation image, or the weights to begin with cannot be had.
     """
+    spec = prepared(spec, reporter.still_alive)  # before any worker, so that no GPU waits for weights
     reporter.announce(spec.recipe.total_steps, "steps")
     broken = check_images(spec, reporter.still_alive)
     near_duplicates = _near_duplicates(spec, reporter)
@@ -42,6 +44,7 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         if reporter.pause_requested():
             raise Paused("paused at a checkpoint")
         raise RuntimeError("Ray Train ended without an error and without a summary")
+    forget_tensors(spec)
     reporter.begin_work(summary.work_started_at)
     reporter.end_work(summary.work_ended_at)
     return TrainResult(
@@ -57,6 +60,7 @@ def run_train(spec: TrainSpec, reporter: StageReporter) -> TrainResult:
         bad_images=broken,
         train_image_size=spec.recipe.image_size,
         test_image_size=spec.recipe.test_image_size,
+        initial_weights=report_of(spec),
         labeled_near_duplicates=near_duplicates,
     )
 

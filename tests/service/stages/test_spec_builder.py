@@ -12,6 +12,7 @@ from service.stages.order import stages_of
 from service.stages.spec_builder import build_stage_spec
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from tests.support.workbench import MakeConfig
+from workers.specs.initialization import TeacherInit
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.selection import SelectionSettings
@@ -170,6 +171,8 @@ def test_a_student_begins_with_its_teachers_weights_only_if_its_recipe_says_so(i
         return spec.initial_model_uri
 
     plan = inputs.plans[2]
-    from_teacher = plan.model_copy(update={"recipe": plan.recipe.model_copy(update={"begin_with": "teacher"})})
+    from_teacher = plan.model_copy(
+        update={"recipe": plan.recipe.model_copy(update={"init": TeacherInit(kind="teacher")})}
+    )
     changed = replace(inputs, plans={**inputs.plans, 2: from_teacher})
     assert [begins_with(generation) for generation in (0, 1, 2)] == [None, None, "s3://models/1"]

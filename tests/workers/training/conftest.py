@@ -14,7 +14,11 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from workers.artifact_io import join_uri
+from workers.initialization.driver import prepared
+from workers.initialization.preparation import make_ready
 from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.initialization import INITIAL_FOLDER
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.optimization import Optimizer, Schedule
 from workers.specs.recipe import Recipe
@@ -125,6 +129,9 @@ def train_here(tmp_path: Path, digits_manifest: str, small_recipe: Recipe) -> Tr
             validation_manifest_uri=digits_manifest,
             workers=WorkerGroup(),
         ).model_copy(update=changes)
+        if spec.recipe.init.kind != "random":  # what the driver does, in this process
+            make_ready(spec, join_uri(spec.folder_uri, INITIAL_FOLDER))
+            spec = prepared(spec, lambda: None)
         session = session or MemorySession()
         train(spec, time.time(), session, on_validation)
         return folder, session

@@ -14,6 +14,7 @@ from workers.data.shards.shard_readers import iterate_shard, load_manifest
 from workers.models.files import load_model, load_state, read_card
 from workers.models.predictor import Predictor
 from workers.runtime.stage_reporter import StageError
+from workers.specs.initialization import TeacherInit
 from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise
 from workers.specs.recipe import Recipe, ResolutionStep
@@ -28,6 +29,8 @@ from workers.training.steps import _step
 from workers.training.summary import TrainSummary
 
 STEP = ResolutionStep(image_size=24, steps=4, learning_rate=0.001, frozen_share=0.5)
+
+TEACHER = TeacherInit(kind="teacher", follow=())
 
 
 def test_the_resolution_step_leaves_a_model_for_the_larger_size(train_here: TrainHere, small_recipe: Recipe) -> None:
@@ -157,6 +160,7 @@ def test_training_may_begin_with_the_weights_of_another_model(train_here: TrainH
     first, _ = train_here("first")
     still = small_recipe.model_copy(
         update={
+            "init": TEACHER,
             "steps": 1,
             "optimizer": small_recipe.optimizer.model_copy(update={"learning_rate": 1e-12}),
             "schedule": small_recipe.schedule.model_copy(update={"warmup_steps": 0}),
@@ -168,10 +172,11 @@ def test_training_may_begin_with_the_weights_of_another_model(train_here: TrainH
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
 
 
-def test_weights_of_another_architecture_are_refused(train_here: TrainHere) -> None:
+def test_weights_of_another_architecture_are_refused(train_here: TrainHere, small_recipe: Recipe) -> None:
     first, _ = train_here("first")
+    recipe = small_recipe.model_copy(update={"init": TEACHER})
     with pytest.raises(StageError, match="is a test_resnet, not a test_efficientnet") as refusal:
-        train_here("second", model="test_efficientnet", initial_model_uri=str(first))
+        train_here("second", recipe, model="test_efficientnet", initial_model_uri=str(first))
     assert refusal.value.reason is FailureReason.USER_ERROR
 
 

@@ -13,6 +13,7 @@ from workers.data.order.lanes import Layout
 from workers.models.create import create_model
 from workers.models.files import load_model, load_state, read_card
 from workers.runtime.stage_reporter import StageError
+from workers.specs.initialization import TeacherInit
 from workers.specs.noise import Noise
 from workers.specs.optimization import EarlyEnd, Mixing, Optimizer, Schedule
 from workers.specs.recipe import Recipe, ResolutionStep
@@ -34,6 +35,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
     "best": {"keep": "best", "early_end": EarlyEnd(patience=100)},
 }
+
+TEACHER = TeacherInit(kind="teacher", follow=())
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -94,7 +97,7 @@ def test_the_authors_loss_is_divided_by_the_labeled_images(tmp_path: Any) -> Non
 
 def test_a_linear_probe_moves_the_classifier_alone(train_here: TrainHere, small_recipe: Recipe) -> None:
     first, _ = train_here("first")
-    recipe = small_recipe.model_copy(update={"begin_with": "teacher", "freeze": "all_but_the_head", "noise": QUIET})
+    recipe = small_recipe.model_copy(update={"init": TEACHER, "freeze": "all_but_the_head", "noise": QUIET})
     second, _ = train_here("second", recipe, initial_model_uri=str(first))
     before, after = load_state(str(first)), load_state(str(second))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -103,7 +106,7 @@ def test_a_linear_probe_moves_the_classifier_alone(train_here: TrainHere, small_
 
 def test_the_first_stages_stay_frozen(train_here: TrainHere, small_recipe: Recipe) -> None:
     first, _ = train_here("first")
-    recipe = small_recipe.model_copy(update={"begin_with": "teacher", "freeze": 2, "noise": QUIET})
+    recipe = small_recipe.model_copy(update={"init": TEACHER, "freeze": 2, "noise": QUIET})
     second, _ = train_here("second", recipe, initial_model_uri=str(first))
     before, after = load_state(str(first)), load_state(str(second))
     still = {name.split(".")[0] for name in before if torch.equal(before[name], after[name])}
@@ -119,7 +122,7 @@ def test_more_stages_than_there_are_cannot_be_frozen() -> None:
 
 
 def test_random_weights_cannot_be_frozen() -> None:
-    with pytest.raises(ValueError, match="would keep random weights: set begin_with to teacher"):
+    with pytest.raises(ValueError, match="would keep random weights: set init"):
         Recipe(freeze=2)
 
 

@@ -6,8 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from workers.specs.initialization import Interpolation
 from workers.specs.model_card import ModelCard
 
+_FILTERS: dict[Interpolation, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 _MOST_TIMES_AS_LONG = 8
 """How many times as long as wide the part is that is resized for a centre crop. No photograph is longer."""
 
@@ -16,7 +21,8 @@ def prepare_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
     """The pixels of an RGB picture for a model, uint8 (image_size, image_size, 3), without any noise.
 
     Crop "none" resizes the whole picture. Crop "center" resizes its short side to round(image_size / crop_fraction) and
-    keeps the centre. Both are bicubic, and equal torchvision's Resize and CenterCrop of a PIL image to the pixel.
+    keeps the centre. Both use the card's filter, and equal torchvision's Resize and CenterCrop of a PIL image to the
+    pixel.
     """
     centre: npt.NDArray[np.uint8] = crops_of(resize_clean(image, card), card.image_size, 1)[0]
     return centre
@@ -28,10 +34,10 @@ def resize_clean(image: Image.Image, card: ModelCard) -> npt.NDArray[np.uint8]:
     With crop "none" there is nothing left to cut. Of a picture over 8 times as long as wide, the middle is returned.
     """
     if card.crop == "none":
-        return np.asarray(_resized(image, (card.image_size, card.image_size)))
+        return np.asarray(_resized(image, (card.image_size, card.image_size), card.interpolation))
     middle = _cut(image, middle_box(image.width, image.height))
     short_side = round(card.image_size / card.crop_fraction)
-    return np.asarray(_resized(middle, scaled_size(middle.width, middle.height, short_side)))
+    return np.asarray(_resized(middle, scaled_size(middle.width, middle.height, short_side), card.interpolation))
 
 
 def crops_of(pixels: npt.NDArray[np.uint8], size: int, crops: Literal[1, 5]) -> npt.NDArray[np.uint8]:
@@ -69,5 +75,5 @@ def _cut(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpolation) -> Image.Image:
+    return image if image.size == size else image.resize(size, _FILTERS[interpolation])

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from workers.data.images.plain_jpeg import decoded_length
-from workers.models.bicubic import resized_planes
+from workers.models.resizing import resized_planes
+from workers.specs.initialization import Interpolation
 from workers.specs.recipe import Recipe
 from workers.training.input.rand_augment import rand_augmentation
 
@@ -52,6 +53,7 @@ class TrainingTransform:
 
     def __init__(self, recipe: Recipe) -> None:
         self.size = recipe.image_size
+        self._interpolation = recipe.interpolation
         self._crops = recipe.crop == "random_resized"
         self._flips = recipe.horizontal_flip
         self._rand_augment = rand_augmentation(recipe)
@@ -62,7 +64,7 @@ class TrainingTransform:
 
     def __call__(self, pixels: Pixels, box: Box, draws: random.Random) -> Pixels:
         """The transformed picture. `pixels` stay as they are."""
-        shown = resized(pixels, box, self.size)
+        shown = resized(pixels, box, self.size, self._interpolation)
         if self._flips and draws.random() < 0.5:
             shown = np.asarray(cv2.flip(shown, 1), dtype=np.uint8)
         if self._rand_augment is None:
@@ -93,11 +95,11 @@ def random_resized_box(width: int, height: int, draws: random.Random) -> Box:
     return Box((width - across) // 2, (height - down) // 2, across, down)
 
 
-def resized(pixels: Pixels, box: Box, size: int) -> Pixels:
+def resized(pixels: Pixels, box: Box, size: int, interpolation: Interpolation = "bicubic") -> Pixels:
     """The part of the pixels in `box`, resized to height and width `size`."""
     shown = pixels[box.top : box.top + math.ceil(box.height), box.left : box.left + math.ceil(box.width)]
     if (box.width, box.height) == (size, size):
         return shown
-    red, green, blue = resized_planes(shown, (size, size), (box.width, box.height))
+    red, green, blue = resized_planes(shown, (size, size), (box.width, box.height), interpolation)
     # The filter leaves one plane for each colour, which the next step would read slowly.
     return np.asarray(cv2.merge([red.numpy(), green.numpy(), blue.numpy()]), dtype=np.uint8)

@@ -1,0 +1,99 @@
+"""Reads a file of weights without running any of its code: safetensors, or a checkpoint of torch."""
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pyarrow import fs
+from timm.models import load_state_dict
+
+from workers.artifact_io import open_filesystem
+from workers.runtime.stage_reporter import StageError
+from workers.specs.initialization import WEIGHT_SUFFIXES
+from workers.specs.reports import FailureReason
+
+_PIECE_BYTES = 16 << 20
+_OF_CODE = ("GLOBAL", "unrecognized function", "unrecognized class")
+"""What torch says of a pickle with objects other than tensors and plain values, and not of a damaged one."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors in a file, by the names that they have there without a wrapper's prefix."""
+
+    tensors: dict[str, torch.Tensor]
+    digest: str
+    """SHA-256 of the file."""
+
+
+def read_checkpoint(uri: str) -> Checkpoint:
+    """Reads a file whose name ends in one of WEIGHT_SUFFIXES.
+
+    timm's helper finds the weights in a checkpoint of a training: their moving average, `state_dict` or `model`.
+    Raises StageError(USER_ERROR) if there is no such file, it cannot be read, or it needs more than tensors.
+    """
+    path = uri.partition("?")[0] if "://" in uri else uri
+    if not path.endswith(WEIGHT_SUFFIXES):
+        raise _refusal(f"{uri}: the name of a file with weights ends in {', '.join(WEIGHT_SUFFIXES)}")
+    with tempfile.TemporaryDirectory(prefix="noisy-student-weights-") as folder:
+        copy = Path(folder) / ("weights.safetensors" if path.endswith(".safetensors") else "weights.pth")
+        digest = _copied(uri, copy)
+        return Checkpoint(tensors_in(copy, uri), digest)
+
+
+def tensors_in(path: Path, called: str) -> dict[str, torch.Tensor]:
+    """The tensors in a file on this machine, which errors call `called`. Raises StageError like `read_checkpoint`."""
+    found = _read(called, path)
+    tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise _refusal(f"{called} holds no tensors")
+    return tensors
+
+
+def _copied(uri: str, copy: Path) -> str:
+    """Copies the file, so that what is loaded is what the digest says, and returns the digest."""
+    filesystem, path = open_filesystem(uri)
+    kind = filesystem.get_file_info(path).type
+    if kind != fs.FileType.File:
+        raise _refusal(f"{uri} is {'a folder' if kind == fs.FileType.Directory else 'not there'}: name a file")
+    with filesystem.open_input_stream(path) as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target, _PIECE_BYTES)
+    with copy.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(uri: str, copy: Path) -> dict[str, object]:
+    try:
+        found: object = load_state_dict(str(copy), use_ema=True, device="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # each format has its own errors for damaged files
+        if any(word in str(error.__cause__) for word in _OF_CODE):
+            raise _refusal(
+                f"{uri} is a pickle that needs more than tensors and plain values "
+                f"({_unsafe_names(copy) or 'such as classes'}), and loading it could run its author's code. Save its "
+                "state_dict alone, as safetensors if you can"
+            ) from error
+        what = "safetensors" if copy.suffix == ".safetensors" else "a checkpoint of torch"
+        raise _refusal(f"{uri} cannot be read as {what}: {type(error).__name__}: {_first_line(error)}") from error
+    if not isinstance(found, dict):
+        raise _refusal(f"{uri} holds a {type(found).__name__}, not tensors by name")
+    return found
+
+
+def _unsafe_names(copy: Path) -> str:
+    try:
+        return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(str(copy)))
+    except Exception:  # of a pickle in the form before zip files, torch does not say it
+        return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
+def _refusal(why: str) -> StageError:
+    return StageError(FailureReason.USER_ERROR, why)
