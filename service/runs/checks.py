@@ -187,12 +187,11 @@ def check_search(
             f"{field}.space.{blamed}",
             f"all of them are smaller than the teacher {teacher}: name larger ones, or set allow_smaller_student",
         )
-    for name in models:
-        check_init(f"{field}.space", recipe, name, teacher, catalog)
     noise = recipe.noise
     drop_path = max(noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
     dropout = max(noise.dropout, space.dropout.high if space.dropout else 0.0)
     for name in models:
+        check_init(f"{field}.space", recipe, name, teacher, catalog)
         searched = noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
         check_noise(f"{field}.space", recipe.model_copy(update={"noise": searched}), name, catalog)
 

@@ -86,8 +86,8 @@ def check_new_run(
     check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
     check_models(config, catalog, len(found[config.datasets.labeled].classes))
     check_images_kept_apart(config.datasets, found, layout)
-    for model in began_with.values():
-        _check_not_taught_the_answers(config, model, found, layout)
+    for teacher in began_with.values():
+        _check_not_taught_the_answers(config, teacher, found, layout)
     for teacher in teachers:
         check_further_teacher(config, teacher, found, layout)
     return CheckedRun(found, teachers)

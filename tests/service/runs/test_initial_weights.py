@@ -173,7 +173,7 @@ def test_a_recipe_notes_which_fields_it_leaves_to_the_weights() -> None:
 
 @pytest.mark.parametrize(("name", "left"), [("fine-tune", True), ("paper-b7", False)])
 def test_what_a_preset_sets_does_not_follow_the_weights(name: PresetName, left: bool) -> None:
-    own = Recipe(init=PretrainedInit(kind="pretrained", name="hf-hub:acme/pets"), steps=10)
+    own = Recipe(init=PretrainedInit(kind="pretrained", name="hf-hub:acme/pets"), label_smoothing=0.2)
     merged = with_overrides(preset(name, 10_000).student_recipe, own)
     assert isinstance(merged.init, PretrainedInit)
     assert merged.init.name == "hf-hub:acme/pets"

@@ -16,7 +16,9 @@ from service.store.migrate import MIGRATIONS_FOLDER, upgrade
 from service.store.schema.tables import Table
 from tests.at_once import at_once
 from tests.support.workbench import MakeConfig
+from workers.specs.initialization import TeacherInit
 from workers.specs.noise import RandAugment
+from workers.specs.recipe import Recipe
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(empty_database_url: str) -> None:
@@ -239,6 +241,40 @@ def test_stored_selections_repeat_and_keep_what_they_did(empty_database_url: str
     assert stored["selection"] == {**as_before, **config["selection"]}
     assert stored["generation_overrides"]["1"]["selection"] == {**as_before, "min_confidence": 0.5}
     assert json.loads(plans[0])["selection"] == {"max_copies_per_image": None, "near_duplicates": "drop"}
+
+
+def test_what_stored_recipes_begin_with_becomes_their_init(empty_database_url: str, run_config: MakeConfig) -> None:
+    config = run_config().model_dump(mode="json")
+    for name, begin_with in (("teacher_recipe", "scratch"), ("student_recipe", "teacher")):
+        del config[name]["init"], config[name]["interpolation"]
+        config[name]["begin_with"] = begin_with
+    student = config["student_recipe"]
+    result = {"stage": "search", "outcome": {"recipe": student, "trials": [{"message": "begin_with"}]}}
+    database = Database(empty_database_url)
+    _migrate_to(database, "0019")
+    with database.write() as session:
+        text_of, key = json.dumps(config), {"run_id": "run"}
+        _insert(
+            session, "runs", id="run", config=text_of, project="p", name="begin_with", state="succeeded", priority=0
+        )
+        _insert(session, "generations", **key, number=1, state="succeeded", plan=json.dumps({"recipe": student}))
+        position = {"position": 0, "state": "succeeded", "attempts_before_retry": 0}
+        _insert(session, "stages", **key, generation=1, name="search", result=json.dumps(result), **position)
+
+    upgrade(empty_database_url)
+
+    with database.read() as session:
+        stored = session.execute(text("select config from runs")).scalar_one()
+        plan = json.loads(session.execute(text("select plan from generations")).scalar_one())
+        outcome = json.loads(session.execute(text("select result from stages")).scalar_one())["outcome"]
+    database.close()
+    read = RunConfig.model_validate_json(stored)
+    assert read.teacher_recipe == run_config().teacher_recipe
+    assert read.student_recipe.init == TeacherInit(kind="teacher", follow=())
+    assert read.student_recipe == run_config().student_recipe.model_copy(update={"init": read.student_recipe.init})
+    for recipe in (plan["recipe"], outcome["recipe"]):
+        assert Recipe.model_validate_json(json.dumps(recipe)) == read.student_recipe
+    assert outcome["trials"] == [{"message": "begin_with"}]
 
 
 def _migrate_to(database: Database, revision: str) -> None:

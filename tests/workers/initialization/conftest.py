@@ -44,7 +44,7 @@ def make_spec(tmp_path: Path) -> MakeSpec:
             seed=3,
             model="test_resnet",
             classes=CLASSES,
-            recipe=Recipe(unlabeled_ratio=0, init=init, **(recipe or {})),
+            recipe=Recipe.model_validate({"unlabeled_ratio": 0.0, "init": init, **(recipe or {})}),
             labeled_manifest_uri="/nowhere/manifest.json",
             validation_manifest_uri="/nowhere/manifest.json",
             workers=WorkerGroup(),

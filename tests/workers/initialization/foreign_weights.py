@@ -65,7 +65,7 @@ save_file(small_vit.state_dict(), folder / "timm_small_vit.safetensors")
 own = folder / "configured"
 timm.models.save_for_hf(
     model,
-    own,
+    str(own),
     safe_serialization=True,
     model_config={
         "num_classes": 7,
@@ -78,7 +78,7 @@ timm.models.save_for_hf(
 class Malice:
     """Unpickling it would write a file."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[object, ...]:
         return os.system, (f"touch {folder / 'malice_was_run'}",)
 
 
