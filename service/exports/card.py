@@ -73,7 +73,7 @@ def _use(described: DescribedModel) -> str:
     rows = [
         ("size", f"{card.image_size} x {card.image_size} pixels"),
         ("crop", crop),
-        ("interpolation", "bicubic"),
+        ("interpolation", card.interpolation),
         ("mean", ", ".join(f"{value:g}" for value in card.mean)),
         ("standard deviation", ", ".join(f"{value:g}" for value in card.std)),
     ]
@@ -146,12 +146,13 @@ def _lineage(facts: ModelFacts) -> str:
             quoted(each.model_id),
             quoted(each.model),
             str(each.seed),
+            _began_with(each),
             "labeled images alone" if each.teacher is None else f"labels of {quoted(each.teacher.model_id)}",
             *_software(each.stages, "train"),
         )
         for each in ancestors
     ]
-    head = ("generation", "model", "architecture", "seed", "learned from", "code", "torch", "timm")
+    head = ("generation", "model", "architecture", "seed", "began with", "learned from", "code", "torch", "timm")
     again = (
         f"noisy-student models lineage {facts.model.id} --run-config > again.json\nnoisy-student runs create again.json"
     )
@@ -162,6 +163,14 @@ def _lineage(facts: ModelFacts) -> str:
             fenced(f"{again}\nnoisy-student runs create again.json", "sh"),
         ]
     )
+
+
+def _began_with(lineage: Lineage) -> str:
+    weights = lineage.initial_weights
+    if weights is None:
+        return "random weights"
+    digest = "" if weights.digest is None else f", SHA-256 `{weights.digest[:16]}`"
+    return f"{quoted(weights.source)}{digest}"
 
 
 def _software(stages: list[StageLineage], name: StageName) -> tuple[str, str, str]:

@@ -30,7 +30,7 @@ def timm_config(card: ModelCard, of_the_architecture: Mapping[str, Any] | None =
             "input_size": [3, card.image_size, card.image_size],
             "mean": list(card.mean),
             "std": list(card.std),
-            "interpolation": "bicubic",
+            "interpolation": card.interpolation,
             "crop_mode": mode,
             "crop_pct": crop_pct,
         },
