@@ -90,8 +90,12 @@ class RayHead:
         ]
 
     def head_environment(self) -> dict[str, str]:
-        """The environment of the head, which its workers inherit."""
-        return {**self.driver_environment(), **_QUIET, **_ON_LOOPBACK}
+        """The environment of the head, which its workers inherit.
+
+        A worker may ask for the head's address again, as Ray Train's cleaner of placement groups does. Without
+        RAY_ADDRESS it would fail beside another Ray on the machine, and the CPUs of a stopped trial would stay taken.
+        """
+        return {**self.driver_environment(), **_QUIET, **_ON_LOOPBACK, "RAY_ADDRESS": self.address}
 
     def driver_environment(self) -> dict[str, str]:
         """The environment of every process that joins this head. It names the token's file, not the token."""

@@ -197,6 +197,7 @@ def test_the_last_weights_are_kept_by_default() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # Inductor compiles C++
 def test_a_compiled_model_trains_as_a_plain_one_does(tmp_path: Any) -> None:
     plain, compiled = _trained(tmp_path), _trained(tmp_path, compile=True)
     assert compiled.losses == pytest.approx(plain.losses, abs=1e-4)
