@@ -18,6 +18,13 @@ NOTES: dict[str, str] = {
         "ratio says how much of the teacher's error remains. The paper's student keeps 62 % of its supervised model's "
         "mCE (45.7 to 28.3) and 44 % of its mean flip rate (27.8 to 12.2), after 300 million images."
     ),
+    "python -m benchmarks.data_plane.export": (
+        "resnet18, efficientnet_b0, mobilenetv3_small_100, convnext_atto and vit_tiny_patch16_224 with random weights, "
+        "whose heads are scaled until the logits are as large as a trained model's or larger (17 to 143); 32 "
+        "photographs, one alone and the "
+        "others at once, by onnxruntime on a CPU. Every export of a user's model is checked the same way, on the "
+        "user's pictures."
+    ),
     "make benchmark-labeling": (
         "The steady state exceeds the ceiling of timm's unmodified model because our model folds the batch norms. The "
         "heavy model misses two goals. The whole stage stays below that ceiling, because starting the actors takes a "

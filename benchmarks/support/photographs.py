@@ -29,7 +29,7 @@ def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool 
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     most = min(_DISTINCT, shards * rows)
-    distinct = _files(Path(_IMAGES), most) if _IMAGES else [_photograph(rng) for _ in range(most)]
+    distinct = photographs(rng, most)
     for shard in range(shards):
         chosen = [distinct[number] for number in rng.integers(0, len(distinct), rows)]
         labels = [CLASSES[number] for number in rng.integers(0, len(CLASSES), rows)]
@@ -46,6 +46,11 @@ def write_photograph_shards(folder: Path, shards: int, rows: int, labeled: bool 
     )
     manifest_path.write_text(manifest.model_dump_json(), encoding="utf-8")
     return manifest_path
+
+
+def photographs(rng: np.random.Generator, most: int) -> list[bytes]:
+    """Up to `most` different photographs, as JPEG files."""
+    return _files(Path(_IMAGES), most) if _IMAGES else [_photograph(rng) for _ in range(most)]
 
 
 def benchmark_folder(name: str) -> Path:

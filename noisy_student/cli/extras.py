@@ -9,10 +9,17 @@ from noisy_student.cli.terminal import complain
 
 _SERVER = ("alembic", "fastapi", "psutil", "pyarrow", "pydantic_settings", "sqlalchemy", "uvicorn")
 _ALL = (*_SERVER, "ray", "timm", "torch")
-_MODULES = {"server": _SERVER, "all": _ALL, "all,demo": (*_ALL, "mlxtend")}
+_WORKER = ("pyarrow", "safetensors", "timm", "torch")
+_MODULES = {
+    "server": _SERVER,
+    "all": _ALL,
+    "all,demo": (*_ALL, "mlxtend"),
+    "worker": _WORKER,
+    "worker,export": (*_WORKER, "onnx", "onnxruntime", "onnxscript"),
+}
 
 
-def require(extra: Literal["server", "all", "all,demo"]) -> None:
+def require(extra: Literal["server", "all", "all,demo", "worker", "worker,export"]) -> None:
     """Checks, without importing it, that the extra is installed. Exits with 2 if it is not."""
     missing = [name for name in _MODULES[extra] if not _is_there(name)]
     if missing:

@@ -135,11 +135,6 @@ def _as_yaml(value: object) -> str:
 
 def _lineage(facts: ModelFacts) -> str:
     """One line for the model and each of its teachers."""
-    ancestors: list[Lineage] = []
-    current: Lineage | None = facts.lineage
-    while current is not None:
-        ancestors.append(current)
-        current = current.teacher
     rows = [
         (
             str(each.generation),
@@ -147,10 +142,10 @@ def _lineage(facts: ModelFacts) -> str:
             quoted(each.model),
             str(each.seed),
             _began_with(each),
-            "labeled images alone" if each.teacher is None else f"labels of {quoted(each.teacher.model_id)}",
+            _learned_from(each),
             *_software(each.stages, "train"),
         )
-        for each in ancestors
+        for each in facts.lineage.line()
     ]
     head = ("generation", "model", "architecture", "seed", "began with", "learned from", "code", "torch", "timm")
     again = (
@@ -163,6 +158,13 @@ def _lineage(facts: ModelFacts) -> str:
             fenced(f"{again}\nnoisy-student runs create again.json", "sh"),
         ]
     )
+
+
+def _learned_from(lineage: Lineage) -> str:
+    if lineage.teacher is None:
+        return "labeled images alone"
+    teachers = (lineage.teacher.model_id, *lineage.further_teachers)
+    return f"labels of {', '.join(quoted(each) for each in teachers)}"
 
 
 def _began_with(lineage: Lineage) -> str:

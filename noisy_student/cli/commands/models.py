@@ -1,17 +1,22 @@
-"""`noisy-student models`: inspect the models that runs produced."""
+"""`noisy-student models`: inspect the models that runs produced, and take them away."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from noisy_student.cli.extras import require
 from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.lineage import ModelLineage
+from workers.specs.export import ExportFormat
 
-models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs produced.")
+models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs produced, and take them away.")
 
 
 @models.command("list")
@@ -96,6 +101,47 @@ def pull(
     with Client(api) as client:
         pulled = client.models.pull(model_id, folder)
     say(f'{pulled}: timm.create_model("local-dir:{pulled}", pretrained=True)')
+
+
+@models.command("export")
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's id, or the folder of a pulled one.")],
+    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            metavar="PLACE",
+            help="Pictures like those that the model is for: a folder, or a Parquet file with a column `image`. The "
+            "file is compared with the model on up to 64 of them.",
+        ),
+    ],
+    kind: Annotated[ExportFormat, typer.Option("--format", help="The format of the file.")] = "onnx",
+    as_json: AsJson = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Write a model as ONNX, or for torch.export. The file appears if its answers are the model's."""
+    require("worker,export" if kind == "onnx" else "worker")
+    from noisy_student.local.model_export import export_checked
+
+    with _folder_of(model, api) as folder:
+        report = export_checked(folder, kind, file, images)
+    if as_json:
+        print_json(report)
+        return
+    say(
+        f"{file}: on {report.images} images its logits differ from the model's by at most {report.max_difference:.2g} "
+        f"({report.tolerance:.2g} is tolerated)"
+    )
+
+
+@contextmanager
+def _folder_of(model: str, api: str) -> Iterator[Path]:
+    """The folder of a model: the one that is named, or one that is pulled for now."""
+    if Path(model).is_dir():
+        yield Path(model)
+        return
+    with tempfile.TemporaryDirectory() as scratch, Client(api) as client:
+        yield client.models.pull(model, Path(scratch) / "model")
 
 
 @models.command("keep")
