@@ -73,7 +73,7 @@ class Models(Resource[Way]):
 
     @operation("PUT", "/models/{model_id}/keep", ModelView)
     def keep(self, model_id: str) -> Arguments:
-        """Exempts a model and everything it came from from retention."""
+        """Exempts a model, its teachers in the same run, and all that they came from, from retention."""
         return Arguments({"model_id": model_id})
 
     @operation("DELETE", "/models/{model_id}/keep", ModelView)

@@ -111,7 +111,7 @@ class RetentionCommands:
         return marked
 
     def set_kept(self, model_id: str, kept: bool) -> ModelView:
-        """Makes retention keep a model and all that it came from, or release it. Raises NotFound.
+        """Makes retention keep a model and all that it came from in its run, or release it. Raises NotFound.
 
         Repeating this is no error.
         """

@@ -93,7 +93,9 @@ class ModelView(View):
     validation_top1: float
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime
-    kept: bool = Field(default=False, description="Whether retention keeps the model and everything it came from.")
+    kept: bool = Field(
+        default=False, description="Whether retention keeps the model and everything in its run that it came from."
+    )
 
 
 class GenerationView(View):

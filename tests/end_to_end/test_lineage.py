@@ -1,17 +1,23 @@
-"""A run posted again from a model's lineage makes the same decisions, on a real Ray with real training."""
+"""Lineage on a real Ray: a run posted again from it decides the same, and labels by the models of another run."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
 
 from noisy_student.client import Client
+from service.views.lineage import ModelLineage
 from service.views.runs import RunView
 from tests.end_to_end.conftest import SmallRun, has_ended, wait_until
+from workers.data.shards.shard_readers import load_manifest, read_shard
+from workers.models.predictor import Predictor
 from workers.specs.checkpoint import CHECKPOINT_NOTE_FILE, CHECKPOINTS_FOLDER, CheckpointNote
+from workers.specs.model_card import ModelCard
 
 pytestmark = pytest.mark.long
 
@@ -46,6 +52,34 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, sm
     for one, other in ((lineage.teacher, repeated.teacher), (lineage, repeated)):
         weights, weights_again = weights_of(one.uri), weights_of(other.uri)
         assert all(torch.equal(weights[name], weights_again[name]) for name in weights), one.model_id
+
+
+def test_a_run_labels_with_the_models_of_another_and_learns_from_their_mean(
+    client: Client, small_run: SmallRun, whole_run: RunView
+) -> None:
+    """The student of the other run sees 32 pixels, and the teachers of both runs 28."""
+    named = [f"{whole_run.id}-g0", f"{whole_run.id}-g1"]
+    body = small_run(teacher_steps=60, student_steps=40, labeling={"further_teachers": named})
+    run = finish(client, body)
+
+    lineage = client.models.lineage(f"{run.id}-g1")
+    assert lineage.further_teachers == tuple(named)
+    folders = [lineage.teacher.uri, *(client.models.get(name).uri for name in named)]
+    images = images_of(lineage)
+    probabilities = np.mean([Predictor(folder).predict(images).probabilities for folder in folders], axis=0)
+    files = parts(lineage.labels_uri).values()
+    labeled = pa.concat_tables([pq.read_table(path, columns=["label", "confidence"]) for path in files])
+    assert np.abs(labeled["confidence"].to_numpy() - probabilities.max(axis=1)).max() < 1e-5
+    assert np.array_equal(labeled["label"].to_numpy(), probabilities.argmax(axis=1))
+    card = ModelCard.model_validate_json(Path(lineage.uri, "model.json").read_bytes())
+    assert card.teachers == (f"{run.id}-g0", *named)
+
+
+def images_of(lineage: ModelLineage) -> list[bytes]:
+    """The unlabeled images, in the order of their label files."""
+    [pool] = [each for each in lineage.datasets if each.part == "unlabeled"]
+    manifest = load_manifest(pool.manifest_uri)
+    return [image for shard in range(pool.shards) for image in read_shard(manifest, shard).images]
 
 
 def finish(client: Client, config: dict[str, Any]) -> RunView:

@@ -150,7 +150,7 @@ def keep(
     release: Annotated[bool, typer.Option("--release", help="Stop keeping the model.")] = False,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Protect a model and everything it came from against retention."""
+    """Protect a model and its teachers in the same run against retention, with all that they came from."""
     with Client(api) as client:
         model = client.models.release(model_id) if release else client.models.keep(model_id)
     say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")

@@ -227,7 +227,7 @@ class ModelRow(Table):
     test_top1: Mapped[float | None]
     created_at: Mapped[float]
     kept: Mapped[bool] = mapped_column(default=False)
-    """Whether retention keeps the model and everything that it came from."""
+    """Whether retention keeps the model and everything in its run that it came from."""
     project: Mapped[str]
     """The project of the model's run, copied here so that listing a caller's models looks up no run."""
 
