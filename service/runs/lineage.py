@@ -136,7 +136,8 @@ class LineageQueries:
         rows = {
             row.id: row for row in session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(parts.values()))))
         }
-        return [self._dataset(part, rows[dataset]) for part, dataset in parts.items()]
+        # A caller sees only the datasets of its projects.
+        return [self._dataset(part, rows[dataset]) for part, dataset in parts.items() if dataset in rows]
 
     def _dataset(self, part: str, row: DatasetRow) -> DatasetLineage:
         return DatasetLineage(

@@ -166,7 +166,8 @@ def add_event(
 def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     """Returns the inputs of the run's stage specs. A search or an ablation uses the models and labels of its source.
 
-    Raises Conflict if another version wrote the run's configuration or plans.
+    Raises Conflict if another version wrote the run's configuration or plans, and NotFound for a caller who may not see
+    the labeled dataset.
     """
     run = session.execute(select(RunRow.config, RunRow.source_run_id).where(RunRow.id == run_id)).one()
     config, source = read(RunConfig, run.config, run_id), run.source_run_id or run_id
@@ -179,6 +180,8 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     models = session.scalars(select(ModelRow).where(ModelRow.run_id == source)).all()
     parts = config.datasets
     datasets = load_dataset_heads(session, {parts.labeled, parts.validation, parts.test})
+    if parts.labeled not in datasets:
+        raise NotFound("dataset", parts.labeled)
     dataset_ids = {*datasets, *(each.dataset for each in config.evaluation.external)}
     if parts.unlabeled is not None:
         dataset_ids.add(parts.unlabeled)

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from service.config.run import GenerationOverrides, RunConfig
 from service.errors import InvalidRequest, NotFound
 from service.runs.lineage import LineageQueries
 from service.store.run_store import load_plans
+from service.store.schema.tables import DatasetRow
+from service.store.visibility import only_projects
 from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.labeling import Views
 from workers.specs.selection import SelectionSettings
@@ -116,6 +118,20 @@ def test_overrides_are_checked_like_the_rest_of_a_run(bench: Workbench, run_conf
         assert refused.value.field == field
     with pytest.raises(ValueError, match="there is no student 2"):
         run_config(generation_overrides={"2": {}})
+
+
+def test_datasets_of_projects_that_a_caller_may_not_see_are_left_out(
+    bench: Workbench, run_config: MakeConfig, lineage: LineageQueries
+) -> None:
+    run_id = bench.commands.create_run(run_config(project="pets")).id
+    bench.play_to_the_end(bench.reconciler())
+    with only_projects(frozenset({"pets"})), pytest.raises(NotFound, match="there is no dataset 'ds-labeled'"):
+        lineage.model_lineage(f"{run_id}-g1")
+    with bench.database.write() as session:
+        session.execute(update(DatasetRow).where(DatasetRow.id != "ds-test").values(project="pets"))
+    with only_projects(frozenset({"pets"})):
+        found = lineage.model_lineage(f"{run_id}-g1")
+    assert [each.part for each in found.datasets] == ["labeled", "unlabeled", "validation"]
 
 
 def test_an_unknown_model_has_none(bench: Workbench, lineage: LineageQueries) -> None:
