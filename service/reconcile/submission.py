@@ -13,7 +13,8 @@ from service.ray_client.job_metadata import job_metadata
 from service.ray_client.jobs import RayJobs
 from service.reconcile.lease import ReconcilerLease
 from service.store.database import Database
-from service.store.run_store import load_origin, load_spec_inputs
+from service.store.run_rows import load_origin
+from service.store.run_store import load_spec_inputs
 from workers.artifact_io import write_bytes
 from workers.specs.stages import AnyStageSpec, StageName
 from workers.specs.telemetry import Telemetry

@@ -89,3 +89,17 @@ def load_waiting_attempts(session: Session, run_ids: Collection[str]) -> dict[st
         )
     )
     return {row.run_id: [row] for row in rows}
+
+
+@dataclass(frozen=True)
+class RunOrigin:
+    """The request that created a run, as logs and traces name it."""
+
+    request_id: str | None
+    traceparent: str | None
+
+
+def load_origin(session: Session, run_id: str) -> RunOrigin:
+    """Returns the run's origin. Raises NoResultFound for an unknown run."""
+    row = session.execute(select(RunRow.request_id, RunRow.traceparent).where(RunRow.id == run_id)).one()
+    return RunOrigin(row.request_id, row.traceparent)

@@ -3,7 +3,6 @@
 import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import sqlalchemy.event
@@ -200,20 +199,6 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         projects=load_projects(session, dataset_ids),
         initial_models=_folders_of_models(session, initial_models([*plans.values(), *generation_plans(config)])),
     )
-
-
-@dataclass(frozen=True)
-class RunOrigin:
-    """The request that created a run, as logs and traces name it."""
-
-    request_id: str | None
-    traceparent: str | None
-
-
-def load_origin(session: Session, run_id: str) -> RunOrigin:
-    """Returns the run's origin. Raises NoResultFound for an unknown run."""
-    row = session.execute(select(RunRow.request_id, RunRow.traceparent).where(RunRow.id == run_id)).one()
-    return RunOrigin(row.request_id, row.traceparent)
 
 
 def load_results(session: Session, run_id: str, kind: type[Result]) -> dict[int, Result]:

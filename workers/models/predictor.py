@@ -14,7 +14,6 @@ from workers.models.clean_batches import CleanBatch, clean_batches
 from workers.models.clean_model import CleanModel, log_of_mean
 from workers.runtime.stage_reporter import StageError
 from workers.specs.labeling import Views
-from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
 
 
@@ -58,7 +57,7 @@ class Predictor:
         _check_classes(models)
         self.model, self.card = models[0].model, models[0].card
         # Models that see a picture in the same way share its pixels.
-        preparations = [_preparation(model.card) for model in models]
+        preparations = [model.card.preparation for model in models]
         distinct = list(dict.fromkeys(preparations))
         self._further_cards = [models[preparations.index(each)].card for each in distinct[1:]]
         # Sorted, so that the mean is the same to the last bit in whatever order the models are given.
@@ -147,11 +146,6 @@ def _check_classes(models: Sequence[CleanModel]) -> None:
                 FailureReason.USER_ERROR,
                 f"the classes of {other.folder_uri} are not those of {first.folder_uri}: they cannot label together",
             )
-
-
-def _preparation(card: ModelCard) -> tuple[int, str, float]:
-    """What makes a picture the pixels that a model sees, before they are normalized on the model's device."""
-    return card.image_size, card.crop, card.crop_fraction
 
 
 Said = TypeVar("Said")

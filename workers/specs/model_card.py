@@ -45,6 +45,12 @@ class ModelCard(Frozen):
     """The images on which the run's gate chooses the students that teach; None without a gate. If they are the test
     images, the test accuracy of the run's models is optimistic."""
 
+    @property
+    def preparation(self) -> tuple[int, str, Interpolation, float]:
+        """All that makes the clean pixels of a picture, before they are normalized. Models that are equal in it see
+        the same pixels (workers/data/images/clean.py)."""
+        return self.image_size, self.crop, self.interpolation, self.crop_fraction
+
 
 WEIGHTS_FILE = "model.safetensors"
 MODEL_CARD_FILE = "model.json"

@@ -1,6 +1,8 @@
 """Labels from several teachers, compared with means made by hand from what each of them says alone."""
 
+import inspect
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
+from workers.data.images import clean
 from workers.labeling import calibration, stage
 from workers.labeling.calibration import CALIBRATION_FILE, calibrate
 from workers.labeling.logit_collector import LogitCollector
-from workers.models import clean_batches
+from workers.models import clean_batches, fast_jpeg
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
@@ -78,6 +81,24 @@ def test_a_label_is_the_mean_of_what_each_teacher_says_alone(teachers: list[str]
     assert np.abs(np.delete(found.probabilities, 5, axis=0) - expected).max() < 1e-6
     assert found.probabilities.dtype == np.float32
     assert np.abs(expected - alone(first, views)).max() > 0.05, "the teachers agree, so that nothing was tested"
+
+
+@pytest.mark.parametrize(
+    "difference", [{"image_size": 36}, {"crop": "none"}, {"interpolation": "bilinear"}, {"crop_fraction": 1.0}], ids=str
+)
+def test_a_teacher_that_differs_in_one_thing_sees_pixels_of_its_own(
+    teachers: list[str], tmp_path: Path, difference: dict[str, Any]
+) -> None:
+    other = teacher(tmp_path / "other", 0, **difference)
+    assert np.abs(alone(other) - alone(teachers[0])).max() > 1e-3, "the same pictures"
+    found = Predictor(teachers[0], further=[other]).predict(PICTURES).probabilities
+    assert np.abs(found - (alone(teachers[0]) + alone(other)) / 2).max() < 1e-6
+
+
+def test_nothing_else_of_a_card_makes_the_pixels() -> None:
+    """A field of the card that these modules begin to use belongs into `ModelCard.preparation`."""
+    used = {name for module in (clean, fast_jpeg) for name in re.findall(r"card\.(\w+)", inspect.getsource(module))}
+    assert used == {"image_size", "crop", "interpolation", "crop_fraction"}
 
 
 def test_the_order_of_the_teachers_changes_not_even_the_last_bit(teachers: list[str]) -> None:
