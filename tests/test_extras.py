@@ -134,6 +134,7 @@ def test_the_base_install_has_client_and_command_line(base: Path, tmp_path: Path
         (["demo"], "all,demo"),
         (["doctor"], "server"),
         (["keys", "list"], "server"),
+        (["models", "push", "m", "team/student"], "hub"),
         (["models", "export", "m", "-o", "m.onnx", "--images", "."], "worker,export"),
         (["models", "export", "m", "-o", "m.pt2", "--images", ".", "--format", "torch-export"], "worker"),
         (["keys", "create", "--name", "first", "--scope", "admin"], "server"),

@@ -14,12 +14,13 @@ _MODULES = {
     "server": _SERVER,
     "all": _ALL,
     "all,demo": (*_ALL, "mlxtend"),
+    "hub": ("huggingface_hub",),
     "worker": _WORKER,
     "worker,export": (*_WORKER, "onnx", "onnxruntime", "onnxscript"),
 }
 
 
-def require(extra: Literal["server", "all", "all,demo", "worker", "worker,export"]) -> None:
+def require(extra: Literal["server", "all", "all,demo", "hub", "worker", "worker,export"]) -> None:
     """Checks, without importing it, that the extra is installed. Exits with 2 if it is not."""
     missing = [name for name in _MODULES[extra] if not _is_there(name)]
     if missing:

@@ -134,6 +134,21 @@ def export(
     )
 
 
+@models.command("push")
+def push(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's id, or the folder of a pulled one.")],
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="NAME, or ORGANIZATION/NAME.")],
+    is_public: Annotated[bool, typer.Option("--public", help="Make a new repository public, not private.")] = False,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Upload a model to a repository of the Hugging Face Hub, with the token of HF_TOKEN or `hf auth login`."""
+    require("hub")
+    from noisy_student.hub_upload import upload_to_hub
+
+    with _folder_of(model, api) as folder:
+        say(upload_to_hub(folder, repository, is_public))
+
+
 @contextmanager
 def _folder_of(model: str, api: str) -> Iterator[Path]:
     """The folder of a model: the one that is named, or one that is pulled for now."""
@@ -141,7 +156,7 @@ def _folder_of(model: str, api: str) -> Iterator[Path]:
         yield Path(model)
         return
     with tempfile.TemporaryDirectory() as scratch, Client(api) as client:
-        yield client.models.pull(model, Path(scratch) / "model")
+        yield client.models.pull(model, Path(scratch) / Path(model).name)
 
 
 @models.command("keep")
