@@ -113,7 +113,7 @@ def test_a_labeling_teacher_is_in_eval_mode_and_answers_the_same_each_time(teach
 
 def test_a_labeling_teacher_sees_the_clean_picture(teacher_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("workers.models.predictor.frozen", lambda model, image_size: model)  # so that hooks work
+    monkeypatch.setattr("workers.models.clean_model.frozen", lambda model, image_size: model)  # so that hooks work
     predictor = Predictor(teacher_folder, torch.device("cpu"))
     predictor.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     image = picture(size=32)
