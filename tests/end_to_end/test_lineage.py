@@ -25,7 +25,8 @@ pytestmark = pytest.mark.long
 def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, small_run: SmallRun) -> None:
     """With one training worker on the same kind of machine, even the weights are equal, bit for bit."""
     one_worker = {**small_run()["resources"], "train": {"num_workers": 1}}
-    first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker))
+    selection = {"min_confidence": 0.2, "thresholds": "freematch", "distribution_alignment": "labeled"}
+    first = finish(client, small_run(teacher_steps=60, student_steps=40, resources=one_worker, selection=selection))
     lineage = client.models.lineage(f"{first.id}-g1")
     assert all(dataset.digest for dataset in lineage.datasets)
     for stage in [*lineage.stages, *lineage.teacher.stages]:
@@ -47,8 +48,13 @@ def test_a_run_posted_again_from_its_lineage_decides_the_same(client: Client, sm
     for name, path in labels.items():
         columns = ["key", "content_hash", "label", "confidence"]
         assert pq.read_table(path, columns=columns).equals(pq.read_table(labels_again[name], columns=columns)), name
-    selection = {name: path.read_bytes() for name, path in parts(lineage.selection_uri).items()}
-    assert selection == {name: path.read_bytes() for name, path in parts(repeated.selection_uri).items()}
+    selected = {name: path.read_bytes() for name, path in parts(lineage.selection_uri).items()}
+    assert selected == {name: path.read_bytes() for name, path in parts(repeated.selection_uri).items()}
+    assert factors_of(lineage.selection_uri) == factors_of(repeated.selection_uri)
+    found = [client.stages.get(run.id, 1, "select").result or {} for run in (first, again)]
+    assert found[0]["classes"] == found[1]["classes"]
+    assert found[0]["distance_after_alignment"] < found[0]["distance_before_alignment"]
+    assert found[0]["lowest_threshold"] >= 0.2
     for one, other in ((lineage.teacher, repeated.teacher), (lineage, repeated)):
         weights, weights_again = weights_of(one.uri), weights_of(other.uri)
         assert all(torch.equal(weights[name], weights_again[name]) for name in weights), one.model_id
@@ -91,6 +97,11 @@ def finish(client: Client, config: dict[str, Any]) -> RunView:
 def parts(folder: str | None) -> dict[str, Path]:
     assert folder is not None
     return {path.name: path for path in sorted(Path(folder).glob("part-*.parquet"))}
+
+
+def factors_of(folder: str | None) -> bytes:
+    assert folder is not None
+    return (Path(folder) / "alignment.json").read_bytes()
 
 
 def weights_of(folder: str) -> dict[str, torch.Tensor]:
