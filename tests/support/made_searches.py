@@ -1,5 +1,6 @@
 """A small search for tests: its spec, its trial book, and trials that run without training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from workers.artifact_io import write_bytes
@@ -59,10 +60,10 @@ def search_spec(folder: Path, attempt: int = 1, **changes: object) -> SearchSpec
     return spec
 
 
-def book_of(spec: SearchSpec, costs: dict[str, ModelCost] = COSTS) -> TrialBook:
+def book_of(spec: SearchSpec, costs: dict[str, ModelCost] = COSTS, bases: Mapping[str, TrainSpec] = {}) -> TrialBook:
     reporter = StageReporter(spec, entered_at=0.0, clock=lambda: 1.0)
     reporter.announce(spec.settings.trials, "trials")
-    return TrialBook(spec, costs, reporter, clock=lambda: 1.0)
+    return TrialBook(spec, costs, reporter, clock=lambda: 1.0, bases=bases)
 
 
 def play(book: TrialBook, accuracies: dict[int, list[float]]) -> list[int]:

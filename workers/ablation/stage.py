@@ -12,6 +12,7 @@ from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.tuning import run_trials
 from workers.selection.stage import run_select
 from workers.specs.ablation import AblationOutcome, Variant
+from workers.specs.initialization import INITIAL_FOLDER
 from workers.specs.reports import FailureReason
 from workers.specs.results import AblateResult
 from workers.specs.stages import AblateSpec, TrainSpec, spec_name
@@ -26,7 +27,7 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
     ablation. Raises StageError(STAGE_ERROR) if no training of the full student finished, and StageError(USER_ERROR)
     if the weights to begin with cannot be had.
     """
-    spec = spec.model_copy(update={"base": prepared(spec.base, reporter.still_alive, "full")})
+    spec = spec.model_copy(update={"base": prepared(spec.base, reporter.still_alive, _initial(spec, "full"))})
     found, left_out = students(spec)
     same = same_as(found)
     distinct = {variant: student for variant, student in found.items() if same[variant] == variant}
@@ -64,7 +65,11 @@ def _base(spec: AblateSpec, variant: Variant, student: Student, reporter: StageR
         return full.model_copy(update=changes)
     uri = spec.teacher_uri if student.recipe.init.kind == "teacher" else full.initial_model_uri
     own = full.model_copy(update={**changes, "initial_model_uri": uri, "prepared": None})
-    return prepared(own, reporter.still_alive, variant)
+    return prepared(own, reporter.still_alive, _initial(spec, variant))
+
+
+def _initial(spec: AblateSpec, variant: Variant) -> str:
+    return join_uri(spec.folder_uri, INITIAL_FOLDER, variant)
 
 
 def _select(spec: AblateSpec, distinct: dict[Variant, Student]) -> dict[Variant, str]:

@@ -26,16 +26,17 @@ from workers.specs.stages import TrainSpec
 _LOOK_SECONDS = 5.0
 
 
-def prepared(spec: TrainSpec, alive: Callable[[], None], name: str = "") -> TrainSpec:
+def prepared(spec: TrainSpec, alive: Callable[[], None], uri: str | None = None) -> TrainSpec:
     """The spec with its weights made ready, and with the fields of its recipe that follow them filled in.
 
-    The weights go to initial/`name` in the stage's folder. What an earlier attempt has made ready there is taken again,
-    so that a retry begins with the same weights. Random weights need nothing. Raises StageError(USER_ERROR) if the
-    weights are not there, cannot be read safely, or are another architecture's. `alive` is called now and then.
+    The weights go to the folder `uri`, by default initial/ in the folder of the spec. What an earlier attempt has made
+    ready there is taken again, so that a retry begins with the same weights. Random weights need nothing. Raises
+    StageError(USER_ERROR) if the weights are not there, cannot be read safely, or are another architecture's. `alive`
+    is called now and then.
     """
     if spec.recipe.init.kind == "random":
         return spec
-    uri = join_uri(spec.folder_uri, INITIAL_FOLDER, name) if name else join_uri(spec.folder_uri, INITIAL_FOLDER)
+    uri = uri or join_uri(spec.folder_uri, INITIAL_FOLDER)
     report = read_report(uri)
     if report is None:
         report = _in_a_process_of_its_own(spec, uri, alive)

@@ -19,6 +19,7 @@ from workers.specs.devices import devices_of
 from workers.specs.measure import (
     CleanMeasurement,
     GroupMeasurement,
+    MeasuredStudent,
     Measurement,
     PoolMeasurement,
     StudentMeasurement,
@@ -51,7 +52,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     folder_uri = join_uri(spec.folder_uri, "sample")
     delete_folder(folder_uri)  # of an earlier attempt
     try:
-        spec = _with_recipes_that_follow_weights(spec, folder_uri, reporter)
+        spec = with_recipes_that_follow_weights(spec, folder_uri, reporter)
         looks = _distinct_looks(spec)
         reporter.announce(2 + len(set(looks)) + len(spec.students), "samples")
         reporter.begin_work()
@@ -90,19 +91,21 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
     return MeasureResult(attempt=spec.attempt, timing=reporter.timing(), measurement=measurement)
 
 
-def _with_recipes_that_follow_weights(spec: MeasureSpec, folder_uri: str, reporter: StageReporter) -> MeasureSpec:
+def with_recipes_that_follow_weights(spec: MeasureSpec, folder_uri: str, reporter: StageReporter) -> MeasureSpec:
     """Fills in what students' recipes take from their initial weights, such as the image size, on which costs depend.
 
-    What is measured begins with random weights, which cost as much. A student that begins with its teacher's weights
-    has none yet, and is measured as its recipe says.
+    What is measured begins with random weights, which cost as much. There is no teacher yet: a student that begins with
+    its weights follows the recipe of the last student of the same model.
     """
-    students = []
+    students: list[MeasuredStudent] = []
     for number, student in enumerate(spec.students):
-        if student.recipe.init.kind != "teacher":
+        if student.recipe.init.kind == "teacher":
+            teachers = [each.recipe for each in students if each.model == student.model]
+            recipe = student.recipe.followed(teachers[-1].configuration) if teachers else student.recipe
+        else:
             training = training_of(spec, number, join_uri(folder_uri, f"weights-{number}"))
             recipe = prepared(training, reporter.still_alive).recipe
-            student = student.model_copy(update={"recipe": recipe})
-        students.append(student)
+        students.append(student.model_copy(update={"recipe": recipe}))
     return spec.model_copy(update={"students": tuple(students)})
 
 

@@ -2,6 +2,7 @@
 
 import logging
 
+from workers.artifact_io import join_uri
 from workers.initialization.driver import forget_tensors, prepared
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.search.early_stopping import scheduler
@@ -10,9 +11,10 @@ from workers.search.outcome import search_outcome
 from workers.search.pictures import draw_pictures
 from workers.search.trial_book import TrialBook
 from workers.search.tuning import run_trials
+from workers.specs.initialization import INITIAL_FOLDER
 from workers.specs.reports import FailureReason
 from workers.specs.results import SearchResult
-from workers.specs.stages import SearchSpec
+from workers.specs.stages import SearchSpec, TrainSpec
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +27,8 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
     """
     settings = spec.settings
     reporter.announce(settings.trials, "trials")
-    asked, alive = spec.base, reporter.still_alive
-    spec = spec.model_copy(update={"base": prepared(asked, alive, asked.model)})
+    asked = spec.base
+    spec = spec.model_copy(update={"base": _prepared(spec, asked.model, reporter)})
     models = list(dict.fromkeys([*spec.models, spec.base.model]))
     costs, excluded = within_limits(
         measure_costs(models, len(spec.base.classes), spec.base.recipe.image_size, spec.nodes.cpu_node_labels), settings
@@ -38,7 +40,7 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
         )
     # Each model begins with weights of its own, whose configuration its recipe follows.
     others = [model for model in costs if model != asked.model]
-    bases = {model: prepared(asked.model_copy(update={"model": model}), alive, model) for model in others}
+    bases = {model: _prepared(spec.model_copy(update={"base": asked}), model, reporter) for model in others}
     reporter.begin_work()
     book = TrialBook(spec, costs, reporter, bases=bases)
     logger.info("%d of %d trials have ended before", len(book.ended), settings.trials)
@@ -60,3 +62,9 @@ def run_search(spec: SearchSpec, reporter: StageReporter) -> SearchResult:
     draw_pictures(spec, outcome)
     reporter.end_work()
     return SearchResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
+
+
+def _prepared(spec: SearchSpec, model: str, reporter: StageReporter) -> TrainSpec:
+    """The base with another model, and with the weights that this begins with made ready in the search's folder."""
+    base = spec.base.model_copy(update={"model": model})
+    return prepared(base, reporter.still_alive, join_uri(spec.folder_uri, INITIAL_FOLDER, model))

@@ -185,6 +185,18 @@ class Recipe(Frozen):
         return self.model_copy(update={**taken, "init": self.init.model_copy(update={"follow": ()})})
 
     @property
+    def configuration(self) -> InputConfiguration:
+        """How the model sees a picture."""
+        return InputConfiguration(
+            image_size=self.image_size,
+            mean=self.mean,
+            std=self.std,
+            crop=self.crop,
+            test_crop_fraction=self.centre_crop_fraction,
+            interpolation=self.interpolation,
+        )
+
+    @property
     def warmup_steps(self) -> int:
         """The schedule's warm-up steps; if it names none, 100 or half of the steps, whichever is less."""
         asked = self.schedule.warmup_steps

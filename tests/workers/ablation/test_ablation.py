@@ -10,7 +10,7 @@ from workers.ablation.training_book import TrainingBook, read_trainings
 from workers.ablation.variants import same_as, students, training_seed
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.ablation import VARIANTS, AblationSettings, AblationTraining, Variant
-from workers.specs.initialization import TeacherInit
+from workers.specs.initialization import FileInit, PretrainedInit, TeacherInit
 from workers.specs.labeling import PseudoLabels
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.recipe import Recipe
@@ -80,6 +80,27 @@ def test_each_variant_takes_one_thing_away(tmp_path: Path) -> None:
             student.selection != full.selection,
         ]
         assert sum(changed) == (0 if variant in ("full", "ratio_3", "random_initialisation") else 1), variant
+
+
+def test_a_variant_overrides_where_the_student_begins_and_nothing_else(tmp_path: Path) -> None:
+    spec = ablate_spec(tmp_path, smaller_student="tiny")
+    for init, smaller_begins in (
+        (PretrainedInit(kind="pretrained", follow=()), "pretrained"),
+        (PretrainedInit(kind="pretrained", name="hf-hub:acme/pets", follow=()), "random"),
+        (FileInit(kind="file", uri="/w.pth", follow=()), "random"),
+    ):
+        recipe = RECIPE.model_copy(update={"init": init, "freeze": 2})
+        pretrained = spec.model_copy(update={"base": spec.base.model_copy(update={"recipe": recipe})})
+        found, _ = students(pretrained)
+        kinds = {variant: student.recipe.init.kind for variant, student in found.items()}
+        assert kinds.pop("teacher_initialisation") == "teacher"
+        assert kinds.pop("random_initialisation") == "random"
+        assert kinds.pop("smaller_student") == smaller_begins
+        assert set(kinds.values()) == {init.kind}
+        assert found["random_initialisation"].recipe.freeze == 0
+        assert set(same_as(found).values()) >= {"random_initialisation", "teacher_initialisation"}
+        as_full = found["random_initialisation"].recipe.model_copy(update={"init": init, "freeze": 2})
+        assert as_full == found["full"].recipe
 
 
 def test_what_cannot_be_trained_is_left_out_with_the_reason(tmp_path: Path) -> None:

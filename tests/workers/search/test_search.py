@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.made_searches import COSTS, MODELS, RECIPE, SPACE, book_of, play, search_spec
 from workers.runtime.stage_reporter import Superseded
 from workers.search.model_cost import within_limits
+from workers.search.outcome import search_outcome
 from workers.search.sampler import Sampler
 from workers.search.space import (
     default_parameters,
@@ -19,9 +20,14 @@ from workers.search.space import (
     trial_recipe,
 )
 from workers.search.trial_book import read_trials
+from workers.specs.initialization import InitialWeights, PreparedWeights
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.search import IntRange, SearchSettings, SearchSpace, TrialParameters
 from workers.specs.stages import control_name
+
+WEIGHTS = InitialWeights(
+    kind="pretrained", source="hf-hub:timm/large", digest=None, tensors_taken=3, tensors_left=0, tensors_new=1
+)
 
 
 @given(st.integers(0, 2**31))
@@ -70,6 +76,26 @@ def test_the_magnitude_that_is_searched_is_on_the_recipes_scale() -> None:
 def test_trials_of_before_there_were_scales_are_on_torchvisions() -> None:
     stored = default_parameters("small", RECIPE).model_dump(exclude={"rand_augment_scale"})
     assert TrialParameters.model_validate(stored).rand_augment_scale == "torchvision"
+
+
+def test_each_model_is_tried_and_trained_as_its_own_weights_ask(tmp_path: Path) -> None:
+    spec = search_spec(tmp_path)
+    prepared = PreparedWeights(uri="/large", weights=WEIGHTS)
+    own = spec.base.recipe.model_copy(update={"mean": (0.5, 0.5, 0.5)})
+    large = spec.base.model_copy(update={"model": "large", "recipe": own, "prepared": prepared})
+    book = book_of(spec, bases={"large": large})
+    trials = [book.propose() for _ in range(spec.settings.trials)]
+    seen = {trial.spec.model: (trial.spec.recipe.mean, trial.spec.prepared) for trial in trials if trial is not None}
+    assert seen["small"] == (RECIPE.mean, None)
+    assert seen["large"] == ((0.5, 0.5, 0.5), prepared)
+    for trial in trials:
+        assert trial is not None
+        book.started(trial.number)
+        top1 = 0.9 if trial.spec.model == "large" else 0.1
+        book.reported(trial.number, 90, {"validation_top1": top1})
+        book.ended_with(trial.number, None)
+    outcome = search_outcome(spec, book.ended, (), {"large": large})
+    assert (outcome.model, outcome.recipe.mean) == ("large", (0.5, 0.5, 0.5))
 
 
 def test_the_first_trial_is_the_recipe_as_it_is(tmp_path: Path) -> None:
