@@ -63,7 +63,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         [head] = rehearsal.state.pods(HEAD_GROUP)
         of_ray = rehearsal.kubelet.folder_of(head.name) / "prom_metrics_service_discovery.json"
         with scraping(folder, rules, of_service, of_ray) as prometheus:
-            rehearsal.wait_for(lambda: "ray_cluster_active_nodes" in prometheus.names(), "a scrape of the head")
+            rehearsal.wait_for(lambda: "ray_cluster_idle_nodes" in prometheus.names(), "a scrape of an idle head")
             rehearsal.wait_for(lambda: "RayHeadDown" not in prometheus.firing(), "the end of the first alerts")
             fired_before = prometheus.firing()
             datasets = register_digits(rehearsal.client, rehearsal.datasets, seed=3)
