@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from noisy_student import Client
 from tests.support.small_hub import SmallHub, small_hub
 from tests.support.stored_models import store_model
 
@@ -25,11 +26,13 @@ def pulled(tmp_path: Path) -> Path:
     return folder
 
 
-def push(folder: Path, hub: SmallHub | None, *options: str, token: str | None = "hf_secret") -> tuple[int, str]:
+def push(
+    model: Path | str, hub: SmallHub | None, *options: str, token: str | None = "hf_secret", home: Path | None = None
+) -> tuple[int, str]:
     """Runs the command in a process of its own, since the client reads its environment when it is imported."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))},
-        "HF_HOME": str(folder.parent / "home"),
+        "HF_HOME": str((home or Path(model).parent) / "home"),
         "HF_ENDPOINT": "http://127.0.0.1:9" if hub is None else hub.url,
         "HF_HUB_DISABLE_XET": "1",  # the Hub's newer protocol, which this small one does not speak
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -37,7 +40,7 @@ def push(folder: Path, hub: SmallHub | None, *options: str, token: str | None = 
     }
     command = "from noisy_student.cli.main import app; app()"
     done = subprocess.run(
-        [sys.executable, "-c", command, "models", "push", str(folder), "team/student", *options],
+        [sys.executable, "-c", command, "models", "push", str(model), "team/student", *options],
         env=environment,
         capture_output=True,
         text=True,
@@ -57,6 +60,18 @@ def test_a_pulled_model_is_uploaded_in_one_commit(pulled: Path) -> None:
     assert hub.created["visibility"] == "private"
     metadata: Any = ModelCard(hub.files["README.md"].decode()).data
     assert metadata.library_name == "timm"
+
+
+def test_a_model_of_the_service_is_uploaded_by_its_id(server: str, finished_run: str, tmp_path: Path) -> None:
+    model_id = f"{finished_run}-g2"
+    with Client(server) as client:
+        store_model(client.models.get(model_id).uri)
+    with small_hub() as hub:
+        code, said = push(model_id, hub, "--api", server, home=tmp_path)
+    assert code == 0, said
+    assert sorted(hub.files) == FILES
+    assert hub.summary == f"Upload {model_id}"
+    assert f"# {model_id}".encode() in hub.files["README.md"]
 
 
 def test_a_new_repository_is_public_only_on_demand(pulled: Path) -> None:

@@ -33,7 +33,8 @@ def lost_or_doubled(runs: Sequence[RunView], watch: Watch, unlabeled: Path) -> l
                 found += [f"{run.id} {name}: {each}" for each in wrong_labels(stage, unlabeled)]
             if stage.name == "train":
                 there = {path.name for path in Path(stage.folder_uri).iterdir()}
-                found += [f"{run.id} {name}: no {each}" for each in {"model.safetensors", "model.json"} - there]
+                files = {"model.safetensors", "config.json", "model.json"}
+                found += [f"{run.id} {name}: no {each}" for each in files - there]
     return found
 
 

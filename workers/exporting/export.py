@@ -18,7 +18,7 @@ from workers.models.clean_batches import clean_picture
 from workers.models.files import load_model
 from workers.models.normalize import normalized
 from workers.specs.export import EXPORT_TOLERANCE, ExportFormat, ExportReport
-from workers.specs.model_card import MODEL_CARD_FILE, ModelCard
+from workers.specs.model_card import MODEL_CARD_FILE, ModelCard, model_id
 from workers.specs.timm_config import TIMM_CONFIG_FILE
 
 _LEAST_IMAGES = 2
@@ -107,7 +107,7 @@ def _compared(
 def _description(card: ModelCard, report: ExportReport) -> Mapping[str, object]:
     """What the file's user needs to know, and how it was checked."""
     return {
-        "model": f"{card.run_id}-g{card.generation}",
+        "model": model_id(card.run_id, card.generation),
         "architecture": card.model,
         "classes": card.classes,
         "input": {
