@@ -18,6 +18,7 @@ from workers.specs.stages import STAGE_SPEC, TrainSpec
 from workers.training.best_weights import BestWeights
 from workers.training.group.session import TrainingState, highest_of_all
 from workers.training.phases import phases_of
+from workers.training.sharding import gathered
 from workers.training.steps import PhaseSteps, place_of, whole_state
 
 _TIMEOUT_SECONDS = 300
@@ -49,7 +50,7 @@ class GlooSession:
 
     def report_checkpoint(self, state: TrainingState | None, metrics: dict[str, float]) -> None:
         if state is not None:
-            self.states.append(state)
+            self.states.append(deepcopy(state))  # training goes on and changes the tensors
 
     def checkpoint_wished(self) -> bool:
         return False
@@ -68,7 +69,7 @@ def trajectory(spec: TrainSpec, session: GlooSession, layout: Layout, steps: int
     end = phase.end_step if steps is None else training.first_step + steps
     losses = [place.mean(training.take(step)) for step in range(training.first_step, end)]
     gradients = {
-        name: parameter.grad.detach().clone()
+        name: gathered(parameter.grad.detach()).clone()
         for name, parameter in training.learner.model.named_parameters()
         if parameter.grad is not None
     }

@@ -10,7 +10,7 @@ from service.config.run import EvaluationSettings, GenerationOverrides, RunConfi
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_batches, check_init, check_training, check_views
+from service.runs.training_checks import check_batches, check_init, check_training, check_trials, check_views
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -106,9 +106,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     """Checks the models, their noise and their batches.
 
     The catalogue must know the models, no student may be smaller than its teacher unless the run allows it, each model
-    must have the layers that its noise acts on, and each worker must get enough images per step.
-
-    Raises InvalidRequest.
+    must have the layers that its noise acts on, and each worker must get enough images per step. Raises InvalidRequest.
     """
     workers = config.resources.train.max_workers
     check_model("teacher_model", config.teacher_model, catalog)
@@ -140,10 +138,12 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
             check_views(config.labeling.views, recipe_field, recipe)
         if override.search is not None:
             teacher = None if config.allow_smaller_student else previous
+            check_trials(f"{overridden}.search", override.search, config.resources.train)
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
         previous = name
     if config.search is not None:
         teacher = None if config.allow_smaller_student else config.teacher_model
+        check_trials("search", config.search, config.resources.train)
         check_search("search", config.search, config.student_recipe, teacher, catalog, num_classes)
 
 

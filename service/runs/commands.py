@@ -19,7 +19,7 @@ from service.runs.checks import check_model, check_noise, check_not_smaller, che
 from service.runs.preflight import CheckedRun, check_new_run, check_source
 from service.runs.preset_recipes import with_preset
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_batches, check_init, check_training, check_views
+from service.runs.training_checks import check_batches, check_init, check_training, check_trials, check_views
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -223,6 +223,7 @@ class RunCommands:
         check_views(config.labeling.views, "the recipe of the generation before", before.recipe)
         if plan.search is not None:
             teacher = None if config.allow_smaller_student else before.model
+            check_trials("search", plan.search, config.resources.train)
             check_search("search", plan.search, plan.recipe, teacher, self._models(), num_classes)
 
     def _models(self) -> Mapping[str, CatalogModel]:

@@ -8,6 +8,7 @@ from service.model_catalog import CatalogModel
 from workers.specs.initialization import HUB_PREFIX, WEIGHT_SUFFIXES, FileInit, PretrainedInit, TeacherInit
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
+from workers.specs.search import SearchSettings
 from workers.specs.worker_group import WorkerGroup
 
 _REPOSITORY = re.compile(rf"{HUB_PREFIX}[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
@@ -70,6 +71,21 @@ def check_training(field: str, recipe: Recipe, group: WorkerGroup) -> None:
             f"{field}.sync_batch_norm",
             "torch synchronizes batch norm on GPUs only, and resources.train.gpus_per_worker is 0: give the workers "
             "GPUs, or set it to false, so that they average their statistics before each validation",
+        )
+    if recipe.compile and group.parallelism == "fsdp":
+        raise InvalidRequest(
+            f"{field}.compile",
+            "a model that workers share cannot be compiled, and resources.train.parallelism is fsdp: set compile to "
+            "false, or parallelism to ddp",
+        )
+
+
+def check_trials(field: str, search: SearchSettings, group: WorkerGroup) -> None:
+    """Raises InvalidRequest, naming a field of `field`, the search, if its trials could not share a model."""
+    if group.parallelism == "fsdp" and search.workers_per_trial == 1:
+        raise InvalidRequest(
+            f"{field}.workers_per_trial",
+            "is 1, and resources.train.parallelism is fsdp, which shares a model over at least 2 workers: raise it",
         )
 
 

@@ -18,7 +18,7 @@ from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
 from service.runs.checks import check_model, check_noise, check_search
 from service.runs.preflight import check_source
-from service.runs.training_checks import check_batches, check_init
+from service.runs.training_checks import check_batches, check_init, check_training, check_trials
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
@@ -38,6 +38,7 @@ from service.studies.view_builder import StudyViews
 from service.views.studies import AblationView, SearchView
 from workers.specs.initialization import fits_any_model
 from workers.specs.recipe import Recipe
+from workers.specs.worker_group import WorkerGroup
 
 
 class StudyCommands:
@@ -107,7 +108,9 @@ class StudyCommands:
             model, recipe = request.model or model, request.recipe or recipe
             check_model("model", model, self._models())
             check_noise("recipe", recipe, model, self._models())
-            check_batches("recipe", recipe, workers=1, pseudo_labeled=True)
+            workers = config.resources.train.workers_a_model_needs
+            check_batches("recipe", recipe, workers, pseudo_labeled=True)
+            check_training("recipe", recipe, _in_number(config, workers))
             teacher = load_spec_inputs(session, run_id).teacher_of(generation).model
             self._check_init(session, recipe, model, teacher, config)
             smaller = request.settings.smaller_student
@@ -136,6 +139,8 @@ class StudyCommands:
     def _check_search(self, session: Session, request: SearchRequest, plan: GenerationPlan, config: RunConfig) -> None:
         check_model("model", plan.model, self._models())
         check_noise("recipe", plan.recipe, plan.model, self._models())
+        check_trials("settings", request.settings, config.resources.train)
+        check_training("recipe", plan.recipe, _in_number(config, request.settings.workers_per_trial))
         before = None
         if request.generation > 0:
             before = load_spec_inputs(session, request.run_id).teacher_of(request.generation).model
@@ -158,6 +163,10 @@ class StudyCommands:
 
     def _models(self) -> Mapping[str, CatalogModel]:
         return load_catalog() if self._catalog is None else self._catalog
+
+
+def _in_number(config: RunConfig, workers: int) -> WorkerGroup:
+    return config.resources.train.model_copy(update={"num_workers": workers})
 
 
 def _source(session: Session, run_id: str, generation: int, now: float) -> tuple[RunConfig, GenerationPlan]:

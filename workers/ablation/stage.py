@@ -4,7 +4,7 @@ import logging
 import time
 
 from workers.ablation.table import ablation_lines
-from workers.ablation.training_book import TrainingBook
+from workers.ablation.training_book import TrainingBook, workers_of_a_training
 from workers.ablation.variants import Student, same_as, students
 from workers.artifact_io import join_uri, write_bytes
 from workers.initialization.driver import forget_tensors, prepared
@@ -36,8 +36,8 @@ def run_ablate(spec: AblateSpec, reporter: StageReporter) -> AblateResult:
     reporter.begin_work()
     book = TrainingBook(spec, bases, _select(spec, distinct), reporter)
     logger.info("%d of %d trainings have ended before", len(book.ended), len(book.planned))
-    alone = spec.base.model_copy(update={"workers": spec.base.workers.model_copy(update={"num_workers": 1})})
-    run_trials(book, spec.folder_uri, spec.attempt, alone, max_parallel=spec.settings.max_parallel)
+    shape = spec.base.model_copy(update={"workers": workers_of_a_training(spec.base.workers)})
+    run_trials(book, spec.folder_uri, spec.attempt, shape, max_parallel=spec.settings.max_parallel)
     if len(book.ended) < len(book.planned):
         reporter.pause_if_asked()
     lines = ablation_lines(found, same, book.ended)

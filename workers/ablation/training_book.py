@@ -11,6 +11,7 @@ from workers.runtime.stage_reporter import StageReporter
 from workers.search.tuning import Training
 from workers.specs.ablation import ABLATION_FILE, AblationTraining, AblationTrainings, Variant
 from workers.specs.stages import AblateSpec, TrainSpec
+from workers.specs.worker_group import WorkerGroup
 
 
 class TrainingBook:
@@ -78,7 +79,7 @@ class TrainingBook:
                 # These images judge the student once, at the end, and decide nothing in its training.
                 "validation_manifest_uri": self._spec.judged_manifest_uri,
                 "pseudo_labels": pseudo and pseudo.model_copy(update={"selection_uri": self._selection_uris[variant]}),
-                "workers": base.workers.model_copy(update={"num_workers": 1}),
+                "workers": workers_of_a_training(base.workers),
             }
         )
 
@@ -94,6 +95,11 @@ class TrainingBook:
         book = AblationTrainings(attempt=self._spec.attempt, trainings=tuple(self._trainings.values()))
         write_bytes(join_uri(self._spec.folder_uri, ABLATION_FILE), book.model_dump_json().encode())
         self._reporter.update(len(self.ended))
+
+
+def workers_of_a_training(group: WorkerGroup) -> WorkerGroup:
+    """The fewest workers of the student's own training that can train it: one, unless they share the model."""
+    return group.model_copy(update={"num_workers": group.workers_a_model_needs})
 
 
 def read_trainings(spec: AblateSpec) -> dict[tuple[Variant, int], AblationTraining]:

@@ -35,8 +35,8 @@ def wait_for_node(demand: ResourceDemand, reporter: StageReporter, groups: Seque
 
 
 def room_for(demand: ResourceDemand, view: ClusterView) -> int:
-    """How many parts of the demand fit on the present nodes; at least one, because an autoscaler may make room."""
-    return max(1, parts_that_fit(demand, view.nodes))
+    """How many such parts fit on the present nodes; at least those of the demand: an autoscaler may make room."""
+    return max(demand.parts, parts_that_fit(demand, view.nodes))
 
 
 def cluster_seen(view: ClusterView) -> ClusterSeen:

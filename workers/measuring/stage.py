@@ -62,7 +62,7 @@ def run_measure(spec: MeasureSpec, reporter: StageReporter) -> MeasureResult:
         select = measure_select(spec, join_uri(folder_uri, "made")) if "unlabeled" in samples else None
         reporter.update(2)
         # Each finds the cluster as a stage would: its nodes are there, and everything before it has ended.
-        training = demand_of_group(spec.workers, 1)
+        training = demand_of_group(spec.workers, spec.workers.workers_a_model_needs)
         for_training = wait_for_node(training, reporter, spec.nodes.groups)
         group, trainings = _measure_group(run, room_for(training, for_training))
         reporter.update(2 + len(trainings))

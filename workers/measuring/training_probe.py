@@ -38,7 +38,7 @@ def measure_trainings(run: SampledRun, session: TrainSession) -> TrainingsMeasur
         phases: list[PhaseMeasurement] = []
         steps: PhaseSteps | None = None
         for phase in phases_of(spec):
-            weights = steps.learner.ema.model.state_dict() if steps else None
+            weights = steps.learner.weights() if steps else None
             steps = PhaseSteps(phase, place, layout_of(spec, place), weights=weights)
             started_at = started_at or time.time()
             phases.append(_phase(run, phase, steps, place))
@@ -106,14 +106,16 @@ def _validation_seconds(spec: TrainSpec, learner: Learner, place: WorkerPlace) -
 def _training(
     spec: TrainSpec, learner: Learner, phases: list[PhaseMeasurement], place: WorkerPlace
 ) -> TrainingMeasurement:
-    state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place), BestWeights(spec.recipe))
     started_at = time.perf_counter()
     learner.average_statistics()
+    best = BestWeights(spec.recipe)
+    state = whole_state(learner, spec.recipe.total_steps, layout_of(spec, place), best, place.is_first)
     place.session.report_checkpoint(state if place.is_first else None, {"step": 0.0})
     checkpoint_seconds = time.perf_counter() - started_at
     started_at = time.perf_counter()
+    weights = learner.weights(place.is_first)
     if place.is_first:
-        write_model(spec.folder_uri, learner.ema.model.state_dict(), learner.card)
+        write_model(spec.folder_uri, weights, learner.card)
     return TrainingMeasurement(
         parameters=learner.card.parameters,
         model_bytes=list_files(spec.folder_uri)[WEIGHTS_FILE] if place.is_first else 0,

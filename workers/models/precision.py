@@ -38,9 +38,9 @@ def fastest_precision(has_bf16: bool, capability: tuple[int, int]) -> Precision:
     return "fp16" if capability[0] >= _TENSOR_CORES else "fp32"
 
 
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context in which a network computes with `precision`."""
-    return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32")
+def autocast(device: torch.device, precision: Precision, keeps_casts: bool = True) -> torch.autocast:
+    """The context in which a network computes with `precision`. It may keep the weights' casts until it ends."""
+    return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32", cache_enabled=keeps_casts)
 
 
 def keep_head_in_full_precision(model: nn.Module) -> nn.Module:

@@ -81,11 +81,12 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
         case "train":
             return demand_of_group(spec.workers, spec.workers.min_workers)
         case "measure":
-            return demand_of_group(spec.workers, 1)  # it uses as many workers as there is room for
+            # It uses as many workers as there is room for.
+            return demand_of_group(spec.workers, spec.workers.workers_a_model_needs)
         case "search":
             return demand_of_group(spec.base.workers, spec.settings.workers_per_trial)
         case "ablate":
-            return demand_of_group(spec.base.workers, 1)
+            return demand_of_group(spec.base.workers, spec.base.workers.workers_a_model_needs)
         case "label" | "evaluate":
             return demand_of_pool(spec.pool)
         case "select":

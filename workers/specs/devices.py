@@ -48,7 +48,8 @@ def devices_of(spec: AnyStageSpec) -> Devices:
             trials = spec.settings.max_parallel or 1
             return _of_group(spec.base.workers, trials * spec.settings.workers_per_trial)
         case "ablate":
-            return _of_group(spec.base.workers, spec.settings.max_parallel or 1)
+            trainings = spec.settings.max_parallel or 1
+            return _of_group(spec.base.workers, trainings * spec.base.workers.workers_a_model_needs)
 
 
 def _of_group(group: WorkerGroup, workers: int) -> Devices:

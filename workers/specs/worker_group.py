@@ -1,7 +1,7 @@
 """The workers of a training: how many, a number or a range within which it follows the cluster, and what each has."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -44,18 +44,37 @@ LoaderProcesses = Annotated[
 
 
 class WorkerGroup(Frozen):
-    """The DDP workers of a train stage."""
+    """The workers of a train stage, and how they share its model.
+
+    `parallelism` is here and not in the recipe, because it changes where the weights lie and not what is learned: the
+    same recipe gives the same losses either way.
+    """
 
     num_workers: NumWorkers = Field(
         default=1,
         description='A number, or a range such as {"min": 1, "max": 4}, within which training follows the cluster, '
-        "with the same samples in the same batches. A search has its own number, and an ablation trains with one.",
+        "with the same samples in the same batches. A search has its own number. An ablation trains with one, or with "
+        "the fewest if they share the model.",
+    )
+    parallelism: Literal["ddp", "fsdp"] = Field(
+        default="ddp",
+        description="ddp: every worker holds the whole model. fsdp: the workers share its weights, their moving "
+        "average, gradients and optimizer state, for models that do not fit on one; needs at least 2 workers.",
     )
     cpus_per_worker: float = Field(default=1.0, gt=0, le=100_000)
     gpus_per_worker: float | None = Field(default=None, ge=0, le=1, description=GPUS_MEAN)
     node_labels: NodeLabels | None = Field(default=None, description=NODE_LABELS_MEAN)
     loader_processes: LoaderProcesses = None
     max_failures: int = Field(default=3, ge=0, le=1_000_000, description="Lost workers that one attempt survives.")
+
+    @model_validator(mode="after")
+    def _several_workers_share_a_model(self) -> "WorkerGroup":
+        if self.parallelism == "fsdp" and self.min_workers == 1:
+            why = "num_workers is 1" if self.max_workers == 1 else "num_workers.min is 1"
+            raise field_error(
+                "parallelism", f"fsdp shares a model over at least 2 workers, and {why}: raise it, or set ddp"
+            )
+        return self
 
     @property
     def min_workers(self) -> int:
@@ -66,6 +85,11 @@ class WorkerGroup(Frozen):
     def max_workers(self) -> int:
         """How many workers training may have."""
         return self.num_workers if isinstance(self.num_workers, int) else self.num_workers.max
+
+    @property
+    def workers_a_model_needs(self) -> int:
+        """How many workers a training needs that takes no more than it must: one, unless they share the model."""
+        return 1 if self.parallelism == "ddp" else self.min_workers
 
     @property
     def gpus(self) -> float:

@@ -1,1 +1,1 @@
-"""The train stage: a teacher or a noisy student, on Ray Train with DDP."""
+"""The train stage: a teacher or a noisy student, on Ray Train with DDP or FSDP."""

@@ -6,6 +6,7 @@ import torch
 
 from workers.specs.optimization import EarlyEnd
 from workers.specs.recipe import Recipe
+from workers.training.sharding import gathered
 
 Weights = dict[str, torch.Tensor]
 
@@ -44,13 +45,17 @@ class BestWeights:
         return self._best if self._keeps else self._last
 
     def validated(self, accuracy: float, weights: Weights) -> None:
-        """Notes a validation. Weights are copied, to the CPU, where they are better than all before."""
+        """Notes a validation. Weights are copied, whole and to the CPU, where they are better than all before.
+
+        All workers call it with the same accuracy.
+        """
         gain = accuracy - self._best
         self._last = accuracy
         self._without_gain = 0 if gain > self._least_gain() else self._without_gain + 1
         if gain > 0:
             if self._keeps:
-                self._weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+                whole: Weights = gathered(weights)
+                self._weights = {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}
             self._best = accuracy
 
     def kept(self, last: Weights) -> Weights:

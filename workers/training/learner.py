@@ -17,11 +17,13 @@ from workers.models.precision import Precision
 from workers.runtime.stage_reporter import StageError
 from workers.specs.reports import FailureReason
 from workers.training.batch_statistics import average_batch_statistics, with_synchronized_batch_norm
+from workers.training.best_weights import Weights
 from workers.training.freezing import freeze_share, freeze_stages, frozen_norms
 from workers.training.group.session import LearnerState, TrainSession
 from workers.training.moving_average import MovingAverage
 from workers.training.optimizers import LearningRate, make_optimizer
 from workers.training.phases import Phase
+from workers.training.sharding import gathered, load_whole_optimizer, load_whole_weights, shard
 
 
 class _BufferOptions(TypedDict, total=False):
@@ -56,7 +58,9 @@ class Learner:
         )
         if recipe.sync_batch_norm:
             model = with_synchronized_batch_norm(model, spec.model, session)
-        self.model = model.to(session.device).to(memory_format=torch.channels_last)
+        self.is_sharded = spec.workers.parallelism == "fsdp" and session.world_size > 1
+        # A sharded model reaches the device in parts, and FSDP wants weights in their usual order.
+        self.model = model if self.is_sharded else model.to(session.device).to(memory_format=torch.channels_last)
         if weights is not None:
             self.model.load_state_dict(fitted_state(self.model, weights))
         elif spec.prepared is not None:
@@ -68,10 +72,13 @@ class Learner:
         self.ema = MovingAverage(self.model, recipe.ema_decay)
         if recipe.gradient_checkpointing:
             _checkpoint_gradients(self.model, spec.model)
+        if self.is_sharded:
+            shard(self.model, session.device, session.world_size)
+            shard(self.ema.model, session.device, session.world_size)
         self.optimizer = make_optimizer(self.model, recipe)
         self.learning_rate = LearningRate(self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(session.device.type, enabled=precision == "fp16")
-        self._wrapped = _distributed(self.model, session)
+        self._wrapped = self.model if self.is_sharded else _distributed(self.model, session)
         # torch says that it returns a function; of a module it makes a module.
         self.student = cast(nn.Module, torch.compile(self._wrapped)) if recipe.compile else self._wrapped
         self.card = model_card(spec, self.model)
@@ -83,7 +90,10 @@ class Learner:
             layer.eval()
 
     def gradients_stay_here(self, stay: bool) -> AbstractContextManager[None]:
-        """The context of a backward pass. If they `stay`, workers add up gradients and do not exchange them yet."""
+        """The context of a backward pass. If they `stay`, workers add up gradients and do not exchange them yet.
+
+        Workers of a sharded model always exchange them: they would otherwise each add up gradients of the whole model.
+        """
         if stay and isinstance(self._wrapped, DistributedDataParallel):
             return self._wrapped.no_sync()
         return nullcontext()
@@ -101,21 +111,30 @@ class Learner:
         for model in (self.model, self.ema.model):
             average_batch_statistics(model)
 
-    def state(self, step: int) -> LearnerState:
-        """The part of a checkpoint that the learner knows, after `step` steps of all phases."""
+    def weights(self, keep: bool = True) -> Weights:
+        """The moving average, whole. All workers call it; of a sharded model, those that do not `keep` it get none."""
+        weights: Weights = gathered(self.ema.model.state_dict(), keep)
+        return weights
+
+    def state(self, step: int, keep: bool = True) -> LearnerState:
+        """The part of a checkpoint that the learner knows, after `step` steps of all phases.
+
+        It is the same for a sharded model: a training may go on with any number of workers, sharded or not. All
+        workers call it; those that do not `keep` it get the tensors of a sharded model empty.
+        """
         return {
             "step": step,
-            "model": self.model.state_dict(),
-            "ema": self.ema.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": gathered(self.model.state_dict(), keep),
+            "ema": self.weights(keep),
+            "optimizer": gathered(self.optimizer.state_dict(), keep),
             "scaler": self.scaler.state_dict(),
         }
 
     def resume(self, state: LearnerState) -> None:
         """Goes on from a checkpoint of this phase."""
-        self.model.load_state_dict(state["model"])
-        self.ema.model.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_whole_weights(self.model, state["model"])
+        load_whole_weights(self.ema.model, state["ema"])
+        load_whole_optimizer(self.optimizer, state["optimizer"])
         if state.get("scaler"):  # earlier versions had none
             self.scaler.load_state_dict(state["scaler"])
 

@@ -1,4 +1,4 @@
-"""The training loop of one DDP worker. A teacher is trained like a student, but without pseudo labels."""
+"""The training loop of one worker. A teacher is trained like a student, but without pseudo labels."""
 
 import time
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def train(
         if trained.paused:
             return
         state = None
-    if place.is_first and trained is not None:
+    if trained is not None:
         _finish(spec, trained, log, first_step)
 
 
@@ -69,9 +69,9 @@ class _Trained:
     paused: bool = False
     """Whether it ended before its last step, because the service wants a pause."""
 
-    def weights(self) -> Weights:
-        """The weights that it leaves: the last ones or the best ones, as its recipe says."""
-        return self.best.kept(self.learner.ema.model.state_dict())
+    def weights(self, keep: bool = True) -> Weights:
+        """The whole weights that it leaves: the last ones or the best ones, as its recipe says. All workers call it."""
+        return self.best.kept(self.learner.weights(keep))
 
 
 def _train_phase(
@@ -111,9 +111,9 @@ def _train_phase(
         follows = agreement.after(done, log.wish)
         if follows >= AfterStep.CHECKPOINT or done % recipe.checkpoint_every_steps == 0:
             learner.average_statistics()
-            whole = whole_state(learner, done, layout, best) if place.is_first else None
+            whole = whole_state(learner, done, layout, best, place.is_first)
             metrics = {"step": float(done), **log.values}
-            place.session.report_checkpoint(whole, metrics)
+            place.session.report_checkpoint(whole if place.is_first else None, metrics)
         if follows == AfterStep.PAUSE:
             return _Trained(learner, best, place.mean(loss), paused=True)
     return _Trained(learner, best, place.mean(loss))
@@ -124,7 +124,10 @@ def _is_due(done: int, every: int, last: int) -> bool:
 
 
 def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) -> None:
-    """Writes the model, then the summary, if this attempt still owns the folder."""
+    """The first worker writes the model, then the summary, if this attempt still owns the folder. All call it."""
+    weights = trained.weights(log.is_first)
+    if not log.is_first:
+        return
     log.reporter.check_still_ours()
     stepped = spec.recipe.resolution_step is not None
     finished = trained.learner.card.model_copy(
@@ -134,7 +137,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
             "noise": spec.recipe.noise,
         }
     )
-    write_model(spec.folder_uri, trained.weights(), finished)
+    write_model(spec.folder_uri, weights, finished)
     summary = TrainSummary(
         parameters=finished.parameters,
         resumed_from_step=first_step,
@@ -154,6 +157,7 @@ class _Log:
     def __init__(self, spec: TrainSpec, place: WorkerPlace, entered_at: float, first_step: int) -> None:
         self.reporter = StageReporter(spec, entered_at)
         self.reporter.workers, self.reporter.gpus_each = place.world_size, spec.workers.gpus
+        self.is_first = place.is_first
         self.values: dict[str, float] = {}
         self.work_started_at = 0.0
         self.total_steps = spec.recipe.total_steps

@@ -1,5 +1,6 @@
 """The optimizer and the schedule of a recipe, by timm's factories."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -8,10 +9,13 @@ from torch import nn
 from workers.models.lean_timm import load_part
 from workers.specs.optimization import Optimizer
 from workers.specs.recipe import Recipe
+from workers.training.sharding import is_sharded
 from workers.training.weight_decay import without_decay
 
 _FUSED = ("adamw", "sgd", "momentum")
 """torch's own, which can change all weights in one kernel."""
+_FUSED_SHARDED = ("adamw",)
+"""Those of them that can do so with sharded weights."""
 _NEVER = 10**12
 
 
@@ -27,12 +31,12 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
         layer_decay=settings.layer_decay,
-        **_options(settings),
+        **_options(settings, _FUSED_SHARDED if is_sharded(model) else _FUSED),
     )
     return optimizer
 
 
-def _options(settings: Optimizer) -> dict[str, Any]:
+def _options(settings: Optimizer, fused: Collection[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if settings.epsilon is not None:
         options["eps"] = settings.epsilon
@@ -42,8 +46,10 @@ def _options(settings: Optimizer) -> dict[str, Any]:
         options["alpha"] = settings.squared_decay
     if settings.name == "sgd":
         options["nesterov"] = settings.momentum > 0
-    if settings.name in _FUSED:
+    if settings.name in fused:
         options["fused"] = True
+    elif settings.name in _FUSED:
+        options["foreach"] = True
     return options
 
 

@@ -68,6 +68,12 @@ def images_that_count(spec: TrainSpec) -> int:
     return spec.recipe.batch_size if spec.recipe.loss_divisor == "labeled_images" else images_a_step(spec)
 
 
+def fewest_images_of_a_worker(spec: TrainSpec, workers: int) -> int:
+    """The smallest share of a step's images: the remainders go to the first workers."""
+    unlabeled = spec.recipe.unlabeled_batch_size if spec.pseudo_labels else 0
+    return sum(images // workers for images in (spec.recipe.batch_size, unlabeled))
+
+
 def images_a_step(spec: TrainSpec) -> int:
     """How many labeled and pseudo-labeled images a step sees, over all workers."""
     return spec.recipe.batch_size + (spec.recipe.unlabeled_batch_size if spec.pseudo_labels else 0)

@@ -1,4 +1,4 @@
-"""The optimiser steps of one phase on one DDP worker: the student, its batches, and how a step is taken."""
+"""The optimiser steps of one phase on one worker: the student, its batches, and how a step is taken."""
 
 import random
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from workers.training.input.training_images import PictureReader, TestedPictureR
 from workers.training.learner import Learner
 from workers.training.loss import images_of_a_worker, noisy_student_loss
 from workers.training.mixing import mixed_batch
-from workers.training.phases import Phase, images_that_count
+from workers.training.phases import Phase, fewest_images_of_a_worker, images_that_count
 
 _BY_DEMAND: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 """Whatever device computes with one of them also computes with those before it."""
@@ -91,9 +91,12 @@ def layout_of(spec: TrainSpec, place: WorkerPlace, state: TrainingState | None =
     return Layout(*state["layout"])
 
 
-def whole_state(learner: Learner, step: int, layout: Layout, best: BestWeights) -> TrainingState:
-    """What a checkpoint holds after `step` steps of all phases, in a training that began with `layout`."""
-    return {**learner.state(step), "layout": [layout.workers, layout.processes], "progress": best.state()}
+def whole_state(learner: Learner, step: int, layout: Layout, best: BestWeights, keep: bool = True) -> TrainingState:
+    """What a checkpoint holds after `step` steps of all phases, in a training that began with `layout`.
+
+    All workers call it; those that do not `keep` it get the tensors of a sharded model empty.
+    """
+    return {**learner.state(step, keep), "layout": [layout.workers, layout.processes], "progress": best.state()}
 
 
 class PhaseSteps:
@@ -167,12 +170,14 @@ def _step(learner: Learner, batch: Batch, spec: TrainSpec, place: WorkerPlace, d
         images, targets = mixed_batch(images, targets, batch.labeled, spec.recipe.mixing, draws)
     learner.optimizer.zero_grad(set_to_none=True)
     counted = images_of_a_worker(images_that_count(spec), place.world_size)
-    parts = min(spec.recipe.accumulate, len(images))
+    # As many on every worker: each pass over a sharded model is one of all of them.
+    parts = min(spec.recipe.accumulate, fewest_images_of_a_worker(spec, place.world_size))
     total = torch.zeros((), device=place.device)
+    keeps_casts = not learner.is_sharded  # they would be the whole model's
     for part in range(parts):
         # Every part has images of both kinds, as far as there are any.
         rows = slice(part, None, parts)
-        with learner.gradients_stay_here(part < parts - 1), autocast(place.device, place.precision):
+        with learner.gradients_stay_here(part < parts - 1), autocast(place.device, place.precision, keeps_casts):
             loss = noisy_student_loss(learner.student(images[rows]), targets[rows], counted)
             learner.scaler.scale(loss).backward()
         total += loss.detach()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -18,11 +19,24 @@ from workers.models.normalize import normalized
 from workers.runtime.bad_data import require_manifest
 from workers.specs.model_card import ModelCard
 from workers.specs.stages import TrainSpec
+from workers.training.sharding import is_sharded
 
 _BATCH_SIZE = 256
 """How many images of a worker are read at once."""
 _DECODED_AT_ONCE = 64
 """The most images of a forward pass. Two more passes' images are decoded meanwhile."""
+_NO_CLASS = -1
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Readable pictures of this worker's share."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(pictures, size, size, 3)."""
+    labels: torch.Tensor
+    rows: list[int]
+    """Their places in the validation set."""
 
 
 def validate(
@@ -36,22 +50,15 @@ def validate(
     """
     # Correct, correct under corruption, seen.
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    manifest = require_manifest(spec.validation_manifest_uri)
-    start = 0
-    pieces = (iterate_batches(manifest, shard, _BATCH_SIZE * world_size) for shard in range(len(manifest.shards)))
-    with _decoders(spec, device) as decoders:
-        for piece in chain.from_iterable(pieces):
-            images, labels = piece.images[rank::world_size], torch.tensor((piece.labels or [])[rank::world_size])
-            for batch in clean_batches(images, card, _DECODED_AT_ONCE, decoders, with_hashes=False):
-                if not batch.rows:
-                    continue
-                sums[0] += _count_correct(model, batch.pixels, labels[batch.rows], card, device)
-                if spec.validate_corrupted:
-                    rows = [start + rank + world_size * row for row in batch.rows]
-                    corrupted = np.stack([corrupt_by_row(*pair) for pair in zip(batch.pixels, rows, strict=True)])
-                    sums[1] += _count_correct(model, corrupted, labels[batch.rows], card, device)
-                sums[2] += len(batch.rows)
-            start += len(piece.images)
+    pictures = _share(spec, card, device, rank, world_size)
+    for batch in _as_many_as_others(pictures, card, device) if is_sharded(model) else pictures:
+        sums[0] += _count_correct(model, batch.pixels, batch.labels, card, device)
+        if spec.validate_corrupted:
+            corrupted = batch.pixels.copy()
+            for place, row in enumerate(batch.rows):
+                corrupted[place] = corrupt_by_row(batch.pixels[place], row)
+            sums[1] += _count_correct(model, corrupted, batch.labels, card, device)
+        sums[2] += len(batch.rows)
     if world_size > 1:
         dist.all_reduce(sums)
     clean, corrupted_correct, seen = sums.tolist()
@@ -59,6 +66,36 @@ def validate(
     if spec.validate_corrupted:
         found["validation_corrupted_top1"] = corrupted_correct / max(1.0, seen)
     return found
+
+
+def _share(spec: TrainSpec, card: ModelCard, device: torch.device, rank: int, world_size: int) -> Iterator[_Pictures]:
+    manifest = require_manifest(spec.validation_manifest_uri)
+    start = 0
+    pieces = (iterate_batches(manifest, shard, _BATCH_SIZE * world_size) for shard in range(len(manifest.shards)))
+    with _decoders(spec, device) as decoders:
+        for piece in chain.from_iterable(pieces):
+            images, labels = piece.images[rank::world_size], torch.tensor((piece.labels or [])[rank::world_size])
+            for batch in clean_batches(images, card, _DECODED_AT_ONCE, decoders, with_hashes=False):
+                if batch.rows:
+                    rows = [start + rank + world_size * row for row in batch.rows]
+                    yield _Pictures(batch.pixels, labels[batch.rows], rows)
+            start += len(piece.images)
+
+
+def _as_many_as_others(pictures: Iterator[_Pictures], card: ModelCard, device: torch.device) -> Iterator[_Pictures]:
+    """A worker's batches, then a black picture that does not count for each batch that another worker still has.
+
+    A pass through a sharded model is one of all workers, but their shares are unequal, as are the sizes of pictures,
+    and pictures may be broken.
+    """
+    black = np.zeros((1, card.image_size, card.image_size, 3), dtype=np.uint8)
+    while True:
+        own = next(pictures, None)
+        has_more = torch.tensor(own is not None, dtype=torch.int32, device=device)
+        dist.all_reduce(has_more, dist.ReduceOp.MAX)
+        if not has_more:
+            return
+        yield _Pictures(black, torch.tensor([_NO_CLASS]), rows=[]) if own is None else own
 
 
 @contextmanager

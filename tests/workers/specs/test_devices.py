@@ -112,6 +112,7 @@ def measure(workers: WorkerGroup, pool: ActorPool) -> MeasureSpec:
         (search(train(), trials=9, max_parallel=3, workers_per_trial=2), GPUS, ("gpu", 6)),
         (search(train(cpus_per_worker=2), trials=9), CPUS, ("cpu", 2)),
         (ablate(train(cpus_per_worker=2), max_parallel=2), GPUS, ("gpu", 2)),
+        (ablate(train(num_workers=3, parallelism="fsdp"), max_parallel=2), GPUS, ("gpu", 6)),
         (measure(WorkerGroup(num_workers=2), ActorPool(max_actors=5)), FROM_ZERO, ("gpu", 5)),
         (measure(WorkerGroup(num_workers=2), ActorPool(gpus_per_actor=0.0, max_actors=9)), GPUS, ("gpu", 2)),
     ],
