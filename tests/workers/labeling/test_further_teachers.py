@@ -4,6 +4,7 @@ import inspect
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from workers.models.predictor import Predictor
 from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
-from workers.specs.labeling import LabelingModel, Views
+from workers.specs.labeling import LabeledBy, LabelingModel, Views
 from workers.specs.model_card import ModelCard
 from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult
@@ -67,6 +68,7 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [teacher(root / "z", 0), teacher(root / "y", 1), teacher(root / "x", 2, **larger)]
 
 
+@cache
 def alone(folder: str, views: Views = Views()) -> np.ndarray:
     return Predictor(folder, batch_size=3, views=views).predict(PICTURES).probabilities
 
@@ -204,6 +206,12 @@ class Stage:
             for confidence in pq.read_table(self.root / "label" / part_name(number))["confidence"].to_pylist()
         ]
 
+    def origins(self) -> list[LabeledBy]:
+        """What the footers of the label files say of their labels."""
+        files = [self.root / "label" / part_name(number) for number in range(2)]
+        footers = [pq.read_metadata(file).metadata for file in files]
+        return [LabeledBy.model_validate_json(footer[b"noisy_student.labeled_by"]) for footer in footers]
+
     def _map_shards(
         self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
     ) -> Iterator[ShardDone]:
@@ -211,6 +219,10 @@ class Stage:
         for shard in shard_indices:
             self.labeled.append(shard)
             yield ShardDone(shard, 10.0 + shard, 11.0 + shard, function(shard))
+
+
+def temperature_of(result: LabelResult) -> float:
+    return 1.0 if result.calibration is None else result.calibration.temperature
 
 
 @pytest.fixture
@@ -223,10 +235,8 @@ def test_the_stage_writes_the_mean_and_says_who_labeled_in_its_result_and_its_fi
     assert result.further_teachers == ("run-1-g0", "run-2-g0")
     expected = np.mean([alone(each, Views(flip=True)) for each in label_stage.teachers], axis=0).max(axis=1)
     assert np.abs(np.array(label_stage.confidences()) - expected).max() < 1e-6
-    said = pq.read_metadata(label_stage.root / "label" / part_name(0)).metadata[b"noisy_student.labeled_by"].decode()
-    assert [said.index(folder) for folder in sorted(label_stage.teachers)] == sorted(
-        said.index(folder) for folder in label_stage.teachers
-    )
+    by = LabeledBy(model_uris=tuple(sorted(label_stage.teachers)), views=Views(flip=True), temperature=1.0)
+    assert label_stage.origins() == [by, by]
     assert label_stage.run(label_stage.spec()).further_teachers == ()
 
 
@@ -252,11 +262,8 @@ def test_a_rerun_never_mixes_labels_that_were_made_in_different_ways(
     resumed = label_stage.run(changed)
 
     assert resumed.shards_resumed == 0
-    mixed = label_stage.confidences()
-    for number in range(2):
-        (label_stage.root / "label" / part_name(number)).unlink()
-    label_stage.run(changed)
-    assert label_stage.confidences() == mixed
+    assert sorted(label_stage.labeled[-2:]) == [0, 1]
+    assert label_stage.origins() == [changed.labeled_by(temperature_of(resumed))] * 2
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
