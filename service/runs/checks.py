@@ -10,11 +10,18 @@ from service.config.run import EvaluationSettings, GenerationOverrides, RunConfi
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel, parameters_with_head
 from service.runs.shared_images import examples, shared_places
-from service.runs.training_checks import check_batches, check_init, check_training, check_trials, check_views
+from service.runs.training_checks import (
+    check_batches,
+    check_init,
+    check_models_can_begin,
+    check_training,
+    check_trials,
+    check_views,
+)
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
-from workers.specs.initialization import HUB_PREFIX, fits_any_model
+from workers.specs.initialization import HUB_PREFIX
 from workers.specs.noise import HIGHEST_MAGNITUDE
 from workers.specs.recipe import Recipe
 from workers.specs.search import SearchSettings, SearchSpace, searched_rand_augment
@@ -174,25 +181,18 @@ def check_search(
         check_model(f"{field}.space.models.{index}", name, catalog)
     if space.family is not None and not space_models(space, catalog):
         raise InvalidRequest(f"{field}.space.family", f"no timm model matches {space.family!r}")
-    if space_models(space, catalog) and not fits_any_model(recipe.init):
-        raise InvalidRequest(
-            f"{field}.space.{'family' if space.family is not None else 'models'}",
-            f"the recipe's init is of the kind {recipe.init.kind}, and other models cannot have these weights: leave "
-            "models out, or begin with random weights or with the pretrained ones of each model",
-        )
+    blamed = f"{field}.space.{'models' if space.family is None else 'family'}"
     models = searched_models(space, catalog, num_classes, teacher)
     if space_models(space, catalog) and not models:
-        blamed = "family" if space.family is not None else "models"
         raise InvalidRequest(
-            f"{field}.space.{blamed}",
+            blamed,
             f"all of them are smaller than the teacher {teacher}: name larger ones, or set allow_smaller_student",
         )
-    noise = recipe.noise
-    drop_path = max(noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
-    dropout = max(noise.dropout, space.dropout.high if space.dropout else 0.0)
+    check_models_can_begin(blamed, recipe, models, catalog)
+    drop_path = max(recipe.noise.drop_path, space.drop_path.high if space.drop_path else 0.0)
+    dropout = max(recipe.noise.dropout, space.dropout.high if space.dropout else 0.0)
     for name in models:
-        check_init(f"{field}.space", recipe, name, teacher, catalog)
-        searched = noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
+        searched = recipe.noise.model_copy(update={"drop_path": drop_path, "dropout": dropout})
         check_noise(f"{field}.space", recipe.model_copy(update={"noise": searched}), name, catalog)
 
 

@@ -1,11 +1,18 @@
 """Checks of how a model is trained: its batches, batch norm and initial weights, and the views it can label. No I/O."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
-from workers.specs.initialization import HUB_PREFIX, WEIGHT_SUFFIXES, FileInit, PretrainedInit, TeacherInit
+from workers.specs.initialization import (
+    HUB_PREFIX,
+    WEIGHT_SUFFIXES,
+    FileInit,
+    PretrainedInit,
+    TeacherInit,
+    fits_any_model,
+)
 from workers.specs.labeling import Views
 from workers.specs.recipe import Recipe
 from workers.specs.search import SearchSettings
@@ -28,12 +35,8 @@ def check_init(
         case TeacherInit() if teacher != model:
             reason = f"the student is {model} and its teacher {teacher}" if teacher else "a teacher has none before it"
             raise InvalidRequest(f"{field}.init", f"cannot be of the kind teacher: {reason}; choose another kind")
-        case PretrainedInit(name=None) if not tagged:
-            raise InvalidRequest(
-                f"{field}.init",
-                f"timm has no weights for {model}: name some on the hub (hf-hub:OWNER/NAME), give a file, or begin "
-                "with random weights",
-            )
+        case PretrainedInit(name=None):
+            check_pretrained(f"{field}.init", recipe, model, catalog)
         case PretrainedInit(name=str(name)) if name.startswith(HUB_PREFIX):
             if not _REPOSITORY.fullmatch(name):
                 raise InvalidRequest(f"{field}.init.name", f"{name!r} is not of the form hf-hub:OWNER/NAME[@REVISION]")
@@ -44,6 +47,30 @@ def check_init(
             raise InvalidRequest(f"{field}.init.uri", f"a file of weights ends in {', '.join(WEIGHT_SUFFIXES)}")
         case _:
             pass
+
+
+def check_pretrained(field: str, recipe: Recipe, model: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest, naming `field`, if the recipe begins with timm's weights and timm has none for `model`."""
+    if recipe.init.kind == "pretrained" and not catalog[model].weights:
+        raise InvalidRequest(
+            field,
+            f"timm has no weights for {model}: name some on the hub (hf-hub:OWNER/NAME) in the recipe's init, give a "
+            "file, begin with random weights, or choose another model",
+        )
+
+
+def check_models_can_begin(
+    field: str, recipe: Recipe, models: Iterable[str], catalog: Mapping[str, CatalogModel]
+) -> None:
+    """Raises InvalidRequest, naming `field`, if other models than the recipe's own cannot begin as it says."""
+    for name in models:
+        if not fits_any_model(recipe.init):
+            raise InvalidRequest(
+                field,
+                f"the recipe's init is of the kind {recipe.init.kind}, and other models cannot have these weights: "
+                "leave models out, or begin with random weights or with the pretrained ones of each model",
+            )
+        check_pretrained(field, recipe, name, catalog)
 
 
 def check_views(views: Views, field: str, teacher: Recipe) -> None:

@@ -18,7 +18,7 @@ from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
 from service.runs.checks import check_model, check_noise, check_search
 from service.runs.preflight import check_source
-from service.runs.training_checks import check_batches, check_init, check_training, check_trials
+from service.runs.training_checks import check_batches, check_init, check_pretrained, check_training, check_trials
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
@@ -118,7 +118,7 @@ class StudyCommands:
                 check_model("settings.smaller_student", smaller, self._models())
                 check_noise("settings.smaller_student", recipe, smaller, self._models())
                 if fits_any_model(recipe.init):
-                    check_init("settings.smaller_student", recipe, smaller, teacher, self._models())
+                    check_pretrained("settings.smaller_student", recipe, smaller, self._models())
             plan = plan.model_copy(
                 update={
                     "model": model,

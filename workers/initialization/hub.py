@@ -117,5 +117,5 @@ def _errors_that_name_the_cache(name: str) -> Iterator[None]:
             f"the weights {name} are not in the cache of the node that runs the stage's driver, and the network did "
             f"not give them ({type(error).__name__}: {said}). The cache is where HF_HOME says, now "
             f"{constants.HF_HOME} (for weights that are not on the hub where TORCH_HOME says, now "
-            f"{torch.hub.get_dir()}): fill it on the Ray head, or let the head reach the hub",
+            f"{torch.hub.get_dir()}): fill it on that node, or let the node reach the hub",
         ) from error
