@@ -16,8 +16,8 @@ from workers.specs.initialization import WEIGHT_SUFFIXES
 from workers.specs.reports import FailureReason
 
 _PIECE_BYTES = 16 << 20
-_OF_CODE = ("GLOBAL", "unrecognized function", "unrecognized class")
-"""What torch says of a pickle with objects other than tensors and plain values, and not of a damaged one."""
+_BLOCKED = "weights_only=True blocked"
+"""How timm begins its refusal of a pickle that is damaged, or holds other objects than tensors and plain values."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,13 @@ def _read(uri: str, copy: Path) -> dict[str, object]:
     except MemoryError:
         raise
     except Exception as error:  # each format has its own errors for damaged files
-        if any(word in str(error.__cause__) for word in _OF_CODE):
+        if _BLOCKED in str(error):
+            names = _unsafe_names(copy)
+            asks = f" (it asks for {names})" if names else ""
             raise _refusal(
-                f"{uri} is a pickle that needs more than tensors and plain values "
-                f"({_unsafe_names(copy) or 'such as classes'}), and loading it could run its author's code. Save its "
-                "state_dict alone, as safetensors if you can"
+                f"{uri} is no checkpoint of tensors and plain values alone{asks}: "
+                "it is damaged, or loading it could run its author's code. Save the state_dict alone, as safetensors "
+                "if you can"
             ) from error
         what = "safetensors" if copy.suffix == ".safetensors" else "a checkpoint of torch"
         raise _refusal(f"{uri} cannot be read as {what}: {type(error).__name__}: {_first_line(error)}") from error

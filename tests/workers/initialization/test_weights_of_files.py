@@ -95,7 +95,7 @@ def test_the_configuration_beside_the_file_is_the_weights_own(begin: Begin, fore
         ("missing/weights.pth", "is not there"),
         ("damaged.safetensors", "cannot be read as safetensors"),
         ("damaged.pth", "cannot be read as a checkpoint of torch"),
-        ("text.pth", "cannot be read as a checkpoint of torch"),
+        ("text.pth", "is no checkpoint of tensors and plain values alone: it is damaged"),
         ("list.pth", r"(holds a list|cannot be read)"),
         ("empty.safetensors", "holds no tensors"),
         ("efficientnet.safetensors", "test_resnet takes nothing of|of another architecture than test_resnet"),
@@ -119,7 +119,7 @@ def test_weights_whose_configuration_names_another_architecture_are_refused(begi
 @pytest.mark.attack
 @pytest.mark.parametrize("name", ["malice.pth", "malice_plain.pt"])
 def test_code_in_a_checkpoint_is_refused_and_never_run(begin: Begin, foreign: Path, name: str) -> None:
-    with pytest.raises(StageError, match=r"needs more than tensors.* could run its author's code") as refused:
+    with pytest.raises(StageError, match=r"is no checkpoint of tensors.* could run its author's code") as refused:
         begin({"kind": "file", "uri": str(foreign / name)})
     assert refused.value.reason is FailureReason.USER_ERROR
     assert not (foreign / "malice_was_run").exists()
