@@ -14,7 +14,9 @@ from benchmarks.support.stage_job import TIMEOUT_SECONDS, StageJob
 from noisy_student.local.process_family import command_of, descendants
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.workers.training.conftest import CLASSES
+from workers.models.files import load_state
 from workers.specs.internals import LibraryInternals
+from workers.specs.optimization import Optimizer
 from workers.specs.recipe import Recipe
 from workers.specs.results import TrainResult
 from workers.specs.stages import TrainSpec, metrics_name
@@ -32,7 +34,12 @@ def cluster() -> Iterator[PrivateRay]:
 
 
 def _trained(
-    folder: Path, manifest: str, recipe: Recipe, internals: LibraryInternals, cluster: PrivateRay
+    folder: Path,
+    manifest: str,
+    recipe: Recipe,
+    internals: LibraryInternals,
+    cluster: PrivateRay,
+    workers: WorkerGroup = WorkerGroup(num_workers=2),
 ) -> tuple[TrainResult, list[float]]:
     """The result of the stage, and the loss in each of its metric rows."""
     spec = TrainSpec(
@@ -46,7 +53,7 @@ def _trained(
         recipe=recipe,
         labeled_manifest_uri=manifest,
         validation_manifest_uri=manifest,
-        workers=WorkerGroup(num_workers=2),
+        workers=workers,
         internals=internals,
     )
     controllers: set[str] = set()
@@ -65,11 +72,15 @@ def _trained(
     return result, [json.loads(row)["values"]["loss"] for row in rows]
 
 
-def test_ray_trains_own_trainer_and_plain_imports_give_the_same_losses_and_weights(
+def test_ray_trains_own_trainer_plain_imports_and_a_shared_model_give_the_same_losses_and_weights(
     digits_manifest: str, small_recipe: Recipe, cluster: PrivateRay, tmp_path: Path
 ) -> None:
-    lean, lean_losses = _trained(tmp_path / "lean", digits_manifest, small_recipe, LibraryInternals(), cluster)
-    plain, plain_losses = _trained(tmp_path / "plain", digits_manifest, small_recipe, NONE, cluster)
+    # Without an epsilon, AdamW would magnify roundings, which differ between a whole and a shared model.
+    recipe = small_recipe.model_copy(update={"optimizer": Optimizer(learning_rate=0.01, epsilon=1e-3)})
+    lean, lean_losses = _trained(tmp_path / "lean", digits_manifest, recipe, LibraryInternals(), cluster)
+    plain, plain_losses = _trained(tmp_path / "plain", digits_manifest, recipe, NONE, cluster)
+    group = WorkerGroup(num_workers=2, parallelism="fsdp")
+    shared, shared_losses = _trained(tmp_path / "shared", digits_manifest, recipe, LibraryInternals(), cluster, group)
 
     assert len(lean_losses) > 1
     assert plain_losses == pytest.approx(lean_losses, rel=1e-6)
@@ -78,3 +89,8 @@ def test_ray_trains_own_trainer_and_plain_imports_give_the_same_losses_and_weigh
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("lean", "plain")]
     assert weights[0] == weights[1]
     assert "is not as it was" not in (tmp_path / "lean.log").read_text()
+    assert shared_losses == pytest.approx(lean_losses, abs=1e-4)
+    assert shared.final_loss == pytest.approx(lean.final_loss, abs=1e-4)
+    whole = load_state(str(tmp_path / "lean"))
+    for name, weight in load_state(str(tmp_path / "shared")).items():
+        assert float((weight.float() - whole[name].float()).abs().max()) < 1e-3, name
