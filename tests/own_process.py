@@ -49,6 +49,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for report in child.reports_of(item):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What an earlier test of this process shared with this one, such as its folder's fixtures, ends here as elsewhere.
+    item.session._setupstate.teardown_exact(nextitem)
     if nextitem is None or nextitem.path != item.path:
         _close_child(item.config)
     return True

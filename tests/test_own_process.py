@@ -39,8 +39,9 @@ def test_finds_nothing():
 def session(folder: Path, modules: dict[str, str], *options: str) -> str:
     """The output of a session with the modules, in the order of their names."""
     for name, text in modules.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    (folder / "pytest.ini").write_text("[pytest]\ntimeout = 60\nmarkers = own_process\n")
+    (folder / "pytest.ini").write_text("[pytest]\ntimeout = 60\nmarkers = own_process\naddopts = -p no:schemathesis\n")
     (folder / "conftest.py").write_text("pytest_plugins = ('tests.limits', 'tests.own_process')\n")
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:randomly", "-p", "no:cacheprovider", *options]
     environment = {**os.environ, "TOLD": str(folder / "told"), "PYTHONPATH": str(REPOSITORY)}
@@ -61,6 +62,13 @@ def test_what_a_module_does_to_its_process_ends_with_it(tmp_path: Path, processe
     assert "3 passed" in said, said
     begins, ends = told(tmp_path)
     assert begins.removeprefix("begins ") == ends.removeprefix("ends ")
+
+
+def test_modules_beside_it_and_elsewhere_are_set_up_as_without_it(tmp_path: Path) -> None:
+    modules = {"one/test_a.py": SHARED, "one/test_b.py": ALONE, "two/test_c.py": SHARED, "two/test_d.py": SHARED}
+    said = session(tmp_path, {name: text + f"# {name}" for name, text in modules.items()})
+
+    assert "5 passed" in said, said
 
 
 def test_a_failure_a_skip_and_an_error_are_reported_with_their_text(tmp_path: Path) -> None:
