@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +17,10 @@ from service.store.database import Database
 from service.store.migrate import upgrade
 from service.store.schema.reconciler_tables import LeaseRow
 from service.store.schema.tables import Table
-from tests.at_once import join
 from tests.support.changed_settings import settings_of
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_ray import STARTED_AT, FakeRay, FakeRayHandler, FakeRayServer
+from tests.support.served import served
 from tests.support.webhook_receiver import Receiver, ReceiverServer, serving
 from tests.support.workbench import MakeConfig, Workbench
 
@@ -33,13 +32,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture(scope="session")
 def ray_server() -> Iterator[FakeRayServer]:
-    server = FakeRayServer(("127.0.0.1", 0), FakeRayHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    join(thread)
+    with served(FakeRayServer(("127.0.0.1", 0), FakeRayHandler)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

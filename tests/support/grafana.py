@@ -1,9 +1,10 @@
 """A stand-in for Grafana and Prometheus on loopback: both are healthy, and each panel is a page of its own."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.served import served
 
 PANEL = "a panel of Grafana"
 
@@ -26,10 +27,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def grafana_on_loopback() -> Iterator[str]:
     """Yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), _Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()

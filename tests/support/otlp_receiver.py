@@ -1,6 +1,5 @@
 """A collector for tests: a real HTTP server that takes OTLP and keeps the spans."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.at_once import join
+from tests.support.served import served
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,5 @@ def _spans_of(request: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
 @contextmanager
 def receiving() -> Iterator[OtlpReceiver]:
     """Receives during the `with` block."""
-    receiver = OtlpReceiver()
-    thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-    thread.start()
-    yield receiver
-    receiver.shutdown()
-    receiver.server_close()
-    join(thread)
+    with served(OtlpReceiver()) as receiver:
+        yield receiver

@@ -1,12 +1,11 @@
 """A real HTTP server on loopback that sends the test's responses in turn and records the requests."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.at_once import join
+from tests.support.served import served
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,5 @@ class ScriptedServer:
 @contextmanager
 def scripted_server(*says: Said) -> Iterator[ScriptedServer]:
     server = ScriptedServer(says)
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with served(server.http):
         yield server
-    finally:
-        server.http.shutdown()
-        server.http.server_close()
-        join(thread)

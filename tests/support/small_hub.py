@@ -2,13 +2,12 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.at_once import join
+from tests.support.served import served
 
 
 class SmallHub:
@@ -86,11 +85,5 @@ class SmallHub:
 @contextmanager
 def small_hub(status: int = 200) -> Iterator[SmallHub]:
     hub = SmallHub(status)
-    thread = threading.Thread(target=hub.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with served(hub.http):
         yield hub
-    finally:
-        hub.http.shutdown()
-        hub.http.server_close()
-        join(thread)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.at_once import join
+from tests.support.served import served
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 """The value of the setting webhooks.private_networks that permits deliveries to this receiver."""
@@ -97,14 +97,8 @@ def serving(port: int = 0, certificate: Path | None = None) -> Iterator[Receiver
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     server.receiver = Receiver(url=f"{scheme}://127.0.0.1:{server.server_address[1]}/hook?of=tests")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        join(thread)
 
 
 def self_signed(folder: Path, host: str = "127.0.0.1") -> Path:

@@ -1,8 +1,6 @@
 """Makes the weights ready that a training begins with: once, by the stage's driver, for all of its workers."""
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pydantic import ValidationError
 
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, read_bytes_if_there
+from workers.runtime.spawned_processes import end_with_parent
 from workers.runtime.stage_reporter import StageError
 from workers.specs.initialization import (
     INITIAL_FOLDER,
@@ -81,7 +80,7 @@ def followed(recipe: Recipe, configuration: InputConfiguration, source: str) -> 
 
 def _in_a_process_of_its_own(spec: TrainSpec, uri: str, alive: Callable[[], None]) -> InitialWeightsReport:
     """Reads foreign files, and needs torch and timm, which the driver itself does without."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
         reading = pool.submit(_make_ready, spec, uri)
         while True:
             try:
@@ -99,15 +98,3 @@ def _make_ready(spec: TrainSpec, uri: str) -> InitialWeightsReport:
     from workers.initialization.preparation import make_ready
 
     return make_ready(spec, uri)
-
-
-def _die_with_parent() -> None:
-    """Ends this process when its driver is killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="die-with-parent").start()

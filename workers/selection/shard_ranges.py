@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from workers.runtime.spawned_processes import end_with_parent
 from workers.specs.figures import MOST_SELECTION_PROCESSES, ROWS_WORTH_A_PROCESS
 
 Item = TypeVar("Item")
@@ -31,7 +31,7 @@ def start_executor(rows: int) -> tuple[Executor, int]:
     if processes <= 1:
         return ThreadPoolExecutor(1), 1
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, context, initializer=_die_with_parent), processes * _RANGES_A_PROCESS
+    return ProcessPoolExecutor(processes, context, initializer=end_with_parent), processes * _RANGES_A_PROCESS
 
 
 def divided(shards: int, ranges: int) -> list[range]:
@@ -61,15 +61,3 @@ def _quota_cores() -> int:
         return int(quota) // int(period)
     except (OSError, ValueError):  # no cgroups of version 2, or "max" instead of a number
         return MOST_SELECTION_PROCESSES
-
-
-def _die_with_parent() -> None:
-    """Ends this process when its driver is killed. Otherwise it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="die-with-parent").start()

@@ -1,6 +1,5 @@
 """Frames in a page of Ray's dashboard, in a real browser: Grafana's are shown where the settings name it."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,6 +15,7 @@ from tests.api.access.conftest import MakeKey
 from tests.browser import WAIT_SECONDS
 from tests.support.changed_settings import changed
 from tests.support.grafana import PANEL, grafana_on_loopback
+from tests.support.served import served
 
 pytestmark = pytest.mark.attack
 
@@ -51,11 +51,8 @@ def head(grafana: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Discards the access log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.mark.parametrize("named", [True, False])

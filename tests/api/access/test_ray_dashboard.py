@@ -1,7 +1,6 @@
 """Ray's dashboard through the service is read-only, with Ray's token and without the caller's credentials."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +14,7 @@ from service.wiring import open_services
 from tests.api.access.conftest import AsKey
 from tests.support.application import StubRay
 from tests.support.changed_settings import changed
+from tests.support.served import served
 from tests.support.stranger import stranger_at
 
 
@@ -42,11 +42,8 @@ def head() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
         def log_message(self, *_: object) -> None:
             """Discards the access log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}", asked
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Fixtures: the identity provider that tests of tokens share."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +8,7 @@ import pytest
 from service.access.oidc import OidcTokens
 from tests.support.fake_clock import FakeClock
 from tests.support.oidc_provider import Provider, settings_for
+from tests.support.served import served
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,11 @@ def serving() -> Iterator[Provider]:
         def log_message(self, *_: object) -> None:
             """Discards the access log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
-    provider.add_rsa("one")
-    provider.add_ec("two")
-    yield provider
-    server.shutdown()
-    server.server_close()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
+        provider.add_rsa("one")
+        provider.add_ec("two")
+        yield provider
 
 
 @pytest.fixture
