@@ -155,7 +155,7 @@ def _lineage(facts: ModelFacts) -> str:
         [
             table(head, rows),
             "To train it and its teachers again:",
-            fenced(f"{again}\nnoisy-student runs create again.json", "sh"),
+            fenced(again, "sh"),
         ]
     )
 

@@ -140,6 +140,7 @@ def test_a_card_tells_data_recipe_and_lineage(app: FastAPI, finished_run: str, c
         assert f"| {generation} | `{finished_run}-g{generation}` |" in lineage
     assert f"labels of `{finished_run}-g0`" in lineage
     assert f"noisy-student models lineage {finished_run}-g2 --run-config" in lineage
+    assert lineage.count("noisy-student runs create") == 1
 
 
 def test_a_card_tells_accuracy_robustness_and_calibration(app: FastAPI, finished_run: str, card: ModelCard) -> None:
