@@ -8,10 +8,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from tests.at_once import join
 from tests.limits import END_TO_END_LIMIT_SECONDS
 from tests.support.network_namespace import network_of_its_own
 from workers.measuring.cluster import cluster_seen, wait_for_node
-from workers.runtime.capacity import ResourceDemand
+from workers.runtime.capacity import ClusterView, ResourceDemand
 from workers.runtime.stage_reporter import StageReporter
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec
@@ -56,18 +57,18 @@ def test_a_plan_waits_for_the_node_that_its_training_needs(head_alone: Cluster, 
         def pause_if_asked(self) -> None:
             asked.set()  # a look has found no node
 
-    def add_nodes() -> None:
-        asked.wait(60)
-        head_alone.add_node(num_cpus=4)  # of the wrong kind
-        head_alone.add_node(num_cpus=2, num_gpus=1, labels=GPU)
+    views: list[ClusterView] = []
+    reporter = Reporter(spec, entered_at=0.0)
+    demand = ResourceDemand(1, 1.0, 1.0, "worker", GPU)
+    # Nodes are added in the main thread, because Ray sets handlers of signals for each.
+    waiting = threading.Thread(target=lambda: views.append(wait_for_node(demand, reporter)), daemon=True)
+    waiting.start()
+    assert asked.wait(60)
+    head_alone.add_node(num_cpus=4)  # of the wrong kind
+    head_alone.add_node(num_cpus=2, num_gpus=1, labels=GPU)
+    join(waiting)
 
-    adding = threading.Thread(target=add_nodes)
-    adding.start()
-    view = wait_for_node(ResourceDemand(1, 1.0, 1.0, "worker", GPU), Reporter(spec, entered_at=0.0))
-    adding.join()
-
-    seen = cluster_seen(view)
-    assert asked.is_set()
+    seen = cluster_seen(views[0])
     assert (seen.gpus, seen.cpus_beside_gpus, seen.most_gpus) == (1.0, 2.0, None)
 
     @ray.remote(num_cpus=1, num_gpus=1, label_selector=GPU)
