@@ -3,7 +3,7 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs
@@ -22,13 +22,13 @@ from service.settings import Settings
 from service.store.migrate import upgrade
 from service.wiring import open_services
 from tests.object_store.conftest import Address, names_below
+from tests.support.pool_in_process import PoolInProcess
 from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
 from workers.data.dataset_roots import stage_environment
 from workers.data.shards.shard_readers import load_manifest, read_shard
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
 from workers.specs.model_card import ModelCard
@@ -85,25 +85,17 @@ Spec = TypeVar("Spec", LabelSpec, SelectSpec)
 Result = TypeVar("Result")
 
 
-class Bucket:
+class Bucket(PoolInProcess):
     """A control plane whose artifact root is a bucket, and the stages with the pool replaced by a loop."""
 
     def __init__(self, root: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.root = root
         settings = Settings(home=folder, artifact_root=join_uri(root, "artifacts"))
         upgrade(settings.database_url)
         self.services = open_services(settings)
         self.commands = self.services.dataset_commands
-        self.labeled: list[int] = []
-        monkeypatch.setattr(label_stage, "map_shards", self._map_shards)
-
-    def _map_shards(
-        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
-    ) -> Iterator[ShardDone]:
-        function = make_function() if shard_indices else bytes
-        for shard in shard_indices:
-            self.labeled.append(shard)
-            yield ShardDone(shard, 1.0, 2.0, function(shard))
+        monkeypatch.setattr(label_stage, "map_shards", self.map_shards)
 
     def register(self, uri: str, **fields: object) -> str:
         """Registers an unlabeled dataset, and returns the URI of its manifest."""

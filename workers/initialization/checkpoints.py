@@ -11,9 +11,8 @@ from pyarrow import fs
 from timm.models import load_state_dict
 
 from workers.artifact_io import open_filesystem
-from workers.runtime.stage_reporter import StageError
+from workers.initialization.refusals import first_line, refusal
 from workers.specs.initialization import WEIGHT_SUFFIXES
-from workers.specs.reports import FailureReason
 
 _PIECE_BYTES = 16 << 20
 _BLOCKED = "weights_only=True blocked"
@@ -37,7 +36,7 @@ def read_checkpoint(uri: str) -> Checkpoint:
     """
     path = uri.partition("?")[0] if "://" in uri else uri
     if not path.endswith(WEIGHT_SUFFIXES):
-        raise _refusal(f"{uri}: the name of a file with weights ends in {', '.join(WEIGHT_SUFFIXES)}")
+        raise refusal(f"{uri}: the name of a file with weights ends in {', '.join(WEIGHT_SUFFIXES)}")
     with tempfile.TemporaryDirectory(prefix="noisy-student-weights-") as folder:
         copy = Path(folder) / ("weights.safetensors" if path.endswith(".safetensors") else "weights.pth")
         digest = _copied(uri, copy)
@@ -49,7 +48,7 @@ def tensors_in(path: Path, called: str) -> dict[str, torch.Tensor]:
     found = _read(called, path)
     tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise _refusal(f"{called} holds no tensors")
+        raise refusal(f"{called} holds no tensors")
     return tensors
 
 
@@ -58,7 +57,7 @@ def _copied(uri: str, copy: Path) -> str:
     filesystem, path = open_filesystem(uri)
     kind = filesystem.get_file_info(path).type
     if kind != fs.FileType.File:
-        raise _refusal(f"{uri} is {'a folder' if kind == fs.FileType.Directory else 'not there'}: name a file")
+        raise refusal(f"{uri} is {'a folder' if kind == fs.FileType.Directory else 'not there'}: name a file")
     with filesystem.open_input_stream(path) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target, _PIECE_BYTES)
     with copy.open("rb") as stream:
@@ -74,15 +73,15 @@ def _read(uri: str, copy: Path) -> dict[str, object]:
         if _BLOCKED in str(error):
             names = _unsafe_names(copy)
             asks = f" (it asks for {names})" if names else ""
-            raise _refusal(
+            raise refusal(
                 f"{uri} is no checkpoint of tensors and plain values alone{asks}: "
                 "it is damaged, or loading it could run its author's code. Save the state_dict alone, as safetensors "
                 "if you can"
             ) from error
         what = "safetensors" if copy.suffix == ".safetensors" else "a checkpoint of torch"
-        raise _refusal(f"{uri} cannot be read as {what}: {type(error).__name__}: {_first_line(error)}") from error
+        raise refusal(f"{uri} cannot be read as {what}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(found, dict):
-        raise _refusal(f"{uri} holds a {type(found).__name__}, not tensors by name")
+        raise refusal(f"{uri} holds a {type(found).__name__}, not tensors by name")
     return found
 
 
@@ -91,11 +90,3 @@ def _unsafe_names(copy: Path) -> str:
         return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(str(copy)))
     except Exception:  # of a pickle in the form before zip files, torch does not say it
         return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:300]
-
-
-def _refusal(why: str) -> StageError:
-    return StageError(FailureReason.USER_ERROR, why)

@@ -11,10 +11,9 @@ import timm
 import torch
 from torch import nn
 
+from workers.initialization.refusals import refusal
 from workers.initialization.sources import Source, Tensors
 from workers.models.create import model_options
-from workers.runtime.stage_reporter import StageError
-from workers.specs.reports import FailureReason
 
 _CHANNELS = 3
 _LEAST_SHARE = 0.9
@@ -51,7 +50,7 @@ def fitted(source: Source, model: str, classes: tuple[str, ...], image_size: int
         if name not in wanted or (name in head and not (same_classes and value.shape == wanted[name])):
             continue
         if value.shape != wanted[name]:
-            raise _refusal(
+            raise refusal(
                 f"{source.name} is of another architecture than {model}: its {name} has the shape "
                 f"{list(value.shape)}, the model's {list(wanted[name])}"
             )
@@ -68,7 +67,7 @@ def _without_memory(model: str, num_classes: int, image_size: int) -> nn.Module:
         with torch.device("meta"):
             return _build(model, num_classes, **model_options(model, image_size))
     except Exception as error:
-        raise _refusal(f"timm cannot build {model} for images of {image_size} pixels: {error}") from error
+        raise refusal(f"timm cannot build {model} for images of {image_size} pixels: {error}") from error
 
 
 def _build(model: str, num_classes: int, **options: Any) -> nn.Module:
@@ -112,7 +111,7 @@ def _filtered(
                 **options,
             )
         except Exception as error:  # the filters are written for weights of their own architecture
-            raise _refusal(f"timm cannot load {source.name} into {model}: {type(error).__name__}: {error}") from error
+            raise refusal(f"timm cannot load {source.name} into {model}: {type(error).__name__}: {error}") from error
     return found[-1] if found else {}
 
 
@@ -161,9 +160,9 @@ def _check_architecture(
     found = body & set(taken)
     if not found:
         names = ", ".join(list(source.tensors)[:_NAMES_SHOWN])
-        raise _refusal(f"{model} takes nothing of {source.name}, whose first tensors are {names}")
+        raise refusal(f"{model} takes nothing of {source.name}, whose first tensors are {names}")
     if len(found) < _LEAST_SHARE * len(body):
-        raise _refusal(
+        raise refusal(
             f"{source.name} is of another architecture than {model}: it has {len(found)} of the model's {len(body)} "
             f"weights, and lacks {', '.join(sorted(body - found)[:_NAMES_SHOWN])}"
         )
@@ -172,13 +171,9 @@ def _check_architecture(
     patterns = {_pattern(name) for name in wanted}
     further = next((name for name in left if name not in wanted and _pattern(name) in patterns), None)
     if further is not None:
-        raise _refusal(f"{source.name} is of a larger architecture than {model}, which has no {further}")
+        raise refusal(f"{source.name} is of a larger architecture than {model}, which has no {further}")
 
 
 def _pattern(name: str) -> str:
     """The name with its numbers alike, so that one block of a model is like the next."""
     return re.sub(r"\d+", "#", name)
-
-
-def _refusal(why: str) -> StageError:
-    return StageError(FailureReason.USER_ERROR, why)

@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 )
 
 from workers.initialization.checkpoints import tensors_in
+from workers.initialization.refusals import first_line, refusal
 from workers.runtime.stage_reporter import StageError
 from workers.specs.initialization import HUB_PREFIX
 from workers.specs.reports import FailureReason
@@ -106,14 +107,12 @@ def _errors_that_name_the_cache(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0][:300]
+        said = first_line(error)
         if isinstance(error, _ABSENT) and not isinstance(error, LocalEntryNotFoundError):
-            why = f"{name} is not on the hub, or the cluster has no access to it (HF_TOKEN): {said}"
-            raise StageError(FailureReason.USER_ERROR, why) from error
+            raise refusal(f"{name} is not on the hub, or the cluster has no access to it (HF_TOKEN): {said}") from error
         if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code >= 500:
             raise StageError(FailureReason.STAGE_ERROR, f"the hub fails for {name}: {said}") from error
-        raise StageError(
-            FailureReason.USER_ERROR,
+        raise refusal(
             f"the weights {name} are not in the cache of the node that runs the stage's driver, and the network did "
             f"not give them ({type(error).__name__}: {said}). The cache is where HF_HOME says, now "
             f"{constants.HF_HOME} (for weights that are not on the hub where TORCH_HOME says, now "

@@ -17,8 +17,8 @@ from workers.artifact_io import join_uri, read_bytes, read_bytes_if_there
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots, plain_dataset_uri
 from workers.initialization.checkpoints import read_checkpoint
 from workers.initialization.hub import repository_configuration, repository_weights, weights_at
+from workers.initialization.refusals import refusal
 from workers.models.files import read_card
-from workers.runtime.stage_reporter import StageError
 from workers.specs.initialization import (
     HUB_PREFIX,
     FileInit,
@@ -28,7 +28,6 @@ from workers.specs.initialization import (
     TeacherInit,
 )
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard, model_id
-from workers.specs.reports import FailureReason
 from workers.specs.stages import TrainSpec
 
 Tensors = dict[str, torch.Tensor]
@@ -74,9 +73,9 @@ def _of_the_service(spec: TrainSpec) -> Source:
     try:
         card = read_card(folder)
     except FileNotFoundError as error:
-        raise _refusal(f"there is no model at {folder} to begin with") from error
+        raise refusal(f"there is no model at {folder} to begin with") from error
     if card.model != spec.model:
-        raise _refusal(f"the model at {folder} to begin with is a {card.model}, not a {spec.model}")
+        raise refusal(f"the model at {folder} to begin with is a {card.model}, not a {spec.model}")
     data = read_bytes(join_uri(folder, WEIGHTS_FILE))
     return Source(
         name=model_id(card.run_id, card.generation),
@@ -94,12 +93,12 @@ def _of_a_file(spec: TrainSpec, given: str) -> Source:
         uri = plain_dataset_uri(given)
         roots.check(uri)
     except OutsideOfRoots as error:
-        raise _refusal(f"recipe.init.uri: {error}") from error
+        raise refusal(f"recipe.init.uri: {error}") from error
     checkpoint = read_checkpoint(uri)
     card, beside = _card_beside(uri, roots), _timm_configuration_beside(uri, roots)
     architecture = card.model if card is not None else beside.get("architecture")
     if architecture is not None and architecture != spec.model:
-        raise _refusal(f"{uri} holds the weights of a {architecture}, not of a {spec.model}, says the file beside it")
+        raise refusal(f"{uri} holds the weights of a {architecture}, not of a {spec.model}, says the file beside it")
     known, configuration, labels = _understood(uri, spec.model, beside)
     return Source(
         name=uri,
@@ -116,7 +115,7 @@ def _of_timm(spec: TrainSpec, name: str) -> Source:
     configuration = get_pretrained_cfg(name)
     if name.partition(".")[0] != spec.model or configuration is None or not configuration.has_weights:
         known = timm.list_pretrained(f"{spec.model}.*") or ["none"]
-        raise _refusal(f"recipe.init.name: timm has no weights {name} for {spec.model}; it has {', '.join(known)}")
+        raise refusal(f"recipe.init.name: timm has no weights {name} for {spec.model}; it has {', '.join(known)}")
     if configuration.hf_hub_id:
         found = repository_weights(configuration.hf_hub_id, configuration.hf_hub_filename)
     else:
@@ -129,7 +128,7 @@ def _of_the_hub(spec: TrainSpec, repository: str) -> Source:
     architecture = said.get("architecture")
     if architecture != spec.model:
         what = "is no model of timm" if architecture is None else f"is a {architecture}, not a {spec.model}"
-        raise _refusal(f"recipe.init.name: {HUB_PREFIX}{repository} {what}")
+        raise refusal(f"recipe.init.name: {HUB_PREFIX}{repository} {what}")
     known, configuration, labels = _understood(f"{HUB_PREFIX}{repository}", spec.model, said)
     found = repository_weights(repository)
     return Source(found.name, found.tensors, found.digest, labels, known, configuration)
@@ -184,7 +183,7 @@ def _understood(
         labels = said.get("label_names") or given.get("label_names")
         return known, of_timm(known), tuple(map(str, labels)) if labels else None
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise _refusal(f"the config.json of {name} is not as timm writes it: {error}") from error
+        raise refusal(f"the config.json of {name} is not as timm writes it: {error}") from error
 
 
 def _card_beside(uri: str, roots: DatasetRoots) -> ModelCard | None:
@@ -212,7 +211,3 @@ def _beside(uri: str, name: str, roots: DatasetRoots) -> bytes | None:
     except OutsideOfRoots:
         return None
     return read_bytes_if_there(sibling)
-
-
-def _refusal(why: str) -> StageError:
-    return StageError(FailureReason.USER_ERROR, why)

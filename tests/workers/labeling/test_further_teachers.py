@@ -3,7 +3,6 @@
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.pool_in_process import PoolInProcess
 from workers.data.images import clean
 from workers.labeling import calibration, stage
 from workers.labeling.calibration import CALIBRATION_FILE, calibrate
@@ -23,7 +23,6 @@ from workers.models import clean_batches, fast_jpeg
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.labeling import LabeledBy, LabelingModel, Views
@@ -167,12 +166,12 @@ def test_a_teacher_that_answers_with_nan_is_named(teachers: list[str], tmp_path:
         Predictor(teachers[0], further=[teachers[1], diverged]).predict(PICTURES)
 
 
-class Stage:
+class Stage(PoolInProcess):
     """A label stage over two shards, whose pool is a loop in this process."""
 
     def __init__(self, root: Path, teachers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.root, self.teachers = root, teachers
-        self.labeled: list[int] = []
         for number in range(2):
             rows = PICTURES[number * 4 : number * 4 + 4]
             pq.write_table(pa.table({"image": rows, "label": ["a", "b", "c", "a"]}), root / f"s{number}.parquet")
@@ -181,8 +180,8 @@ class Stage:
             shards=tuple(Shard(uri=str(root / f"s{number}.parquet"), rows=4) for number in range(2)),
         )  # fmt: skip
         (root / "manifest.json").write_text(manifest.model_dump_json())
-        monkeypatch.setattr(stage, "map_shards", self._map_shards)
-        monkeypatch.setattr(calibration, "map_shards", self._map_shards)
+        monkeypatch.setattr(stage, "map_shards", self.map_shards)
+        monkeypatch.setattr(calibration, "map_shards", self.map_shards)
 
     def spec(self, *further: int, first: int = 0, calibrated: bool = False, **changes: Any) -> LabelSpec:
         """Labeling by the teacher `first` and further ones, by their numbers."""
@@ -211,14 +210,6 @@ class Stage:
         files = [self.root / "label" / part_name(number) for number in range(2)]
         footers = [pq.read_metadata(file).metadata for file in files]
         return [LabeledBy.model_validate_json(footer[b"noisy_student.labeled_by"]) for footer in footers]
-
-    def _map_shards(
-        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
-    ) -> Iterator[ShardDone]:
-        function = make_function() if shard_indices else bytes
-        for shard in shard_indices:
-            self.labeled.append(shard)
-            yield ShardDone(shard, 10.0 + shard, 11.0 + shard, function(shard))
 
 
 def temperature_of(result: LabelResult) -> float:

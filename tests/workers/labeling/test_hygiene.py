@@ -1,7 +1,7 @@
 """What the label stage reports about images that are broken, repeated, or too similar to an evaluation image."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +14,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from tests.support.bad_images import BROKEN, ODD
+from tests.support.pool_in_process import PoolInProcess
 from workers.labeling import stage
 from workers.leakage import fingerprints
 from workers.models.create import create_model
 from workers.models.files import write_model
-from workers.runtime.shard_pool import ShardDone, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
@@ -51,10 +51,11 @@ Spec = TypeVar("Spec", LabelSpec, SelectSpec)
 Result = TypeVar("Result", LabelResult, SelectResult)
 
 
-class Pool:
+class Pool(PoolInProcess):
     """Evaluation images, a pool, and the stages on them. A loop in this process replaces the actors."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.root = root
         self.evaluation = self.dataset("test", [[jpeg(crop(number)) for number in range(4)] + [black(50), b"broken"]])
         torch.manual_seed(0)
@@ -63,7 +64,7 @@ class Pool:
             parameters=1, run_id="r", generation=0, validation_top1=0.0,
         )  # fmt: skip
         write_model(str(root / "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
-        monkeypatch.setattr(stage, "map_shards", self._map_shards)
+        monkeypatch.setattr(stage, "map_shards", self.map_shards)
 
     def dataset(self, name: str, shards: list[list[bytes]]) -> FingerprintedImages:
         folder = self.root / name
@@ -114,13 +115,6 @@ class Pool:
         Path(spec.folder_uri).mkdir(exist_ok=True)
         (Path(spec.folder_uri) / "spec.json").write_text(spec.model_dump_json())
         return function(spec, StageReporter(spec, entered_at=0.0))
-
-    def _map_shards(
-        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
-    ) -> Iterator[ShardDone]:
-        function = make_function()
-        for shard in shard_indices:
-            yield ShardDone(shard, 1.0, 2.0, function(shard))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Label files, and the actor that writes them, called directly on real files without Ray."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.pool_in_process import PoolInProcess
 from workers.data.errors import ShardReadError
 from workers.data.images.decode import content_hash
 from workers.data.shards import shard_readers
@@ -29,7 +29,7 @@ from workers.labeling.top_classes import top_classes
 from workers.models.create import create_model
 from workers.models.files import write_model
 from workers.models.predictor import Predictor
-from workers.runtime.shard_pool import ShardActor, ShardDone, ShardFunction
+from workers.runtime.shard_pool import ShardActor, ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.model_card import ModelCard
@@ -61,12 +61,12 @@ def png(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-class Dataset:
+class Dataset(PoolInProcess):
     """Three shards of four images each, a model, and the stage. A loop in this process replaces the pool."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.root = root
-        self.labeled: list[int] = []
         self.images = [[png(shard * 4 + row) for row in range(4)] for shard in range(3)]
         self.images[1][2] = self.images[1][2][:40]
         for shard, images in enumerate(self.images):
@@ -82,7 +82,7 @@ class Dataset:
             parameters=1, run_id="r", generation=0, validation_top1=0.0,
         )  # fmt: skip
         write_model(str(root / "model"), create_model("test_resnet", 3, 28, 0.3, 0.1).state_dict(), card)
-        monkeypatch.setattr(stage, "map_shards", self._map_shards)
+        monkeypatch.setattr(stage, "map_shards", self.map_shards)
 
     def spec(self, attempt: int = 1, **changes: object) -> LabelSpec:
         spec = LabelSpec.model_validate(
@@ -99,14 +99,6 @@ class Dataset:
         self.labeled = []
         spec = self.spec(attempt, **changes)
         return stage.run_label(spec, StageReporter(spec, entered_at=0.0))
-
-    def _map_shards(
-        self, make_function: Callable[[], ShardFunction], shard_indices: Sequence[int], pool: ActorPool
-    ) -> Iterator[ShardDone]:
-        function = make_function() if shard_indices else bytes
-        for shard in shard_indices:
-            self.labeled.append(shard)
-            yield ShardDone(shard, 10.0 + shard, 11.0 + shard, function(shard))
 
 
 @pytest.fixture
