@@ -17,6 +17,7 @@ OPEN = frozenset({("GET", "/healthz"), ("POST", "/ui/login"), ("GET", "/ui/enter
 
 ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/datasets"): _OPERATOR,
+    ("POST", "/datasets/look"): _OPERATOR,
     ("GET", "/datasets"): _VIEWER,
     ("GET", "/datasets/{dataset_id}"): _VIEWER,
     ("GET", "/presets"): _VIEWER,

@@ -7,11 +7,13 @@ from pydantic import BaseModel
 
 from api.examples.requests import RUN_CONFIGS
 from api.schemas.problem import Answers
+from service.config.datasets import DatasetRequest
 from service.config.presets import IMAGENET_IMAGES, preset
 from service.config.run import GenerationPlan, RunConfig
 from service.views.base import Page
 from service.views.datasets import DatasetView
 from service.views.health import Readiness, ReadinessCheck
+from service.views.looks import DatasetLook, LookedAtPart
 from service.views.presets import Presets
 from service.views.runs import (
     AttemptView,
@@ -64,6 +66,26 @@ DATASET = DatasetView(
     sampled=100,
     sampled_bad=0,
     created_at=_START,
+)
+LOOK = DatasetLook(
+    uri="/data/pets",
+    taken_for="a folder of images with a folder for each class, in 2 split(s): train, val",
+    format="image_folder",
+    files=120,
+    files_are_all=True,
+    parts=[
+        LookedAtPart(split="train", images=100, images_are_all=True, classes=2),
+        LookedAtPart(split="val", images=20, images_are_all=True, classes=2),
+    ],
+    classes=["cat", "dog"],
+    class_count=2,
+    classes_from="the names of the folders",
+    columns=[],
+    requests=[
+        DatasetRequest(name="pets train", role="labeled", uri="/data/pets/train", format="image_folder"),
+        DatasetRequest(name="pets val", role="evaluation", uri="/data/pets/val", format="image_folder"),
+    ],
+    warnings=[],
 )
 ATTEMPT = AttemptView(
     number=1,

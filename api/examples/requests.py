@@ -35,6 +35,11 @@ DATASET_REQUESTS: dict[str, Example] = {
     },
 }
 
+LOOK_REQUESTS: dict[str, Example] = {
+    "folder": {"summary": "A folder of this machine", "value": {"uri": "/data/pets"}},
+    "bucket": {"summary": "A prefix of a bucket", "value": {"uri": "s3://pictures/pets/"}},
+}
+
 _DATASETS = {
     "labeled": "ds-8a41c0de55",
     "unlabeled": "ds-17c3b0a9e2",

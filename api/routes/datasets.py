@@ -13,14 +13,15 @@ from api.dependencies import (
     Limit,
     RegistrationSettingsOf,
 )
-from api.examples.answers import DATASET, answers, page_of
-from api.examples.requests import DATASET_REQUESTS
+from api.examples.answers import DATASET, LOOK, answers, page_of
+from api.examples.requests import DATASET_REQUESTS, LOOK_REQUESTS
 from api.registration_line import in_registration_thread
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, LookRequest
 from service.views.base import Page
 from service.views.datasets import DatasetView
+from service.views.looks import DatasetLook
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -43,6 +44,21 @@ async def register_dataset(
     dataset = await in_registration_thread(registration.processes, commands.register, request, idempotency_key)
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return dataset
+
+
+@router.post(
+    "/look",
+    summary="Look at a place",
+    responses=answers(200, LOOK, "What it is taken for") | problem_responses(400, 409, 415, 422),
+)
+async def look_at_place(
+    request: Annotated[LookRequest, strict_json(LookRequest), Body(openapi_examples=LOOK_REQUESTS)],
+    commands: DatasetCommandsOf,
+    registration: RegistrationSettingsOf,
+) -> DatasetLook:
+    """Says what a folder or file is taken for: format, splits, classes and columns, with the request bodies that would
+    register each part. Reads only a few files, and records nothing."""
+    return await in_registration_thread(registration.processes, commands.look, request)
 
 
 @router.get("", summary="List datasets", responses=answers(200, page_of(DATASET), "One page") | problem_responses(422))

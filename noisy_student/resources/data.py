@@ -7,9 +7,10 @@ from noisy_student.operations import Arguments, Body, Operation, Resource, opera
 from noisy_student.pages import listing
 from noisy_student.steps import Steps
 from noisy_student.transport import Way
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, LookRequest
 from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage
+from service.views.looks import DatasetLook
 from service.views.presets import Presets
 from service.views.retention import Marked, PreviewedArtifact
 from service.views.runs import ModelView
@@ -24,6 +25,11 @@ class Datasets(Resource[Way]):
     def create(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
         """Registers a dataset. Nothing is copied, so the files must stay unchanged."""
         return Arguments(body=request, idempotency_key=idempotency_key)
+
+    @operation("POST", "/datasets/look", DatasetLook, LookRequest)
+    def look(self, request: Body) -> Arguments:
+        """Returns what a place is taken for, with the requests that would register its parts. Records nothing."""
+        return Arguments(body=request)
 
     @listing("/datasets", DatasetView)
     def list(self, limit: int | None = None) -> Arguments:

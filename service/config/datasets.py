@@ -8,6 +8,9 @@ from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
 from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole
 
+RequestedFormat = DatasetFormat
+"""What a request may name as its format."""
+SplitName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -46,11 +49,17 @@ class DatasetRequest(Frozen):
         "the Ray nodes must share), or an s3:// or gs:// URI. Folders are read with all subfolders; hidden "
         "files are skipped.",
     )
-    format: DatasetFormat | None = Field(
+    format: RequestedFormat | None = Field(
         default=None,
         description="parquet: one image per row. image_folder: the first folder level names the class, if there are "
         "labels. webdataset: tar files with the label in .cls files. uri_list: files that list images by URI, absolute "
         "or relative to the list: text (.txt, one per line), .csv, .tsv, .jsonl or Parquet. Null: detected.",
+    )
+    split: SplitName | None = Field(
+        default=None,
+        description="Reads only one split of a folder that holds several: the folder of this name (`train/cat/1.jpg`), "
+        "or the files whose names begin so (`train-00000-of-00002.parquet`). `validation` finds `val`, too, and so on. "
+        "Null: everything.",
     )
     image_column: ColumnName | None = Field(
         default=None,
@@ -72,4 +81,20 @@ class DatasetRequest(Frozen):
         max_length=100_000,
         description="Class names in index order. Null: the distinct labels, in numeric order if all are integers, "
         "else sorted. Set them if a dataset does not contain every class. Ignored for unlabeled datasets.",
+    )
+
+
+class LookRequest(Frozen):
+    """A place to look at, before anything of it is registered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"uri": "/data/pets"}, {"uri": "s3://pictures/pets/"}]})
+
+    uri: str = Field(
+        min_length=1,
+        max_length=8000,
+        description="A folder or a file: a path on the service's machine, or an s3:// or gs:// URI.",
+    )
+    project: ProjectName = Field(
+        default=DEFAULT_PROJECT,
+        description="The project that would own the datasets. Default: the project of the caller's key.",
     )

@@ -1,4 +1,4 @@
-"""The command on datasets: register one."""
+"""The commands on datasets: look at a place, and register a dataset."""
 
 import time
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 from service.access.own_project import in_own_project
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, LookRequest
 from service.config.events import EventKind
 from service.dataset_roots import RootsByProject
 from service.datasets.plain_request import plain_request
 from service.datasets.queries import dataset_view
 from service.datasets.registration.inspector_pool import InspectorPool
-from service.datasets.registration.messages import DatasetSummary, InspectionJob
+from service.datasets.registration.messages import DatasetSummary, InspectionJob, LookJob
 from service.errors import ArtifactStoreUnavailable
 from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, WARNINGS
@@ -23,6 +23,7 @@ from service.store.idempotency import OnceAnswers, request_hash
 from service.store.run_store import add_event, new_id
 from service.store.schema.tables import DatasetRow
 from service.views.datasets import DatasetView
+from service.views.looks import DatasetLook
 from workers.artifact_io import delete_folder
 
 
@@ -41,6 +42,14 @@ class DatasetCommands:
         self._roots = roots
         self._inspectors = inspectors
         self._answers = OnceAnswers(database, clock)
+
+    def look(self, request: LookRequest) -> DatasetLook:
+        """Looks at a place, and records nothing. A separate process reads the files.
+
+        Returns the requests that would register what is there. Raises InvalidRequest if nothing is there.
+        """
+        request = plain_request(in_own_project(request))
+        return self._inspectors.look(LookJob(request=request, roots=self._roots.of(request.project)))
 
     def register(self, request: DatasetRequest, idempotency_key: str | None = None) -> DatasetView:
         """Inspects a dataset, writes its manifest and hashes, and records it. Returns its view.

@@ -147,3 +147,25 @@ def test_a_file_that_aborts_its_reader_is_a_422_and_the_service_goes_on(client: 
     assert "SIGABRT" in answer.json()["detail"]
     assert client.get("/runs").status_code == 200
     assert client.get("/datasets").json()["items"] == []
+
+
+def test_a_look_offers_bodies_that_register_each_part_and_records_nothing(
+    client: TestClient, write_images: Write
+) -> None:
+    folder = write_images("train-0", 0).parent
+    write_images("val-0", 4)
+    answer = client.post("/datasets/look", json={"uri": str(folder)})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["taken_for"], found["format"]) == ("Parquet files with images, in 2 split(s): train, val", "parquet")
+    assert client.get("/datasets").json()["items"] == []
+    bodies = found["requests"]
+    answers = [client.post("/datasets", json=body) for body in bodies]
+    assert [each.status_code for each in answers] == [201, 201]
+    assert [each.json()["role"] for each in answers] == ["labeled", "evaluation"]
+
+
+def test_a_look_at_a_place_that_is_not_there_is_refused(client: TestClient, tmp_path: Path) -> None:
+    answer = client.post("/datasets/look", json={"uri": str(tmp_path / "absent")})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "uri"

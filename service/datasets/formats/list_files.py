@@ -39,6 +39,11 @@ def list_entries(request: DatasetRequest, uri: str) -> Iterator[ListEntry]:
         yield columns.entry(row, origin)
 
 
+def list_column_names(request: DatasetRequest, uri: str) -> tuple[str, ...]:
+    """Returns the names of a list's columns; () for an empty list. Raises like `list_entries`."""
+    return next((tuple(row) for _, row in _rows(uri, suffix_of(name_of(uri)), request)), ())
+
+
 def _rows(uri: str, suffix: str, request: DatasetRequest) -> Iterator[tuple[str, Row]]:
     """Yields rows with the name that messages use: a line from 1, or in a Parquet file a row from 0."""
     if suffix in PARQUET_SUFFIXES:

@@ -19,6 +19,7 @@ from service.datasets.inspection.findings import (
 )
 from service.datasets.inspection.sampling import decode_sample, hash_images
 from service.datasets.places.location import locate
+from service.datasets.places.splits import in_split
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
@@ -113,6 +114,8 @@ def _check_request(request: DatasetRequest) -> None:
 
 def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> tuple[Source, list[str]]:
     location = locate(request.uri, roots)
+    if request.split is not None:
+        location = in_split(location, request.split)
     chosen = choose_files(location, request.format)
     warnings = warnings_of_files(request.role, location, chosen)
     if chosen.format == "parquet":

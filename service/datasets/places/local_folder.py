@@ -1,5 +1,6 @@
 """Walks a folder of this machine. It visits each real folder once, whatever links lead to it."""
 
+import math
 import os
 import stat
 from collections import deque
@@ -25,6 +26,8 @@ class FolderContents:
     """Folders whose names begin with a dot and that no known program creates. They were not listed."""
     special_files: list[str] = field(default_factory=list)
     """Pipes, sockets and devices: reading one may never end."""
+    is_complete: bool = True
+    """Whether everything was listed. Otherwise there are more files than were asked for."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,12 @@ class _Folder:
     real_path: str
 
 
-def walk_local_folder(root: str) -> FolderContents:
+def walk_local_folder(root: str, most_files: float = math.inf) -> FolderContents:
     """Lists everything below `root`, follows links, and skips what `is_left_behind` names.
 
-    It lists folders before links to them, so that chance does not decide which of two names is kept. Raises OSError for
-    a folder that cannot be listed.
+    It lists folders before links to them, so that chance does not decide which of two names is kept. Once it has found
+    `most_files`, it lists no further folder, but names those that it knows. Raises OSError for a folder that cannot be
+    listed.
     """
     contents = FolderContents()
     looked_into: set[str] = set()
@@ -49,6 +53,9 @@ def walk_local_folder(root: str) -> FolderContents:
             continue
         looked_into.add(folder.real_path)
         contents.folders.append(folder.name)
+        if len(contents.sizes) >= most_files:
+            contents.is_complete = False
+            continue
         for entry, status in _entries(folder, contents):
             name = f"{folder.name}/{entry.name}".lstrip("/")
             if stat.S_ISREG(status.st_mode):

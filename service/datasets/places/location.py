@@ -1,6 +1,8 @@
 """The location of a dataset: its absolute URI, the files below it, and their URIs."""
 
+import math
 import os
+from collections import deque
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,6 +43,8 @@ class Location:
     """The folders below it, including empty ones, if the storage has folders."""
     warnings: tuple[str, ...] = ()
     """What was found there and skipped, one sentence each."""
+    is_complete: bool = True
+    """Whether all files are listed. Only a bounded listing leaves some out."""
 
     def uri_of(self, file: FoundFile) -> str:
         """Returns the absolute URI of a file at this location."""
@@ -49,22 +53,24 @@ class Location:
         return below(self.uri, file.name)
 
 
-def locate(uri: str, roots: DatasetRoots = ANYWHERE) -> Location:
+def locate(uri: str, roots: DatasetRoots = ANYWHERE, most_files: float = math.inf) -> Location:
     """Lists all files below `uri`, except hidden ones and others that `is_left_behind` names.
+
+    With `most_files`, it stops after the folder in which it has found that many.
 
     Raises InvalidRequest if nothing is at `uri`, if it cannot be opened, or if a name in it cannot be displayed. Raises
     OutsideOfRoots if the location, or a file that a symbolic link in it leads to, lies outside of `roots`.
     """
     uri = plain_dataset_uri(uri)
     roots.check(uri)
-    location = _list(uri)
+    location = _list(uri, most_files)
     if roots != ANYWHERE:
         for file in location.files:
             roots.check(location.uri_of(file))
     return location
 
 
-def _list(uri: str) -> Location:
+def _list(uri: str, most_files: float) -> Location:
     try:
         filesystem, path = open_filesystem(uri)
         path = path.rstrip("/") or "/"
@@ -75,7 +81,7 @@ def _list(uri: str) -> Location:
         if info.type == fs.FileType.File:
             return Location(absolute, is_file=True, files=(FoundFile("", info.size),))
         is_local = isinstance(filesystem, fs.LocalFileSystem)
-        contents = walk_local_folder(path) if is_local else _walk_bucket(filesystem, path)
+        contents = walk_local_folder(path, most_files) if is_local else _walk_bucket(filesystem, path, most_files)
     except UnicodeDecodeError as error:
         problem = f"cannot be listed: a name in it is not UTF-8: {readable(error.object)}"
         raise InvalidRequest("uri", f"{uri}: {problem}") from error
@@ -89,18 +95,40 @@ def _list(uri: str) -> Location:
         files=tuple(FoundFile(name, size) for name, size in sorted(contents.sizes.items())),
         folders=tuple(sorted(contents.folders)),
         warnings=_warnings(contents),
+        is_complete=contents.is_complete,
     )
 
 
-def _walk_bucket(filesystem: fs.FileSystem, path: str) -> FolderContents:
-    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+def _walk_bucket(filesystem: fs.FileSystem, path: str, most_files: float) -> FolderContents:
+    found, is_complete = _all_below(filesystem, path), True
+    if most_files < math.inf:
+        found, is_complete = _some_below(filesystem, path, most_files)
     named = [(item.path[len(path.rstrip("/")) + 1 :], item) for item in found]
     kept = [(name, item) for name, item in named if not is_left_behind(name)]
     return FolderContents(
         sizes={name: item.size for name, item in kept if item.type == fs.FileType.File},
         folders=[name for name, item in kept if item.type == fs.FileType.Directory],
         hidden_folders=sorted({hidden for name, _ in named if (hidden := _hidden_folder(name)) is not None}),
+        is_complete=is_complete,
     )
+
+
+def _all_below(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:
+    """Everything below a folder in one listing, which is faster than one for each folder."""
+    found: list[fs.FileInfo] = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    return found
+
+
+def _some_below(filesystem: fs.FileSystem, path: str, most_files: float) -> tuple[list[fs.FileInfo], bool]:
+    """What is below a folder, listed folder by folder until there are enough files, and whether that is all."""
+    found: list[fs.FileInfo] = []
+    files, waiting = 0, deque([path])
+    while waiting and files < most_files:
+        here = filesystem.get_file_info(fs.FileSelector(waiting.popleft(), recursive=False))
+        found += here
+        files += sum(item.type == fs.FileType.File for item in here)
+        waiting += [item.path for item in here if item.type == fs.FileType.Directory]
+    return found, not waiting
 
 
 def _hidden_folder(key: str) -> str | None:

@@ -16,9 +16,14 @@ import pyarrow as pa
 
 from service.artifacts.layout import ArtifactLayout
 from service.datasets.inspection import InspectedDataset, inspect_dataset
+from service.datasets.looks.look import look_at
 from service.datasets.registration.messages import (
+    JOB,
+    Answer,
     DatasetSummary,
-    InspectionJob,
+    Job,
+    LookAnswer,
+    LookJob,
     Refusal,
     StoreFailure,
     too_much_memory,
@@ -42,16 +47,17 @@ def main(descriptor: int, memory_bytes: int, parent: int) -> None:
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
         _silence()
         for line in jobs:
-            answer = _answer(InspectionJob.model_validate_json(line), memory_bytes)
+            answer = _answer(JOB.validate_json(line), memory_bytes)
             connection.sendall(answer.model_dump_json().encode() + b"\n")
 
 
-def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal | StoreFailure:
-    layout = ArtifactLayout(job.artifact_root)
-    parts = layout.list_parts(job.dataset_id)
+def _answer(job: Job, memory_bytes: int) -> Answer:
     try:
         # Each file is checked again when it is opened, since it may have been replaced by then.
         with reading_within(job.roots.roots):
+            if isinstance(job, LookJob):
+                return LookAnswer(look=look_at(job.request, job.roots))
+            parts = ArtifactLayout(job.artifact_root).list_parts(job.dataset_id)
             inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots)
     except InvalidRequest as error:
         return Refusal(field=error.field, message=error.message)
@@ -61,7 +67,7 @@ def _answer(job: InspectionJob, memory_bytes: int) -> DatasetSummary | Refusal |
         # Hostile or damaged bytes make parsers raise nearly anything, and their messages may quote a file.
         return Refusal(field="uri", message=f"cannot be inspected: reading it ended with {type(error).__name__}")
     try:
-        _write(layout, inspected)
+        _write(ArtifactLayout(job.artifact_root), inspected)
     except OSError as error:
         return StoreFailure(message=str(error))
     return _summary(inspected)

@@ -5,8 +5,17 @@ from threading import Lock
 
 from service.config.inspector_limits import InspectorLimits
 from service.datasets.registration.inspector_process import InspectionFailed, InspectorProcess
-from service.datasets.registration.messages import DatasetSummary, InspectionJob, Refusal, StoreFailure
+from service.datasets.registration.messages import (
+    DatasetSummary,
+    InspectionJob,
+    Job,
+    LookAnswer,
+    LookJob,
+    Refusal,
+    StoreFailure,
+)
 from service.errors import ArtifactStoreUnavailable, InvalidRequest
+from service.views.looks import DatasetLook
 
 _MOST_JOBS = 100
 _MOST_IDLE_BYTES = 400 << 20
@@ -36,6 +45,29 @@ class InspectorPool:
         Raises InvalidRequest for an unusable dataset, and if the process crashes or takes too much memory or time.
         Raises ArtifactStoreUnavailable. After an error the caller deletes what was written.
         """
+        answer = self._answered(job)
+        assert isinstance(answer, DatasetSummary)
+        return answer
+
+    def look(self, job: LookJob) -> DatasetLook:
+        """Looks at a place and writes nothing.
+
+        Raises InvalidRequest if there is nothing, and if the process crashes or takes too much memory or time.
+        """
+        answer = self._answered(job)
+        assert isinstance(answer, LookAnswer)
+        return answer.look
+
+    def close(self) -> None:
+        """Ends all processes. Those at work end with the thread that started them; their callers get InvalidRequest."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.close()
+        self._starter.shutdown()
+
+    def _answered(self, job: Job) -> DatasetSummary | LookAnswer:
         process = self._taken() or self._new()
         try:
             answer = process.ask(job)
@@ -47,15 +79,6 @@ class InspectorPool:
         if isinstance(answer, StoreFailure):
             raise ArtifactStoreUnavailable(f"the artifact store: {answer.message}")
         return answer
-
-    def close(self) -> None:
-        """Ends all processes. Those at work end with the thread that started them; their callers get InvalidRequest."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for process in idle:
-            process.close()
-        self._starter.shutdown()
 
     def _new(self) -> InspectorProcess:
         return self._starter.submit(InspectorProcess, self._limits).result()

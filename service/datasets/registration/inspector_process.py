@@ -12,10 +12,8 @@ import psutil
 from service.config.inspector_limits import InspectorLimits
 from service.datasets.registration.messages import (
     ANSWER,
-    DatasetSummary,
-    InspectionJob,
-    Refusal,
-    StoreFailure,
+    Answer,
+    Job,
     too_much_memory,
 )
 
@@ -77,7 +75,7 @@ class InspectorProcess:
         except psutil.Error:
             return 0
 
-    def ask(self, job: InspectionJob) -> DatasetSummary | Refusal | StoreFailure:
+    def ask(self, job: Job) -> Answer:
         """Gives the process a job and returns its answer. Raises InspectionFailed; the process is gone then."""
         self.jobs += 1
         deadline = time.monotonic() + self._limits.seconds

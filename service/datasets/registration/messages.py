@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, LookRequest
+from service.views.looks import DatasetLook
 from workers.data.dataset_roots import DatasetRoots
 from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
@@ -13,12 +14,26 @@ from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 class InspectionJob(Frozen):
     """A dataset to inspect."""
 
+    job: Literal["inspect"] = "inspect"
     request: DatasetRequest
     dataset_id: str
     artifact_root: str
     """Where the process writes the manifest, the hashes and the parts of a list."""
     roots: DatasetRoots
     """The roots under which the dataset must lie."""
+
+
+class LookJob(Frozen):
+    """A place to look at."""
+
+    job: Literal["look"] = "look"
+    request: LookRequest
+    roots: DatasetRoots
+    """The roots under which the place must lie."""
+
+
+Job = InspectionJob | LookJob
+JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="job")])
 
 
 class DatasetSummary(Frozen):
@@ -42,6 +57,13 @@ class DatasetSummary(Frozen):
     warnings: tuple[str, ...] = ()
 
 
+class LookAnswer(Frozen):
+    """What a place was taken for."""
+
+    answer: Literal["looked"] = "looked"
+    look: DatasetLook
+
+
 class Refusal(Frozen):
     """The dataset is unusable. `field` names the request's field, `message` says why."""
 
@@ -57,8 +79,8 @@ class StoreFailure(Frozen):
     message: str
 
 
-Answer = Annotated[DatasetSummary | Refusal | StoreFailure, Field(discriminator="answer")]
-ANSWER: TypeAdapter[DatasetSummary | Refusal | StoreFailure] = TypeAdapter(Answer)
+Answer = DatasetSummary | LookAnswer | Refusal | StoreFailure
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 
 def too_much_memory(memory_bytes: int) -> str:

@@ -1,6 +1,7 @@
 """The command line against a real server on loopback."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,21 @@ def test_a_dataset_is_added_listed_and_shown(cli: Cli, write_images: Callable[..
     shown = _done(cli("datasets", "show", dataset.id))
     assert "cat 2, dog 2" in shown
     assert json.loads(_done(cli("datasets", "list", "--json")))[0]["id"] == dataset.id
+
+
+def test_a_look_prints_what_a_place_is_taken_for_and_the_commands_that_register_it(
+    cli: Cli, write_images: Callable[..., Path]
+) -> None:
+    folder = write_images("train-0", 0).parent
+    write_images("val-0", 4)
+    lines = _done(cli("datasets", "look", str(folder))).splitlines()
+    assert "Parquet files with images, in 2 split(s): train, val (parquet)" in lines[1]
+    commands = [shlex.split(line) for line in lines if line.startswith("noisy-student ")]
+    assert len(commands) == 2
+    for command in commands:
+        assert "cat 2, dog 2" in _done(cli(*command[1:]))
+    found = json.loads(_done(cli("datasets", "look", str(folder), "--json")))
+    assert [request["split"] for request in found["requests"]] == ["train", "val"]
 
 
 def test_a_relative_path_is_made_absolute(

@@ -1,0 +1,196 @@
+"""What a look finds in the files of one part, in a format that registration reads. It reads only some of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+from service.config.datasets import DatasetRequest, RequestedFormat
+from service.datasets.formats.list_files import list_column_names, list_entries
+from service.datasets.formats.parquet_source import open_parquet_source
+from service.datasets.inspection.classes import class_order
+from service.datasets.places.location import Location
+from service.errors import InvalidRequest
+from workers.data.plain_values import shown
+from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards.list_entries import why_never_opened
+
+_MOST_FILES = 32
+_MOST_ROWS = 20_000
+_LOOKED_UP = 32
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What some of a part's files say about it."""
+
+    images: int | None
+    images_are_all: bool
+    classes: tuple[str, ...] = ()
+    """In index order; empty without labels."""
+    classes_from: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    """Names and types."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """Fields that the request needs beside its format."""
+    warnings: tuple[str, ...] = ()
+
+
+def findings_in(request: DatasetRequest, location: Location) -> Findings:
+    """Looks at the files of `location`, all of the request's format, and finds labels if there are any.
+
+    Raises InvalidRequest or ShardReadError for what cannot be read.
+    """
+    assert request.format is not None
+    return _LOOKS[request.format](request, location)
+
+
+def _in_images(_: DatasetRequest, location: Location) -> Findings:
+    names = [file.name for file in location.files]
+    flat = [name for name in names if "/" not in name]
+    classes = class_order({name.partition("/")[0] for name in names if "/" in name})
+    if len(classes) < 2 or flat:
+        warnings: tuple[str, ...] = ()
+        if classes:
+            both = f"{len(flat):,} image(s) lie beside the folder(s)" if flat else "there is one folder only"
+            warnings = (f"{both}, so the folders are not taken for classes",)
+        return Findings(len(names), location.is_complete, warnings=warnings)
+    return Findings(
+        len(names), location.is_complete, classes, "the names of the folders", warnings=_deeper(names, classes)
+    )
+
+
+def _deeper(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """Says which level is taken for the class, if there are several."""
+    inner = {name.split("/")[-2] for name in names if name.count("/") > 1}
+    if not inner:
+        return ()
+    listed = ", ".join(shown(name, 40) for name in sorted(inner)[:5])
+    return (
+        f"the folders are nested: the {len(classes)} of the first level are taken for the classes, not the "
+        f"{len(inner)} in them ({listed}{', ...' if len(inner) > 5 else ''})",
+    )
+
+
+def _in_parquet(request: DatasetRequest, location: Location) -> Findings:
+    files = location.files[:_MOST_FILES]
+    labeled = request.model_copy(update={"role": "labeled"})
+    try:
+        source = open_parquet_source(labeled, location, files)
+    except InvalidRequest as error:
+        if error.field != "label_column":
+            raise
+        source = open_parquet_source(request.model_copy(update={"role": "unlabeled"}), location, files)
+    with parquet_shards.open_parquet(source.shards[0].uri) as file:
+        columns = _columns(file.schema_arrow)
+        has_path = source.shards[0].rows > 0 and parquet_shards.has_path(file, source.image_column, 0)
+        if has_path and not parquet_shards.read_image_rows(file, source.image_column, [0])[0]:
+            raise InvalidRequest("format", f"{source.shards[0].uri}: holds paths of images and no bytes")
+    classes, classes_from = source.class_names or (), None
+    if classes:
+        classes_from = f"the names that the files give to the numbers in `{source.label_column}` (Hugging Face)"
+    elif source.label_column is not None:
+        classes = _labels_in(source.label_names, [shard.rows for shard in source.shards])
+        classes_from = f"the values of `{source.label_column}`, {_order_of(classes)}"
+    fields = {"image_column": source.image_column}
+    if source.label_column is not None:
+        fields["label_column"] = source.label_column
+    return Findings(
+        images=sum(shard.rows for shard in source.shards),
+        images_are_all=location.is_complete and len(files) == len(location.files),
+        classes=classes,
+        classes_from=classes_from,
+        columns=columns,
+        fields=tuple(fields.items()),
+    )
+
+
+def _labels_in(labels: Callable[[int], Sequence[str | None]], rows_of_shards: Sequence[int]) -> tuple[str, ...]:
+    """The distinct labels of the first shards, up to about _MOST_ROWS rows, but of one shard at least."""
+    found: set[str] = set()
+    seen = 0
+    for index, rows in enumerate(rows_of_shards):
+        found |= {name for name in labels(index) if name is not None}
+        seen += rows
+        if seen >= _MOST_ROWS:
+            break
+    return class_order(found)
+
+
+def _order_of(classes: Sequence[str]) -> str:
+    return "in numeric order" if classes and all(name.lstrip("-").isdigit() for name in classes) else "sorted"
+
+
+def _columns(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    return tuple((shown(field.name, 100), shown(str(field.type), 100)) for field in list(schema)[:100])
+
+
+def _in_tars(_: DatasetRequest, location: Location) -> Findings:
+    labels: list[str | None] = []
+    files = 0
+    for file in location.files[:_MOST_FILES]:
+        with tar_shards.open_tar(location.uri_of(file)) as stream:
+            walk = tar_shards.Walk(with_labels=True)
+            here = [sample.label for sample in islice(tar_shards.iterate_samples(stream, walk), _MOST_ROWS)]
+        labels += here
+        if len(here) == _MOST_ROWS:
+            break
+        files += 1
+    classes = class_order({name for name in labels if name is not None})
+    return Findings(
+        images=len(labels),
+        images_are_all=location.is_complete and files == len(location.files),
+        classes=classes,
+        classes_from="the .cls or .json members of the samples" if classes else None,
+    )
+
+
+def _in_lists(request: DatasetRequest, location: Location) -> Findings:
+    entries: list[uri_lists.ListEntry] = []
+    files = 0
+    for file in location.files[:_MOST_FILES]:
+        here = _some_entries(request, location.uri_of(file))
+        entries += here
+        if len(here) == _MOST_ROWS:
+            break
+        files += 1
+    names = list_column_names(request, location.uri_of(location.files[0]))
+    classes = class_order({entry.label for entry in entries if entry.label is not None})
+    return Findings(
+        images=len(entries),
+        images_are_all=location.is_complete and files == len(location.files),
+        classes=classes,
+        classes_from=f"the labels in the list, {_order_of(classes)}" if classes else None,
+        columns=tuple((shown(name, 100), "string") for name in names[:100]),
+        warnings=_not_there(entries),
+    )
+
+
+def _some_entries(request: DatasetRequest, uri: str) -> list[uri_lists.ListEntry]:
+    with suppress(InvalidRequest):
+        return list(islice(list_entries(request.model_copy(update={"role": "labeled"}), uri), _MOST_ROWS))
+    return list(islice(list_entries(request.model_copy(update={"role": "unlabeled"}), uri), _MOST_ROWS))
+
+
+def _not_there(entries: Sequence[uri_lists.ListEntry]) -> tuple[str, ...]:
+    some = entries[:: max(1, len(entries) // _LOOKED_UP)][:_LOOKED_UP]
+    kinds = [kind for entry in some if (kind := why_never_opened(entry.uri)) is not None]
+    if kinds:
+        return (f"{len(kinds)} of {len(some)} entries that were looked up cannot be opened: each is {kinds[0]}",)
+    missing = sum(size == 0 for size in uri_lists.sizes_of([entry.uri for entry in some]))
+    if not missing:
+        return ()
+    return (
+        f"{missing} of {len(some)} images that were looked up are not there: paths are relative to the folder of the "
+        "list",
+    )
+
+
+_LOOKS: Mapping[RequestedFormat, Callable[[DatasetRequest, Location], Findings]] = {
+    "parquet": _in_parquet,
+    "image_folder": _in_images,
+    "webdataset": _in_tars,
+    "uri_list": _in_lists,
+}
