@@ -3,8 +3,11 @@
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+from pydantic import Field
+
+from workers.specs.base import Frozen
 from workers.specs.hygiene import JudgedOn
 from workers.specs.results import EvaluateResult, Metrics
 from workers.specs.robustness import RobustnessResult, RobustnessSettings
@@ -25,6 +28,25 @@ _CONDITION = re.compile(
     rf"(?:(?P<number>{_NUMBER})|previous(?:\s*(?P<sign>[+-])\s*(?P<margin>{_NUMBER}))?)"
 )
 _SYNTAX = "as top1 >= previous, mce <= previous + 1.0 or top1 > 0.9"
+
+
+class Gate(Frozen):
+    """Conditions that a student must meet to become the next teacher."""
+
+    conditions: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
+        min_length=1,
+        max_length=20,
+        description="For example `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
+        "top1, top5 and calibration_error are shares in 0..1, mce and mfr are percent.",
+    )
+    on: JudgedOn = Field(
+        default="validation",
+        description="The images on which the conditions are measured. `test` chooses teachers by the test images, "
+        "which makes the reported test accuracy optimistic; generations, models and lineage are marked with it.",
+    )
+    on_failure: Literal["stop", "go_on"] = Field(
+        default="stop", description="go_on: the same teacher teaches the following generations."
+    )
 
 
 class Condition:

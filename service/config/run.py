@@ -1,17 +1,17 @@
 """A run's configuration: datasets, models, recipes, selection and resources."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from service.config.cluster_shape import ClusterShape
-from service.config.gate import ROBUSTNESS_OF, Condition
+from service.config.gate import ROBUSTNESS_OF, Condition, Gate
+from service.config.models import GivenTeacher
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
 from service.config.policies import FaultTolerance, RetentionOverrides
 from service.config.presets import PresetName
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
-from workers.specs.hygiene import JudgedOn
 from workers.specs.labeling import LabelingSettings
 from workers.specs.measure import external_part
 from workers.specs.recipe import Recipe
@@ -110,25 +110,6 @@ class EvaluationSettings(Frozen):
         return {external_part(each.name): each.dataset for each in self.external}
 
 
-class Gate(Frozen):
-    """Conditions that a student must meet to become the next teacher."""
-
-    conditions: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
-        min_length=1,
-        max_length=20,
-        description="For example `top1 >= previous` or `mce <= previous + 1.0`; previous is the teacher's own figure. "
-        "top1, top5 and calibration_error are shares in 0..1, mce and mfr are percent.",
-    )
-    on: JudgedOn = Field(
-        default="validation",
-        description="The images on which the conditions are measured. `test` chooses teachers by the test images, "
-        "which makes the reported test accuracy optimistic; generations, models and lineage are marked with it.",
-    )
-    on_failure: Literal["stop", "go_on"] = Field(
-        default="stop", description="go_on: the same teacher teaches the following generations."
-    )
-
-
 class GenerationOverrides(Frozen):
     """Settings of one generation that differ from its run's; the body of POST /runs/{id}/generations."""
 
@@ -159,7 +140,14 @@ class RunConfig(Frozen):
         "stored run has whole recipes.",
     )
     datasets: RunDatasets
-    teacher_model: ModelName = Field(description="A timm model name.")
+    teacher: GivenTeacher | None = Field(
+        default=None,
+        description="A trained model as the first teacher: generation 0 evaluates it on the run's images and trains "
+        "nothing. Instead of teacher_model and teacher_recipe.",
+    )
+    teacher_model: ModelName | None = Field(
+        default=None, description="The timm model that generation 0 trains. Required without teacher."
+    )
     student_models: tuple[ModelName, ...] = Field(
         default=(),
         max_length=MAX_GENERATIONS,
@@ -269,6 +257,8 @@ class GenerationPlan(Frozen):
     """What one generation trains. It is frozen when the generation is created."""
 
     model: str
+    given: str | None = None
+    """The id of the model that is this generation's without any training. Its recipe then says how it sees pictures."""
     recipe: Recipe
     selection: SelectionSettings
     seed: int

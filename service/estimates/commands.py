@@ -16,8 +16,8 @@ from service.estimates.preflight import check_estimate_request
 from service.estimates.view_builder import estimate_view
 from service.lifecycle.states import RunKind
 from service.model_catalog import CatalogModel, load_catalog
+from service.runs.completed_config import completed
 from service.runs.preflight import check_new_run
-from service.runs.preset_recipes import with_preset
 from service.stages.generation_plans import generation_plans
 from service.store.database import Database
 from service.store.idempotency import OnceAnswers, request_hash
@@ -55,7 +55,7 @@ class EstimateCommands:
             return answer
         catalog = load_catalog() if self._catalog is None else self._catalog
         try:
-            request = request.model_copy(update={"run": with_preset(self._database, request.run)})
+            request = request.model_copy(update={"run": completed(self._database, request.run)})
             check_new_run(self._database, self._layout, self._roots, request.run, catalog)
         except InvalidRequest as error:
             raise InvalidRequest(f"run.{error.field}", error.message) from error

@@ -51,7 +51,7 @@ def _forecast(run: EstimatedRun) -> Forecast:
     lines = [
         stage_bill(run, generation, stage)
         for generation, plan in enumerate(run.plans)
-        for stage in stages_of(generation, searched=plan.search is not None)
+        for stage in stages_of(generation, plan)
     ]
     return _with_totals(run.shape.devices, lines)
 

@@ -14,10 +14,12 @@ from service.runs.training_checks import (
     check_batches,
     check_init,
     check_models_can_begin,
+    check_noise,
     check_training,
     check_trials,
     check_views,
 )
+from service.stages.generation_plans import generation_plans
 from service.stages.search_space import searched_models, space_models
 from workers.data.hashes import read_hashes
 from workers.specs.datasets import DatasetRole
@@ -116,13 +118,10 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     must have the layers that its noise acts on, and each worker must get enough images per step. Raises InvalidRequest.
     """
     workers = config.resources.train.max_workers
-    check_model("teacher_model", config.teacher_model, catalog)
-    check_noise("teacher_recipe", config.teacher_recipe, config.teacher_model, catalog)
-    check_batches("teacher_recipe", config.teacher_recipe, workers, pseudo_labeled=False)
-    check_training("teacher_recipe", config.teacher_recipe, config.resources.train)
-    check_init("teacher_recipe", config.teacher_recipe, config.teacher_model, None, catalog)
-    check_views(config.labeling.views, "teacher_recipe", config.teacher_recipe)
-    previous = config.teacher_model
+    first = previous = generation_plans(config)[0].model
+    check_model("teacher_model" if config.teacher is None else "teacher.model", first, catalog)
+    if config.teacher is None:
+        _check_first_training(config, first, catalog)
     several = len(config.student_models) > 1
     names = config.student_models if several else config.student_models * max(1, config.generations)
     for index, name in enumerate(names):
@@ -149,9 +148,18 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
         previous = name
     if config.search is not None:
-        teacher = None if config.allow_smaller_student else config.teacher_model
+        teacher = None if config.allow_smaller_student else first
         check_trials("search", config.search, config.resources.train)
         check_search("search", config.search, config.student_recipe, teacher, catalog, num_classes)
+
+
+def _check_first_training(config: RunConfig, model: str, catalog: Mapping[str, CatalogModel]) -> None:
+    recipe, group = config.teacher_recipe, config.resources.train
+    check_noise("teacher_recipe", recipe, model, catalog)
+    check_batches("teacher_recipe", recipe, group.max_workers, pseudo_labeled=False)
+    check_training("teacher_recipe", recipe, group)
+    check_init("teacher_recipe", recipe, model, None, catalog)
+    check_views(config.labeling.views, "teacher_recipe", recipe)
 
 
 def check_search(
@@ -256,18 +264,6 @@ def check_not_smaller(
             field,
             f"the student {name} ({student:,} parameters) is smaller than its teacher {previous} ({teacher:,}): "
             "choose a larger one, or set allow_smaller_student",
-        )
-
-
-def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
-    """Raises InvalidRequest for noise that would silently have no effect on the model."""
-    if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
-        raise InvalidRequest(
-            f"{field}.noise.drop_path", f"{name} has no stochastic depth that acts in training: drop_path must be 0"
-        )
-    if recipe.noise.dropout > 0 and not catalog[name].dropout:
-        raise InvalidRequest(
-            f"{field}.noise.dropout", f"{name} has no dropout that acts in training: dropout must be 0"
         )
 
 

@@ -15,11 +15,18 @@ from service.dataset_roots import RootsByProject
 from service.errors import Conflict
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
-from service.runs.checks import check_model, check_noise, check_not_smaller, check_search
-from service.runs.preflight import CheckedRun, check_new_run, check_source
-from service.runs.preset_recipes import with_preset
+from service.runs.checks import check_model, check_not_smaller, check_search
+from service.runs.completed_config import completed
+from service.runs.preflight import CheckedRun, check_new_run, check_source, teacher_facts
 from service.runs.progress import ProgressReader
-from service.runs.training_checks import check_batches, check_init, check_training, check_trials, check_views
+from service.runs.training_checks import (
+    check_batches,
+    check_init,
+    check_noise,
+    check_training,
+    check_trials,
+    check_views,
+)
 from service.runs.view_builder import ViewBuilder
 from service.scheduling.queue_places import QueuePlaces
 from service.stages.generation_plans import generation_plans, student_plan
@@ -85,7 +92,7 @@ class RunCommands:
         asked = request_hash("create_run", config)
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return self._filled(answer)
-        config = with_preset(self._database, config)
+        config = completed(self._database, config)
         checked = check_new_run(self._database, self._layout, self._roots, config, self._models())
         run_id = new_id("run")
 
@@ -209,7 +216,11 @@ class RunCommands:
             raise Conflict(f"{run_id} already has {number} generations, the maximum")
         plan = student_plan(config, number, plans[number - 1].model, overrides)
         check_source(session, self._roots.of(config.project), "recipe", plan.recipe, plan.model)
-        self._check_plan(plan, plans[number - 1], config, len(load_classes(session, config.datasets.labeled)))
+        before = plans[number - 1]
+        if before.given is not None:
+            taught = teacher_facts(session, "teacher.model", before.given)
+            before = before.model_copy(update={"recipe": taught.recipe})
+        self._check_plan(plan, before, config, len(load_classes(session, config.datasets.labeled)))
         return number, plan
 
     def _check_plan(self, plan: GenerationPlan, before: GenerationPlan, config: RunConfig, num_classes: int) -> None:
@@ -247,7 +258,7 @@ def _not_compared(checked: CheckedRun) -> Iterator[str]:
     for dataset in checked.datasets.values():
         if not dataset.hashed:
             yield _NOT_COMPARED.format(dataset.name)
-    for teacher in checked.further_teachers:
+    for teacher in checked.teachers:
         for learned in teacher.learned_from:
             if not learned.hashed and learned.id not in checked.datasets:
                 yield _TEACHER_NOT_COMPARED.format(teacher.id, learned.name)

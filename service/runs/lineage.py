@@ -11,11 +11,13 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationOverrides, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import NotFound
+from service.lifecycle.teachers import teacher_generation
 from service.runs.checks import dataset_ids
 from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs
 from service.store.database import Database
 from service.store.dataset_store import DATASET_FORMAT, DATASET_ROLE, DIGEST_OF
+from service.store.paging import get_row
 from service.store.run_store import load_spec_inputs
 from service.store.schema.tables import CollectionRow, DatasetRow, ModelRow, StageRow
 from service.views.base import time_or_none
@@ -53,6 +55,17 @@ class _StageRecord:
     collected: Sequence[CollectionRow] = ()
 
 
+@dataclass(frozen=True)
+class _RunRecord:
+    """What the database holds of a run that trained models."""
+
+    inputs: SpecInputs
+    models: Mapping[int, ModelRow]
+    """By generation."""
+    stages: Mapping[tuple[int, str], _StageRecord]
+    """By generation and name."""
+
+
 class LineageQueries:
     """The query for a model's lineage. Thread-safe."""
 
@@ -63,24 +76,18 @@ class LineageQueries:
     def model_lineage(self, model_id: str) -> ModelLineage:
         """Returns the model's lineage: data, teachers, plans and code versions. Raises NotFound."""
         with self._database.read() as session:
-            models = _load_models(session, model_id)
-            row = next(each for each in models.values() if each.id == model_id)
-            inputs = load_spec_inputs(session, row.run_id)
-            lineage = self._lineage(inputs, models, _load_stages(session, row.run_id), row.generation)
+            row = get_row(session, ModelRow, model_id, "model", model_id)
+            run = _load_run(session, row.run_id)
+            lineage = self._lineage(session, run, row.generation)
             return ModelLineage(
                 **dict(lineage),
-                datasets=self._datasets(session, inputs.config),
-                run_config=reproducing_config(inputs, row.generation),
+                datasets=self._datasets(session, run.inputs.config),
+                run_config=reproducing_config(run.inputs, row.generation),
             )
 
-    def _lineage(
-        self,
-        inputs: SpecInputs,
-        models: Mapping[int, ModelRow],
-        stages: Mapping[tuple[int, str], _StageRecord],
-        generation: int,
-    ) -> Lineage:
-        row, plan = models[generation], inputs.plans[generation]
+    def _lineage(self, session: Session, run: _RunRecord, generation: int) -> Lineage:
+        inputs, stages = run.inputs, run.stages
+        row, plan = run.models[generation], inputs.plans[generation]
         model, recipe = inputs.student_of(generation)
         is_student = generation > 0
         trained = stages.get((generation, "train"), _StageRecord()).result
@@ -103,12 +110,24 @@ class LineageQueries:
             gate_on=None if inputs.config.gate is None else inputs.config.gate.on,
             stages=[
                 self._stage(StageKey(row.run_id, generation, name), stages.get((generation, name), _StageRecord()))
-                for name in stages_of(generation, searched=plan.search is not None)
+                for name in stages_of(generation, plan)
             ],
-            teacher=self._lineage(inputs, models, stages, inputs.teacher_generation(generation))
-            if is_student
-            else None,
+            teacher_id=_teacher_id(run, generation) if is_student else None,
+            teacher=self._teacher(session, run, generation) if is_student else None,
         )
+
+    def _teacher(self, session: Session, run: _RunRecord, generation: int) -> Lineage | None:
+        """Returns the lineage of the teacher; None if it is of another run that the caller may not see."""
+        number = _teacher_generation(run, generation)
+        if number in run.models:
+            return self._lineage(session, run, number)
+        row = session.get(ModelRow, _teacher_id(run, generation))
+        if row is None:
+            return None
+        try:
+            return self._lineage(session, _load_run(session, row.run_id), row.generation)
+        except NotFound:
+            return None  # its run's labeled dataset
 
     def _stage(self, key: StageKey, record: _StageRecord) -> StageLineage:
         result = record.result
@@ -155,13 +174,22 @@ class LineageQueries:
         )
 
 
-def _load_models(session: Session, model_id: str) -> dict[int, ModelRow]:
-    """Returns all models of the run that the model belongs to, by generation. Raises NotFound."""
-    run_id = select(ModelRow.run_id).where(ModelRow.id == model_id).scalar_subquery()
-    found = {each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))}
-    if not found:
-        raise NotFound("model", model_id)
+def _load_run(session: Session, run_id: str) -> _RunRecord:
+    """Raises NotFound for a caller who may not see the labeled dataset."""
+    models = {each.generation: each for each in session.scalars(select(ModelRow).where(ModelRow.run_id == run_id))}
+    return _RunRecord(load_spec_inputs(session, run_id), models, _load_stages(session, run_id))
+
+
+def _teacher_generation(run: _RunRecord, generation: int) -> int:
+    given = () if run.inputs.config.teacher is None else (0,)
+    found = teacher_generation(generation, {*run.models, *given}, run.inputs.not_promoted)
+    assert found is not None  # otherwise no stage could have labeled for it
     return found
+
+
+def _teacher_id(run: _RunRecord, generation: int) -> str:
+    number, given = _teacher_generation(run, generation), run.inputs.config.teacher
+    return given.model if number not in run.models and given is not None else run.models[number].id
 
 
 def _load_stages(session: Session, run_id: str) -> dict[tuple[int, str], _StageRecord]:

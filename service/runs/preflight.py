@@ -54,10 +54,10 @@ class TeacherFacts:
 
 @dataclass(frozen=True)
 class CheckedRun:
-    """The datasets of a run that can work, by id, and the further teachers of its labels."""
+    """The datasets of a run that can work, by id, and the trained models that label for it."""
 
     datasets: dict[str, DatasetFacts]
-    further_teachers: list[TeacherFacts]
+    teachers: list[TeacherFacts]
 
 
 def check_new_run(
@@ -73,15 +73,17 @@ def check_new_run(
         found = _dataset_facts(session, [*dataset_ids(config.datasets).values(), *external])
         check_reference(session, config)
         teachers = [
-            _teacher_facts(session, f"labeling.further_teachers.{index}", name)
+            teacher_facts(session, f"labeling.further_teachers.{index}", name)
             for index, name in enumerate(config.labeling.further_teachers)
         ]
+        if config.teacher is not None:
+            teachers.insert(0, teacher_facts(session, "teacher.model", config.teacher.model))
         began_with: dict[str, TeacherFacts] = {}
         for field, recipe, model in _recipes(config):
             check_source(session, roots.of(config.project), field, recipe, model)
             if isinstance(recipe.init, ModelInit):
                 name = recipe.init.id
-                began_with.setdefault(name, _teacher_facts(session, f"{field}.init.id", name))
+                began_with.setdefault(name, teacher_facts(session, f"{field}.init.id", name))
     check_datasets(config.datasets, found)
     check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
     check_models(config, catalog, len(found[config.datasets.labeled].classes))
@@ -89,11 +91,11 @@ def check_new_run(
     for teacher in began_with.values():
         _check_not_taught_the_answers(config, teacher, found, layout)
     for teacher in teachers:
-        check_further_teacher(config, teacher, found, layout)
+        check_trained_teacher(config, teacher, found, layout)
     return CheckedRun(found, teachers)
 
 
-def check_further_teacher(
+def check_trained_teacher(
     config: RunConfig, teacher: TeacherFacts, found: Mapping[str, DatasetFacts], layout: ArtifactLayout
 ) -> None:
     """Checks that the model can label this run's images, and that it has learned from none of its evaluation images.
@@ -142,9 +144,9 @@ def _check_not_taught_the_answers(
                 )
 
 
-def _teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
-    """Raises InvalidRequest if there is no such model, or none yet."""
-    model = _trained_model(session, field, name)
+def teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
+    """Returns what is known of the model of that id. Raises InvalidRequest, naming `field`, like `trained_model`."""
+    model = trained_model(session, field, name)
     config, plan = load_config(session, model.run_id), load_plans(session, model.run_id)[model.generation]
     searched = load_results(session, model.run_id, SearchResult).get(model.generation) if plan.search else None
     labeled, unlabeled = config.datasets.labeled, config.datasets.unlabeled
@@ -156,7 +158,8 @@ def _teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
     return TeacherFacts(name, field, model.uri, recipe, found[labeled], tuple(found.values()))
 
 
-def _trained_model(session: Session, field: str, name: str) -> ModelRow:
+def trained_model(session: Session, field: str, name: str) -> ModelRow:
+    """Returns the model of that id. Raises InvalidRequest, naming `field`, if there is none, or none yet."""
     model = session.get(ModelRow, name)
     if model is not None:
         return model
@@ -187,6 +190,8 @@ def _dataset_facts(session: Session, ids: Iterable[str]) -> dict[str, DatasetFac
 def _recipes(config: RunConfig) -> Iterator[tuple[str, Recipe, str]]:
     """Yields the recipe of each generation with its field and its model."""
     for number, plan in enumerate(generation_plans(config)):
+        if plan.given is not None:
+            continue
         if number == 0:
             field = "teacher_recipe"
         elif str(number) in config.generation_overrides and config.generation_overrides[str(number)].recipe:
@@ -208,7 +213,7 @@ def check_source(session: Session, roots: DatasetRoots, field: str, recipe: Reci
             except OutsideOfRoots as error:
                 raise InvalidRequest(f"{field}.init.uri", str(error)) from error
         case ModelInit(id=name):
-            found = _trained_model(session, f"{field}.init.id", name)
+            found = trained_model(session, f"{field}.init.id", name)
             if found.model != model:
                 raise InvalidRequest(f"{field}.init.id", f"{name} is a {found.model}, and this recipe trains a {model}")
         case _:

@@ -40,7 +40,7 @@ def _of_recipes(config: RunConfig) -> list[str]:
     # Where a run leaves GPUs to the cluster, nobody here knows whether it has some: the warning says on CPUs alone.
     if config.resources.train.gpus > 0:
         return []
-    recipes = {"teacher_recipe": config.teacher_recipe}
+    recipes = {"teacher_recipe": config.teacher_recipe} if config.teacher is None else {}
     if config.generations:
         recipes["student_recipe"] = config.student_recipe
     for number, override in config.generation_overrides.items():

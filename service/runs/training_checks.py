@@ -1,4 +1,4 @@
-"""Checks of how a model is trained: its batches, batch norm and initial weights, and the views it can label. No I/O."""
+"""Checks of how a model is trained: its noise, batches and initial weights, and the views it can label. No I/O."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -71,6 +71,18 @@ def check_models_can_begin(
                 "leave models out, or begin with random weights or with the pretrained ones of each model",
             )
         check_pretrained(field, recipe, name, catalog)
+
+
+def check_noise(field: str, recipe: Recipe, name: str, catalog: Mapping[str, CatalogModel]) -> None:
+    """Raises InvalidRequest for noise that would silently have no effect on the model."""
+    if recipe.noise.drop_path > 0 and not catalog[name].drop_path:
+        raise InvalidRequest(
+            f"{field}.noise.drop_path", f"{name} has no stochastic depth that acts in training: drop_path must be 0"
+        )
+    if recipe.noise.dropout > 0 and not catalog[name].dropout:
+        raise InvalidRequest(
+            f"{field}.noise.dropout", f"{name} has no dropout that acts in training: dropout must be 0"
+        )
 
 
 def check_views(views: Views, field: str, teacher: Recipe) -> None:

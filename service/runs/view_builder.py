@@ -61,6 +61,8 @@ class ViewBuilder:
         for stage in self.stages(rows.stages, rows.attempts):
             stages_of.setdefault(stage.generation, []).append(stage)
         model_of = {model.generation: model_view(model) for model in rows.models}
+        if rows.given is not None:
+            model_of[0] = _given_model_view(rows.given, stages_of.get(0, []))
         return [
             GenerationView(
                 number=row.number,
@@ -180,6 +182,15 @@ def model_view(row: ModelRow) -> ModelView:
         created_at=as_time(row.created_at),
         kept=row.kept,
     )
+
+
+def _given_model_view(row: ModelRow, stages: Iterable[StageView]) -> ModelView:
+    """Returns a given teacher with what the run's own evaluate stage measured of it, which other runs' figures are not
+    comparable with."""
+    result = next((stage.result for stage in stages if stage.name == "evaluate"), None) or {}
+    validation = result.get("validation") or {}
+    test_top1, validation_top1 = (part.get("metrics", {}).get("top1") for part in (result, validation))
+    return model_view(row).model_copy(update={"test_top1": test_top1, "validation_top1": validation_top1})
 
 
 def event_view(row: EventRow) -> EventView:

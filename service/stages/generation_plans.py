@@ -4,24 +4,35 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from service.config.run import GenerationOverrides, GenerationPlan, RunConfig
-from workers.specs.initialization import ModelInit
+from workers.specs.initialization import INPUT_FIELDS, ModelInit
 from workers.specs.measure import MeasuredStudent
+from workers.specs.recipe import Recipe
 
 
 def generation_plans(config: RunConfig) -> list[GenerationPlan]:
     """Returns the plans of all generations: the teacher's, then the students'."""
     models = config.student_models if len(config.student_models) > 1 else config.student_models * config.generations
-    teacher = GenerationPlan(
-        model=config.teacher_model,
-        recipe=config.teacher_recipe,
-        selection=config.selection,
-        seed=generation_seed(config.seed, 0),
-    )
     students = [
         student_plan(config, number, model, config.generation_overrides.get(str(number), GenerationOverrides()))
         for number, model in enumerate(models[: config.generations], start=1)
     ]
-    return [teacher, *students]
+    return [_teacher_plan(config), *students]
+
+
+def _teacher_plan(config: RunConfig) -> GenerationPlan:
+    given = config.teacher
+    recipe = config.teacher_recipe
+    if given is not None:
+        # Nothing is trained with it, but a plan measures the model at the size that its weights are for.
+        recipe = Recipe(unlabeled_ratio=0, init=ModelInit(kind="model", id=given.model, follow=INPUT_FIELDS))
+    model = config.teacher_model if given is None else given.architecture
+    return GenerationPlan(
+        model=model or "",
+        given=None if given is None else given.model,
+        recipe=recipe,
+        selection=config.selection,
+        seed=generation_seed(config.seed, 0),
+    )
 
 
 def student_plan(config: RunConfig, number: int, model: str, overrides: GenerationOverrides) -> GenerationPlan:

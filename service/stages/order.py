@@ -2,23 +2,26 @@
 
 from typing import get_args
 
+from service.config.run import GenerationPlan
 from workers.specs.stages import StageName
 
 TEACHER_STAGES: tuple[StageName, ...] = ("train", "evaluate")
 STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "train", "evaluate")
-
-
 SEARCHED_STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "search", "train", "evaluate")
+GIVEN_TEACHER_STAGES: tuple[StageName, ...] = ("evaluate",)
 
 
-def stages_of(generation: int, searched: bool = False) -> tuple[StageName, ...]:
-    """Returns the stages of a generation in order. `searched` adds the search before a student's training.
+def stages_of(generation: int, plan: GenerationPlan) -> tuple[StageName, ...]:
+    """Returns the stages of a generation in order. A plan with a search adds it before a student's training.
 
-    Generation 0 trains the first teacher on labeled images alone; every later one labels and selects first.
+    Generation 0 trains the first teacher on labeled images alone. One that is given is only evaluated, so that its
+    students are compared with it on the same images. Every later generation labels and selects first.
     """
+    if plan.given is not None:
+        return GIVEN_TEACHER_STAGES
     if generation == 0:
         return TEACHER_STAGES
-    return SEARCHED_STUDENT_STAGES if searched else STUDENT_STAGES
+    return STUDENT_STAGES if plan.search is None else SEARCHED_STUDENT_STAGES
 
 
 _STAGE_NAMES: dict[str, StageName] = {name: name for name in get_args(StageName)}

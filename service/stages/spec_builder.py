@@ -145,6 +145,7 @@ class _Builder:
 
     def _train(self) -> TrainSpec:
         model, recipe = self._inputs.student_of(self._generation)
+        trains_first = self._generation == self._inputs.first_training
         return TrainSpec(
             **self._common("train"),
             model=model,
@@ -155,9 +156,9 @@ class _Builder:
             pseudo_labels=self._pseudo_labels(),
             initial_model_uri=self._inputs.initial_model_uri(self._generation, recipe),
             file_roots=self._roots.of(self._inputs.config.project).roots,
-            # The labeled images are the same in every generation.
-            labeled_images=self._fingerprinted(self._datasets.labeled) if self._generation == 0 else None,
-            evaluation_images=self._evaluation_images() if self._generation == 0 else (),
+            # The labeled images are the same in every generation: the first training compares them.
+            labeled_images=self._fingerprinted(self._datasets.labeled) if trains_first else None,
+            evaluation_images=self._evaluation_images() if trains_first else (),
             near_duplicate_distance=self._plan.selection.near_duplicate_distance,
             gate_on=None if self._inputs.config.gate is None else self._inputs.config.gate.on,
             workers=self._resources.train,
@@ -222,6 +223,8 @@ class _Builder:
     def _evaluate(self) -> EvaluateSpec:
         config = self._inputs.config
         gate = config.gate if config.gate is not None and config.gate.on == "validation" else None
+        # No training has measured a given teacher on this run's validation images.
+        validates = gate is not None or self._plan.given is not None
         return EvaluateSpec(
             **self._common("evaluate"),
             model_uri=self._inputs.models[self._generation].uri,
@@ -239,7 +242,7 @@ class _Builder:
                 )
                 for external in config.evaluation.external
             ),
-            validation_manifest_uri=None if gate is None else self._layout.manifest(self._datasets.validation),
+            validation_manifest_uri=self._layout.manifest(self._datasets.validation) if validates else None,
             validation_robustness=(
                 None if gate is None else gated_robustness(gate.conditions, config.evaluation.robustness)
             ),
@@ -250,7 +253,8 @@ class _Builder:
         if (run_id, generation) == (self._inputs.run_id, self._generation):
             return None
         evaluated = StageKey(run_id, generation, "evaluate")
-        return RobustnessReference(model_id=evaluated.model_id, result_uri=self._layout.result(evaluated))
+        own = self._inputs.models[generation].id if run_id == self._inputs.run_id else evaluated.model_id
+        return RobustnessReference(model_id=own, result_uri=self._layout.result(evaluated))
 
     def _pseudo_labels(self) -> PseudoLabels | None:
         if self._generation == 0:

@@ -9,19 +9,20 @@ from service.model_catalog import CatalogModel, load_catalog
 from workers.specs.initialization import ModelInit, TeacherInit
 from workers.specs.labeling import LabelingModel
 from workers.specs.measure import MeasuredStudent
-from workers.specs.model_card import model_id
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that the run has trained."""
+    """A model that the run has trained, or that it was given as its first teacher."""
 
+    id: str
     model: str
     """The model's timm name."""
     uri: str
-    validation_top1: float
+    validation_top1: float | None
+    """Accuracy on the run's validation images, here and below in 0..1; None if it was not measured."""
     test_top1: float | None
 
 
@@ -37,7 +38,7 @@ class SpecInputs:
     plans: Mapping[int, GenerationPlan]
     """The plans by generation."""
     models: Mapping[int, TrainedModel]
-    """The models trained so far, by generation."""
+    """The models that there are so far, by generation. A given teacher is generation 0's."""
     projects: frozenset[str] = frozenset()
     """The projects that the run's datasets belong to."""
     not_promoted: frozenset[int] = frozenset()
@@ -65,8 +66,12 @@ class SpecInputs:
 
     def teacher_ids(self, generation: int) -> tuple[str, ...]:
         """Returns the ids of the models whose mean labels for the generation: its teacher and the further ones."""
-        own = model_id(self.source_run_id, self.teacher_generation(generation))
-        return (own, *self.config.labeling.further_teachers)
+        return (self.teacher_of(generation).id, *self.config.labeling.further_teachers)
+
+    @property
+    def first_training(self) -> int:
+        """The first generation that trains: 0, or 1 if the first teacher is given."""
+        return 0 if self.config.teacher is None else 1
 
     def initial_model_uri(self, generation: int, recipe: Recipe) -> str | None:
         """Returns the folder of the model whose weights the recipe means; None if it means no model's."""

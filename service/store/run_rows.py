@@ -3,13 +3,18 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from service.config.run import RunConfig
 from service.lifecycle.states import OPEN_ATTEMPTS
+from service.stages.spec_inputs import TrainedModel
 from service.store.paging import get_row
 from service.store.schema.columns import one_of
 from service.store.schema.tables import AttemptRow, GenerationRow, ModelRow, RunRow, StageRow
+from service.store.stored_values import read_if_possible
+from workers.specs.results import EvaluateResult
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class GenerationRows:
     stages: Sequence[StageRow]
     attempts: Sequence[AttemptRow] = ()
     models: Sequence[ModelRow] = ()
+    given: ModelRow | None = None
+    """The model of another run that is generation 0's."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,37 @@ def load_generation_rows(session: Session, run_id: str, generations: Sequence[Ge
         stages=list(dict.fromkeys(stage for stage, _ in rows)),
         attempts=[attempt for _, attempt in rows if attempt is not None],
         models=models.all(),
+        given=_given_model(session, generations) if first == 0 else None,
     )
+
+
+class _PlanPart(BaseModel):
+    """The part of a GenerationPlan that names a model of another run."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    given: str | None = None
+
+
+def _given_model(session: Session, generations: Sequence[GenerationRow]) -> ModelRow | None:
+    teacher = next(generation for generation in generations if generation.number == 0)
+    plan = read_if_possible(_PlanPart, teacher.plan, teacher.run_id)
+    return None if plan is None or plan.given is None else session.get(ModelRow, plan.given)
+
+
+def load_given_teacher(session: Session, config: RunConfig, run_id: str) -> dict[int, TrainedModel]:
+    """Returns a run's given teacher by its generation, with what the run's own generation 0 measured of it.
+
+    It is empty for a run that trains its first teacher, and for a caller who may not see the model.
+    """
+    row = None if config.teacher is None else session.get(ModelRow, config.teacher.model)
+    if row is None:
+        return {}
+    stage = session.get(StageRow, (run_id, 0, "evaluate"))
+    measured = None if stage is None or stage.result is None else EvaluateResult.model_validate_json(stage.result)
+    validation = None if measured is None or measured.validation is None else measured.validation.metrics.top1
+    test = None if measured is None else measured.metrics.top1
+    return {0: TrainedModel(row.id, row.model, row.uri, validation, test)}
 
 
 def load_attempts(session: Session, run_id: str, stages: Iterable[StageRow]) -> Sequence[AttemptRow]:

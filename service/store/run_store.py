@@ -20,7 +20,7 @@ from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from service.store.dataset_store import load_dataset_heads, load_projects
 from service.store.event_store import keep_event_order
-from service.store.run_rows import GenerationRows, RunRows
+from service.store.run_rows import GenerationRows, RunRows, load_given_teacher
 from service.store.schema.caller_tables import ProjectRow
 from service.store.schema.tables import EventRow, GenerationRow, ModelRow, RunRow, StageRow
 from service.store.stored_values import read, written
@@ -41,7 +41,7 @@ def insert_run(
 ) -> RunRows:
     """Adds a running run whose first stage is ready at `now`, in Unix seconds. Returns the rows that it added."""
     run = _insert_run_row(session, run_id, config, now)
-    stages = [stages_of(number, searched=plan.search is not None) for number, plan in enumerate(plans)]
+    stages = [stages_of(number, plan) for number, plan in enumerate(plans)]
     return RunRows(run, _insert_generations(session, run_id, dict(enumerate(plans)), stages, ready_at=now))
 
 
@@ -106,7 +106,7 @@ def _log_created(run_id: str) -> None:
 
 def insert_generation(session: Session, run_id: str, number: int, plan: GenerationPlan, ready_at: float | None) -> None:
     """Adds a pending generation and its stages. The first stage is ready at `ready_at`, in Unix seconds."""
-    stages = stages_of(number, searched=plan.search is not None)
+    stages = stages_of(number, plan)
     _insert_generations(session, run_id, {number: plan}, [stages], ready_at)
 
 
@@ -191,7 +191,11 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         config=config,
         classes=datasets[parts.labeled].classes,
         plans=plans,
-        models={row.generation: TrainedModel(row.model, row.uri, row.validation_top1, row.test_top1) for row in models},
+        models=load_given_teacher(session, config, source)
+        | {
+            row.generation: TrainedModel(row.id, row.model, row.uri, row.validation_top1, row.test_top1)
+            for row in models
+        },
         not_promoted=frozenset(row.number for row in generations if row.run_id == source and row.promoted is False),
         searches=load_results(session, run_id, SearchResult) if any(plan.search for plan in plans.values()) else {},
         reference=None if reference is None else place_of_model(reference),

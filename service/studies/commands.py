@@ -16,9 +16,16 @@ from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import RunKind, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.retention.store import labels_are_collected
-from service.runs.checks import check_model, check_noise, check_search
+from service.runs.checks import check_model, check_search
 from service.runs.preflight import check_source
-from service.runs.training_checks import check_batches, check_init, check_pretrained, check_training, check_trials
+from service.runs.training_checks import (
+    check_batches,
+    check_init,
+    check_noise,
+    check_pretrained,
+    check_training,
+    check_trials,
+)
 from service.store.database import Database
 from service.store.dataset_store import load_classes
 from service.store.idempotency import OnceAnswers, request_hash
@@ -68,6 +75,8 @@ class StudyCommands:
 
         def create(session: Session, now: float) -> SearchView:
             config, plan = _source(session, request.run_id, request.generation, now)
+            if plan.given is not None:
+                raise InvalidRequest("generation", f"the teacher of {request.run_id} is given: nothing is trained here")
             model, recipe = _student(session, request.run_id, request.generation)
             plan = plan.model_copy(
                 update={

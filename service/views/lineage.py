@@ -64,7 +64,7 @@ class DatasetLineage(View):
 
 
 class Lineage(View):
-    """A model, and recursively its teachers down to generation 0."""
+    """A model, and recursively its teachers down to one that no model taught, perhaps of another run."""
 
     model_id: str
     run_id: str
@@ -98,10 +98,13 @@ class Lineage(View):
         "images, the test accuracy of the run is optimistic.",
     )
     stages: list[StageLineage]
-    teacher: "Lineage | None" = Field(description="Null for the first teacher.")
+    teacher_id: str | None = Field(default=None, description="The model that taught it; null for the first teacher.")
+    teacher: "Lineage | None" = Field(
+        description="Null for the first teacher, and for a given teacher of a project that the caller may not see."
+    )
 
     def line(self) -> "Iterator[Lineage]":
-        """Yields the model and its teachers, down to generation 0."""
+        """Yields the model and its teachers, down to the first."""
         current: Lineage | None = self
         while current is not None:
             yield current

@@ -90,7 +90,9 @@ class ModelView(View):
     model: str
     parameters: int
     uri: str = Field(description="Folder of model.safetensors, config.json (timm's) and model.json.")
-    validation_top1: float
+    validation_top1: float | None = Field(
+        default=None, description="Accuracy on validation images in 0..1; null if it was not measured."
+    )
     test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
     created_at: datetime
     kept: bool = Field(
@@ -103,7 +105,10 @@ class GenerationView(View):
     state: str
     plan: GenerationPlan | None = Field(description=f"What the generation trains; {_UNREADABLE}")
     stages: list[StageView]
-    model: ModelView | None
+    model: ModelView | None = Field(
+        description="The model that the generation trained, or the teacher that the run was given, with its "
+        "accuracies on this run's images. Null while there is none."
+    )
     promoted: bool | None = Field(
         default=None, description="Whether the gate accepts the model as a teacher; null if no gate has judged it."
     )

@@ -149,6 +149,7 @@ def test_an_ablation_compares_its_variants_with_the_full_recipe(whole_run: RunVi
     assert {line.variant: line.same_as for line in outcome.lines}["ratio_3"] == "full"
     teacher = whole_run.generation_details[0].model
     assert teacher is not None
+    assert teacher.validation_top1 is not None
     assert outcome.on == "validation"
     assert outcome.teacher_error == pytest.approx(1 - teacher.validation_top1)
 

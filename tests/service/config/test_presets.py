@@ -4,7 +4,8 @@ import pytest
 
 from service.config.presets import PRESET_NAMES, PresetName, preset, with_overrides
 from service.model_catalog import load_catalog
-from service.runs.checks import check_model, check_noise
+from service.runs.checks import check_model
+from service.runs.training_checks import check_noise
 from workers.specs.recipe import Recipe
 
 STEPS_AN_EPOCH = 1_281_167 / 2048

@@ -40,15 +40,15 @@ def inputs(run_config: MakeConfig) -> SpecInputs:
         plans=plans,
         source_run_id="run-1",
         models={
-            0: TrainedModel("small", "s3://models/0", 0.88, 0.9),
-            1: TrainedModel("large", "s3://models/1", 0.91, 0.92),
+            0: TrainedModel("run-1-g0", "small", "s3://models/0", 0.88, 0.9),
+            1: TrainedModel("run-1-g1", "large", "s3://models/1", 0.91, 0.92),
         },
     )
 
 
 def test_every_stage_of_every_generation_has_a_spec_that_survives_json(inputs: SpecInputs) -> None:
     for generation in (0, 1):
-        for stage in stages_of(generation):
+        for stage in stages_of(generation, inputs.plans[generation]):
             spec = build_stage_spec(inputs, LAYOUT, ANYWHERE, generation, stage, attempt=3)
             assert STAGE_SPEC.validate_json(spec.model_dump_json()) == spec
             assert (spec.stage, spec.generation, spec.attempt) == (stage, generation, 3)
@@ -158,7 +158,7 @@ def test_seeds_differ_between_generations_and_between_runs() -> None:
 def test_every_spec_says_where_images_may_be_read(inputs: SpecInputs) -> None:
     roots = RootsByProject(("/shared",), {"pets": ("/pets",)})
     of_pets = replace(inputs, projects=frozenset({"pets"}))
-    for stage in stages_of(1):
+    for stage in stages_of(1, inputs.plans[1]):
         spec = build_stage_spec(of_pets, LAYOUT, roots, 1, stage, attempt=1)
         assert spec.dataset_roots == ("/pets",)
     assert build_stage_spec(of_pets, LAYOUT, ANYWHERE, 1, "label", attempt=1).dataset_roots is None
