@@ -106,8 +106,12 @@ def error_of(url: str, status: int, headers: Mapping[str, str], content: bytes) 
         problem = Problem(
             type="about:blank", title=title, status=status, detail=f"{url} answered {status}", instance=""
         )
-    kind = _BY_STATUS.get(status, Refused)
-    return kind(problem, _seconds(headers.get("Retry-After")))
+    return refusal(problem, _seconds(headers.get("Retry-After")))
+
+
+def refusal(problem: "Problem", retry_after_seconds: float | None = None) -> Refused:
+    """The exception for a problem document."""
+    return _BY_STATUS.get(problem.status, Refused)(problem, retry_after_seconds)
 
 
 def unreachable(address: str, error: Exception) -> Unreachable:

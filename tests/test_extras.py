@@ -123,7 +123,7 @@ def test_the_base_install_has_client_and_command_line(base: Path, tmp_path: Path
     assert not [name for name in ("sqlalchemy", "ray", "torch", "fastapi", "numpy") if (base / name).exists()]
     helped = _run(base, _command("--help"), tmp_path)
     assert (helped.returncode, "runs" in helped.stdout) == (0, True), helped.stderr
-    listed = _run(base, _command("runs", "list", "--json"), tmp_path, NOISY_STUDENT_API=server)
+    listed = _run(base, _command("runs", "list", "-o", "json"), tmp_path, NOISY_STUDENT_API=server)
     assert (listed.returncode, listed.stdout.strip()) == (0, "[]"), listed.stderr
 
 

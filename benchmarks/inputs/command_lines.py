@@ -23,8 +23,8 @@ def _input(
     name: str, stands_in: str, words: tuple[str, ...], *says: str, code: int = 0, stdin: bytes = b""
 ) -> CommandInput:
     make: Callable[[Path], Path] = partial(_made, _PETS | {"work/here.txt": b"x"}, stands_in)
-    # Typer rejects a wrong option with exit code 2.
-    codes = (0,) if code == 0 else (1, 2)
+    # 1: no body; 2: a wrong option; 3 and 4: what the service does not know or refuses.
+    codes = (0,) if code == 0 else (1, 2, 3, 4)
     return CommandInput(name, _KIND, make, words, codes, says, stdin=stdin)
 
 
@@ -71,10 +71,10 @@ def _places() -> Iterator[CommandInput]:
 
 def _files() -> Iterator[CommandInput]:
     for name, text in _NO_BODIES.items():
-        yield _input(f"runs create of {name}", "work", ("runs", "create", "-"), code=1, stdin=text)
-    absent = ("runs", "create", "absent.json")
+        yield _input(f"runs create of {name}", "work", ("runs", "create", "-f", "-"), code=1, stdin=text)
+    absent = ("runs", "create", "-f", "absent.json")
     yield _input("runs create of a file that is not there", "work", absent, r"absent\.json", code=1)
-    yield _input("runs create of a folder", "work", ("runs", "create", "."), code=1)
+    yield _input("runs create of a folder", "work", ("runs", "create", "-f", "."), code=1)
 
 
 def _words() -> Iterator[CommandInput]:
@@ -89,4 +89,4 @@ def _words() -> Iterator[CommandInput]:
     yield _input("a role that is none", ".", ("datasets", "add", "data/pets", "--role", "teacher"), "role", code=1)
     yield _input("a format that is none", ".", _add("data/pets", "--format", "csv"), "format", code=1)
     yield _input("all runs", ".", ("runs", "list"), "run-")
-    yield _input("all runs as JSON", ".", ("runs", "list", "--json"), "run-")
+    yield _input("all runs as JSON", ".", ("runs", "list", "-o", "json"), "run-")

@@ -1,4 +1,4 @@
-"""The command `noisy-student`: registers all subcommands and turns API errors into exit code 1."""
+"""The command `noisy-student`: registers all subcommands and turns API errors into exit codes."""
 
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -16,11 +16,12 @@ from noisy_student.cli.commands.plans import plan, plans
 from noisy_student.cli.commands.presets import presets
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
-from noisy_student.cli.commands.runs import runs
+from noisy_student.cli.commands.runs.follow import events, logs, watch
+from noisy_student.cli.commands.runs.manage import runs
 from noisy_student.cli.commands.studies import ablations, searches
 from noisy_student.cli.commands.up import up
-from noisy_student.cli.commands.watch import events, logs, watch
 from noisy_student.cli.commands.webhooks import webhooks
+from noisy_student.cli.exit_codes import code_of_error
 from noisy_student.cli.terminal import complain, say
 from noisy_student.errors import ApiError
 
@@ -33,7 +34,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except ApiError as error:
             complain(str(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(code_of_error(error)) from error
 
 
 app = typer.Typer(

@@ -4,13 +4,15 @@ import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from api.error_responses import status_of
-from noisy_student.errors import ApiError
+from noisy_student.errors import refusal
 from service.access.audit import AuditedRequest, AuditLog
 from service.access.key_commands import KeyCommands
 from service.config.access import KeyRequest
@@ -19,6 +21,7 @@ from service.settings import settings_of_process
 from service.store.database import Database
 from service.store.migrate import upgrade
 from service.views.access import CreatedKey, KeyView
+from service.views.problem import FieldError, Problem
 
 Answer = TypeVar("Answer", bound=KeyView)
 _MOST = 200
@@ -27,7 +30,7 @@ _MOST = 200
 class KeyDatabase:
     """Has the methods of the client's `keys`. The audit log records their changes under this user's name.
 
-    Migrates the database first. All methods raise ApiError.
+    Migrates the database first. All methods raise Refused, as the API would refuse.
     """
 
     def __init__(self) -> None:
@@ -81,5 +84,17 @@ class KeyDatabase:
 def _as_api_errors() -> Iterator[None]:
     try:
         yield
-    except (ServiceError, ValueError) as error:  # ValueError: pydantic rejects the request
-        raise ApiError(str(error)) from error
+    except ServiceError as error:
+        raise refusal(_problem(status_of(error), str(error))) from error
+    except ValidationError as error:
+        wrong = [
+            FieldError(field=".".join(map(str, each["loc"])), message=each["msg"])
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        raise refusal(_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid request", wrong)) from error
+
+
+def _problem(status: int, detail: str, errors: Sequence[FieldError] = ()) -> Problem:
+    """The problem document that the API would answer, so that the command ends as it would over REST."""
+    title = HTTPStatus(status).phrase
+    return Problem(type="about:blank", title=title, status=status, detail=detail, instance="/keys", errors=[*errors])

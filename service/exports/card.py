@@ -148,8 +148,11 @@ def _lineage(facts: ModelFacts) -> str:
         for each in facts.lineage.line()
     ]
     head = ("generation", "model", "architecture", "seed", "began with", "learned from", "code", "torch", "timm")
-    again = (
-        f"noisy-student models lineage {facts.model.id} --run-config > again.json\nnoisy-student runs create again.json"
+    again = "\n".join(
+        (
+            f"noisy-student models lineage {facts.model.id} --run-config > again.json",
+            "noisy-student runs create -f again.json",
+        )
     )
     return "\n\n".join(
         [

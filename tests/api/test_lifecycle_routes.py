@@ -73,12 +73,12 @@ def test_the_same_on_the_command_line(
     assert f"{finished_run}-g0" in cli("models", "lineage", f"{finished_run}-g2")
     file = tmp_path / "again.json"
     file.write_text(cli("models", "lineage", f"{finished_run}-g2", "--run-config"))
-    assert "started" in cli("runs", "create", str(file))
+    assert "started" in cli("runs", "create", "-f", str(file))
     assert cli("models", "keep", f"{finished_run}-g1").endswith("is kept\n")
     assert "the model" in cli("retention", "plan", "--run", finished_run)
     assert "0 artifact(s) marked" in cli("retention", "apply")
-    assert cli("webhooks", "list", "--json").strip() == "[]"
-    first = json.loads(cli("events", "--after", "0", "--count", "1", "--json"))
+    assert cli("webhooks", "list", "-o", "json").strip() == "[]"
+    first = json.loads(cli("events", "--after", "0", "--count", "1", "-o", "json"))
     assert (first["id"], first["kind"]) == (1, "dataset_registered")
     assert "run_created" in cli("events", "--run", finished_run, "--after", "0", "--count", "1")
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from api.examples.plans import PLAN
 from noisy_student.cli.commands.plans import bill_table, duration, size
+from noisy_student.cli.exit_codes import ExitCode
 from noisy_student.cli.main import app as commands
 from tests.support.application import StubRay
 
@@ -78,32 +79,32 @@ def test_the_command_waits_for_the_bill_and_prints_it_within_80_columns(
 ) -> None:
     file = tmp_path / "run.json"
     file.write_text(json.dumps(run_config))
-    done = cli("plan", str(file), "--devices", "4", "--price", "0.5", "--unlabeled-images", "300000000")
+    done = cli("plan", "-f", str(file), "--devices", "4", "--price", "0.5", "--unlabeled-images", "300000000")
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     for said in ("label", "train", "evaluate", "all", "assumptions", "300,000,000", "whole cluster  4 devices"):
         assert said in done.stdout
-    plan_id = json.loads(cli("plans", "list", "--json").stdout)[0]["id"]
+    plan_id = json.loads(cli("plans", "list", "-o", "json").stdout)[0]["id"]
     assert plan_id in cli("plans", "list").stdout
     assert cli("plans", "show", plan_id).stdout == done.stdout
-    shown = json.loads(cli("plans", "show", plan_id, "--json").stdout)
+    shown = json.loads(cli("plans", "show", plan_id, "-o", "json").stdout)
     assert shown["settings"]["cluster"]["devices"] == 4
 
 
 def test_a_plans_request_is_taken_from_standard_input_too(
     cli: Callable[..., Any], run_config: dict[str, Any], reconciling: None
 ) -> None:
-    done = cli("plan", "-", "--json", input=json.dumps({"run": run_config, "sample_seconds": 1.5}))
+    done = cli("plan", "-f", "-", "-o", "json", input=json.dumps({"run": run_config, "sample_seconds": 1.5}))
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["settings"]["sample_seconds"] == 1.5
 
 
-def test_a_plan_that_fails_ends_with_1_and_says_why(
+def test_a_plan_that_fails_has_its_exit_code_and_says_why(
     cli: Callable[..., Any], run_config: dict[str, Any], ray: StubRay, reconciling: None
 ) -> None:
     ray.failing = {"measure": "timm cannot build it"}
-    done = cli("plan", "-", input=json.dumps(run_config))
-    assert done.exit_code == 1
+    done = cli("plan", "-f", "-", input=json.dumps(run_config))
+    assert done.exit_code == ExitCode.RUN_FAILED
     assert "timm cannot build it" in done.stderr
 
 

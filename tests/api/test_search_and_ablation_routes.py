@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from api.examples.studies import ABLATION, SEARCH
 from noisy_student.cli.commands.studies import ablation_table, trial_table
+from noisy_student.cli.exit_codes import ExitCode
 from noisy_student.cli.main import app as commands
 
 
@@ -101,15 +102,15 @@ def test_searches_and_ablations_on_the_command_line(
 
     file = tmp_path / "search.json"
     file.write_text(json.dumps(search_body(run_id)))
-    started = cli("searches", "create", str(file), "--json")
+    started = cli("searches", "create", "-f", str(file), "-o", "json")
     assert started.exit_code == 0, started.output
     search_id = json.loads(started.stdout)["id"]
     assert search_id in cli("searches", "list").stdout
     assert "running" in cli("searches", "show", search_id).stdout
     refused = cli("ablations", "create", run_id)
-    assert refused.exit_code == 1
+    assert refused.exit_code == ExitCode.REFUSED
     assert "no generation whose images are selected" in refused.stderr
-    assert cli("ablations", "list", run_id, "--json").stdout.strip() == "[]"
+    assert cli("ablations", "list", run_id, "-o", "json").stdout.strip() == "[]"
 
 
 def test_tables_have_a_line_a_trial_and_a_line_a_variant(render: Callable[[Any], str]) -> None:

@@ -51,7 +51,7 @@ _OPEN = {"/healthz"}
 
 def test_the_command_line_finds_the_key_by_itself(stack: LocalStack) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "noisy_student.cli.main", "runs", "list", "--json", "--api", stack.api_url],
+        [sys.executable, "-m", "noisy_student.cli.main", "runs", "list", "-o", "json", "--api", stack.api_url],
         capture_output=True,
         text=True,
         timeout=60,

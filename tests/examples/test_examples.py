@@ -41,7 +41,7 @@ def test_a_body_starts_a_run(body: Path, server: str, datasets: dict[str, str], 
         assert f"ds-{part}" in text
         text = text.replace(f"ds-{part}", dataset)
     (tmp_path / body.name).write_text(text, encoding="utf-8")
-    done = CliRunner().invoke(commands, ["runs", "create", str(tmp_path / body.name), "--api", server])
+    done = CliRunner().invoke(commands, ["runs", "create", "-f", str(tmp_path / body.name), "--api", server])
     assert done.exit_code == 0, done.output
 
 

@@ -80,7 +80,7 @@ async function poll(step) {
 // ---- what is drawn ----
 
 function noRuns() {
-  return el("p", { class: "empty" }, "No runs yet. Start one with POST /runs, or with: noisy-student runs create FILE.json");
+  return el("p", { class: "empty" }, "No runs yet. Start one with POST /runs, or with: noisy-student runs create -f FILE");
 }
 
 function runLine(run) {

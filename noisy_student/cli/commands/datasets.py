@@ -1,12 +1,15 @@
 """`noisy-student datasets`: register and inspect image datasets."""
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, IdempotencyKey, Limit, absolute_path, print_json
+from noisy_student.cli.bodies import body_of
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, absolute_path, body_option
+from noisy_student.cli.output import TABLE, Column, Output, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.config.datasets import DatasetRequest
@@ -16,13 +19,27 @@ from service.views.looks import DatasetLook
 _CLASSES_SHOWN = 20
 
 datasets = typer.Typer(no_args_is_help=True, help="Register and inspect image datasets.")
+_COLUMNS: tuple[Column[DatasetView], ...] = (
+    Column("id", lambda dataset: dataset.id),
+    Column("name", lambda dataset: dataset.name),
+    Column("project", lambda dataset: dataset.project, is_wide=True),
+    Column("role", lambda dataset: dataset.role),
+    Column("format", lambda dataset: dataset.format),
+    Column("images", lambda dataset: f"{dataset.rows:,}"),
+    Column("classes", lambda dataset: str(len(dataset.classes) or "")),
+    Column("shards", lambda dataset: f"{dataset.shards:,}", is_wide=True),
+    Column("registered", lambda dataset: time_of(dataset.created_at), is_wide=True),
+    Column("where", lambda dataset: dataset.uri, is_wide=True),
+)
 
 
 @datasets.command("add")
 def add(
-    uri: Annotated[str, typer.Argument(help="Path or URI (s3://...) of a folder, a Parquet or tar file, or a list.")],
-    role: Annotated[str, typer.Option(help="labeled, unlabeled or evaluation.")],
-    name: Annotated[str, typer.Option(help="Display name; the last part of the URI by default.")] = "",
+    uri: Annotated[
+        str | None, typer.Argument(help="Path or URI (s3://...) of a folder, a Parquet or tar file, or a list.")
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="labeled, unlabeled or evaluation.")] = None,
+    name: Annotated[str | None, typer.Option(help="Display name; the last part of the URI by default.")] = None,
     format: Annotated[
         str | None, typer.Option(help="parquet, image_folder, webdataset or uri_list; detected by default.")
     ] = None,
@@ -33,16 +50,16 @@ def add(
     label_column: Annotated[str | None, typer.Option(help="Label column (Parquet, URI lists).")] = None,
     key_column: Annotated[str | None, typer.Option(help="Key column (Parquet, URI lists).")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names in index order, separated by commas.")] = None,
+    file: Annotated[Path | None, body_option("The registration, to which arguments and options add")] = None,
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Register a dataset. Nothing is copied, so the files must not change."""
-    place = uri if "://" in uri else absolute_path(uri)
-    request = {
-        "name": name or _last_part(place),
+    given = {
+        "name": name,
         "role": role,
-        "uri": place,
+        "uri": uri,
         "format": format,
         "split": split,
         "image_column": image_column,
@@ -50,54 +67,51 @@ def add(
         "key_column": key_column,
         "classes": [part.strip() for part in classes.split(",")] if classes else None,
     }
+    request = body_of(file, given)
+    if isinstance(place := request.get("uri"), str):
+        request["uri"] = place if "://" in place else absolute_path(place)
+        request.setdefault("name", _last_part(request["uri"]))
     with Client(api) as client:
         dataset = client.datasets.create(request, idempotency_key=idempotency_key)
-    print_json(dataset) if as_json else Screen().print(_details(dataset))
+    show(dataset, output, lambda screen: screen.print(_details(dataset)))
 
 
 @datasets.command("look")
 def look(
     uri: Annotated[str, typer.Argument(help="Path or URI (s3://...) of a folder or file.")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Say what a place is taken for, and how to register it. Records nothing."""
     with Client(api) as client:
         found = client.datasets.look({"uri": uri if "://" in uri else absolute_path(uri)})
-    if as_json:
-        print_json(found)
-        return
-    Screen().print(_seen(found))
+    show(found, output, lambda screen: _show_look(found, screen))
+
+
+def _show_look(found: DatasetLook, screen: Screen) -> None:
+    screen.print(_seen(found))
     for request in found.requests:
         say(_command(request))
 
 
 @datasets.command("list")
-def list_datasets(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def list_datasets(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List datasets, newest first."""
     with Client(api) as client:
         found = list(client.datasets.list(limit))
-    if as_json:
-        print_json(found)
-        return
-    table = Table("id", "name", "role", "format", "images", "classes", box=None, header_style="bold")
-    for dataset in found:
-        table.add_row(
-            dataset.id, dataset.name, dataset.role, dataset.format, f"{dataset.rows:,}", str(len(dataset.classes) or "")
-        )
-    Screen().print(table)
+    show_list(found, output, _COLUMNS)
 
 
 @datasets.command("show")
-def show(
+def show_dataset(
     dataset_id: Annotated[str, typer.Argument(metavar="DATASET")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show a dataset."""
     with Client(api) as client:
         dataset = client.datasets.get(dataset_id)
-    print_json(dataset) if as_json else Screen().print(_details(dataset))
+    show(dataset, output, lambda screen: screen.print(_details(dataset)))
 
 
 def _seen(found: DatasetLook) -> Table:

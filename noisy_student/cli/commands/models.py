@@ -10,10 +10,12 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.extras import require
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, Limit, print_json
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, Limit
+from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, Report, print_data, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.lineage import ModelLineage
+from service.views.runs import ModelView
 from workers.specs.export import ExportFormat
 
 models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs produced, and take them away.")
@@ -23,35 +25,28 @@ models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs pr
 def list_models(
     run_id: Annotated[str | None, typer.Option("--run", help="Only models of this run.")] = None,
     limit: Limit = 50,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """List models, newest first."""
     with Client(api) as client:
         found = list(client.models.list(limit, run_id=run_id))
-    if as_json:
-        print_json(found)
-        return
-    table = Table("id", "model", "parameters", "validation", "test", box=None, header_style="bold")
-    for model in found:
-        table.add_row(
-            model.id, model.model, f"{model.parameters:,}", _percent(model.validation_top1), _percent(model.test_top1)
-        )
-    Screen().print(table)
+    show_list(found, output, _COLUMNS)
 
 
 @models.command("show")
-def show(
+def show_model(
     model_id: Annotated[str, typer.Argument(metavar="MODEL")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show a model: the location of its weights, and its accuracy."""
     with Client(api) as client:
         model = client.models.get(model_id)
-    if as_json:
-        print_json(model)
-        return
+    show(model, output, lambda screen: screen.print(_details(model)))
+
+
+def _details(model: ModelView) -> Table:
     table = Table(box=None, show_header=False)
     table.add_row("id", model.id)
     table.add_row("run", f"{model.run_id}, generation {model.generation}")
@@ -59,7 +54,7 @@ def show(
     table.add_row("weights", f"{model.uri}/model.safetensors")
     table.add_row("validation accuracy", _percent(model.validation_top1))
     table.add_row("test accuracy", _percent(model.test_top1))
-    Screen().print(table)
+    return table
 
 
 @models.command("lineage")
@@ -67,26 +62,30 @@ def lineage(
     model_id: Annotated[str, typer.Argument(metavar="MODEL")],
     run_config: Annotated[
         bool,
-        typer.Option("--run-config", help="Print only a run configuration that repeats the training, for runs create."),
+        typer.Option(
+            "--run-config",
+            help="Print only a run configuration that repeats the training, for runs create -f.",
+        ),
     ] = False,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show where a model comes from: teachers, datasets, recipes, label files, code and packages."""
     with Client(api) as client:
         found = client.models.lineage(model_id)
     if run_config:
-        print_json(found.run_config)
-    elif as_json:
-        print_json(found)
+        print_data(found.run_config, output if output.is_for_programs else OutputFormat.JSON)
     else:
-        console = Screen()
-        console.print(_ancestry(found))
-        for each in found.line():
-            if each.further_teachers:
-                further = ", ".join(each.further_teachers)
-                console.print(f"the labels of {each.model_id} are the mean of its teacher and {further}")
-        console.print(_datasets(found))
+        show(found, output, lambda screen: _show_lineage(found, screen))
+
+
+def _show_lineage(found: ModelLineage, screen: Screen) -> None:
+    screen.print(_ancestry(found))
+    for each in found.line():
+        if each.further_teachers:
+            further = ", ".join(each.further_teachers)
+            screen.print(f"the labels of {each.model_id} are the mean of its teacher and {further}")
+    screen.print(_datasets(found))
 
 
 @models.command("pull")
@@ -116,7 +115,7 @@ def export(
         ),
     ],
     kind: Annotated[ExportFormat, typer.Option("--format", help="The format of the file.")] = "onnx",
-    as_json: AsJson = False,
+    output: Report = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Write a model as ONNX, or for torch.export. The file appears if its answers are the model's."""
@@ -125,13 +124,11 @@ def export(
 
     with _folder_of(model, api) as folder:
         report = export_checked(folder, kind, file, images)
-    if as_json:
-        print_json(report)
-        return
-    say(
+    said = (
         f"{file}: on {report.images} images its logits differ from the model's by at most {report.max_difference:.2g} "
         f"({report.tolerance:.2g} is tolerated)"
     )
+    show(report, output, lambda _: say(said))
 
 
 @models.command("push")
@@ -163,12 +160,13 @@ def _folder_of(model: str, api: str) -> Iterator[Path]:
 def keep(
     model_id: Annotated[str, typer.Argument(metavar="MODEL")],
     release: Annotated[bool, typer.Option("--release", help="Stop keeping the model.")] = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Protect a model and its teachers in the same run against retention, with all that they came from."""
     with Client(api) as client:
         model = client.models.release(model_id) if release else client.models.keep(model_id)
-    say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}")
+    show(model, output, lambda _: say(f"{model.id} is {'kept' if model.kept else 'no longer kept'}"))
 
 
 def _ancestry(found: ModelLineage) -> Table:
@@ -201,3 +199,15 @@ def _datasets(found: ModelLineage) -> Table:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
+
+
+_COLUMNS: tuple[Column[ModelView], ...] = (
+    Column("id", lambda model: model.id),
+    Column("model", lambda model: model.model),
+    Column("parameters", lambda model: f"{model.parameters:,}"),
+    Column("validation", lambda model: _percent(model.validation_top1)),
+    Column("test", lambda model: _percent(model.test_top1)),
+    Column("kept", lambda model: "yes" if model.kept else "no", is_wide=True),
+    Column("trained", lambda model: time_of(model.created_at), is_wide=True),
+    Column("where", lambda model: model.uri, is_wide=True),
+)

@@ -1,6 +1,5 @@
 """`noisy-student plan`: estimates a run's cost before it starts; `noisy-student plans`: shows earlier plans."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,31 +7,28 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
+from noisy_student.cli.exit_codes import ExitCode, code_of_state
 from noisy_student.cli.live_view import watch_run
-from noisy_student.cli.options import (
-    DEFAULT_API,
-    ApiAddress,
-    AsJson,
-    IdempotencyKey,
-    Limit,
-    print_json,
-)
-from noisy_student.cli.terminal import Screen, say
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, show, show_list, time_of
+from noisy_student.cli.terminal import Screen, complain, say
 from noisy_student.client import Client
-from noisy_student.errors import ApiError
+from service.lifecycle.states import UNFINISHED_RUNS
 from service.views.estimates import Bill, EstimateSummary, EstimateView, StageBill
 
 plans = typer.Typer(no_args_is_help=True, help="Show earlier plans.")
+_COLUMNS: tuple[Column[EstimateSummary], ...] = (
+    Column("id", lambda plan: plan.id),
+    Column("name", lambda plan: plan.name),
+    Column("state", lambda plan: plan.state),
+    Column("started", lambda plan: time_of(plan.created_at)),
+    Column("ended", lambda plan: time_of(plan.finished_at) if plan.finished_at else "", is_wide=True),
+    Column("reason", lambda plan: plan.state_reason or "", is_wide=True),
+)
 
 
 def plan(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A run's configuration, or a plan request with it as `run`, as JSON or .yaml; - reads standard input.",
-        ),
-    ],
+    file: Annotated[Path, body_option("A run's configuration, or a plan request with it as `run`")],
     devices: Annotated[
         int | None,
         typer.Option(min=1, help="Also bill a cluster with this many devices (GPUs with their CPUs, or CPU cores)."),
@@ -44,7 +40,7 @@ def plan(
     unlabeled_images: Annotated[int | None, typer.Option(min=1, help="Bill for a pool of this size.")] = None,
     sample_seconds: Annotated[float | None, typer.Option(help="Seconds per measurement.")] = None,
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Measure what a run would cost, wait for the result, and print a bill per stage and generation."""
@@ -67,30 +63,27 @@ def plan(
         started = client.plans.create(request, idempotency_key=idempotency_key)
         watch_run(client, started.id, Screen(stderr=True))
         found = client.plans.get(started.id)
-    _show(found, as_json)
+    _show(found, output)
 
 
 @plans.command("list")
-def list_plans(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def list_plans(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List plans, newest first."""
     with Client(api) as client:
         found = list(client.plans.list(limit))
-    if as_json:
-        print_json(found)
-        return
-    Screen().print(_listing(found))
+    show_list(found, output, _COLUMNS)
 
 
 @plans.command("show")
-def show(
+def show_plan(
     plan_id: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show a plan's bill."""
     with Client(api) as client:
         found = client.plans.get(plan_id)
-    _show(found, as_json)
+    _show(found, output)
 
 
 def bill_table(found: EstimateView, bill: Bill) -> Table:
@@ -146,19 +139,19 @@ def _request(body: dict[str, Any]) -> dict[str, Any]:
     return body if "run" in body else {"run": body}
 
 
-def _show(found: EstimateView, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    elif found.bill is not None:
-        _print_bill(found, found.bill)
-    if found.state in ("failed", "cancelled"):
-        raise ApiError(f"{found.id} has {found.state}: {found.state_reason or 'no reason given'}")
-    if found.bill is None and not as_json:
-        say(f"{found.id} is {found.state}; noisy-student watch {found.id}")
+def _show(found: EstimateView, output: OutputFormat) -> None:
+    show(found, output, lambda screen: _print_bill(found, screen))
+    if (code := code_of_state(found.state)) != ExitCode.OK:
+        complain(f"{found.id} {found.state}: {found.state_reason or 'no reason given'}")
+        raise typer.Exit(code)
 
 
-def _print_bill(found: EstimateView, bill: Bill) -> None:
-    console = Screen()
+def _print_bill(found: EstimateView, console: Screen) -> None:
+    bill = found.bill
+    if bill is None:
+        if found.state in UNFINISHED_RUNS:
+            say(f"{found.id} is {found.state}; noisy-student watch {found.id}")
+        return
     console.print(bill_table(found, bill))
     totals = bill.as_configured.totals
     console.print(f"storage        {size(totals.bytes_kept)} at the end")
@@ -187,14 +180,6 @@ def _cells(line: StageBill, other: StageBill | None, priced: bool) -> list[str]:
         cells.append(duration(other.wall_seconds))
     cells += [_short(line.device_hours), size(line.bytes_read), size(line.bytes_written)]
     return [*cells, _money(line.cost)] if priced else cells
-
-
-def _listing(found: Sequence[EstimateSummary]) -> Table:
-    table = Table("id", "name", "state", "started", box=None, header_style="bold")
-    for each in found:
-        started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.id, each.name, each.state, started)
-    return table
 
 
 def _add_number(table: Table, name: str, total: str = "") -> None:

@@ -3,29 +3,36 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, AsJson, print_json
-from noisy_student.cli.terminal import Screen
+from noisy_student.cli.options import DEFAULT_API, ApiAddress
+from noisy_student.cli.output import TABLE, Column, Output, show, table_of
 from noisy_student.client import Client
+from service.config.presets import Preset
+from workers.specs.recipe import Recipe
 
 
 def presets(
     labeled_images: Annotated[
         int | None, typer.Option(min=1, help="The size of the labeled set. Default: ImageNet's.")
     ] = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """List the recipes that a run may name as its preset."""
     with Client(api) as client:
         found = client.presets.list(labeled_images)
-    if as_json:
-        print_json(found)
-        return
-    table = Table("name", "model", "steps", "batch", "optimizer", "source", box=None, header_style="bold")
-    for each in found.presets:
-        recipe = each.student_recipe
-        batch = f"{recipe.batch_size} + {recipe.unlabeled_batch_size}"
-        table.add_row(each.name, each.model, f"{recipe.steps:,}", batch, recipe.optimizer.name, each.source)
-    Screen().print(table)
+    show(found, output, lambda screen: screen.print(table_of(found.presets, output, _COLUMNS)))
+
+
+def _batch(recipe: Recipe) -> str:
+    return f"{recipe.batch_size} + {recipe.unlabeled_batch_size}"
+
+
+_COLUMNS: tuple[Column[Preset], ...] = (
+    Column("name", lambda preset: preset.name),
+    Column("model", lambda preset: preset.model),
+    Column("steps", lambda preset: f"{preset.student_recipe.steps:,}"),
+    Column("batch", lambda preset: _batch(preset.student_recipe)),
+    Column("optimizer", lambda preset: preset.student_recipe.optimizer.name),
+    Column("source", lambda preset: preset.source),
+)

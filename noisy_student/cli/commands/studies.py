@@ -1,6 +1,5 @@
 """`noisy-student searches` and `noisy-student ablations`: studies of a run's student."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,67 +7,71 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
-from noisy_student.cli.options import (
-    DEFAULT_API,
-    ApiAddress,
-    AsJson,
-    IdempotencyKey,
-    Limit,
-    print_json,
-)
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.output import TABLE, Column, Output, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.studies import AblationView, SearchView, StudySummary
+
+_COLUMNS: tuple[Column[StudySummary], ...] = (
+    Column("id", lambda study: study.id),
+    Column("name", lambda study: study.name),
+    Column("of", lambda study: study.run_id),
+    Column("generation", lambda study: str(study.generation)),
+    Column("state", lambda study: study.state),
+    Column("started", lambda study: time_of(study.created_at)),
+    Column("ended", lambda study: time_of(study.finished_at) if study.finished_at else "", is_wide=True),
+    Column("reason", lambda study: study.state_reason or "", is_wide=True),
+)
+
+
+def _tell_started(group: str, study: StudySummary) -> None:
+    say(f"{study.id} started ({study.state})")
+    say(f"noisy-student watch {study.id}, then noisy-student {group} show {study.id}", err=True)
+
 
 searches = typer.Typer(no_args_is_help=True, help="Search for a student's noise and size alongside a run.")
 
 
 @searches.command("create")
 def create_search(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search as JSON or .yaml; - reads standard input.")],
+    file: Annotated[Path, body_option("The search")],
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start a search. {"run_id": RUN, "generation": 1} is enough."""
     request = read_body(file)
     with Client(api) as client:
         search = client.searches.create(request, idempotency_key=idempotency_key)
-    if as_json:
-        print_json(search)
-        return
-    say(f"{search.id} started ({search.state})")
-    say(f"noisy-student watch {search.id}, then noisy-student searches show {search.id}", err=True)
+    show(search, output, lambda _: _tell_started("searches", search))
 
 
 @searches.command("list")
-def list_searches(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def list_searches(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List searches, newest first."""
     with Client(api) as client:
         found = list(client.searches.list(limit))
-    if as_json:
-        print_json(found)
-        return
-    Screen().print(study_table(found))
+    show_list(found, output, _COLUMNS)
 
 
 @searches.command("show")
 def show_search(
     search_id: Annotated[str, typer.Argument(metavar="SEARCH", help="The search's id.")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show a search: its trials, best first, and the winner."""
     with Client(api) as client:
         search = client.searches.get(search_id)
-    if as_json:
-        print_json(search)
-        return
-    console = Screen()
-    console.print(trial_table(search))
-    console.print(_search_summary(search))
+    show(search, output, lambda screen: _show_search(search, screen, api))
+
+
+def _show_search(search: SearchView, screen: Screen, api: str) -> None:
+    screen.print(trial_table(search))
+    screen.print(_search_summary(search))
     for path in search.pictures:
-        console.print(api.rstrip("/") + path, soft_wrap=True)
+        screen.print(api.rstrip("/") + path, soft_wrap=True)
 
 
 def trial_table(search: SearchView) -> Table:
@@ -91,15 +94,6 @@ def trial_table(search: SearchView) -> Table:
     return table
 
 
-def study_table(found: Sequence[StudySummary]) -> Table:
-    """One line per search or ablation."""
-    table = Table("id", "name", "of", "generation", "state", "started", box=None, header_style="bold")
-    for each in found:
-        started = each.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.id, each.name, each.run_id, str(each.generation), each.state, started)
-    return table
-
-
 def _search_summary(search: SearchView) -> str:
     outcome = search.outcome
     if outcome is None:
@@ -118,48 +112,36 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 @ablations.command("create")
 def create_ablation(
     run_id: RunId,
-    file: Annotated[
-        Path | None, typer.Option("--file", help="The ablation as JSON or .yaml; all variants by default.")
-    ] = None,
+    file: Annotated[Path | None, body_option("The ablation, all variants by default")] = None,
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start an ablation of a run's last student, or of the generation named in the file."""
     request = read_body(file) if file else {}
     with Client(api) as client:
         ablation = client.ablations.create(run_id, request, idempotency_key=idempotency_key)
-    if as_json:
-        print_json(ablation)
-        return
-    say(f"{ablation.id} started ({ablation.state})")
-    say(f"noisy-student watch {ablation.id}, then noisy-student ablations show {ablation.id}", err=True)
+    show(ablation, output, lambda _: _tell_started("ablations", ablation))
 
 
 @ablations.command("list")
-def list_ablations(run_id: RunId, limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def list_ablations(run_id: RunId, limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List a run's ablations, newest first."""
     with Client(api) as client:
         found = list(client.ablations.list(run_id, limit))
-    if as_json:
-        print_json(found)
-        return
-    Screen().print(study_table(found))
+    show_list(found, output, _COLUMNS)
 
 
 @ablations.command("show")
 def show_ablation(
     ablation_id: Annotated[str, typer.Argument(metavar="ABLATION", help="The ablation's id.")],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Show an ablation's table."""
     with Client(api) as client:
         ablation = client.ablations.get(ablation_id)
-    if as_json:
-        print_json(ablation)
-        return
-    Screen().print(ablation_table(ablation))
+    show(ablation, output, lambda screen: screen.print(ablation_table(ablation)))
 
 
 def ablation_table(ablation: AblationView) -> Table | str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from noisy_student.cli.exit_codes import ExitCode
 from noisy_student.cli.main import app as commands
 from service.views.datasets import DatasetView
 from service.views.runs import RunView
@@ -38,13 +39,13 @@ def _done(result: Result) -> str:
 
 def test_a_dataset_is_added_listed_and_shown(cli: Cli, write_images: Callable[..., Path]) -> None:
     file = write_images("pets", 0)
-    added = _done(cli("datasets", "add", str(file), "--role", "labeled", "--json"))
+    added = _done(cli("datasets", "add", str(file), "--role", "labeled", "-o", "json"))
     dataset = DatasetView.model_validate_json(added)
     assert (dataset.name, dataset.rows) == ("pets.parquet", 4)
     assert dataset.id in _done(cli("datasets", "list"))
     shown = _done(cli("datasets", "show", dataset.id))
     assert "cat 2, dog 2" in shown
-    assert json.loads(_done(cli("datasets", "list", "--json")))[0]["id"] == dataset.id
+    assert json.loads(_done(cli("datasets", "list", "-o", "json")))[0]["id"] == dataset.id
 
 
 def test_a_look_prints_what_a_place_is_taken_for_and_the_commands_that_register_it(
@@ -58,7 +59,7 @@ def test_a_look_prints_what_a_place_is_taken_for_and_the_commands_that_register_
     assert len(commands) == 2
     for command in commands:
         assert "cat 2, dog 2" in _done(cli(*command[1:]))
-    found = json.loads(_done(cli("datasets", "look", str(folder), "--json")))
+    found = json.loads(_done(cli("datasets", "look", str(folder), "-o", "json")))
     assert [request["split"] for request in found["requests"]] == ["train", "val"]
 
 
@@ -67,7 +68,7 @@ def test_a_relative_path_is_made_absolute(
 ) -> None:
     file = write_images("pool", 0, classes=())
     monkeypatch.chdir(file.parent)
-    added = _done(cli("datasets", "add", "pool.parquet", "--role", "unlabeled", "--name", "the pool", "--json"))
+    added = _done(cli("datasets", "add", "pool.parquet", "--role", "unlabeled", "--name", "the pool", "-o", "json"))
     assert json.loads(added)["uri"] == str(file)
 
 
@@ -82,32 +83,32 @@ def test_a_path_is_made_normal_before_it_is_sent(
     (file.parent / "link").symlink_to(file.parent / "folder")
     monkeypatch.chdir(file.parent)
     monkeypatch.setenv("HOME", str(file.parent))
-    added = _done(cli("datasets", "add", written, "--role", "unlabeled", "--json"))
+    added = _done(cli("datasets", "add", written, "--role", "unlabeled", "-o", "json"))
     assert (json.loads(added)["uri"], json.loads(added)["name"]) == (str(file), "pool.parquet")
 
 
-def test_a_refusal_names_the_field_on_stderr_and_ends_with_1(cli: Cli, tmp_path: Path) -> None:
+def test_a_refusal_names_the_field_on_stderr_and_has_its_exit_code(cli: Cli, tmp_path: Path) -> None:
     result = cli("datasets", "add", str(tmp_path / "absent"), "--role", "teacher")
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.REFUSED
     assert "role: Input should be 'labeled', 'unlabeled' or 'evaluation'" in result.stderr
     assert result.stdout == ""
 
 
-def test_what_is_not_there_ends_with_1(cli: Cli) -> None:
+def test_what_is_not_there_has_its_exit_code(cli: Cli) -> None:
     result = cli("runs", "show", "run-0000000000")
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.NOT_FOUND
     assert "there is no run 'run-0000000000'" in result.stderr
 
 
 def test_an_id_cannot_leave_its_place_in_the_path(cli: Cli) -> None:
     result = cli("runs", "show", "../datasets")
-    assert result.exit_code == 1
+    assert result.exit_code in (ExitCode.NOT_FOUND, ExitCode.REFUSED)
 
 
 def test_an_unreachable_api_says_how_to_start_it() -> None:
     nobody = "http://127.0.0.1:9"  # the port of discard, where nothing listens
     result = CliRunner().invoke(commands, ["runs", "list", "--api", nobody])
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.UNREACHABLE
     assert "noisy-student up" in result.stderr
     assert "Traceback" not in result.output
 
@@ -117,16 +118,16 @@ def test_a_run_is_created_from_a_file_and_once_for_each_key(
 ) -> None:
     file = tmp_path / "run.json"
     file.write_text(json.dumps(run_config))
-    first = _done(cli("runs", "create", str(file), "--idempotency-key", "k"))
-    assert _done(cli("runs", "create", str(file), "--idempotency-key", "k")) == first
+    first = _done(cli("runs", "create", "-f", str(file), "--idempotency-key", "k"))
+    assert _done(cli("runs", "create", "-f", str(file), "--idempotency-key", "k")) == first
     assert first.startswith("run-")
-    listed = json.loads(_done(cli("runs", "list", "--json")))
+    listed = json.loads(_done(cli("runs", "list", "-o", "json")))
     assert [run["name"] for run in listed] == ["cats and dogs"]
     assert "cats and dogs" in _done(cli("runs", "list"))
 
 
 def test_a_run_is_created_from_standard_input(cli: Cli, run_config: dict[str, Any]) -> None:
-    created = _done(cli("runs", "create", "-", "--json", input=json.dumps(run_config)))
+    created = _done(cli("runs", "create", "-f", "-", "-o", "json", input=json.dumps(run_config)))
     assert RunView.model_validate_json(created).config.name == "cats and dogs"
 
 
@@ -134,18 +135,18 @@ def test_a_run_is_created_from_standard_input(cli: Cli, run_config: dict[str, An
 def test_a_broken_file_is_named(cli: Cli, tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "broken.json"
     file.write_text(text)
-    result = cli("runs", "create", str(file))
+    result = cli("runs", "create", "-f", str(file))
     assert result.exit_code == 1
     assert f"{file} {complaint}" in result.stderr
-    assert "absent.json" in cli("runs", "create", "absent.json").stderr
+    assert "absent.json" in cli("runs", "create", "-f", "absent.json").stderr
 
 
 def test_a_run_is_cancelled_and_retried(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
     assert "cancelling" in _done(cli("runs", "cancel", run_id))
     reconcile()
-    assert json.loads(_done(cli("runs", "show", run_id, "--json")))["state"] == "cancelled"
+    assert json.loads(_done(cli("runs", "show", run_id, "-o", "json")))["state"] == "cancelled"
     assert "running" in _done(cli("runs", "retry", run_id))
-    assert cli("runs", "retry", run_id).exit_code == 1
+    assert cli("runs", "retry", run_id).exit_code == ExitCode.REFUSED
 
 
 def test_a_run_is_paused_moved_and_resumed(cli: Cli, run_id: str, reconcile: Callable[[], None]) -> None:
@@ -165,10 +166,10 @@ def test_quotas_are_set_and_who_waits_for_one_is_listed(cli: Cli, run_id: str, r
     assert "place 1 in the queue: project default has spent 0.00" in " ".join(
         _done(cli("runs", "show", run_id)).split()
     )
-    assert json.loads(_done(cli("queue", "--json")))["waiting"][0]["position"] == 1
+    assert json.loads(_done(cli("queue", "-o", "json")))["waiting"][0]["position"] == 1
     assert "none" in _done(cli("projects", "quota", "default"))
     assert "default" in _done(cli("projects", "list"))
-    assert json.loads(_done(cli("projects", "show", "default", "--json")))["exhausted"] is False
+    assert json.loads(_done(cli("projects", "show", "default", "-o", "json")))["exhausted"] is False
 
 
 def test_what_a_stage_on_the_cluster_waits_for_is_shown_in_full(
@@ -183,14 +184,16 @@ def test_what_a_stage_on_the_cluster_waits_for_is_shown_in_full(
         shown = " ".join(_done(cli(*command)).split())
         assert "node coming: generation 0 train" in shown
     assert f"node coming: generation 0 train: {reason}" in " ".join(_done(cli("runs", "show", run_id)).split())
-    listed = json.loads(_done(cli("runs", "list", "--json")))[0]["waiting"]
+    listed = json.loads(_done(cli("runs", "list", "-o", "json")))[0]["waiting"]
     assert (listed["kind"], listed["reason"]) == ("node_coming", reason)
 
 
 def test_one_more_generation_with_overrides_of_a_file(cli: Cli, finished_run: str, tmp_path: Path) -> None:
     file = tmp_path / "overrides.json"
     file.write_text('{"selection": {"min_confidence": 0.9}}')
-    run = RunView.model_validate_json(_done(cli("runs", "add-generation", finished_run, "--file", str(file), "--json")))
+    run = RunView.model_validate_json(
+        _done(cli("runs", "add-generation", finished_run, "--file", str(file), "-o", "json"))
+    )
     assert run.generation_details[-1].plan.selection.min_confidence == 0.9
 
 
@@ -203,13 +206,13 @@ def test_watching_a_finished_run_shows_the_table_and_ends_with_0(cli: Cli, finis
     assert "373k" in shown
 
 
-def test_watching_a_failed_run_says_why_and_ends_with_1(
+def test_watching_a_failed_run_says_why_and_has_its_exit_code(
     cli: Cli, run_id: str, ray: StubRay, reconcile: Callable[[], None]
 ) -> None:
     ray.failing = {"select": "no image is left"}
     reconcile()
     result = cli("watch", run_id)
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.RUN_FAILED
     assert "no image is left" in result.stdout
 
 
@@ -237,7 +240,7 @@ def test_logs_of_a_stage_that_never_started_are_refused(cli: Cli, run_id: str) -
 
 
 def test_models_are_listed_and_shown(cli: Cli, finished_run: str) -> None:
-    listed = json.loads(_done(cli("models", "list", "--run", finished_run, "--json")))
+    listed = json.loads(_done(cli("models", "list", "--run", finished_run, "-o", "json")))
     assert len(listed) == 3
     assert listed[0]["id"] in _done(cli("models", "list"))
     assert "95.00%" in _done(cli("models", "show", listed[0]["id"]))
@@ -248,13 +251,13 @@ def test_the_lineage_of_a_model_says_which_teachers_labeled(
 ) -> None:
     teacher = f"{finished_run}-g1"
     body = json.dumps({**run_config, "labeling": {"further_teachers": [teacher]}, "generations": 1})
-    refused = cli("runs", "create", "-", input=body)
-    assert refused.exit_code == 1
+    refused = cli("runs", "create", "-f", "-", input=body)
+    assert refused.exit_code == ExitCode.REFUSED
     assert f"labeling.further_teachers.0: {teacher} has lost its model.json and model.safetensors" in refused.stderr
-    folder = Path(json.loads(_done(cli("models", "show", teacher, "--json")))["uri"])
+    folder = Path(json.loads(_done(cli("models", "show", teacher, "-o", "json")))["uri"])
     for name in ("model.json", "model.safetensors"):
         (folder / name).write_text("{}")
-    run = json.loads(_done(cli("runs", "create", "-", "--json", input=body)))["id"]
+    run = json.loads(_done(cli("runs", "create", "-f", "-", "-o", "json", input=body)))["id"]
     reconcile()
     shown = _done(cli("models", "lineage", f"{run}-g1"))
     assert f"the labels of {run}-g1 are the mean of its teacher and {teacher}" in shown

@@ -99,7 +99,7 @@ def test_no_command_crashes_at_what_others_have_written_or_passes_it_on(
     for command in COMMANDS:
         words = [word.replace("RUN", hostile).replace("MODEL", f"{hostile}-g1") for word in command]
         takes_json = words[0] not in ("watch", "logs") and words[-1] != "no-such-run"
-        done = CliRunner().invoke(commands, [*words, *(["--json"] if as_json and takes_json else [])])
+        done = CliRunner().invoke(commands, [*words, *(["-o", "json"] if as_json and takes_json else [])])
         assert done.exception is None or isinstance(done.exception, SystemExit), (command, done.exception)
         check(done.stdout)
         check(done.stderr)
@@ -120,7 +120,7 @@ def test_what_the_api_refuses_is_told_harmlessly(server: str, monkeypatch: pytes
 def test_there_is_no_other_way_to_the_terminal() -> None:
     folder = Path(noisy_student.cli.__file__).parent
     others: list[str] = []
-    for file in folder.glob("*.py"):
+    for file in folder.rglob("*.py"):
         if file.name == "terminal.py":
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

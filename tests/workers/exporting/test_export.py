@@ -181,7 +181,7 @@ def test_the_command_exports_a_pulled_folder_and_says_the_difference(model: Path
         done = CliRunner().invoke(commands, ["models", "export", str(model), "--format", "torch-export", *words])
         return done.exit_code, done.output
 
-    code, said = export("-o", str(tmp_path / "m.pt2"), "--images", str(pictures), "--json")
+    code, said = export("-o", str(tmp_path / "m.pt2"), "--images", str(pictures), "--report", "json")
     assert code == 0, said
     assert ExportReport.model_validate_json(said).images == 3
     assert (tmp_path / "m.pt2").is_file()

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
+from noisy_student.cli.exit_codes import code_of_state
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
-from noisy_student.cli.terminal import Screen, say, say_json
+from noisy_student.cli.output import TABLE, Output, OutputFormat, print_data, show
+from noisy_student.cli.terminal import Screen, complain, say, say_json
 from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from service.lifecycle.states import RunState
@@ -15,15 +17,19 @@ from service.views.runs import EventView, RunView, StageView
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
-def watch(run_id: RunId, api: ApiAddress = DEFAULT_API) -> None:
-    """Watch a run with live progress until it ends. Exit code 1 if it does not succeed."""
-    console = Screen()
+def watch(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+    """Watch a run with live progress until it ends. The exit code says how."""
     with Client(api) as client:
-        run = watch_run(client, run_id, console)
-    console.print(result_table(run))
+        run = watch_run(client, run_id, Screen(stderr=output.is_for_programs))
+    show(run, output, lambda screen: screen.print(result_table(run)))
+    end_as(run)
+
+
+def end_as(run: RunView) -> None:
+    """Ends the command with the exit code of the run's final state, and says the reason if it did not succeed."""
     if run.state != RunState.SUCCEEDED:
-        console.print(f"{run.id} {run.state}: {run.state_reason or 'no reason given'}")
-        raise typer.Exit(1)
+        complain(f"{run.id} {run.state}: {run.state_reason or 'no reason given'}")
+        raise typer.Exit(code_of_state(run.state))
 
 
 def logs(
@@ -69,16 +75,26 @@ def events(
         typer.Option(min=0, help="Start after the event with this id, 0 with the first; new events only by default."),
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many events; on Ctrl-C by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for programs.")] = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Follow the events of all runs or of one."""
+    """Follow the events of all runs or of one. -o json prints one object per line, -o yaml one document per event."""
     with Client(api) as client:
         followed = client.events.follow(after) if run_id is None else client.runs.follow_events(run_id, after)
         for seen, event in enumerate(followed, start=1):
-            say_json(event.model_dump_json()) if as_json else say(_line(event))
+            _print_event(event, output)
             if seen == count:
                 return
+
+
+def _print_event(event: EventView, output: OutputFormat) -> None:
+    if output == OutputFormat.JSON:
+        say_json(event.model_dump_json())
+    elif output == OutputFormat.YAML:
+        say("---")
+        print_data(event, output)
+    else:
+        say(_line(event))
 
 
 def _line(event: EventView) -> str:

@@ -4,18 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
 from noisy_student.cli.live_view import job_lines, result_table, run_lines, wait_line
-from noisy_student.cli.options import (
-    DEFAULT_API,
-    ApiAddress,
-    AsJson,
-    IdempotencyKey,
-    Limit,
-    print_json,
-)
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.runs import RunSummary, RunView
@@ -26,33 +19,23 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 @runs.command("create")
 def create(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="The run's configuration as JSON or .yaml; - reads standard input."),
-    ],
+    file: Annotated[Path, body_option("The run's configuration")],
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Start a run."""
     config = read_body(file)
     with Client(api) as client:
-        _tell("started", client.runs.create(config, idempotency_key=idempotency_key), as_json, api)
+        _tell("started", client.runs.create(config, idempotency_key=idempotency_key), output, api)
 
 
 @runs.command("list")
-def list_runs(limit: Limit = 50, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def list_runs(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List runs, newest first."""
     with Client(api) as client:
         found = list(client.runs.list(limit))
-    if as_json:
-        print_json(found)
-        return
-    table = Table("id", "name", "state", "generations", "started", "waits for", box=None, header_style="bold")
-    for run in found:
-        started = run.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(run.id, run.name, run.state, str(run.generations), started, _waits_for(run))
-    Screen().print(table)
+    show_list(found, output, _COLUMNS)
 
 
 def _waits_for(run: RunSummary) -> str:
@@ -62,32 +45,32 @@ def _waits_for(run: RunSummary) -> str:
 
 
 @runs.command("show")
-def show(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def show_run(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Show a run's current stages and its results so far."""
     with Client(api) as client:
         run = client.runs.get(run_id)
-    if as_json:
-        print_json(run)
-        return
-    console = Screen()
-    console.print(run_lines(run))
+    show(run, output, lambda screen: _show_run(run, screen, api))
+
+
+def _show_run(run: RunView, screen: Screen, api: str) -> None:
+    screen.print(run_lines(run))
     for line in job_lines(run, api):
-        console.print(line, soft_wrap=True)
-    console.print(result_table(run))
+        screen.print(line, soft_wrap=True)
+    screen.print(result_table(run))
 
 
 @runs.command("pause")
-def pause(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def pause(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Pause a run at the end of its stage's current unit, and keep finished work."""
     with Client(api) as client:
-        _tell("asked to pause", client.runs.pause(run_id), as_json, api)
+        _tell("asked to pause", client.runs.pause(run_id), output, api)
 
 
 @runs.command("resume")
-def resume(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def resume(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Resume a paused run."""
     with Client(api) as client:
-        _tell("resumed", client.runs.resume(run_id), as_json, api)
+        _tell("resumed", client.runs.resume(run_id), output, api)
 
 
 @runs.command("priority")
@@ -96,51 +79,63 @@ def priority(
     value: Annotated[
         int, typer.Argument(metavar="PRIORITY", min=-100, max=100, help="Each step is worth one hour of waiting.")
     ],
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Set a run's priority in the queue. Write a negative one after --: runs priority RUN -- -5."""
     with Client(api) as client:
-        _tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), as_json, api)
+        _tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), output, api)
 
 
 @runs.command("cancel")
-def cancel(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def cancel(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Stop a run and its Ray job."""
     with Client(api) as client:
-        _tell("asked to stop", client.runs.cancel(run_id), as_json, api)
+        _tell("asked to stop", client.runs.cancel(run_id), output, api)
 
 
 @runs.command("retry")
-def retry(run_id: RunId, as_json: AsJson = False, api: ApiAddress = DEFAULT_API) -> None:
+def retry(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Continue a failed or cancelled run from the stage where it stopped."""
     with Client(api) as client:
-        _tell("retried", client.runs.retry(run_id), as_json, api)
+        _tell("retried", client.runs.retry(run_id), output, api)
 
 
 @runs.command("add-generation")
 def add_generation(
     run_id: RunId,
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", help="JSON or YAML with settings that differ from the run's; none by default."),
-    ] = None,
+    file: Annotated[Path | None, body_option("Settings that differ from the run's, none by default")] = None,
     idempotency_key: IdempotencyKey = None,
-    as_json: AsJson = False,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """Add one generation to a finished run and start it."""
     overrides = read_body(file) if file else {}
     with Client(api) as client:
         run = client.runs.add_generation(run_id, overrides, idempotency_key=idempotency_key)
-    _tell("one more generation", run, as_json, api)
+    _tell("one more generation", run, output, api)
 
 
-def _tell(what: str, run: RunView, as_json: bool, api: str) -> None:
-    if as_json:
-        print_json(run)
-        return
+def _tell(what: str, run: RunView, output: OutputFormat, api: str) -> None:
+    show(run, output, lambda _: _say_what_was_done(what, run, api))
+
+
+def _say_what_was_done(what: str, run: RunView, api: str) -> None:
     say(f"{run.id} {what} ({run.state})")
     for warning in run.warnings:
         say(f"warning: {warning}", err=True)
     say(f"noisy-student watch {run.id}    or {api.rstrip('/')}/ui/runs/{run.id}", err=True)
+
+
+_COLUMNS: tuple[Column[RunSummary], ...] = (
+    Column("id", lambda run: run.id),
+    Column("name", lambda run: run.name),
+    Column("project", lambda run: run.project, is_wide=True),
+    Column("priority", lambda run: str(run.priority), is_wide=True),
+    Column("state", lambda run: run.state),
+    Column("generations", lambda run: str(run.generations)),
+    Column("started", lambda run: time_of(run.created_at)),
+    Column("ended", lambda run: time_of(run.finished_at) if run.finished_at else "", is_wide=True),
+    Column("waits for", _waits_for),
+    Column("reason", lambda run: run.state_reason or "", is_wide=True),
+)

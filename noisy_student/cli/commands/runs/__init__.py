@@ -1,0 +1,1 @@
+"""The commands about runs: start, inspect, follow, compare and stop them."""
