@@ -1,17 +1,43 @@
 """The body of POST /datasets."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName
-from workers.specs.base import Frozen
+from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
+from workers.specs.base import Frozen, field_error
 from workers.specs.datasets import DatasetFormat, DatasetRole
 
 RequestedFormat = DatasetFormat
 """What a request may name as its format."""
 SplitName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+PartName = Literal["train", "validation", "test"]
+Share = Annotated[float, Field(ge=0, le=0.4)]
+
+
+class DatasetPart(Frozen):
+    """One part of labeled images that have no split of their own. Nothing is moved or copied.
+
+    The same shares and seed give parts without a common image, and always the same ones.
+    """
+
+    name: PartName
+    validation_share: Share = Field(
+        default=0.1, description="The share of each class that is taken for validation: at least one image."
+    )
+    test_share: Share = Field(
+        default=0.1, description="The share of each class that is taken for the test: at least one image."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Decides which images are taken.")
+
+    @model_validator(mode="after")
+    def _takes_something(self) -> Self:
+        if self.name != "train" and not getattr(self, f"{self.name}_share"):
+            raise field_error(f"{self.name}_share", f"is 0, so there is no {self.name} part")
+        return self
 
 
 class DatasetRequest(Frozen):
@@ -82,6 +108,28 @@ class DatasetRequest(Frozen):
         description="Class names in index order. Null: the distinct labels, in numeric order if all are integers, "
         "else sorted. Set them if a dataset does not contain every class. Ignored for unlabeled datasets.",
     )
+    part: DatasetPart | None = Field(
+        default=None,
+        description="Takes one part of the labeled images at the location, split by class. Images that are equal, byte "
+        "for byte, stay together. Null: takes all of them.",
+    )
+    without: tuple[Reference, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Datasets whose images are left out here, byte for byte: for unlabeled images among which the "
+        "labeled ones lie, too.",
+    )
+    reuse: bool = Field(
+        default=False,
+        description="Returns the project's dataset from the same location with the same role and the same content, if "
+        "there is one, instead of registering another.",
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_of_labeled_images(self) -> Self:
+        if self.part is not None and self.role == "unlabeled":
+            raise field_error("part", "splits images by their labels, and the role is unlabeled")
+        return self
 
 
 class LookRequest(Frozen):

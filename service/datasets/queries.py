@@ -1,5 +1,6 @@
 """The queries for datasets, and their views."""
 
+from service.config.datasets import DatasetPart
 from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.paging import get_row, read_page
@@ -40,8 +41,10 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         class_counts=None if row.class_counts is None else CLASS_COUNTS.validate_json(row.class_counts),
         sampled=row.sampled,
         sampled_bad=row.sampled_bad,
+        picture_side=row.picture_side,
         created_at=as_time(row.created_at),
         digest=row.digest,
         digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
         warnings=[] if row.warnings is None else list(WARNINGS.validate_json(row.warnings)),
+        part=None if row.part is None else DatasetPart.model_validate_json(row.part),
     )

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from service.config.datasets import DatasetPart
 from service.config.names import DEFAULT_PROJECT
 from service.views.base import View
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
@@ -22,6 +23,9 @@ class DatasetView(View):
     class_counts: dict[str, int] | None = Field(description="Images per class; null for unlabeled datasets.")
     sampled: int = Field(description="Number of images decoded as a check.")
     sampled_bad: int = Field(description="Number of unreadable images among them.")
+    picture_side: int | None = Field(
+        default=None, description="The median of the shorter sides of the images decoded as a check, in pixels."
+    )
     created_at: datetime
     digest: str | None = Field(default=None, description="Hexadecimal blake2b over what digest_of says.")
     digest_of: DigestOf | None = Field(
@@ -31,4 +35,7 @@ class DatasetView(View):
     )
     warnings: list[str] = Field(
         default=[], description="What registration found but accepted or left out, one sentence each."
+    )
+    part: DatasetPart | None = Field(
+        default=None, description="Which part of the labeled images at the location it is; null: all of them."
     )

@@ -2,8 +2,11 @@
 
 import io
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,15 +22,22 @@ def pictures(count: int, start: int = 0) -> list[bytes]:
 
 
 def inspect(
-    uri: object, role: str = "labeled", *, hash_limit: HashLimit | None = None, **fields: object
+    uri: object,
+    role: str = "labeled",
+    *,
+    hash_limit: HashLimit | None = None,
+    held: Sequence[npt.NDArray[np.bytes_]] = (),
+    **fields: object,
 ) -> InspectedDataset:
     request = DatasetRequest.model_validate({"name": "digits", "role": role, "uri": str(uri), **fields})
-    return inspect_dataset(request, "ds-1", f"{uri}.parts", hash_limit)
+    return inspect_dataset(request, "ds-1", f"{uri}.parts", hash_limit, held=held)
 
 
-def refusal(uri: object, role: str = "labeled", **fields: object) -> tuple[str, str]:
+def refusal(
+    uri: object, role: str = "labeled", held: Sequence[npt.NDArray[np.bytes_]] = (), **fields: object
+) -> tuple[str, str]:
     with pytest.raises(InvalidRequest) as caught:
-        inspect(uri, role, hash_limit=None, **fields)
+        inspect(uri, role, hash_limit=None, held=held, **fields)
     return caught.value.field, caught.value.message
 
 

@@ -26,6 +26,8 @@ class Shard:
     rows: int = Field(ge=0)
     members: tuple[str, ...] = ()
     """Image folders only: the files of this shard, relative to `uri`, in row order."""
+    chosen: tuple[int, ...] = ()
+    """Files of many images only: the rows of the file that the dataset has, ascending; empty if it has all of them."""
 
 
 class DatasetManifest(Frozen):

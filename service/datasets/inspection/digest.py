@@ -45,6 +45,8 @@ def digest_of_files(manifest: DatasetManifest) -> DatasetDigest:
     digest = _begun(manifest)
     for shard in manifest.shards:
         _add(digest, f"{shard.uri.rpartition('/')[2]} {shard.rows}")
+        if shard.chosen:
+            _add(digest, " ".join(map(str, shard.chosen)))
         for info in _infos(shard):
             _add(digest, f"{info.base_name} {info.size} {info.mtime_ns}")
     return DatasetDigest(digest.hexdigest(), "files")

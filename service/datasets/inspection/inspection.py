@@ -1,6 +1,10 @@
 """Inspects a dataset before it is registered. It writes nothing except the parts of a list of URIs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from service.config.datasets import DatasetRequest
 from service.datasets.formats.image_folder_source import open_image_folder_source
@@ -9,6 +13,7 @@ from service.datasets.formats.source import Source
 from service.datasets.formats.uri_list_source import open_uri_list_source
 from service.datasets.formats.webdataset_source import open_webdataset_source
 from service.datasets.inspection.chosen_files import choose_files
+from service.datasets.inspection.chosen_rows import choose_rows
 from service.datasets.inspection.classes import check_classes, count_classes
 from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
 from service.datasets.inspection.findings import (
@@ -23,7 +28,7 @@ from service.datasets.places.splits import in_split
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
-from workers.specs.datasets import DatasetManifest
+from workers.specs.datasets import DatasetManifest, Shard
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class InspectedDataset:
     """The content hash of each row, None for an empty image; None as a whole above the limit."""
     sampled: int
     sampled_bad: int
+    picture_side: int | None
+    """The median of the shorter sides of the sampled images, in pixels."""
     digest: DatasetDigest
     warnings: tuple[str, ...] = ()
     """What a person should know about the dataset, one sentence each."""
@@ -58,40 +65,49 @@ def inspect_dataset(
     parts_uri: str,
     hash_limit: HashLimit | None = None,
     roots: DatasetRoots = ANYWHERE,
+    held: Sequence[npt.NDArray[np.bytes_]] = (),
 ) -> InspectedDataset:
     """Lists all files, counts all rows, reads all labels, decodes a sample, and hashes the images up to `hash_limit`.
 
-    `parts_uri` is a folder for the parts of a list of URIs; if the dataset is refused, the caller deletes it. Raises
+    `parts_uri` is a folder for the parts of a list of URIs; if the dataset is refused, the caller deletes it. `held`
+    holds the sorted hashes of the datasets that the request names in `without`. Raises
     InvalidRequest for a dataset that is unusable or lies outside of `roots`. The error has the request's field, and its
     message names the file and the row.
     """
     _check_request(request)
     try:
-        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit(), roots)
+        return _inspect(request, dataset_id, parts_uri, hash_limit or HashLimit(), roots, held)
     except ShardReadError as error:
         raise InvalidRequest("uri", str(error)) from error
 
 
 def _inspect(
-    request: DatasetRequest, dataset_id: str, parts_uri: str, hash_limit: HashLimit, roots: DatasetRoots
+    request: DatasetRequest,
+    dataset_id: str,
+    parts_uri: str,
+    hash_limit: HashLimit,
+    roots: DatasetRoots,
+    held: Sequence[npt.NDArray[np.bytes_]],
 ) -> InspectedDataset:
-    source, warnings = _open_source(request, parts_uri, roots)
-    rows = sum(shard.rows for shard in source.shards)
+    whole, warnings = _open_source(request, parts_uri, roots)
+    rows = sum(shard.rows for shard in whole.shards)
     if rows == 0:
-        raise InvalidRequest("uri", f"{source.shards[0].uri}: no images, in {len(source.shards)} file(s)")
-    warnings += source.warnings
-    class_counts = None if request.role == "unlabeled" else count_classes(source, request.classes)
-    warnings += warnings_of_classes(class_counts or {})
-    sample = decode_sample(source)
+        raise InvalidRequest("uri", f"{whole.shards[0].uri}: no images, in {len(whole.shards)} file(s)")
+    warnings += whole.warnings
+    classes = None if request.role == "unlabeled" else tuple(count_classes(whole, request.classes))
+    sample = decode_sample(whole)
     warnings += warnings_of_sample(sample)
-    within_limit = rows <= hash_limit.images and source.image_bytes <= hash_limit.bytes
-    manifest = _manifest(source, request, dataset_id, rows, tuple(class_counts or ()))
+    within_limit = rows <= hash_limit.images and whole.image_bytes <= hash_limit.bytes
+    chosen = choose_rows(request, whole, hash_images(whole) if within_limit else None, held)
+    source = chosen.source
+    class_counts = None if classes is None else count_classes(source, classes)
+    warnings += [*chosen.warnings, *warnings_of_classes(class_counts or {})]
+    manifest = _manifest(whole, source.shards, request, dataset_id, classes or ())
     content_hashes: list[bytes] | None = None
     by_row: list[bytes | None] | None = None
-    if within_limit:
-        by_shard = hash_images(source)
-        warnings += warnings_of_repeats(source, by_shard, labeled=class_counts is not None)
-        by_row = [value for hashes in by_shard for value in hashes]
+    if chosen.hashes is not None:
+        warnings += warnings_of_repeats(source, chosen.hashes, labeled=class_counts is not None)
+        by_row = [value for hashes in chosen.hashes for value in hashes]
         content_hashes = [value for value in by_row if value is not None]
     return InspectedDataset(
         manifest=manifest,
@@ -100,6 +116,7 @@ def _inspect(
         hashes_by_row=by_row,
         sampled=sample.images,
         sampled_bad=sample.bad,
+        picture_side=sample.side,
         digest=digest_of_files(manifest)
         if content_hashes is None
         else digest_of_images(source, manifest, content_hashes),
@@ -131,7 +148,7 @@ def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -
 
 
 def _manifest(
-    source: Source, request: DatasetRequest, dataset_id: str, rows: int, classes: tuple[str, ...]
+    source: Source, shards: tuple[Shard, ...], request: DatasetRequest, dataset_id: str, classes: tuple[str, ...]
 ) -> DatasetManifest:
     columns: dict[str, str | None] = {}
     names: tuple[str, ...] = ()
@@ -145,8 +162,8 @@ def _manifest(
         format=source.format,
         classes=classes,
         image_column=source.image_column if isinstance(source, ParquetSource) else "image",
-        rows=rows,
-        shards=source.shards,
+        rows=sum(shard.rows for shard in shards),
+        shards=shards,
         label_names=names,
         **columns,
     )

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import dataclass
+from statistics import median_low
 
 from service.datasets.formats.source import Source, map_in_threads
 from service.errors import InvalidRequest
@@ -21,19 +22,22 @@ class Sample:
     images: int
     bad: int
     deep: int
+    side: int | None = None
+    """The median of the shorter sides of those that were decoded, in pixels."""
 
 
 def decode_sample(source: Source) -> Sample:
     """Decodes about PLACES x ROWS_PER_PLACE images. Raises InvalidRequest if more than half are broken."""
     decoded = deep = 0
     broken: list[tuple[int, int, str]] = []
+    sides: list[int] = []
     for shard_index, rows in sample_rows([shard.rows for shard in source.shards]).items():
         for row, data in zip(rows, source.read_rows(shard_index, rows), strict=True):
             decoded += 1
             try:
                 if isinstance(data, BrokenImage):
                     raise data
-                decode_rgb(data)
+                sides.append(min(decode_rgb(data).size))
                 deep += is_deep(data)
             except BrokenImage as error:
                 broken.append((shard_index, row, error.reason))
@@ -42,7 +46,7 @@ def decode_sample(source: Source) -> Sample:
             source.image_field,
             f"{len(broken)} of {decoded} sampled images cannot be decoded, the first at {_by_reason(source, broken)}",
         )
-    return Sample(decoded, len(broken), deep)
+    return Sample(decoded, len(broken), deep, median_low(sides) if sides else None)
 
 
 def _by_reason(source: Source, broken: list[tuple[int, int, str]]) -> str:

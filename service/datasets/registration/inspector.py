@@ -31,7 +31,7 @@ from service.datasets.registration.messages import (
 from service.errors import InvalidRequest
 from workers.artifact_io import write_bytes
 from workers.data.dataset_roots import reading_within
-from workers.data.hashes import write_hash_rows, write_hashes
+from workers.data.hashes import read_hashes, write_hash_rows, write_hashes
 
 _PR_SET_PDEATHSIG = 1
 _STACK_BYTES = 1 << 20
@@ -57,8 +57,10 @@ def _answer(job: Job, memory_bytes: int) -> Answer:
         with reading_within(job.roots.roots):
             if isinstance(job, LookJob):
                 return LookAnswer(look=look_at(job.request, job.roots))
-            parts = ArtifactLayout(job.artifact_root).list_parts(job.dataset_id)
-            inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots)
+            layout = ArtifactLayout(job.artifact_root)
+            parts = layout.list_parts(job.dataset_id)
+            held = [read_hashes(layout.hashes(each)) for each in job.held]
+            inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots, held=held)
     except InvalidRequest as error:
         return Refusal(field=error.field, message=error.message)
     except MemoryError:
@@ -93,6 +95,7 @@ def _summary(inspected: InspectedDataset) -> DatasetSummary:
         class_counts=inspected.class_counts,
         sampled=inspected.sampled,
         sampled_bad=inspected.sampled_bad,
+        picture_side=inspected.picture_side,
         hashed=inspected.content_hashes is not None,
         digest=inspected.digest.value,
         digest_of=inspected.digest.of,

@@ -21,6 +21,8 @@ class InspectionJob(Frozen):
     """Where the process writes the manifest, the hashes and the parts of a list."""
     roots: DatasetRoots
     """The roots under which the dataset must lie."""
+    held: tuple[str, ...] = ()
+    """The ids of the datasets whose images are left out; each has content hashes."""
 
 
 class LookJob(Frozen):
@@ -50,6 +52,7 @@ class DatasetSummary(Frozen):
     """The number of images of each class, in index order; None for an unlabeled dataset."""
     sampled: int
     sampled_bad: int
+    picture_side: int | None = None
     hashed: bool
     """Whether the artifact root holds the content hashes."""
     digest: str

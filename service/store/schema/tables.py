@@ -71,6 +71,10 @@ class DatasetRow(Table):
     """"images" or "files"."""
     warnings: Mapped[str | None] = mapped_column(Text)
     """JSON list of sentences; null for datasets registered before there were warnings."""
+    part: Mapped[str | None] = mapped_column(Text)
+    """DatasetPart as JSON; null for a dataset that is no part of a split."""
+    picture_side: Mapped[int | None]
+    """The median of the shorter sides of the sampled images, in pixels; null where that was not kept."""
 
     __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
 

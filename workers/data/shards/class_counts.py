@@ -1,7 +1,7 @@
 """Counts the labeled images of each class. No image is read: labels lie beside them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -40,7 +40,7 @@ def _names_in(manifest: DatasetManifest, shard: Shard) -> Counter[str]:
 def _in_parquet(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
     column = manifest.label_column
     assert column is not None
-    names: Counter[str | None] = Counter()
+    names: list[str | None] = []
     with parquet_shards.open_parquet(shard.uri) as file:
         folders = partitions(shard.uri)
         if column not in file.schema_arrow.names and column in folders:
@@ -48,8 +48,8 @@ def _in_parquet(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
         if column not in file.schema_arrow.names:
             raise ShardReadError(shard.uri, f"no column {column!r}")
         for values in parquet_shards.iterate_columns(file, [column], _PIECE_ROWS):
-            names.update(label_texts(values[column], manifest.label_names))
-    return names
+            names += label_texts(values[column], manifest.label_names)
+    return Counter(_chosen(shard, names))
 
 
 def _in_folder(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
@@ -58,11 +58,15 @@ def _in_folder(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
 
 def _in_tar(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
     with tar_shards.open_tar(shard.uri) as stream:
-        return Counter(sample.label for sample in tar_shards.list_samples(stream))
+        return Counter(_chosen(shard, [sample.label for sample in tar_shards.list_samples(stream)]))
 
 
 def _in_list(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
     return Counter(entry.label for entry in uri_lists.read_part(shard.uri))
+
+
+def _chosen(shard: Shard, names: Sequence[str | None]) -> Iterable[str | None]:
+    return (names[row] for row in shard.chosen) if shard.chosen else names
 
 
 _COUNTERS: dict[str, Callable[[DatasetManifest, Shard], Counter[str | None]]] = {

@@ -16,5 +16,5 @@ def row_name(manifest: DatasetManifest, row: int) -> str:
         elif manifest.format == "uri_list":
             return shown(uri_lists.read_part(shard.uri)[row].origin)
         else:
-            return f"{shown(name_of(shard.uri))} row {row}"
+            return f"{shown(name_of(shard.uri))} row {shard.chosen[row] if shard.chosen else row}"
     raise IndexError(f"dataset {manifest.dataset_id} has {manifest.rows} rows")

@@ -105,12 +105,33 @@ def iterate_shard(manifest: DatasetManifest, shard_index: int) -> Iterator[Shard
     """
     shard = manifest.shards[shard_index]
     seen = 0
-    for rows in _READERS[manifest.format](manifest, shard):
+    for rows in _chosen(shard, _READERS[manifest.format](manifest, shard)):
         labels = _class_indices(manifest, shard, rows, seen) if manifest.classes else None
         yield ShardImages(rows.keys, rows.images, labels, rows.unreadable)
         seen += len(rows.images)
     if seen != shard.rows:
         raise ShardReadError(shard.uri, f"{seen} images where {shard.rows} were registered")
+
+
+def _chosen(shard: Shard, pieces: Iterator[_Rows]) -> Iterator[_Rows]:
+    """The rows of a file that belong to the dataset. It is read no further than to the last of them."""
+    if not shard.chosen:
+        yield from pieces
+        return
+    chosen, start, taken = np.array(shard.chosen), 0, 0
+    for piece in pieces:
+        end = int(np.searchsorted(chosen, start + len(piece.images)))
+        places = (chosen[taken:end] - start).tolist()
+        if places:
+            yield _Rows(
+                [piece.keys[place] for place in places],
+                [piece.images[place] for place in places],
+                [piece.label_names[place] for place in places] if piece.label_names else [],
+                {row: piece.unreadable[place] for row, place in enumerate(places) if place in piece.unreadable},
+            )
+        start, taken = start + len(piece.images), end
+        if taken == len(chosen):
+            return
 
 
 def _pieces_with(manifest: DatasetManifest, shard_index: int, rows: npt.NDArray[np.integer]) -> Iterator[ShardImages]:
