@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from service.datasets.inspection import HashLimit, InspectedDataset
+from service.errors import InvalidRequest
 from tests.support.made_datasets import (
     inspect,
     labels_read_back,
@@ -148,9 +149,9 @@ def test_images_that_other_datasets_have_are_left_out(kind: str, tmp_path: Path)
 def test_a_place_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     images = pictures(4)
     held = [as_hash_array(map(content_hash, images))]
-    field, message = refusal(_folder(tmp_path / "set", images), "unlabeled", without=("ds-2",), held=held)
-    assert field == "without"
-    assert "all 4 images" in message
+    with pytest.raises(InvalidRequest, match="all 4 images") as caught:
+        inspect(_folder(tmp_path / "set", images), "unlabeled", without=("ds-2",), held=held)
+    assert caught.value.field == "without"
 
 
 def test_the_digest_of_a_part_differs_from_that_of_another_even_without_hashes(tmp_path: Path) -> None:
