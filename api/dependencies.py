@@ -10,7 +10,7 @@ from service.access.gatekeeper import Gatekeeper
 from service.access.key_commands import KeyCommands
 from service.access.principal import Principal
 from service.access.stream_places import StreamPlaces
-from service.config.settings.groups import RaySettings, RegistrationSettings
+from service.config.settings.groups import PlacementSettings, RaySettings, RegistrationSettings
 from service.datasets.commands import DatasetCommands
 from service.datasets.queries import DatasetQueries
 from service.estimates.commands import EstimateCommands
@@ -75,6 +75,7 @@ RaySettingsOf = Annotated[RaySettings, Depends(_part(lambda services: services.s
 RegistrationSettingsOf = Annotated[
     RegistrationSettings, Depends(_part(lambda services: services.settings.registration))
 ]
+PlacementSettingsOf = Annotated[PlacementSettings, Depends(_part(lambda services: services.settings.placement))]
 Caller = Annotated[Principal, Depends(_caller)]
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -46,9 +46,20 @@ class PresetList(Resource[Way]):
     """Recipes by name."""
 
     @operation("GET", "/presets", Presets)
-    def list(self, labeled_images: int | None = None) -> Arguments:
-        """Returns the recipes that a run may name as its `preset`, for a labeled set of that size."""
-        return Arguments(query={"labeled_images": labeled_images})
+    def list(
+        self,
+        labeled_images: int | None = None,
+        *,
+        picture_side: int | None = None,
+        classes: int | None = None,
+        name: str | None = None,
+    ) -> Arguments:
+        """Returns the recipes that a run may name as its `preset`, for a labeled set of that size.
+
+        With `picture_side`, the usual shorter side of the pictures in pixels, it also suggests one for the cluster, or
+        changes to the one of that `name`."""
+        asked = {"labeled_images": labeled_images, "picture_side": picture_side, "classes": classes, "name": name}
+        return Arguments(query=asked)
 
 
 class Models(Resource[Way]):

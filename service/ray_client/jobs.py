@@ -152,6 +152,20 @@ class RayJobs:
         """Returns Ray's version."""
         return str(self._json(self._send("GET", "/api/version")).get("ray_version", ""))
 
+    def gpus(self) -> float:
+        """Returns the number of GPUs on all nodes that are alive.
+
+        It asks Ray's state API (https://docs.ray.io/en/latest/ray-observability/reference/api.html), which the same
+        server offers.
+        """
+        answer = self._json(self._send("GET", "/api/v0/nodes"))
+        try:
+            nodes = answer["data"]["result"]["result"]
+            alive = [node["resources_total"] for node in nodes if node["state"] == "ALIVE"]
+            return float(sum(resources.get("GPU", 0) for resources in alive))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RayUnavailable(f"Ray's answer is not a list of its nodes: {error!r}") from error
+
     def answers_without_token(self) -> bool:
         """Returns whether Ray's API, which runs whatever it receives, answers requests without a token."""
         try:

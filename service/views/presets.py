@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from service.config.presets import Preset
+from service.config.suggested_presets import SuggestedPreset
 from service.views.base import View
 
 
@@ -11,3 +12,6 @@ class Presets(View):
 
     labeled_images: int = Field(description="The size of the labeled set that the numbers of steps are for.")
     presets: list[Preset]
+    suggested: SuggestedPreset | None = Field(
+        default=None, description="The preset for pictures of the given size on this service's cluster; else null."
+    )

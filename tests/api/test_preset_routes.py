@@ -5,6 +5,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from service.config.presets import PRESET_NAMES, preset
+from tests.support.application import StubRay
 
 Config = dict[str, Any]
 
@@ -23,6 +24,24 @@ def test_all_presets_are_listed_with_their_sources(client: TestClient) -> None:
     paper = {each["name"]: each for each in answer["presets"]}["paper-b7"]
     assert paper["student_recipe"]["steps"] == preset("paper-b7", 1000).student_recipe.steps
     assert client.get("/presets", params={"labeled_images": 0}).status_code == 422
+
+
+def test_a_preset_is_suggested_by_the_pictures_the_labels_and_the_cluster(client: TestClient, ray: StubRay) -> None:
+    def suggested(**asked: Any) -> Any:
+        answer = client.get("/presets", params=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["suggested"]
+
+    assert suggested(labeled_images=1000) is None
+    photographs = {"labeled_images": 1000, "picture_side": 300, "classes": 10}
+    on_cpus = suggested(**photographs)
+    assert (on_cpus["preset"], on_cpus["image_size"]) == ("small-pictures", 64)
+    assert "the cluster has no GPU" in on_cpus["reasons"][0]
+    ray.gpu_count = 1
+    assert suggested(**photographs)["preset"] == "fine-tune"
+    assert suggested(**photographs, name="paper-b0")["preset"] == "paper-b0"
+    ray.away = True
+    assert "nobody knows" in suggested(**photographs)["reasons"][0]
 
 
 def test_a_run_with_a_preset_is_stored_with_whole_recipes(client: TestClient, run_config: Config) -> None:

@@ -70,6 +70,7 @@ class StubRay(RayJobs):
         self.waiting: Waiting | None = None
         """What the stages of jobs that keep running wait for."""
         self.away = False
+        self.gpu_count = 0.0
         self.protected = True
         self.printed: str | None = "first line\nlast line\n"
         self.submitted: set[str] = set()
@@ -108,6 +109,10 @@ class StubRay(RayJobs):
         if self.away:
             raise RayUnavailable("Ray's jobs API does not answer")
         return "2.60.0"
+
+    def gpus(self) -> float:
+        self.version()
+        return self.gpu_count
 
     def answers_without_token(self) -> bool:
         return not self.protected

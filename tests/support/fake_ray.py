@@ -27,6 +27,8 @@ class FakeRay:
     submits: list[dict[str, Any]] = field(default_factory=list)
     """The bodies of all submissions, including refused ones."""
     stops: list[str] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    """What the state API says of the nodes."""
     answers: list[tuple[int, str]] = field(default_factory=list)
     """Responses that the next requests get, whatever they ask for."""
     down: bool = False
@@ -67,6 +69,8 @@ class FakeRay:
             return 401, "Unauthorized"
         if (method, path) == ("GET", "/api/version"):
             return 200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""})
+        if (method, path) == ("GET", "/api/v0/nodes"):
+            return 200, json.dumps({"result": True, "msg": "", "data": {"result": {"result": self.nodes}}})
         if (method, path) == ("GET", "/api/jobs/"):
             return 200, json.dumps(list(self.jobs.values()))
         if (method, path) == ("POST", "/api/jobs/"):

@@ -250,3 +250,20 @@ def test_our_own_ray_is_asked(ray: FakeRay) -> None:
     client = RayJobs(ray.url, "secret", is_own=True)
     assert client.version() == "2.60.0"
     client.close()
+
+
+def test_gpus_are_counted_on_the_nodes_that_are_alive(ray: FakeRay, client: RayJobs) -> None:
+    assert client.gpus() == 0
+    ray.nodes = [
+        {"state": "ALIVE", "resources_total": {"CPU": 8.0, "GPU": 4.0, "memory": 1.0}},
+        {"state": "ALIVE", "resources_total": {"CPU": 2.0}},
+        {"state": "DEAD", "resources_total": {"GPU": 8.0}},
+    ]
+    assert client.gpus() == 4
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"data": {"result": {"result": [{}]}}}', '{"data": {"result": []}}'])
+def test_a_strange_answer_about_nodes_is_no_number_of_gpus(ray: FakeRay, client: RayJobs, text: str) -> None:
+    ray.answers = [(200, text)]
+    with pytest.raises(RayUnavailable):
+        client.gpus()
