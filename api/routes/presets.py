@@ -8,7 +8,7 @@ from api.dependencies import Jobs, PlacementSettingsOf
 from api.examples.answers import PRESETS, answers
 from api.schemas.problem import problem_responses
 from service.config.presets import IMAGENET_IMAGES, PRESET_NAMES, PresetName, preset
-from service.config.suggested_presets import suggest_preset
+from service.config.presets.suggested import suggest_preset
 from service.ray_client.cluster_gpus import gpus_of_cluster
 from service.views.presets import Presets
 

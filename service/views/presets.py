@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from service.config.presets import Preset
-from service.config.suggested_presets import SuggestedPreset
+from service.config.presets.suggested import SuggestedPreset
 from service.views.base import View
 
 

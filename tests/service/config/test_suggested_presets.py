@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.config.suggested_presets import suggest_preset
+from service.config.presets.suggested import suggest_preset
 
 
 @pytest.mark.parametrize(

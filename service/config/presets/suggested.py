@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.config.presets import PresetName, preset
+from service.config.presets.by_name import PresetName, preset
 from workers.specs.base import Frozen
 from workers.specs.optimization import MOST_STEPS
 
