@@ -77,9 +77,10 @@ class DatasetRequest(Frozen):
     )
     format: RequestedFormat | None = Field(
         default=None,
-        description="parquet: one image per row. image_folder: the first folder level names the class, if there are "
-        "labels. webdataset: tar files with the label in .cls files. uri_list: files that list images by URI, absolute "
-        "or relative to the list: text (.txt, one per line), .csv, .tsv, .jsonl or Parquet. Null: detected.",
+        description="parquet: one image per row. arrow: the same in Arrow files, as Hugging Face's save_to_disk writes "
+        "them. image_folder: the first folder level names the class, if there are labels. webdataset: tar files with "
+        "the label in .cls files. uri_list: files that list images by URI, absolute or relative to the list: text "
+        "(.txt, one per line), .csv, .tsv, .jsonl or Parquet. Null: detected.",
     )
     split: SplitName | None = Field(
         default=None,
@@ -89,18 +90,19 @@ class DatasetRequest(Frozen):
     )
     image_column: ColumnName | None = Field(
         default=None,
-        description="Parquet: a binary column of encoded images, or a struct column with a `bytes` field. uri_list: "
-        "the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only suitable one.",
+        description="Parquet and Arrow: a binary column of encoded images, or a struct column with a `bytes` field. "
+        "uri_list: the column of URIs. Null: guessed by name (`image`, `bytes`; `uri`, `path`, ...), or the only "
+        "suitable one.",
     )
     label_column: ColumnName | None = Field(
         default=None,
-        description="Parquet and uri_list: integers or strings; the class name is the value as text. Null: guessed by "
-        "name (`label`, `class`, ...). Ignored for unlabeled datasets.",
+        description="Parquet, Arrow and uri_list: integers or strings; the class name is the value as text. Null: "
+        "guessed by name (`label`, `class`, ...). Ignored for unlabeled datasets.",
     )
     key_column: ColumnName | None = Field(
         default=None,
-        description="Parquet and uri_list: integers or strings that name the images. Null: for Parquet, guessed by "
-        "name (`key`, `id`, ...), or FILE:ROW without such a column; for a list, the URI as written.",
+        description="Parquet, Arrow and uri_list: integers or strings that name the images. Null: for tables, guessed "
+        "by name (`key`, `id`, ...), or FILE:ROW without such a column; for a list, the URI as written.",
     )
     classes: tuple[ClassName, ...] | None = Field(
         default=None,

@@ -8,8 +8,6 @@ ARCHIVES = frozenset({"zip", "7z", "rar"})
 TABLES = frozenset(
     {
         *(
-            "arrow",
-            "feather",
             "ipc",
             "orc",
             "avro",

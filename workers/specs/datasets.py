@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from workers.specs.base import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
-DatasetFormat = Literal["parquet", "image_folder", "webdataset", "uri_list"]
+DatasetFormat = Literal["parquet", "arrow", "image_folder", "webdataset", "uri_list"]
 DigestOf = Literal["images", "files"]
 """What a dataset's digest is computed from."""
 
@@ -22,7 +22,7 @@ class Shard:
     """
 
     uri: str
-    """The Parquet or tar file; for an image folder, the folder's root; for a list of URIs, this shard's part of it."""
+    """The Parquet, Arrow or tar file; for an image folder, its root; for a list of URIs, this shard's part of it."""
     rows: int = Field(ge=0)
     members: tuple[str, ...] = ()
     """Image folders only: the files of this shard, relative to `uri`, in row order."""
@@ -41,13 +41,13 @@ class DatasetManifest(Frozen):
     classes: tuple[str, ...]
     """Class names in the order of their indices; empty for an unlabeled dataset."""
     image_column: str = "image"
-    """Parquet only: a binary column, or a struct column with a field `bytes`."""
+    """Parquet and Arrow only: a binary column, or a struct column with a field `bytes`."""
     label_column: str | None = None
-    """Parquet only: a column of integer or string labels. `str(value)` is the class name."""
+    """Parquet and Arrow only: a column of integer or string labels. `str(value)` is the class name."""
     label_names: tuple[str, ...] = ()
-    """Parquet only: names of integer labels, if the files contain them (Hugging Face's `ClassLabel`)."""
+    """Parquet and Arrow only: names of integer labels, if the files contain them (Hugging Face's `ClassLabel`)."""
     key_column: str | None = None
-    """Parquet only: the column with each image's key. Without one, the key is `FILE_NAME:ROW`."""
+    """Parquet and Arrow only: the column with each image's key. Without one, the key is `FILE_NAME:ROW`."""
     rows: int = Field(ge=0)
     shards: tuple[Shard, ...]
 

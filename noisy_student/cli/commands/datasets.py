@@ -41,7 +41,7 @@ def add(
     role: Annotated[str | None, typer.Option(help="labeled, unlabeled or evaluation.")] = None,
     name: Annotated[str | None, typer.Option(help="Display name; the last part of the URI by default.")] = None,
     format: Annotated[
-        str | None, typer.Option(help="parquet, image_folder, webdataset or uri_list; detected by default.")
+        str | None, typer.Option(help="parquet, arrow, image_folder, webdataset or uri_list; detected by default.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Only this split of a folder that holds several: train, val, test.")

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from service.datasets.formats.arrow_source import ARROW_SUFFIXES
 from service.datasets.formats.delta_log import delta_files
+from service.datasets.formats.hugging_face import current_files
 from service.datasets.formats.list_files import LIST_SUFFIXES
 from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
 from service.datasets.formats.source import map_in_threads
@@ -17,10 +19,12 @@ from workers.data.dataset_roots import check_place
 from workers.data.images.picture_signatures import is_picture
 from workers.data.names import IMAGE_SUFFIXES
 from workers.data.other_suffixes import OTHER_SUFFIXES
+from workers.data.shards.arrow_shards import begins_like_arrow
 from workers.specs.datasets import DatasetFormat
 
 _SUFFIXES: Mapping[DatasetFormat, frozenset[str]] = {
     "parquet": PARQUET_SUFFIXES,
+    "arrow": ARROW_SUFFIXES,
     "webdataset": TAR_SUFFIXES,
     "image_folder": IMAGE_SUFFIXES,
     "uri_list": LIST_SUFFIXES,
@@ -28,6 +32,7 @@ _SUFFIXES: Mapping[DatasetFormat, frozenset[str]] = {
 _HEAD_BYTES = 512
 _SIGNS: Mapping[DatasetFormat, Callable[[bytes], bool]] = {
     "parquet": lambda head: head.startswith(b"PAR1"),
+    "arrow": begins_like_arrow,
     "webdataset": lambda head: head[257:262] == b"ustar",
     "image_folder": is_picture,
 }
@@ -82,6 +87,7 @@ def _of_the_table(location: Location, files: list[FoundFile]) -> list[FoundFile]
     a Delta table has removed. Raises InvalidRequest if none are left.
     """
     kept = [file for file in files if not any(_is_staged(folder) for folder in file.name.split("/")[:-1])]
+    kept = current_files(location, kept)
     current = delta_files(location)
     if current is not None:
         kept = [file for file in kept if file.name in current]
@@ -121,7 +127,7 @@ def _guessed(location: Location) -> DatasetFormat:
 def _guessed_of_file(location: Location) -> DatasetFormat:
     address = location.uri.partition("?")[0] if "://" in location.uri else location.uri
     file = FoundFile(address, location.files[0].size)
-    for dataset_format in ("parquet", "webdataset", "image_folder", "uri_list"):
+    for dataset_format in _SUFFIXES:
         if file.suffix in _SUFFIXES[dataset_format]:
             return dataset_format
     head = next(iter(_heads(location, location.files)), b"")

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from service.config.datasets import DatasetRequest
+from service.datasets.formats.arrow_source import ArrowSource, open_arrow_source
+from service.datasets.formats.hugging_face import names_beside
 from service.datasets.formats.image_folder_source import open_image_folder_source
 from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
 from service.datasets.formats.source import Source
@@ -130,13 +132,14 @@ def _check_request(request: DatasetRequest) -> None:
 
 
 def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> tuple[Source, list[str]]:
-    location = locate(request.uri, roots)
-    if request.split is not None:
-        location = in_split(location, request.split)
+    whole = locate(request.uri, roots)
+    location = whole if request.split is None else in_split(whole, request.split)
     chosen = choose_files(location, request.format)
     warnings = warnings_of_files(request.role, location, chosen)
     if chosen.format == "parquet":
-        return open_parquet_source(request, location, chosen.files), warnings
+        return open_parquet_source(request, location, chosen.files, names_beside((location, whole))), warnings
+    if chosen.format == "arrow":
+        return open_arrow_source(request, location, chosen.files, names_beside((location, whole))), warnings
     if chosen.format == "uri_list":
         return open_uri_list_source(request, location, chosen.files, parts_uri, roots), warnings
     for field in ("image_column", "label_column", "key_column"):
@@ -152,7 +155,7 @@ def _manifest(
 ) -> DatasetManifest:
     columns: dict[str, str | None] = {}
     names: tuple[str, ...] = ()
-    if isinstance(source, ParquetSource):
+    if isinstance(source, ParquetSource | ArrowSource):
         columns = {"label_column": source.label_column, "key_column": source.key_column}
         names = source.class_names or ()
     return DatasetManifest(
@@ -161,7 +164,7 @@ def _manifest(
         role=request.role,
         format=source.format,
         classes=classes,
-        image_column=source.image_column if isinstance(source, ParquetSource) else "image",
+        image_column=source.image_column if isinstance(source, ParquetSource | ArrowSource) else "image",
         rows=sum(shard.rows for shard in shards),
         shards=shards,
         label_names=names,

@@ -8,13 +8,16 @@ from itertools import islice
 import pyarrow as pa
 
 from service.config.datasets import DatasetRequest, RequestedFormat
+from service.datasets.formats.arrow_source import ArrowSource, open_arrow_source
 from service.datasets.formats.list_files import list_column_names, list_entries
-from service.datasets.formats.parquet_source import open_parquet_source
+from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
+from service.datasets.formats.table_columns import NamesOf
 from service.datasets.inspection.classes import class_order
 from service.datasets.places.location import Location
 from service.errors import InvalidRequest
+from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
-from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
 from workers.data.shards.list_entries import why_never_opened
 
 _MOST_FILES = 32
@@ -38,12 +41,15 @@ class Findings:
     warnings: tuple[str, ...] = ()
 
 
-def findings_in(request: DatasetRequest, location: Location) -> Findings:
+def findings_in(request: DatasetRequest, location: Location, names_of: NamesOf) -> Findings:
     """Looks at the files of `location`, all of the request's format, and finds labels if there are any.
 
-    Raises InvalidRequest or ShardReadError for what cannot be read.
+    `names_of` returns the class names that files beside tables give to a column's numbers. Raises InvalidRequest or
+    ShardReadError for what cannot be read.
     """
     assert request.format is not None
+    if request.format in ("parquet", "arrow"):
+        return _in_tables(request, location, names_of)
     return _LOOKS[request.format](request, location)
 
 
@@ -74,21 +80,22 @@ def _deeper(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _in_parquet(request: DatasetRequest, location: Location) -> Findings:
+def _in_tables(request: DatasetRequest, location: Location, names_of: NamesOf) -> Findings:
     files = location.files[:_MOST_FILES]
-    labeled = request.model_copy(update={"role": "labeled"})
-    try:
-        source = open_parquet_source(labeled, location, files)
-    except InvalidRequest as error:
-        if error.field != "label_column":
-            raise
-        source = open_parquet_source(request.model_copy(update={"role": "unlabeled"}), location, files)
-    with parquet_shards.open_parquet(source.shards[0].uri) as file:
-        columns = _columns(file.schema_arrow)
-        has_path = source.shards[0].rows > 0 and parquet_shards.has_path(file, source.image_column, 0)
-        if has_path and not parquet_shards.read_image_rows(file, source.image_column, [0])[0]:
-            raise InvalidRequest("format", f"{source.shards[0].uri}: holds paths of images and no bytes")
-    classes, classes_from = source.class_names or (), None
+    source = _opened_table(request, location, names_of)
+    first = source.shards[0]
+    if first.rows and not source.read_rows(0, [0])[0]:
+        raise InvalidRequest("image_column", f"{first.uri} row 0: has no image in `{shown(source.image_column)}`")
+    if first.rows and isinstance(image := source.read_rows(0, [0])[0], BrokenImage):
+        raise InvalidRequest("image_column", f"{first.uri} row 0: {image}")
+    if request.format == "parquet":
+        with parquet_shards.open_parquet(first.uri) as file:
+            columns = _columns(file.schema_arrow)
+    else:
+        with arrow_shards.open_arrow(first.uri) as arrow_file:
+            columns = _columns(arrow_file.schema)
+    classes: tuple[str, ...] = source.class_names or ()
+    classes_from: str | None = None
     if classes:
         classes_from = f"the names that the files give to the numbers in `{source.label_column}` (Hugging Face)"
     elif source.label_column is not None:
@@ -105,6 +112,18 @@ def _in_parquet(request: DatasetRequest, location: Location) -> Findings:
         columns=columns,
         fields=tuple(fields.items()),
     )
+
+
+def _opened_table(request: DatasetRequest, location: Location, names_of: NamesOf) -> ParquetSource | ArrowSource:
+    """Opens the first files of the part: with labels, or without if no column holds them."""
+    files = location.files[:_MOST_FILES]
+    opened = open_parquet_source if request.format == "parquet" else open_arrow_source
+    try:
+        return opened(request.model_copy(update={"role": "labeled"}), location, files, names_of)
+    except InvalidRequest as error:
+        if error.field != "label_column":
+            raise
+    return opened(request.model_copy(update={"role": "unlabeled"}), location, files, names_of)
 
 
 def _labels_in(labels: Callable[[int], Sequence[str | None]], rows_of_shards: Sequence[int]) -> tuple[str, ...]:
@@ -189,7 +208,6 @@ def _not_there(entries: Sequence[uri_lists.ListEntry]) -> tuple[str, ...]:
 
 
 _LOOKS: Mapping[RequestedFormat, Callable[[DatasetRequest, Location], Findings]] = {
-    "parquet": _in_parquet,
     "image_folder": _in_images,
     "webdataset": _in_tars,
     "uri_list": _in_lists,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from service.config.datasets import DatasetRequest, LookRequest, RequestedFormat
 from service.config.names import MAX_NAME_LENGTH
+from service.datasets.formats.hugging_face import names_beside
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.classes import class_order
 from service.datasets.looks.findings import Findings, findings_in
@@ -53,8 +54,9 @@ def look_at(request: LookRequest, roots: DatasetRoots = ANYWHERE) -> DatasetLook
 
 
 def _look(request: LookRequest, location: Location, reading: Reading) -> DatasetLook:
-    parts = parts_of(location, reading.files)
-    looked_at = [_look_at_part(request, reading, part) for part in parts]
+    # The card of a Hugging Face dataset lies beside its folder of tables, so these keep the whole place.
+    parts = parts_of(location, reading.files, passes_through=reading.format not in ("parquet", "arrow"))
+    looked_at = [_look_at_part(request, location, reading, part) for part in parts]
     labeled = [each for each in looked_at if each.role != "unlabeled"]
     classes = _all_classes([each.findings for each in labeled])
     differ = any(each.findings.classes != classes for each in labeled)
@@ -83,11 +85,11 @@ def _look(request: LookRequest, location: Location, reading: Reading) -> Dataset
     )
 
 
-def _look_at_part(request: LookRequest, reading: Reading, part: Part) -> _LookedAt:
+def _look_at_part(request: LookRequest, location: Location, reading: Reading, part: Part) -> _LookedAt:
     asked = DatasetRequest(
         name="look", project=request.project, role="unlabeled", uri=part.location.uri, format=reading.format
     )
-    findings = findings_in(asked, part.location)
+    findings = findings_in(asked, part.location, names_beside((part.location, location)))
     if not findings.classes or part.kind == "unlabeled":
         return _LookedAt(part, findings, "unlabeled")
     return _LookedAt(part, findings, "evaluation" if part.kind in ("validation", "test") else "labeled")
@@ -129,6 +131,7 @@ def _request(
 
 _WORDS: Mapping[RequestedFormat, str] = {
     "parquet": "Parquet files with images",
+    "arrow": "Arrow files with images",
     "image_folder": "a folder of images",
     "webdataset": "tar files with images (WebDataset)",
     "uri_list": "a list of images",

@@ -23,22 +23,22 @@ class Part:
         return None if self.name is None else kind_of_split(self.name)
 
 
-def parts_of(location: Location, files: Sequence[FoundFile]) -> list[Part]:
+def parts_of(location: Location, files: Sequence[FoundFile], passes_through: bool) -> list[Part]:
     """Returns the parts that `files`, which are of one format, divide the location into.
 
-    It passes through folders that hold nothing but one other folder, such as Hugging Face's `data`. A folder that names
-    the value of a column (`label=cat`) is not passed through.
+    If `passes_through`, folders that hold nothing but one other folder are left out of the parts' URIs.
     """
     here = replace(location, files=tuple(files))
     if here.is_file:
         return [Part(None, here)]
-    here = _unwrapped(here)
+    if passes_through:
+        here = _unwrapped(here)
     tops = {file.name.partition("/")[0] for file in here.files if "/" in file.name}
     flat = [file for file in here.files if "/" not in file.name]
     if not flat and are_splits(tops):
         return [Part(name, within(here, name)) for name in _in_order(tops)]
-    stems = {stem_of(file) for file in flat}
-    if len(stems) > 1 and not tops and are_splits(stems):
+    stems = {stem_of(file) for file in here.files}
+    if len(stems) > 1 and (not tops or not passes_through) and are_splits(stems):
         return [Part(name, in_split(here, name), split=name) for name in _in_order(stems)]
     inner = {file.name.split("/")[1] for file in here.files if file.name.count("/") > 1}
     is_below_each_class = all(file.name.count("/") > 1 for file in here.files) and len(inner) > 1
@@ -54,7 +54,7 @@ def _unwrapped(location: Location) -> Location:
             return location
         only = tops.pop()
         holds_folders = any(file.name.count("/") > 1 for file in location.files)
-        if "=" in only or (are_splits([only]) and not holds_folders):
+        if are_splits([only]) and not holds_folders:
             return location
         location = within(location, only)
 

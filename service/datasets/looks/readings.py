@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.config.datasets import RequestedFormat
+from service.datasets.formats.arrow_source import ARROW_SUFFIXES
+from service.datasets.formats.hugging_face import current_files, is_saved
 from service.datasets.formats.list_files import LIST_SUFFIXES
 from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
 from service.datasets.formats.webdataset_source import TAR_SUFFIXES
@@ -49,6 +51,8 @@ def readings_of(location: Location) -> Iterator[Reading]:
     if len(parquet) >= len(images) and parquet:
         yield Reading("parquet", parquet)
         yield Reading("uri_list", parquet, "a list of images in Parquet")
+    if arrow := current_files(location, _of(location, ARROW_SUFFIXES)):
+        yield Reading("arrow", arrow, "a dataset saved by Hugging Face (Arrow)" if is_saved(location) else None)
     if tars and len(tars) >= len(images):
         yield Reading("webdataset", tars)
     if tables and not has_class_folders:

@@ -102,7 +102,7 @@ def test_registration_refuses_a_folder_with_a_link_that_leads_out(tmp_path: Path
     assert "a.parquet" in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "webdataset", "image_folder"])
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "webdataset", "image_folder"])
 def test_a_stage_refuses_what_has_become_a_link_since_registration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: DatasetFormat
 ) -> None:

@@ -1,16 +1,17 @@
 """Counts the labeled images of each class. No image is read: labels lie beside them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.data.errors import ShardReadError
 from workers.data.plain_values import shown
-from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
 from workers.data.shards.parquet_labels import label_texts, partitions
 from workers.specs.datasets import DatasetManifest, Shard
 
@@ -38,17 +39,32 @@ def _names_in(manifest: DatasetManifest, shard: Shard) -> Counter[str]:
 
 
 def _in_parquet(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    with parquet_shards.open_parquet(shard.uri) as file:
+        there = file.schema_arrow.names
+        return _in_table(manifest, shard, there, partial(parquet_shards.iterate_columns, file))
+
+
+def _in_arrow(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    with arrow_shards.open_arrow(shard.uri) as file:
+        return _in_table(manifest, shard, file.schema.names, partial(arrow_shards.iterate_columns, file))
+
+
+def _in_table(
+    manifest: DatasetManifest,
+    shard: Shard,
+    there: list[str],
+    pieces: Callable[[Sequence[str], int], Iterator[dict[str, list[Any]]]],
+) -> Counter[str | None]:
     column = manifest.label_column
     assert column is not None
+    folders = partitions(shard.uri)
+    if column not in there and column in folders:
+        return Counter({folders[column]: shard.rows})
+    if column not in there:
+        raise ShardReadError(shard.uri, f"no column {column!r}")
     names: list[str | None] = []
-    with parquet_shards.open_parquet(shard.uri) as file:
-        folders = partitions(shard.uri)
-        if column not in file.schema_arrow.names and column in folders:
-            return Counter({folders[column]: shard.rows})
-        if column not in file.schema_arrow.names:
-            raise ShardReadError(shard.uri, f"no column {column!r}")
-        for values in parquet_shards.iterate_columns(file, [column], _PIECE_ROWS):
-            names += label_texts(values[column], manifest.label_names)
+    for values in pieces([column], _PIECE_ROWS):
+        names += label_texts(values[column], manifest.label_names)
     return Counter(_chosen(shard, names))
 
 
@@ -71,6 +87,7 @@ def _chosen(shard: Shard, names: Sequence[str | None]) -> Iterable[str | None]:
 
 _COUNTERS: dict[str, Callable[[DatasetManifest, Shard], Counter[str | None]]] = {
     "parquet": _in_parquet,
+    "arrow": _in_arrow,
     "image_folder": _in_folder,
     "webdataset": _in_tar,
     "uri_list": _in_list,

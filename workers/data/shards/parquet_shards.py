@@ -66,7 +66,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 @contextmanager
 def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     """Opens a Parquet file like `open_parquet`, but one that the service wrote among its artifacts."""
-    try:
+    with told_as_read_errors(uri, "Parquet"):
         filesystem, path = open_filesystem(uri)
         check_regular(uri, filesystem, path)
         with filesystem.open_input_file(path) as source:
@@ -75,6 +75,14 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
             yield pq.ParquetFile(
                 source, metadata=metadata, pre_buffer=not streams, buffer_size=_STREAM_BYTES if streams else 0
             )
+
+
+@contextmanager
+def told_as_read_errors(uri: str, kind: str) -> Iterator[None]:
+    """Raises ShardReadError for what Arrow's readers raise about a file of this `kind`, and StoreReadError if the
+    storage fails."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise ShardReadError(uri, "there is no such file") from error
     except MemoryError:  # Arrow's MemoryError is an ArrowException too, and says nothing about the file
@@ -82,7 +90,7 @@ def open_own_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     except UnicodeDecodeError as error:
         raise ShardReadError(uri, "text in it is not UTF-8") from error
     except (OSError, pa.ArrowException) as error:
-        raise read_error(uri, "not a readable Parquet file, perhaps truncated", error) from error
+        raise read_error(uri, f"not a readable {kind} file, perhaps truncated", error) from error
 
 
 def has_large_groups(metadata: pq.FileMetaData) -> bool:
@@ -129,7 +137,7 @@ def read_image_rows(file: pq.ParquetFile, image_column: str, rows: Sequence[int]
             here = [row for row in wanted if start <= row < start + batch.num_rows]
             images = batch.column(image_column)
             # One by one, because some types of columns have no take().
-            found |= {row: _values(images.slice(row - start, 1))[0] or b"" for row in here}
+            found |= {row: column_values(images.slice(row - start, 1))[0] or b"" for row in here}
             start += batch.num_rows
             if start > max(wanted):
                 break
@@ -167,7 +175,7 @@ def _pieces_of_group(
     count = size = 0
     for batch in _batches_of_group(file, group, columns, rows):
         for name in columns:
-            values = _values(batch.column(name))
+            values = column_values(batch.column(name))
             piece[name] += values
             size += sum(len(value) for value in values if isinstance(value, bytes | str))
         count += batch.num_rows
@@ -201,7 +209,8 @@ def _leaf(schema: pa.Schema, column: str) -> str:
     return f"{column}.bytes" if pa.types.is_struct(field.type) else column
 
 
-def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+def column_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """The values of a column; of a struct of images, their bytes."""
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
     try:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from workers.artifact_io import is_object_store, name_of, open_filesystem, read_
 from workers.data.budgets import MOST_IMAGE_BYTES, PIECE_BYTES
 from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.plain_values import printable, shown
-from workers.data.shards import parquet_shards, tar_shards, uri_lists
+from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
 from workers.data.shards.folder_members import open_member, read_opened
 from workers.data.shards.parquet_labels import label_texts, partitions
 from workers.data.shards.spilled_images import gathered
@@ -168,29 +168,44 @@ def _joined(manifest: DatasetManifest, pieces: Iterable[ShardImages]) -> ShardIm
 
 
 def _read_parquet(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
-    label_column = manifest.label_column if manifest.classes else None
-    folders = partitions(shard.uri)
     with parquet_shards.open_parquet(shard.uri) as file:
         there = file.schema_arrow.names
-        of_folder = label_column if label_column in folders and label_column not in there else None
-        needed = (manifest.image_column, None if of_folder else label_column, manifest.key_column)
-        columns = [name for name in needed if name is not None]
-        missing = [name for name in columns if name not in there]
-        if missing:
-            raise ShardReadError(shard.uri, f"no column {missing[0]!r}; it has {', '.join(map(shown, there))}")
-        start = 0
-        for values in parquet_shards.iterate_columns(file, columns, _PIECE_ROWS):
-            images = [image or b"" for image in values[manifest.image_column]]
-            names: list[str | None] = []
-            if of_folder is not None:
-                names = [folders[of_folder]] * len(images)
-            elif label_column is not None:
-                names = label_texts(values[label_column], manifest.label_names)
-            yield _rows(_parquet_keys(manifest, shard, values, start), images, names)
-            start += len(images)
+        yield from _read_table(manifest, shard, there, partial(parquet_shards.iterate_columns, file))
 
 
-def _parquet_keys(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]], start: int) -> list[str]:
+def _read_arrow(manifest: DatasetManifest, shard: Shard) -> Iterator[_Rows]:
+    with arrow_shards.open_arrow(shard.uri) as file:
+        yield from _read_table(manifest, shard, file.schema.names, partial(arrow_shards.iterate_columns, file))
+
+
+def _read_table(
+    manifest: DatasetManifest,
+    shard: Shard,
+    there: list[str],
+    pieces: Callable[[Sequence[str], int], Iterator[dict[str, list[Any]]]],
+) -> Iterator[_Rows]:
+    """Reads a table with the columns `there`. `pieces` yields the values of columns, in pieces of so many rows."""
+    label_column = manifest.label_column if manifest.classes else None
+    folders = partitions(shard.uri)
+    of_folder = label_column if label_column in folders and label_column not in there else None
+    needed = (manifest.image_column, None if of_folder else label_column, manifest.key_column)
+    columns = [name for name in needed if name is not None]
+    missing = [name for name in columns if name not in there]
+    if missing:
+        raise ShardReadError(shard.uri, f"no column {missing[0]!r}; it has {', '.join(map(shown, there))}")
+    start = 0
+    for values in pieces(columns, _PIECE_ROWS):
+        images = [image or b"" for image in values[manifest.image_column]]
+        names: list[str | None] = []
+        if of_folder is not None:
+            names = [folders[of_folder]] * len(images)
+        elif label_column is not None:
+            names = label_texts(values[label_column], manifest.label_names)
+        yield _rows(_keys_of_table(manifest, shard, values, start), images, names)
+        start += len(images)
+
+
+def _keys_of_table(manifest: DatasetManifest, shard: Shard, values: dict[str, list[object]], start: int) -> list[str]:
     file_name = name_of(shard.uri)
     keys = values.get(manifest.key_column) if manifest.key_column is not None else None
     if keys is None:
@@ -275,6 +290,7 @@ def _class_indices(manifest: DatasetManifest, shard: Shard, rows: _Rows, start: 
 
 _READERS: dict[str, Callable[[DatasetManifest, Shard], Iterator[_Rows]]] = {
     "parquet": _read_parquet,
+    "arrow": _read_arrow,
     "image_folder": _read_image_folder,
     "webdataset": _read_webdataset,
     "uri_list": _read_uri_list,
