@@ -180,6 +180,6 @@ def begins_like_arrow(head: bytes) -> bool:
 
 
 def _is_file(source: pa.NativeFile) -> bool:
-    is_file = source.read(len(FILE_MAGIC)) == FILE_MAGIC
+    is_file = bool(source.read(len(FILE_MAGIC)) == FILE_MAGIC)
     source.seek(0)
     return is_file
