@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workers.data.marks import Mark, marks_parquet
 from workers.runtime.stage_reporter import StageReporter
 from workers.selection.stage import run_select
 from workers.specs.datasets import DatasetManifest, Shard
 from workers.specs.labeling import PseudoLabels
 from workers.specs.results import SelectResult
+from workers.specs.review import MARKS_FILE, EarlierLabels
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import SelectSpec
 
@@ -55,8 +57,20 @@ class SoftPool:
     def classes(self) -> tuple[str, ...]:
         return tuple(f"c{index:04d}" for index in range(self.shards[0].shape[1]))
 
-    def select(self, settings: SelectionSettings, folder: str = "select") -> SelectResult:
+    def hash_of(self, place: Place) -> bytes:
+        shard, row = place
+        return f"{shard:08d}{row:08d}".encode()
+
+    def select(
+        self,
+        settings: SelectionSettings,
+        folder: str = "select",
+        marks: Sequence[Mark] | None = None,
+        earlier: EarlierLabels | None = None,
+    ) -> SelectResult:
         (self.root / folder).mkdir(exist_ok=True)
+        if marks is not None:
+            (self.root / folder / MARKS_FILE).write_bytes(marks_parquet(marks))
         spec = SelectSpec(
             run_id="r",
             generation=1,
@@ -68,6 +82,8 @@ class SoftPool:
             classes=self.classes,
             settings=settings,
             labeled_manifest_uri=str(self.root / "labeled.json"),
+            earlier=earlier,
+            marks_uri=None if marks is None else str(self.root / folder / MARKS_FILE),
         )
         return run_select(spec, StageReporter(spec, entered_at=0.0))
 
@@ -112,7 +128,7 @@ class SoftPool:
         is_broken = np.array([(number, row) in self.broken for row in range(len(rows))], dtype=bool)
         is_excluded = np.array([(number, row) in self.excluded for row in range(len(rows))], dtype=bool)
         values[is_broken], best[is_broken] = 0, 0
-        hashes = [f"{number:08d}{row:08d}".encode() for row in range(len(rows))]
+        hashes = [self.hash_of((number, row)) for row in range(len(rows))]
         return pa.table(
             {
                 "content_hash": pa.array(hashes, pa.binary(16)),

@@ -148,6 +148,15 @@ class ListedClasses:
         """What the rows with these indices list."""
         return ListedClasses(self.classes[rows], self.probabilities[rows])
 
+    def columns(self) -> dict[str, pa.FixedSizeListArray]:
+        """The SOFT_LABEL_COLUMNS of a table with these rows."""
+        k = self.classes.shape[1]
+        arrays = (self.classes, self.probabilities)
+        return {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), k)
+            for name, values in zip(SOFT_LABEL_COLUMNS, arrays, strict=True)
+        }
+
     def weighed(self, ratios: npt.NDArray[np.float32]) -> SoftLabels:
         """The distributions of all rows, times `ratios`, (classes,)."""
         return SoftLabels.of(self.classes, self.probabilities, ratios)

@@ -17,6 +17,7 @@ class FilterCounts:
     held_out: int
     near_duplicates: int
     duplicates: int
+    marked_wrong: int
     low_confidence: int
     labeled: npt.NDArray[np.int64]
     """(classes,): rows with a label, confident or not."""
@@ -25,7 +26,7 @@ class FilterCounts:
     def nothing(cls, classes: int) -> "FilterCounts":
         """The counts before any row has been looked at."""
         zeros = np.zeros(classes, dtype=np.int64)
-        return cls(0, 0, 0, 0, 0, 0, zeros)
+        return cls(0, 0, 0, 0, 0, 0, 0, zeros)
 
     def __add__(self, other: "FilterCounts") -> "FilterCounts":
         return FilterCounts(
@@ -34,6 +35,7 @@ class FilterCounts:
             self.held_out + other.held_out,
             self.near_duplicates + other.near_duplicates,
             self.duplicates + other.duplicates,
+            self.marked_wrong + other.marked_wrong,
             self.low_confidence + other.low_confidence,
             self.labeled + other.labeled,
         )
@@ -58,9 +60,10 @@ def filter_counts(rows: LabelRows, passing: npt.NDArray[np.bool_], classes: int)
     return FilterCounts(
         rows=len(rows.labels),
         bad=bad,
-        held_out=excluded - rows.dropped_near_duplicates - rows.dropped_duplicates,
+        held_out=excluded - rows.dropped_near_duplicates - rows.dropped_duplicates - rows.marked_wrong,
         near_duplicates=rows.dropped_near_duplicates,
         duplicates=rows.dropped_duplicates,
+        marked_wrong=rows.marked_wrong,
         low_confidence=readable - excluded - int(np.count_nonzero(passing)),
         labeled=np.bincount(labels, minlength=classes),
     )

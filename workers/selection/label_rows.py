@@ -34,6 +34,8 @@ class LabelRows:
     """1 - the probability of the label; 2 for a row that must not be learned from: broken, excluded, or dropped."""
     dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
+    marked_wrong: int = 0
+    """Rows that are left out because a person marked their label as wrong."""
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:

@@ -13,11 +13,22 @@ import numpy.typing as npt
 
 from workers.artifact_io import is_local
 from workers.data.confidence import largest_doubts, order_bits
+from workers.data.marks import MarkedRows, SelectionMarks
+from workers.data.soft_labels import ListedClasses
 from workers.selection.best_rows import Candidates, Cut, DigitCounts, Keys, UsedDigits, joined, keys_with_hashes
 from workers.selection.class_balance import ClassBalance
 from workers.selection.extra_copies import drawn_once_more, extra_of_shard
 from workers.selection.filtering import FilterCounts, confident_mask, filter_counts
-from workers.selection.label_rows import NEVER, LabelRows, read_hashes, read_label_rows, read_listed_rows
+from workers.selection.label_rows import (
+    NEVER,
+    LabelRows,
+    read_hashes,
+    read_label_rows,
+    read_labels,
+    read_listed_classes,
+    read_listed_rows,
+)
+from workers.selection.marked_rows import with_marks
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER
 
@@ -38,6 +49,8 @@ class Rules:
     """The folder with the labels and doubts of aligned rows; None: the teacher's own count, those in `labels_uri`."""
     thresholds: npt.NDArray[np.float64] | None = None
     """(classes,): the confidence that the images of each class need; None: settings.min_confidence for all."""
+    marks: SelectionMarks | None = None
+    """The rows that people have marked; None if nothing is."""
 
     @property
     def rows_uri(self) -> str:
@@ -50,8 +63,31 @@ class Rules:
         return not is_local(self.labels_uri)
 
     def read(self, shard: int) -> LabelRows:
-        """The rows of a shard. Those that are dropped as duplicates are marked as not to be learned from."""
-        return self.without_dropped(read_label_rows(self.rows_uri, shard, self.classes))
+        """The rows of a shard as they count: without those that are dropped, and with the labels that people gave."""
+        return self.counted(read_label_rows(self.rows_uri, shard, self.classes))
+
+    def labels(self, shard: int) -> npt.NDArray[np.int32]:
+        """The labels of a shard's rows as they count, int32 (rows,); -1 for a broken image."""
+        labels, marked = read_labels(self.rows_uri, shard), self._marked(shard)
+        if marked is None:
+            return labels
+        rows, given = marked.given
+        labels = labels.copy()
+        labels[rows] = given
+        return labels
+
+    def listed(self, shard: int) -> ListedClasses:
+        """The most probable classes of a shard's rows, and their probabilities."""
+        listed, marked = read_listed_classes(self.labels_uri, shard, self.classes), self._marked(shard)
+        return listed if marked is None else marked.applied_to(listed)
+
+    def counted(self, rows: LabelRows) -> LabelRows:
+        """The rows of a shard without those that are dropped, and with the labels that people gave."""
+        kept, marked = self.without_dropped(rows), self._marked(rows.shard)
+        return kept if marked is None else with_marks(kept, marked)
+
+    def _marked(self, shard: int) -> MarkedRows | None:
+        return None if self.marks is None else self.marks.of_shard(shard)
 
     def without_dropped(self, rows: LabelRows) -> LabelRows:
         """The rows of a shard, of which those that are dropped as duplicates are marked as not to be learned from."""

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from workers.artifact_io import exists, join_uri, open_filesystem, writing
 from workers.data.alignment import read_alignment
+from workers.data.marks import SelectionMarks
 from workers.data.order.random_order import copy_keys
 from workers.data.shards.materialized_shards import MATERIALIZED_FOLDER, training_shard_schema
 from workers.data.shards.shard_readers import load_manifest, read_rows
@@ -43,6 +44,7 @@ class RunWriter:
         self._shuffle = shuffle
         self._manifest = load_manifest(spec.manifest_uri)
         self._ratios = read_alignment(spec.folder_uri, len(spec.classes))
+        self._marks = SelectionMarks.of(spec.folder_uri)
 
     def __call__(self, run: int) -> bytes:
         """Writes the run unless its file exists. Raises ShardReadError for a shard that cannot be read."""
@@ -63,15 +65,16 @@ class RunWriter:
     def _table(self, shard: int, chosen: npt.NDArray[np.int32]) -> pa.Table:
         """The chosen rows of a shard, once each."""
         filesystem, path = open_filesystem(join_uri(self._spec.labels_uri, part_name(shard)))
-        listed = pq.read_table(path, columns=SOFT_LABEL_COLUMNS, filesystem=filesystem).take(pa.array(chosen))
-        schema = training_shard_schema(listed.schema.field("top_classes").type.list_size)
+        table = pq.read_table(path, columns=SOFT_LABEL_COLUMNS, filesystem=filesystem)
+        schema = training_shard_schema(table.schema.field("top_classes").type.list_size)
+        listed = self._marks.applied_to(shard, ListedClasses.of(table)).taken(chosen)
         rows = read_rows(self._manifest, shard, chosen)
         return pa.table(
             {
                 "key": pa.array(rows.keys, pa.string()),
                 "image": pa.array(rows.images, pa.large_binary()),
-                "label": ListedClasses.of(listed).weighed(self._ratios).labels(),
-                **{name: listed[name] for name in SOFT_LABEL_COLUMNS},
+                "label": listed.weighed(self._ratios).labels(),
+                **listed.columns(),
                 "pool_shard": np.full(len(chosen), shard, dtype=np.int32),
                 "pool_row": chosen,
             },

@@ -27,8 +27,10 @@ from workers.selection.best_rows import (
 )
 from workers.selection.class_balance import ClassBalance, balance_classes
 from workers.selection.filtering import FilterCounts
-from workers.selection.label_rows import read_labels, shards_with_list
+from workers.selection.label_rows import shards_with_list
+from workers.selection.mark_search import find_marked
 from workers.selection.passes import Passes, rows_of
+from workers.selection.review import write_review_lists
 from workers.selection.selection_files import selection_parquet
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.selection.shard_ranges import divided, read_ahead, start_executor
@@ -36,6 +38,7 @@ from workers.selection.survey import Survey, survey
 from workers.specs.hygiene import LEAKAGE_FILE, LeakageCheck
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
+from workers.specs.review import MarksApplied
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
     executor, parts = start_executor(manifest.rows)
     with executor:
         passes = Passes(executor, divided(shards, parts), rules)
+        marks, passes = find_marked(spec, passes, reporter)
         surveyed, rules = survey(spec, passes, reporter)
         passes = replace(passes, rules=rules)
         scans, digits = _scanned(passes)
@@ -81,11 +85,12 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
             kept_per_shard += kept
             reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
+        write_review_lists(spec, passes, reporter)
     if rules.aligned_uri is not None:
         delete_folder(rules.aligned_uri)
     written = _materialized(spec, kept_per_shard, int(balance.copies.sum()), reporter)
     reporter.end_work()
-    return _result(spec, reporter, surveyed, counts, balance, confident, written)
+    return _result(spec, reporter, surveyed, counts, balance, confident, written, marks)
 
 
 def _rules(spec: SelectSpec) -> Rules:
@@ -175,7 +180,7 @@ def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list
     """Writes the selection files of a range of shards, and returns how many images of each shard are kept."""
     chooser = Selector(rules, choice)
     kept_per_shard = []
-    labels = read_ahead(partial(read_labels, rules.rows_uri), shards, rules.is_remote)
+    labels = read_ahead(rules.labels, shards, rules.is_remote)
     for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
         kept, copies = chooser.selected(number, shard, labels_of_shard)
         write_bytes(join_uri(folder_uri, part_name(shard)), selection_parquet(kept, copies))
@@ -202,9 +207,9 @@ def _check_anything_kept(counts: FilterCounts, balance: ClassBalance, spec: Sele
     raise StageError(
         FailureReason.BAD_DATA,
         f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.held_out} are "
-        f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates and "
-        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}, with "
-        f"{spec.settings.thresholds} thresholds",
+        f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates, "
+        f"{counts.marked_wrong} have a label that is marked as wrong and {counts.low_confidence} are below "
+        f"min_confidence {spec.settings.min_confidence}, with {spec.settings.thresholds} thresholds",
     )
 
 
@@ -216,6 +221,7 @@ def _result(
     balance: ClassBalance,
     confident: npt.NDArray[np.int64],
     materialized: MaterializedIndex | None,
+    marks: MarksApplied | None,
 ) -> SelectResult:
     numbers = {
         "labeled": counts.labeled,
@@ -236,6 +242,7 @@ def _result(
         dropped_held_out=counts.held_out,
         dropped_near_duplicates=counts.near_duplicates,
         dropped_duplicates=counts.duplicates,
+        marks=marks,
         near_duplicates="drop" if drops_near_duplicates(spec) else "keep",
         dropped_low_confidence=counts.low_confidence,
         dropped_over_cap=int((confident - balance.kept).sum()),

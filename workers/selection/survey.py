@@ -16,7 +16,7 @@ from workers.data.shards.class_counts import class_counts
 from workers.data.soft_labels import ListedClasses
 from workers.runtime.bad_data import require_manifest
 from workers.runtime.stage_reporter import StageReporter
-from workers.selection.label_rows import NEVER, LabelRows, read_label_rows, read_listed_classes
+from workers.selection.label_rows import NEVER, LabelRows, read_label_rows
 from workers.selection.passes import Passes
 from workers.selection.predictions import Predictions
 from workers.selection.selection_files import aligned_parquet
@@ -99,8 +99,7 @@ def _sum(needs_means: bool, rules: Rules, shards: range) -> Predictions:
     as_they_are = np.ones(rules.classes, dtype=np.float32)
 
     def read(shard: int) -> tuple[LabelRows, ListedClasses | None]:
-        listed = read_listed_classes(rules.labels_uri, shard, rules.classes) if needs_means else None
-        return rules.read(shard), listed
+        return rules.read(shard), rules.listed(shard) if needs_means else None
 
     found = Predictions.nothing(rules.classes)
     for rows, listed in read_ahead(read, shards, rules.is_remote):
@@ -116,19 +115,18 @@ def _align(ratios: npt.NDArray[np.float32], rules: Rules, shards: range) -> Pred
     """Writes the aligned labels and doubts of a range of shards to `rules.rows_uri`, and sums aligned predictions."""
 
     def read(shard: int) -> tuple[LabelRows, ListedClasses]:
-        rows = read_label_rows(rules.labels_uri, shard, rules.classes)
-        return rows, read_listed_classes(rules.labels_uri, shard, rules.classes)
+        return read_label_rows(rules.labels_uri, shard, rules.classes), rules.listed(shard)
 
     found = Predictions.nothing(rules.classes)
     for teacher, listed in read_ahead(read, shards, rules.is_remote):
         labels, doubts = teacher.labels.copy(), teacher.doubts.copy()
-        class_sums, usable = np.zeros(rules.classes), rules.without_dropped(teacher).usable
+        class_sums, usable = np.zeros(rules.classes), rules.counted(teacher).usable
         for part, soft_labels in listed.weighed_in_parts(ratios):
             labels[part], doubts[part] = soft_labels.labels_and_doubts()
             class_sums += soft_labels.taken(usable[part]).sums()
         labels[teacher.labels < 0] = -1
         doubts[~teacher.usable] = NEVER
         write_bytes(join_uri(rules.rows_uri, part_name(teacher.shard)), aligned_parquet(labels, doubts))
-        rows = rules.without_dropped(LabelRows(teacher.shard, labels, doubts))
+        rows = rules.counted(LabelRows(teacher.shard, labels, doubts))
         found += Predictions.of(rows, class_sums, rules.fixed_doubt)
     return found

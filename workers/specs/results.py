@@ -12,6 +12,7 @@ from workers.specs.hygiene import BrokenKind, LeakageCheck
 from workers.specs.initialization import InitialWeightsReport
 from workers.specs.labeling import Views
 from workers.specs.measure import Measurement
+from workers.specs.review import MarksApplied
 from workers.specs.robustness import RobustnessResult
 from workers.specs.search import SearchOutcome
 
@@ -146,6 +147,8 @@ class SelectResult(StageResult):
     dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
     """Near duplicates and duplicates are counted if they are dropped. A row that is both counts as a near duplicate."""
+    marks: MarksApplied | None = None
+    """What was made of people's marks; None if nobody had marked a label."""
     near_duplicates: Literal["keep", "drop"] | None = None
     """What was done with near duplicates of evaluation images; None in results of earlier versions."""
     dropped_low_confidence: int

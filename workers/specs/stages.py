@@ -16,6 +16,7 @@ from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
 from workers.specs.recipe import Recipe
+from workers.specs.review import EarlierLabels
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
@@ -171,6 +172,10 @@ class SelectSpec(StageSpec):
     settings: SelectionSettings
     labeled_manifest_uri: str | None = None
     """The labeled images, to whose shares of classes labels may be aligned; None in specs of earlier versions."""
+    marks_uri: str | None = None
+    """The file of the run's marks (workers/data/marks.py); None: nobody had marked a label."""
+    earlier: EarlierLabels | None = None
+    """The labels of the generation before, to list what has changed; None: there are none."""
     pool: ActorPool = ActorPool()
     """The actors that materialize the selection. Selection itself uses processes on the driver's node."""
 

@@ -12,9 +12,10 @@ def counts_of(labels: list[int], doubts: list[float], largest: float, near: int 
 
 
 def numbers(counts: FilterCounts) -> tuple[int, ...]:
-    """Rows, bad, held out, near duplicates, duplicates, low confidence."""
+    """Rows, bad, held out, near duplicates, duplicates, marked wrong, low confidence."""
     return (
-        counts.rows, counts.bad, counts.held_out, counts.near_duplicates, counts.duplicates, counts.low_confidence
+        counts.rows, counts.bad, counts.held_out, counts.near_duplicates, counts.duplicates, counts.marked_wrong,
+        counts.low_confidence,
     )  # fmt: skip
 
 
@@ -31,19 +32,19 @@ def test_every_dropped_row_has_one_reason() -> None:
 
     counts = counts_of(labels, doubts, largest=0.5, near=1, equal=2)
 
-    assert numbers(counts) == (9, 2, 1, 1, 2, 1)
+    assert numbers(counts) == (9, 2, 1, 1, 2, 0, 1)
     assert counts.labeled.tolist() == [2, 3, 2]
 
 
 def test_where_no_image_is_broken_all_rows_have_labels() -> None:
     counts = counts_of([0, 2, 2], [0.1, 0.2, 0.9], largest=0.5)
 
-    assert numbers(counts) == (3, 0, 0, 0, 0, 1)
+    assert numbers(counts) == (3, 0, 0, 0, 0, 0, 1)
     assert counts.labeled.tolist() == [1, 0, 2]
 
 
 def test_an_empty_shard_drops_nothing() -> None:
-    assert numbers(counts_of([], [], largest=0.5)) == numbers(FilterCounts.nothing(3)) == (0,) * 6
+    assert numbers(counts_of([], [], largest=0.5)) == numbers(FilterCounts.nothing(3)) == (0,) * 7
     nothing = FilterCounts.nothing(3).labeled
     assert (str(nothing.dtype), nothing.tolist()) == ("int64", [0, 0, 0])
 
@@ -53,8 +54,8 @@ def test_classes_without_an_image_are_counted_too() -> None:
 
 
 def test_counts_of_shards_add_up() -> None:
-    one = FilterCounts(1, 2, 3, 4, 5, 6, np.array([7, 8]))
-    other = FilterCounts(10, 20, 30, 40, 50, 60, np.array([70, 80]))
+    one = FilterCounts(1, 2, 3, 4, 5, 6, 7, np.array([7, 8]))
+    other = FilterCounts(10, 20, 30, 40, 50, 60, 70, np.array([70, 80]))
 
-    assert numbers(one + other) == (11, 22, 33, 44, 55, 66)
+    assert numbers(one + other) == (11, 22, 33, 44, 55, 66, 77)
     assert (one + other).labeled.tolist() == [77, 88]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.data.marks import Mark, marks_parquet
 from workers.data.order.random_order import copy_keys
 from workers.data.shards import materialized_shards
 from workers.data.shards.materialized_shards import read_index, training_shard_uri
@@ -49,12 +50,14 @@ class Pool:
         self.kill_after: int | None = None
         rng = np.random.default_rng(5)
         shards = []
+        self.hashes: list[list[bytes]] = []
         for number, rows in enumerate(SHARD_ROWS):
             images = [picture(number, row) for row in range(rows)]
             pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), root / f"s{number}.parquet")
             shards.append(Shard(uri=str(root / f"s{number}.parquet"), rows=rows))
             probabilities = rng.dirichlet([2.0, 1.0, 0.3], size=rows).astype(np.float32).reshape(rows, 3)
             hashes = [rng.bytes(16) for _ in range(rows)]
+            self.hashes.append(hashes)
             keys = [f"s{number}.parquet:{row}" for row in range(rows)]
             table, _ = label_table(keys, Hygiene(hashes, [None] * rows, {}, {}), probabilities, top_k=10)
             write_label_file(str(root / "labels"), number, table, {})
@@ -67,7 +70,12 @@ class Pool:
             monkeypatch.setattr(reader_or_writer, "ROW_GROUP_ROWS", 7)
 
     def select(
-        self, folder: str = "select", rows_per_shard: int | None = 11, seed: int = 4, **settings: object
+        self,
+        folder: str = "select",
+        rows_per_shard: int | None = 11,
+        seed: int = 4,
+        marks_uri: str | None = None,
+        **settings: object,
     ) -> SelectResult:
         self.done = []
         materialize = None if rows_per_shard is None else Materialization(rows_per_shard=rows_per_shard)
@@ -82,6 +90,7 @@ class Pool:
             labels_uri=str(self.root / "labels"),
             classes=CLASSES,
             settings=asked.model_copy(update=settings),
+            marks_uri=marks_uri,
         )
         (self.root / folder).mkdir(exist_ok=True)
         return run_select(spec, StageReporter(spec, entered_at=0.0))
@@ -155,6 +164,24 @@ def test_training_shards_of_aligned_labels_give_what_the_pool_gives(pool: Pool, 
         stored = pa.concat_tables(pq.read_table(file, columns=["image", "label"]) for file in files).to_pylist()
         one_hot = np.eye(len(CLASSES), dtype=np.float32)
         assert Counter((row["image"], one_hot[row["label"]].tobytes()) for row in stored) == found
+
+
+@pytest.mark.parametrize("alignment", ["none", "uniform"])
+def test_training_shards_hold_the_classes_that_people_gave(pool: Pool, alignment: str) -> None:
+    marks = [Mark(pool.hashes[0][row], label=2) for row in range(5)]
+    marks += [Mark(pool.hashes[3][row], None, frozenset({0})) for row in range(30)]
+    (pool.root / "marks.parquet").write_bytes(marks_parquet(marks))
+    marks_uri = str(pool.root / "marks.parquet")
+    pool.select("plain", distribution_alignment=alignment)
+    result = pool.select("marked", distribution_alignment=alignment, marks_uri=marks_uri)
+    assert result.marks.given == 5
+    assert result.marks.wrong > 0
+    pseudo_labels = pool.pseudo_labels("marked")
+    found = samples(pseudo_labeled_source(pseudo_labels, len(CLASSES), Recipe()))
+    assert found == samples(PseudoLabeledSource(pseudo_labels, len(CLASSES), Recipe()))
+    given = np.array([0, 0, 1], dtype=np.float32).tobytes()
+    assert all(found[picture(0, row), given] for row in range(5))
+    assert found != samples(pseudo_labeled_source(pool.pseudo_labels("plain"), len(CLASSES), Recipe()))
 
 
 def test_a_share_of_the_training_shards_is_the_same_share_of_the_pool(pool: Pool) -> None:

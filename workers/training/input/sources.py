@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from workers.artifact_io import join_uri, open_filesystem
 from workers.data.alignment import read_alignment
 from workers.data.errors import read_error
+from workers.data.marks import SelectionMarks
 from workers.data.order.lanes import Layout
 from workers.data.order.random_order import mixed
 from workers.data.shards.materialized_shards import ROW_GROUP_ROWS, MaterializedIndex, read_index, training_shard_uri
@@ -104,6 +105,7 @@ class PseudoLabeledSource:
         self._pseudo_labels = pseudo_labels
         self._recipe = recipe
         self._ratios = read_alignment(pseudo_labels.selection_uri, num_classes)
+        self._marks = SelectionMarks.of(pseudo_labels.selection_uri)
         self._manifest = require_manifest(pseudo_labels.manifest_uri)
         self._shard = lru_cache(maxsize=shards_kept)(self._read)
         self.rows_per_shard = self._count_copies(self._manifest)
@@ -125,7 +127,8 @@ class PseudoLabeledSource:
     def _read(self, shard: int) -> _PseudoShard:
         rows, copies = self._read_selection(shard)
         labels = _read_parquet(join_uri(self._pseudo_labels.labels_uri, part_name(shard)), SOFT_LABEL_COLUMNS)
-        soft_labels = ListedClasses.of(labels).taken(rows).weighed(self._ratios)
+        listed = self._marks.applied_to(shard, ListedClasses.of(labels))
+        soft_labels = listed.taken(rows).weighed(self._ratios)
         return _PseudoShard(
             # Many shards are kept, and few of their images may be selected.
             images=read_rows(self._manifest, shard, rows).images,

@@ -1,0 +1,148 @@
+"""Lists of pseudo labels that are worth a look. Selection writes them where all rows are at hand, the API reads them.
+
+A list holds the best rows of each class by its order, some that were selected and some that were not, so that a page of
+one class, or of selected images only, is found in it too. It stays small for any pool.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.data.arrow_columns import values_of
+from workers.data.errors import ShardReadError
+from workers.specs.review import REVIEW_FOLDER, ReviewOrder
+
+_ROWS_OF_A_LIST = 50_000
+_LEAST_OF_A_GROUP, _MOST_OF_A_GROUP = 4, 250
+_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "shard": np.dtype(np.int32),
+    "row": np.dtype(np.int32),
+    "label": np.dtype(np.int32),
+    "key": np.dtype(np.float32),
+    "selected": np.dtype(np.uint8),
+}
+
+
+def rows_of_a_group(classes: int) -> int:
+    """How many rows of each class a list holds that were selected, and that were not."""
+    return int(np.clip(_ROWS_OF_A_LIST // (2 * classes), _LEAST_OF_A_GROUP, _MOST_OF_A_GROUP))
+
+
+@dataclass(frozen=True)
+class ReviewRows:
+    """Rows of the pool. All arrays have the shape (rows,)."""
+
+    shards: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int32]
+    """The class that is looked at: the index of the pseudo label."""
+    keys: npt.NDArray[np.float32]
+    """What orders the rows: the smallest first."""
+    selected: npt.NDArray[np.uint8]
+    """1 for a row that was selected for training, else 0."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """No rows."""
+        return cls(*(np.empty(0, dtype) for dtype in _DTYPES.values()))
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """The rows of all parts."""
+        if not parts:
+            return cls.nothing()
+        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)))
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """The arrays in the order of the fields."""
+        return self.shards, self.rows, self.labels, self.keys, self.selected
+
+    def taken(self, which: npt.NDArray[np.generic] | slice) -> Self:
+        """The rows that a mask, indices or a slice choose."""
+        return type(self)(*(column[which] for column in self.columns))
+
+    def in_order(self) -> Self:
+        """The same rows, the smallest key first, and among equals by their place in the pool."""
+        return self.taken(np.lexsort((self.rows, self.shards, self.keys)))
+
+    def best_of_groups(self, most: int) -> Self:
+        """At most `most` rows of each class and of what was selected, and what was not, in order."""
+        ordered = self.in_order()
+        groups = ordered.groups
+        by_group = np.argsort(groups, kind="stable")
+        starts = np.searchsorted(groups[by_group], groups[by_group])
+        is_kept = np.zeros(len(ordered), dtype=bool)
+        is_kept[by_group] = np.arange(len(ordered)) - starts < most
+        return ordered.taken(is_kept)
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """A number for the class of each row together with whether it was selected."""
+        return self.labels.astype(np.int64) * 2 + self.selected
+
+
+class BestRows:
+    """The best rows of each group of what is added, shard by shard in ascending order."""
+
+    def __init__(self, classes: int) -> None:
+        self._most = rows_of_a_group(classes)
+        self._floors = np.full(2 * classes, np.inf, dtype=np.float32)
+        self._parts: list[ReviewRows] = []
+        self._waiting = 0
+
+    def add(self, rows: ReviewRows) -> None:
+        """Considers rows of the next shard."""
+        # Equal keys that come later are never better: earlier rows go first.
+        better = rows.taken(rows.keys < np.take(self._floors, rows.groups))
+        self._parts.append(better)
+        self._waiting += len(better)
+        if self._waiting > 4 * self._most * len(self._floors) or self._waiting > 1_000_000:
+            self._narrow()
+
+    def best(self) -> ReviewRows:
+        """What is best of all that was added, in order."""
+        self._narrow()
+        return self._parts[0]
+
+    def _narrow(self) -> None:
+        best = ReviewRows.joined(self._parts).best_of_groups(self._most)
+        counts = np.bincount(best.groups, minlength=len(self._floors))
+        # Rows are in order, so that the last key that is written is the largest of its group.
+        largest = np.full(len(self._floors), np.inf, dtype=np.float32)
+        largest[best.groups] = best.keys
+        self._floors = np.where(counts >= self._most, largest, np.inf).astype(np.float32)
+        self._parts, self._waiting = [best], 0
+
+
+def write_review_list(selection_uri: str, order: ReviewOrder, rows: ReviewRows) -> None:
+    """Writes a list beside a selection."""
+    table = pa.table(dict(zip(_DTYPES, rows.columns, strict=True)))
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_bytes(_uri(selection_uri, order), buffer.getvalue().to_pybytes())
+
+
+def read_review_list(selection_uri: str, order: ReviewOrder) -> ReviewRows | None:
+    """The list beside a selection, in order; None if there is none. Raises ShardReadError for a damaged one."""
+    uri = _uri(selection_uri, order)
+    data = read_bytes_if_there(uri)
+    if data is None:
+        return None
+    try:
+        table = pq.read_table(pa.BufferReader(data), columns=list(_DTYPES))
+    except pa.ArrowException as error:
+        raise ShardReadError(uri, f"not a list of pseudo labels: {error}") from error
+    return ReviewRows(*(values_of(table[name], dtype) for name, dtype in _DTYPES.items()))
+
+
+def _uri(selection_uri: str, order: ReviewOrder) -> str:
+    return join_uri(selection_uri, REVIEW_FOLDER, f"{order}.parquet")
