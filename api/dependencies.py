@@ -18,6 +18,8 @@ from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
+from service.review.labels import LabelQueries
+from service.review.marks import MarkCommands
 from service.runs.commands import RunCommands
 from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
@@ -63,6 +65,8 @@ StudyQueriesOf = Annotated[StudyQueries, Depends(_part(lambda services: services
 ProjectsOf = Annotated[Projects, Depends(_part(lambda services: services.projects))]
 LineageOf = Annotated[LineageQueries, Depends(_part(lambda services: services.lineage))]
 Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.archives))]
+Labels = Annotated[LabelQueries, Depends(_part(lambda services: services.labels))]
+Marks = Annotated[MarkCommands, Depends(_part(lambda services: services.marks))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]
 Webhooks = Annotated[WebhookCommands, Depends(_part(lambda services: services.webhooks))]
 Places = Annotated[StreamPlaces, Depends(_part(lambda services: services.stream_places))]

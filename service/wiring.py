@@ -34,6 +34,8 @@ from service.reconcile.lease import GRANTED_SHARE, DatabaseClock, database_clock
 from service.reconcile.loop import Reconciler
 from service.retention.collector import Collector
 from service.retention.commands import RetentionCommands
+from service.review.labels import LabelQueries
+from service.review.marks import MarkCommands
 from service.runs.commands import RunCommands
 from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
@@ -91,6 +93,8 @@ class Services:
     audit: AuditLog
     lineage: LineageQueries
     archives: ModelArchives
+    labels: LabelQueries
+    marks: MarkCommands
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
@@ -147,6 +151,8 @@ def open_services(
         audit=AuditLog(database, clock),
         lineage=lineage,
         archives=ModelArchives(database, lineage),
+        labels=LabelQueries(database, layout),
+        marks=MarkCommands(database, layout, clock),
         retention=RetentionCommands(database, layout, settings.retention.policy, clock),
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),

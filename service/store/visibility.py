@@ -14,6 +14,7 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
 from service.store.schema import reconciler_tables as _reconciler_tables  # noqa: F401  # registers its tables
+from service.store.schema import review_tables as _review_tables  # noqa: F401  # registers its table
 from service.store.schema.caller_tables import ProjectRow
 from service.store.schema.tables import RunRow, Table
 
