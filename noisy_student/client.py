@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from noisy_student.resources.access import Audit, Keys, Projects, Queue, Service
     from noisy_student.resources.data import Datasets, Models, PresetList, Retention
     from noisy_student.resources.events import Events, Webhooks
+    from noisy_student.resources.labels import Labels
     from noisy_student.resources.runs import Runs
     from noisy_student.resources.stages import Generations, Stages
     from noisy_student.resources.studies import Ablations, Plans, Searches
@@ -23,6 +24,7 @@ PARTS = {
     "events": "events.Events",
     "generations": "stages.Generations",
     "keys": "access.Keys",
+    "labels": "labels.Labels",
     "models": "data.Models",
     "plans": "studies.Plans",
     "presets": "data.PresetList",
@@ -48,6 +50,7 @@ class _Api(Generic[Way]):
     events: "Events[Way]"
     generations: "Generations[Way]"
     keys: "Keys[Way]"
+    labels: "Labels[Way]"
     models: "Models[Way]"
     plans: "Plans[Way]"
     presets: "PresetList[Way]"

@@ -12,7 +12,7 @@ from service.config.stage_key import StageKey
 from service.ray_client.job_metadata import job_metadata
 from service.ray_client.jobs import RayJobs
 from service.reconcile.lease import ReconcilerLease
-from service.reconcile.selection_inputs import SelectionInputs
+from service.review.selection_inputs import SelectionInputs
 from service.store.database import Database
 from service.store.run_rows import load_origin
 from service.store.run_store import load_spec_inputs
@@ -63,10 +63,8 @@ class Submitter:
             self._submit(key, attempt)
 
     def _submit(self, key: StageKey, attempt: int) -> None:
-        spec, spec_uri = (
-            self._selection_inputs.completed(self.spec_of(key, attempt), key),
-            self._layout.spec(key, attempt),
-        )
+        spec = self._selection_inputs.completed(self.spec_of(key, attempt), key)
+        spec_uri = self._layout.spec(key, attempt)
         # A process that slept through its lease notices it here. One that sleeps below does no harm when it wakes up:
         # the spec is this attempt's alone, Ray refuses an id that it knows, and the stage sees that its time is over.
         self._lease.renew()

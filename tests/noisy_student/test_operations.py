@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import pytest
@@ -61,7 +62,8 @@ def test_a_method_takes_and_gives_what_the_document_says(
     taken = set(
         inspect.signature(method._arguments if hasattr(method, "_arguments") else method._documented).parameters
     )
-    assert {each for kind, each in parameters if kind in ("path", "query")} - _PAGING <= taken
+    named = {f"{each}_name" if iskeyword(each) else each for kind, each in parameters if kind in ("path", "query")}
+    assert named - _PAGING <= taken
     assert ("idempotency_key" in taken) == operation.once
 
 

@@ -131,7 +131,8 @@ class MarkedRows:
     @property
     def left_out(self) -> npt.NDArray[np.int32]:
         """The rows that must not be trained on, because a person rejected the label that the teacher gives them."""
-        return self.rows[self.labels == LEFT_OUT]
+        rows: npt.NDArray[np.int32] = self.rows[self.labels == LEFT_OUT]
+        return rows
 
     def applied_to(self, listed: ListedClasses) -> ListedClasses:
         """The classes that all rows of the shard list, where a given class has all of the probability, and a rejected

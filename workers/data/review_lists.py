@@ -5,7 +5,7 @@ one class, or of selected images only, is found in it too. It stays small for an
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,11 @@ from workers.data.errors import ShardReadError
 from workers.specs.review import REVIEW_FOLDER, ReviewOrder
 
 _ROWS_OF_A_LIST = 50_000
+_NARROWED_ROWS = 50_000
 _LEAST_OF_A_GROUP, _MOST_OF_A_GROUP = 4, 250
-_DTYPES: dict[str, np.dtype[np.generic]] = {
+_NARROWED_ROWS = 50_000
+"""So many rows may wait before the best of them are sorted out."""
+_DTYPES: dict[str, np.dtype[Any]] = {
     "shard": np.dtype(np.int32),
     "row": np.dtype(np.int32),
     "label": np.dtype(np.int32),
@@ -52,23 +55,29 @@ class ReviewRows:
     @classmethod
     def nothing(cls) -> Self:
         """No rows."""
-        return cls(*(np.empty(0, dtype) for dtype in _DTYPES.values()))
+        return cls.of_columns([np.empty(0, dtype) for dtype in _DTYPES.values()])
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
         """The rows of all parts."""
         if not parts:
             return cls.nothing()
-        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)))
+        columns = zip(*(part.columns for part in parts), strict=True)
+        return cls.of_columns([np.concatenate(column) for column in columns])
+
+    @classmethod
+    def of_columns(cls, columns: list[npt.NDArray[Any]]) -> Self:
+        """The rows with these arrays, which are in the order of the fields."""
+        return cls(*columns)
 
     @property
-    def columns(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
         """The arrays in the order of the fields."""
         return self.shards, self.rows, self.labels, self.keys, self.selected
 
     def taken(self, which: npt.NDArray[np.generic] | slice) -> Self:
         """The rows that a mask, indices or a slice choose."""
-        return type(self)(*(column[which] for column in self.columns))
+        return self.of_columns([column[which] for column in self.columns])
 
     def in_order(self) -> Self:
         """The same rows, the smallest key first, and among equals by their place in the pool."""
@@ -96,16 +105,27 @@ class BestRows:
     def __init__(self, classes: int) -> None:
         self._most = rows_of_a_group(classes)
         self._floors = np.full(2 * classes, np.inf, dtype=np.float32)
-        self._parts: list[ReviewRows] = []
+        self._class_floors = np.full(classes, np.inf, dtype=np.float32)
+        self._parts = [ReviewRows.nothing()]
         self._waiting = 0
 
-    def add(self, rows: ReviewRows) -> None:
-        """Considers rows of the next shard."""
-        # Equal keys that come later are never better: earlier rows go first.
-        better = rows.taken(rows.keys < np.take(self._floors, rows.groups))
+    def add(
+        self,
+        shard: int,
+        labels: npt.NDArray[np.int32],
+        keys: npt.NDArray[np.float32],
+        selected: npt.NDArray[np.uint8],
+    ) -> None:
+        """Considers the rows of the next shard. The key of a row that does not count is infinite."""
+        # Equal keys that come later are never better: earlier rows go first. Most rows fail the first comparison, which
+        # is the only one that looks at all of them.
+        rows = np.flatnonzero(keys < np.take(self._class_floors, labels)).astype(np.int32)
+        shards = np.full(len(rows), shard, dtype=np.int32)
+        found = ReviewRows(shards, rows, labels[rows], keys[rows], selected[rows])
+        better = found.taken(found.keys < np.take(self._floors, found.groups))
         self._parts.append(better)
         self._waiting += len(better)
-        if self._waiting > 4 * self._most * len(self._floors) or self._waiting > 1_000_000:
+        if self._waiting > max(_NARROWED_ROWS, 2 * len(self._parts[0])):
             self._narrow()
 
     def best(self) -> ReviewRows:
@@ -120,6 +140,7 @@ class BestRows:
         largest = np.full(len(self._floors), np.inf, dtype=np.float32)
         largest[best.groups] = best.keys
         self._floors = np.where(counts >= self._most, largest, np.inf).astype(np.float32)
+        self._class_floors = self._floors.reshape(-1, 2).max(axis=1)
         self._parts, self._waiting = [best], 0
 
 
@@ -141,7 +162,7 @@ def read_review_list(selection_uri: str, order: ReviewOrder) -> ReviewRows | Non
         table = pq.read_table(pa.BufferReader(data), columns=list(_DTYPES))
     except pa.ArrowException as error:
         raise ShardReadError(uri, f"not a list of pseudo labels: {error}") from error
-    return ReviewRows(*(values_of(table[name], dtype) for name, dtype in _DTYPES.items()))
+    return ReviewRows.of_columns([values_of(table[name], dtype) for name, dtype in _DTYPES.items()])
 
 
 def _uri(selection_uri: str, order: ReviewOrder) -> str:

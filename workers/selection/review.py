@@ -1,7 +1,7 @@
 """The pass after the selection: lists the pseudo labels that people should look at, while all rows are at hand.
 
 The API could sort neither 300 million rows nor the files of a bucket. Here it takes one more pass over two columns, and
-a third column of the generation before, if there was one (docs/decisions/0040).
+a third column of the generation before, if there was one (docs/decisions/0036).
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from workers.specs.review import EarlierLabels, ReviewOrder
 from workers.specs.stages import SelectSpec, part_name
 
 _INT32 = np.dtype(np.int32)
+_NEVER = np.float32(np.inf)
 
 
 def write_review_lists(spec: SelectSpec, passes: Passes, reporter: StageReporter) -> None:
@@ -60,29 +61,17 @@ def _listed(
     best = {order: BestRows(rules.classes) for order in get_args(ReviewOrder)}
     read = partial(_read, folder_uri, earlier, rules)
     for shard, here in zip(shards, read_ahead(read, shards, rules.is_remote), strict=True):
-        rows = np.flatnonzero(here.usable).astype(np.int32)
-        _add(best["uncertain"], shard, rows, here.labels, -here.doubts, here.selected)
+        best["uncertain"].add(shard, here.labels, np.where(here.usable, -here.doubts, _NEVER), here.selected)
         if here.earlier_labels is None or here.earlier_selected is None:
             continue
         # A row that was broken or held out then has no label to compare with.
-        changed = rows[(here.labels[rows] != here.earlier_labels[rows]) & (here.earlier_labels[rows] >= 0)]
-        _add(best["changed"], shard, changed, here.labels, here.doubts, here.selected)
+        is_changed = here.usable & (here.labels != here.earlier_labels) & (here.earlier_labels >= 0)
+        keys = np.where(is_changed, here.doubts, _NEVER)
+        best["changed"].add(shard, here.labels, keys, here.selected)
         # The student of the generation before has become the teacher: what it says of the labels that it learned from.
-        _add(best["disagrees"], shard, changed, here.earlier_labels, here.doubts, here.earlier_selected)
+        best["disagrees"].add(shard, here.earlier_labels, keys, here.earlier_selected)
     orders: tuple[ReviewOrder, ...] = ("uncertain",) if earlier is None else get_args(ReviewOrder)
     return {order: best[order].best() for order in orders}
-
-
-def _add(
-    best: BestRows,
-    shard: int,
-    rows: npt.NDArray[np.int32],
-    labels: npt.NDArray[np.int32],
-    keys: npt.NDArray[np.float32],
-    selected: npt.NDArray[np.uint8],
-) -> None:
-    shards = np.full(len(rows), shard, dtype=np.int32)
-    best.add(ReviewRows(shards, rows, labels[rows], keys[rows], selected[rows]))
 
 
 def _read(folder_uri: str, earlier: EarlierLabels | None, rules: Rules, shard: int) -> _Shard:

@@ -1,6 +1,7 @@
 """People's marks decide what a student learns: a given class counts, a wrong label does not, and hygiene stays."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ def pool(tmp_path: Path) -> SoftPool:
     return SoftPool(tmp_path, SHARDS, listed=3, broken=frozenset({BROKEN}), excluded=frozenset({HELD_OUT}))
 
 
-def targets(pool: SoftPool, targets: str = "soft") -> dict[Place, list[float]]:
+def targets(pool: SoftPool, kind: Literal["soft", "hard"] = "soft") -> dict[Place, list[float]]:
     """What the student is to answer for each selected image."""
-    source = PseudoLabeledSource(pool.pseudo_labels(), 3, Recipe(targets=targets))
+    source = PseudoLabeledSource(pool.pseudo_labels(), 3, Recipe(targets=kind))
     samples = [source.sample(shard, row) for shard, rows in enumerate(source.rows_per_shard) for row in range(rows)]
     places = [tuple(map(int, image.decode().split("/"))) for image, _ in samples]
     return {(shard, row): target.tolist() for (shard, row), (_, target) in zip(places, samples, strict=True)}
@@ -44,7 +45,7 @@ def test_a_right_label_passes_any_threshold_with_all_of_the_probability(pool: So
 
 
 @pytest.mark.parametrize("kind", ["soft", "hard"])
-def test_a_given_class_takes_the_place_of_the_teachers(pool: SoftPool, kind: str) -> None:
+def test_a_given_class_takes_the_place_of_the_teachers(pool: SoftPool, kind: Literal["soft", "hard"]) -> None:
     result = pool.select(SETTINGS, marks=[Mark(pool.hash_of(SURE), label=2)])
     assert targets(pool, kind)[SURE] == [0, 0, 1]
     assert result.marks.changed == 1
@@ -72,7 +73,7 @@ def test_marks_bring_back_neither_evaluation_images_nor_broken_ones(pool: SoftPo
 
 
 @pytest.mark.parametrize("alignment", ["uniform", "labeled"])
-def test_alignment_changes_no_given_label(tmp_path: Path, alignment: str) -> None:
+def test_alignment_changes_no_given_label(tmp_path: Path, alignment: Literal["uniform", "labeled"]) -> None:
     pool = SoftPool(tmp_path, SHARDS, listed=3, labeled={"c0000": 1, "c0001": 1, "c0002": 8})
     settings = SelectionSettings(min_confidence=0.3, fill_up=False, distribution_alignment=alignment)
     marks = [Mark(pool.hash_of(SURE), label=0), Mark(pool.hash_of(LAST), None, frozenset({0}))]
@@ -83,7 +84,9 @@ def test_alignment_changes_no_given_label(tmp_path: Path, alignment: str) -> Non
 
 
 @pytest.mark.parametrize("thresholds", ["flexmatch", "freematch"])
-def test_thresholds_of_classes_let_a_given_label_pass(pool: SoftPool, thresholds: str) -> None:
+def test_thresholds_of_classes_let_a_given_label_pass(
+    pool: SoftPool, thresholds: Literal["flexmatch", "freematch"]
+) -> None:
     settings = SelectionSettings(min_confidence=0.9, fill_up=False, thresholds=thresholds)
     pool.select(settings, marks=[Mark(pool.hash_of(DOUBTFUL), label=2)])
     assert DOUBTFUL in pool.selected()

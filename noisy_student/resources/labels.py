@@ -1,0 +1,61 @@
+"""Pseudo labels of a generation, and what people say about them."""
+
+from noisy_student.operations import Arguments, Body, Resource, operation
+from noisy_student.pages import listing
+from noisy_student.transport import Way
+from service.config.review import MarkRequest
+from service.views.review import MarkView, PseudoLabelPage
+from workers.specs.review import ReviewOrder
+
+_LABELS = "/runs/{run_id}/generations/{generation}/labels"
+
+
+def _of(run_id: str, generation: int, shard: int, row: int) -> dict[str, str | int]:
+    return {"run_id": run_id, "generation": generation, "shard": shard, "row": row}
+
+
+class Labels(Resource[Way]):
+    """A pseudo label is found by its run, its generation, and its shard and row in the pool."""
+
+    @operation("GET", _LABELS, PseudoLabelPage)
+    def list(
+        self,
+        run_id: str,
+        generation: int,
+        order: ReviewOrder = "uncertain",
+        class_name: str | None = None,
+        selected: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Arguments:
+        """Returns a page of pseudo labels, those first that are most worth a look. Pass its `next_cursor` as `cursor`
+        to get the next page."""
+        query = {
+            "order": order,
+            "class": class_name,
+            "selected": None if selected is None else str(selected).lower(),
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return Arguments({"run_id": run_id, "generation": generation}, query)
+
+    @operation("PUT", f"{_LABELS}/{{shard}}/{{row}}/mark", MarkView, body=MarkRequest)
+    def mark(self, run_id: str, generation: int, shard: int, row: int, mark: Body) -> Arguments:
+        """Says that the label is right or wrong, or which class the image is of: `{"verdict": "class", "class": ...}`.
+        Later selections of the run follow it."""
+        return Arguments(_of(run_id, generation, shard, row), body=mark)
+
+    @operation("DELETE", f"{_LABELS}/{{shard}}/{{row}}/mark", type(None))
+    def unmark(self, run_id: str, generation: int, shard: int, row: int) -> Arguments:
+        """Takes back what was said of the image."""
+        return Arguments(_of(run_id, generation, shard, row))
+
+    @listing("/runs/{run_id}/marks", MarkView)
+    def marks(self, run_id: str, limit: int | None = None) -> Arguments:
+        """Lists what was said of images of the run, newest first."""
+        return Arguments({"run_id": run_id}, {"limit": limit})
+
+    @operation("DELETE", "/runs/{run_id}/marks/{content_hash}", type(None))
+    def forget(self, run_id: str, content_hash: str) -> Arguments:
+        """Takes back what was said of an image, also after its label files have been deleted."""
+        return Arguments({"run_id": run_id, "content_hash": content_hash})
