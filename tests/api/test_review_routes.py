@@ -28,7 +28,7 @@ def labeled_run(finished_run: str, run_folder: Path, tmp_path: Path) -> str:
     return finished_run
 
 
-def page(client: TestClient, run: str, generation: int = 1, **asked: object) -> dict[str, Any]:
+def page(client: TestClient, run: str, generation: int = 1, **asked: str | int) -> dict[str, Any]:
     answer = client.get(f"/runs/{run}/generations/{generation}/labels", params=asked)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -39,7 +39,10 @@ def rows(page: dict[str, Any]) -> list[int]:
     return [item["row"] for item in page["items"]]
 
 
-def mark(client: TestClient, run: str, row: int, generation: int = 1, **body: str) -> dict[str, Any]:
+def mark(
+    client: TestClient, run: str, row: int, verdict: str, name: str | None = None, generation: int = 1
+) -> dict[str, Any]:
+    body = {"verdict": verdict} if name is None else {"verdict": verdict, "class": name}
     answer = client.put(f"/runs/{run}/generations/{generation}/labels/0/{row}/mark", json=body)
     assert answer.status_code == 200, answer.text
     made: dict[str, Any] = answer.json()
@@ -138,7 +141,7 @@ def test_before_there_are_labels_and_after_they_are_deleted_there_is_a_conflict(
 
 
 def test_a_mark_is_shown_wherever_the_image_is(client: TestClient, labeled_run: str) -> None:
-    made = mark(client, labeled_run, 3, verdict="class", **{"class": "cat"})
+    made = mark(client, labeled_run, 3, "class", "cat")
     assert (made["verdict"], made["classes"], made["row"], made["key"]) == ("class", ["cat"], 3, "unlabeled.parquet:3")
     assert made["marked_by"]
     assert page(client, labeled_run)["items"][0]["mark"] == made
@@ -148,19 +151,19 @@ def test_a_mark_is_shown_wherever_the_image_is(client: TestClient, labeled_run: 
 
 
 def test_what_is_said_last_counts_but_rejected_classes_add_up(client: TestClient, labeled_run: str) -> None:
-    assert mark(client, labeled_run, 3, verdict="wrong")["classes"] == ["dog"]
-    assert mark(client, labeled_run, 3, generation=2, verdict="wrong")["classes"] == ["cat", "dog"]
-    assert mark(client, labeled_run, 3, verdict="right")["classes"] == ["dog"]
-    assert mark(client, labeled_run, 3, generation=2, verdict="wrong")["classes"] == ["cat"]
+    assert mark(client, labeled_run, 3, "wrong")["classes"] == ["dog"]
+    assert mark(client, labeled_run, 3, "wrong", generation=2)["classes"] == ["cat", "dog"]
+    assert mark(client, labeled_run, 3, "right")["classes"] == ["dog"]
+    assert mark(client, labeled_run, 3, "wrong", generation=2)["classes"] == ["cat"]
     assert len(client.get(f"/runs/{labeled_run}/marks").json()["items"]) == 1
 
 
 def test_a_mark_can_be_taken_back(client: TestClient, labeled_run: str) -> None:
-    made = mark(client, labeled_run, 0, verdict="right")
+    made = mark(client, labeled_run, 0, "right")
     path = f"/runs/{labeled_run}/generations/1/labels/0/0/mark"
     assert [client.delete(path).status_code for _ in range(2)] == [204, 204]
     assert client.get(f"/runs/{labeled_run}/marks").json()["items"] == []
-    mark(client, labeled_run, 0, verdict="right")
+    mark(client, labeled_run, 0, "right")
     by_image = f"/runs/{labeled_run}/marks/{made['content_hash']}"
     assert [client.delete(by_image).status_code for _ in range(2)] == [204, 404]
 
@@ -189,11 +192,11 @@ def test_what_no_student_could_follow_is_refused(
 def test_the_next_generation_follows_marks_and_later_ones_change_nothing(
     client: TestClient, labeled_run: str, run_folder: Path, reconcile: Callable[[], None], tmp_path: Path
 ) -> None:
-    mark(client, labeled_run, 3, verdict="class", **{"class": "cat"})
-    mark(client, labeled_run, 0, verdict="wrong")
+    mark(client, labeled_run, 3, "class", "cat")
+    mark(client, labeled_run, 0, "wrong")
     assert client.post(f"/runs/{labeled_run}/generations", json={}).status_code == 201
     reconcile()
-    mark(client, labeled_run, 2, verdict="right")  # the selection was submitted before
+    mark(client, labeled_run, 2, "right")  # the selection was submitted before
     write_labels(run_folder, 3, tmp_path / "images" / "unlabeled.parquet", FIRST)
     result = select_again(run_folder, 3)
     assert result.marks is not None
@@ -210,7 +213,7 @@ def test_another_attempt_follows_the_marks_of_the_first(
     ray.failing = {"select": "out of memory"}
     assert client.post(f"/runs/{labeled_run}/generations", json={}).status_code == 201
     reconcile()
-    mark(client, labeled_run, 3, verdict="right")
+    mark(client, labeled_run, 3, "right")
     ray.failing = {}
     client.post(f"/runs/{labeled_run}/retry")
     reconcile()
