@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from fastapi.openapi.models import Example
 
-from service.views.review import ClassProbability, MarkView, Opinion, PseudoLabelPage, PseudoLabelView
+from service.views.labels.marks import MarkView
+from service.views.labels.pages import ClassProbability, Opinion, PseudoLabelPage, PseudoLabelView
 
 MARK = MarkView(
     run_id="run-3f9c2a71d0",

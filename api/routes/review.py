@@ -9,11 +9,11 @@ from api.examples.answers import answers, page_of
 from api.examples.review import LABELS, MARK, MARK_REQUESTS
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
-from service.config.review import MarkRequest
 from service.review.labels import ReviewFilter
 from service.views.base import Page
-from service.views.review import MarkView, PseudoLabelPage
-from workers.specs.review import ReviewOrder
+from service.views.labels.marks import MarkView
+from service.views.labels.pages import PseudoLabelPage
+from workers.specs.review import MarkRequest, ReviewOrder
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["review"])
 _LABELS = "/generations/{generation}/labels"

@@ -3,9 +3,9 @@
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
 from noisy_student.transport import Way
-from service.config.review import MarkRequest
-from service.views.review import MarkView, PseudoLabelPage
-from workers.specs.review import ReviewOrder
+from service.views.labels.marks import MarkView
+from service.views.labels.pages import PseudoLabelPage
+from workers.specs.review import MarkRequest, ReviewOrder
 
 _LABELS = "/runs/{run_id}/generations/{generation}/labels"
 

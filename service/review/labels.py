@@ -16,7 +16,8 @@ from service.review.generations import LabelsOfGeneration, ReviewedGeneration, l
 from service.review.mark_store import marks_of_hashes
 from service.review.marks import labels_are_gone, rows_if_there
 from service.store.database import Database
-from service.views.review import ClassProbability, MarkView, Opinion, PseudoLabelPage, PseudoLabelView
+from service.views.labels.marks import MarkView
+from service.views.labels.pages import ClassProbability, Opinion, PseudoLabelPage, PseudoLabelView
 from workers.data.errors import ShardReadError
 from workers.data.pseudo_labels import LabeledRow, read_copies
 from workers.data.review_lists import ReviewRows

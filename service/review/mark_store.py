@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.store.schema.review_tables import MarkRow
 from service.views.base import as_time
-from service.views.review import MarkView
+from service.views.labels.marks import MarkView
 from workers.data.marks import Mark
 from workers.specs.review import Verdict
 

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
-from service.config.review import MarkRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.review.generations import ReviewedGeneration, load_reviewed
 from service.review.mark_store import CLASS_NAMES, count_marks, mark_view
@@ -18,10 +17,10 @@ from service.store.schema.review_tables import MarkRow
 from service.store.schema.tables import RunRow
 from service.store.visibility import acting_caller
 from service.views.base import Page
-from service.views.review import MarkView
+from service.views.labels.marks import MarkView
 from workers.data.errors import ShardReadError
 from workers.data.pseudo_labels import LabeledRow, read_labeled_rows
-from workers.specs.review import MOST_MARKS
+from workers.specs.review import MOST_MARKS, MarkRequest
 
 
 class MarkCommands:

@@ -1,10 +1,10 @@
 """The review of pseudo labels: what people say of them, in which order they look, and what a selection made of it."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from workers.specs.base import Frozen
+from workers.specs.base import Frozen, field_error
 
 MARKS_FILE = "marks.parquet"
 """The file in a select folder with the marks that were made until the stage was submitted."""
@@ -21,6 +21,31 @@ Verdict = Literal["right", "wrong", "class"]
 ReviewOrder = Literal["uncertain", "changed", "disagrees"]
 """uncertain: the least confident labels. changed: those that differ from the previous generation's. disagrees: those to
 which the generation's own student later gives another label."""
+
+
+class MarkRequest(Frozen):
+    """The body of PUT /runs/{id}/generations/{n}/labels/{shard}/{row}/mark."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    verdict: Verdict = Field(
+        description="right: the label is true, and the next selection keeps the image. wrong: it is not, and no later "
+        "student learns it. class: the image is of the class that `class` names."
+    )
+    class_name: str | None = Field(
+        default=None,
+        alias="class",
+        min_length=1,
+        max_length=1000,
+        description="The image's class, one of the run's. Only with the verdict class.",
+    )
+
+    @model_validator(mode="after")
+    def _names_a_class_with_the_verdict_class(self) -> Self:
+        if (self.verdict == "class") != (self.class_name is not None):
+            is_missing = self.class_name is None
+            raise field_error("class", "name the image's class" if is_missing else "only the verdict class has one")
+        return self
 
 
 class EarlierLabels(Frozen):

@@ -1,12 +1,12 @@
-"""The API's answers about pseudo labels and marks."""
+"""The API's answers about pseudo labels."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
 from service.views.base import View
-from workers.specs.review import ReviewOrder, Verdict
+from service.views.labels.marks import MarkView
+from workers.specs.review import ReviewOrder
 
 
 class ClassProbability(View):
@@ -20,24 +20,6 @@ class Opinion(View):
     generation: int
     label: str
     confidence: float
-
-
-class MarkView(View):
-    """What was last said about an image in a run."""
-
-    run_id: str
-    content_hash: str = Field(description="The hash of the image's bytes. The mark holds for each copy of the image.")
-    verdict: Verdict
-    classes: list[str] = Field(
-        description="The image's class; with the verdict wrong all classes that were marked as wrong for it."
-    )
-    dataset_id: str = Field(description="Where the image was looked at, with `generation`, `shard`, `row` and `key`.")
-    generation: int
-    shard: int
-    row: int
-    key: str
-    marked_by: str
-    marked_at: datetime
 
 
 class PseudoLabelView(View):
