@@ -27,6 +27,7 @@ from service.config.settings.groups import (
     WebhookSettings,
 )
 from service.config.settings.names import PREFIX, refusals
+from service.config.settings.tracking import TrackingSettings
 from service.dataset_roots import RootsByProject, absolute_roots, absolute_uri
 from workers.specs.internals import LibraryInternals
 from workers.specs.telemetry import Telemetry
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     tracing: TracingSettings = TracingSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="before")
     @classmethod

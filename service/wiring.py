@@ -212,6 +212,7 @@ def open_reconciling(
             settings.internals,
             settings.placement,
             settings.telemetry,
+            settings.tracking.of_stages,
             ray_jobs,
             ReconcilerFigures(metrics, clock),
             clock,

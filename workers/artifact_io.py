@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,6 +150,19 @@ def read_bytes_if_there(uri: str) -> bytes | None:
         return read_bytes(uri)
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """The path of a file on this machine: its own, or that of a copy that is deleted after the `with` block."""
+    filesystem, path = open_filesystem(uri)
+    if not is_object_store(filesystem):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, name_of(uri))
+        fs.copy_files(path, copy, source_filesystem=filesystem, destination_filesystem=_local_filesystem())
+        yield copy
 
 
 def write_bytes(uri: str, data: bytes) -> None:

@@ -26,6 +26,7 @@ from workers.specs.results import StageResult  # noqa: E402
 from workers.specs.stages import FAILURE_FILE, RESULT_FILE, STAGE_SPEC, AnyStageSpec, StageName  # noqa: E402
 from workers.telemetry.logs import configure_logging  # noqa: E402
 from workers.telemetry.stage_processes import logs_environment, logs_of  # noqa: E402
+from workers.tracking.stage_tracking import tracked  # noqa: E402
 
 logger = logging.getLogger("workers.entrypoint")
 
@@ -174,7 +175,10 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
         watch_for_resources(spec, reporter)
     module, function = STAGES[spec.stage]
     stage: Callable[[AnyStageSpec, StageReporter], StageResult] = getattr(importlib.import_module(module), function)
-    return stage(spec, reporter)
+    with tracked(spec) as tell:
+        result = stage(spec, reporter)
+        tell(result)
+    return result
 
 
 def _needs_ray(spec: AnyStageSpec) -> bool:

@@ -33,6 +33,7 @@ from service.store.snapshot_store import KnownRules, load_active_runs
 from service.store.transitions import TransitionRefused
 from workers.specs.internals import LibraryInternals
 from workers.specs.telemetry import Telemetry
+from workers.specs.tracking import Tracking
 from workers.telemetry.logs import log_context
 
 logger = logging.getLogger("service.reconcile")
@@ -58,6 +59,7 @@ class Reconciler:
         internals: LibraryInternals,
         placement: PlacementSettings,
         telemetry: Telemetry,
+        tracking: Tracking,
         ray_jobs: RayJobs,
         figures: ReconcilerFigures,
         clock: Callable[[], float],
@@ -80,6 +82,7 @@ class Reconciler:
             build_spec,
             placement.driver_of,
             telemetry,
+            tracking,
             ray_jobs,
             self._lease,
             self._artifact_calls,

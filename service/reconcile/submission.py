@@ -19,11 +19,13 @@ from service.store.run_store import load_spec_inputs
 from workers.artifact_io import write_bytes
 from workers.specs.stages import AnyStageSpec, StageName
 from workers.specs.telemetry import Telemetry
+from workers.specs.tracking import Tracking
 from workers.telemetry.traces import current_traceparent, span
 
 
 class Submitter:
-    """Submits attempts. What their logs and traces say of the run's origin is added to `telemetry`."""
+    """Submits attempts. What their logs and traces say of the run's origin is added to `telemetry`, its name to
+    `tracking`."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Submitter:
         build_spec: Callable[..., AnyStageSpec],
         driver_of: Callable[[StageName], DriverPlace],
         telemetry: Telemetry,
+        tracking: Tracking,
         ray_jobs: RayJobs,
         lease: ReconcilerLease,
         artifact_calls: ArtifactCalls,
@@ -43,6 +46,7 @@ class Submitter:
         self._build_spec = build_spec
         self._driver_of = driver_of
         self._telemetry = telemetry
+        self._tracking = tracking
         self._ray_jobs = ray_jobs
         self._lease = lease
         self._artifact_calls = artifact_calls
@@ -78,4 +82,6 @@ class Submitter:
             inputs, origin = load_spec_inputs(session, key.run_id), load_origin(session, key.run_id)
         spec = self._build_spec(inputs, generation=key.generation, stage=key.stage, attempt=attempt)
         of_run = {"request_id": origin.request_id, "traceparent": current_traceparent()}
-        return spec.model_copy(update={"telemetry": self._telemetry.model_copy(update=of_run)})
+        telemetry = self._telemetry.model_copy(update=of_run)
+        tracking = self._tracking.model_copy(update={"run_name": origin.name})
+        return spec.model_copy(update={"telemetry": telemetry, "tracking": tracking})

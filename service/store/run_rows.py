@@ -130,13 +130,14 @@ def load_waiting_attempts(session: Session, run_ids: Collection[str]) -> dict[st
 
 @dataclass(frozen=True)
 class RunOrigin:
-    """The request that created a run, as logs and traces name it."""
+    """A run's name, and the request that created it, as logs and traces name it."""
 
+    name: str
     request_id: str | None
     traceparent: str | None
 
 
 def load_origin(session: Session, run_id: str) -> RunOrigin:
     """Returns the run's origin. Raises NoResultFound for an unknown run."""
-    row = session.execute(select(RunRow.request_id, RunRow.traceparent).where(RunRow.id == run_id)).one()
-    return RunOrigin(row.request_id, row.traceparent)
+    row = session.execute(select(RunRow.name, RunRow.request_id, RunRow.traceparent).where(RunRow.id == run_id)).one()
+    return RunOrigin(row.name, row.request_id, row.traceparent)

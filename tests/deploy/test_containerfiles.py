@@ -33,9 +33,21 @@ def test_an_image_runs_as_nobody_in_particular_says_its_health_and_has_the_pinne
     text = file.read_text(encoding="utf-8")
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == "10001:10001"
     assert re.search(r"^HEALTHCHECK .*?CMD \[", text, re.MULTILINE | re.DOTALL)
-    assert "--constraint constraints.txt" in text
+    constraints = "constraints.txt" if file.stem == "control-plane" else "of-workers.txt"
+    assert f"--constraint {constraints}" in text
     assert re.search(r"^ARG BASE=\S+$", text, re.MULTILINE)
-    assert '".[server]"' in text if file.stem == "control-plane" else '".[worker]"' in text
+    assert '".[server]"' in text if file.stem == "control-plane" else '".[${EXTRAS}]"' in text
+    assert file.stem == "control-plane" or "\nARG EXTRAS=worker\n" in text
+
+
+def test_the_workers_image_leaves_out_the_one_pin_that_the_control_plane_alone_needs() -> None:
+    text = next(file for file in CONTAINERFILES if file.stem == "worker").read_text(encoding="utf-8")
+    assert "grep --invert-match '^cachetools==' constraints.txt > of-workers.txt" in text
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    using = [
+        name for name, needed in project["optional-dependencies"].items() if any("cachetools>" in e for e in needed)
+    ]
+    assert using == ["server"]
 
 
 @each_file

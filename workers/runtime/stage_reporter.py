@@ -7,7 +7,7 @@ from collections.abc import Callable
 from workers.artifact_io import join_uri, list_files, read_bytes_if_there, write_bytes
 from workers.runtime.stage_figures import StageFigures
 from workers.specs.devices import Devices
-from workers.specs.reports import FailureReason, Progress, ProgressUnit, StageControl, Waiting
+from workers.specs.reports import FailureReason, MetricRow, Progress, ProgressUnit, StageControl, Waiting
 from workers.specs.results import StageTiming
 from workers.specs.stages import PROGRESS_FILE, SPECS_FOLDER, AnyStageSpec, attempt_of_spec, control_name, metrics_name
 
@@ -141,8 +141,8 @@ class StageReporter:
 
     def log_row(self, step: int, values: dict[str, float]) -> None:
         """Adds a metric row. An attempt should add no more than some hundreds: each time the whole file is written."""
-        row = {"attempt": self._spec.attempt, "step": step, "at": self._clock(), "values": values}
-        self._rows.append(json.dumps(row))
+        row = MetricRow(attempt=self._spec.attempt, step=step, at=self._clock(), values=values)
+        self._rows.append(json.dumps(row.model_dump()))
         write_bytes(self._rows_uri, "\n".join(self._rows).encode() + b"\n")
 
     def keep_rows(self, until_step: int) -> None:
@@ -162,8 +162,7 @@ class StageReporter:
 
         Specs are only ever added: whatever a late reconciler writes, an earlier attempt never owns the folder again.
         """
-        names = list_files(join_uri(self._spec.folder_uri, SPECS_FOLDER))
-        latest = max((attempt_of_spec(name) or 0 for name in names), default=0)
+        latest = latest_attempt(self._spec.folder_uri)
         if latest > self._spec.attempt:
             raise Superseded(f"attempt {latest} owns {self._spec.folder_uri}, and no longer {self._spec.attempt}")
         control = self._read_control()
@@ -207,3 +206,9 @@ class StageReporter:
         write_bytes(join_uri(self._spec.folder_uri, PROGRESS_FILE), progress.model_dump_json().encode())
         self._figures.show(self._values)
         self._written_at = self._clock()
+
+
+def latest_attempt(folder_uri: str) -> int:
+    """The number of the attempt that owns a stage's folder; 0 if there is none."""
+    names = list_files(join_uri(folder_uri, SPECS_FOLDER))
+    return max((attempt_of_spec(name) or 0 for name in names), default=0)

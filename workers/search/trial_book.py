@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 
-from pydantic import ValidationError
-
-from workers.artifact_io import join_uri, read_bytes_if_there, write_bytes
+from workers.artifact_io import join_uri, write_bytes
 from workers.runtime.stage_reporter import StageReporter
+from workers.runtime.trials_file import read_trials, trial_folder
 from workers.search.model_cost import ModelCost
 from workers.search.sampler import Sampler
 from workers.search.space import default_parameters, distributions, draw_of, drawn_parameters, trial_recipe
@@ -47,7 +46,7 @@ class TrialBook:
         self._default = default_parameters(spec.base.model, spec.base.recipe)
         self._steps = trial_steps(spec.base.recipe, spec.settings)
         self._started_at: dict[int, float] = {}
-        self._trials = read_trials(spec)
+        self._trials = read_trials(spec.folder_uri)
         self._interrupted = [trial.number for trial in self._trials.values() if trial.state == "running"]
         for trial in self.ended:
             self._teach(trial)
@@ -122,7 +121,7 @@ class TrialBook:
         return base.model_copy(
             update={
                 "attempt": self._spec.attempt,
-                "folder_uri": join_uri(self._spec.folder_uri, "trials", f"{number:04d}"),
+                "folder_uri": trial_folder(self._spec.folder_uri, number),
                 "model": parameters.model,
                 "recipe": trial_recipe(base.recipe, parameters, settings),
                 "pseudo_labels": pseudo and pseudo.model_copy(update={"fraction": settings.pool_fraction}),
@@ -150,17 +149,6 @@ class TrialBook:
         best = max((t.objective for t in self.ended if t.objective is not None), default=None)
         values = {"steps": float(sum(each.steps for each in self._trials.values()))}
         self._reporter.update(len(self.ended), values if best is None else {**values, "best_objective": best})
-
-
-def read_trials(spec: SearchSpec) -> dict[int, Trial]:
-    """The trials of earlier attempts, by number; empty if there are none, or they cannot be read."""
-    data = read_bytes_if_there(join_uri(spec.folder_uri, TRIALS_FILE))
-    if data is None:
-        return {}
-    try:
-        return {trial.number: trial for trial in Trials.model_validate_json(data).trials}
-    except ValidationError:
-        return {}
 
 
 def _trial_workers(workers: WorkerGroup, workers_per_trial: int) -> WorkerGroup:

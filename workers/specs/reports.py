@@ -90,6 +90,16 @@ class Waiting(Frozen):
 ProgressUnit = Literal["steps", "shards", "images", "rows", "trials", "samples"]
 
 
+class MetricRow(Frozen):
+    """A line of metrics-aN.jsonl: the figures of a training after so many steps."""
+
+    attempt: int
+    step: int
+    at: float
+    """Unix seconds."""
+    values: dict[str, float]
+
+
 class Progress(Frozen):
     """progress.json, which a stage rewrites every few seconds beside its result. Times are Unix seconds."""
 

@@ -21,6 +21,7 @@ from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
 from workers.specs.telemetry import Telemetry
+from workers.specs.tracking import Tracking
 from workers.specs.worker_group import GPUS_MEAN, WorkerGroup
 
 StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
@@ -99,6 +100,8 @@ class StageSpec(Frozen):
     """The node labels for processes whose pool or group has none of its own."""
     telemetry: Telemetry = Telemetry()
     """How its processes log, and the request and span that its log lines and traces name."""
+    tracking: Tracking = Tracking()
+    """The servers that it reports its figures to, beside the event files."""
 
 
 class TrainSpec(StageSpec):

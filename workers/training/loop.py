@@ -17,6 +17,7 @@ from workers.training.best_weights import BestWeights, Weights
 from workers.training.group.session import TrainingState, TrainSession, WorkerSession
 from workers.training.lean_torch import put_off_dynamo
 from workers.training.learner import Learner
+from workers.training.optimizers import LearningRate
 from workers.training.phases import Phase, images_a_step, images_seen, phases_of
 from workers.training.steps import PhaseSteps, WorkerPlace, layout_of, place_of, whole_state
 from workers.training.summary import SUMMARY_FILE, TrainSummary
@@ -86,6 +87,7 @@ def _train_phase(
     spec, recipe = phase.spec, phase.recipe
     steps = PhaseSteps(phase, place, layout, state, before.weights() if before else None)
     learner = steps.learner
+    log.learning_rate = learner.learning_rate
     best = BestWeights(recipe, None if state is None else state.get("progress"))
     if before is not None:
         best.steps_left_out = before.best.steps_left_out
@@ -164,6 +166,8 @@ class _Log:
         self._images_a_step = images_a_step(spec)
         self._place = place
         self._first_step = first_step
+        self.learning_rate: LearningRate | None = None
+        """The phase's."""
         self._row_at = 0  # of the last row, because a validation logs its own
         self._row_every_steps = max(1, self.total_steps // _MAX_METRIC_ROWS, spec.recipe.validate_every_steps // 4)
 
@@ -189,7 +193,7 @@ class _Log:
         if is_row:
             self._row(done, values)
         if is_report and self._place.is_first:
-            self.reporter.update(done, {**values, **gpu_memory(self._place.device)})
+            self.reporter.update(done, values)
 
     def wish(self) -> AfterStep:
         """What this worker wishes to follow. The first one knows whether the service wants a pause."""
@@ -205,4 +209,6 @@ class _Log:
     def _values(self, done: int, loss: torch.Tensor) -> dict[str, float]:
         seconds = max(1e-9, time.time() - self.work_started_at)
         speed = (done - self._first_step) * self._images_a_step / seconds
-        return {"loss": self._place.mean(loss), "images_per_second": speed, **self.values}
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate.highest}
+        memory = gpu_memory(self._place.device)
+        return {"loss": self._place.mean(loss), "images_per_second": speed, **rate, **memory, **self.values}

@@ -60,6 +60,7 @@ class LearningRate:
         schedule, warmup = recipe.schedule, recipe.warmup_steps
         from_start = schedule.decay_from == "start"
         peak = recipe.optimizer.peak_learning_rate(recipe.batch_size)
+        self._optimizer = optimizer
         # The rate of each group at the peak; timm's schedules multiply it by the group's `lr_scale` (layer decay).
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] = peak
@@ -81,3 +82,8 @@ class LearningRate:
     def set_for(self, step: int) -> None:
         """Sets the rates of `step`, counted from 0 within the phase."""
         self._schedule.step_update(step)
+
+    @property
+    def highest(self) -> float:
+        """The rate of the present step, where layers have rates of their own the highest."""
+        return max(float(group["lr"]) for group in self._optimizer.param_groups)

@@ -10,8 +10,8 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as TuneTrial
 
 from tests.support.made_searches import book_of, play, search_spec
+from workers.runtime.trials_file import read_trials
 from workers.search.early_stopping import StepBudget, scheduler
-from workers.search.trial_book import read_trials
 from workers.specs.search import EarlyStopping
 
 NO_CONTROLLER = cast(TuneController, None)
@@ -78,7 +78,7 @@ def test_a_small_search_may_finish_two_trials_beside_the_recipe() -> None:
 def test_early_stopping_remembers_the_trials_of_an_earlier_attempt(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     play(book_of(spec), {number: [0.8] * 9 for number in range(4)})
-    ended = list(read_trials(spec).values())
+    ended = list(read_trials(spec.folder_uri).values())
     halving = scheduler(spec, "validation_top1", ended)
     trial = TuneTrial("trial", stub=True, trial_id="new", config={"number": 9})
     halving.on_trial_add(NO_CONTROLLER, trial)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.made_searches import COSTS, MODELS, RECIPE, SPACE, book_of, play, search_spec
 from workers.runtime.stage_reporter import Superseded
+from workers.runtime.trials_file import read_trials
 from workers.search.model_cost import within_limits
 from workers.search.outcome import search_outcome
 from workers.search.sampler import Sampler
@@ -19,7 +20,6 @@ from workers.search.space import (
     full_recipe,
     trial_recipe,
 )
-from workers.search.trial_book import read_trials
 from workers.specs.initialization import InitialWeights, PreparedWeights
 from workers.specs.noise import Noise, RandAugment
 from workers.specs.search import IntRange, SearchSettings, SearchSpace, TrialParameters
@@ -113,7 +113,7 @@ def test_the_first_trial_is_the_recipe_as_it_is(tmp_path: Path) -> None:
 def test_all_trials_are_given_out_once_and_written_down(tmp_path: Path) -> None:
     spec = search_spec(tmp_path)
     assert play(book_of(spec), {1: [0.6] * 9, 2: [0.4]}) == [0, 1, 2, 3]
-    trials = read_trials(spec)
+    trials = read_trials(spec.folder_uri)
     assert [trials[n].state for n in range(4)] == ["finished", "finished", "pruned", "finished"]
     assert [trials[n].steps for n in range(4)] == [90, 90, 10, 90]
     assert '"done":4' in (tmp_path / "progress.json").read_text()
@@ -126,7 +126,9 @@ def test_a_resumed_search_keeps_what_ended_and_begins_the_interrupted_again(tmp_
         book.started(training.number)
         book.reported(training.number, 10, {"validation_top1": 0.5})
     book.ended_with(1, None)
-    interrupted = {number: trial for number, trial in read_trials(search_spec(tmp_path)).items() if number != 1}
+    interrupted = {
+        number: trial for number, trial in read_trials(search_spec(tmp_path).folder_uri).items() if number != 1
+    }
 
     again = book_of(search_spec(tmp_path, attempt=2))
     assert [trial.number for trial in again.ended] == [1]
@@ -146,7 +148,7 @@ def test_a_trial_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> 
     book.started(failed.number)
     book.ended_with(failed.number, "OutOfMemoryError: too large")
     play(book, {})
-    trials = read_trials(spec)
+    trials = read_trials(spec.folder_uri)
     assert (trials[0].state, trials[0].message) == ("failed", "OutOfMemoryError: too large")
     assert [trials[n].state for n in (1, 2, 3)] == ["finished"] * 3
 
@@ -163,7 +165,7 @@ def test_the_objective_may_be_accuracy_under_corruption(tmp_path: Path) -> None:
     training = book.propose()
     assert training.spec.validate_corrupted
     book.reported(0, 10, {"validation_top1": 0.9, "validation_corrupted_top1": 0.4})
-    assert read_trials(search_spec(tmp_path))[0].objective == 0.4
+    assert read_trials(search_spec(tmp_path).folder_uri)[0].objective == 0.4
 
 
 def test_models_beyond_a_limit_are_left_out_with_the_reason() -> None:
@@ -176,7 +178,7 @@ def test_no_point_is_tried_twice_until_the_space_is_full(tmp_path: Path) -> None
     space = SearchSpace(rand_augment_n=IntRange(low=1, high=2), rand_augment_m=IntRange(low=3, high=9, step=3))
     spec = search_spec(tmp_path, space=space, trials=7)
     play(book_of(spec, {"small": COSTS["small"]}), {number: [0.9 if number == 3 else 0.1] * 9 for number in range(7)})
-    tried = [each.parameters for each in read_trials(spec).values()]
+    tried = [each.parameters for each in read_trials(spec.folder_uri).values()]
     assert len(tried) == 7
     assert len(set(tried)) == 6
 
