@@ -29,4 +29,4 @@ def play(root: str, uri: str, part: str) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for each in sys.argv[3:]:
-        play(*sys.argv[1:3], each)
+        play(sys.argv[1], sys.argv[2], each)
