@@ -20,6 +20,7 @@ from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
 from service.review.labels import LabelQueries
 from service.review.marks import MarkCommands
+from service.review.pictures import PictureQueries
 from service.runs.commands import RunCommands
 from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
@@ -67,6 +68,7 @@ LineageOf = Annotated[LineageQueries, Depends(_part(lambda services: services.li
 Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.archives))]
 Labels = Annotated[LabelQueries, Depends(_part(lambda services: services.labels))]
 Marks = Annotated[MarkCommands, Depends(_part(lambda services: services.marks))]
+Pictures = Annotated[PictureQueries, Depends(_part(lambda services: services.pictures))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]
 Webhooks = Annotated[WebhookCommands, Depends(_part(lambda services: services.webhooks))]
 Places = Annotated[StreamPlaces, Depends(_part(lambda services: services.stream_places))]

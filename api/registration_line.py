@@ -1,4 +1,5 @@
-"""Queues dataset registrations. A few run at a time, in threads of their own, so that they hold up no other route.
+"""Queues work on foreign files: registrations, and pictures. A few run at a time, in threads of their own, so that they
+hold up no other route.
 
 A registration may hang (on a bucket that does not resolve, or a mount whose server is gone). A single caller cannot
 occupy all places, so others still get their turn.
@@ -17,8 +18,11 @@ from service.store.visibility import acting_caller
 
 MOST_WAITING = 64
 WAIT_SECONDS = 30.0
-_BUSY = "up to {} datasets of yours are registered at once, and {} of your requests wait: try again later"
-_LINE: RunVar["_Line"] = RunVar("registration_line")
+_PICTURES_AT_ONCE = 2
+_REGISTRATIONS_BUSY = "up to {} datasets of yours are registered at once, and {} of your requests wait: try again later"
+_PICTURES_BUSY = "up to {} pictures are made for you at once, and {} of your requests wait: try again later"
+_REGISTRATIONS: RunVar["_Line"] = RunVar("registration_line")
+_PICTURES: RunVar["_Line"] = RunVar("picture_line")
 Arguments = TypeVarTuple("Arguments")
 Answer = TypeVar("Answer")
 
@@ -30,10 +34,20 @@ async def in_registration_thread(
 
     Also raises it, at once, if MOST_WAITING requests of the caller are waiting.
     """
-    line = _line(at_once)
+    return await _in_line(_line(_REGISTRATIONS, at_once), _REGISTRATIONS_BUSY, function, *arguments)
+
+
+async def in_picture_thread(function: Callable[[*Arguments], Answer], *arguments: *Arguments) -> Answer:
+    """Runs a function that makes a picture, in a line of its own. Raises RegistrationBusy as above."""
+    return await _in_line(_line(_PICTURES, _PICTURES_AT_ONCE), _PICTURES_BUSY, function, *arguments)
+
+
+async def _in_line(
+    line: "_Line", why_busy: str, function: Callable[[*Arguments], Answer], *arguments: *Arguments
+) -> Answer:
     with line.of_caller(acting_caller()) as own:
         waiting = own.statistics().tasks_waiting
-        busy = RegistrationBusy(_BUSY.format(at_once, waiting))
+        busy = RegistrationBusy(why_busy.format(line.at_once, waiting))
         if waiting >= MOST_WAITING:
             raise busy
         async with AsyncExitStack() as places:
@@ -68,9 +82,9 @@ class _Line:
                 self._of_callers[caller] = (places, requests - 1)
 
 
-def _line(at_once: int) -> _Line:
-    line = _LINE.get(None)
+def _line(of: RunVar[_Line], at_once: int) -> _Line:
+    line = of.get(None)
     if line is None or line.at_once != at_once:
         line = _Line(at_once)
-        _LINE.set(line)
+        of.set(line)
     return line

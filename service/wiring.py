@@ -36,6 +36,7 @@ from service.retention.collector import Collector
 from service.retention.commands import RetentionCommands
 from service.review.labels import LabelQueries
 from service.review.marks import MarkCommands
+from service.review.pictures import PictureQueries
 from service.runs.commands import RunCommands
 from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
@@ -95,6 +96,7 @@ class Services:
     archives: ModelArchives
     labels: LabelQueries
     marks: MarkCommands
+    pictures: PictureQueries
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
@@ -153,6 +155,7 @@ def open_services(
         archives=ModelArchives(database, lineage),
         labels=LabelQueries(database, layout),
         marks=MarkCommands(database, layout, clock),
+        pictures=PictureQueries(database, layout, roots, inspectors),
         retention=RetentionCommands(database, layout, settings.retention.policy, clock),
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),

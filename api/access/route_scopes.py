@@ -43,6 +43,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/pictures/{name}"): _VIEWER,
     ("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/logs"): _VIEWER,
     ("GET", "/runs/{run_id}/generations/{generation}/labels"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/picture"): _VIEWER,
     ("PUT", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/mark"): _OPERATOR,
     ("DELETE", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/mark"): _OPERATOR,
     ("GET", "/runs/{run_id}/marks"): _VIEWER,

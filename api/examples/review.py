@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from fastapi.openapi.models import Example
 
+from api.schemas.problem import Answers
 from service.views.labels.marks import MarkView
 from service.views.labels.pages import ClassProbability, Opinion, PseudoLabelPage, PseudoLabelView
 
@@ -47,6 +48,12 @@ LABELS = PseudoLabelPage(
     rows=5000,
     notes=[],
 )
+SMALL_PICTURE: Answers = {
+    200: {
+        "description": "The picture",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of a JPEG"}},
+    }
+}
 MARK_REQUESTS: dict[str, Example] = {
     "right": {"summary": "The label is true", "value": {"verdict": "right"}},
     "wrong": {"summary": "The label is not true", "value": {"verdict": "wrong"}},

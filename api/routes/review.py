@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Path, Query, Response
 
-from api.dependencies import Cursor, GenerationNumber, Labels, Limit, Marks, RunId
+from api.dependencies import Cursor, GenerationNumber, Labels, Limit, Marks, Pictures, RunId
 from api.examples.answers import answers, page_of
-from api.examples.review import LABELS, MARK, MARK_REQUESTS
+from api.examples.review import LABELS, MARK, MARK_REQUESTS, SMALL_PICTURE
+from api.registration_line import in_picture_thread
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.review.labels import ReviewFilter
@@ -18,6 +19,13 @@ from workers.specs.review import MarkRequest, ReviewOrder
 router = APIRouter(prefix="/runs/{run_id}", tags=["review"])
 _LABELS = "/generations/{generation}/labels"
 _LARGEST = 2**31 - 1
+_PICTURE_HEADERS = {
+    # The picture may be opened by itself: nothing in it is to be run.
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # The images of a dataset never change. Whose browser it was may lose its access, so that no proxy may keep them.
+    "Cache-Control": "private, max-age=86400, immutable",
+}
 Shard = Annotated[int, Path(ge=0, le=_LARGEST, description="The shard of the pool.", examples=[12])]
 Row = Annotated[int, Path(ge=0, le=_LARGEST, description="The row of the shard.", examples=[340])]
 
@@ -52,6 +60,21 @@ def list_labels(
     The selection lists the best of each class and order; without such a list, a sample is looked at, and `made_from`
     says so."""
     return labels.page(run_id, generation, ReviewFilter(order, class_name, selected), limit, cursor)
+
+
+@router.get(
+    f"{_LABELS}/{{shard}}/{{row}}/picture",
+    summary="Show the image of a pseudo label",
+    response_class=Response,
+    responses=SMALL_PICTURE | problem_responses(404, 409, 422),
+)
+async def get_picture(
+    run_id: RunId, generation: GenerationNumber, shard: Shard, row: Row, pictures: Pictures
+) -> Response:
+    """Returns the image as a JPEG of at most 256 x 256 pixels. It is decoded in a process of its own and encoded again:
+    nothing of the original file but its pixels is sent."""
+    picture = await in_picture_thread(pictures.picture, run_id, generation, shard, row)
+    return Response(picture, media_type="image/jpeg", headers=_PICTURE_HEADERS)
 
 
 @router.put(

@@ -39,6 +39,11 @@ class Labels(Resource[Way]):
         }
         return Arguments({"run_id": run_id, "generation": generation}, query)
 
+    @operation("GET", f"{_LABELS}/{{shard}}/{{row}}/picture", bytes)
+    def picture(self, run_id: str, generation: int, shard: int, row: int) -> Arguments:
+        """Returns the image as a JPEG of at most 256 x 256 pixels."""
+        return Arguments(_of(run_id, generation, shard, row))
+
     @operation("PUT", f"{_LABELS}/{{shard}}/{{row}}/mark", MarkView, body=MarkRequest)
     def mark(self, run_id: str, generation: int, shard: int, row: int, mark: Body) -> Arguments:
         """Says that the label is right or wrong, or which class the image is of: `{"verdict": "class", "class": ...}`.

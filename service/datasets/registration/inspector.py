@@ -24,10 +24,12 @@ from service.datasets.registration.messages import (
     Job,
     LookAnswer,
     LookJob,
+    PictureJob,
     Refusal,
     StoreFailure,
     too_much_memory,
 )
+from service.datasets.registration.pictures import small_picture
 from service.errors import InvalidRequest
 from workers.artifact_io import write_bytes
 from workers.data.dataset_roots import reading_within
@@ -57,6 +59,8 @@ def _answer(job: Job, memory_bytes: int) -> Answer:
         with reading_within(job.roots.roots):
             if isinstance(job, LookJob):
                 return LookAnswer(look=look_at(job.request, job.roots))
+            if isinstance(job, PictureJob):
+                return small_picture(job)
             layout = ArtifactLayout(job.artifact_root)
             parts = layout.list_parts(job.dataset_id)
             held = [read_hashes(layout.hashes(each)) for each in job.held]

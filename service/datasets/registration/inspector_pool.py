@@ -11,6 +11,8 @@ from service.datasets.registration.messages import (
     Job,
     LookAnswer,
     LookJob,
+    PictureAnswer,
+    PictureJob,
     Refusal,
     StoreFailure,
 )
@@ -58,6 +60,12 @@ class InspectorPool:
         assert isinstance(answer, LookAnswer)
         return answer.look
 
+    def picture(self, job: PictureJob) -> PictureAnswer:
+        """Reads one image and encodes it again. Raises InvalidRequest if it cannot be read, or takes too much."""
+        answer = self._answered(job)
+        assert isinstance(answer, PictureAnswer)
+        return answer
+
     def close(self) -> None:
         """Ends all processes. Those at work end with the thread that started them; their callers get InvalidRequest."""
         with self._lock:
@@ -67,12 +75,13 @@ class InspectorPool:
             process.close()
         self._starter.shutdown()
 
-    def _answered(self, job: Job) -> DatasetSummary | LookAnswer:
+    def _answered(self, job: Job) -> DatasetSummary | LookAnswer | PictureAnswer:
         process = self._taken() or self._new()
         try:
             answer = process.ask(job)
         except InspectionFailed as error:
-            raise InvalidRequest("uri", f"{job.request.uri}: {error}") from error
+            place = job.manifest_uri if isinstance(job, PictureJob) else job.request.uri
+            raise InvalidRequest("uri", f"{place}: {error}") from error
         self._give_back(process)
         if isinstance(answer, Refusal):
             raise InvalidRequest(answer.field, answer.message)

@@ -34,7 +34,18 @@ class LookJob(Frozen):
     """The roots under which the place must lie."""
 
 
-Job = InspectionJob | LookJob
+class PictureJob(Frozen):
+    """An image of a registered dataset to show to a person."""
+
+    job: Literal["picture"] = "picture"
+    manifest_uri: str
+    shard: int
+    row: int
+    roots: DatasetRoots
+    """The roots under which the dataset must lie."""
+
+
+Job = InspectionJob | LookJob | PictureJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="job")])
 
 
@@ -67,6 +78,16 @@ class LookAnswer(Frozen):
     look: DatasetLook
 
 
+class PictureAnswer(Frozen):
+    """A small picture."""
+
+    answer: Literal["picture"] = "picture"
+    jpeg: str | None
+    """In base64; None for a broken image."""
+    broken: str | None
+    """Why the image is broken; None for a picture."""
+
+
 class Refusal(Frozen):
     """The dataset is unusable. `field` names the request's field, `message` says why."""
 
@@ -82,7 +103,7 @@ class StoreFailure(Frozen):
     message: str
 
 
-Answer = DatasetSummary | LookAnswer | Refusal | StoreFailure
+Answer = DatasetSummary | LookAnswer | PictureAnswer | Refusal | StoreFailure
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 
