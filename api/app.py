@@ -26,6 +26,7 @@ from api.routes import (
     lineage,
     models,
     plans,
+    predictions,
     presets,
     projects,
     ray_dashboard,
@@ -54,6 +55,7 @@ A POST that creates something accepts an `Idempotency-Key`: with one you can saf
 _TAGS = [
     {"name": "datasets", "description": "Registered, immutable image datasets."},
     {"name": "plans", "description": "Estimates of a run's cost before it starts."},
+    {"name": "predictions", "description": "What trained models say about datasets."},
     {"name": "runs", "description": "Lines of teachers and students over one set of datasets."},
     {"name": "generations", "description": "Turns of the loop: label, select, train, evaluate."},
     {"name": "stages", "description": "Steps of a generation, their attempts (Ray jobs), metrics and logs."},
@@ -95,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for routes in (
         datasets,
         plans,
+        predictions,
         runs,
         generations,
         stages,

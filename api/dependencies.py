@@ -16,6 +16,9 @@ from service.datasets.queries import DatasetQueries
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
+from service.predictions.commands import PredictionCommands
+from service.predictions.downloads import PredictionDownloads
+from service.predictions.queries import PredictionQueries
 from service.ray_client.jobs import RayJobs
 from service.retention.commands import RetentionCommands
 from service.review.labels import LabelQueries
@@ -61,6 +64,9 @@ DatasetCommandsOf = Annotated[DatasetCommands, Depends(_part(lambda services: se
 DatasetQueriesOf = Annotated[DatasetQueries, Depends(_part(lambda services: services.dataset_queries))]
 EstimateCommandsOf = Annotated[EstimateCommands, Depends(_part(lambda services: services.estimate_commands))]
 EstimateQueriesOf = Annotated[EstimateQueries, Depends(_part(lambda services: services.estimate_queries))]
+PredictionCommandsOf = Annotated[PredictionCommands, Depends(_part(lambda services: services.prediction_commands))]
+PredictionQueriesOf = Annotated[PredictionQueries, Depends(_part(lambda services: services.prediction_queries))]
+PredictionDownloadsOf = Annotated[PredictionDownloads, Depends(_part(lambda services: services.prediction_downloads))]
 StudyCommandsOf = Annotated[StudyCommands, Depends(_part(lambda services: services.study_commands))]
 StudyQueriesOf = Annotated[StudyQueries, Depends(_part(lambda services: services.study_queries))]
 ProjectsOf = Annotated[Projects, Depends(_part(lambda services: services.projects))]
@@ -102,6 +108,9 @@ SearchId = Annotated[
 ]
 AblationId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The ablation's id.", examples=["ablation-77b1f09c3e"])
+]
+PredictionId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The prediction's id.", examples=["prediction-91c4e07b2d"])
 ]
 PlanId = Annotated[str, Path(pattern=_ID, max_length=100, description="The plan's id.", examples=["plan-c2870fe1b9"])]
 WebhookId = Annotated[

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from noisy_student.resources.data import Datasets, Models, PresetList, Retention
     from noisy_student.resources.events import Events, Webhooks
     from noisy_student.resources.labels import Labels
+    from noisy_student.resources.predictions import Predictions
     from noisy_student.resources.runs import Runs
     from noisy_student.resources.stages import Generations, Stages
     from noisy_student.resources.studies import Ablations, Plans, Searches
@@ -27,6 +28,7 @@ PARTS = {
     "labels": "labels.Labels",
     "models": "data.Models",
     "plans": "studies.Plans",
+    "predictions": "predictions.Predictions",
     "presets": "data.PresetList",
     "projects": "access.Projects",
     "queue": "access.Queue",
@@ -53,6 +55,7 @@ class _Api(Generic[Way]):
     labels: "Labels[Way]"
     models: "Models[Way]"
     plans: "Plans[Way]"
+    predictions: "Predictions[Way]"
     presets: "PresetList[Way]"
     projects: "Projects[Way]"
     queue: "Queue[Way]"

@@ -1,4 +1,4 @@
-"""Downloads an archive into a folder that appears when it is complete, and not at all if anything fails before."""
+"""Downloads files and archives: what is written appears when it is complete, not at all if anything fails before."""
 
 import shutil
 import tempfile
@@ -31,6 +31,20 @@ def unpacked(connection: Connection, request: Request, folder: Path) -> Steps[Pa
     except OSError as error:
         raise ApiError(f"{folder} cannot be written: {error}") from error
     return folder
+
+
+def saved(connection: Connection, request: Request, file: Path) -> Steps[Path]:
+    """Downloads into `file`, whose path it returns. A file of that name is replaced once the new one is complete.
+
+    Raises ApiError, also if `file` cannot be written.
+    """
+    try:
+        with _scratch_beside(file) as scratch:
+            yield from exchange(connection, request, to=scratch / file.name)
+            (scratch / file.name).replace(file)
+    except OSError as error:
+        raise ApiError(f"{file} cannot be written: {error}") from error
+    return file
 
 
 @contextmanager

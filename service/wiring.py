@@ -28,6 +28,9 @@ from service.metrics.exposition import new_registry
 from service.metrics.reconciler_figures import ReconcilerFigures
 from service.metrics.requests import RequestFigures
 from service.model_catalog import CatalogModel
+from service.predictions.commands import PredictionCommands
+from service.predictions.downloads import PredictionDownloads
+from service.predictions.queries import PredictionQueries
 from service.ray_client.jobs import TIMEOUT_SECONDS, RayJobs
 from service.reconcile.job_closer import JobCloser
 from service.reconcile.lease import GRANTED_SHARE, DatabaseClock, database_clock
@@ -86,6 +89,9 @@ class Services:
     dataset_queries: DatasetQueries
     estimate_commands: EstimateCommands
     estimate_queries: EstimateQueries
+    prediction_commands: PredictionCommands
+    prediction_queries: PredictionQueries
+    prediction_downloads: PredictionDownloads
     study_commands: StudyCommands
     study_queries: StudyQueries
     projects: Projects
@@ -132,6 +138,7 @@ def open_services(
     look = whole_service(clock, _lease_look(settings, world))
     metrics.register(DatabaseCollector(database, look, settings.metrics.cache_seconds, world.monotonic))
     lineage = LineageQueries(database, layout)
+    predictions = PredictionQueries(database, layout)
     places = QueuePlaces(settings.reconciler.max_concurrent_stages, clock, world.queue_look_seconds)
     return Services(
         settings=settings,
@@ -145,6 +152,9 @@ def open_services(
         dataset_queries=DatasetQueries(database),
         estimate_commands=EstimateCommands(database, layout, roots, settings.reconciler, clock, catalog),
         estimate_queries=EstimateQueries(database, settings.reconciler),
+        prediction_commands=PredictionCommands(database, layout, clock),
+        prediction_queries=predictions,
+        prediction_downloads=PredictionDownloads(predictions),
         study_commands=StudyCommands(database, layout, roots, clock, catalog),
         study_queries=StudyQueries(database, layout),
         projects=Projects(database, settings.reconciler, places, clock),

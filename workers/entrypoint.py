@@ -41,6 +41,7 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "evaluate": ("workers.evaluation.stage", "run_evaluate"),
     "ablate": ("workers.ablation.stage", "run_ablate"),
     "measure": ("workers.measuring.stage", "run_measure"),
+    "predict": ("workers.prediction.stage", "run_predict"),
 }
 _NODE_DIED = "The actor died because its node has died"
 """The words of ray.exceptions.ActorDiedError, which has no field for the loss of a node."""

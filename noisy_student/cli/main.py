@@ -13,6 +13,7 @@ from noisy_student.cli.commands.keys import keys
 from noisy_student.cli.commands.link import link
 from noisy_student.cli.commands.models import models
 from noisy_student.cli.commands.plans import plan, plans
+from noisy_student.cli.commands.predictions import predict, predictions
 from noisy_student.cli.commands.presets import presets
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
@@ -77,6 +78,8 @@ app.command("watch")(watch)
 app.command("logs")(logs)
 app.command("events")(events)
 app.add_typer(models, name="models")
+app.command("predict")(predict)
+app.add_typer(predictions, name="predictions")
 app.add_typer(keys, name="keys")
 app.add_typer(retention, name="retention")
 app.add_typer(webhooks, name="webhooks")

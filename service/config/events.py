@@ -12,6 +12,7 @@ class EventKind(StrEnum):
     SEARCH_CREATED = "search_created"
     ABLATION_CREATED = "ablation_created"
     PLAN_CREATED = "plan_created"
+    PREDICTION_CREATED = "prediction_created"
     GENERATION_ADDED = "generation_added"
     PRIORITY_CHANGED = "priority_changed"
     RUN_PAUSING = "run_pausing"

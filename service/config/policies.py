@@ -85,6 +85,7 @@ class StallTimeouts(Frozen):
     evaluate: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a piece of the work.")
     ablate: float = Field(default=12 * _HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a whole training.")
     measure: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a part of the sample.")
+    predict: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a shard.")
 
     def of(self, stage: StageName) -> float:
         """Returns the timeout of the stage, in seconds."""

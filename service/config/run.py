@@ -9,6 +9,7 @@ from service.config.gate import ROBUSTNESS_OF, Condition, Gate
 from service.config.models import GivenTeacher
 from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, Reference
 from service.config.policies import FaultTolerance, RetentionOverrides
+from service.config.predictions import PredictionSettings
 from service.config.presets import PresetName
 from workers.specs.ablation import AblationSettings
 from workers.specs.base import Frozen, field_error
@@ -268,3 +269,5 @@ class GenerationPlan(Frozen):
     """The settings of an ablation's only stage."""
     bill: EstimateSettings | None = None
     """The settings of a plan's only stage: what it measures, and for which cluster the bill is written."""
+    prediction: PredictionSettings | None = None
+    """The settings of a prediction's only stage."""

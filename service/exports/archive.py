@@ -9,14 +9,13 @@ from service.artifacts.bulkhead import artifact_store
 from service.errors import Conflict
 from service.exports.card import README_FILE, model_card_text
 from service.exports.facts import DescribedModel, read_facts
+from service.exports.file_blocks import file_blocks
 from service.runs.lineage import LineageQueries
 from service.store.database import Database
 from service.store.stored_values import read
-from workers.artifact_io import join_uri, list_files, open_filesystem, read_bytes
+from workers.artifact_io import join_uri, list_files, read_bytes
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, ModelCard
 from workers.specs.timm_config import TIMM_CONFIG_FILE, timm_config
-
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,22 +61,6 @@ class ModelArchives:
         for name, content in small.items():
             archive.add(content, f"{model_id}/{name}")
         # The weights come last: who has only a part of the archive cannot take it for a model.
-        weights = _blocks(join_uri(folder, WEIGHTS_FILE))
+        weights = file_blocks(join_uri(folder, WEIGHTS_FILE))
         archive.add(weights, f"{model_id}/{WEIGHTS_FILE}", size=sizes[WEIGHTS_FILE])
         return ModelArchive(f"{model_id}.zip", len(archive), iter(archive))
-
-
-def _blocks(uri: str) -> Iterator[bytes]:
-    """The content of a file. Each block is a call of its own to the store, since a reader may be slow."""
-    filesystem, path = open_filesystem(uri)
-    with artifact_store():
-        stream = filesystem.open_input_stream(path, compression=None)
-    try:
-        while True:
-            with artifact_store():
-                block = bytes(stream.read(_BLOCK_BYTES))
-            if not block:
-                return
-            yield block
-    finally:
-        stream.close()

@@ -28,6 +28,8 @@ class RunKind(StrEnum):
     """Also a run of one stage, on the data and labels of another run's generation."""
     PLAN = "plan"
     """A run of one stage that measures what another run would cost."""
+    PREDICTION = "prediction"
+    """A run of one stage in which a trained model answers about a dataset."""
 
 
 class GenerationState(StrEnum):

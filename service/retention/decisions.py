@@ -15,6 +15,7 @@ ARTIFACTS_OF: Mapping[StageName, tuple[Artifact, ...]] = {
     "evaluate": (Artifact.SCRATCH,),
     "ablate": (Artifact.SCRATCH,),
     "measure": (Artifact.SCRATCH,),
+    "predict": (Artifact.SCRATCH,),
 }
 _OF_LABELING = frozenset({Artifact.LABELS, Artifact.SELECTION})
 

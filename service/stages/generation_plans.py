@@ -57,6 +57,11 @@ def initial_models(plans: Iterable[GenerationPlan]) -> set[str]:
     return {plan.recipe.init.id for plan in plans if isinstance(plan.recipe.init, ModelInit)}
 
 
+def predicting_models(plans: Iterable[GenerationPlan]) -> set[str]:
+    """Returns the ids of the models that answer in the predictions of these plans."""
+    return {plan.prediction.model for plan in plans if plan.prediction is not None}
+
+
 def measured_students(plans: Sequence[GenerationPlan]) -> tuple[tuple[MeasuredStudent, ...], tuple[int, ...]]:
     """Returns the distinct students to measure, and for each generation the index of the one that it trains."""
     wanted = [

@@ -1,12 +1,11 @@
 """Builds the spec of a stage from the run's configuration, the generation's plan and the results before it."""
 
-from typing import TypedDict
-
 from service.artifacts.layout import ArtifactLayout
 from service.config.gate import gated_robustness
 from service.config.settings.groups import PlacementSettings
 from service.config.stage_key import StageKey
-from service.dataset_roots import Roots, RootsByProject
+from service.dataset_roots import RootsByProject
+from service.stages.common_fields import CommonFields
 from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.placement import placed
 from service.stages.search_space import searched_models
@@ -15,13 +14,13 @@ from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessRe
 from workers.specs.hygiene import FingerprintedImages
 from workers.specs.internals import LibraryInternals
 from workers.specs.labeling import PseudoLabels
-from workers.specs.node_labels import NodeChoice
 from workers.specs.stages import (
     AblateSpec,
     AnyStageSpec,
     EvaluateSpec,
     LabelSpec,
     MeasureSpec,
+    PredictSpec,
     SearchSpec,
     SelectSpec,
     StageName,
@@ -41,20 +40,6 @@ def build_stage_spec(
 ) -> AnyStageSpec:
     """Returns the spec for attempt `attempt` of a stage. The stage may read images only below `roots`."""
     return _Builder(inputs, layout, roots, generation, attempt, internals, placement).build(stage)
-
-
-class _Common(TypedDict):
-    """The fields of `StageSpec`, which every spec has."""
-
-    run_id: str
-    generation: int
-    attempt: int
-    folder_uri: str
-    seed: int
-    max_bad_fraction: float
-    dataset_roots: Roots | None
-    internals: LibraryInternals
-    nodes: NodeChoice
 
 
 class _Builder:
@@ -98,10 +83,12 @@ class _Builder:
                 return self._ablate()
             case "measure":
                 return self._measure()
+            case "predict":
+                return self._predict()
 
-    def _common(self, stage: StageName) -> _Common:
+    def _common(self, stage: StageName) -> CommonFields:
         folder_uri = self._folder(stage)
-        return _Common(
+        return CommonFields(
             run_id=self._inputs.run_id,
             generation=self._generation,
             attempt=self._attempt,
@@ -218,6 +205,19 @@ class _Builder:
             views=config.labeling.views,
             further_teachers=self._inputs.further_teachers,
             sample_seconds=self._plan.bill.sample_seconds,
+        )
+
+    def _predict(self) -> PredictSpec:
+        assert self._plan.prediction is not None
+        asked = self._plan.prediction
+        return PredictSpec(
+            **self._common("predict"),
+            model_id=asked.model,
+            model_uri=self._inputs.predicting_models[asked.model],
+            manifest_uri=self._layout.manifest(asked.dataset),
+            top_k=asked.top_k,
+            batch_size=self._resources.batch_size,
+            pool=self._resources.label,
         )
 
     def _evaluate(self) -> EvaluateSpec:

@@ -47,6 +47,8 @@ class SpecInputs:
     """The results of search stages, by generation."""
     initial_models: Mapping[str, str] = field(default_factory=dict)
     """The folders of the models of the service that trainings begin with, by their ids."""
+    predicting_models: Mapping[str, str] = field(default_factory=dict)
+    """The folders of the models that answer in predictions, by their ids."""
     reference: tuple[str, int] | None = None
     """The run and generation of the model that robustness is relative to; None for the run's own generation 0."""
     further_teachers: tuple[LabelingModel, ...] = ()

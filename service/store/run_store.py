@@ -15,7 +15,7 @@ from service.config.run import GenerationPlan, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import NotFound
 from service.lifecycle.states import GenerationState, RunKind, RunState, StageState
-from service.stages.generation_plans import generation_plans, initial_models
+from service.stages.generation_plans import generation_plans, initial_models, predicting_models
 from service.stages.order import stages_of
 from service.stages.spec_inputs import SpecInputs, TrainedModel
 from service.store.dataset_store import load_dataset_heads, load_projects
@@ -55,9 +55,9 @@ def insert_run_of_one_stage(
     plan: GenerationPlan,
     now: float,
 ) -> None:
-    """Adds a search, an ablation or a plan: a run with a single stage.
+    """Adds a search, an ablation, a plan or a prediction: a run with a single stage.
 
-    A search or an ablation uses the labels of a generation of the source run; a plan uses the datasets alone.
+    A search or an ablation uses the labels of a generation of the source run; the others use datasets alone.
     """
     _insert_run_row(session, run_id, config, now, kind, source_run_id)
     _insert_generations(session, run_id, {generation: plan}, [[_ONLY_STAGE[kind]]], ready_at=now)
@@ -67,6 +67,7 @@ _ONLY_STAGE: dict[RunKind, StageName] = {
     RunKind.SEARCH: "search",
     RunKind.ABLATION: "ablate",
     RunKind.PLAN: "measure",
+    RunKind.PREDICTION: "predict",
 }
 
 
@@ -202,6 +203,7 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
         further_teachers=_labeling_models(session, config.labeling.further_teachers),
         projects=load_projects(session, dataset_ids),
         initial_models=_folders_of_models(session, initial_models([*plans.values(), *generation_plans(config)])),
+        predicting_models=_folders_of_models(session, predicting_models(plans.values())),
     )
 
 
@@ -264,7 +266,7 @@ def run_kind(session: Session, run_id: str) -> RunKind:
 
 
 def get_run_of_kind(session: Session, run_id: str, kind: RunKind) -> RunRow:
-    """Returns the row of a run, search, ablation or plan. Raises NotFound, also if the run is of another kind."""
+    """Returns the row of a run of this kind, such as a search. Raises NotFound, also if the run is of another kind."""
     row = session.get(RunRow, run_id)
     if row is None or row.kind != kind:
         raise NotFound(kind.value, run_id)

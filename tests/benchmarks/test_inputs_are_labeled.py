@@ -18,6 +18,7 @@ from benchmarks.inputs.service_process import ServiceProcess
 from benchmarks.inputs.small_parquet import parquet_of
 from benchmarks.inputs.small_tars import tar_of
 from benchmarks.inputs.trees import write
+from workers.labeling import resumed_shards
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -99,7 +100,7 @@ def labeled(dataset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         for shard in shard_indices:
             yield ShardDone(shard, 1.0, 2.0, function(shard))
 
-    monkeypatch.setattr(label_stage, "map_shards", map_shards)
+    monkeypatch.setattr(resumed_shards, "map_shards", map_shards)
     torch.manual_seed(0)
     card = ModelCard(
         model="test_resnet", classes=("a", "b"), image_size=28, mean=(0.5,) * 3, std=(0.5,) * 3, crop="center",

@@ -26,6 +26,7 @@ from tests.support.pool_in_process import PoolInProcess
 from workers.artifact_io import join_uri, open_filesystem, read_bytes, write_bytes
 from workers.data.dataset_roots import stage_environment
 from workers.data.shards.shard_readers import load_manifest, read_shard
+from workers.labeling import resumed_shards
 from workers.labeling import stage as label_stage
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -95,7 +96,7 @@ class Bucket(PoolInProcess):
         upgrade(settings.database_url)
         self.services = open_services(settings)
         self.commands = self.services.dataset_commands
-        monkeypatch.setattr(label_stage, "map_shards", self.map_shards)
+        monkeypatch.setattr(resumed_shards, "map_shards", self.map_shards)
 
     def register(self, uri: str, **fields: object) -> str:
         """Registers an unlabeled dataset, and returns the URI of its manifest."""

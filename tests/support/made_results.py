@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.support.made_measurements import made_measurement
 from workers.specs.ablation import AblationOutcome
+from workers.specs.hygiene import BrokenKind
+from workers.specs.prediction import KnownTruth, PredictionOutcome
 from workers.specs.results import (
     AblateResult,
     AnyStageResult,
@@ -12,6 +14,7 @@ from workers.specs.results import (
     LabelResult,
     MeasureResult,
     Metrics,
+    PredictResult,
     SearchResult,
     SelectResult,
     StageTiming,
@@ -96,6 +99,22 @@ def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStag
             return EvaluateResult(**common, metrics=metrics, bad_images=0, validation=validation)
         case "measure":
             return MeasureResult(**common, measurement=made_measurement(spec.students))
+        case "predict":
+            truth = KnownTruth(images=4, top1_right=round(4 * top1), top5_right=4)
+            return PredictResult(
+                **common,
+                outcome=PredictionOutcome(
+                    images=6,
+                    predicted=5,
+                    bad_images=1,
+                    bad_by_kind={BrokenKind.TRUNCATED: 1},
+                    shards=1,
+                    shards_resumed=0,
+                    mean_confidence=0.9,
+                    images_per_second=100.0,
+                    truth=truth,
+                ),
+            )
         case "ablate":
             outcome_of_ablation = AblationOutcome(
                 on=spec.settings.on, teacher_error=spec.teacher_error, lines=(), left_out={}, trainings=()

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from workers.artifact_io import join_uri, open_filesystem, write_bytes
-from workers.data.confidence import confidence_of
 from workers.data.errors import BrokenImage
-from workers.labeling.top_classes import top_classes
+from workers.labeling.ranking import ranked
 from workers.leakage.evaluation_index import NearDuplicate
 from workers.specs.base import Frozen
 from workers.specs.hygiene import BrokenKind
@@ -100,18 +99,13 @@ def label_table(
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
-    is_broken = np.zeros(rows, dtype=bool)
-    is_broken[list(hygiene.broken)] = True
-    certain = np.where(is_broken[:, None], np.float32(0), probabilities) if hygiene.broken else probabilities
-    top = top_classes(certain, k)
-    top_probabilities = np.take_along_axis(certain, top, axis=1)
-    doubt = _doubt(certain, top[:, 0])
-    label = top[:, 0].astype(np.int32)
+    found = ranked(probabilities, hygiene.broken, k)
+    is_broken, confidence = found.is_broken, found.confidence
+    top, top_probabilities = found.classes, found.probabilities
     if k < classes:
         enough = _enough(top_probabilities) & ~is_broken[:, None]
         top = np.where(enough, NO_CLASS, top)
         top_probabilities = np.where(enough, np.float32(0), top_probabilities)
-    confidence = np.where(is_broken, np.float32(0), confidence_of(doubt))
     is_excluded = np.array([why is not None for why in hygiene.excluded], dtype=bool)
     summary = LabelSummary(
         rows=rows,
@@ -127,9 +121,9 @@ def label_table(
             "content_hash": pa.array(hygiene.content_hashes, pa.binary(16)),
             "perceptual_hash": pa.array([hygiene.perceptual_hashes.get(row) for row in range(rows)], pa.uint64()),
             "excluded": pa.array(hygiene.excluded, pa.string()),
-            "label": pa.array(label, mask=is_broken),
+            "label": pa.array(found.label, mask=is_broken),
             "confidence": pa.array(confidence, mask=is_broken),
-            "doubt": pa.array(doubt, mask=is_broken | is_excluded),
+            "doubt": pa.array(found.doubt, mask=is_broken | is_excluded),
             "top_classes": _lists(top.astype(np.int32)),
             "top_probabilities": _lists(top_probabilities.astype(np.float16)),
         }
@@ -226,15 +220,6 @@ def _enough(top_probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]
     enough |= top_probabilities < LEAST_KEPT
     enough[:, :_KEPT_AT_LEAST] = False
     return enough
-
-
-def _doubt(probabilities: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The sum of the other classes' probabilities. It equals 1 - p, but keeps its precision where p is nearly 1."""
-    others = probabilities.copy()
-    np.put_along_axis(others, label[:, None], 0, axis=1)
-    sums = others.sum(axis=1, dtype=np.float64)
-    result: npt.NDArray[np.float32] = np.minimum(sums, 1).astype(np.float32)
-    return result
 
 
 def _lists(values: npt.NDArray[np.generic]) -> pa.FixedSizeListArray:

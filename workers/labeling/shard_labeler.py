@@ -1,12 +1,11 @@
 """Labels one shard after another: reads images, predicts, writes a label file. Lives in an actor of the pool."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pyarrow as pa
 
 from workers.data.errors import BrokenImage
-from workers.data.images.decode import content_hash
 from workers.data.shards.shard_readers import ShardImages, iterate_shard, load_manifest
 from workers.labeling.label_files import (
     HELD_OUT,
@@ -17,9 +16,10 @@ from workers.labeling.label_files import (
     read_summary,
     write_label_file,
 )
+from workers.labeling.predicted_rows import PredictedRows, predicted_rows
 from workers.leakage.evaluation_index import EvaluationIndex, NearDuplicate, as_contents
 from workers.models.device import allotted_device
-from workers.models.predictor import Predictions, Predictor
+from workers.models.predictor import Predictor
 from workers.specs.stages import LabelSpec
 
 
@@ -58,59 +58,27 @@ class ShardLabeler:
 
         Images stream through: a large shard takes no more memory than a small one.
         """
-        read = _Read()
         parts: list[tuple[pa.Table, LabelSummary]] = []
         broken: dict[int, BrokenImage] = {}
         near_duplicates: list[NearDuplicate] = []
-        rows = 0
-        for predicted in self.predictor.predictions(_images(pieces, read)):
-            keys, hygiene = self._hygiene(read, rows, predicted)
-            parts.append(label_table(keys, hygiene, predicted.probabilities, self._spec.top_k))
-            broken.update({rows + row: error for row, error in hygiene.broken.items()})
-            near_duplicates += [replace(near, row=rows + near.row) for near in hygiene.near_duplicates]
-            rows += len(keys)
+        for rows in predicted_rows(self.predictor, pieces):
+            hygiene = self._hygiene(rows)
+            parts.append(label_table(rows.keys, hygiene, rows.probabilities, self._spec.top_k))
+            broken.update({rows.start + row: error for row, error in hygiene.broken.items()})
+            near_duplicates += [replace(near, row=rows.start + near.row) for near in hygiene.near_duplicates]
         table, summary = joined(parts or [self._no_rows()])
         write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates, self._labeled_by)
         return summary.model_dump_json().encode()
 
-    def _hygiene(self, read: "_Read", start: int, predicted: Predictions) -> tuple[list[str], Hygiene]:
-        """The keys and hygiene of predicted rows. The first of them is row `start` of the shard."""
-        keys, hashes = read.take(len(predicted.probabilities))
-        is_held_out = self._evaluation.equal(as_contents(hashes))
-        return keys, Hygiene(
-            content_hashes=hashes,
+    def _hygiene(self, rows: PredictedRows) -> Hygiene:
+        is_held_out = self._evaluation.equal(as_contents(rows.content_hashes))
+        return Hygiene(
+            content_hashes=rows.content_hashes,
             excluded=[HELD_OUT if held_out else None for held_out in is_held_out],
-            broken={row: read.unreadable.get(start + row, error) for row, error in predicted.broken.items()},
-            perceptual_hashes=predicted.hashes,
-            near_duplicates=self._evaluation.near(predicted.hashes),
+            broken=rows.broken,
+            perceptual_hashes=rows.perceptual_hashes,
+            near_duplicates=self._evaluation.near(rows.perceptual_hashes),
         )
 
     def _no_rows(self) -> tuple[pa.Table, LabelSummary]:
         return label_table([], Hygiene([], [], {}, {}), self.predictor.predict([]).probabilities, self._spec.top_k)
-
-
-@dataclass
-class _Read:
-    """What is known about rows that have been read and not yet labeled."""
-
-    keys: list[str] = field(default_factory=list)
-    hashes: list[bytes] = field(default_factory=list)
-    unreadable: dict[int, BrokenImage] = field(default_factory=dict)
-    """By row of the shard."""
-
-    def take(self, count: int) -> tuple[list[str], list[bytes]]:
-        """Removes the first `count` rows, and returns their keys and hashes."""
-        keys, hashes = self.keys[:count], self.hashes[:count]
-        del self.keys[:count], self.hashes[:count]
-        return keys, hashes
-
-
-def _images(pieces: Iterable[ShardImages], read: _Read) -> Iterator[bytes]:
-    """Yields the images as the predictor asks for them, and adds to `read` what else is known about them."""
-    rows = 0
-    for piece in pieces:
-        read.keys += piece.keys
-        read.hashes += [content_hash(image) for image in piece.images]
-        read.unreadable.update({rows + row: error for row, error in piece.unreadable.items()})
-        rows += len(piece.keys)
-        yield from piece.images

@@ -3,32 +3,27 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from workers.artifact_io import delete_temporaries, exists, join_uri, list_files, write_bytes
+from workers.artifact_io import delete_temporaries, exists, join_uri, write_bytes
 from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
 from workers.labeling.label_files import LabelSummary, read_summary
+from workers.labeling.resumed_shards import finish_shards, unfinished_shards
 from workers.leakage.fingerprints import prepare_fingerprints
 from workers.leakage.photographs import MOST_LOOK_ALIKES, look_alike_share
 from workers.runtime.bad_data import check_bad_images, require_manifest
-from workers.runtime.shard_pool import ShardFunction, map_shards
+from workers.runtime.shard_pool import ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
-from workers.runtime.work_clock import WorkClock
 from workers.specs.datasets import DatasetManifest
 from workers.specs.hygiene import LEAKAGE_FILE, BrokenKind, LeakageCheck
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE
 from workers.specs.reports import FailureReason
 from workers.specs.results import LabelResult
-from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec
 
 logger = logging.getLogger(__name__)
-
-_FOOTER_READERS = 16
-_FOOTERS_AHEAD = 1024
-"""How many footers are asked for at a time. Each takes some kilobytes of memory until its turn."""
 
 
 def run_label(spec: LabelSpec, reporter: StageReporter) -> LabelResult:
@@ -150,30 +145,19 @@ def _delete_temporaries(spec: LabelSpec) -> None:
 
 def _unlabeled(spec: LabelSpec, manifest: DatasetManifest, temperature: float, totals: _Totals) -> Iterator[int]:
     """Yields the shards without a complete label file of these teachers, and adds the others to the totals."""
-    files = list_files(spec.folder_uri)
     read = partial(read_summary, spec.folder_uri, labeled_by=spec.labeled_by(temperature))
-    there = [index for index in range(len(manifest.shards)) if part_name(index) in files]
-    yield from (index for index in range(len(manifest.shards)) if part_name(index) not in files)
-    with ThreadPoolExecutor(_FOOTER_READERS) as readers:
-        for start in range(0, len(there), _FOOTERS_AHEAD):
-            some = there[start : start + _FOOTERS_AHEAD]
-            for index, summary in zip(some, readers.map(read, some), strict=True):
-                if summary is not None and summary.rows == manifest.shards[index].rows:
-                    totals.add(summary)
-                else:
-                    yield index
+    return unfinished_shards(spec.folder_uri, manifest, read, totals.add)
 
 
 def _label(spec: LabelSpec, temperature: float, missing: list[int], totals: _Totals, reporter: StageReporter) -> float:
     """Labels the missing shards, adds them to the totals, and returns how many images were labeled a second."""
-    done_before, clock = totals.images, WorkClock(reporter)
-    reporter.update(totals.images)
-    for shard in map_shards(partial(_make_labeler, spec, temperature), missing, spec.pool):
-        totals.add(LabelSummary.model_validate_json(shard.payload))
-        clock.add(shard.started_at, shard.ended_at)
-        reporter.update(totals.images, {"images_per_second": clock.rate(totals.images - done_before)})
-        reporter.pause_if_asked()
-    return clock.rate(totals.images - done_before)
+
+    def add(payload: bytes) -> int:
+        totals.add(LabelSummary.model_validate_json(payload))
+        return totals.images
+
+    make = partial(_make_labeler, spec, temperature)
+    return finish_shards(make, missing, spec.pool, totals.images, add, reporter)
 
 
 def _make_labeler(spec: LabelSpec, temperature: float) -> ShardFunction:

@@ -87,7 +87,7 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
             return demand_of_group(spec.base.workers, spec.settings.workers_per_trial)
         case "ablate":
             return demand_of_group(spec.base.workers, spec.base.workers.workers_a_model_needs)
-        case "label" | "evaluate":
+        case "label" | "evaluate" | "predict":
             return demand_of_pool(spec.pool)
         case "select":
             return demand_of_pool(spec.pool) if spec.settings.materialize is not None else None

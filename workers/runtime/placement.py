@@ -11,6 +11,7 @@ from workers.specs.stages import (
     EvaluateSpec,
     LabelSpec,
     MeasureSpec,
+    PredictSpec,
     SearchSpec,
     SelectSpec,
     StageSpec,
@@ -28,7 +29,7 @@ def settled(spec: Spec, view: ClusterView) -> Spec:
     match spec:
         case TrainSpec():
             decided["workers"] = _group(spec.workers, nodes, view)
-        case LabelSpec() | EvaluateSpec() | SelectSpec():
+        case LabelSpec() | EvaluateSpec() | SelectSpec() | PredictSpec():
             decided["pool"] = _pool(spec.pool, nodes, view)
         case SearchSpec():
             decided["base"] = settled(spec.base, view)

@@ -40,7 +40,7 @@ def devices_of(spec: AnyStageSpec) -> Devices:
         case "measure":
             group, pool = _of_group(spec.workers, spec.workers.max_workers), _of_pool(spec.pool)
             return max(group, pool, key=lambda each: (each.kind is DeviceKind.GPU, each.count))
-        case "label" | "evaluate":
+        case "label" | "evaluate" | "predict":
             return _of_pool(spec.pool)
         case "select":
             return _DRIVER if spec.settings.materialize is None else _of_pool(spec.pool)

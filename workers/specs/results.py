@@ -12,6 +12,7 @@ from workers.specs.hygiene import BrokenKind, LeakageCheck
 from workers.specs.initialization import InitialWeightsReport
 from workers.specs.labeling import Views
 from workers.specs.measure import Measurement
+from workers.specs.prediction import PredictionOutcome
 from workers.specs.review import MarksApplied
 from workers.specs.robustness import RobustnessResult
 from workers.specs.search import SearchOutcome
@@ -252,8 +253,20 @@ class MeasureResult(StageResult):
     measurement: Measurement
 
 
+class PredictResult(StageResult):
+    stage: Literal["predict"] = "predict"
+    outcome: PredictionOutcome
+
+
 AnyStageResult = Annotated[
-    TrainResult | LabelResult | SelectResult | SearchResult | EvaluateResult | AblateResult | MeasureResult,
+    TrainResult
+    | LabelResult
+    | SelectResult
+    | SearchResult
+    | EvaluateResult
+    | AblateResult
+    | MeasureResult
+    | PredictResult,
     Field(discriminator="stage"),
 ]
 STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)

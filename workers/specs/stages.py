@@ -15,6 +15,7 @@ from workers.specs.internals import LibraryInternals
 from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
+from workers.specs.prediction import PredictedBy
 from workers.specs.recipe import Recipe
 from workers.specs.review import EarlierLabels
 from workers.specs.robustness import RobustnessSettings
@@ -24,7 +25,7 @@ from workers.specs.telemetry import Telemetry
 from workers.specs.tracking import Tracking
 from workers.specs.worker_group import GPUS_MEAN, WorkerGroup
 
-StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure"]
+StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure", "predict"]
 
 # Names of the files in a stage's folder, then of the label folder's own folders, with a file per shard of such rows.
 SPECS_FOLDER = "specs"
@@ -270,8 +271,25 @@ class MeasureSpec(StageSpec):
     """How long to time each piece of work, after its warm-up."""
 
 
+class PredictSpec(StageSpec):
+    stage: Literal["predict"] = "predict"
+    model_id: str
+    model_uri: str
+    """Folder with the model's model.safetensors and model.json."""
+    manifest_uri: str
+    top_k: int | None = Field(default=5, ge=1)
+    """How many classes to keep of each image, the most probable; None: all."""
+    batch_size: int = Field(default=256, ge=1)
+    pool: ActorPool
+
+    @property
+    def predicted_by(self) -> PredictedBy:
+        """What makes the predictions."""
+        return PredictedBy(model=self.model_uri, dataset=self.manifest_uri, top_k=self.top_k)
+
+
 AnyStageSpec = Annotated[
-    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec | MeasureSpec,
+    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec | MeasureSpec | PredictSpec,
     Field(discriminator="stage"),
 ]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)

@@ -14,7 +14,7 @@ from tests.api.access.conftest import AsKey, MakeKey, RunBody
 
 pytestmark = pytest.mark.attack
 
-_ID = re.compile(r"\{(run|dataset|model|search|ablation|plan|key)_id\}|\{name\}")
+_ID = re.compile(r"\{(run|dataset|model|search|ablation|plan|prediction|key)_id\}|\{name\}")
 _WITH_IDS = sorted(route for route in ROUTE_SCOPES if _ID.search(route[1]))
 _FILLED = {"{generation}": "0", "{stage}": "train", "{attempt}": "1", "{name}": "reliability.svg"}
 

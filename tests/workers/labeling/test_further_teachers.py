@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.support.pool_in_process import PoolInProcess
 from workers.data.images import clean
-from workers.labeling import calibration, stage
+from workers.labeling import calibration, resumed_shards, stage
 from workers.labeling.calibration import CALIBRATION_FILE, calibrate
 from workers.labeling.logit_collector import LogitCollector
 from workers.models import clean_batches, fast_jpeg
@@ -180,7 +180,7 @@ class Stage(PoolInProcess):
             shards=tuple(Shard(uri=str(root / f"s{number}.parquet"), rows=4) for number in range(2)),
         )  # fmt: skip
         (root / "manifest.json").write_text(manifest.model_dump_json())
-        monkeypatch.setattr(stage, "map_shards", self.map_shards)
+        monkeypatch.setattr(resumed_shards, "map_shards", self.map_shards)
         monkeypatch.setattr(calibration, "map_shards", self.map_shards)
 
     def spec(self, *further: int, first: int = 0, calibrated: bool = False, **changes: Any) -> LabelSpec:

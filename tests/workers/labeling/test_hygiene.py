@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 
 from tests.support.bad_images import BROKEN, ODD
 from tests.support.pool_in_process import PoolInProcess
-from workers.labeling import stage
+from workers.labeling import resumed_shards, stage
 from workers.leakage import fingerprints
 from workers.models.create import create_model
 from workers.models.files import write_model
@@ -64,7 +64,7 @@ class Pool(PoolInProcess):
             parameters=1, run_id="r", generation=0, validation_top1=0.0,
         )  # fmt: skip
         write_model(str(root / "model"), create_model("test_resnet", 2, 28, 0.0, 0.0).state_dict(), card)
-        monkeypatch.setattr(stage, "map_shards", self.map_shards)
+        monkeypatch.setattr(resumed_shards, "map_shards", self.map_shards)
 
     def dataset(self, name: str, shards: list[list[bytes]]) -> FingerprintedImages:
         folder = self.root / name

@@ -16,7 +16,7 @@ from tests.support.pool_in_process import PoolInProcess
 from workers.data.errors import ShardReadError
 from workers.data.images.decode import content_hash
 from workers.data.shards import shard_readers
-from workers.labeling import stage
+from workers.labeling import resumed_shards, stage
 from workers.labeling.label_files import (
     Hygiene,
     LabelSummary,
@@ -82,7 +82,7 @@ class Dataset(PoolInProcess):
             parameters=1, run_id="r", generation=0, validation_top1=0.0,
         )  # fmt: skip
         write_model(str(root / "model"), create_model("test_resnet", 3, 28, 0.3, 0.1).state_dict(), card)
-        monkeypatch.setattr(stage, "map_shards", self.map_shards)
+        monkeypatch.setattr(resumed_shards, "map_shards", self.map_shards)
 
     def spec(self, attempt: int = 1, **changes: object) -> LabelSpec:
         spec = LabelSpec.model_validate(

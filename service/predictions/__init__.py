@@ -1,0 +1,1 @@
+"""Predictions: a trained model answers about a dataset."""
