@@ -20,12 +20,20 @@ _MODULES = {
 }
 
 
-def require(extra: Literal["server", "all", "all,demo", "hub", "worker", "worker,export"]) -> None:
+Extra = Literal["server", "all", "all,demo", "hub", "worker", "worker,export"]
+
+
+def require(extra: Extra) -> None:
     """Checks, without importing it, that the extra is installed. Exits with 2 if it is not."""
-    missing = [name for name in _MODULES[extra] if not _is_there(name)]
+    missing = missing_from(extra)
     if missing:
         complain(f"this command needs {', '.join(missing)}: pip install 'noisy-student[{extra}]'")
         raise typer.Exit(2)
+
+
+def missing_from(extra: Extra) -> list[str]:
+    """The modules of the extra that are not installed."""
+    return [name for name in _MODULES[extra] if not _is_there(name)]
 
 
 def _is_there(module: str) -> bool:

@@ -1,6 +1,6 @@
 """The live view of a run in a terminal, and the table of results at its end."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -29,8 +29,8 @@ _STYLES = {
 }
 
 
-def watch_run(client: Client, run_id: str, console: Screen) -> RunView:
-    """Shows the run until it ends, and returns its final state.
+def watch_run(client: Client, run_id: str, console: Screen, meanwhile: Callable[[], None] = lambda: None) -> RunView:
+    """Shows the run until it ends, and returns its final state. Calls `meanwhile` twice a second.
 
     A terminal gets a live view with a bar for each stage; any other output gets one line per change. Raises ApiError
     for an unknown run, and Unreachable if the API stays away.
@@ -38,12 +38,16 @@ def watch_run(client: Client, run_id: str, console: Screen) -> RunView:
     run = client.runs.get(run_id)
     if console.is_terminal:
         with Live(run_lines(run), console=console, auto_refresh=False) as live:
-            return run.wait(
-                progress=lambda seen: live.update(run_lines(seen), refresh=True), poll_seconds=_POLL_SECONDS
-            )
+
+            def draw(seen: RunView) -> None:
+                meanwhile()
+                live.update(run_lines(seen), refresh=True)
+
+            return run.wait(progress=draw, poll_seconds=_POLL_SECONDS)
     told: set[str] = set()
 
     def tell(seen: RunView) -> None:
+        meanwhile()
         for line in _changes(seen):
             if line not in told:
                 told.add(line)

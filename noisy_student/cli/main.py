@@ -17,6 +17,7 @@ from noisy_student.cli.commands.predictions import predict, predictions
 from noisy_student.cli.commands.presets import presets
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
+from noisy_student.cli.commands.run import run
 from noisy_student.cli.commands.runs.follow import events, logs, watch
 from noisy_student.cli.commands.runs.manage import runs
 from noisy_student.cli.commands.studies import ablations, searches
@@ -67,6 +68,7 @@ app.command("doctor")(doctor)
 app.command("link")(link)
 app.add_typer(datasets, name="datasets")
 app.command("presets")(presets)
+app.command("run")(run)
 app.command("plan")(plan)
 app.add_typer(plans, name="plans")
 app.add_typer(runs, name="runs")

@@ -1,0 +1,1 @@
+"""A run from one line: what is in the folders, which recipe suits it, what it costs, and what was gained."""
