@@ -22,6 +22,7 @@ from noisy_student.cli.one_line.written import as_commented_yaml
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from noisy_student.cli.terminal import Screen, complain, say
 from noisy_student.client import Client
+from noisy_student.errors import Forbidden
 from service.views.runs import RunView
 
 _UNKNOWN_SIDE = 224
@@ -73,7 +74,7 @@ def run(
     own = {} if file is None else read_body(file)
     if labeled is None and "datasets" not in own:
         _misuse("name the labeled images: --labeled DIR, or -f FILE with datasets")
-    if not (yes or dry_run or sys.stdin.isatty()):
+    if not (yes or dry_run or _can_be_asked()):
         _misuse("nobody can be asked here: --yes starts without a question, --dry-run prints the run")
     budget_seconds = None if budget is None else _seconds(budget)
     given = {"generations": generations, "project": project, "seed": seed, "name": name, "preset": preset}
@@ -147,7 +148,7 @@ def _chosen(
 def _start(service: FoundService, chosen: ChosenRun, screen: Screen, follows: bool) -> None:
     started, _ = accepted(service.client.runs.create, chosen, say)
     say(f"run        {started.id}")
-    say(f"web page   {page_address(service.client, f'/ui/runs/{started.id}')}")
+    say(f"web page   {_page(service.client, started.id)}")
     for warning in started.warnings:
         complain(f"warning: {warning}")
     if not follows:
@@ -162,6 +163,15 @@ def _start(service: FoundService, chosen: ChosenRun, screen: Screen, follows: bo
     for line in gain_in_words(ended):
         say(line)
     end_as(ended)
+
+
+def _page(client: Client, run_id: str) -> str:
+    """The address of the run's page. Callers with an API key get one that logs their browser in."""
+    page = f"/ui/runs/{run_id}"
+    try:
+        return page_address(client, page)
+    except Forbidden:
+        return client.api + page
 
 
 def _left_behind(service: FoundService, run: RunView) -> str:
@@ -181,6 +191,10 @@ def _seconds(budget: str) -> float:
     except ValueError as error:
         _misuse(f"--budget: {error}")
         raise AssertionError from error
+
+
+def _can_be_asked() -> bool:
+    return sys.stdin.isatty()
 
 
 def _misuse(text: str) -> None:

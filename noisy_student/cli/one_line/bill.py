@@ -62,7 +62,7 @@ def within_budget(plan: PlannedRun, budget_seconds: float, say: Say) -> PlannedR
         return plan
     said = (
         f"to fit into {duration(budget_seconds)}: {found.generations} student(s) of {whole.generations}, and "
-        f"{found.share:.0%} of the steps; takes {duration(found.seconds)} by the plan"
+        f"{100 * found.share:.0f} % of the steps; takes {duration(found.seconds)} by the plan"
     )
     say(said)
     students = whole.student_models[: found.generations] if len(whole.student_models) > 1 else whole.student_models

@@ -57,12 +57,15 @@ def register_folders(client: Client, folders: Folders, needs_unlabeled: bool, sa
     splitting = {**shares, "seed": folders.seed}
     common: Body = {"reuse": True, **({"project": folders.project} if folders.project else {})}
     found: dict[str, DatasetView] = {}
+    told: set[str] = set()
 
     def register(part: str, request: Body) -> None:
         name = f"{_last_part(str(request['uri']))}, {part}"[:120]
         found[part] = client.datasets.create({**request, **common, "name": name})
         for warning in found[part].warnings:
-            say(f"  {part}: {warning}")
+            if warning not in told:  # the parts of one folder share most of them
+                told.add(warning)
+                say(f"  {part}: {warning}")
 
     labeled = requests["labeled"]
     register("labeled", {**labeled, "part": {"name": "train", **splitting}} if split_off else labeled)
@@ -149,6 +152,6 @@ def _sizes(found: Mapping[str, DatasetView]) -> list[str]:
 def _split_in_words(found: Mapping[str, DatasetView], split_off: Sequence[str], seed: int) -> str:
     taken = " and ".join(f"{found[part].rows:,} images for {part}" for part in split_off)
     return (
-        f"took {SHARE:.0%} of each class, at least one image: {taken}, seed {seed}; equal images stay together, and "
-        "nothing is moved or copied"
+        f"took {100 * SHARE:.0f} % of each class, at least one image: {taken}, seed {seed}; equal images stay together, "
+        "and nothing is moved or copied"
     )

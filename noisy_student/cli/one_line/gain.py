@@ -29,7 +29,7 @@ class Measured:
     def __str__(self) -> str:
         low, high = self.interval
         who = "teacher" if self.generation == 0 else f"student {self.generation}"
-        return f"{who} {self.top1:.1%} (95 % interval {low:.1%} to {high:.1%})"
+        return f"{who} {100 * self.top1:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def gain_in_words(run: RunView) -> list[str]:
