@@ -152,6 +152,6 @@ def _sizes(found: Mapping[str, DatasetView]) -> list[str]:
 def _split_in_words(found: Mapping[str, DatasetView], split_off: Sequence[str], seed: int) -> str:
     taken = " and ".join(f"{found[part].rows:,} images for {part}" for part in split_off)
     return (
-        f"took {100 * SHARE:.0f} % of each class, at least one image: {taken}, seed {seed}; equal images stay together, "
-        "and nothing is moved or copied"
+        f"took {100 * SHARE:.0f} % of each class, at least one image: {taken}, seed {seed}; equal images stay "
+        "together, and nothing is moved or copied"
     )
