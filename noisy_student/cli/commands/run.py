@@ -1,8 +1,10 @@
 """`noisy-student run`: begins a run with the folders of images that there are, in one line."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -77,12 +79,12 @@ def run(
     if not (yes or dry_run or _can_be_asked()):
         _misuse("nobody can be asked here: --yes starts without a question, --dry-run prints the run")
     budget_seconds = None if budget is None else _seconds(budget)
-    given = {"generations": generations, "project": project, "seed": seed, "name": name, "preset": preset}
+    given: Body = {"generations": generations, "project": project, "seed": seed, "name": name, "preset": preset}
     given |= {"teacher_model": model, "student_models": None if model is None else [model]}
     own |= {field: value for field, value in given.items() if value is not None}
 
     screen = Screen(stderr=dry_run)
-    tell = screen.print if not dry_run else lambda text: say(text, err=True)
+    tell = partial(say, err=dry_run)
     with service_at(api, tell) as service:
         if service.is_own and follow is False:
             _misuse("the service of this command ends with it: follow the run, or keep one with noisy-student up")
@@ -110,7 +112,7 @@ def _chosen(
     validation: str | None,
     test: str | None,
     own: Body,
-    tell: Any,
+    tell: Callable[[str], None],
 ) -> ChosenRun:
     """Registers the folders, if any, and chooses what `own`, the file and the options, does not say."""
     if labeled is None:
@@ -190,13 +192,12 @@ def _seconds(budget: str) -> float:
         return seconds_of(budget)
     except ValueError as error:
         _misuse(f"--budget: {error}")
-        raise AssertionError from error
 
 
 def _can_be_asked() -> bool:
     return sys.stdin.isatty()
 
 
-def _misuse(text: str) -> None:
+def _misuse(text: str) -> NoReturn:
     complain(text)
     raise typer.Exit(ExitCode.USAGE)
