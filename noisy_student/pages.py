@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas
 
 Item = TypeVar("Item", bound=View)
+Value = TypeVar("Value")
 _PAGE = 100
 """The largest page that the API returns."""
 
@@ -112,6 +113,37 @@ def listing(
 ) -> Callable[[Callable[Concatenate[Any, Taken], Arguments]], ListMethod[Taken, Item]]:
     """A decorator like `operation`, for a method that lists. `limit` in the query counts all items, not a page's."""
     return lambda arguments: ListMethod(path, item, arguments)
+
+
+class IteratedMethod(Generic[Taken, Value]):
+    """A resource's method that yields what its steps emit."""
+
+    def __init__(self, steps: Callable[Concatenate[Any, Taken], Steps[None]]) -> None:
+        self._steps = steps
+        self.__doc__ = steps.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[SyncTransport], owner: Any) -> Callable[Taken, Iterator[Value]]: ...
+    @overload
+    def __get__(self, resource: Resource[AsyncTransport], owner: Any) -> Callable[Taken, AsyncIterator[Value]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: Any) -> Any:
+        if resource is None:
+            return self
+
+        @wraps(self._steps)
+        def call(*args: Taken.args, **kwargs: Taken.kwargs) -> Any:
+            return resource._way.iterate(self._steps(resource, *args, **kwargs))
+
+        return call
+
+
+def iterated(
+    value: type[Value],
+) -> Callable[[Callable[Concatenate[Any, Taken], Steps[None]]], IteratedMethod[Taken, Value]]:
+    """A decorator for a method whose steps emit values of that type."""
+    return lambda steps: IteratedMethod(steps)
 
 
 class StreamMethod(Generic[Taken, Item]):

@@ -1,4 +1,4 @@
-"""Waits until a run has ended, even if the API restarts meanwhile."""
+"""Waits until a run has ended or come so far, even if the API restarts meanwhile."""
 
 import math
 import time
@@ -13,17 +13,22 @@ from service.views.runs import RunView
 
 Progress = Callable[[RunView], None]
 """Called with the current run at each poll."""
+Until = Callable[[RunView], bool]
+"""Whether a run has come as far as someone waits for."""
 
 
 def wait_for_end(
     connection: Connection,
     look: Callable[[], Steps[RunView]],
     progress: Progress | None,
+    until: Until | None,
     timeout_seconds: float | None,
     poll_seconds: float,
     clock: Clock = time.monotonic,
 ) -> Steps[RunView]:
-    """Waits until the run is succeeded, failed, cancelled or gated, and returns it. A paused run has not ended.
+    """Waits until the run is succeeded, failed, cancelled or gated, or until `until` holds, and returns it.
+
+    A paused run has not ended.
 
     Raises WaitTimedOut after `timeout_seconds`, and ApiError if the API stays away for longer than the connection's
     patience.
@@ -39,7 +44,7 @@ def wait_for_end(
             raise
         if progress is not None:
             progress(run)
-        if run.state not in UNFINISHED_RUNS:
+        if run.state not in UNFINISHED_RUNS or (until is not None and until(run)):
             return run
         left = ends_at - clock()
         if left <= 0:

@@ -18,8 +18,9 @@ from noisy_student.cli.commands.presets import presets
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
 from noisy_student.cli.commands.run import run
-from noisy_student.cli.commands.runs.follow import events, logs, watch
-from noisy_student.cli.commands.runs.manage import runs
+from noisy_student.cli.commands.runs.follow import events, watch
+from noisy_student.cli.commands.runs.group import runs
+from noisy_student.cli.commands.runs.logs import logs
 from noisy_student.cli.commands.studies import ablations, searches
 from noisy_student.cli.commands.up import up
 from noisy_student.cli.commands.webhooks import webhooks

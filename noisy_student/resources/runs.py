@@ -10,7 +10,7 @@ from noisy_student.operations import Arguments, Body, Method, Operation, Resourc
 from noisy_student.pages import AsyncPages, Pages, listing, stream
 from noisy_student.steps import Steps
 from noisy_student.transport import AsyncTransport, SyncTransport, Way
-from noisy_student.waiting import Progress, wait_for_end
+from noisy_student.waiting import Progress, Until, wait_for_end
 from service.config.run import GenerationOverrides, RunChanges, RunConfig
 from service.views.runs import EventView, RunSummary, RunView
 
@@ -138,14 +138,16 @@ class Runs(Resource[Way]):
         run_id: str,
         *,
         progress: Progress | None = None,
+        until: Until | None = None,
         timeout_seconds: float | None = None,
         poll_seconds: float = 1.0,
     ) -> Steps[RunView]:
         """Waits until a run has ended, and returns it; its `state` says whether it succeeded. Calls `progress` with the
-        run at each poll. If the API restarts meanwhile, the wait continues. Ids of searches, ablations and plans work
-        as well. Raises WaitTimedOut after `timeout_seconds`."""
+        run at each poll, and returns earlier if `until` holds for it. If the API restarts meanwhile, the
+        wait continues. Ids of searches, ablations and plans work as well. Raises WaitTimedOut after
+        `timeout_seconds`."""
         look = partial(carry_out, self._way, _GET, Arguments({"run_id": run_id}), _LOOK_SECONDS)
-        return wait_for_end(self._way.connection, look, progress, timeout_seconds, poll_seconds)
+        return wait_for_end(self._way.connection, look, progress, until, timeout_seconds, poll_seconds)
 
 
 class _OfThisRun(Generic[Taken]):

@@ -2,16 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from noisy_student.operations import Arguments, Resource, operation
-from noisy_student.pages import listing
+from noisy_student.log_following import LOOK_LINES, LogPart, LogPlace, follow_log
+from noisy_student.operations import Arguments, Operation, Resource, carry_out, operation
+from noisy_student.pages import iterated, listing
+from noisy_student.steps import Steps
 from noisy_student.tables import to_dataframe
 from noisy_student.transport import Way
-from service.views.runs import AttemptView, GenerationView, LogTail, StageConfusion, StageMetrics, StageView
+from service.views.runs import AttemptView, GenerationView, LogTail, RunView, StageConfusion, StageMetrics, StageView
 from service.views.studies import StageTrials
 
 if TYPE_CHECKING:
     import pandas
 
+_RUN = Operation("GET", "/runs/{run_id}", RunView)
+_LOGS = Operation("GET", "/runs/{run_id}/generations/{generation}/stages/{stage}/logs", LogTail)
+_LOOK_SECONDS = 30.0
+"""The timeout of each look while following, so that an API that hangs is asked again."""
 _STAGE = "/runs/{run_id}/generations/{generation}/stages/{stage}"
 
 
@@ -103,3 +109,27 @@ class Stages(Resource[Way]):
         """Returns the last lines of an attempt's log; of the latest attempt if `attempt` is None. If there are none,
         `note` says why."""
         return Arguments(_of(run_id, generation, stage), {"attempt": attempt, "lines": lines})
+
+    @iterated(LogPart)
+    def follow_logs(
+        self,
+        run_id: str,
+        generation: int | None = None,
+        stage: str | None = None,
+        attempt: int | None = None,
+        *,
+        lines: int = 200,
+    ) -> Steps[None]:
+        """Yields the last lines of the latest attempt's log and those that follow, then the logs of later attempts and
+        stages, until the run has ended; those of one generation, stage or attempt if given. If the API restarts
+        meanwhile, it continues."""
+
+        def look_at_log(generation: int, stage: str, attempt: int) -> Steps[LogTail]:
+            arguments = Arguments(_of(run_id, generation, stage), {"attempt": attempt, "lines": LOOK_LINES})
+            return carry_out(self._way, _LOGS, arguments, _LOOK_SECONDS)
+
+        def look_at_run() -> Steps[RunView]:
+            return carry_out(self._way, _RUN, Arguments({"run_id": run_id}), _LOOK_SECONDS)
+
+        wanted = LogPlace(generation, stage, attempt)
+        return follow_log(self._way.connection, look_at_run, look_at_log, wanted, lines)

@@ -201,7 +201,7 @@ def test_a_wait_ends_while_the_api_is_away(timeout_seconds: float | None, kind: 
             yield Unreachable("away")
 
     with pytest.raises(kind):
-        _steps_taken(wait_for_end(connection, look, None, timeout_seconds, 1.0, clock), comes(), clock)
+        _steps_taken(wait_for_end(connection, look, None, None, timeout_seconds, 1.0, clock), comes(), clock)
     assert after <= clock() - FakeClock()() <= after + 1
 
 

@@ -21,7 +21,6 @@ _WITHOUT = {
     "webhooks delete": "the service answers nothing",
     "webhooks retry": "the service answers nothing",
     "link": "prints an address",
-    "logs": "prints another program's lines",
     "doctor": "",
 }
 

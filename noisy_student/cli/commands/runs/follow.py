@@ -1,18 +1,19 @@
-"""`noisy-student watch`, `logs` and `events`: follow a run while it works."""
+"""`noisy-student watch`, `events` and `runs wait`: follow a run while it works."""
 
 from typing import Annotated
 
 import typer
 
-from noisy_student.cli.exit_codes import code_of_state
+from noisy_student.cli.exit_codes import ExitCode, code_of_state
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from noisy_student.cli.output import TABLE, Output, OutputFormat, print_data, show
 from noisy_student.cli.terminal import Screen, complain, say, say_json
+from noisy_student.cli.times import seconds_of
 from noisy_student.client import Client
-from noisy_student.errors import ApiError
-from service.lifecycle.states import RunState
-from service.views.runs import EventView, RunView, StageView
+from noisy_student.waiting import Until
+from service.lifecycle.states import GenerationState, RunState
+from service.views.runs import EventView, RunView
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
@@ -32,40 +33,42 @@ def end_as(run: RunView) -> None:
         raise typer.Exit(code_of_state(run.state))
 
 
-def logs(
+def wait(
     run_id: RunId,
-    generation: Annotated[int | None, typer.Option(min=0, help="The current generation by default.")] = None,
-    stage: Annotated[
-        str | None, typer.Option(help="train, label, select or evaluate; the latest stage by default.")
+    until: Annotated[
+        str | None,
+        typer.Option("--for", metavar="WHAT", help="A state such as paused, or generation=2; its end by default."),
     ] = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="The latest attempt by default.")] = None,
-    lines: Annotated[int, typer.Option(min=1, max=5000, help="Number of lines from the end.")] = 200,
+    timeout_seconds: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="DURATION", parser=seconds_of, help="Such as 30m or 2h; none by default."),
+    ] = None,
+    output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
-    """Print the end of a stage's log."""
+    """Wait for a run, silently. The exit code says how it ended, or that the time is over."""
+    reached = None if until is None else condition(until)
     with Client(api) as client:
-        if generation is None or stage is None:
-            latest = _latest_stage(client.runs.get(run_id), generation, stage)
-            generation, stage = latest.generation, latest.name
-        tail = client.stages.logs(run_id, generation, stage, attempt, lines)
-    say(f"{tail.submission_id}:", err=True)
-    for line in tail.lines:
-        say(line)
-    if tail.note:
-        say(tail.note, err=True)
+        run = client.runs.wait(run_id, until=reached, timeout_seconds=timeout_seconds)
+    show(run, output, lambda _: say(f"{run.id} {run.state}"))
+    if reached is None or not reached(run):
+        end_as(run)
+        if reached is not None:
+            complain(f"{run.id} has ended without {until}")
+            raise typer.Exit(ExitCode.ERROR)
 
 
-def _latest_stage(run: RunView, generation: int | None, stage: str | None) -> StageView:
-    """Returns the last started stage that matches the requested generation and name."""
-    started = [
-        each
-        for details in run.generation_details
-        for each in details.stages
-        if each.attempts and generation in (None, each.generation) and stage in (None, each.name)
-    ]
-    if not started:
-        raise ApiError(f"{run.id} has started no such stage yet")
-    return started[-1]
+def condition(written: str) -> Until:
+    """What `--for` waits for. Raises BadParameter."""
+    name, _, value = written.partition("=")
+    if name == "generation" and value.isdecimal():
+        return lambda run: any(
+            each.number == int(value) and each.state == GenerationState.SUCCEEDED for each in run.generation_details
+        )
+    states = [state.value for state in RunState]
+    if written not in states:
+        raise typer.BadParameter(f"{written!r} is neither generation=NUMBER nor a state: {', '.join(states)}")
+    return lambda run: run.state == written
 
 
 def events(

@@ -1,4 +1,4 @@
-"""`noisy-student runs`: start, inspect, pause, stop and restart runs."""
+"""`noisy-student runs`: inspect, pause, stop and restart runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,24 +13,9 @@ from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
 from service.views.runs import RunSummary, RunView
 
-runs = typer.Typer(no_args_is_help=True, help="Start, inspect, pause, stop and restart runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
-@runs.command("create")
-def create(
-    file: Annotated[Path, body_option("The run's configuration")],
-    idempotency_key: IdempotencyKey = None,
-    output: Output = TABLE,
-    api: ApiAddress = DEFAULT_API,
-) -> None:
-    """Start a run."""
-    config = read_body(file)
-    with Client(api) as client:
-        _tell("started", client.runs.create(config, idempotency_key=idempotency_key), output, api)
-
-
-@runs.command("list")
 def list_runs(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """List runs, newest first."""
     with Client(api) as client:
@@ -44,7 +29,6 @@ def _waits_for(run: RunSummary) -> str:
     return f"place {run.queue.position} in the queue: {run.queue.reason}" if run.queue else ""
 
 
-@runs.command("show")
 def show_run(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Show a run's current stages and its results so far."""
     with Client(api) as client:
@@ -59,21 +43,18 @@ def _show_run(run: RunView, screen: Screen, api: str) -> None:
     screen.print(result_table(run))
 
 
-@runs.command("pause")
 def pause(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Pause a run at the end of its stage's current unit, and keep finished work."""
     with Client(api) as client:
-        _tell("asked to pause", client.runs.pause(run_id), output, api)
+        tell("asked to pause", client.runs.pause(run_id), output, api)
 
 
-@runs.command("resume")
 def resume(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Resume a paused run."""
     with Client(api) as client:
-        _tell("resumed", client.runs.resume(run_id), output, api)
+        tell("resumed", client.runs.resume(run_id), output, api)
 
 
-@runs.command("priority")
 def priority(
     run_id: RunId,
     value: Annotated[
@@ -84,24 +65,21 @@ def priority(
 ) -> None:
     """Set a run's priority in the queue. Write a negative one after --: runs priority RUN -- -5."""
     with Client(api) as client:
-        _tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), output, api)
+        tell(f"has priority {value}", client.runs.change(run_id, {"priority": value}), output, api)
 
 
-@runs.command("cancel")
 def cancel(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Stop a run and its Ray job."""
     with Client(api) as client:
-        _tell("asked to stop", client.runs.cancel(run_id), output, api)
+        tell("asked to stop", client.runs.cancel(run_id), output, api)
 
 
-@runs.command("retry")
 def retry(run_id: RunId, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
     """Continue a failed or cancelled run from the stage where it stopped."""
     with Client(api) as client:
-        _tell("retried", client.runs.retry(run_id), output, api)
+        tell("retried", client.runs.retry(run_id), output, api)
 
 
-@runs.command("add-generation")
 def add_generation(
     run_id: RunId,
     file: Annotated[Path | None, body_option("Settings that differ from the run's, none by default")] = None,
@@ -113,10 +91,11 @@ def add_generation(
     overrides = read_body(file) if file else {}
     with Client(api) as client:
         run = client.runs.add_generation(run_id, overrides, idempotency_key=idempotency_key)
-    _tell("one more generation", run, output, api)
+    tell("one more generation", run, output, api)
 
 
-def _tell(what: str, run: RunView, output: OutputFormat, api: str) -> None:
+def tell(what: str, run: RunView, output: OutputFormat, api: str) -> None:
+    """Prints the run, and for people what was done with it and how to follow it."""
     show(run, output, lambda _: _say_what_was_done(what, run, api))
 
 
