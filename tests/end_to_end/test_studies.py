@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 
 from noisy_student.client import Client
 from noisy_student.local.process_family import command_of, descendants
@@ -119,6 +121,13 @@ def test_a_search_with_several_workers_a_trial_that_is_killed_goes_on_from_its_f
     assert found.trials[0].parameters.rand_augment_m == 9
     assert (found.trials[0].state, found.trials[0].steps) == ("finished", 20)
     assert found.outcome.steps_run <= found.outcome.steps_of_full_trials
+    for number in range(3):  # also of the trials that the killed driver had begun
+        trial = EventAccumulator(str(Path(stages_of(run)[0].folder_uri) / "tensorboard" / f"{number:04d}"))
+        trial.Reload()
+        steps = [event.step for event in trial.Scalars("loss")]
+        assert steps == sorted(set(steps))
+        assert steps[-1] == found.trials[number].steps
+        assert SESSION_START_INFO_TAG in trial.summary_metadata
     assert [Path(path).name for path in found.pictures] == [HEAT_MAP_FILE, COST_FILE]
     for path in found.pictures:
         assert "<svg" in httpx.get(stack.api_url + path, headers=stack.api_headers).text

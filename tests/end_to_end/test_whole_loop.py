@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from noisy_student.client import Client
 from noisy_student.local.demo.digits import load_digits
@@ -41,6 +42,24 @@ def test_every_stage_is_one_ray_job_with_its_times(whole_run: RunView, stack: Lo
         assert len(stage.attempts) == 1
         assert stage.times is not None
         assert stage.times.work_seconds + stage.times.overhead_seconds == pytest.approx(stage.times.total_seconds)
+
+
+def test_tensorboard_finds_the_figures_of_each_training_and_evaluation(whole_run: RunView) -> None:
+    for stage in stages_of(whole_run):
+        events = EventAccumulator(str(Path(stage.folder_uri) / "tensorboard"))
+        if stage.name == "train":
+            events.Reload()
+            tags = {"loss", "images_per_second", "learning_rate", "validation_top1", "final_validation_top1"}
+            assert tags <= set(events.Tags()["scalars"])
+            found = [event.value for event in events.Scalars("validation_top1")]
+            assert found[-1] == pytest.approx(result_of(stage)["validation_top1"])
+            steps = [event.step for event in events.Scalars("loss")]
+            assert steps == sorted(set(steps))
+            assert steps[-1] == result_of(stage)["steps"]
+        elif stage.name == "evaluate":
+            events.Reload()
+            [top1] = events.Scalars("top1")
+            assert (top1.step, top1.value) == (stage.generation, pytest.approx(result_of(stage)["metrics"]["top1"]))
 
 
 def test_jobs_leave_their_logs_and_nothing_on_the_head(whole_run: RunView, stack: LocalStack, client: Client) -> None:

@@ -27,6 +27,7 @@ from workers.specs.measure import (
     TrainingsMeasured,
     external_part,
 )
+from workers.specs.recipe import Recipe
 from workers.specs.results import MeasureResult
 from workers.specs.stages import ActorPool, MeasureSpec, TrainSpec
 
@@ -148,11 +149,14 @@ def _sampled_run(spec: MeasureSpec, samples: dict[str, Sample], folder_uri: str)
 
 def _distinct_looks(spec: MeasureSpec) -> list[int]:
     """For each student the first one with the same model and the same preparation of pictures."""
-    keys = [
-        (each.model, each.recipe.test_image_size, each.recipe.crop, each.recipe.mean, each.recipe.std)
-        for each in spec.students
-    ]
+    keys = [(each.model, *_preparation(each.recipe)) for each in spec.students]
     return [keys.index(key) for key in keys]
+
+
+def _preparation(recipe: Recipe) -> tuple[object, ...]:
+    """All that makes the pixels that a finished model sees."""
+    crop = recipe.crop, recipe.test_crop_fraction
+    return recipe.test_image_size, *crop, recipe.interpolation, recipe.mean, recipe.std
 
 
 def _measure_pool(

@@ -7,6 +7,18 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from workers.artifact_io import local_copy, read_bytes_if_there
+from workers.specs.model_card import model_id
+from workers.specs.tracking import Tracking
+from workers.tracking.endings import Ending, EndState
+from workers.tracking.subjects import Parameter, Subject, page_of, stage_subject
+from workers.tracking.timeline import Point
+
+if TYPE_CHECKING:  # of the extra `tracking`, and only where the settings ask for it
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
 
 _OPTIONS = {
     # Seconds for one answer, and how often a request is sent again. By default it tries for minutes.
@@ -15,20 +27,7 @@ _OPTIONS = {
     # Since version 3 a folder is refused unless this says that it is meant. The setting's file:/// says so.
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
-for _name, _value in _OPTIONS.items():
-    os.environ.setdefault(_name, _value)
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-
-from workers.artifact_io import local_copy, read_bytes_if_there  # noqa: E402
-from workers.specs.model_card import model_id  # noqa: E402
-from workers.specs.tracking import Tracking  # noqa: E402
-from workers.tracking.endings import Ending, EndState  # noqa: E402
-from workers.tracking.subjects import Parameter, Subject, page_of, stage_subject  # noqa: E402
-from workers.tracking.timeline import Point  # noqa: E402
-
+"""What the library finds in its environment, unless it is there already."""
 _STATUS: Mapping[EndState, str] = {"finished": "FINISHED", "failed": "FAILED", "paused": "SCHEDULED"}
 _KEY = "noisy_student.key"
 """The tag by which every attempt finds the run of the one before."""
@@ -43,6 +42,10 @@ class MlflowRuns:
     """The runs of one experiment. Raises MlflowException, or what its connection raises, if the server is away."""
 
     def __init__(self, tracking: Tracking) -> None:
+        for name, value in _OPTIONS.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
         self._tracking = tracking
         self._client = MlflowClient(tracking_uri=tracking.mlflow_uri)
         self._experiment_id = self._experiment(tracking.mlflow_experiment)
@@ -66,12 +69,14 @@ class MlflowRuns:
         chain.append(self._run(subject.identity, subject.name, facts, chain[-1]))
         return MlflowReport(self._client, [each.info.run_id for each in chain], subject)
 
-    def _parent(self, key: str, name: str, tags: Mapping[str, str], parent: Run | None) -> Run:
+    def _parent(self, key: str, name: str, tags: Mapping[str, str], parent: "Run | None") -> "Run":
         if key not in self._parents:
             self._parents[key] = self._run(key, name, tags, parent)
         return self._parents[key]
 
     def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
@@ -82,8 +87,10 @@ class MlflowRuns:
             raise MlflowException(f"tracking.mlflow_experiment: {name!r} can be neither found nor made")
         return str(found.experiment_id)
 
-    def _run(self, key: str, name: str, tags: Mapping[str, str], parent: Run | None) -> Run:
+    def _run(self, key: str, name: str, tags: Mapping[str, str], parent: "Run | None") -> "Run":
         """The run with that key, with these tags; of two that drivers make at once, all take the older one."""
+        from mlflow.entities import RunTag
+
         nested = {} if parent is None else {"mlflow.parentRunId": parent.info.run_id}
         known = {**tags, **nested}
         run = self._oldest(key)
@@ -99,7 +106,7 @@ class MlflowRuns:
             self._client.update_run(run.info.run_id, status="RUNNING")
         return run
 
-    def _oldest(self, key: str) -> Run | None:
+    def _oldest(self, key: str) -> "Run | None":
         found = self._client.search_runs(
             [self._experiment_id], f"tags.`{_KEY}` = '{key}'", max_results=1, order_by=["attributes.start_time ASC"]
         )
@@ -109,7 +116,7 @@ class MlflowRuns:
 class MlflowReport:
     """The run of a stage or a trial. `chain` has its id, after those of the runs that it is in, the service's first."""
 
-    def __init__(self, client: MlflowClient, chain: Sequence[str], subject: Subject) -> None:
+    def __init__(self, client: "MlflowClient", chain: Sequence[str], subject: Subject) -> None:
         self._client = client
         self._chain = chain
         self._run_id = chain[-1]
@@ -152,6 +159,8 @@ class MlflowReport:
         self._client.log_batch(run_id, metrics=_metrics(ending.step, time.time(), new))
 
     def _log_parameters(self, parameters: Mapping[str, Parameter]) -> None:
+        from mlflow.entities import Param
+
         found = [Param(name, str(value)[:_MAX_PARAMETER]) for name, value in parameters.items()]
         for first in range(0, len(found), _PARAMETERS_AT_ONCE):
             self._client.log_batch(self._run_id, params=found[first : first + _PARAMETERS_AT_ONCE])
@@ -160,5 +169,7 @@ class MlflowReport:
         return max((metric.step for metric in self._client.get_metric_history(self._run_id, name)), default=-1)
 
 
-def _metrics(step: int, at: float, values: Mapping[str, float]) -> list[Metric]:
+def _metrics(step: int, at: float, values: Mapping[str, float]) -> "list[Metric]":
+    from mlflow.entities import Metric
+
     return [Metric(name, value, int(1000 * at), step) for name, value in values.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.specs.model_card import model_id
 from workers.specs.search import Trial
-from workers.specs.stages import AnyStageSpec, EvaluateSpec, SearchSpec, TrainSpec
+from workers.specs.stages import EvaluateSpec, SearchSpec, TrainSpec
 
 Parameter = str | int | float | bool
 TrackedSpec = TrainSpec | SearchSpec | EvaluateSpec
@@ -50,8 +50,9 @@ class Subject:
         if not isinstance(spec, SearchSpec):
             facts["model"] = trained
             facts["model_folder"] = spec.folder_uri if isinstance(spec, TrainSpec) else spec.model_uri
-        if isinstance(spec, TrainSpec) and spec.pseudo_labels is not None and spec.pseudo_labels.teachers:
-            facts["teacher"] = spec.pseudo_labels.teachers[0]
+        training = spec.base if isinstance(spec, SearchSpec) else spec
+        if isinstance(training, TrainSpec) and training.pseudo_labels is not None and training.pseudo_labels.teachers:
+            facts["teacher"] = training.pseudo_labels.teachers[0]
         if spec.tracking.service_url is not None:
             facts["page"] = page_of(spec.tracking.service_url, spec.run_id)
         return facts
@@ -60,11 +61,6 @@ class Subject:
 def page_of(service_url: str, run_id: str) -> str:
     """The run's page, for browsers."""
     return f"{service_url.rstrip('/')}/ui/runs/{run_id}"
-
-
-def is_tracked(spec: AnyStageSpec) -> bool:
-    """Whether the stage has figures for a tracker."""
-    return isinstance(spec, TrainSpec | SearchSpec | EvaluateSpec)
 
 
 def stage_subject(spec: TrackedSpec) -> Subject:

@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import wandb
-
 from workers.artifact_io import is_local, join_uri, local_copy, open_filesystem, read_bytes_if_there, write_bytes
 from workers.specs.base import Frozen
 from workers.specs.tracking import Tracking
@@ -30,6 +28,8 @@ class WandbRuns:
 
     def open(self, subject: Subject) -> "WandbReport":
         """The subject's run. Its id is the same for all attempts, so that each goes on with the run before."""
+        import wandb  # of the extra `tracking`, and only where the settings ask for it
+
         try:
             return WandbReport(self._tracking, self._folder, subject)
         except Exception:
@@ -64,6 +64,8 @@ class WandbReport:
     """The run of a stage or a trial."""
 
     def __init__(self, tracking: Tracking, folder: _LocalFolder, subject: Subject) -> None:
+        import wandb
+
         spec = subject.spec
         self._subject = subject
         self._is_offline = tracking.wandb_mode == "offline"
@@ -123,10 +125,14 @@ class WandbReport:
         self._run.finish(exit_code=0 if ending.state == "finished" else 1)
         self._keep()
         if self._subject.trial is None:
+            import wandb
+
             wandb.teardown()  # returns when the library's own process has written everything
             self._folder.copy(self._folder.path / _FOLDER)
 
     def _add_weights(self, uri: str) -> None:
+        import wandb
+
         artifact = wandb.Artifact(f"{self._run.id}-weights", type="model")
         with local_copy(uri) as path:
             artifact.add_file(path, policy="mutable" if is_local(uri) else "immutable")  # no second copy of a local one

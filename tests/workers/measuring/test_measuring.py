@@ -273,6 +273,19 @@ def test_students_with_the_same_model_and_pictures_answer_alike(spec: MeasureSpe
     assert _distinct_looks(spec.model_copy(update={"students": (teacher, plain)})) == [0, 0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"interpolation": "bilinear"}, {"test_crop_fraction": 1.0}, {"mean": (0.5, 0.5, 0.5)}, {"std": (0.5, 0.5, 0.5)}],
+    ids=str,
+)
+def test_students_that_differ_in_how_they_see_a_picture_are_measured_each(
+    spec: MeasureSpec, change: dict[str, object]
+) -> None:
+    teacher, _ = spec.students
+    other = teacher.model_copy(update={"recipe": teacher.recipe.model_copy(update=change)})
+    assert _distinct_looks(spec.model_copy(update={"students": (teacher, other)})) == [0, 1]
+
+
 def test_as_many_processes_as_there_is_room_for_and_at_least_one() -> None:
     view = ClusterView((Node({"CPU": 10.0, "GPU": 2.0}),))
     for cpus, gpus, room in ((2.0, 0.0, 5), (2.0, 0.5, 4), (16.0, 0.0, 1)):
