@@ -16,6 +16,7 @@ from service.datasets.queries import DatasetQueries
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
+from service.exports.labels import LabelExports
 from service.predictions.commands import PredictionCommands
 from service.predictions.downloads import PredictionDownloads
 from service.predictions.queries import PredictionQueries
@@ -75,6 +76,7 @@ Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.arch
 Labels = Annotated[LabelQueries, Depends(_part(lambda services: services.labels))]
 Marks = Annotated[MarkCommands, Depends(_part(lambda services: services.marks))]
 Pictures = Annotated[PictureQueries, Depends(_part(lambda services: services.pictures))]
+LabelExportsOf = Annotated[LabelExports, Depends(_part(lambda services: services.label_exports))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]
 Webhooks = Annotated[WebhookCommands, Depends(_part(lambda services: services.webhooks))]
 Places = Annotated[StreamPlaces, Depends(_part(lambda services: services.stream_places))]

@@ -21,6 +21,7 @@ from service.datasets.registration.inspector_pool import InspectorPool
 from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
+from service.exports.labels import LabelExports
 from service.metrics.availability import AvailabilityProbe
 from service.metrics.database_collector import DatabaseCollector, lease_alone, whole_service
 from service.metrics.database_figures import LeaseFigures, read_lease
@@ -103,6 +104,7 @@ class Services:
     labels: LabelQueries
     marks: MarkCommands
     pictures: PictureQueries
+    label_exports: LabelExports
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
@@ -166,6 +168,7 @@ def open_services(
         labels=LabelQueries(database, layout),
         marks=MarkCommands(database, layout, clock),
         pictures=PictureQueries(database, layout, roots, inspectors),
+        label_exports=LabelExports(database, layout),
         retention=RetentionCommands(database, layout, settings.retention.policy, clock),
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),

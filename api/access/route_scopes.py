@@ -48,6 +48,8 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("DELETE", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/mark"): _OPERATOR,
     ("GET", "/runs/{run_id}/marks"): _VIEWER,
     ("DELETE", "/runs/{run_id}/marks/{content_hash}"): _OPERATOR,
+    ("GET", "/runs/{run_id}/generations/{generation}/labels/source"): _VIEWER,
+    ("GET", "/runs/{run_id}/generations/{generation}/labels/export"): _VIEWER,
     ("POST", "/searches"): _OPERATOR,
     ("GET", "/searches"): _VIEWER,
     ("GET", "/searches/{search_id}"): _VIEWER,

@@ -10,6 +10,7 @@ from noisy_student.cli.commands.datasets import datasets
 from noisy_student.cli.commands.demo import demo
 from noisy_student.cli.commands.doctor import doctor
 from noisy_student.cli.commands.keys import keys
+from noisy_student.cli.commands.label_exports import labels
 from noisy_student.cli.commands.link import link
 from noisy_student.cli.commands.models import models
 from noisy_student.cli.commands.plans import plan, plans
@@ -82,6 +83,7 @@ app.command("logs")(logs)
 app.command("events")(events)
 app.add_typer(models, name="models")
 app.command("predict")(predict)
+app.add_typer(labels, name="labels")
 app.add_typer(predictions, name="predictions")
 app.add_typer(keys, name="keys")
 app.add_typer(retention, name="retention")

@@ -1,13 +1,21 @@
 """Pseudo labels of a generation, and what people say about them."""
 
-from noisy_student.operations import Arguments, Body, Resource, operation
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from noisy_student.downloads import saved
+from noisy_student.operations import Arguments, Body, Operation, Resource, operation, request_of, takes_steps
 from noisy_student.pages import listing
+from noisy_student.steps import Steps
 from noisy_student.transport import Way
 from service.views.labels.marks import MarkView
 from service.views.labels.pages import PseudoLabelPage
+from workers.specs.label_export import LabelSource
 from workers.specs.review import MarkRequest, ReviewOrder
 
 _LABELS = "/runs/{run_id}/generations/{generation}/labels"
+_EXPORT = Operation("GET", f"{_LABELS}/export", bytes)
 
 
 def _of(run_id: str, generation: int, shard: int, row: int) -> dict[str, str | int]:
@@ -54,6 +62,30 @@ class Labels(Resource[Way]):
     def unmark(self, run_id: str, generation: int, shard: int, row: int) -> Arguments:
         """Takes back what was said of the image."""
         return Arguments(_of(run_id, generation, shard, row))
+
+    @operation("GET", f"{_LABELS}/source", LabelSource)
+    def source(self, run_id: str, generation: int) -> Arguments:
+        """Returns where the generation's label files, selection and pool are."""
+        return Arguments({"run_id": run_id, "generation": generation})
+
+    @takes_steps(_EXPORT)
+    def export(
+        self,
+        run_id: str,
+        generation: int,
+        file: str | Path,
+        format: Literal["parquet", "csv"] | None = None,
+        *,
+        which: Literal["selected", "all"] = "selected",
+        min_confidence: float = 0.0,
+    ) -> Steps[Path]:
+        """Downloads a generation's pseudo labels into `file` and returns its path: one row for each image. Without
+        `format`, a name that ends in .csv means CSV, any other Parquet. The file appears when it is complete."""
+        path = Path(file)
+        chosen = format or ("csv" if path.suffix.lower() == ".csv" else "parquet")
+        request = request_of(_EXPORT, Arguments({"run_id": run_id, "generation": generation}))
+        query = {"format": chosen, "which": which, "min_confidence": str(min_confidence)}
+        return saved(self._way.connection, replace(request, query=query), path)
 
     @listing("/runs/{run_id}/marks", MarkView)
     def marks(self, run_id: str, limit: int | None = None) -> Arguments:

@@ -1,6 +1,7 @@
 """Reads stored files piece by piece while they are sent."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from workers.artifact_io import open_filesystem
 
 _BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 16_384
+Item = TypeVar("Item")
 
 
 def file_blocks(uri: str) -> Iterator[bytes]:
@@ -33,15 +35,20 @@ def file_blocks(uri: str) -> Iterator[bytes]:
 
 def parquet_batches(uri: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a Parquet file, some thousands at a time. Raises ArtifactStoreUnavailable."""
-    filesystem, path = open_filesystem(uri)
-    with artifact_store():
-        source = filesystem.open_input_file(path)
-    with source:
+    yield from in_calls(_batches(uri, columns))
+
+
+def in_calls(items: Iterator[Item]) -> Iterator[Item]:
+    """Yields the items. Each is a call of its own to the store, since a reader may be slow."""
+    while True:
         with artifact_store():
-            batches = pq.ParquetFile(source).iter_batches(_BATCH_ROWS, columns=columns, use_threads=False)
-        while True:
-            with artifact_store():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _batches(uri: str, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    filesystem, path = open_filesystem(uri)
+    with filesystem.open_input_file(path) as source:
+        yield from pq.ParquetFile(source).iter_batches(_BATCH_ROWS, columns=columns, use_threads=False)

@@ -1,7 +1,5 @@
 """Downloads of finished predictions: a zip of their files as they are, or one table, written while it is sent."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, assert_never
 
 import pyarrow as pa
@@ -10,6 +8,7 @@ from zipstream import ZipStream
 
 from service.artifacts.bulkhead import artifact_store
 from service.errors import Conflict
+from service.exports.download import Download
 from service.exports.file_blocks import file_blocks, parquet_batches
 from service.exports.tables import MEDIA_TYPES, TableFormat, table_blocks
 from service.predictions.queries import PredictionQueries
@@ -19,18 +18,6 @@ from workers.specs.stages import part_name
 
 DownloadFormat = Literal["zip", "parquet", "csv"]
 SUMMARY_FILE = "prediction.json"
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file that is not yet written. `blocks` can be taken once."""
-
-    name: str
-    media_type: str
-    size: int | None
-    """In bytes; None where only the end tells."""
-    blocks: Iterator[bytes]
-    """It raises ArtifactStoreUnavailable if the store fails meanwhile."""
 
 
 class PredictionDownloads:

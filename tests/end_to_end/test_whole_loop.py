@@ -162,3 +162,25 @@ def test_a_plan_tells_roughly_what_the_run_took_and_leaves_nothing_behind(
         assert 1 / 4 < planned[stage].wall_seconds / taken[stage].total_seconds < 4, stage
     assert planned[1, "label"].images == 3400
     assert not (folder_of(run, 0, "measure") / "sample").exists()
+
+
+def test_a_prediction_says_of_the_pool_what_the_label_stage_said(
+    whole_run: RunView, client: Client, digits: dict[str, str], tmp_path: Path
+) -> None:
+    teacher = whole_run.generation_details[0].model.id
+    started = client.predictions.create({"model": teacher, "dataset": digits["unlabeled"], "top_k": None})
+    run = wait_until(client, started.id, has_ended)
+    assert run.state == "succeeded", run.state_reason
+    outcome = client.predictions.get(started.id).outcome
+    assert (outcome.images, outcome.bad_images, outcome.truth) == (3400, 0, None)
+    for part in sorted(folder_of(whole_run, 1, "label").glob("part-*.parquet")):
+        labeled, predicted = pq.read_table(part), pq.read_table(folder_of(run, 0, "predict") / part.name)
+        for column in ("key", "label", "confidence"):
+            assert predicted[column].combine_chunks().equals(labeled[column].combine_chunks()), column
+    table = pq.read_table(client.predictions.download(started.id, tmp_path / "predicted.parquet"))
+    exported = pq.read_table(client.labels.export(whole_run.id, 1, tmp_path / "labels.parquet", which="all"))
+    assert table["key"].to_pylist() == exported["key"].to_pylist()
+    assert table["label"].to_pylist() == exported["teacher_label"].to_pylist()
+    result = next(result_of(s) for s in stages_of(whole_run) if s.name == "select")
+    assert sum(exported["selected"].to_pylist()) == result["kept"]
+    assert sum(exported["copies"].to_pylist()) == result["copies"]

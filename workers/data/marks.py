@@ -134,6 +134,11 @@ class MarkedRows:
         rows: npt.NDArray[np.int32] = self.rows[self.labels == LEFT_OUT]
         return rows
 
+    def within(self, start: int, end: int) -> Self:
+        """The marked rows from `start` to before `end`, counted from `start`."""
+        here = (self.rows >= start) & (self.rows < end)
+        return type(self)((self.rows[here] - start).astype(np.int32), self.labels[here], self.rejects[here])
+
     def applied_to(self, listed: ListedClasses) -> ListedClasses:
         """The classes that all rows of the shard list, where a given class has all of the probability, and a rejected
         one has none: what it had goes to the row's other listed classes."""
