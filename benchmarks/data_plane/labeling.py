@@ -37,12 +37,12 @@ def main() -> None:
 
     rows: list[ResultRow] = []
     if torch.cuda.is_available():
-        _prepare("gpu")
-        rows += _gpu_rows([{name: _run(name, "gpu") for name in _GPU_CONTENDERS} for _ in range(ROUNDS)])
+        prepare("gpu")
+        rows += _gpu_rows([{name: run(name, "gpu") for name in _GPU_CONTENDERS} for _ in range(ROUNDS)])
     hold_to_two_cores()
     for weight in ("heavy", "light"):
-        _prepare(weight)
-        rounds = [{name: _run(name, weight) for name in _CONTENDERS} for _ in range(ROUNDS)]
+        prepare(weight)
+        rounds = [{name: run(name, weight) for name in _CONTENDERS} for _ in range(ROUNDS)]
         rows += _rows(weight, rounds)
     rows.append(_memory_row())
     save(rows)
@@ -123,7 +123,8 @@ def _memory_row() -> ResultRow:
     return row("labeling.memory_growth_10x", growth, "peak memory of 40 shards / of 4", "1.0", _COMMAND)
 
 
-def _prepare(weight: str) -> None:
+def prepare(weight: str) -> None:
+    """Writes the photographs and the model of a weight."""
     from workers.models.create import create_model
     from workers.models.files import write_model
 
@@ -136,7 +137,8 @@ def _prepare(weight: str) -> None:
     write_model(str(FOLDER / f"model-{weight}"), create_model(model, 1000, SIZE, 0.0, 0.0).state_dict(), card)
 
 
-def _run(contender: str, weight: str) -> dict[str, float]:
+def run(contender: str, weight: str) -> dict[str, float]:
+    """Runs a contender in a process of its own, and returns its figures."""
     shutil.rmtree(FOLDER / "out", ignore_errors=True)
     with (FOLDER / "log").open("wb") as log:
         done = subprocess.run(

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.support.photographs import benchmark_folder
 from benchmarks.support.two_cores import CORES
-from workers.specs.stages import ActorPool, LabelSpec
+from workers.specs.stages import ActorPool, LabelSpec, PredictSpec
 
 FOLDER = benchmark_folder("labeling")
 SIZE = 224
@@ -118,10 +118,28 @@ def _bare_decode(weight: str) -> float:
 
 
 def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
-    import ray
-
     from workers.labeling.stage import run_label
     from workers.runtime.stage_reporter import StageReporter
+
+    spec = LabelSpec.model_validate(_on_the_pool(weight, shards) | {"generation": 1})
+    started_at = time.perf_counter()
+    result = run_label(spec, StageReporter(spec, entered_at=time.time()))
+    return _rates(spec, result.images, result.shards, started_at)
+
+
+def _predict(weight: str, shards: int | None = None) -> dict[str, float]:
+    from workers.prediction.stage import run_predict
+    from workers.runtime.stage_reporter import StageReporter
+
+    spec = PredictSpec.model_validate(_on_the_pool(weight, shards) | {"generation": 0, "model_id": "benchmark-g0"})
+    started_at = time.perf_counter()
+    outcome = run_predict(spec, StageReporter(spec, entered_at=time.time())).outcome
+    return _rates(spec, outcome.images, outcome.shards, started_at)
+
+
+def _on_the_pool(weight: str, shards: int | None) -> dict[str, Any]:
+    """The fields of a spec over the pool, or its first shards. Starts Ray."""
+    import ray
 
     cpus = len(os.sched_getaffinity(0))
     ray.init("local", num_cpus=2 * cpus, include_dashboard=False, logging_level=logging.ERROR)
@@ -133,23 +151,23 @@ def _ours(weight: str, shards: int | None = None) -> dict[str, float]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    spec = LabelSpec(
-        run_id="benchmark",
-        generation=1,
-        attempt=1,
-        folder_uri=str(folder),
-        seed=0,
-        model_uri=str((FOLDER / f"model-{weight}").resolve()),
-        manifest_uri=str(folder / "manifest.json"),
-        batch_size=MODELS[weight][3],
-        pool=ActorPool(min_actors=1, max_actors=1, cpus_per_actor=float(cpus), gpus_per_actor=1.0)
+    return {
+        "run_id": "benchmark",
+        "attempt": 1,
+        "folder_uri": str(folder),
+        "seed": 0,
+        "model_uri": str((FOLDER / f"model-{weight}").resolve()),
+        "manifest_uri": str(folder / "manifest.json"),
+        "batch_size": MODELS[weight][3],
+        "pool": ActorPool(min_actors=1, max_actors=1, cpus_per_actor=float(cpus), gpus_per_actor=1.0)
         if weight == "gpu"
         else ActorPool(min_actors=CORES, max_actors=CORES, cpus_per_actor=1.0),
-    )
-    started_at = time.perf_counter()
-    result = run_label(spec, StageReporter(spec, entered_at=time.time()))
-    whole_rate = result.images / (time.perf_counter() - started_at)
-    return {"rate": _steady_rate(folder, result.images / result.shards), "whole_rate": whole_rate}
+    }
+
+
+def _rates(spec: LabelSpec | PredictSpec, images: int, shards: int, started_at: float) -> dict[str, float]:
+    whole_rate = images / (time.perf_counter() - started_at)
+    return {"rate": _steady_rate(Path(spec.folder_uri), images / shards), "whole_rate": whole_rate}
 
 
 def _steady_rate(folder: Path, rows_per_shard: float) -> float:
@@ -254,6 +272,8 @@ def _number_of_images(weight: str) -> int:
 def _one(contender: str, weight: str, shards: int | None) -> dict[str, float]:
     if contender == "ours":
         return _ours(weight, shards)
+    if contender == "predict":
+        return _predict(weight, shards)
     if contender == "ray_docs":
         return _ray_docs(weight)
     if contender == "dataloader":
