@@ -24,9 +24,9 @@ from service.exports.file_blocks import parquet_batches
 from service.exports.tables import TableFormat, table_blocks
 from workers.artifact_io import delete_temporaries
 from workers.data.errors import ShardReadError
-from workers.labeling.resumed_shards import unfinished_shards
+from workers.labeling.unfinished_shards import unfinished_shards
 from workers.prediction.part_files import PredictionSummary, read_summary
-from workers.prediction.stage import PredictionTotals, outcome_of
+from workers.prediction.totals import PredictionTotals, outcome_of
 from workers.runtime.stage_reporter import StageError
 from workers.specs.datasets import DatasetManifest
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE

@@ -10,7 +10,8 @@ from workers.artifact_io import delete_temporaries, exists, join_uri, write_byte
 from workers.labeling.calibration import calibrate
 from workers.labeling.duplicates import write_duplicates
 from workers.labeling.label_files import LabelSummary, read_summary
-from workers.labeling.resumed_shards import finish_shards, unfinished_shards
+from workers.labeling.resumed_shards import finish_shards
+from workers.labeling.unfinished_shards import unfinished_shards
 from workers.leakage.fingerprints import prepare_fingerprints
 from workers.leakage.photographs import MOST_LOOK_ALIKES, look_alike_share
 from workers.runtime.bad_data import check_bad_images, require_manifest

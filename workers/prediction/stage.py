@@ -4,13 +4,14 @@ import logging
 from functools import partial
 
 from workers.artifact_io import delete_temporaries, exists, join_uri
-from workers.labeling.resumed_shards import finish_shards, unfinished_shards
-from workers.prediction.part_files import PredictionSummary, added, read_summary
+from workers.labeling.resumed_shards import finish_shards
+from workers.labeling.unfinished_shards import unfinished_shards
+from workers.prediction.part_files import read_summary
+from workers.prediction.totals import PredictionTotals, outcome_of
 from workers.runtime.bad_data import check_bad_images, require_manifest
 from workers.runtime.shard_pool import ShardFunction
 from workers.runtime.stage_reporter import StageError, StageReporter
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE
-from workers.specs.prediction import PredictionOutcome
 from workers.specs.reports import FailureReason
 from workers.specs.results import PredictResult
 from workers.specs.stages import PredictSpec
@@ -41,39 +42,6 @@ def run_predict(spec: PredictSpec, reporter: StageReporter) -> PredictResult:
         check_bad_images(manifest, summary.bad_by_kind, spec.max_bad_fraction, spec.folder_uri)
     outcome = outcome_of(summary, len(manifest.shards), resumed, images_per_second)
     return PredictResult(attempt=spec.attempt, timing=reporter.timing(), outcome=outcome)
-
-
-class PredictionTotals:
-    """Sums over the predicted shards. Only sums are kept: a dataset may have a million shards."""
-
-    def __init__(self) -> None:
-        self.summary = added([])
-
-    def add(self, summary: PredictionSummary) -> None:
-        """Adds one shard."""
-        first = self.summary.rows == 0 and self.summary.truth is None
-        self.summary = summary if first else added([self.summary, summary])
-
-    def add_payload(self, payload: bytes) -> int:
-        """Adds one shard's summary as JSON, and returns the images so far."""
-        self.add(PredictionSummary.model_validate_json(payload))
-        return self.summary.rows
-
-
-def outcome_of(summary: PredictionSummary, shards: int, resumed: int, images_per_second: float) -> PredictionOutcome:
-    """The outcome of a prediction whose shards have this summary together."""
-    predicted = summary.rows - summary.bad
-    return PredictionOutcome(
-        images=summary.rows,
-        predicted=predicted,
-        bad_images=summary.bad,
-        bad_by_kind=summary.bad_by_kind,
-        shards=shards,
-        shards_resumed=resumed,
-        mean_confidence=summary.confidence_sum / max(1, predicted),
-        images_per_second=images_per_second,
-        truth=summary.truth,
-    )
 
 
 def _require_model(spec: PredictSpec) -> None:
