@@ -9,7 +9,7 @@ export RAY_AUTH_MODE := disabled
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
 	benchmark-ablation benchmark-labeling benchmark-predict benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-method benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
-	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs benchmark-autoscale
+	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs benchmark-autoscale benchmark-one-line
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z][a-z -]*:.*## / { split($$1, names, " "); for (i = 1; i in names; i++) printf "%-22s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,11 @@ fault-test: $(READY) ## injects faults into small real runs at random; SEED=, RO
 PLAN_SEEDS ?= 0 1 2
 benchmark-plan: $(READY) ## plans the demo, runs it, and compares the two; PLAN_SEEDS=
 	$(BIN)/python -m benchmarks.control_plane.plan $(PLAN_SEEDS)
+
+# From enter to the first training step of noisy-student run, with a service and without: about five minutes.
+RUNS ?= 3
+benchmark-one-line: $(READY) ## times noisy-student run to its first training step; needs port 8000; RUNS=
+	$(BIN)/python -m benchmarks.control_plane.one_line $(RUNS)
 
 # Lists the local stack's ports, their addresses, and their answers without a token: about a minute.
 benchmark-trust: $(READY) ## probes the local stack's ports without a token
