@@ -53,13 +53,14 @@ class PresetList(Resource[Way]):
         picture_side: int | None = None,
         classes: int | None = None,
         name: str | None = None,
+        unlabeled_images: int | None = None,
     ) -> Arguments:
         """Returns the recipes that a run may name as its `preset`, for a labeled set of that size.
 
         With `picture_side`, the usual shorter side of the pictures in pixels, it also suggests one for the cluster, or
         changes to the one of that `name`."""
         asked = {"labeled_images": labeled_images, "picture_side": picture_side, "classes": classes, "name": name}
-        return Arguments(query=asked)
+        return Arguments(query={**asked, "unlabeled_images": unlabeled_images})
 
 
 class Models(Resource[Way]):

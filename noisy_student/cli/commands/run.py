@@ -13,7 +13,7 @@ from noisy_student.cli.commands.link import page_address
 from noisy_student.cli.commands.runs.follow import end_as
 from noisy_student.cli.exit_codes import ExitCode
 from noisy_student.cli.live_view import result_table, watch_run
-from noisy_student.cli.one_line.bill import bill_table, measured, within_budget
+from noisy_student.cli.one_line.bill import bill_table, fitted, measured
 from noisy_student.cli.one_line.budget import seconds_of
 from noisy_student.cli.one_line.choice import GENERATIONS, Body, ChosenRun, choose_run
 from noisy_student.cli.one_line.folders import Folders, place_of, register_folders
@@ -93,7 +93,7 @@ def run(
             tell("measuring what it takes, in a minute or two ...")
             plan = measured(service, chosen, screen, tell)
             if budget_seconds is not None:
-                plan = within_budget(plan, budget_seconds, tell)
+                plan = fitted(service, plan, budget_seconds, screen, tell)
             screen.print(bill_table(plan.stages, price))
             chosen = plan.chosen
         if dry_run:
@@ -126,6 +126,7 @@ def _chosen(
         picture_side=images.picture_side or _UNKNOWN_SIDE,
         classes=len(images.classes),
         name=own.get("preset"),
+        unlabeled_images=found["unlabeled"].rows if "unlabeled" in found else None,
     )
     assert presets.suggested is not None
     chosen = choose_run(

@@ -18,6 +18,9 @@ from service.views.estimates import EstimateView, StageBill
 
 _SAMPLE_SECONDS = 2.0
 """For each thing that is timed. A person waits for it."""
+_SMALLER = (0.75, 0.67)
+"""By what the size of pictures shrinks, one after the other: to half in all, a quarter of the work."""
+_SIZE_STEP, _LEAST_SIZE = 8, 32
 Say = Callable[[str], None]
 
 
@@ -45,15 +48,42 @@ def measured(service: FoundService, chosen: ChosenRun, screen: Screen, say: Say)
     return PlannedRun(chosen, found.run, found.bill.as_configured.stages)
 
 
+class BudgetTooSmall(ApiError):
+    """No run fits into the budget that could gain anything. The message names the smallest budget."""
+
+
+def fitted(service: FoundService, plan: PlannedRun, budget_seconds: float, screen: Screen, say: Say) -> PlannedRun:
+    """The run with as many generations, steps and pixels as the budget has time for, and its bill.
+
+    If fewer generations and steps do not do, it measures again at smaller sizes of the pictures. Raises ApiError.
+    """
+    for share in _SMALLER:
+        try:
+            return within_budget(plan, budget_seconds, say)
+        except BudgetTooSmall:
+            size = round(plan.whole.student_recipe.image_size * share / _SIZE_STEP) * _SIZE_STEP
+            if size < _LEAST_SIZE:
+                raise
+            said = f"too little time for pictures of {plan.whole.student_recipe.image_size} px: they are read at {size}"
+            say(f"{said}; measuring again ...")
+            plan = measured(service, _with_size(plan.chosen, size, said), screen, say)
+    return within_budget(plan, budget_seconds, say)
+
+
+def _with_size(chosen: ChosenRun, size: int, said: str) -> ChosenRun:
+    sized = {name: {**chosen.body.get(name, {}), "image_size": size} for name in ("teacher_recipe", "student_recipe")}
+    return replace(chosen, body={**chosen.body, **sized}, reasons={**chosen.reasons, "teacher_recipe": (said,)})
+
+
 def within_budget(plan: PlannedRun, budget_seconds: float, say: Say) -> PlannedRun:
     """The run with as many generations and steps as the budget has time for, and its bill.
 
-    Raises ApiError, which names the smallest budget that would do.
+    Raises BudgetTooSmall.
     """
     whole, chosen = plan.whole, plan.chosen
     found = fit(plan.stages, whole.generations, budget_seconds)
     if isinstance(found, DoesNotFit):
-        raise ApiError(
+        raise BudgetTooSmall(
             f"a budget of {duration(budget_seconds)} is too small: a teacher and a student that learn anything take "
             f"{duration(found.least_seconds)} here; give --budget {_as_option(found.least_seconds)} or more"
         )

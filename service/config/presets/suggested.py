@@ -12,6 +12,9 @@ _MANY_LABELS = 500_000
 _FEW_LABELS_A_CLASS = 50
 _LEAST_STEPS = {"teacher": 400, "student": 200}
 """Of the preset for small pictures. A hundred epochs of some dozen images are too few steps to learn anything."""
+_PASSES = 2
+"""How often a student should see the pool, within _MOST_GROWTH times the preset's steps."""
+_MOST_GROWTH = 5
 
 
 class SuggestedPreset(Frozen):
@@ -33,6 +36,7 @@ def suggest_preset(
     classes: int,
     gpus: float | None,
     name: PresetName | None = None,
+    unlabeled_images: int = 0,
 ) -> SuggestedPreset:
     """Suggests a preset, or what to change in the one of that name.
 
@@ -60,6 +64,13 @@ def suggest_preset(
                 f"fewer than {_FEW_LABELS_A_CLASS} labeled images a class make an unsure teacher: pseudo labels count "
                 "from a confidence of 0.5, not 0.8"
             )
+    student = found.student_recipe.unlabeled_batch_size
+    wanted = min(_MOST_GROWTH * student_steps, -(-_PASSES * unlabeled_images // max(1, student)))
+    if wanted > student_steps:
+        student_steps = wanted
+        reasons.append(
+            f"students take {student_steps:,} steps to see more of the {unlabeled_images:,} unlabeled images"
+        )
     return SuggestedPreset(
         preset=name,
         model=found.model,

@@ -247,6 +247,8 @@ def test_a_budget_takes_generations_and_steps_away_and_says_so(
     assert "within the budget of 30.0 d" in large or "within the budget of 30 d" in large
     refused = cli(*common, "--budget", "1s")
     assert refused.exit_code == 1
+    assert "pictures of 64 px: they are read at 48" in refused.output
+    assert "pictures of 48 px: they are read at 32" in refused.output
     least = refused.stderr.partition("give --budget ")[2].split()[0]
     small = _done(cli(*common, "--budget", least))
     assert "to fit into" in small

@@ -42,3 +42,12 @@ def test_larger_pictures_are_shrunk_less_and_flipped() -> None:
 def test_a_preset_that_is_asked_for_is_not_changed_for_another() -> None:
     found = suggest_preset(1000, 480, 5, 0, "fine-tune")
     assert (found.preset, found.model, found.reasons) == ("fine-tune", "resnet50", ())
+
+
+def test_students_see_more_of_a_large_pool_within_bounds() -> None:
+    def steps(pool: int) -> int:
+        return suggest_preset(1000, 32, 10, 0, unlabeled_images=pool).student_steps
+
+    assert steps(1000) == steps(0) == 1031
+    assert steps(96_000) == 2000
+    assert steps(10**9) == 5 * 1031
