@@ -8,7 +8,10 @@ from service.config.names import DEFAULT_PROJECT, ClassName, Name, ProjectName, 
 from workers.specs.base import Frozen, field_error
 from workers.specs.datasets import DatasetFormat, DatasetRole
 
-RequestedFormat = DatasetFormat
+ExportFormat = Literal["label_studio", "fiftyone", "coco"]
+"""Exports of labeling tools, which registration turns into lists of images."""
+EXPORT_FORMATS: tuple[ExportFormat, ...] = ("label_studio", "fiftyone", "coco")
+RequestedFormat = Literal[DatasetFormat, ExportFormat]
 """What a request may name as its format."""
 SplitName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -80,13 +83,28 @@ class DatasetRequest(Frozen):
         description="parquet: one image per row. arrow: the same in Arrow files, as Hugging Face's save_to_disk writes "
         "them. image_folder: the first folder level names the class, if there are labels. webdataset: tar files with "
         "the label in .cls files. uri_list: files that list images by URI, absolute or relative to the list: text "
-        "(.txt, one per line), .csv, .tsv, .jsonl or Parquet. Null: detected.",
+        "(.txt, one per line), .csv, .tsv, .jsonl or Parquet. label_studio, fiftyone, coco: the exports of labeling "
+        "tools, which become lists. Null: detected.",
     )
     split: SplitName | None = Field(
         default=None,
         description="Reads only one split of a folder that holds several: the folder of this name (`train/cat/1.jpg`), "
         "or the files whose names begin so (`train-00000-of-00002.parquet`). `validation` finds `val`, too, and so on. "
         "Null: everything.",
+    )
+    class_level: int | None = Field(
+        default=None,
+        ge=-20,
+        le=20,
+        description="image_folder: the folder that names the class. 1: the first below the place; 2: the one in it; "
+        "-1: the one that holds the image. Null: 1.",
+    )
+    base_uri: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8000,
+        description="uri_list: where relative entries begin. Exports: the folder that holds the images. Null: the "
+        "folder of the list or export.",
     )
     image_column: ColumnName | None = Field(
         default=None,

@@ -10,9 +10,11 @@ Request = TypeVar("Request", DatasetRequest, LookRequest)
 
 
 def plain_request(request: Request) -> Request:
-    """Returns the request with a plain URI. Raises InvalidRequest if its URI has no plain form."""
-    try:
-        uri = plain_dataset_uri(request.uri)
-    except OutsideOfRoots as error:
-        raise InvalidRequest("uri", str(error)) from error
-    return type(request).model_validate({**dict(request), "uri": uri})
+    """Returns the request with plain URIs. Raises InvalidRequest if one of its URIs has no plain form."""
+    fields = {name: value for name in ("uri", "base_uri") if (value := getattr(request, name, None)) is not None}
+    for name, value in fields.items():
+        try:
+            fields[name] = plain_dataset_uri(value)
+        except OutsideOfRoots as error:
+            raise InvalidRequest(name, str(error)) from error
+    return type(request).model_validate({**dict(request), **fields})

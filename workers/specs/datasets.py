@@ -1,6 +1,6 @@
 """A registered dataset as the stages see it: an immutable list of shards."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -9,6 +9,7 @@ from workers.specs.base import Frozen
 
 DatasetRole = Literal["labeled", "unlabeled", "evaluation"]
 DatasetFormat = Literal["parquet", "arrow", "image_folder", "webdataset", "uri_list"]
+DATASET_FORMATS: tuple[DatasetFormat, ...] = get_args(DatasetFormat)
 DigestOf = Literal["images", "files"]
 """What a dataset's digest is computed from."""
 
@@ -46,6 +47,8 @@ class DatasetManifest(Frozen):
     """Parquet and Arrow only: a column of integer or string labels. `str(value)` is the class name."""
     label_names: tuple[str, ...] = ()
     """Parquet and Arrow only: names of integer labels, if the files contain them (Hugging Face's `ClassLabel`)."""
+    class_level: int = 1
+    """Image folders only: which folder above an image names its class. 1 is the highest, -1 the one that holds it."""
     key_column: str | None = None
     """Parquet and Arrow only: the column with each image's key. Without one, the key is `FILE_NAME:ROW`."""
     rows: int = Field(ge=0)

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.table import Table
@@ -12,11 +12,12 @@ from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, L
 from noisy_student.cli.output import TABLE, Column, Output, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, RequestedFormat
 from service.views.datasets import DatasetView
 from service.views.looks import DatasetLook
 
 _CLASSES_SHOWN = 20
+_COLUMNS = ("base_uri", "image_column", "label_column", "key_column")
 
 datasets = typer.Typer(no_args_is_help=True, help="Register and inspect image datasets.")
 _COLUMNS: tuple[Column[DatasetView], ...] = (
@@ -41,10 +42,17 @@ def add(
     role: Annotated[str | None, typer.Option(help="labeled, unlabeled or evaluation.")] = None,
     name: Annotated[str | None, typer.Option(help="Display name; the last part of the URI by default.")] = None,
     format: Annotated[
-        str | None, typer.Option(help="parquet, arrow, image_folder, webdataset or uri_list; detected by default.")
+        str | None,
+        typer.Option(help=f"{', '.join(get_args(RequestedFormat))}; detected by default."),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Only this split of a folder that holds several: train, val, test.")
+    ] = None,
+    class_level: Annotated[
+        int | None, typer.Option(help="The folder that names the class: 1 the highest, -1 the image's own.")
+    ] = None,
+    base_uri: Annotated[
+        str | None, typer.Option(help="Where relative paths of a list begin; the folder of an export's images.")
     ] = None,
     image_column: Annotated[str | None, typer.Option(help="Image column (Parquet, URI lists).")] = None,
     label_column: Annotated[str | None, typer.Option(help="Label column (Parquet, URI lists).")] = None,
@@ -62,6 +70,8 @@ def add(
         "uri": uri,
         "format": format,
         "split": split,
+        "class_level": class_level,
+        "base_uri": base_uri if base_uri is None or "://" in base_uri else absolute_path(base_uri),
         "image_column": image_column,
         "label_column": label_column,
         "key_column": key_column,
@@ -137,7 +147,7 @@ def _command(request: DatasetRequest) -> str:
     """Returns the command that registers what the request does."""
     options = [
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
-        for name in ("role", "name", "format", "split", "image_column", "label_column", "key_column")
+        for name in ("role", "name", "format", "split", "class_level", *_COLUMNS)
         if (value := getattr(request, name)) is not None
     ]
     if request.classes is not None:

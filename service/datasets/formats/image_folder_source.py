@@ -11,7 +11,7 @@ from service.errors import InvalidRequest
 from workers.artifact_io import join_uri
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
-from workers.data.shards.folder_members import read_member
+from workers.data.shards.folder_members import class_of, read_member
 from workers.specs.datasets import DatasetFormat, Shard
 
 FILES_PER_SHARD = 1000
@@ -23,6 +23,7 @@ class ImageFolderSource:
 
     shards: tuple[Shard, ...]
     image_bytes: int
+    class_level: int = 1
     format: DatasetFormat = "image_folder"
     image_field: str = "uri"
     label_field: str = "uri"
@@ -33,7 +34,7 @@ class ImageFolderSource:
         return join_uri(self.shards[shard_index].uri, self.shards[shard_index].members[row])
 
     def label_names(self, shard_index: int) -> list[str | None]:
-        return [member.partition("/")[0] for member in self.shards[shard_index].members]
+        return [class_of(member, self.class_level) for member in self.shards[shard_index].members]
 
     def read_rows(self, shard_index: int, rows: Sequence[int]) -> list[bytes | BrokenImage]:
         return [read_member(self.shards[shard_index], self.shards[shard_index].members[row]) for row in rows]
@@ -56,12 +57,25 @@ def open_image_folder_source(
     if location.is_file:
         raise InvalidRequest("uri", f"{location.uri}: an image folder is a folder, this is a file")
     if request.role != "unlabeled":
-        _check_class_folders(request, location, files)
+        if request.class_level is None:
+            _check_class_folders(request, location, files)
+        else:
+            _check_class_level(request.class_level, location, files)
     names = [file.name for file in files]
     count = ceil(len(names) / FILES_PER_SHARD)
     groups = [tuple(names[start::count]) for start in range(count)]
     shards = tuple(Shard(uri=location.uri, rows=len(group), members=group) for group in groups)
-    return ImageFolderSource(shards, sum(file.size for file in files))
+    return ImageFolderSource(shards, sum(file.size for file in files), request.class_level or 1)
+
+
+def _check_class_level(level: int, location: Location, files: Sequence[FoundFile]) -> None:
+    if level == 0:
+        raise InvalidRequest("class_level", "counts from 1 at the highest folder, or from -1 at the image's own")
+    outside = next((file for file in files if class_of(file.name, level) is None), None)
+    if outside is not None:
+        raise InvalidRequest(
+            "class_level", f"{shown(location.uri_of(outside))}: lies in fewer folders, so that none names its class"
+        )
 
 
 def _check_class_folders(request: DatasetRequest, location: Location, files: Sequence[FoundFile]) -> None:
@@ -72,7 +86,7 @@ def _check_class_folders(request: DatasetRequest, location: Location, files: Seq
         raise InvalidRequest(
             "uri",
             f"{location.uri}: its folders ({listed}) look like splits and not like classes: register each by itself, "
-            f"{first} first; where they are classes, name them in `classes`",
+            f"{first} first, or set `split`; where they are classes, name them in `classes`",
         )
     if outside is not None:
         raise InvalidRequest(

@@ -5,11 +5,13 @@ from typing import Any
 
 from service.config.datasets import DatasetRequest
 from service.errors import InvalidRequest
+from workers.artifact_io import name_of
 from workers.data.label_values import UnfitValue, kind_of, value_text
 from workers.data.names import LABEL_NAMES, first_known
 from workers.data.plain_values import MAX_KEY_CHARACTERS, flaw_of, shown
 from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry, resolved
+from workers.plain_uri import below
 
 URI_NAMES = (
     *("uri", "url", "path", "file", "file_name", "filename", "filepath", "image", "image_uri", "image_url"),
@@ -28,6 +30,7 @@ class ListColumns:
 
     def __init__(self, request: DatasetRequest, list_uri: str, names: Sequence[str], names_are_told: bool) -> None:
         self._list_uri = list_uri
+        self._relative_to = list_uri if request.base_uri is None else below(request.base_uri, name_of(list_uri))
         self._names = names
         self._told = names_are_told
         self._uri = self._chosen("image_column", request.image_column) or self._guessed_uri()
@@ -51,7 +54,7 @@ class ListColumns:
                 raise InvalidRequest(f"{name}_column", f"{origin}: {problem}")
         if label is not None and (flaw := flaw_of(label)) is not None:
             raise InvalidRequest("label_column", f"{origin}: its label has {flaw}, and cannot be the name of a class")
-        return ListEntry(key or written, resolved(written, self._list_uri), label, origin)
+        return ListEntry(key or written, resolved(written, self._relative_to), label, origin)
 
     def _chosen(self, field: str, name: str | None) -> str | None:
         if name is not None and name not in self._names:

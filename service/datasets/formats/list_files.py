@@ -41,7 +41,12 @@ def list_entries(request: DatasetRequest, uri: str) -> Iterator[ListEntry]:
 
 def list_column_names(request: DatasetRequest, uri: str) -> tuple[str, ...]:
     """Returns the names of a list's columns; () for an empty list. Raises like `list_entries`."""
-    return next((tuple(row) for _, row in _rows(uri, suffix_of(name_of(uri)), request)), ())
+    return next((tuple(row) for _, row in list_rows(uri, request)), ())
+
+
+def list_rows(uri: str, request: DatasetRequest) -> Iterator[tuple[str, Row]]:
+    """Yields the rows of one list file with the names that messages use. Raises like `list_entries`."""
+    return _rows(uri, suffix_of(name_of(uri)), request)
 
 
 def _rows(uri: str, suffix: str, request: DatasetRequest) -> Iterator[tuple[str, Row]]:

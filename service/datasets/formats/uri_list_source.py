@@ -1,7 +1,7 @@
 """Lists of URIs, split into shards of up to 1,000 images, each a mix of a long stretch of the list."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -64,17 +64,21 @@ def open_uri_list_source(
 ) -> UriListSource:
     """Splits the lists into parts and writes them to the folder `parts_uri`.
 
+    Raises InvalidRequest for lists that cannot be read, are empty, or have an entry outside of `roots`, and if no
+    reader can open most of the entries.
+    """
+    entries = (entry for file in files for entry in list_entries(request, location.uri_of(file)))
+    return source_of_entries(entries, f"{location.uri}: lists no URI, in {len(files)} file(s)", parts_uri, roots)
+
+
+def source_of_entries(listed: Iterable[ListEntry], if_empty: str, parts_uri: str, roots: DatasetRoots) -> UriListSource:
+    """Splits a list into parts and writes them to the folder `parts_uri`.
+
     Every n-th entry of a stretch goes to the same shard. Neighbours may be of one class, and training shuffles over
-    only a few shards at a time. Raises InvalidRequest for lists that cannot be read, are empty, or have an entry
-    outside of `roots`, and if no reader can open most of the entries.
+    only a few shards at a time. Raises InvalidRequest, with `if_empty` for an empty list, like `open_uri_list_source`.
     """
     never_opened = _NeverOpened()
-    entries = (
-        entry
-        for file in files
-        for entry in list_entries(request, location.uri_of(file))
-        if never_opened.counts(entry) or _is_allowed(entry, roots)
-    )
+    entries = (entry for entry in listed if never_opened.counts(entry) or _is_allowed(entry, roots))
     shards: list[Shard] = []
     sample: list[str] = []
     while stretch := list(islice(entries, _STRETCH)):
@@ -86,7 +90,7 @@ def open_uri_list_source(
             shards.append(Shard(uri=uri, rows=len(group)))
     rows = sum(shard.rows for shard in shards)
     if not rows:
-        raise InvalidRequest("uri", f"{location.uri}: lists no URI, in {len(files)} file(s)")
+        raise InvalidRequest("uri", if_empty)
     warnings = never_opened.said(rows)
     sizes = uri_lists.sizes_of(sample)
     return UriListSource(tuple(shards), sum(sizes) * rows // len(sizes), warnings=warnings)

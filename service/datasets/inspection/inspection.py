@@ -1,18 +1,19 @@
 """Inspects a dataset before it is registered. It writes nothing except the parts of a list of URIs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from service.config.datasets import DatasetRequest
+from service.config.datasets import DatasetRequest, RequestedFormat
+from service.datasets.exports.export_source import FoundExport, chosen_export, listed_export
 from service.datasets.formats.arrow_source import ArrowSource, open_arrow_source
 from service.datasets.formats.hugging_face import names_beside
-from service.datasets.formats.image_folder_source import open_image_folder_source
+from service.datasets.formats.image_folder_source import ImageFolderSource, open_image_folder_source
 from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
 from service.datasets.formats.source import Source
-from service.datasets.formats.uri_list_source import open_uri_list_source
+from service.datasets.formats.uri_list_source import open_uri_list_source, source_of_entries
 from service.datasets.formats.webdataset_source import open_webdataset_source
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.chosen_rows import choose_rows
@@ -30,7 +31,17 @@ from service.datasets.places.splits import in_split
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
 from workers.data.errors import ShardReadError
-from workers.specs.datasets import DatasetManifest, Shard
+from workers.specs.datasets import DATASET_FORMATS, DatasetManifest, Shard
+
+_TABLES: frozenset[RequestedFormat] = frozenset({"parquet", "arrow", "uri_list"})
+_TAKEN_BY: Mapping[str, frozenset[RequestedFormat]] = {
+    "image_column": _TABLES | {"label_studio"},
+    "label_column": _TABLES | {"label_studio"},
+    "key_column": _TABLES,
+    "base_uri": frozenset({"uri_list", "label_studio", "fiftyone", "coco"}),
+    "class_level": frozenset({"image_folder"}),
+}
+"""The formats for which a field of the request means something."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +144,11 @@ def _check_request(request: DatasetRequest) -> None:
 
 def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> tuple[Source, list[str]]:
     whole = locate(request.uri, roots)
+    if (export := chosen_export(whole, request, roots)) is not None:
+        return _open_export(export, request, parts_uri, roots)
     location = whole if request.split is None else in_split(whole, request.split)
-    chosen = choose_files(location, request.format)
+    chosen = choose_files(location, next((name for name in DATASET_FORMATS if name == request.format), None))
+    _check_fields(request, location.uri, chosen.format)
     warnings = warnings_of_files(request.role, location, chosen)
     if chosen.format == "parquet":
         return open_parquet_source(request, location, chosen.files, names_beside((location, whole))), warnings
@@ -142,12 +156,26 @@ def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -
         return open_arrow_source(request, location, chosen.files, names_beside((location, whole))), warnings
     if chosen.format == "uri_list":
         return open_uri_list_source(request, location, chosen.files, parts_uri, roots), warnings
-    for field in ("image_column", "label_column", "key_column"):
-        if getattr(request, field) is not None:
-            raise InvalidRequest(field, f"{location.uri} is of the format {chosen.format}, which has no columns")
     if chosen.format == "webdataset":
         return open_webdataset_source(request.role, location, chosen.files), warnings
     return open_image_folder_source(request, location, chosen.files), warnings
+
+
+def _check_fields(request: DatasetRequest, uri: str, taken_for: RequestedFormat) -> None:
+    for field, formats in _TAKEN_BY.items():
+        if getattr(request, field) is not None and taken_for not in formats:
+            lacks = "columns" if field.endswith("_column") else f"use for {field}"
+            raise InvalidRequest(field, f"{uri} is of the format {taken_for}, which has no {lacks}")
+
+
+def _open_export(
+    export: FoundExport, request: DatasetRequest, parts_uri: str, roots: DatasetRoots
+) -> tuple[Source, list[str]]:
+    _check_fields(request, export.uri, export.format)
+    listed = listed_export(export, request, roots)
+    source = source_of_entries(listed.entries, f"{export.uri}: lists no image", parts_uri, roots)
+    # A request may name the classes in another order, or more of them.
+    return replace(source, class_names=listed.classes), list(listed.warnings)
 
 
 def _manifest(
@@ -165,6 +193,7 @@ def _manifest(
         format=source.format,
         classes=classes,
         image_column=source.image_column if isinstance(source, ParquetSource | ArrowSource) else "image",
+        class_level=source.class_level if isinstance(source, ImageFolderSource) else 1,
         rows=sum(shard.rows for shard in shards),
         shards=shards,
         label_names=names,

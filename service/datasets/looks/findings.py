@@ -7,7 +7,8 @@ from itertools import islice
 
 import pyarrow as pa
 
-from service.config.datasets import DatasetRequest, RequestedFormat
+from service.config.datasets import EXPORT_FORMATS, DatasetRequest, RequestedFormat
+from service.datasets.exports.export_source import chosen_export, listed_export
 from service.datasets.formats.arrow_source import ArrowSource, open_arrow_source
 from service.datasets.formats.list_files import list_column_names, list_entries
 from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
@@ -15,6 +16,7 @@ from service.datasets.formats.table_columns import NamesOf
 from service.datasets.inspection.classes import class_order
 from service.datasets.places.location import Location
 from service.errors import InvalidRequest
+from workers.data.dataset_roots import DatasetRoots
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
 from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
@@ -41,7 +43,7 @@ class Findings:
     warnings: tuple[str, ...] = ()
 
 
-def findings_in(request: DatasetRequest, location: Location, names_of: NamesOf) -> Findings:
+def findings_in(request: DatasetRequest, location: Location, names_of: NamesOf, roots: DatasetRoots) -> Findings:
     """Looks at the files of `location`, all of the request's format, and finds labels if there are any.
 
     `names_of` returns the class names that files beside tables give to a column's numbers. Raises InvalidRequest or
@@ -50,6 +52,8 @@ def findings_in(request: DatasetRequest, location: Location, names_of: NamesOf) 
     assert request.format is not None
     if request.format in ("parquet", "arrow"):
         return _in_tables(request, location, names_of)
+    if request.format in EXPORT_FORMATS:
+        return _in_export(request, location, roots)
     return _LOOKS[request.format](request, location)
 
 
@@ -76,7 +80,7 @@ def _deeper(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
     listed = ", ".join(shown(name, 40) for name in sorted(inner)[:5])
     return (
         f"the folders are nested: the {len(classes)} of the first level are taken for the classes, not the "
-        f"{len(inner)} in them ({listed}{', ...' if len(inner) > 5 else ''})",
+        f"{len(inner)} in them ({listed}{', ...' if len(inner) > 5 else ''}); set class_level where those are meant",
     )
 
 
@@ -144,6 +148,21 @@ def _order_of(classes: Sequence[str]) -> str:
 
 def _columns(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
     return tuple((shown(field.name, 100), shown(str(field.type), 100)) for field in list(schema)[:100])
+
+
+def _in_export(request: DatasetRequest, location: Location, roots: DatasetRoots) -> Findings:
+    labeled = request.model_copy(update={"role": "labeled"})
+    export = chosen_export(location, labeled, roots)
+    assert export is not None
+    listed = listed_export(export, labeled, roots)
+    found = class_order({entry.label for entry in listed.entries if entry.label is not None})
+    return Findings(
+        images=len(listed.entries),
+        images_are_all=True,
+        classes=listed.classes or found,
+        classes_from="the classes that the export lists" if listed.classes else f"the labels, {_order_of(found)}",
+        warnings=listed.warnings,
+    )
 
 
 def _in_tars(_: DatasetRequest, location: Location) -> Findings:

@@ -42,9 +42,9 @@ def look_at(request: LookRequest, roots: DatasetRoots = ANYWHERE) -> DatasetLook
     if not location.files:
         raise InvalidRequest("uri", f"{location.uri}: there is no file in it")
     problems: list[str] = []
-    for reading in readings_of(location):
+    for reading in readings_of(location, roots):
         try:
-            found = _look(request, location, reading)
+            found = _look(request, location, reading, roots)
         except (InvalidRequest, ShardReadError) as error:
             problems.append(str(error))
             continue
@@ -53,10 +53,11 @@ def look_at(request: LookRequest, roots: DatasetRoots = ANYWHERE) -> DatasetLook
     return _unknown(location, problems)
 
 
-def _look(request: LookRequest, location: Location, reading: Reading) -> DatasetLook:
+def _look(request: LookRequest, location: Location, reading: Reading, roots: DatasetRoots) -> DatasetLook:
     # The card of a Hugging Face dataset lies beside its folder of tables, so these keep the whole place.
-    parts = parts_of(location, reading.files, passes_through=reading.format not in ("parquet", "arrow"))
-    looked_at = [_look_at_part(request, location, reading, part) for part in parts]
+    passes_through = reading.format not in ("parquet", "arrow")
+    parts = reading.parts or parts_of(location, reading.files, passes_through)
+    looked_at = [_look_at_part(request, location, reading, part, roots) for part in parts]
     labeled = [each for each in looked_at if each.role != "unlabeled"]
     classes = _all_classes([each.findings for each in labeled])
     differ = any(each.findings.classes != classes for each in labeled)
@@ -85,11 +86,13 @@ def _look(request: LookRequest, location: Location, reading: Reading) -> Dataset
     )
 
 
-def _look_at_part(request: LookRequest, location: Location, reading: Reading, part: Part) -> _LookedAt:
+def _look_at_part(
+    request: LookRequest, location: Location, reading: Reading, part: Part, roots: DatasetRoots
+) -> _LookedAt:
     asked = DatasetRequest(
         name="look", project=request.project, role="unlabeled", uri=part.location.uri, format=reading.format
     )
-    findings = findings_in(asked, part.location, names_beside((part.location, location)))
+    findings = findings_in(asked, part.location, names_beside((part.location, location)), roots)
     if not findings.classes or part.kind == "unlabeled":
         return _LookedAt(part, findings, "unlabeled")
     return _LookedAt(part, findings, "evaluation" if part.kind in ("validation", "test") else "labeled")
@@ -135,6 +138,9 @@ _WORDS: Mapping[RequestedFormat, str] = {
     "image_folder": "a folder of images",
     "webdataset": "tar files with images (WebDataset)",
     "uri_list": "a list of images",
+    "label_studio": "an export of Label Studio",
+    "fiftyone": "an export of FiftyOne (FiftyOneImageClassificationDataset)",
+    "coco": "a COCO file of images and categories",
 }
 
 

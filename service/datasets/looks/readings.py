@@ -1,18 +1,21 @@
 """The formats that a place may be read in, the most likely one first."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.config.datasets import RequestedFormat
+from service.datasets.exports.export_source import find_exports
 from service.datasets.formats.arrow_source import ARROW_SUFFIXES
 from service.datasets.formats.hugging_face import current_files, is_saved
 from service.datasets.formats.list_files import LIST_SUFFIXES
 from service.datasets.formats.parquet_source import PARQUET_SUFFIXES
 from service.datasets.formats.webdataset_source import TAR_SUFFIXES
 from service.datasets.inspection.chosen_files import choose_files
+from service.datasets.looks.parts import Part
 from service.datasets.places.location import FoundFile, Location
 from service.datasets.places.splits import are_splits
 from service.errors import InvalidRequest
+from workers.data.dataset_roots import DatasetRoots
 from workers.data.names import IMAGE_SUFFIXES
 
 _TABLES = LIST_SUFFIXES - PARQUET_SUFFIXES - {"txt"}
@@ -26,16 +29,19 @@ class Reading:
     files: Sequence[FoundFile]
     words: str | None = None
     """What it is, where the format alone does not say it."""
+    parts: Sequence[Part] = ()
+    """Its parts, if they are not told by the names of its files."""
     needs_labels: bool = False
     """Whether it counts only if there are labels in it. Otherwise another reading is as good."""
 
 
-def readings_of(location: Location) -> Iterator[Reading]:
+def readings_of(location: Location, roots: DatasetRoots) -> Iterator[Reading]:
     """Yields the formats that the files of a place may be read in.
 
     A table beside images in one folder lists them, as Hugging Face's metadata.csv does; beside class folders it does
     not count. What has no known suffix is recognized by its content.
     """
+    yield from _exports(location, roots)
     if location.is_file:
         with_content = _by_content(location)
         yield from with_content
@@ -67,14 +73,30 @@ def readings_of(location: Location) -> Iterator[Reading]:
         yield from _by_content(location)
 
 
+def _exports(location: Location, roots: DatasetRoots) -> Iterator[Reading]:
+    found = find_exports(location, None, roots)
+    images = [] if location.is_file else _of(location, IMAGE_SUFFIXES)
+    for name in dict.fromkeys(export.format for export in found):
+        exports = [export for export in found if export.format == name]
+        files = {location.uri_of(file): file for file in location.files}
+        parts = [
+            Part(export.split, replace(location, uri=export.uri, is_file=True, files=(FoundFile("", 0),)))
+            for export in exports
+        ]
+        yield Reading(name, [*(files[export.uri] for export in exports), *images], parts=parts)
+
+
 def _lists(tables: Sequence[FoundFile], images: Sequence[FoundFile]) -> Iterator[Reading]:
     metadata = [file for file in tables if file.name.rpartition("/")[2].startswith("metadata.")]
     if metadata and images:
         yield Reading(
-            "uri_list", metadata, "a folder of images with a table about them (Hugging Face's imagefolder)", True
+            "uri_list",
+            metadata,
+            "a folder of images with a table about them (Hugging Face's imagefolder)",
+            needs_labels=True,
         )
     elif images:
-        yield Reading("uri_list", tables, "images and a table that lists them", True)
+        yield Reading("uri_list", tables, "images and a table that lists them", needs_labels=True)
 
 
 def _by_content(location: Location) -> list[Reading]:

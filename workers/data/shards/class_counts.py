@@ -12,6 +12,7 @@ import numpy.typing as npt
 from workers.data.errors import ShardReadError
 from workers.data.plain_values import shown
 from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
+from workers.data.shards.folder_members import class_of
 from workers.data.shards.parquet_labels import label_texts, partitions
 from workers.specs.datasets import DatasetManifest, Shard
 
@@ -68,8 +69,8 @@ def _in_table(
     return Counter(_chosen(shard, names))
 
 
-def _in_folder(_: DatasetManifest, shard: Shard) -> Counter[str | None]:
-    return Counter(member.partition("/")[0] for member in shard.members)
+def _in_folder(manifest: DatasetManifest, shard: Shard) -> Counter[str | None]:
+    return Counter(class_of(member, manifest.class_level) for member in shard.members)
 
 
 def _in_tar(_: DatasetManifest, shard: Shard) -> Counter[str | None]:

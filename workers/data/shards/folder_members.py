@@ -9,6 +9,14 @@ from workers.specs.datasets import Shard
 from workers.specs.hygiene import BrokenKind
 
 
+def class_of(member: str, level: int) -> str | None:
+    """The class of an image: the folder at `level`, which counts from 1 at the highest and from -1 at the one that
+    holds the image. None if the image lies too high."""
+    folders = member.split("/")[:-1]
+    place = level - 1 if level > 0 else len(folders) + level
+    return folders[place] if 0 <= place < len(folders) else None
+
+
 def open_member(shard: Shard, member: str) -> OpenFile | BrokenImage:
     """Opens a file of an image folder. Raises ShardReadError if the storage fails, and OutsideOfRoots."""
     check_place(below(shard.uri, member))

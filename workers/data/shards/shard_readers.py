@@ -16,7 +16,7 @@ from workers.data.budgets import MOST_IMAGE_BYTES, PIECE_BYTES
 from workers.data.errors import BrokenImage, ShardReadError
 from workers.data.plain_values import printable, shown
 from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
-from workers.data.shards.folder_members import open_member, read_opened
+from workers.data.shards.folder_members import class_of, open_member, read_opened
 from workers.data.shards.parquet_labels import label_texts, partitions
 from workers.data.shards.spilled_images import gathered
 from workers.data.shards.whole_files import close_all, pieces_within, size_of, too_large
@@ -223,7 +223,7 @@ def _read_image_folder(manifest: DatasetManifest, shard: Shard) -> Iterator[_Row
                 for piece in pieces_within([size_of(each) for each in opened], PIECE_BYTES):
                     keys = [members[place] for place in piece]
                     found = readers.map(partial(read_opened, shard), keys, [opened[place] for place in piece])
-                    names: list[str | None] = [key.partition("/")[0] for key in keys] if manifest.classes else []
+                    names = [class_of(key, manifest.class_level) for key in keys] if manifest.classes else []
                     yield _rows(keys, list(found), names)
             finally:
                 close_all(opened)
