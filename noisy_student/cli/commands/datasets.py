@@ -17,7 +17,7 @@ from service.views.datasets import DatasetView
 from service.views.looks import DatasetLook
 
 _CLASSES_SHOWN = 20
-_COLUMNS = ("base_uri", "image_column", "label_column", "key_column")
+_TABLE_FIELDS = ("base_uri", "image_column", "label_column", "key_column")
 
 datasets = typer.Typer(no_args_is_help=True, help="Register and inspect image datasets.")
 _COLUMNS: tuple[Column[DatasetView], ...] = (
@@ -145,9 +145,11 @@ def _seen(found: DatasetLook) -> Table:
 
 def _command(request: DatasetRequest) -> str:
     """Returns the command that registers what the request does."""
+    if any("," in name or name != name.strip() for name in request.classes or ()):
+        return f"echo {shlex.quote(request.model_dump_json(exclude_none=True))} | noisy-student datasets add -f -"
     options = [
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
-        for name in ("role", "name", "format", "split", "class_level", *_COLUMNS)
+        for name in ("role", "name", "format", "split", "class_level", *_TABLE_FIELDS)
         if (value := getattr(request, name)) is not None
     ]
     if request.classes is not None:

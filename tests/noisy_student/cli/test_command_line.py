@@ -63,6 +63,16 @@ def test_a_look_prints_what_a_place_is_taken_for_and_the_commands_that_register_
     assert [request["split"] for request in found["requests"]] == ["train", "val"]
 
 
+def test_classes_with_commas_are_registered_by_a_body(cli: Cli, write_images: Callable[..., Path]) -> None:
+    folder = write_images("train-0", 0, classes=("cat, wild", "dog", "fox")).parent
+    write_images("val-0", 4, classes=("cat, wild", "dog"))
+    lines = _done(cli("datasets", "look", str(folder))).splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("echo ")]
+    assert [command[2:] for command in commands] == [["|", "noisy-student", "datasets", "add", "-f", "-"]] * 2
+    dataset = _done(cli("datasets", "add", "-f", "-", "-o", "json", input=commands[1][1]))
+    assert DatasetView.model_validate_json(dataset).classes == ["cat, wild", "dog", "fox"]
+
+
 def test_a_relative_path_is_made_absolute(
     cli: Cli, write_images: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
