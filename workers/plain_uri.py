@@ -95,6 +95,14 @@ def below(folder_uri: str, name: str) -> str:
     return f"{address.rstrip('/')}/{quote(name, _UNESCAPED)}{question}{query}"
 
 
+def folder_of(uri: str) -> str:
+    """The URI of the folder in which a file or folder lies; the bucket or the root lie in themselves."""
+    address, question, query = uri.partition("?") if is_uri(uri) else (uri, "", "")
+    scheme, mark, path = address.rstrip("/").rpartition("://")
+    folder = path.rpartition("/")[0]
+    return f"{scheme}{mark}{folder or (path if mark else '/')}{question}{query}"
+
+
 def is_uri(text: str) -> bool:
     """Whether the text has a scheme. Otherwise it is a local path."""
     return _WITH_SCHEME.fullmatch(text) is not None

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service.config.datasets import LookRequest
 from service.datasets.inspection import DatasetRequest, InspectedDataset, inspect_dataset
+from service.datasets.looks.look import look_at
 from service.errors import InvalidRequest
 from tests.object_store.conftest import Address
 from tests.support.made_datasets import pictures
@@ -78,3 +80,29 @@ def test_a_key_that_is_no_path_is_refused_by_its_name(bucket: Address, s3_endpoi
         InvalidRequest, match=r"the key cat/\S*/9\.png below it has a|the key cat//9\.png below it has an empty"
     ):
         registered(root)
+
+
+def test_a_look_at_a_bucket_offers_its_splits(bucket: Address) -> None:
+    names = [f"{split}/{name}/{split} 1.png" for split in ("train", "test") for name in ("cat", "naïve fox")]
+    root = put(bucket("pets"), {name: picture(number) for number, name in enumerate(names)})
+    found = look_at(LookRequest(uri=root))
+    assert found.taken_for == "a folder of images with a folder for each class, in 2 split(s): train, test"
+    assert [request.name for request in found.requests] == ["pets train", "pets test"]
+    for request in found.requests:
+        assert inspect_dataset(request, "ds-1", "/nowhere").class_counts == {"cat": 1, "naïve fox": 1}
+
+
+def test_an_export_in_a_bucket_finds_its_images_there(bucket: Address) -> None:
+    tasks = [
+        {"data": {"image": f"/data/upload/1/a%20{number}.png"}, "annotations": [{"result": [choice]}]}
+        for number, choice in enumerate(
+            {"type": "choices", "from_name": "c", "value": {"choices": [name]}} for name in ("x", "y")
+        )
+    ]
+    files = {f"media/upload/1/a {number}.png": picture(number) for number in range(2)}
+    root = put(bucket("labels"), {**files, "export/project.json": json.dumps(tasks).encode()})
+    for place in (join_uri(root, "export/project.json"), join_uri(root, "export")):
+        [request] = look_at(LookRequest(uri=place)).requests
+        found = inspect_dataset(request, "ds-1", bucket("parts"))
+        assert (found.class_counts, found.sampled_bad) == ({"x": 1, "y": 1}, 0)
+        assert [key for index in range(1) for key in read_shard(found.manifest, index).keys] == list(files)

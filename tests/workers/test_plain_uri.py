@@ -7,7 +7,7 @@ from pyarrow import fs
 
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots, plain_dataset_uri
-from workers.plain_uri import NotPlain, parse_place
+from workers.plain_uri import NotPlain, folder_of, parse_place
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,18 @@ def test_a_link_with_a_fragment_leads_nowhere(tmp_path: Path) -> None:
             DatasetRoots((str(tmp_path / "root"),)).check(uri)
     with pytest.raises(NotPlain):
         open_filesystem(f"file://{tmp_path}/root/link#")
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("/a/b.json", "/a"),
+        ("/a/", "/"),
+        ("/", "/"),
+        ("s3://b/x/y%20z.json?scheme=http", "s3://b/x?scheme=http"),
+        ("s3://b/x?endpoint_override=h:1/p", "s3://b?endpoint_override=h:1/p"),
+        ("s3://b", "s3://b"),
+    ],
+)
+def test_the_folder_around_a_place_keeps_its_options(uri: str, folder: str) -> None:
+    assert folder_of(uri) == folder

@@ -15,13 +15,13 @@ from service.datasets.formats.list_files import list_rows
 from service.datasets.places.location import FoundFile, Location, locate
 from service.datasets.places.splits import are_splits, kind_of_split, stem_of
 from service.errors import InvalidRequest
-from workers.artifact_io import open_filesystem
+from workers.artifact_io import name_of, open_filesystem
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots
-from workers.data.names import IMAGE_SUFFIXES
+from workers.data.names import IMAGE_SUFFIXES, suffix_of
 from workers.data.plain_values import shown
 from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry
-from workers.plain_uri import is_uri
+from workers.plain_uri import folder_of, is_uri
 
 _MOST_CANDIDATES = 20
 _MOST_SEARCHED = 1_000_000
@@ -59,17 +59,22 @@ def find_exports(location: Location, asked: ExportFormat | None, roots: DatasetR
         if asked is None and not _may_be_export(location.uri):
             return []
         found = asked or _format_at(location.uri)
-        return [] if found is None else [FoundExport(found, location.uri, _around(location, roots))]
+        if found is None:
+            return []
+        folder = locate(folder_of(location.uri), roots, _MOST_SEARCHED)
+        return [FoundExport(found, location.uri, _with_images(folder, roots))]
     if asked is None and _has_class_folders(location):
         return []
     exports = []
+    images_at: Location | None = None
     for file in _candidates(location):
         uri = location.uri_of(file)
         found = _format_at(uri)
         if found is not None and asked in (None, found):
             names = [file.name.partition("/")[0], stem_of(file)]
             split = next((name for name in names if kind_of_split(name) is not None), None)
-            exports.append(FoundExport(found, uri, location, split))
+            images_at = images_at or _with_images(location, roots)
+            exports.append(FoundExport(found, uri, images_at, split))
     return exports
 
 
@@ -89,7 +94,7 @@ def chosen_export(location: Location, request: DatasetRequest, roots: DatasetRoo
                 read_json(location.uri_of(file))  # says why it cannot be read
         raise InvalidRequest("format", f"{location.uri}: no file of the form of {asked} is at its top")
     if len(found) > 1:
-        listed = ", ".join(shown(each.uri.rpartition("/")[2], 60) for each in found[:5])
+        listed = ", ".join(shown(name_of(each.uri), 60) for each in found[:5])
         problem = f"holds {len(found)} exports ({listed}): register one of the files, or choose a split"
         raise InvalidRequest("uri", f"{location.uri}: {problem}")
     return found[0] if found else None
@@ -103,7 +108,7 @@ def listed_export(found: FoundExport, request: DatasetRequest, roots: DatasetRoo
     """
     export = _read(found, request)
     place = locate(request.base_uri, roots) if request.base_uri is not None else found.images_at
-    near = (found.uri.rpartition("/")[2].partition(".")[0], found.split or "")
+    near = (name_of(found.uri).partition(".")[0], found.split or "")
     index = ImageIndex(place, by_stem=export.format == "fiftyone", near=near)
     images = _labels_joined(export.images)
     counted = _Counted(len(images))
@@ -114,18 +119,21 @@ def listed_export(found: FoundExport, request: DatasetRequest, roots: DatasetRoo
             counted.add("have no label", image.origin)
         elif is_labeled and len(image.labels) > 1:
             counted.add("have several labels, of which none is taken", image.origin)
-        elif (uri := index.find(image.place) or _as_it_is(image.place, roots)) is None:
-            counted.add(_not_found(image.place), image.origin)
-        else:
+        elif (found_file := index.find(image.place)) is not None:
             label = next(iter(image.labels)) if is_labeled else None
-            entries.append(ListEntry(key=_key(uri, place.uri), uri=uri, label=label, origin=image.origin))
+            entries.append(ListEntry(found_file.name, place.uri_of(found_file), label, image.origin))
+        elif _is_there(image.place, roots):
+            label = next(iter(image.labels)) if is_labeled else None
+            entries.append(ListEntry(image.place, image.place, label, image.origin))
+        else:
+            counted.add(_not_found(image.place), image.origin)
     counted.check(found, place, len(entries))
     return ListedExport(_without_repeats(entries), export.classes, (*export.warnings, *counted.said()))
 
 
 def _read(found: FoundExport, request: DatasetRequest) -> Export:
     uri = found.uri
-    if uri.rpartition(".")[2].lower() in _TABLES:
+    if suffix_of(name_of(uri)) in _TABLES:
         return label_studio_rows(list_rows(uri, request), request, uri)
     document = read_json(uri)
     if found.format == "coco":
@@ -153,26 +161,21 @@ def _without_repeats(entries: Sequence[ListEntry]) -> list[ListEntry]:
     return list({(entry.uri, entry.label): entry for entry in reversed(entries)}.values())[::-1]
 
 
-def _as_it_is(place: str, roots: DatasetRoots) -> str | None:
-    """The place itself, if it is an absolute path or a URI of an image that is there and may be read."""
+def _is_there(place: str, roots: DatasetRoots) -> bool:
+    """Whether a place is the absolute path or the URI of a file that is there and may be read."""
     if why_never_opened(place) is not None or not (is_uri(place) or place.startswith("/")):
-        return None
+        return False
     try:
         roots.check(place)
         filesystem, path = open_filesystem(place)
-        return place if filesystem.get_file_info(path).is_file else None
+        return bool(filesystem.get_file_info(path).is_file)
     except (OSError, ValueError, OutsideOfRoots):
-        return None
+        return False
 
 
 def _not_found(place: str) -> str:
     kind = why_never_opened(place)
     return "are not there" if kind is None else f"are not there, each being {kind.partition(':')[0]}"
-
-
-def _key(uri: str, place_uri: str) -> str:
-    start = f"{place_uri.partition('?')[0].rstrip('/')}/"
-    return uri.removeprefix(start)
 
 
 class _Counted:
@@ -204,16 +207,14 @@ class _Counted:
         raise InvalidRequest("uri", f"{found.uri}: {'; '.join(self.said()) or 'lists no image'}{hint}")
 
 
-def _around(location: Location, roots: DatasetRoots) -> Location:
-    """The folder of an export's file; the folder around it if there is no image in the first."""
-    folder = location.uri.rpartition("/")[0]
-    here = locate(folder, roots, _MOST_SEARCHED)
-    if len(ImageIndex(here)):
-        return here
+def _with_images(folder: Location, roots: DatasetRoots) -> Location:
+    """The folder, or the one around it if it holds no image."""
+    if len(ImageIndex(folder)):
+        return folder
     try:
-        return locate(folder.rpartition("/")[0], roots, _MOST_SEARCHED)
+        return locate(folder_of(folder.uri), roots, _MOST_SEARCHED)
     except (InvalidRequest, OutsideOfRoots):
-        return here
+        return folder
 
 
 def _candidates(location: Location) -> Iterator[FoundFile]:
@@ -227,13 +228,13 @@ def _candidates(location: Location) -> Iterator[FoundFile]:
 
 
 def _may_be_export(uri: str) -> bool:
-    return uri.rpartition(".")[2].lower() in {"json", *_TABLES}
+    return suffix_of(name_of(uri)) in {"json", *_TABLES}
 
 
 def _format_at(uri: str) -> ExportFormat | None:
     """The tool that a file comes from; None for another file, and for one that cannot be read."""
     try:
-        if uri.rpartition(".")[2].lower() in _TABLES:
+        if suffix_of(name_of(uri)) in _TABLES:
             request = DatasetRequest(name="look", role="unlabeled", uri=uri)
             row = next((row for _, row in list_rows(uri, request)), {})
             return "label_studio" if is_flat_row(row) else None

@@ -23,7 +23,6 @@ class ImageIndex:
     """
 
     def __init__(self, location: Location, by_stem: bool = False, near: Sequence[str] = ()) -> None:
-        self._location = location
         self._by_stem = by_stem
         self._kinds = {kind for name in near if (kind := kind_of_split(name)) is not None}
         self._by_name: dict[str, list[FoundFile]] = defaultdict(list)
@@ -34,8 +33,8 @@ class ImageIndex:
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
 
-    def find(self, place: str) -> str | None:
-        """Returns the URI of the image whose path has the longest end in common with `place`.
+    def find(self, place: str) -> FoundFile | None:
+        """Returns the image whose path has the longest end in common with `place`.
 
         Returns None if no image has that name, or several fit equally well.
         """
@@ -47,7 +46,7 @@ class ImageIndex:
             if len(best) > 1 and self._kinds:
                 best = [file for file in best if self._kinds & set(map(kind_of_split, file.name.split("/")[:-1]))]
             if len(best) == 1:
-                return self._location.uri_of(best[0])
+                return best[0]
         return None
 
     def _key(self, name: str) -> str:

@@ -11,7 +11,7 @@ from service.errors import InvalidRequest
 from workers.artifact_io import open_filesystem
 from workers.data.dataset_roots import OutsideOfRoots, check_place
 from workers.data.shards.whole_files import check_regular
-from workers.plain_uri import below
+from workers.plain_uri import below, folder_of
 
 _MOST_BYTES = 16 << 20
 _MOST_CARD_CHARACTERS = 1 << 20
@@ -60,8 +60,8 @@ def is_saved(location: Location) -> bool:
 
 
 def _folders(locations: Sequence[Location]) -> list[str]:
-    found = [location.uri.rpartition("/")[0] if location.is_file else location.uri for location in locations]
-    return [*found, found[-1].partition("?")[0].rpartition("/")[0]]
+    found = [folder_of(location.uri) if location.is_file else location.uri for location in locations]
+    return list(dict.fromkeys([*found, folder_of(found[-1])]))
 
 
 def _features_in(folder: str) -> list[Any]:

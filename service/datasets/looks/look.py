@@ -15,6 +15,7 @@ from service.datasets.places.location import Location, locate
 from service.datasets.places.unread_files import counted_files
 from service.errors import InvalidRequest
 from service.views.looks import DatasetLook, LookedAtColumn, LookedAtPart
+from workers.artifact_io import name_of
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots, OutsideOfRoots
 from workers.data.errors import ShardReadError
 from workers.data.plain_values import shown
@@ -110,8 +111,7 @@ def _request(
 ) -> DatasetRequest:
     """The body that registers a part. It names the classes if the parts do not hold the same ones."""
     part = looked_at.part
-    place = location.uri.partition("?")[0] if "://" in location.uri else location.uri
-    name = " ".join(filter(None, (shown(place.rpartition("/")[2], 80), part.name and shown(part.name, 30))))
+    name = " ".join(filter(None, (shown(name_of(location.uri), 80), part.name and shown(part.name, 30))))
     is_labeled = looked_at.role != "unlabeled"
     # A list's folder may hold other texts, which a request of the folder would read, too.
     is_one_list = reading.format == "uri_list" and len(part.location.files) == 1

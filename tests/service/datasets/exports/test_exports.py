@@ -134,7 +134,9 @@ def test_a_damaged_coco_file_is_refused_by_its_entry(tmp_path: Path, changes: di
 
 
 def test_fiftyone_takes_labels_by_index_by_name_and_with_confidence(tmp_path: Path) -> None:
-    root = write_files(tmp_path / "fo", images("data/000001.png", "data/x/000002.png", "data/3.v2.png", "data/4.png"))
+    root = write_files(
+        tmp_path / "fifty", images("data/000001.png", "data/x/000002.png", "data/3.v2.png", "data/4.png")
+    )
     labels = {"000001": 1, "x/000002": {"label": 0, "confidence": 0.5}, "3.v2": 1, "4": None}
     write_json(root / "labels.json", {"classes": ["sunflower", "cat"], "labels": labels})
     found = look(root)
@@ -152,17 +154,17 @@ def test_fiftyone_takes_labels_by_index_by_name_and_with_confidence(tmp_path: Pa
 
 def test_fiftyone_splits_are_folders(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
-        write_files(tmp_path / f"fo/{split}", images("data/1.png", "data/2.png"))
-        write_json(tmp_path / f"fo/{split}/labels.json", {"classes": ["a", "b"], "labels": {"1": 0, "2": 1}})
-    found = look(tmp_path / "fo")
+        write_files(tmp_path / f"fifty/{split}", images("data/1.png", "data/2.png"))
+        write_json(tmp_path / f"fifty/{split}/labels.json", {"classes": ["a", "b"], "labels": {"1": 0, "2": 1}})
+    found = look(tmp_path / "fifty")
     assert [part.split for part in found.parts] == ["test", "train", "validation"]
     assert counts(found, tmp_path / "parts") == [{"a": 1, "b": 1}] * 3
-    assert set(labels_by_key(inspect(tmp_path / "fo", split="test"))) == {"test/data/1.png", "test/data/2.png"}
+    assert set(labels_by_key(inspect(tmp_path / "fifty", split="test"))) == {"test/data/1.png", "test/data/2.png"}
 
 
 @pytest.mark.parametrize("target", [7, -1, True, 1.5])
 def test_a_label_of_fiftyone_that_is_no_class_is_refused(tmp_path: Path, target: object) -> None:
-    root = write_files(tmp_path / "fo", images("data/1.png", "data/2.png"))
+    root = write_files(tmp_path / "fifty", images("data/1.png", "data/2.png"))
     write_json(root / "labels.json", {"classes": ["a", "b"], "labels": {"2": 0, "1": target}})
     assert f"{root}/labels.json labels, entry 1: its label" in refusal(root)[1]
 

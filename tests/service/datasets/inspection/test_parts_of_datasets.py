@@ -59,7 +59,16 @@ def _tar(root: Path, images: list[bytes]) -> Path:
     return write_tar(root / "0.tar", members)
 
 
-_FORMATS = {"image_folder": _folder, "uri_list": _list, "parquet": _parquet, "webdataset": _tar}
+def _arrow(root: Path, images: list[bytes]) -> Path:
+    root.mkdir()
+    labels = pa.array([_CLASSES[row % 2] for row in range(len(images))])
+    table = pa.table({"image": pa.array(images, pa.binary()), "label": labels})
+    with pa.OSFile(str(root / "0.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=7)
+    return root
+
+
+_FORMATS = {"image_folder": _folder, "uri_list": _list, "parquet": _parquet, "arrow": _arrow, "webdataset": _tar}
 
 
 def _images(found: InspectedDataset) -> Iterator[bytes]:
