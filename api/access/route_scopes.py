@@ -92,6 +92,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/"): _VIEWER,
     ("GET", "/ui/runs/{run_id}"): _VIEWER,
     ("GET", "/ui/runs/{run_id}/generations/{generation}/stages/{stage}/attempts/{attempt}/job"): _VIEWER,
+    ("GET", "/ui/runs/{run_id}/generations/{generation}/review"): _VIEWER,
     ("GET", "/ui/static/{file:path}"): _VIEWER,
     ("GET", "/ui/swagger/{file:path}"): _VIEWER,
     ("POST", "/ui/logout"): _VIEWER,

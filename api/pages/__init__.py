@@ -17,13 +17,14 @@ _SWAGGER = "/ui/swagger"
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serves the list of runs at /, runs and their Ray jobs below /ui/runs, /ui/static, the login, and /docs."""
+    """Serves the list of runs at /, runs, their jobs and reviews below /ui/runs, /ui/static, the login, and /docs."""
     app.include_router(login.router)
     app.include_router(jobs.router)
     app.mount("/ui/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     app.mount(_SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
     app.add_api_route("/", _runs_page, include_in_schema=False)
     app.add_api_route("/ui/runs/{run_id}", _run_page, include_in_schema=False)
+    app.add_api_route("/ui/runs/{run_id}/generations/{generation}/review", _review_page, include_in_schema=False)
     app.add_api_route("/docs", _docs_page, include_in_schema=False)
 
 
@@ -34,6 +35,11 @@ async def _runs_page() -> HTMLResponse:
 async def _run_page(run_id: str) -> HTMLResponse:
     # The page reads the id from its own address; the REST API tells it whether that run exists.
     return HTMLResponse(render("run.html"), headers=PAGE_HEADERS)
+
+
+async def _review_page(run_id: str, generation: int) -> HTMLResponse:
+    # As above: its own address says which labels it shows.
+    return HTMLResponse(render("review.html"), headers=PAGE_HEADERS)
 
 
 async def _docs_page() -> HTMLResponse:

@@ -10,7 +10,7 @@ from noisy_student.cli.commands.datasets import datasets
 from noisy_student.cli.commands.demo import demo
 from noisy_student.cli.commands.doctor import doctor
 from noisy_student.cli.commands.keys import keys
-from noisy_student.cli.commands.label_exports import labels
+from noisy_student.cli.commands.labels import labels
 from noisy_student.cli.commands.link import link
 from noisy_student.cli.commands.models import models
 from noisy_student.cli.commands.plans import plan, plans
@@ -81,9 +81,9 @@ app.add_typer(projects, name="projects")
 app.command("watch")(watch)
 app.command("logs")(logs)
 app.command("events")(events)
+app.add_typer(labels, name="labels")
 app.add_typer(models, name="models")
 app.command("predict")(predict)
-app.add_typer(labels, name="labels")
 app.add_typer(predictions, name="predictions")
 app.add_typer(keys, name="keys")
 app.add_typer(retention, name="retention")

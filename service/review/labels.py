@@ -94,7 +94,10 @@ def _candidates(reviewed: ReviewedGeneration, asked: ReviewFilter) -> ReviewCand
     try:
         found = find_candidates(reviewed, asked.order)
     except FileNotFoundError as error:
-        raise Conflict(labels_are_gone(reviewed)) from error
+        raise Conflict(
+            f"label files of generation {reviewed.labels.number} of {reviewed.run_id}, or those that it is compared "
+            "with, are no longer there: retention deletes those of earlier generations unless the model is kept"
+        ) from error
     rows = found.rows
     if asked.class_name is not None:
         if asked.class_name not in reviewed.classes:

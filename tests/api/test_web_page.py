@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 
-@pytest.mark.parametrize("path", ["/", "/ui/runs/run-3f9c2a71d0"])
+@pytest.mark.parametrize("path", ["/", "/ui/runs/run-3f9c2a71d0", "/ui/runs/run-3f9c2a71d0/generations/1/review"])
 def test_pages_and_all_that_they_load_come_from_here(client: TestClient, path: str) -> None:
     page = client.get(path)
     assert page.status_code == 200
@@ -20,8 +20,9 @@ def test_pages_and_all_that_they_load_come_from_here(client: TestClient, path: s
 
 
 @pytest.mark.attack
-def test_the_script_writes_text_and_never_markup(client: TestClient) -> None:
-    script = client.get("/ui/static/page.js").text
+@pytest.mark.parametrize("name", ["page.js", "review.js", "elements.js"])
+def test_the_script_writes_text_and_never_markup(client: TestClient, name: str) -> None:
+    script = client.get(f"/ui/static/{name}").text
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)
 
 

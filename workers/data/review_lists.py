@@ -84,14 +84,16 @@ class ReviewRows:
         return self.taken(np.lexsort((self.rows, self.shards, self.keys)))
 
     def best_of_groups(self, most: int) -> Self:
-        """At most `most` rows of each class and of what was selected, and what was not, in order."""
-        ordered = self.in_order()
-        groups = ordered.groups
+        """At most `most` rows of each class and of what was selected, and what was not. Rows stay where they are.
+
+        Among equal keys the first rows are taken.
+        """
+        by_key = np.argsort(self.keys, kind="stable")
+        groups = self.groups[by_key]
         by_group = np.argsort(groups, kind="stable")
-        starts = np.searchsorted(groups[by_group], groups[by_group])
-        is_kept = np.zeros(len(ordered), dtype=bool)
-        is_kept[by_group] = np.arange(len(ordered)) - starts < most
-        return ordered.taken(is_kept)
+        starts = np.flatnonzero(np.diff(groups[by_group], prepend=-1))
+        rank = np.arange(len(self)) - np.repeat(starts, np.diff(starts, append=len(self)))
+        return self.taken(np.sort(by_key[by_group[rank < most]]))
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
@@ -125,21 +127,21 @@ class BestRows:
         better = found.taken(found.keys < np.take(self._floors, found.groups))
         self._parts.append(better)
         self._waiting += len(better)
-        if self._waiting > max(_NARROWED_ROWS, 2 * len(self._parts[0])):
+        if self._waiting > max(_NARROWED_ROWS, 4 * len(self._parts[0])):
             self._narrow()
 
     def best(self) -> ReviewRows:
-        """What is best of all that was added, in order."""
+        """What is best of all that was added, by its place in the pool."""
         self._narrow()
         return self._parts[0]
 
     def _narrow(self) -> None:
         best = ReviewRows.joined(self._parts).best_of_groups(self._most)
-        counts = np.bincount(best.groups, minlength=len(self._floors))
-        # Rows are in order, so that the last key that is written is the largest of its group.
-        largest = np.full(len(self._floors), np.inf, dtype=np.float32)
-        largest[best.groups] = best.keys
-        self._floors = np.where(counts >= self._most, largest, np.inf).astype(np.float32)
+        groups = best.groups
+        largest = np.full(len(self._floors), -np.inf, dtype=np.float32)
+        np.maximum.at(largest, groups, best.keys)
+        is_full = np.bincount(groups, minlength=len(self._floors)) >= self._most
+        self._floors = np.where(is_full, largest, np.float32(np.inf))
         self._class_floors = self._floors.reshape(-1, 2).max(axis=1)
         self._parts, self._waiting = [best], 0
 

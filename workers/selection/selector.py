@@ -1,7 +1,7 @@
 """Filters, caps and fills up (Xie et al., section 3.1): what each process does with its range of shards.
 
 The passes are scan() -> [count() -> ...] -> sift() -> Selector. Each goes over all ranges, and stage.py decides between
-them. sift() is the last to read doubts: it leaves one bit for each row, and the Selector needs the labels alone.
+them. sift() leaves one bit for each row, and the Selector needs the labels alone.
 """
 
 from collections.abc import Iterable
@@ -66,15 +66,20 @@ class Rules:
         """The rows of a shard as they count: without those that are dropped, and with the labels that people gave."""
         return self.counted(read_label_rows(self.rows_uri, shard, self.classes))
 
-    def labels(self, shard: int) -> npt.NDArray[np.int32]:
-        """The labels of a shard's rows as they count, int32 (rows,); -1 for a broken image."""
-        labels, marked = read_labels(self.rows_uri, shard), self._marked(shard)
+    def teacher_and_labels(self, shard: int) -> tuple[LabelRows, npt.NDArray[np.int32]]:
+        """The rows of a shard as the teacher labeled them, without those that are dropped, and the labels that count.
+
+        These are int32 (rows,), and -1 for a broken image.
+        """
+        teacher = self.without_dropped(read_label_rows(self.labels_uri, shard, self.classes))
+        marked = self._marked(shard)
+        labels = teacher.labels if self.aligned_uri is None else read_labels(self.aligned_uri, shard)
         if marked is None:
-            return labels
+            return teacher, labels
         rows, given = marked.given
         labels = labels.copy()
         labels[rows] = given
-        return labels
+        return teacher, labels
 
     def listed(self, shard: int) -> ListedClasses:
         """The most probable classes of a shard's rows, and their probabilities."""

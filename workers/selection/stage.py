@@ -30,7 +30,7 @@ from workers.selection.filtering import FilterCounts
 from workers.selection.label_rows import shards_with_list
 from workers.selection.mark_search import find_marked
 from workers.selection.passes import Passes, rows_of
-from workers.selection.review import write_review_lists
+from workers.selection.review import Listed, ReviewLister, write_review_lists
 from workers.selection.selection_files import selection_parquet
 from workers.selection.selector import Choice, Rules, Scan, Selector, Sifted
 from workers.selection.shard_ranges import divided, read_ahead, start_executor
@@ -38,7 +38,7 @@ from workers.selection.survey import Survey, survey
 from workers.specs.hygiene import LEAKAGE_FILE, LeakageCheck
 from workers.specs.reports import FailureReason
 from workers.specs.results import ClassSelection, SelectResult
-from workers.specs.review import MarksApplied
+from workers.specs.review import EarlierLabels, MarksApplied
 from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
 
 logger = logging.getLogger(__name__)
@@ -81,11 +81,13 @@ def run_select(spec: SelectSpec, reporter: StageReporter) -> SelectResult:
         chosen = _chosen([one.undecided for one in sifted], cut, rules)
         choices = _choices(passes.ranges, scans, sifted, balance, chosen, confident)
         kept_per_shard: list[int] = []
-        for kept in passes.run(partial(_write, spec.folder_uri), choices):
+        listed: list[Listed] = []
+        for kept, worth_a_look in passes.run(partial(_write, spec.folder_uri, spec.earlier), choices):
             kept_per_shard += kept
+            listed.append(worth_a_look)
             reporter.update(len(kept_per_shard))
             reporter.pause_if_asked()
-        write_review_lists(spec, passes, reporter)
+        write_review_lists(spec.folder_uri, listed, rules.classes)
     if rules.aligned_uri is not None:
         delete_folder(rules.aligned_uri)
     written = _materialized(spec, kept_per_shard, int(balance.copies.sum()), reporter)
@@ -176,16 +178,21 @@ def _sift(cut: Cut, rules: Rules, shards: range) -> Sifted:
     return selector.sift(rows_of(rules, shards), rules, cut)
 
 
-def _write(folder_uri: str, rules: Rules, shards: range, choice: Choice) -> list[int]:
-    """Writes the selection files of a range of shards, and returns how many images of each shard are kept."""
-    chooser = Selector(rules, choice)
+def _write(
+    folder_uri: str, earlier: EarlierLabels | None, rules: Rules, shards: range, choice: Choice
+) -> tuple[list[int], Listed]:
+    """Writes the selection files of a range of shards, and returns how many images of each shard are kept.
+
+    Also returns which rows are worth a look.
+    """
+    chooser, lister = Selector(rules, choice), ReviewLister(earlier, rules.classes)
     kept_per_shard = []
-    labels = read_ahead(rules.labels, shards, rules.is_remote)
-    for number, (shard, labels_of_shard) in enumerate(zip(shards, labels, strict=True)):
-        kept, copies = chooser.selected(number, shard, labels_of_shard)
-        write_bytes(join_uri(folder_uri, part_name(shard)), selection_parquet(kept, copies))
+    for number, (teacher, labels) in enumerate(read_ahead(rules.teacher_and_labels, shards, rules.is_remote)):
+        kept, copies = chooser.selected(number, teacher.shard, labels)
+        write_bytes(join_uri(folder_uri, part_name(teacher.shard)), selection_parquet(kept, copies))
+        lister.add(teacher, kept)
         kept_per_shard.append(len(kept))
-    return kept_per_shard
+    return kept_per_shard, lister.listed()
 
 
 def _materialized(

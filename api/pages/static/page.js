@@ -2,11 +2,12 @@
 // change, and every second while a stage makes progress, which is no event.
 // Data reach the document as text only (textContent, attributes), never as markup.
 
+import { answer, badge, byId, complain, count, draw, el, get, percent, svg, unbroken, when, whoAmI } from "./elements.js";
+
 const ACTIVE = ["running", "pausing", "cancelling"];
 const POLL_MS = 1000;
 const POLL_QUIET_MS = 30000;
 const BURST_MS = 200;
-const SVG = "http://www.w3.org/2000/svg";
 
 // ---- the two pages ----
 
@@ -130,7 +131,13 @@ function generationCard(generation) {
       el("div", { class: "mono" }, plan ? plan.model : "of another version of the service"),
       plan ? el("div", { class: "soft" }, noiseLine(plan.recipe.noise)) : null),
     ...generation.stages.map((stage) => stageBlock(stage, generation.now)),
-    generation.curve.length > 1 ? curve(generation.curve) : null);
+    generation.curve.length > 1 ? curve(generation.curve) : null,
+    reviewLink(generation));
+}
+
+function reviewLink(generation) {
+  const labeled = generation.stages.find((stage) => stage.name === "label" && stage.state === "succeeded");
+  return labeled ? el("a", { href: `/ui/runs/${labeled.run_id}/generations/${generation.number}/review` }, "Review its labels") : null;
 }
 
 function noiseLine({ rand_augment: randAugment, dropout, drop_path: dropPath }) {
@@ -308,28 +315,12 @@ async function validationCurve(path, generation) {
   return points;
 }
 
-const unbroken = (text) => text.replaceAll(" ", "\u00a0");
-const count = (value) => value.toLocaleString("en");
-const percent = (share) => unbroken(`${(share * 100).toFixed(1)} %`);
-const when = (iso) => new Date(iso).toLocaleString();
-
 function seconds(value) {
   if (value < 60) return `${Math.max(0, value).toFixed(value < 10 ? 1 : 0)} s`;
   return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
 }
 
-// ---- the API and the document ----
-
-async function get(path) {
-  return answer(await fetch(path, { headers: { Accept: "application/json" } }));
-}
-
-async function answer(response) {
-  if (response.status === 401) location.reload(); // the session has ended: the server answers with its login form
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? `the API answered ${response.status}`);
-  return body;
-}
+// ---- what a caller may do ----
 
 function offer(id, offered, path) {
   const button = byId(id);
@@ -351,43 +342,8 @@ let mayChange = false;
 
 // A viewer would be refused: it is offered no button.
 async function meetCaller() {
-  const caller = await get("/me");
-  byId("logout").hidden = caller.kind !== "session";
-  mayChange = caller.scope !== "viewer";
+  mayChange = (await whoAmI()).scope !== "viewer";
   wake();
-}
-
-function complain(message) {
-  const trouble = byId("trouble");
-  trouble.textContent = message === "Failed to fetch" ? "The API does not answer; trying again." : message;
-  trouble.hidden = false;
-}
-
-// Draws one element a value, and leaves alone those whose value has not changed: selections and focus survive.
-function draw(container, values, build) {
-  const before = container.drawn ?? [];
-  container.drawn = values.map((value, index) => {
-    const text = JSON.stringify(value);
-    return before[index]?.text === text ? before[index] : { text, node: build(value) };
-  });
-  const nodes = container.drawn.map((each) => each.node);
-  nodes.forEach((node, index) => {
-    if (container.children[index] === node) return;
-    if (container.children[index]) container.children[index].replaceWith(node);
-    else container.append(node);
-  });
-  while (container.children.length > nodes.length) container.lastElementChild.remove();
-}
-
-const byId = (id) => document.getElementById(id);
-const badge = (state) => el("span", { class: `badge ${state}` }, state);
-const el = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
-const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
 }
 
 meetCaller().catch((error) => complain(error.message));

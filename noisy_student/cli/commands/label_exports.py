@@ -14,12 +14,10 @@ from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from workers.specs.label_export import LabelFilter, LabelSource, PictureFormat
 
-labels = typer.Typer(no_args_is_help=True, help="Take pseudo labels away.")
 _LINKS_PER_CLASS = 100
 Format = Literal["parquet", "csv", "webdataset", "huggingface", "folders"]
 
 
-@labels.command("export")
 def export(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
     generation: Annotated[int, typer.Argument(metavar="GENERATION", min=1)],
