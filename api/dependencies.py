@@ -17,6 +17,8 @@ from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
 from service.exports.labels import LabelExports
+from service.imported_models.commands import RegistrationCommands
+from service.imported_models.queries import RegistrationQueries
 from service.predictions.commands import PredictionCommands
 from service.predictions.downloads import PredictionDownloads
 from service.predictions.queries import PredictionQueries
@@ -70,6 +72,10 @@ PredictionQueriesOf = Annotated[PredictionQueries, Depends(_part(lambda services
 PredictionDownloadsOf = Annotated[PredictionDownloads, Depends(_part(lambda services: services.prediction_downloads))]
 StudyCommandsOf = Annotated[StudyCommands, Depends(_part(lambda services: services.study_commands))]
 StudyQueriesOf = Annotated[StudyQueries, Depends(_part(lambda services: services.study_queries))]
+RegistrationCommandsOf = Annotated[
+    RegistrationCommands, Depends(_part(lambda services: services.registration_commands))
+]
+RegistrationQueriesOf = Annotated[RegistrationQueries, Depends(_part(lambda services: services.registration_queries))]
 ProjectsOf = Annotated[Projects, Depends(_part(lambda services: services.projects))]
 LineageOf = Annotated[LineageQueries, Depends(_part(lambda services: services.lineage))]
 Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.archives))]
@@ -115,6 +121,9 @@ PredictionId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The prediction's id.", examples=["prediction-91c4e07b2d"])
 ]
 PlanId = Annotated[str, Path(pattern=_ID, max_length=100, description="The plan's id.", examples=["plan-c2870fe1b9"])]
+RegistrationId = Annotated[
+    str, Path(pattern=_ID, max_length=100, description="The registration's id.", examples=["model-5e0cb1a2f7"])
+]
 WebhookId = Annotated[
     str, Path(pattern=_ID, max_length=100, description="The webhook's id.", examples=["hook-0f6be13a92"])
 ]

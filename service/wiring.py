@@ -22,6 +22,8 @@ from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
 from service.exports.labels import LabelExports
+from service.imported_models.commands import RegistrationCommands
+from service.imported_models.queries import RegistrationQueries
 from service.metrics.availability import AvailabilityProbe
 from service.metrics.database_collector import DatabaseCollector, lease_alone, whole_service
 from service.metrics.database_figures import LeaseFigures, read_lease
@@ -95,6 +97,8 @@ class Services:
     prediction_downloads: PredictionDownloads
     study_commands: StudyCommands
     study_queries: StudyQueries
+    registration_commands: RegistrationCommands
+    registration_queries: RegistrationQueries
     projects: Projects
     gatekeeper: Gatekeeper
     keys: KeyCommands
@@ -159,6 +163,8 @@ def open_services(
         prediction_downloads=PredictionDownloads(predictions),
         study_commands=StudyCommands(database, layout, roots, clock, catalog),
         study_queries=StudyQueries(database, layout),
+        registration_commands=RegistrationCommands(database, roots, clock, catalog),
+        registration_queries=RegistrationQueries(database),
         projects=Projects(database, settings.reconciler, places, clock),
         gatekeeper=Gatekeeper(database, settings.access, settings.oidc, clock, world.monotonic),
         keys=KeyCommands(database, clock),

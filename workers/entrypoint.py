@@ -42,6 +42,7 @@ STAGES: dict[StageName, tuple[str, str]] = {
     "ablate": ("workers.ablation.stage", "run_ablate"),
     "measure": ("workers.measuring.stage", "run_measure"),
     "predict": ("workers.prediction.stage", "run_predict"),
+    "verify": ("workers.registration.stage", "run_verify"),
 }
 _NODE_DIED = "The actor died because its node has died"
 """The words of ray.exceptions.ActorDiedError, which has no field for the loss of a node."""
@@ -183,8 +184,8 @@ def _run_stage(spec: AnyStageSpec, reporter: StageReporter) -> StageResult:
 
 
 def _needs_ray(spec: AnyStageSpec) -> bool:
-    """Whether to join the cluster here. A measure stage joins it itself, to time that."""
-    return spec.stage != "measure" and (spec.stage != "select" or spec.settings.materialize is not None)
+    """Whether to join the cluster here. A measure stage joins it itself, to time that; a driver registers alone."""
+    return spec.stage not in ("measure", "verify") and (spec.stage != "select" or spec.settings.materialize is not None)
 
 
 def main() -> None:

@@ -1,15 +1,51 @@
-"""/models: the models that runs produced."""
+"""/models: the models that runs produced, and those that were trained elsewhere."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
 from fastapi.responses import StreamingResponse
 
-from api.dependencies import Archives, Cursor, Limit, ModelId, OfRun, Queries
+from api.dependencies import (
+    Archives,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    ModelId,
+    OfRun,
+    Queries,
+    RegistrationCommandsOf,
+)
 from api.examples.answers import ARCHIVE, MODEL, answers, page_of
+from api.examples.registrations import REGISTRATION, REGISTRATION_REQUESTS
+from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
+from service.config.models import RegistrationRequest
 from service.views.base import Page
+from service.views.lineage import RegistrationView
 from service.views.runs import ModelView
 
 router = APIRouter(prefix="/models", tags=["models"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Register a model",
+    responses=answers(201, REGISTRATION, "Started") | problem_responses(400, 409, 415, 422),
+)
+def register_model(
+    request: Annotated[
+        RegistrationRequest, strict_json(RegistrationRequest), Body(openapi_examples=REGISTRATION_REQUESTS)
+    ],
+    response: Response,
+    commands: RegistrationCommandsOf,
+    idempotency_key: IdempotencyKey = None,
+) -> RegistrationView:
+    """Registers a timm model that was trained elsewhere. One Ray job loads its weights, has it label a few images, and
+    copies it; it is among the models once that has succeeded."""
+    registration = commands.register(request, idempotency_key)
+    response.headers["Location"] = f"/registrations/{registration.id}"
+    return registration
 
 
 @router.get("", summary="List models", responses=answers(200, page_of(MODEL), "One page") | problem_responses(404, 422))

@@ -46,7 +46,9 @@ def train_generations(
 
 def validation_accuracy(model: Path) -> float:
     """The accuracy in 0..1 on validation images that training has measured at its end."""
-    return read_card(str(model)).validation_top1
+    measured = read_card(str(model)).validation_top1
+    assert measured is not None
+    return measured
 
 
 def accuracy(model: Path, manifest: Path) -> float:

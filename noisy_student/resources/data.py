@@ -8,8 +8,9 @@ from noisy_student.pages import listing
 from noisy_student.steps import Steps
 from noisy_student.transport import Way
 from service.config.datasets import DatasetRequest, LookRequest
+from service.config.models import RegistrationRequest
 from service.views.datasets import DatasetView
-from service.views.lineage import ModelLineage
+from service.views.lineage import ModelLineage, RegistrationSummary, RegistrationView
 from service.views.looks import DatasetLook
 from service.views.presets import Presets
 from service.views.retention import Marked, PreviewedArtifact
@@ -66,6 +67,22 @@ class PresetList(Resource[Way]):
 class Models(Resource[Way]):
     """Trained models."""
 
+    @operation("POST", "/models", RegistrationView, RegistrationRequest, once=True)
+    def register(self, request: Body, *, idempotency_key: str | None = None) -> Arguments:
+        """Starts the check of a timm model that was trained elsewhere; `runs.wait` with the answer's id waits for it.
+        Once it has succeeded, the answer of `registration` has the model."""
+        return Arguments(body=request, idempotency_key=idempotency_key)
+
+    @operation("GET", "/registrations/{registration_id}", RegistrationView)
+    def registration(self, registration_id: str) -> Arguments:
+        """Returns one registration: its state, what the check found, and the model."""
+        return Arguments({"registration_id": registration_id})
+
+    @listing("/registrations", RegistrationSummary)
+    def registrations(self, limit: int | None = None) -> Arguments:
+        """Lists all registrations of models, newest first."""
+        return Arguments(query={"limit": limit})
+
     @listing("/models", ModelView)
     def list(self, limit: int | None = None, *, run_id: str | None = None) -> Arguments:
         """Lists models with their accuracies, newest first; only those of one run if `run_id` is given."""
@@ -78,7 +95,8 @@ class Models(Resource[Way]):
 
     @operation("GET", "/models/{model_id}/lineage", ModelLineage)
     def lineage(self, model_id: str) -> Arguments:
-        """Returns a model's origin, down to generation 0. A run with its `run_config` trains the model again."""
+        """Returns a model's origin, down to generation 0. A run with its `run_config` trains the model again;
+        an imported model has none."""
         return Arguments({"model_id": model_id})
 
     @takes_steps(_DOWNLOAD)

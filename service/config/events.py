@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     ABLATION_CREATED = "ablation_created"
     PLAN_CREATED = "plan_created"
     PREDICTION_CREATED = "prediction_created"
+    REGISTRATION_CREATED = "registration_created"
     GENERATION_ADDED = "generation_added"
     PRIORITY_CHANGED = "priority_changed"
     RUN_PAUSING = "run_pausing"

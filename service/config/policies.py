@@ -86,6 +86,7 @@ class StallTimeouts(Frozen):
     ablate: float = Field(default=12 * _HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a whole training.")
     measure: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a part of the sample.")
     predict: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a shard.")
+    verify: float = Field(default=_HALF_AN_HOUR, gt=0, le=1e9, description="Progress is a sign of life.")
 
     def of(self, stage: StageName) -> float:
         """Returns the timeout of the stage, in seconds."""

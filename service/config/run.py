@@ -16,6 +16,7 @@ from workers.specs.base import Frozen, field_error
 from workers.specs.labeling import LabelingSettings
 from workers.specs.measure import external_part
 from workers.specs.recipe import Recipe
+from workers.specs.registration import RegistrationSettings
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
@@ -271,3 +272,5 @@ class GenerationPlan(Frozen):
     """The settings of a plan's only stage: what it measures, and for which cluster the bill is written."""
     prediction: PredictionSettings | None = None
     """The settings of a prediction's only stage."""
+    registration: RegistrationSettings | None = None
+    """The settings of the only stage that registers a model. The model's name is empty if only its weights know it."""

@@ -28,6 +28,7 @@ _PURPOSES = {
     "unlabeled": "training, with the teacher's labels",
     "validation": "choices during training and by the gate",
     "test": "the final measurement",
+    "check": "labeled by the model before it was registered",
     "pseudo_label_truth": "true labels of the unlabeled images, to measure the teacher's",
 }
 
@@ -51,14 +52,19 @@ def model_card_text(described: DescribedModel) -> str:
 
 def _summary(described: DescribedModel) -> str:
     facts, classes = described.facts, len(described.card.classes)
+    what = (
+        f"A {quoted(facts.model.model)} of {facts.model.parameters:,} parameters that sorts images into {classes:,} "
+        "classes"
+    )
+    if facts.model.imported_from is not None:
+        return f"{what}, imported from {quoted(facts.model.imported_from)}. It was not trained by this service."
     how = (
         "trained on labeled images alone: the first teacher"
         if facts.model.generation == 0
         else f"the student of generation {facts.model.generation}"
     )
     return (
-        f"A {quoted(facts.model.model)} of {facts.model.parameters:,} parameters that sorts images into {classes:,} "
-        f"classes, {how} of the run {quoted(facts.run_name)}. It was trained by Noisy Student Training "
+        f"{what}, {how} of the run {quoted(facts.run_name)}. It was trained by Noisy Student Training "
         "([Xie et al. 2019](https://arxiv.org/abs/1911.04252))."
     )
 
@@ -118,6 +124,8 @@ def _pseudo_labels(facts: ModelFacts) -> Iterator[str]:
 
 def _training(facts: ModelFacts) -> str:
     lineage = facts.lineage
+    if facts.model.imported_from is not None:
+        return "It was trained elsewhere; neither its images nor its recipe are on record here."
     parts = [f"Seed {lineage.seed}. The recipe as trained:", _as_yaml(lineage.recipe.model_dump(mode="json"))]
     if lineage.selection is not None:
         parts += ["The selection of pseudo labels:", _as_yaml(lineage.selection.model_dump(mode="json"))]
@@ -143,11 +151,13 @@ def _lineage(facts: ModelFacts) -> str:
             str(each.seed),
             _began_with(each),
             _learned_from(each),
-            *_software(each.stages, "train"),
+            *_software(each.stages, "train" if each.imported_from is None else "verify"),
         )
         for each in facts.lineage.line()
     ]
     head = ("generation", "model", "architecture", "seed", "began with", "learned from", "code", "torch", "timm")
+    if facts.lineage.run_config is None:
+        return table(head, rows)
     again = "\n".join(
         (
             f"noisy-student models lineage {facts.model.id} --run-config > again.json",
@@ -157,16 +167,20 @@ def _lineage(facts: ModelFacts) -> str:
     return "\n\n".join(
         [
             table(head, rows),
-            "To train it and its teachers again:",
+            "To train it again, and its teachers unless its run was given one:"
+            if facts.lineage.run_config.teacher is not None
+            else "To train it and its teachers again:",
             fenced(again, "sh"),
         ]
     )
 
 
 def _learned_from(lineage: Lineage) -> str:
-    if lineage.teacher is None:
+    if lineage.imported_from is not None:
+        return "unknown"
+    if lineage.teacher_id is None:
         return "labeled images alone"
-    teachers = (lineage.teacher.model_id, *lineage.further_teachers)
+    teachers = (lineage.teacher_id, *lineage.further_teachers)
     return f"labels of {', '.join(quoted(each) for each in teachers)}"
 
 
@@ -187,6 +201,10 @@ def _software(stages: list[StageLineage], name: StageName) -> tuple[str, str, st
 
 def _accuracy(facts: ModelFacts) -> str:
     evaluated = facts.evaluate
+    if facts.model.imported_from is not None:
+        known = facts.model.validation_top1
+        found = "was not measured" if known is None else f"is {percent(known)} (top-1)"
+        return f"On the images of the check its accuracy {found}. Whether it was trained on them is not known."
     if evaluated is None:
         return f"Validation: {percent(facts.model.validation_top1)} (top-1). The test images were not evaluated."
     measured: dict[str, Metrics] = {"test": evaluated.metrics} | {

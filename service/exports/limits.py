@@ -22,6 +22,10 @@ def limits(described: DescribedModel) -> Iterator[str]:
     if facts.evaluate is not None and facts.evaluate.robustness is None:
         yield "How it answers to blur, noise, weather and attacks was not measured."
     yield f"It was measured at {card.image_size} x {card.image_size} pixels, prepared as above; other input was not."
+    if facts.model.imported_from is not None:
+        yield "What it was trained on is not known: images that it has learned from may be among those that judge it."
+    if facts.model.imported_from is not None:
+        yield "What it was trained on is not known: images that it has learned from may be among those that judge it."
     yield "The licenses of its training images are not on record here; they may limit its use."
 
 

@@ -30,6 +30,8 @@ class RunKind(StrEnum):
     """A run of one stage that measures what another run would cost."""
     PREDICTION = "prediction"
     """A run of one stage in which a trained model answers about a dataset."""
+    REGISTRATION = "registration"
+    """A run of one stage that checks a model that was trained elsewhere."""
 
 
 class GenerationState(StrEnum):

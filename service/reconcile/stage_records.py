@@ -7,11 +7,11 @@ from service.config.stage_key import StageKey
 from service.lifecycle.actions import FinishStage
 from service.lifecycle.states import GenerationState, StageState
 from service.stages.findings import findings
-from service.store.run_store import add_event, load_spec_inputs
+from service.store.run_store import add_event, load_config, load_spec_inputs
 from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state
 from workers.specs.model_card import model_id
-from workers.specs.results import EvaluateResult, TrainResult
+from workers.specs.results import EvaluateResult, TrainResult, VerifyResult
 
 
 def set_running(session: Session, key: StageKey) -> None:
@@ -32,7 +32,7 @@ def set_running(session: Session, key: StageKey) -> None:
 
 
 def record_result(session: Session, run_id: str, action: FinishStage, now: float) -> None:
-    """Records the model of a train stage, its test accuracy from an evaluate stage, and what a result warns of."""
+    """Records a result's model, its test accuracy from an evaluate stage, and what the result warns of."""
     for kind, message in findings(action.result):
         add_event(session, run_id, now, kind, message, action.generation, action.stage, action.attempt)
     identity = model_id(run_id, action.generation)
@@ -51,6 +51,23 @@ def record_result(session: Session, run_id: str, action: FinishStage, now: float
                     validation_top1=trained.validation_top1,
                     created_at=now,
                     project=inputs.config.project,
+                )
+            )
+        case VerifyResult() as registered:
+            weights = registered.initial_weights.weights
+            session.add(
+                ModelRow(
+                    id=identity,
+                    run_id=run_id,
+                    generation=action.generation,
+                    model=registered.model,
+                    parameters=registered.parameters,
+                    uri=registered.model_uri,
+                    validation_top1=registered.check.top1,
+                    created_at=now,
+                    project=load_config(session, run_id).project,
+                    imported_from=weights.source,
+                    weights_digest=weights.digest,
                 )
             )
         case EvaluateResult() as evaluated:

@@ -16,6 +16,7 @@ ARTIFACTS_OF: Mapping[StageName, tuple[Artifact, ...]] = {
     "ablate": (Artifact.SCRATCH,),
     "measure": (Artifact.SCRATCH,),
     "predict": (Artifact.SCRATCH,),
+    "verify": (Artifact.SCRATCH,),
 }
 _OF_LABELING = frozenset({Artifact.LABELS, Artifact.SELECTION})
 

@@ -24,7 +24,8 @@ from service.views.base import time_or_none
 from service.views.lineage import CollectedArtifact, DatasetLineage, Lineage, ModelLineage, StageLineage
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
-from workers.specs.initialization import InitialWeights, InputConfiguration
+from workers.specs.initialization import INPUT_FIELDS, InitialWeights, InputConfiguration
+from workers.specs.recipe import Recipe
 
 
 class _InitialWeightsPart(BaseModel):
@@ -79,28 +80,32 @@ class LineageQueries:
             row = get_row(session, ModelRow, model_id, "model", model_id)
             run = _load_run(session, row.run_id)
             lineage = self._lineage(session, run, row.generation)
+            imported = row.imported_from is not None
             return ModelLineage(
                 **dict(lineage),
-                datasets=self._datasets(session, run.inputs.config),
-                run_config=reproducing_config(run.inputs, row.generation),
+                datasets=self._datasets(session, _checked(run.inputs) if imported else _parts(run.inputs.config)),
+                run_config=None if imported else reproducing_config(run.inputs, row.generation),
             )
 
     def _lineage(self, session: Session, run: _RunRecord, generation: int) -> Lineage:
         inputs, stages = run.inputs, run.stages
         row, plan = run.models[generation], inputs.plans[generation]
-        model, recipe = inputs.student_of(generation)
+        _, recipe = inputs.student_of(generation)
         is_student = generation > 0
-        trained = stages.get((generation, "train"), _StageRecord()).result
+        names = stages_of(generation, plan)
+        made = "train" if row.imported_from is None else "verify"
+        trained = stages.get((generation, made), _StageRecord()).result
         began_with = None if trained is None else trained.initial_weights
         return Lineage(
             model_id=row.id,
             run_id=row.run_id,
             generation=generation,
-            model=model,
+            model=row.model,
             uri=row.uri,
+            imported_from=row.imported_from,
             kept=row.kept,
             seed=plan.seed,
-            recipe=recipe if began_with is None else recipe.followed(began_with.configuration),
+            recipe=_as_made(recipe, row, began_with),
             initial_weights=None if began_with is None else began_with.weights,
             selection=plan.selection if is_student else None,
             views=inputs.config.labeling.views if is_student else None,
@@ -110,7 +115,7 @@ class LineageQueries:
             gate_on=None if inputs.config.gate is None else inputs.config.gate.on,
             stages=[
                 self._stage(StageKey(row.run_id, generation, name), stages.get((generation, name), _StageRecord()))
-                for name in stages_of(generation, plan)
+                for name in names
             ],
             teacher_id=_teacher_id(run, generation) if is_student else None,
             teacher=self._teacher(session, run, generation) if is_student else None,
@@ -150,8 +155,7 @@ class LineageQueries:
             ],
         )
 
-    def _datasets(self, session: Session, config: RunConfig) -> list[DatasetLineage]:
-        parts = dataset_ids(config.datasets) | config.evaluation.external_datasets
+    def _datasets(self, session: Session, parts: Mapping[str, str]) -> list[DatasetLineage]:
         rows = {
             row.id: row for row in session.scalars(select(DatasetRow).where(DatasetRow.id.in_(list(parts.values()))))
         }
@@ -172,6 +176,25 @@ class LineageQueries:
             digest=row.digest,
             digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
         )
+
+
+def _parts(config: RunConfig) -> dict[str, str]:
+    """Returns the ids of a run's datasets by their part."""
+    return dataset_ids(config.datasets) | config.evaluation.external_datasets
+
+
+def _checked(inputs: SpecInputs) -> dict[str, str]:
+    """Returns the dataset whose images an imported model has labeled. It has learned from others."""
+    return {"check": inputs.config.datasets.labeled}
+
+
+def _as_made(recipe: Recipe, row: ModelRow, began_with: _InitialWeightsPart | None) -> Recipe:
+    """Returns the recipe as trained. Of an imported model only the fields are known that say how it sees pictures."""
+    if began_with is None:
+        return recipe
+    if row.imported_from is None:
+        return recipe.followed(began_with.configuration)
+    return recipe.model_copy(update={name: getattr(began_with.configuration, name) for name in INPUT_FIELDS})
 
 
 def _load_run(session: Session, run_id: str) -> _RunRecord:

@@ -32,10 +32,10 @@ from service.store.schema.tables import DatasetRow, GenerationRow, ModelRow
 from workers.artifact_io import exists, join_uri
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots, plain_dataset_uri
 from workers.data.hashes import read_hashes
-from workers.specs.initialization import FileInit, ModelInit
+from workers.specs.initialization import INPUT_FIELDS, FileInit, ModelInit
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, place_of_model
 from workers.specs.recipe import Recipe
-from workers.specs.results import SearchResult
+from workers.specs.results import SearchResult, VerifyResult
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class TeacherFacts:
     field: str
     uri: str
     recipe: Recipe
-    labeled: DatasetFacts
-    """The labeled images that it learned from."""
+    classes: tuple[str, ...]
     learned_from: tuple[DatasetFacts, ...]
-    """These, and the unlabeled ones unless it is a first teacher."""
+    """The labeled images that it learned from, and the unlabeled ones unless it is a first teacher. Empty for an
+    imported model, of which nobody knows it."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ def check_trained_teacher(
     `found` holds the run's datasets by id. Raises InvalidRequest.
     """
     labeled = found[config.datasets.labeled]
-    if teacher.labeled.classes != labeled.classes:
+    if teacher.classes != labeled.classes:
         raise InvalidRequest(
             teacher.field,
             f"the classes of {teacher.id} are not those of {named(labeled)}, the labeled dataset: it "
-            f"{class_difference(labeled.classes, teacher.labeled.classes)}; name a model of the same classes in the "
+            f"{class_difference(labeled.classes, teacher.classes)}; name a model of the same classes in the "
             "same order",
         )
     check_views(config.labeling.views, f"the recipe of {teacher.id}", teacher.recipe)
@@ -147,6 +147,8 @@ def _check_not_taught_the_answers(
 def teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
     """Returns what is known of the model of that id. Raises InvalidRequest, naming `field`, like `trained_model`."""
     model = trained_model(session, field, name)
+    if model.imported_from is not None:
+        return _imported_teacher(session, field, model)
     config, plan = load_config(session, model.run_id), load_plans(session, model.run_id)[model.generation]
     searched = load_results(session, model.run_id, SearchResult).get(model.generation) if plan.search else None
     labeled, unlabeled = config.datasets.labeled, config.datasets.unlabeled
@@ -155,7 +157,14 @@ def teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
     if len(found) < len(learned):
         raise InvalidRequest(field, f"{name} learned from a dataset that you may not see: name another model")
     recipe = plan.recipe if searched is None else searched.outcome.recipe
-    return TeacherFacts(name, field, model.uri, recipe, found[labeled], tuple(found.values()))
+    return TeacherFacts(name, field, model.uri, recipe, found[labeled].classes, tuple(found.values()))
+
+
+def _imported_teacher(session: Session, field: str, model: ModelRow) -> TeacherFacts:
+    checked = load_results(session, model.run_id, VerifyResult)[model.generation]
+    seen = checked.initial_weights.configuration
+    recipe = Recipe(unlabeled_ratio=0, **{name: getattr(seen, name) for name in INPUT_FIELDS})
+    return TeacherFacts(model.id, field, model.uri, recipe, checked.classes, ())
 
 
 def trained_model(session: Session, field: str, name: str) -> ModelRow:

@@ -181,6 +181,8 @@ def model_view(row: ModelRow) -> ModelView:
         test_top1=row.test_top1,
         created_at=as_time(row.created_at),
         kept=row.kept,
+        imported_from=row.imported_from,
+        weights_digest=row.weights_digest,
     )
 
 

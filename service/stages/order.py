@@ -9,6 +9,7 @@ TEACHER_STAGES: tuple[StageName, ...] = ("train", "evaluate")
 STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "train", "evaluate")
 SEARCHED_STUDENT_STAGES: tuple[StageName, ...] = ("label", "select", "search", "train", "evaluate")
 GIVEN_TEACHER_STAGES: tuple[StageName, ...] = ("evaluate",)
+REGISTRATION_STAGES: tuple[StageName, ...] = ("verify",)
 
 
 def stages_of(generation: int, plan: GenerationPlan) -> tuple[StageName, ...]:
@@ -17,6 +18,8 @@ def stages_of(generation: int, plan: GenerationPlan) -> tuple[StageName, ...]:
     Generation 0 trains the first teacher on labeled images alone. One that is given is only evaluated, so that its
     students are compared with it on the same images. Every later generation labels and selects first.
     """
+    if plan.registration is not None:
+        return REGISTRATION_STAGES
     if plan.given is not None:
         return GIVEN_TEACHER_STAGES
     if generation == 0:

@@ -10,8 +10,8 @@ from service.stages.generation_plans import generation_plans, measured_students
 from service.stages.placement import placed
 from service.stages.search_space import searched_models
 from service.stages.spec_inputs import SpecInputs
+from service.stages.stage_places import StagePlaces
 from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessReference
-from workers.specs.hygiene import FingerprintedImages
 from workers.specs.internals import LibraryInternals
 from workers.specs.labeling import PseudoLabels
 from workers.specs.stages import (
@@ -25,6 +25,7 @@ from workers.specs.stages import (
     SelectSpec,
     StageName,
     TrainSpec,
+    VerifySpec,
 )
 
 
@@ -42,7 +43,7 @@ def build_stage_spec(
     return _Builder(inputs, layout, roots, generation, attempt, internals, placement).build(stage)
 
 
-class _Builder:
+class _Builder(StagePlaces):
     """Builds the specs of one generation, and the parts that they share."""
 
     def __init__(
@@ -55,16 +56,13 @@ class _Builder:
         internals: LibraryInternals,
         placement: PlacementSettings,
     ) -> None:
-        self._inputs = inputs
+        super().__init__(inputs, layout, generation)
         self._roots = roots
         self._internals = internals
-        self._datasets = inputs.config.datasets
         self._resources = placed(inputs.config.resources, placement)
         self._nodes = placement.nodes
         self._resize_check_seconds = placement.resize_check_seconds
         self._plan = inputs.plans[generation]
-        self._layout = layout
-        self._generation = generation
         self._attempt = attempt
 
     def build(self, stage: StageName) -> AnyStageSpec:
@@ -85,6 +83,8 @@ class _Builder:
                 return self._measure()
             case "predict":
                 return self._predict()
+            case "verify":
+                return self._verify()
 
     def _common(self, stage: StageName) -> CommonFields:
         folder_uri = self._folder(stage)
@@ -220,6 +220,15 @@ class _Builder:
             pool=self._resources.label,
         )
 
+    def _verify(self) -> VerifySpec:
+        assert self._plan.registration is not None
+        return VerifySpec(
+            **self._common("verify"),
+            settings=self._plan.registration,
+            manifest_uri=self._layout.manifest(self._datasets.labeled),
+            file_roots=self._roots.of(self._inputs.config.project).roots,
+        )
+
     def _evaluate(self) -> EvaluateSpec:
         config = self._inputs.config
         gate = config.gate if config.gate is not None and config.gate.on == "validation" else None
@@ -274,25 +283,3 @@ class _Builder:
             labels_manifest_uri=self._unlabeled_manifest(),
             truth_manifest_uri=self._layout.manifest(self._datasets.pseudo_label_truth),
         )
-
-    def _evaluation_images(self) -> tuple[FingerprintedImages, ...]:
-        """The datasets that evaluate models, each once: validation, test and external ones."""
-        external = (each.dataset for each in self._inputs.config.evaluation.external)
-        datasets = dict.fromkeys([self._datasets.validation, self._datasets.test, *external])
-        return tuple(map(self._fingerprinted, datasets))
-
-    def _fingerprinted(self, dataset: str) -> FingerprintedImages:
-        return FingerprintedImages(
-            manifest_uri=self._layout.manifest(dataset), fingerprints_uri=self._layout.fingerprints(dataset)
-        )
-
-    def _folder(self, stage: StageName) -> str:
-        return self._layout.stage_folder(StageKey(self._inputs.run_id, self._generation, stage))
-
-    def _source_folder(self, stage: StageName) -> str:
-        return self._layout.stage_folder(StageKey(self._inputs.source_run_id, self._generation, stage))
-
-    def _unlabeled_manifest(self) -> str:
-        # Run creation refuses generations after the first without an unlabeled dataset.
-        assert self._datasets.unlabeled is not None
-        return self._layout.manifest(self._datasets.unlabeled)

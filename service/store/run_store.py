@@ -55,7 +55,7 @@ def insert_run_of_one_stage(
     plan: GenerationPlan,
     now: float,
 ) -> None:
-    """Adds a search, an ablation, a plan or a prediction: a run with a single stage.
+    """Adds a run with a single stage, of any kind but `run`.
 
     A search or an ablation uses the labels of a generation of the source run; the others use datasets alone.
     """
@@ -68,6 +68,7 @@ _ONLY_STAGE: dict[RunKind, StageName] = {
     RunKind.ABLATION: "ablate",
     RunKind.PLAN: "measure",
     RunKind.PREDICTION: "predict",
+    RunKind.REGISTRATION: "verify",
 }
 
 

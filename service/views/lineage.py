@@ -1,4 +1,4 @@
-"""The API's answer about a model's lineage: where it comes from, and what is needed to train it again."""
+"""The API's answers about where a model comes from: what is needed to train it again, or how it was registered."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,14 +7,16 @@ from pydantic import Field
 
 from service.config.run import RunConfig
 from service.views.base import View
+from service.views.runs import _UNREADABLE, ModelView
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
 from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import JudgedOn
-from workers.specs.initialization import InitialWeights
+from workers.specs.initialization import InitialWeights, InputConfiguration
 from workers.specs.labeling import MOST_FURTHER_TEACHERS
 from workers.specs.labeling import Views as LabelViews
 from workers.specs.recipe import Recipe
+from workers.specs.registration import ModelCheck, RegistrationSettings
 from workers.specs.selection import SelectionSettings
 from workers.specs.stages import StageName
 
@@ -50,7 +52,10 @@ class StageLineage(View):
 class DatasetLineage(View):
     """A dataset of the run."""
 
-    part: str = Field(description="labeled, unlabeled, validation, test, pseudo_label_truth or external.NAME.")
+    part: str = Field(
+        description="labeled, unlabeled, validation, test, pseudo_label_truth or external.NAME; check for an imported "
+        "model."
+    )
     id: str
     name: str
     role: DatasetRole
@@ -71,13 +76,19 @@ class Lineage(View):
     generation: int
     model: str = Field(description="timm model name.")
     uri: str
+    imported_from: str | None = Field(
+        default=None, description="The file of weights of a model that was trained elsewhere; null for others."
+    )
     kept: bool
     seed: int = Field(description="The generation's seed; all of its stages use it.")
-    recipe: Recipe = Field(description="The recipe as trained; the winner's if there was a search.")
+    recipe: Recipe = Field(
+        description="The recipe as trained; the winner's if there was a search. Of an imported model only image_size, "
+        "mean, std, crop, test_crop_fraction and interpolation are known."
+    )
     initial_weights: InitialWeights | None = Field(
         default=None,
-        description="The weights that training began with; null: random ones, or an earlier version that did not "
-        "record them.",
+        description="The weights that training began with, or that were imported; null: random ones, or an earlier "
+        "version that did not record them.",
     )
     selection: SelectionSettings | None = Field(description="Null for the first teacher.")
     views: LabelViews | None = Field(
@@ -115,6 +126,26 @@ class ModelLineage(Lineage):
     """The answer of GET /models/{id}/lineage."""
 
     datasets: list[DatasetLineage]
-    run_config: RunConfig = Field(
-        description="Post it to /runs to train this model and its teachers again, with the same seeds and decisions."
+    run_config: RunConfig | None = Field(
+        description="Post it to /runs to train this model and its teachers again, with the same seeds and decisions. A "
+        "teacher that its run was given is taken as it is. Null for an imported model."
     )
+
+
+class RegistrationSummary(View):
+    """A registration in a listing. Its id is a run's id and works for events, stages, logs, cancel and retry."""
+
+    id: str
+    name: str
+    project: str
+    state: str
+    state_reason: str | None = Field(description="Why the model was not registered.")
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class RegistrationView(RegistrationSummary):
+    settings: RegistrationSettings | None = Field(description=f"The requested settings; {_UNREADABLE}")
+    model: ModelView | None = Field(description="The model, once the check has passed.")
+    input: InputConfiguration | None = Field(description="How the model sees pictures, once they have been read.")
+    check: ModelCheck | None = Field(description="What the model did with the images, once it has labeled them.")

@@ -91,13 +91,21 @@ class ModelView(View):
     parameters: int
     uri: str = Field(description="Folder of model.safetensors, config.json (timm's) and model.json.")
     validation_top1: float | None = Field(
-        default=None, description="Accuracy on validation images in 0..1; null if it was not measured."
+        default=None,
+        description="Accuracy on validation images in 0..1; of an imported model, on the images of its check. Null if "
+        "it was not measured.",
     )
-    test_top1: float | None = Field(description="Null until the generation's evaluate stage has succeeded.")
+    test_top1: float | None = Field(
+        description="Null until the generation's evaluate stage has succeeded, and for an imported model."
+    )
     created_at: datetime
     kept: bool = Field(
         default=False, description="Whether retention keeps the model and everything in its run that it came from."
     )
+    imported_from: str | None = Field(
+        default=None, description="The file of weights of a model that was trained elsewhere; null for others."
+    )
+    weights_digest: str | None = Field(default=None, description="SHA-256 of that file, in hexadecimal digits.")
 
 
 class GenerationView(View):

@@ -5,7 +5,9 @@ from typing import Any
 from tests.support.made_measurements import made_measurement
 from workers.specs.ablation import AblationOutcome
 from workers.specs.hygiene import BrokenKind
+from workers.specs.initialization import InitialWeights, InitialWeightsReport, InputConfiguration
 from workers.specs.prediction import KnownTruth, PredictionOutcome
+from workers.specs.registration import ModelCheck
 from workers.specs.results import (
     AblateResult,
     AnyStageResult,
@@ -20,9 +22,31 @@ from workers.specs.results import (
     StageTiming,
     TrainResult,
     ValidationMetrics,
+    VerifyResult,
 )
 from workers.specs.search import SearchOutcome, Trial, TrialParameters
 from workers.specs.stages import AnyStageSpec
+
+
+def made_report(source: str) -> InitialWeightsReport:
+    """What a stage says of a file of weights that fit."""
+    return InitialWeightsReport(
+        weights=InitialWeights(
+            kind="file", source=source, digest="ab" * 32, tensors_taken=1, tensors_left=0, tensors_new=0
+        ),
+        configuration=InputConfiguration(
+            image_size=48,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.25, 0.25, 0.25),
+            crop="none",
+            test_crop_fraction=1.0,
+            interpolation="bilinear",
+        ),
+        followed=(),
+        taken=("fc.weight",),
+        left=(),
+        new=(),
+    )
 
 
 def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStageResult:
@@ -114,6 +138,16 @@ def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStag
                     images_per_second=100.0,
                     truth=truth,
                 ),
+            )
+        case "verify":
+            return VerifyResult(
+                **common,
+                model_uri=spec.folder_uri,
+                model=spec.settings.model or "large",
+                classes=spec.settings.classes or ("cat", "dog"),
+                parameters=900,
+                initial_weights=made_report(spec.settings.uri),
+                check=ModelCheck(images=spec.settings.images, bad_images=0, top1=0.8, classes_named=2),
             )
         case "ablate":
             outcome_of_ablation = AblationOutcome(

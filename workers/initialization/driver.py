@@ -1,14 +1,12 @@
 """Makes the weights ready that a training begins with: once, by the stage's driver, for all of its workers."""
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, TimeoutError
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from pydantic import ValidationError
 
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, read_bytes_if_there
-from workers.runtime.spawned_processes import end_with_parent
+from workers.initialization.own_process import in_own_process
 from workers.runtime.stage_reporter import StageError
 from workers.specs.initialization import (
     INITIAL_FOLDER,
@@ -21,8 +19,6 @@ from workers.specs.initialization import (
 from workers.specs.recipe import Recipe
 from workers.specs.reports import FailureReason
 from workers.specs.stages import TrainSpec
-
-_LOOK_SECONDS = 5.0
 
 
 def prepared(spec: TrainSpec, alive: Callable[[], None], uri: str | None = None) -> TrainSpec:
@@ -38,7 +34,7 @@ def prepared(spec: TrainSpec, alive: Callable[[], None], uri: str | None = None)
     uri = uri or join_uri(spec.folder_uri, INITIAL_FOLDER)
     report = read_report(uri)
     if report is None:
-        report = _in_a_process_of_its_own(spec, uri, alive)
+        report = in_own_process(partial(_make_ready, spec, uri), alive)
     return spec.model_copy(
         update={
             "recipe": followed(spec.recipe, report.configuration, report.weights.source),
@@ -76,22 +72,6 @@ def followed(recipe: Recipe, configuration: InputConfiguration, source: str) -> 
             f"recipe.{field}: {first['msg']}. The recipe follows the configuration of {source}: set its image_size, "
             "mean, std, crop or interpolation yourself",
         ) from error
-
-
-def _in_a_process_of_its_own(spec: TrainSpec, uri: str, alive: Callable[[], None]) -> InitialWeightsReport:
-    """Reads foreign files, and needs torch and timm, which the driver itself does without."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
-        reading = pool.submit(_make_ready, spec, uri)
-        while True:
-            try:
-                return reading.result(timeout=_LOOK_SECONDS)
-            except TimeoutError:
-                if reading.done():
-                    raise
-                alive()
-            except BrokenProcessPool as error:
-                why = "the process that read the initial weights was killed: the driver's node has too little memory"
-                raise StageError(FailureReason.OUT_OF_MEMORY, why) from error
 
 
 def _make_ready(spec: TrainSpec, uri: str) -> InitialWeightsReport:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,8 @@ class Fit:
     taken: Tensors
     left: tuple[str, ...]
     new: tuple[str, ...]
+    outputs: int | None = None
+    """The number of classes of the weights' classifier where it is another than the model's."""
 
 
 def fitted(source: Source, model: str, classes: tuple[str, ...], image_size: int) -> Fit:
@@ -58,7 +60,7 @@ def fitted(source: Source, model: str, classes: tuple[str, ...], image_size: int
     left = tuple(name for name in filtered if name not in taken)
     new = tuple(name for name in wanted if name not in taken)
     _check_architecture(source, model, set(wanted), {name for name, _ in shapes.named_parameters()} - head, taken, left)
-    return Fit(taken, left, new)
+    return Fit(taken, left, new, _other_outputs(filtered, wanted, head))
 
 
 def _without_memory(model: str, num_classes: int, image_size: int) -> nn.Module:
@@ -152,6 +154,15 @@ def _classifier_names(model: Any) -> set[str]:
         if id(layer) in layers
         for name, _ in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
     }
+
+
+def _other_outputs(filtered: Tensors, wanted: Mapping[str, torch.Size], head: set[str]) -> int | None:
+    numbers = (
+        (len(value), wanted[name][0])
+        for name, value in filtered.items()
+        if name in head and name in wanted and value.ndim and wanted[name]
+    )
+    return next((given for given, needed in numbers if given != needed), None)
 
 
 def _check_architecture(

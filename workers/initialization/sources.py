@@ -94,12 +94,24 @@ def _of_a_file(spec: TrainSpec, given: str) -> Source:
         roots.check(uri)
     except OutsideOfRoots as error:
         raise refusal(f"recipe.init.uri: {error}") from error
+    return source_of_file(uri, spec.model, roots)
+
+
+def architecture_beside(uri: str, roots: DatasetRoots) -> str | None:
+    """The timm model of the weights in a file, as the file beside it says; None if there is none that says it."""
+    card = _card_beside(uri, roots)
+    said = card.model if card is not None else _timm_configuration_beside(uri, roots).get("architecture")
+    return None if said is None else str(said)
+
+
+def source_of_file(uri: str, model: str, roots: DatasetRoots) -> Source:
+    """The weights in a file, for the timm model `model`. Raises StageError like `open_source`."""
+    architecture = architecture_beside(uri, roots)
+    if architecture is not None and architecture != model:
+        raise refusal(f"{uri} holds the weights of a {architecture}, not of a {model}, says the file beside it")
     checkpoint = read_checkpoint(uri)
     card, beside = _card_beside(uri, roots), _timm_configuration_beside(uri, roots)
-    architecture = card.model if card is not None else beside.get("architecture")
-    if architecture is not None and architecture != spec.model:
-        raise refusal(f"{uri} holds the weights of a {architecture}, not of a {spec.model}, says the file beside it")
-    known, configuration, labels = _understood(uri, spec.model, beside)
+    known, configuration, labels = _understood(uri, model, beside)
     return Source(
         name=uri,
         tensors=checkpoint.tensors,

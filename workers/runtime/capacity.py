@@ -91,6 +91,8 @@ def demand_of(spec: AnyStageSpec) -> ResourceDemand | None:
             return demand_of_pool(spec.pool)
         case "select":
             return demand_of_pool(spec.pool) if spec.settings.materialize is not None else None
+        case "verify":
+            return None
 
 
 def demand_of_group(group: WorkerGroup, workers: int) -> ResourceDemand:

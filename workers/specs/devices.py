@@ -42,6 +42,8 @@ def devices_of(spec: AnyStageSpec) -> Devices:
             return max(group, pool, key=lambda each: (each.kind is DeviceKind.GPU, each.count))
         case "label" | "evaluate" | "predict":
             return _of_pool(spec.pool)
+        case "verify":
+            return _DRIVER
         case "select":
             return _DRIVER if spec.settings.materialize is None else _of_pool(spec.pool)
         case "search":

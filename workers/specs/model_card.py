@@ -33,14 +33,17 @@ class ModelCard(Frozen):
     parameters: int
     run_id: str
     generation: int
-    validation_top1: float
+    validation_top1: float | None
+    """Accuracy on validation images in 0..1, or of an imported model on the images of its check; None: not measured."""
     noise: Noise | None = None
     """The noise that the model was trained with, before a resolution step; None in cards of before it was recorded."""
     teachers: tuple[str, ...] = ()
     """The models whose labels it learned from, its own teacher first: a label is the mean of what they say. Empty for
     a first teacher, and in cards of before it was recorded."""
     initial_weights: InitialWeights | None = None
-    """The weights that training began with; None: random ones, or nobody recorded it."""
+    """The weights that training began with, or that were imported; None: random ones, or nobody recorded it."""
+    imported_from: str | None = None
+    """The URI of the file of weights of a model that was trained elsewhere; None for a model that was trained here."""
     gate_on: JudgedOn | None = None
     """The images on which the run's gate chooses the students that teach; None without a gate. If they are the test
     images, the test accuracy of the run's models is optimistic."""

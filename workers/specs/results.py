@@ -13,6 +13,7 @@ from workers.specs.initialization import InitialWeightsReport
 from workers.specs.labeling import Views
 from workers.specs.measure import Measurement
 from workers.specs.prediction import PredictionOutcome
+from workers.specs.registration import ModelCheck
 from workers.specs.review import MarksApplied
 from workers.specs.robustness import RobustnessResult
 from workers.specs.search import SearchOutcome
@@ -258,6 +259,18 @@ class PredictResult(StageResult):
     outcome: PredictionOutcome
 
 
+class VerifyResult(StageResult):
+    stage: Literal["verify"] = "verify"
+    model_uri: str
+    model: str
+    """timm model name."""
+    classes: tuple[str, ...]
+    parameters: int
+    initial_weights: InitialWeightsReport
+    """Where the weights come from, and how the model sees pictures."""
+    check: ModelCheck
+
+
 AnyStageResult = Annotated[
     TrainResult
     | LabelResult
@@ -266,7 +279,8 @@ AnyStageResult = Annotated[
     | EvaluateResult
     | AblateResult
     | MeasureResult
-    | PredictResult,
+    | PredictResult
+    | VerifyResult,
     Field(discriminator="stage"),
 ]
 STAGE_RESULT: TypeAdapter[AnyStageResult] = TypeAdapter(AnyStageResult)

@@ -11,21 +11,20 @@ from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessRe
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.initialization import PreparedWeights
-from workers.specs.internals import LibraryInternals
 from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
 from workers.specs.measure import MeasuredStudent
-from workers.specs.node_labels import NODE_LABELS_MEAN, NodeChoice, NodeLabels
+from workers.specs.node_labels import NODE_LABELS_MEAN, NodeLabels
 from workers.specs.prediction import PredictedBy
 from workers.specs.recipe import Recipe
+from workers.specs.registration import RegistrationSettings
 from workers.specs.review import EarlierLabels
 from workers.specs.robustness import RobustnessSettings
 from workers.specs.search import SearchSettings
 from workers.specs.selection import SelectionSettings
-from workers.specs.telemetry import Telemetry
-from workers.specs.tracking import Tracking
+from workers.specs.stage_spec import StageSpec
 from workers.specs.worker_group import GPUS_MEAN, WorkerGroup
 
-StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure", "predict"]
+StageName = Literal["train", "label", "select", "search", "evaluate", "ablate", "measure", "predict", "verify"]
 
 # Names of the files in a stage's folder, then of the label folder's own folders, with a file per shard of such rows.
 SPECS_FOLDER = "specs"
@@ -81,28 +80,6 @@ class ActorPool(Frozen):
     def gpus_on(self, has_gpus: bool) -> float:
         """The GPUs of an actor on a cluster with or without GPUs."""
         return float(has_gpus) if self.gpus_per_actor is None else self.gpus_per_actor
-
-
-class StageSpec(Frozen):
-    """The fields that all specs share."""
-
-    run_id: str
-    generation: int = Field(ge=0)
-    attempt: int = Field(ge=1)
-    """The attempt that this spec is for. A driver that finds the spec of a later attempt is superseded and stops."""
-    folder_uri: str
-    seed: int
-    max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
-    dataset_roots: tuple[str, ...] | None = None
-    """The folders and bucket prefixes from which images may be read (workers/data/dataset_roots.py); None: any."""
-    internals: LibraryInternals = LibraryInternals()
-    """Which undocumented parts of torch, timm and Ray the stage may use."""
-    nodes: NodeChoice = NodeChoice()
-    """The node labels for processes whose pool or group has none of its own."""
-    telemetry: Telemetry = Telemetry()
-    """How its processes log, and the request and span that its log lines and traces name."""
-    tracking: Tracking = Tracking()
-    """The servers that it reports its figures to, beside the event files."""
 
 
 class TrainSpec(StageSpec):
@@ -288,8 +265,25 @@ class PredictSpec(StageSpec):
         return PredictedBy(model=self.model_uri, dataset=self.manifest_uri, top_k=self.top_k)
 
 
+class VerifySpec(StageSpec):
+    stage: Literal["verify"] = "verify"
+    settings: RegistrationSettings
+    manifest_uri: str
+    """The dataset whose images the model labels, before it is registered."""
+    file_roots: tuple[str, ...] | None = None
+    """The folders and bucket prefixes from which the weights may be read; None: any."""
+
+
 AnyStageSpec = Annotated[
-    TrainSpec | LabelSpec | SelectSpec | SearchSpec | EvaluateSpec | AblateSpec | MeasureSpec | PredictSpec,
+    TrainSpec
+    | LabelSpec
+    | SelectSpec
+    | SearchSpec
+    | EvaluateSpec
+    | AblateSpec
+    | MeasureSpec
+    | PredictSpec
+    | VerifySpec,
     Field(discriminator="stage"),
 ]
 STAGE_SPEC: TypeAdapter[AnyStageSpec] = TypeAdapter(AnyStageSpec)

@@ -146,7 +146,7 @@ def _finish(spec: TrainSpec, trained: _Trained, log: "_Log", first_step: int) ->
         steps=spec.recipe.total_steps - trained.best.steps_left_out,
         images_seen=images_seen(spec) - trained.best.steps_left_out * images_a_step(spec),
         final_loss=trained.loss,
-        validation_top1=finished.validation_top1,
+        validation_top1=trained.best.kept_accuracy,
         work_started_at=log.work_started_at,
         work_ended_at=time.time(),
     )

@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from noisy_student.cli.exit_codes import code_of_state
 from noisy_student.cli.extras import require
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, Limit
+from noisy_student.cli.live_view import watch_run
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, absolute_path
 from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, Report, print_data, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
-from service.views.lineage import ModelLineage
+from service.config.names import MAX_NAME_LENGTH
+from service.views.lineage import ModelLineage, RegistrationView
 from service.views.runs import ModelView
 from workers.specs.export import ExportFormat
 
@@ -49,7 +52,10 @@ def show_model(
 def _details(model: ModelView) -> Table:
     table = Table(box=None, show_header=False)
     table.add_row("id", model.id)
-    table.add_row("run", f"{model.run_id}, generation {model.generation}")
+    if model.imported_from is None:
+        table.add_row("run", f"{model.run_id}, generation {model.generation}")
+    else:
+        table.add_row("imported from", f"{model.imported_from} (SHA-256 {model.weights_digest})")
     table.add_row("model", f"{model.model} ({model.parameters:,} parameters)")
     table.add_row("weights", f"{model.uri}/model.safetensors")
     table.add_row("validation accuracy", _percent(model.validation_top1))
@@ -74,6 +80,8 @@ def lineage(
     with Client(api) as client:
         found = client.models.lineage(model_id)
     if run_config:
+        if found.run_config is None:
+            raise typer.BadParameter(f"{model_id} was trained elsewhere: no run repeats it", param_hint="--run-config")
         print_data(found.run_config, output if output.is_for_programs else OutputFormat.JSON)
     else:
         show(found, output, lambda screen: _show_lineage(found, screen))
@@ -86,6 +94,69 @@ def _show_lineage(found: ModelLineage, screen: Screen) -> None:
             further = ", ".join(each.further_teachers)
             screen.print(f"the labels of {each.model_id} are the mean of its teacher and {further}")
     screen.print(_datasets(found))
+
+
+@models.command("register")
+def register(
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="A folder as timm writes it, or a .safetensors or .pth file.")
+    ],
+    check: Annotated[str, typer.Option(metavar="DATASET", help="The dataset of which it labels images as a check.")],
+    name: Annotated[str | None, typer.Option(help="By default the end of the URI.")] = None,
+    model: Annotated[str | None, typer.Option(help="The timm model name, if no config.json beside it says it.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="In the order of the outputs, with commas, or @FILE with one a line."),
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="In pixels, if the weights do not say it.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many images it labels.")] = 64,
+    project: Annotated[str | None, typer.Option(help="The project that owns the model.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the model has been checked.")] = False,
+    idempotency_key: IdempotencyKey = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Register a timm model that was trained elsewhere: a Ray job loads it and has it label a few images."""
+    given = {
+        "model": model,
+        "classes": None if classes is None else _class_names(classes),
+        "input": None if image_size is None else {"image_size": image_size},
+        "project": project,
+    }
+    request = {
+        "name": name or uri.rstrip("/").rpartition("/")[2][-MAX_NAME_LENGTH:],
+        "uri": uri if "://" in uri else absolute_path(uri),
+        "check": {"dataset": check, "images": images},
+        **{field: value for field, value in given.items() if value is not None},
+    }
+    with Client(api) as client:
+        registration = client.models.register(request, idempotency_key=idempotency_key)
+        if wait:
+            watch_run(client, registration.id, Screen(stderr=True))
+            registration = client.models.registration(registration.id)
+    show(registration, output, lambda screen: screen.print(_registered(registration)))
+    if wait:
+        raise typer.Exit(code_of_state(registration.state))
+
+
+def _class_names(given: str) -> list[str]:
+    if not given.startswith("@"):
+        return [name.strip() for name in given.split(",")]
+    return [line.strip() for line in Path(given[1:]).read_text("utf-8-sig").splitlines() if line.strip()]
+
+
+def _registered(registration: RegistrationView) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_row("registration", f"{registration.id}, {registration.state}")
+    if registration.state_reason is not None:
+        table.add_row("because", registration.state_reason)
+    if registration.model is not None:
+        table.add_row("model", f"{registration.model.id}, a {registration.model.model}")
+    if registration.check is not None:
+        table.add_row("images labeled", f"{registration.check.images:,}, {_percent(registration.check.top1)} right")
+        for warning in registration.check.warnings:
+            table.add_row("warning", warning)
+    return table
 
 
 @models.command("pull")

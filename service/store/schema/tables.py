@@ -227,13 +227,17 @@ class ModelRow(Table):
     model: Mapped[str]
     parameters: Mapped[int]
     uri: Mapped[str]
-    validation_top1: Mapped[float]
+    validation_top1: Mapped[float | None]
     test_top1: Mapped[float | None]
     created_at: Mapped[float]
     kept: Mapped[bool] = mapped_column(default=False)
     """Whether retention keeps the model and everything in its run that it came from."""
     project: Mapped[str]
     """The project of the model's run, copied here so that listing a caller's models looks up no run."""
+    imported_from: Mapped[str | None] = mapped_column(PlainText)
+    """The file of weights of a model that was trained elsewhere."""
+    weights_digest: Mapped[str | None]
+    """SHA-256 of that file."""
 
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),

@@ -128,6 +128,7 @@ def test_lineage_leads_to_the_run_that_trained_the_teacher(
     assert lineage.teacher is not None
     assert [stage.name for stage in lineage.teacher.stages] == ["label", "select", "train", "evaluate"]
 
+    assert lineage.run_config is not None
     again = bench.commands.create_run(lineage.run_config)
     assert again.config is not None
     assert again.config.teacher == lineage.run_config.teacher

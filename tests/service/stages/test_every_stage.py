@@ -19,7 +19,7 @@ from workers.specs.stages import AnyStageSpec, StageName
 
 STAGE_NAMES = set(get_args(StageName))
 OF_GENERATIONS = {*TEACHER_STAGES, *STUDENT_STAGES, *SEARCHED_STUDENT_STAGES}
-ASK_FOR_NOTHING = {"select"}
+ASK_FOR_NOTHING = {"select", "verify"}
 """Stages that do not wait for actors or workers before they start."""
 
 
