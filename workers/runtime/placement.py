@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from workers.runtime.capacity import ClusterView
 from workers.specs.node_labels import NodeChoice, allows
+from workers.specs.stage_spec import StageSpec
 from workers.specs.stages import (
     AblateSpec,
     ActorPool,
@@ -14,7 +15,6 @@ from workers.specs.stages import (
     PredictSpec,
     SearchSpec,
     SelectSpec,
-    StageSpec,
     TrainSpec,
 )
 from workers.specs.worker_group import WorkerGroup
