@@ -46,7 +46,11 @@ def format_of(document: Any) -> ExportFormat | None:
     if isinstance(document, dict):
         if all(isinstance(document.get(name), list) for name in ("images", "annotations", "categories")):
             return "coco"
-        return "fiftyone" if isinstance(document.get("labels"), dict) else None
+        if isinstance(document.get("labels"), dict):
+            return "fiftyone"
+        samples = document.get("samples")
+        has_paths = isinstance(samples, list) and samples and isinstance(samples[0], dict) and "filepath" in samples[0]
+        return "fiftyone" if has_paths else None
     if not isinstance(document, list) or not document or not isinstance(document[0], dict):
         return None
     first = document[0]

@@ -109,7 +109,7 @@ def listed_export(found: FoundExport, request: DatasetRequest, roots: DatasetRoo
     export = _read(found, request)
     place = locate(request.base_uri, roots) if request.base_uri is not None else found.images_at
     near = (name_of(found.uri).partition(".")[0], found.split or "")
-    index = ImageIndex(place, by_stem=export.format == "fiftyone", near=near)
+    index = ImageIndex(place, by_stem=export.names_lack_suffixes, near=near)
     images = _labels_joined(export.images)
     counted = _Counted(len(images))
     entries = []
@@ -139,7 +139,7 @@ def _read(found: FoundExport, request: DatasetRequest) -> Export:
     if found.format == "coco":
         return coco_export(document, uri)
     if found.format == "fiftyone":
-        return fiftyone_export(document, uri)
+        return fiftyone_export(document, request, uri)
     if not isinstance(document, list):
         raise InvalidRequest("uri", f"{uri}: is no export of Label Studio: it is no list of tasks")
     if document and isinstance(document[0], dict) and "data" not in document[0]:

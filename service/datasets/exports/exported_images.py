@@ -27,3 +27,5 @@ class Export:
     classes: tuple[str, ...] | None = None
     """All classes in index order, if the export lists them."""
     warnings: tuple[str, ...] = ()
+    names_lack_suffixes: bool = False
+    """Whether the places of the images are names without a suffix."""

@@ -1,17 +1,50 @@
-"""FiftyOne's FiftyOneImageClassificationDataset: a folder `data` and a file labels.json with classes and labels.
+"""FiftyOne: FiftyOneImageClassificationDataset (`data`, labels.json) and FiftyOneDataset (`data`, samples.json).
 
-The form is that of docs.voxel51.com, "Exporting FiftyOne datasets": a label is the index of a class, or its name if
-the file lists no classes; null for an image without a label; an object if confidences are exported, too.
+The forms are those of docs.voxel51.com, "Exporting FiftyOne datasets". In labels.json, a label is the index of a class,
+or its name if the file lists no classes; null for an image without a label; an object if confidences are exported, too.
+In samples.json, each sample has a `filepath`, and fields of which those of the class Classification are labels.
 """
 
 from typing import Any
 
+from service.config.datasets import DatasetRequest
 from service.datasets.exports.exported_images import Export, ExportedImage
 from service.errors import InvalidRequest
+from workers.data.plain_values import shown
 
 
-def fiftyone_export(document: Any, uri: str) -> Export:
-    """Returns the images, whose places are names without a suffix. Raises InvalidRequest, naming the entry."""
+def fiftyone_export(document: Any, request: DatasetRequest, uri: str) -> Export:
+    """Returns the images of either file. Raises InvalidRequest, naming the entry."""
+    if isinstance(document, dict) and isinstance(document.get("samples"), list):
+        return _of_samples(document["samples"], request, uri)
+    return _of_labels(document, uri)
+
+
+def _of_samples(samples: list[Any], request: DatasetRequest, uri: str) -> Export:
+    images = []
+    fields: set[str] = set()
+    for number, sample in enumerate(samples):
+        origin = f"{uri} samples[{number}]"
+        place = sample.get("filepath") if isinstance(sample, dict) else None
+        if not isinstance(place, str) or not place.strip():
+            raise InvalidRequest("uri", f"{origin}: has no filepath")
+        found = {
+            name: value.get("label")
+            for name, value in sample.items()
+            if isinstance(value, dict) and value.get("_cls") == "Classification"
+            if request.label_column in (None, name)
+        }
+        fields |= set(found)
+        images.append(ExportedImage(place, frozenset(each for each in found.values() if isinstance(each, str)), origin))
+    if len(fields) > 1:
+        listed = ", ".join(shown(name, 40) for name in sorted(fields)[:10])
+        raise InvalidRequest("label_column", f"{uri}: several fields hold labels ({listed}): name one of them")
+    if request.label_column is not None and not fields:
+        raise InvalidRequest("label_column", f"{uri}: no field {shown(request.label_column)!r} holds labels")
+    return Export("fiftyone", images)
+
+
+def _of_labels(document: Any, uri: str) -> Export:
     labels = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(labels, dict):
         raise InvalidRequest("uri", f"{uri}: is no export of FiftyOne: it has no object `labels`")
@@ -24,7 +57,7 @@ def fiftyone_export(document: Any, uri: str) -> Export:
         ExportedImage(name, _labels(target, classes, f"{uri} labels, entry {number}"), f"{uri} labels, entry {number}")
         for number, (name, target) in enumerate(labels.items())
     ]
-    return Export("fiftyone", images, tuple(classes) if classes else None)
+    return Export("fiftyone", images, tuple(classes) if classes else None, names_lack_suffixes=True)
 
 
 def _labels(target: Any, classes: list[str] | None, origin: str) -> frozenset[str]:

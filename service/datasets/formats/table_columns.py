@@ -54,7 +54,7 @@ def chosen_columns(request: DatasetRequest, heads: Sequence[TableHead], names_of
     image_column = request.image_column or _guess_image_column(first)
     label_column = None
     if request.role != "unlabeled":
-        label_column = request.label_column or _guess_label_column(first)
+        label_column = request.label_column or _guess_label_column(first, names_of)
     key_column = request.key_column or _guess_key_column(first, but={image_column, label_column})
     for head in heads:
         _check_column(head, "image_column", image_column, parquet_shards.holds_images, _IMAGE_TYPES)
@@ -112,12 +112,15 @@ def _guess_image_column(head: TableHead) -> str:
     raise InvalidRequest("image_column", f"{head.uri}: {problem} ({_IMAGE_TYPES}); {_columns(head)}{hint}")
 
 
-def _guess_label_column(head: TableHead) -> str:
+def _guess_label_column(head: TableHead, names_of: NamesOf) -> str:
     if (known := first_known(LABEL_NAMES, [*head.schema.names, *head.partitions])) is not None:
         return known
     alike = [name for name in head.schema.names if name.startswith("label")]
     if len(alike) == 1:
         return str(alike[0])
+    named = [name for name in head.schema.names if _names_in(head, name, names_of)]
+    if len(named) == 1:
+        return str(named[0])
     raise InvalidRequest("label_column", f"{head.uri}: no column is known to hold the labels; {_columns(head)}")
 
 

@@ -36,7 +36,7 @@ from workers.specs.datasets import DATASET_FORMATS, DatasetManifest, Shard
 _TABLES: frozenset[RequestedFormat] = frozenset({"parquet", "arrow", "uri_list"})
 _TAKEN_BY: Mapping[str, frozenset[RequestedFormat]] = {
     "image_column": _TABLES | {"label_studio"},
-    "label_column": _TABLES | {"label_studio"},
+    "label_column": _TABLES | {"label_studio", "fiftyone"},
     "key_column": _TABLES,
     "base_uri": frozenset({"uri_list", "label_studio", "fiftyone", "coco"}),
     "class_level": frozenset({"image_folder"}),

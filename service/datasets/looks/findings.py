@@ -1,8 +1,7 @@
 """What a look finds in the files of one part, in a format that registration reads. It reads only some of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
@@ -10,50 +9,34 @@ import pyarrow as pa
 from service.config.datasets import EXPORT_FORMATS, DatasetRequest, RequestedFormat
 from service.datasets.exports.export_source import chosen_export, listed_export
 from service.datasets.formats.arrow_source import ArrowSource, open_arrow_source
-from service.datasets.formats.list_files import list_column_names, list_entries
+from service.datasets.formats.hugging_face import names_beside
 from service.datasets.formats.parquet_source import ParquetSource, open_parquet_source
 from service.datasets.formats.table_columns import NamesOf
 from service.datasets.inspection.classes import class_order
+from service.datasets.looks.lists import Findings, findings_in_lists, order_of
 from service.datasets.places.location import Location
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import DatasetRoots
 from workers.data.errors import BrokenImage
 from workers.data.plain_values import shown
-from workers.data.shards import arrow_shards, parquet_shards, tar_shards, uri_lists
-from workers.data.shards.list_entries import why_never_opened
+from workers.data.shards import arrow_shards, parquet_shards, tar_shards
 
 _MOST_FILES = 32
 _MOST_ROWS = 20_000
-_LOOKED_UP = 32
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What some of a part's files say about it."""
-
-    images: int | None
-    images_are_all: bool
-    classes: tuple[str, ...] = ()
-    """In index order; empty without labels."""
-    classes_from: str | None = None
-    columns: tuple[tuple[str, str], ...] = ()
-    """Names and types."""
-    fields: tuple[tuple[str, str], ...] = ()
-    """Fields that the request needs beside its format."""
-    warnings: tuple[str, ...] = ()
-
-
-def findings_in(request: DatasetRequest, location: Location, names_of: NamesOf, roots: DatasetRoots) -> Findings:
+def findings_in(request: DatasetRequest, location: Location, whole: Location, roots: DatasetRoots) -> Findings:
     """Looks at the files of `location`, all of the request's format, and finds labels if there are any.
 
-    `names_of` returns the class names that files beside tables give to a column's numbers. Raises InvalidRequest or
-    ShardReadError for what cannot be read.
+    `whole` is the place that `location` is a part of. Raises InvalidRequest or ShardReadError for what cannot be read.
     """
     assert request.format is not None
     if request.format in ("parquet", "arrow"):
-        return _in_tables(request, location, names_of)
+        return _in_tables(request, location, names_beside((location, whole)))
     if request.format in EXPORT_FORMATS:
         return _in_export(request, location, roots)
+    if request.format == "uri_list":
+        return findings_in_lists(request, location, whole, roots)
     return _LOOKS[request.format](request, location)
 
 
@@ -104,7 +87,7 @@ def _in_tables(request: DatasetRequest, location: Location, names_of: NamesOf) -
         classes_from = f"the names that the files give to the numbers in `{source.label_column}` (Hugging Face)"
     elif source.label_column is not None:
         classes = _labels_in(source.label_names, [shard.rows for shard in source.shards])
-        classes_from = f"the values of `{source.label_column}`, {_order_of(classes)}"
+        classes_from = f"the values of `{source.label_column}`, {order_of(classes)}"
     fields = {"image_column": source.image_column}
     if source.label_column is not None:
         fields["label_column"] = source.label_column
@@ -115,6 +98,7 @@ def _in_tables(request: DatasetRequest, location: Location, names_of: NamesOf) -
         classes_from=classes_from,
         columns=columns,
         fields=tuple(fields.items()),
+        warnings=source.warnings,
     )
 
 
@@ -127,7 +111,8 @@ def _opened_table(request: DatasetRequest, location: Location, names_of: NamesOf
     except InvalidRequest as error:
         if error.field != "label_column":
             raise
-    return opened(request.model_copy(update={"role": "unlabeled"}), location, files, names_of)
+        without_labels = opened(request.model_copy(update={"role": "unlabeled"}), location, files, names_of)
+        return replace(without_labels, warnings=(error.message,))
 
 
 def _labels_in(labels: Callable[[int], Sequence[str | None]], rows_of_shards: Sequence[int]) -> tuple[str, ...]:
@@ -140,10 +125,6 @@ def _labels_in(labels: Callable[[int], Sequence[str | None]], rows_of_shards: Se
         if seen >= _MOST_ROWS:
             break
     return class_order(found)
-
-
-def _order_of(classes: Sequence[str]) -> str:
-    return "in numeric order" if classes and all(name.lstrip("-").isdigit() for name in classes) else "sorted"
 
 
 def _columns(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
@@ -160,7 +141,7 @@ def _in_export(request: DatasetRequest, location: Location, roots: DatasetRoots)
         images=len(listed.entries),
         images_are_all=True,
         classes=listed.classes or found,
-        classes_from="the classes that the export lists" if listed.classes else f"the labels, {_order_of(found)}",
+        classes_from="the classes that the export lists" if listed.classes else f"the labels, {order_of(found)}",
         warnings=listed.warnings,
     )
 
@@ -185,49 +166,7 @@ def _in_tars(_: DatasetRequest, location: Location) -> Findings:
     )
 
 
-def _in_lists(request: DatasetRequest, location: Location) -> Findings:
-    entries: list[uri_lists.ListEntry] = []
-    files = 0
-    for file in location.files[:_MOST_FILES]:
-        here = _some_entries(request, location.uri_of(file))
-        entries += here
-        if len(here) == _MOST_ROWS:
-            break
-        files += 1
-    names = list_column_names(request, location.uri_of(location.files[0]))
-    classes = class_order({entry.label for entry in entries if entry.label is not None})
-    return Findings(
-        images=len(entries),
-        images_are_all=location.is_complete and files == len(location.files),
-        classes=classes,
-        classes_from=f"the labels in the list, {_order_of(classes)}" if classes else None,
-        columns=tuple((shown(name, 100), "string") for name in names[:100]),
-        warnings=_not_there(entries),
-    )
-
-
-def _some_entries(request: DatasetRequest, uri: str) -> list[uri_lists.ListEntry]:
-    with suppress(InvalidRequest):
-        return list(islice(list_entries(request.model_copy(update={"role": "labeled"}), uri), _MOST_ROWS))
-    return list(islice(list_entries(request.model_copy(update={"role": "unlabeled"}), uri), _MOST_ROWS))
-
-
-def _not_there(entries: Sequence[uri_lists.ListEntry]) -> tuple[str, ...]:
-    some = entries[:: max(1, len(entries) // _LOOKED_UP)][:_LOOKED_UP]
-    kinds = [kind for entry in some if (kind := why_never_opened(entry.uri)) is not None]
-    if kinds:
-        return (f"{len(kinds)} of {len(some)} entries that were looked up cannot be opened: each is {kinds[0]}",)
-    missing = sum(size == 0 for size in uri_lists.sizes_of([entry.uri for entry in some]))
-    if not missing:
-        return ()
-    return (
-        f"{missing} of {len(some)} images that were looked up are not there: paths are relative to the folder of the "
-        "list",
-    )
-
-
 _LOOKS: Mapping[RequestedFormat, Callable[[DatasetRequest, Location], Findings]] = {
     "image_folder": _in_images,
     "webdataset": _in_tars,
-    "uri_list": _in_lists,
 }

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from service.config.datasets import DatasetRequest, LookRequest, RequestedFormat
 from service.config.names import MAX_NAME_LENGTH
-from service.datasets.formats.hugging_face import names_beside
 from service.datasets.inspection.chosen_files import choose_files
 from service.datasets.inspection.classes import class_order
-from service.datasets.looks.findings import Findings, findings_in
+from service.datasets.looks.findings import findings_in
+from service.datasets.looks.lists import Findings
 from service.datasets.looks.parts import Part, parts_of
 from service.datasets.looks.readings import Reading, readings_of
 from service.datasets.places.location import Location, locate
@@ -93,7 +93,7 @@ def _look_at_part(
     asked = DatasetRequest(
         name="look", project=request.project, role="unlabeled", uri=part.location.uri, format=reading.format
     )
-    findings = findings_in(asked, part.location, names_beside((part.location, location)), roots)
+    findings = findings_in(asked, part.location, location, roots)
     if not findings.classes or part.kind == "unlabeled":
         return _LookedAt(part, findings, "unlabeled")
     return _LookedAt(part, findings, "evaluation" if part.kind in ("validation", "test") else "labeled")
@@ -139,7 +139,7 @@ _WORDS: Mapping[RequestedFormat, str] = {
     "webdataset": "tar files with images (WebDataset)",
     "uri_list": "a list of images",
     "label_studio": "an export of Label Studio",
-    "fiftyone": "an export of FiftyOne (FiftyOneImageClassificationDataset)",
+    "fiftyone": "an export of FiftyOne",
     "coco": "a COCO file of images and categories",
 }
 

@@ -1,5 +1,6 @@
 """Exports of labeling tools, written by hand as the tools' documentation describes them, become labeled lists."""
 
+import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -221,27 +222,51 @@ def test_skipped_annotations_do_not_count_and_ground_truth_counts_alone(tmp_path
     assert any(text.startswith("1 of 5 images have several labels") and "task 4" in text for text in found.warnings)
 
 
-@pytest.mark.parametrize("kind", ["json-min", "csv"])
+@pytest.mark.parametrize("kind", ["json", "csv", "tsv"])
 def test_label_studios_flat_exports(tmp_path: Path, kind: str) -> None:
+    """The columns, their order and the forms of cells are those of label-studio-sdk's converter (2.1)."""
     root = write_files(tmp_path / "ls", images("1.png", "2.png", "3.png", "4.png"))
+    times = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "lead_time": 2.1}
     rows: list[dict[str, Any]] = [
-        {"image": f"/data/upload/1/{number}.png", "id": number, "choice": "Dog" if number % 2 else "Cat"}
-        | {"annotator": 1, "annotation_id": number, "created_at": "2026", "updated_at": "2026", "lead_time": 2.5}
+        {"animal": "Dog" if number % 2 else "Cat", "annotation_id": 9 + number, "annotator": "a@b.c", "id": number}
+        | {"img": f"/data/upload/1/0a1b2c3d-{number}.png", **times}
         for number in range(1, 5)
     ]
-    rows[3]["choice"] = {"choices": ["Cat", "Dog"]}
-    if kind == "json-min":
-        write_json(root / "min.json", rows)
+    rows[3]["animal"] = {"choices": ["Cat", "Dog"]}
+    if kind == "json":
+        write_json(root / "result.json", rows)
     else:
-        cells = [
-            [json.dumps(value) if isinstance(value, dict) else str(value) for value in row.values()] for row in rows
-        ]
-        quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in [list(rows[0]), *cells]]
-        (root / "export.csv").write_text("\n".join(quoted) + "\n")
+        with (root / f"result.{kind}").open("w", newline="") as file:
+            delimiter = "," if kind == "csv" else "\t"
+            writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC)
+            writer.writerow(rows[0])
+            writer.writerows(
+                [json.dumps(cell) if isinstance(cell, dict) else cell for cell in row.values()] for row in rows
+            )
     found = look(root)
     assert found.format == "label_studio"
     assert counts(found, tmp_path / "parts") == [{"Cat": 1, "Dog": 2}]
     assert any(text.startswith("1 of 4 images have several labels") for text in found.warnings)
+
+
+def test_samples_of_a_fiftyone_dataset_have_one_field_of_labels(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "fifty", images("data/1.png", "data/2.png", "data/3.png"))
+    samples = [
+        {"filepath": f"data/{number}.png", "tags": ["train"], "metadata": {"_cls": "ImageMetadata", "width": 6}}
+        | {"ground_truth": {"_cls": "Classification", "tags": [], "label": label}}
+        for number, label in enumerate(("cat", "dog", "cat"), 1)
+    ]
+    write_json(root / "metadata.json", {"name": "pets", "default_classes": []})
+    write_json(root / "samples.json", {"samples": samples})
+    found = look(root)
+    assert found.format == "fiftyone"
+    assert counts(found, tmp_path / "parts") == [{"cat": 2, "dog": 1}]
+    for sample in samples:
+        sample["prediction"] = {"_cls": "Classification", "label": "dog", "confidence": 0.5}
+    write_json(root / "samples.json", {"samples": samples})
+    field, message = refusal(root)
+    assert (field, "several fields hold labels (ground_truth, prediction)" in message) == ("label_column", True)
+    assert inspect(root, label_column="ground_truth").class_counts == {"cat": 2, "dog": 1}
 
 
 def test_several_questions_are_told_apart_by_label_column(tmp_path: Path) -> None:
