@@ -29,6 +29,15 @@ DATASET_REQUESTS: dict[str, Example] = {
             "label_column": "class",
         },
     },
+    "part": {
+        "summary": "The test part of labeled images that have no split",
+        "value": {
+            "name": "pets, test",
+            "role": "evaluation",
+            "uri": "/data/pets",
+            "part": {"name": "test", "validation_share": 0.1, "test_share": 0.1, "seed": 0},
+        },
+    },
     "image_folder": {
         "summary": "An evaluation set in class folders",
         "value": {"name": "digits, test", "role": "evaluation", "uri": "/data/digits/test", "format": "image_folder"},

@@ -8,6 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from service.artifacts.layout import ArtifactLayout
+from service.config.datasets import DatasetPart
 from service.config.run import GenerationOverrides, RunConfig
 from service.config.stage_key import StageKey
 from service.errors import NotFound
@@ -175,6 +176,7 @@ class LineageQueries:
             shards=row.shards,
             digest=row.digest,
             digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
+            split_off=None if row.part is None else DatasetPart.model_validate_json(row.part),
         )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from service.config.datasets import DatasetPart
 from service.config.run import RunConfig
 from service.views.base import View
 from service.views.runs import _UNREADABLE, ModelView
@@ -66,6 +67,9 @@ class DatasetLineage(View):
     shards: int
     digest: str | None
     digest_of: DigestOf | None
+    split_off: DatasetPart | None = Field(
+        default=None, description="How it was split off the labeled images at the URI; null if it is all of them."
+    )
 
 
 class Lineage(View):

@@ -32,7 +32,10 @@ def _part(name: str) -> dict[str, Any]:
 
 
 def test_the_parts_of_a_place_make_a_run(
-    client: TestClient, add: Callable[..., dict[str, Any]], run_config: dict[str, Any]
+    client: TestClient,
+    add: Callable[..., dict[str, Any]],
+    run_config: dict[str, Any],
+    reconcile: Callable[[], None],
 ) -> None:
     train = add(part=_part("train"))
     validation, test = (add("evaluation", part=_part(name)) for name in ("validation", "test"))
@@ -43,7 +46,12 @@ def test_the_parts_of_a_place_make_a_run(
     assert pool["rows"] == 8
     assert any("32 image(s) are left out" in warning for warning in pool["warnings"])
     run_config["datasets"] |= {"labeled": train["id"], "validation": validation["id"], "test": test["id"]}
-    assert client.post("/runs", json=run_config).status_code == 201
+    answer = client.post("/runs", json=run_config)
+    assert answer.status_code == 201
+    reconcile()
+    lineage = client.get(f"/models/{answer.json()['id']}-g0/lineage").json()
+    split_off = {each["part"]: each["split_off"] for each in lineage["datasets"]}
+    assert (split_off["labeled"], split_off["test"], split_off["unlabeled"]) == (_part("train"), _part("test"), None)
 
 
 def test_the_same_content_at_the_same_place_is_registered_once_where_that_is_asked(

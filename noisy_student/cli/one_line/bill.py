@@ -41,7 +41,11 @@ def measured(service: FoundService, chosen: ChosenRun, screen: Screen, say: Say)
         return service.client.plans.create({"run": body, "sample_seconds": _SAMPLE_SECONDS})
 
     plan, chosen = accepted(send, chosen, say)
-    watch_run(service.client, plan.id, screen, service.supervise)
+    try:
+        watch_run(service.client, plan.id, screen, service.supervise)
+    except KeyboardInterrupt:
+        service.client.runs.cancel(plan.id)
+        raise
     found = service.client.plans.get(plan.id)
     if found.bill is None or found.run is None:
         raise ApiError(f"{found.id} has {found.state}: {found.state_reason or 'no reason given'}")

@@ -1,10 +1,13 @@
 """`noisy-student run` turns folders of pictures into a run: registered, split, chosen, asked about and followed."""
 
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from fastapi.testclient import TestClient
@@ -263,3 +266,47 @@ def test_nothing_that_answers_elsewhere_is_started_here(labeled: Path, pool: Pat
     result = CliRunner().invoke(commands, given)
     assert result.exit_code == 6
     assert "noisy-student up" in result.stderr
+
+
+def _as_parquet(folder: Path, pictures: list[Path], labels: list[str] | None) -> Path:
+    folder.mkdir()
+    for half in (0, 1):
+        columns: dict[str, list[Any]] = {"image": [each.read_bytes() for each in pictures[half::2]]}
+        if labels is not None:
+            columns["label"] = labels[half::2]
+        pq.write_table(pa.table(columns), folder / f"{half}.parquet")
+    return folder
+
+
+def _as_list(folder: Path, pictures: list[Path], labels: list[str] | None) -> Path:
+    folder.mkdir()
+    rows = [f"{each}" if labels is None else f"{each},{labels[row]}" for row, each in enumerate(pictures)]
+    lines = ["filename" if labels is None else "filename,category", *rows]
+    (folder / "list.csv").write_text("\n".join(lines))
+    return folder / "list.csv"
+
+
+def _as_tar(folder: Path, pictures: list[Path], labels: list[str] | None) -> Path:
+    folder.mkdir()
+    with tarfile.open(folder / "0.tar", "w") as tar:
+        for number, picture in enumerate(pictures):
+            tar.add(picture, f"{number:04}.{picture.suffix.lstrip('.')}")
+            if labels is not None:
+                (folder / "label").write_text(labels[number])
+                tar.add(folder / "label", f"{number:04}.cls")
+    (folder / "label").unlink(missing_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("write", [_as_parquet, _as_list, _as_tar])
+def test_other_forms_of_labeled_images_are_split_alike(
+    cli: Cli, client: TestClient, labeled: Path, pool: Path, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    pictures = sorted(file for file in labeled.glob("*/*"))
+    place = write(tmp_path / "it's ümläut", pictures, [file.parent.name for file in pictures])
+    everything = write(tmp_path / "everything", [*pictures, *sorted(pool.glob("*.*"))], None)
+    _done(cli("--labeled", place, "--unlabeled", everything, "--yes"))
+    rows = {dataset["id"]: dataset["rows"] for dataset in _datasets(client)}
+    [run] = _runs(client)
+    parts = {part: rows[dataset] for part, dataset in run["config"]["datasets"].items() if dataset}
+    assert parts == {"labeled": 42, "validation": 5, "test": 5, "unlabeled": 60}
