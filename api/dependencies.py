@@ -17,6 +17,7 @@ from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
 from service.exports.labels import LabelExports
+from service.exports.marks import MarkExports
 from service.imported_models.commands import RegistrationCommands
 from service.imported_models.queries import RegistrationQueries
 from service.predictions.commands import PredictionCommands
@@ -82,6 +83,7 @@ Archives = Annotated[ModelArchives, Depends(_part(lambda services: services.arch
 Labels = Annotated[LabelQueries, Depends(_part(lambda services: services.labels))]
 Marks = Annotated[MarkCommands, Depends(_part(lambda services: services.marks))]
 Pictures = Annotated[PictureQueries, Depends(_part(lambda services: services.pictures))]
+MarkExportsOf = Annotated[MarkExports, Depends(_part(lambda services: services.mark_exports))]
 LabelExportsOf = Annotated[LabelExports, Depends(_part(lambda services: services.label_exports))]
 Retention = Annotated[RetentionCommands, Depends(_part(lambda services: services.retention))]
 Webhooks = Annotated[WebhookCommands, Depends(_part(lambda services: services.webhooks))]

@@ -22,6 +22,7 @@ from service.estimates.commands import EstimateCommands
 from service.estimates.queries import EstimateQueries
 from service.exports.archive import ModelArchives
 from service.exports.labels import LabelExports
+from service.exports.marks import MarkExports
 from service.imported_models.commands import RegistrationCommands
 from service.imported_models.queries import RegistrationQueries
 from service.metrics.availability import AvailabilityProbe
@@ -109,6 +110,7 @@ class Services:
     marks: MarkCommands
     pictures: PictureQueries
     label_exports: LabelExports
+    mark_exports: MarkExports
     retention: RetentionCommands
     webhooks: WebhookCommands
     event_feed: EventFeed
@@ -175,6 +177,7 @@ def open_services(
         marks=MarkCommands(database, layout, clock),
         pictures=PictureQueries(database, layout, roots, inspectors),
         label_exports=LabelExports(database, layout),
+        mark_exports=MarkExports(database, layout, roots, inspectors),
         retention=RetentionCommands(database, layout, settings.retention.policy, clock),
         webhooks=WebhookCommands(database, settings.webhooks, secret_box, clock),
         event_feed=EventFeed(database, settings.events.poll_seconds),

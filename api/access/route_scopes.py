@@ -47,6 +47,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("PUT", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/mark"): _OPERATOR,
     ("DELETE", "/runs/{run_id}/generations/{generation}/labels/{shard}/{row}/mark"): _OPERATOR,
     ("GET", "/runs/{run_id}/marks"): _VIEWER,
+    ("GET", "/runs/{run_id}/marks/export"): _VIEWER,
     ("DELETE", "/runs/{run_id}/marks/{content_hash}"): _OPERATOR,
     ("GET", "/runs/{run_id}/generations/{generation}/labels/source"): _VIEWER,
     ("GET", "/runs/{run_id}/generations/{generation}/labels/export"): _VIEWER,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from fastapi.openapi.models import Example
 
 from api.schemas.problem import Answers
+from service.exports.tables import MEDIA_TYPES
 from service.views.labels.marks import MarkView
 from service.views.labels.pages import ClassProbability, Opinion, PseudoLabelPage, PseudoLabelView
 
@@ -53,6 +54,10 @@ SMALL_PICTURE: Answers = {
         "description": "The picture",
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of a JPEG"}},
     }
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of the file"}
+MARK_TABLE: Answers = {
+    200: {"description": "The table", "content": {kind.partition(";")[0]: _BINARY for kind in MEDIA_TYPES.values()}}
 }
 MARK_REQUESTS: dict[str, Example] = {
     "right": {"summary": "The label is true", "value": {"verdict": "right"}},

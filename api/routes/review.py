@@ -3,13 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.responses import StreamingResponse
 
-from api.dependencies import Cursor, GenerationNumber, Labels, Limit, Marks, Pictures, RunId
+from api.dependencies import Cursor, GenerationNumber, Labels, Limit, MarkExportsOf, Marks, Pictures, RunId
 from api.examples.answers import answers, page_of
-from api.examples.review import LABELS, MARK, MARK_REQUESTS, SMALL_PICTURE
+from api.examples.review import LABELS, MARK, MARK_REQUESTS, MARK_TABLE, SMALL_PICTURE
 from api.registration_line import in_picture_thread
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
+from service.exports.tables import TableFormat
 from service.review.labels import ReviewFilter
 from service.views.base import Page
 from service.views.labels.marks import MarkView
@@ -114,6 +116,31 @@ def delete_mark(run_id: RunId, generation: GenerationNumber, shard: Shard, row: 
 def list_marks(run_id: RunId, marks: Marks, limit: Limit = 50, cursor: Cursor = None) -> Page[MarkView]:
     """Lists what was said of images of this run, by whom and when, newest first."""
     return marks.list(run_id, limit, cursor)
+
+
+@router.get(
+    "/marks/export",
+    summary="Export marked images as labeled data",
+    response_class=Response,
+    responses=MARK_TABLE | problem_responses(404, 409, 422),
+)
+def export_marks(
+    run_id: RunId,
+    exports: MarkExportsOf,
+    kind: Annotated[
+        TableFormat,
+        Query(
+            alias="format",
+            description="csv: the location of each image, for pools whose images are files of their own. parquet: the "
+            "images themselves, for every pool.",
+        ),
+    ] = "parquet",
+) -> StreamingResponse:
+    """Returns the images whose class people have given, `right` or `class`, with that class: a file to register as a
+    labeled dataset. It is written while it is sent. An image that can no longer be read is left out."""
+    table = exports.table(run_id, kind)
+    headers = {"Content-Disposition": f'attachment; filename="{table.name}"'}
+    return StreamingResponse(table.blocks, media_type=table.media_type, headers=headers)
 
 
 @router.delete(

@@ -15,6 +15,7 @@ from workers.specs.label_export import LabelSource
 from workers.specs.review import MarkRequest, ReviewOrder
 
 _LABELS = "/runs/{run_id}/generations/{generation}/labels"
+_MARKS_EXPORT = Operation("GET", "/runs/{run_id}/marks/export", bytes)
 _EXPORT = Operation("GET", f"{_LABELS}/export", bytes)
 
 
@@ -91,6 +92,17 @@ class Labels(Resource[Way]):
     def marks(self, run_id: str, limit: int | None = None) -> Arguments:
         """Lists what was said of images of the run, newest first."""
         return Arguments({"run_id": run_id}, {"limit": limit})
+
+    @takes_steps(_MARKS_EXPORT)
+    def export_marks(
+        self, run_id: str, file: str | Path, format: Literal["parquet", "csv"] | None = None
+    ) -> Steps[Path]:
+        """Downloads the images whose class people have given into `file`, to be registered as a labeled dataset, and
+        returns its path. Without `format`, a name that ends in .csv means CSV, any other Parquet."""
+        path = Path(file)
+        chosen = format or ("csv" if path.suffix.lower() == ".csv" else "parquet")
+        request = request_of(_MARKS_EXPORT, Arguments({"run_id": run_id}))
+        return saved(self._way.connection, replace(request, query={"format": chosen}), path)
 
     @operation("DELETE", "/runs/{run_id}/marks/{content_hash}", type(None))
     def forget(self, run_id: str, content_hash: str) -> Arguments:

@@ -45,6 +45,6 @@ class PictureQueries:
             answer = self._inspectors.picture(job)
         except InvalidRequest as error:
             raise NotFound("readable picture", f"{name}: {error.message}") from error
-        if answer.jpeg is None:
+        if answer.image is None:
             raise NotFound("readable picture", f"{name}: {answer.broken}")
-        return base64.b64decode(answer.jpeg)
+        return base64.b64decode(answer.image)

@@ -18,7 +18,7 @@ from service.config.studies import AblationRequest, SearchRequest
 from service.config.webhooks import WebhookRequest
 from service.datasets.inspection import DatasetRequest
 
-OF_SEVERAL_FORMATS = ("/predictions/{prediction_id}/download", "/labels/export")
+OF_SEVERAL_FORMATS = ("/predictions/{prediction_id}/download", "/labels/export", "/marks/export")
 """Routes whose answer has the format that the caller asks for."""
 PROBLEM = "application/problem+json"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
@@ -220,3 +221,26 @@ def test_another_attempt_follows_the_marks_of_the_first(
     specs = run_folder / "gen-3" / "select" / "specs"
     assert len(list(specs.iterdir())) > 1
     assert all('"marks_uri":null' in file.read_text() for file in specs.iterdir())
+
+
+def test_marked_images_register_as_labeled_data(client: TestClient, labeled_run: str, tmp_path: Path) -> None:
+    path = f"/runs/{labeled_run}/marks/export"
+    assert client.get(path).status_code == 409, "nothing is marked"
+    mark(client, labeled_run, 0, "right")
+    mark(client, labeled_run, 3, "class", "cat")
+    mark(client, labeled_run, 1, "class", "dog")
+    mark(client, labeled_run, 2, "wrong")
+    refused = client.get(path, params={"format": "csv"})
+    assert refused.status_code == 409
+    assert "format=parquet" in refused.json()["detail"]
+
+    file = tmp_path / "marks.parquet"
+    file.write_bytes(client.get(path, params={"format": "parquet"}).content)
+    images = pq.read_table(tmp_path / "images" / "unlabeled.parquet")["image"].to_pylist()
+    exported = pq.read_table(file).to_pylist()
+    assert [(row["image"], row["label"]) for row in exported] == [
+        (images[0], "cat"), (images[1], "dog"), (images[3], "cat")
+    ]  # fmt: skip
+    made = client.post("/datasets", json={"name": "marked", "role": "labeled", "uri": str(file)})
+    assert made.status_code == 201, made.text
+    assert made.json()["class_counts"] == {"cat": 2, "dog": 1}

@@ -20,8 +20,14 @@ from workers.specs.stages import STAGE_SPEC, SelectSpec
 def write_labels(
     run_folder: Path, generation: int, images: Path, probabilities: list[list[float]], held_out: int | None = None
 ) -> None:
-    """Labels the only shard of a pool, whose images are in the Parquet file `images`. [0, 0] makes a broken image."""
-    pictures = pq.read_table(images)["image"].to_pylist()
+    """Labels the only shard of a pool, whose images are in the Parquet file or the folder `images`.
+
+    [0, 0] makes a broken image.
+    """
+    if images.is_dir():
+        pictures = [file.read_bytes() for file in sorted(images.iterdir())]
+    else:
+        pictures = pq.read_table(images)["image"].to_pylist()
     values = np.array(probabilities, dtype=np.float32)
     broken = {
         row: BrokenImage(BrokenKind.TRUNCATED, "ends") for row in np.flatnonzero(values.sum(axis=1) == 0).tolist()

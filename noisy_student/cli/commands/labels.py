@@ -1,6 +1,7 @@
 """`noisy-student labels`: pseudo labels that are worth a look, what people say about them, and their export."""
 
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
@@ -97,6 +98,21 @@ def list_marks(run_id: RunId, limit: Limit = 50, output: Output = TABLE, api: Ap
     with Client(api) as client:
         found = list(client.labels.marks(run_id, limit))
     show_list(found, output, _MARK_COLUMNS)
+
+
+@labels.command("export-marks")
+def export_marks(
+    run_id: RunId,
+    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: .parquet or .csv.")],
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Write the images whose class people have given, as a file to register as a labeled dataset.
+
+    Parquet holds the images; CSV says where they are, if they are files of their own.
+    """
+    with Client(api) as client:
+        client.labels.export_marks(run_id, file)
+    say(f"{file}: register it with `noisy-student datasets add {file} --role labeled`")
 
 
 def _tell(page: PseudoLabelPage, screen: Screen, output: Output) -> None:

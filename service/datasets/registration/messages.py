@@ -35,7 +35,7 @@ class LookJob(Frozen):
 
 
 class PictureJob(Frozen):
-    """An image of a registered dataset to show to a person."""
+    """An image of a registered dataset to show to a person, or to export."""
 
     job: Literal["picture"] = "picture"
     manifest_uri: str
@@ -43,6 +43,8 @@ class PictureJob(Frozen):
     row: int
     roots: DatasetRoots
     """The roots under which the dataset must lie."""
+    is_whole: bool = False
+    """Whether the image is wanted as it is stored, if it is a picture; else a small one, encoded again."""
 
 
 Job = InspectionJob | LookJob | PictureJob
@@ -79,10 +81,10 @@ class LookAnswer(Frozen):
 
 
 class PictureAnswer(Frozen):
-    """A small picture."""
+    """A small picture, or a whole image."""
 
     answer: Literal["picture"] = "picture"
-    jpeg: str | None
+    image: str | None
     """In base64; None for a broken image."""
     broken: str | None
     """Why the image is broken; None for a picture."""

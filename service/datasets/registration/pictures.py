@@ -1,4 +1,4 @@
-"""What an inspector does to show a picture: it reads one image of a registered dataset and encodes it again."""
+"""What an inspector does to show a picture: it reads one image of a registered dataset and decodes it."""
 
 import base64
 from functools import lru_cache
@@ -16,7 +16,8 @@ _manifest = lru_cache(maxsize=1)(load_manifest)
 def small_picture(job: PictureJob) -> PictureAnswer:
     """Returns the picture, or why there is none. Raises ShardReadError."""
     try:
-        picture = small_jpeg(read_image(_manifest(job.manifest_uri), job.shard, job.row))
+        stored = read_image(_manifest(job.manifest_uri), job.shard, job.row)
+        picture = small_jpeg(stored)
     except BrokenImage as error:
-        return PictureAnswer(jpeg=None, broken=error.reason)
-    return PictureAnswer(jpeg=base64.b64encode(picture).decode(), broken=None)
+        return PictureAnswer(image=None, broken=error.reason)
+    return PictureAnswer(image=base64.b64encode(stored if job.is_whole else picture).decode(), broken=None)
