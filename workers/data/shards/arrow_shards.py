@@ -21,7 +21,7 @@ FILE_MAGIC = b"ARROW1\0\0"
 STREAM_MARK = b"\xff\xff\xff\xff"
 """How each message of a stream begins."""
 MOST_BATCH_BYTES = 1 << 30
-"""The largest record batch that is read. A batch is in memory as a whole."""
+"""The largest record batch that is read, as it is and unpacked. A batch is in memory as a whole."""
 _MOST_METADATA_BYTES = 64 << 20
 _RECORD_BATCH = 3
 _FEW_ROWS = 256
@@ -114,12 +114,14 @@ def rows_in(uri: str) -> int:
             if length == 0:  # the end of the stream
                 break
             message = _Message.read(uri, source.read(length))
-            position += 8 + length + message.body_bytes
-            if position > size:
-                raise ShardReadError(uri, f"is truncated: it has {size:,} bytes, a record batch ends at {position:,}")
-            if message.body_bytes > MOST_BATCH_BYTES:
-                problem = f"has a record batch of {message.body_bytes:,} bytes: write batches of at most"
+            position += 8 + length
+            if position + message.body_bytes > size:
+                raise ShardReadError(uri, f"is truncated: it has {size:,} bytes, and a batch ends after them")
+            unpacked = max(message.body_bytes, _unpacked_bytes(source, position, message.packed))
+            if unpacked > MOST_BATCH_BYTES:
+                problem = f"has a record batch of {unpacked:,} bytes: write batches of at most"
                 raise ShardReadError(uri, f"{problem} {MOST_BATCH_BYTES:,}")
+            position += message.body_bytes
             rows += message.rows
     return rows
 
@@ -131,6 +133,8 @@ class _Message:
     body_bytes: int
     rows: int
     """0 for a message that is no record batch."""
+    packed: tuple[int, ...] = ()
+    """Where in the body compressed buffers begin."""
 
     @classmethod
     def read(cls, uri: str, metadata: bytes) -> "_Message":
@@ -140,14 +144,37 @@ class _Message:
             kind = _field(metadata, message, 1, "<B")
             body = _field(metadata, message, 3, "<q")
             place = _place_of(metadata, message, 2)
-            rows = 0
+            rows, packed = 0, ()
             if kind == _RECORD_BATCH and place is not None:
-                rows = _field(metadata, place + struct.unpack_from("<I", metadata, place)[0], 0, "<q")
+                batch = place + struct.unpack_from("<I", metadata, place)[0]
+                rows = _field(metadata, batch, 0, "<q")
+                packed = _packed_buffers(metadata, batch)
         except struct.error as error:
             raise ShardReadError(uri, "not a readable Arrow file: the head of a message is damaged") from error
         if body < 0 or rows < 0:
             raise ShardReadError(uri, "not a readable Arrow file: a message has a negative size")
-        return cls(body, rows)
+        return cls(body, rows, packed)
+
+
+def _packed_buffers(metadata: bytes, batch: int) -> tuple[int, ...]:
+    """Where the buffers of a compressed record batch begin, from its fields `buffers` and `compression`."""
+    place = _place_of(metadata, batch, 2)
+    if place is None or _place_of(metadata, batch, 3) is None:
+        return ()
+    start = place + struct.unpack_from("<I", metadata, place)[0]
+    count = struct.unpack_from("<I", metadata, start)[0]
+    buffers = [struct.unpack_from("<qq", metadata, start + 4 + 16 * number) for number in range(count)]
+    return tuple(offset for offset, length in buffers if offset >= 0 and length > 0)
+
+
+def _unpacked_bytes(source: pa.NativeFile, body: int, packed: Sequence[int]) -> int:
+    """How many bytes compressed buffers have when they are unpacked. Each begins with that number, or with -1."""
+    total = 0
+    for offset in packed:
+        source.seek(body + offset)
+        head = source.read(8)
+        total += max(0, struct.unpack("<q", head)[0]) if len(head) == 8 else 0
+    return total
 
 
 def _field(data: bytes, table: int, number: int, form: str) -> int:

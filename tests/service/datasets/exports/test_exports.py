@@ -291,6 +291,7 @@ def test_images_elsewhere_are_found_below_base_uri(tmp_path: Path) -> None:
     assert inspect(file, base_uri=str(pictures)).class_counts == {"x": 1, "y": 1}
 
 
+@pytest.mark.attack
 def test_an_export_never_leads_out_of_the_roots(tmp_path: Path) -> None:
     inside = write_files(tmp_path / "inside", images("1.png", "2.png", "3.png"))
     write_files(tmp_path / "outside", images("secret.png"))

@@ -174,6 +174,7 @@ def test_a_truncated_arrow_file_is_refused_by_name_wherever_it_ends(hf: Any, tmp
         assert look(tmp_path / "pets").requests == []
 
 
+@pytest.mark.attack
 def test_an_arrow_file_with_damaged_bytes_never_ends_the_inspection(hf: Any, tmp_path: Path) -> None:
     made(hf, 3).save_to_disk(tmp_path / "pets")
     file = tmp_path / "pets/data-00000-of-00001.arrow"
