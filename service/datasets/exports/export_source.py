@@ -18,7 +18,7 @@ from service.errors import InvalidRequest
 from workers.artifact_io import name_of, open_filesystem
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots
 from workers.data.names import IMAGE_SUFFIXES, suffix_of
-from workers.data.plain_values import shown
+from workers.data.plain_values import flaw_of, shown
 from workers.data.shards.list_entries import why_never_opened
 from workers.data.shards.uri_lists import ListEntry
 from workers.plain_uri import folder_of, is_uri
@@ -119,6 +119,8 @@ def listed_export(found: FoundExport, request: DatasetRequest, roots: DatasetRoo
             counted.add("have no label", image.origin)
         elif is_labeled and len(image.labels) > 1:
             counted.add("have several labels, of which none is taken", image.origin)
+        elif is_labeled and (flaw := flaw_of(next(iter(image.labels)))) is not None:
+            raise InvalidRequest("uri", f"{image.origin}: its label has {flaw}, and cannot be the name of a class")
         elif (found_file := index.find(image.place)) is not None:
             label = next(iter(image.labels)) if is_labeled else None
             entries.append(ListEntry(found_file.name, place.uri_of(found_file), label, image.origin))

@@ -10,7 +10,7 @@ from typing import Any
 from service.config.datasets import DatasetRequest
 from service.datasets.exports.exported_images import Export, ExportedImage
 from service.errors import InvalidRequest
-from workers.data.plain_values import shown
+from workers.data.plain_values import flaw_of, shown
 
 
 def fiftyone_export(document: Any, request: DatasetRequest, uri: str) -> Export:
@@ -51,6 +51,9 @@ def _of_labels(document: Any, uri: str) -> Export:
     classes = document.get("classes")
     if classes is not None and not (isinstance(classes, list) and all(isinstance(each, str) for each in classes)):
         raise InvalidRequest("uri", f"{uri}: its `classes` are no list of texts")
+    flawed = next((number for number, name in enumerate(classes or ()) if flaw_of(name) is not None), None)
+    if flawed is not None:
+        raise InvalidRequest("uri", f"{uri} classes[{flawed}]: cannot be the name of a class")
     if classes is not None and len(set(classes)) < len(classes):
         raise InvalidRequest("uri", f"{uri}: of its `classes` one comes twice")
     images = [

@@ -61,17 +61,22 @@ def label_studio_rows(rows: Iterable[tuple[str, Mapping[str, Any]]], request: Da
 
 
 def _choices_of(task: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    found = task.get("annotations", task.get("completions"))
-    annotations = [each for each in found or () if isinstance(each, dict) and not each.get("was_cancelled")]
+    annotations = [
+        each for each in _objects(task.get("annotations", task.get("completions"))) if not each.get("was_cancelled")
+    ]
     trusted = [each for each in annotations if each.get("ground_truth")]
-    results = [result for each in trusted or annotations for result in each.get("result") or ()]
+    results = [result for each in trusted or annotations for result in _objects(each.get("result"))]
     choices = []
     for result in results:
-        if isinstance(result, dict) and result.get("type") == "choices" and isinstance(result.get("value"), dict):
-            named = result["value"].get("choices") or ()
-            chosen = [each for each in named if isinstance(each, str)]
-            choices.append((str(result.get("from_name")), chosen))
+        value = result.get("value")
+        chosen = value.get("choices") if result.get("type") == "choices" and isinstance(value, dict) else None
+        if isinstance(chosen, list):
+            choices.append((str(result.get("from_name")), [each for each in chosen if isinstance(each, str)]))
     return choices
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _image(data: Mapping[str, Any], request: DatasetRequest, origin: str) -> str:

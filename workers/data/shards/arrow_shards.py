@@ -144,7 +144,8 @@ class _Message:
             kind = _field(metadata, message, 1, "<B")
             body = _field(metadata, message, 3, "<q")
             place = _place_of(metadata, message, 2)
-            rows, packed = 0, ()
+            rows = 0
+            packed: tuple[int, ...] = ()
             if kind == _RECORD_BATCH and place is not None:
                 batch = place + struct.unpack_from("<I", metadata, place)[0]
                 rows = _field(metadata, batch, 0, "<q")
