@@ -6,7 +6,7 @@ the call returns the response, on one of the async client an awaitable of it.
 
 import json
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
@@ -45,7 +45,7 @@ class Arguments:
     """The arguments of one call to an operation. Query parameters that are None are omitted."""
 
     path: Mapping[str, str | int] = field(default_factory=dict)
-    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    query: Mapping[str, str | int | Sequence[str] | None] = field(default_factory=dict)
     body: Body | None = None
     idempotency_key: str | None = None
 

@@ -103,7 +103,7 @@ class ListMethod(Generic[Taken, Item]):
         def call(*args: Taken.args, **kwargs: Taken.kwargs) -> Any:
             arguments = self._arguments(resource, *args, **kwargs)
             limit = arguments.query.get("limit")
-            return kind(resource._way, self.operation, arguments, None if limit is None else int(limit))
+            return kind(resource._way, self.operation, arguments, limit if isinstance(limit, int) else None)
 
         return call
 
@@ -175,7 +175,7 @@ class StreamMethod(Generic[Taken, Item]):
         after = arguments.query.get("after")
         request = request_of(self.operation, Arguments(arguments.path))
         read = partial(read_model, self.operation.answer)
-        return follow(resource._way.connection, request, None if after is None else int(after), read)
+        return follow(resource._way.connection, request, after if isinstance(after, int) else None, read)
 
 
 def stream(

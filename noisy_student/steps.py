@@ -5,7 +5,7 @@ when the call ends, however it ends.
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -32,7 +32,7 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str | int]
+    query: Mapping[str, str | int | Sequence[str]]
     headers: Mapping[str, str]
     body: bytes | None = None
     timeout_seconds: float | None = None

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Response
 from api.dependencies import AblationId, Cursor, IdempotencyKey, Limit, RunId, StudyCommandsOf, StudyQueriesOf
 from api.examples.answers import answers, page_of
 from api.examples.studies import ABLATION, ABLATION_REQUESTS, STUDY_SUMMARY
+from api.list_filter import Filter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.studies import AblationRequest
@@ -42,10 +43,10 @@ def create_ablation(
     responses=answers(200, page_of(STUDY_SUMMARY), "One page") | problem_responses(404, 422),
 )
 def list_ablations(
-    run_id: RunId, queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None
+    run_id: RunId, queries: StudyQueriesOf, wanted: Filter, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[StudySummary]:
     """Lists the ablations of one run, newest first."""
-    return queries.list_ablations(run_id, limit, cursor)
+    return queries.list_ablations(run_id, limit, cursor, wanted)
 
 
 @router.get(

@@ -15,6 +15,7 @@ from api.dependencies import (
 )
 from api.examples.answers import DATASET, LOOK, answers, page_of
 from api.examples.requests import DATASET_REQUESTS, LOOK_REQUESTS
+from api.list_filter import PlainFilter
 from api.registration_line import in_registration_thread
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
@@ -62,9 +63,11 @@ async def look_at_place(
 
 
 @router.get("", summary="List datasets", responses=answers(200, page_of(DATASET), "One page") | problem_responses(422))
-def list_datasets(queries: DatasetQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetView]:
+def list_datasets(
+    queries: DatasetQueriesOf, wanted: PlainFilter, limit: Limit = 50, cursor: Cursor = None
+) -> Page[DatasetView]:
     """Lists registered datasets, newest first."""
-    return queries.list(limit, cursor)
+    return queries.list(limit, cursor, wanted)
 
 
 @router.get(

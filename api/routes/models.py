@@ -17,6 +17,7 @@ from api.dependencies import (
 )
 from api.examples.answers import ARCHIVE, MODEL, answers, page_of
 from api.examples.registrations import REGISTRATION, REGISTRATION_REQUESTS
+from api.list_filter import PlainFilter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.models import RegistrationRequest
@@ -49,9 +50,11 @@ def register_model(
 
 
 @router.get("", summary="List models", responses=answers(200, page_of(MODEL), "One page") | problem_responses(404, 422))
-def list_models(queries: Queries, run_id: OfRun = None, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelView]:
+def list_models(
+    queries: Queries, wanted: PlainFilter, run_id: OfRun = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ModelView]:
     """Lists trained models with their accuracies, newest first."""
-    return queries.list_models(limit, cursor, run_id)
+    return queries.list_models(limit, cursor, run_id, wanted)
 
 
 @router.get(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Response
 from api.dependencies import Cursor, EstimateCommandsOf, EstimateQueriesOf, IdempotencyKey, Limit, PlanId
 from api.examples.answers import answers, page_of
 from api.examples.plans import PLAN, PLAN_REQUESTS, PLAN_SUMMARY
+from api.list_filter import Filter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.run import EstimateRequest
@@ -39,9 +40,11 @@ def create_plan(
 @router.get(
     "", summary="List plans", responses=answers(200, page_of(PLAN_SUMMARY), "One page") | problem_responses(422)
 )
-def list_plans(queries: EstimateQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[EstimateSummary]:
+def list_plans(
+    queries: EstimateQueriesOf, wanted: Filter, limit: Limit = 50, cursor: Cursor = None
+) -> Page[EstimateSummary]:
     """Lists all plans, newest first."""
-    return queries.list_plans(limit, cursor)
+    return queries.list_plans(limit, cursor, wanted)
 
 
 @router.get("/{plan_id}", summary="Show a plan", responses=answers(200, PLAN, "The plan") | problem_responses(404, 422))

@@ -8,6 +8,7 @@ from api.dependencies import Commands, Cursor, IdempotencyKey, Limit, Queries, R
 from api.examples.answers import EVENT, RUN, RUN_SUMMARY, answers, page_of
 from api.examples.queue import RUN_CHANGES
 from api.examples.requests import RUN_CONFIGS
+from api.list_filter import Filter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.run import RunChanges, RunConfig
@@ -37,9 +38,10 @@ def create_run(
 
 
 @router.get("", summary="List runs", responses=answers(200, page_of(RUN_SUMMARY), "One page") | problem_responses(422))
-def list_runs(queries: Queries, limit: Limit = 50, cursor: Cursor = None) -> Page[RunSummary]:
-    """Lists all runs, newest first."""
-    return queries.list_runs(limit, cursor)
+def list_runs(queries: Queries, wanted: Filter, limit: Limit = 50, cursor: Cursor = None) -> Page[RunSummary]:
+    """Lists all runs, newest first; only those in certain states, of a project or since a time, if the query says
+    so."""
+    return queries.list_runs(limit, cursor, wanted)
 
 
 @router.get("/{run_id}", summary="Show a run", responses=answers(200, RUN, "The run") | problem_responses(404, 422))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Response
 from api.dependencies import Cursor, IdempotencyKey, Limit, SearchId, StudyCommandsOf, StudyQueriesOf
 from api.examples.answers import answers, page_of
 from api.examples.studies import SEARCH, SEARCH_REQUESTS, STUDY_SUMMARY
+from api.list_filter import Filter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.studies import SearchRequest
@@ -38,9 +39,11 @@ def create_search(
 @router.get(
     "", summary="List searches", responses=answers(200, page_of(STUDY_SUMMARY), "One page") | problem_responses(422)
 )
-def list_searches(queries: StudyQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[StudySummary]:
+def list_searches(
+    queries: StudyQueriesOf, wanted: Filter, limit: Limit = 50, cursor: Cursor = None
+) -> Page[StudySummary]:
     """Lists all searches started alongside a run, newest first."""
-    return queries.list_searches(limit, cursor)
+    return queries.list_searches(limit, cursor, wanted)
 
 
 @router.get(

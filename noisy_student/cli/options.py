@@ -1,5 +1,6 @@
 """Options that many commands share."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +8,20 @@ import typer
 from typer.models import OptionInfo
 
 from noisy_student import connection
+from noisy_student.cli.times import moment_of
 
 DEFAULT_API = connection.DEFAULT_API
 
 ApiAddress = Annotated[str, typer.Option("--api", envvar=connection.API_VARIABLE, help="The API's address.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows, newest first.")]
+States = Annotated[
+    list[str] | None, typer.Option("--state", help="Only those in this state, such as failed; repeatable.")
+]
+OfProject = Annotated[str | None, typer.Option("--project", help="Only those of this project.")]
+CreatedSince = Annotated[
+    datetime | None,
+    typer.Option("--since", metavar="TIME", parser=moment_of, help="Only those since then: 2d, or 2026-11-28T09:00."),
+]
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="Carry out a request repeated with this key only once.")
 ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from noisy_student.downloads import unpacked
+from noisy_student.filters import Since, conditions
 from noisy_student.operations import Arguments, Body, Operation, Resource, operation, request_of, takes_steps
 from noisy_student.pages import listing
 from noisy_student.steps import Steps
@@ -33,9 +34,9 @@ class Datasets(Resource[Way]):
         return Arguments(body=request)
 
     @listing("/datasets", DatasetView)
-    def list(self, limit: int | None = None) -> Arguments:
-        """Lists all datasets, newest first."""
-        return Arguments(query={"limit": limit})
+    def list(self, limit: int | None = None, *, project: str | None = None, since: Since = None) -> Arguments:
+        """Lists datasets, newest first: all, or those of a project, or registered since then."""
+        return Arguments(query={"limit": limit, **conditions(project, since)})
 
     @operation("GET", "/datasets/{dataset_id}", DatasetView)
     def get(self, dataset_id: str) -> Arguments:
@@ -84,9 +85,16 @@ class Models(Resource[Way]):
         return Arguments(query={"limit": limit})
 
     @listing("/models", ModelView)
-    def list(self, limit: int | None = None, *, run_id: str | None = None) -> Arguments:
-        """Lists models with their accuracies, newest first; only those of one run if `run_id` is given."""
-        return Arguments(query={"limit": limit, "run_id": run_id})
+    def list(
+        self,
+        limit: int | None = None,
+        *,
+        run_id: str | None = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists models with their accuracies, newest first: all, or those of a run, of a project, or since then."""
+        return Arguments(query={"limit": limit, "run_id": run_id, **conditions(project, since)})
 
     @operation("GET", "/models/{model_id}", ModelView)
     def get(self, model_id: str) -> Arguments:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Concatenate, Generic, Self, overload
 
 from pydantic import BaseModel, PrivateAttr
 
+from noisy_student.filters import Since, State, conditions
 from noisy_student.operations import Arguments, Body, Method, Operation, Resource, Taken, carry_out
 from noisy_student.pages import AsyncPages, Pages, listing, stream
 from noisy_student.steps import Steps
@@ -79,9 +80,16 @@ class Runs(Resource[Way]):
         return Arguments(body=config, idempotency_key=idempotency_key)
 
     @listing("/runs", RunSummary)
-    def list(self, limit: int | None = None) -> Arguments:
-        """Lists all runs, newest first."""
-        return Arguments(query={"limit": limit})
+    def list(
+        self,
+        limit: int | None = None,
+        *,
+        state: State = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists runs, newest first: all, or those in one of certain states, of a project, or created since then."""
+        return Arguments(query={"limit": limit, **conditions(project, since, state)})
 
     @_answers_run("GET", "/runs/{run_id}")
     def get(self, run_id: str) -> Arguments:

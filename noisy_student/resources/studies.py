@@ -3,6 +3,7 @@
 Their ids are also run ids, so `runs.wait`, `cancel` and the like work with them.
 """
 
+from noisy_student.filters import Since, State, conditions
 from noisy_student.operations import Arguments, Body, Resource, operation
 from noisy_student.pages import listing
 from noisy_student.transport import Way
@@ -21,9 +22,16 @@ class Searches(Resource[Way]):
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/searches", StudySummary)
-    def list(self, limit: int | None = None) -> Arguments:
-        """Lists all searches that were started alongside a run, newest first."""
-        return Arguments(query={"limit": limit})
+    def list(
+        self,
+        limit: int | None = None,
+        *,
+        state: State = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists the searches that were started alongside a run, newest first, filtered as runs are."""
+        return Arguments(query={"limit": limit, **conditions(project, since, state)})
 
     @operation("GET", "/searches/{search_id}", SearchView)
     def get(self, search_id: str) -> Arguments:
@@ -40,9 +48,17 @@ class Ablations(Resource[Way]):
         return Arguments({"run_id": run_id}, body=request, idempotency_key=idempotency_key)
 
     @listing("/runs/{run_id}/ablations", StudySummary)
-    def list(self, run_id: str, limit: int | None = None) -> Arguments:
-        """Lists a run's ablations, newest first."""
-        return Arguments({"run_id": run_id}, {"limit": limit})
+    def list(
+        self,
+        run_id: str,
+        limit: int | None = None,
+        *,
+        state: State = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists a run's ablations, newest first, filtered as runs are."""
+        return Arguments({"run_id": run_id}, {"limit": limit, **conditions(project, since, state)})
 
     @operation("GET", "/ablations/{ablation_id}", AblationView)
     def get(self, ablation_id: str) -> Arguments:
@@ -59,9 +75,16 @@ class Plans(Resource[Way]):
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/plans", EstimateSummary)
-    def list(self, limit: int | None = None) -> Arguments:
-        """Lists all plans, newest first."""
-        return Arguments(query={"limit": limit})
+    def list(
+        self,
+        limit: int | None = None,
+        *,
+        state: State = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists plans, newest first, filtered as runs are."""
+        return Arguments(query={"limit": limit, **conditions(project, since, state)})
 
     @operation("GET", "/plans/{plan_id}", EstimateView)
     def get(self, plan_id: str) -> Arguments:

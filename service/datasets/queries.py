@@ -1,6 +1,7 @@
 """The queries for datasets, and their views."""
 
 from service.config.datasets import DatasetPart
+from service.lifecycle.list_filter import EVERYTHING, ListFilter
 from service.store.database import Database
 from service.store.dataset_store import CLASS_COUNTS, CLASSES, DATASET_FORMAT, DATASET_ROLE, DIGEST_OF, WARNINGS
 from service.store.paging import get_row, read_page
@@ -20,10 +21,11 @@ class DatasetQueries:
         with self._database.read_once() as session:
             return dataset_view(get_row(session, DatasetRow, dataset_id, "dataset", dataset_id))
 
-    def list(self, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
+    def list(self, limit: int = 50, cursor: str | None = None, wanted: ListFilter = EVERYTHING) -> Page[DatasetView]:
         """Returns a page of datasets, newest first. Raises InvalidRequest for a bad page."""
         with self._database.read_once() as session:
-            rows, following = read_page(session, DatasetRow, (DatasetRow.created_at, DatasetRow.id), limit, cursor)
+            keys = (DatasetRow.created_at, DatasetRow.id)
+            rows, following = read_page(session, DatasetRow, keys, limit, cursor, wanted=wanted)
             return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
 

@@ -9,6 +9,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.errors import InvalidRequest, NotFound
+from service.lifecycle.list_filter import EVERYTHING, ListFilter
 from service.lifecycle.states import ACTIVE_RUNS, RunKind
 from service.ray_client.jobs import RayJobs
 from service.runs.job_places import JobFinder, JobPlace
@@ -72,10 +73,18 @@ class RunQueries:
             view = self._places.fill_run(session, self._views.run(load_run_rows(session, run_id)))
         return self._progress.fill_run(view)
 
-    def list_runs(self, limit: int = 50, cursor: str | None = None) -> Page[RunSummary]:
+    def list_runs(
+        self, limit: int = 50, cursor: str | None = None, wanted: ListFilter = EVERYTHING
+    ) -> Page[RunSummary]:
         with self._database.read() as session:
             rows, following = read_page(
-                session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, RunRow.kind == RunKind.RUN
+                session,
+                RunRow,
+                (RunRow.created_at, RunRow.id),
+                limit,
+                cursor,
+                RunRow.kind == RunKind.RUN,
+                wanted=wanted,
             )
             counted = (
                 select(GenerationRow.run_id, func.count().label("generations"))
@@ -176,12 +185,18 @@ class RunQueries:
         with self._database.read_once() as session:
             return model_view(get_row(session, ModelRow, model_id, "model", model_id))
 
-    def list_models(self, limit: int = 50, cursor: str | None = None, run_id: str | None = None) -> Page[ModelView]:
+    def list_models(
+        self,
+        limit: int = 50,
+        cursor: str | None = None,
+        run_id: str | None = None,
+        wanted: ListFilter = EVERYTHING,
+    ) -> Page[ModelView]:
         """Returns a page of the models of all runs, or of one run."""
         with self._database.read_once() as session:
             conditions = () if run_id is None else (ModelRow.run_id == run_id,)
             keys = (ModelRow.created_at, ModelRow.id)
-            rows, following = read_page(session, ModelRow, keys, limit, cursor, *conditions)
+            rows, following = read_page(session, ModelRow, keys, limit, cursor, *conditions, wanted=wanted)
             if run_id is not None:
                 check_owner(session, rows, RunRow, run_id, "run", run_id)
             return Page(items=[model_view(row) for row in rows], next_cursor=following)

@@ -6,6 +6,7 @@ from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.stage_key import StageKey
 from service.errors import NotFound
+from service.lifecycle.list_filter import EVERYTHING, ListFilter
 from service.lifecycle.states import RunKind
 from service.store.database import Database
 from service.store.paging import check_owner, get_row, read_page
@@ -33,16 +34,20 @@ class StudyQueries:
         with self._database.read() as session:
             return self._views.search(session, search_id)
 
-    def list_searches(self, limit: int = 50, cursor: str | None = None) -> Page[StudySummary]:
-        return self._list(RunKind.SEARCH, limit, cursor, None)
+    def list_searches(
+        self, limit: int = 50, cursor: str | None = None, wanted: ListFilter = EVERYTHING
+    ) -> Page[StudySummary]:
+        return self._list(RunKind.SEARCH, limit, cursor, None, wanted)
 
     def get_ablation(self, ablation_id: str) -> AblationView:
         with self._database.read() as session:
             return self._views.ablation(session, ablation_id)
 
-    def list_ablations(self, run_id: str, limit: int = 50, cursor: str | None = None) -> Page[StudySummary]:
+    def list_ablations(
+        self, run_id: str, limit: int = 50, cursor: str | None = None, wanted: ListFilter = EVERYTHING
+    ) -> Page[StudySummary]:
         """Returns a page of the ablations of one run."""
-        return self._list(RunKind.ABLATION, limit, cursor, run_id)
+        return self._list(RunKind.ABLATION, limit, cursor, run_id, wanted)
 
     def stage_trials(self, run_id: str, generation: int) -> tuple[Trial, ...]:
         """Returns the trials of a search stage in their current state."""
@@ -61,12 +66,15 @@ class StudyQueries:
             raise NotFound("picture", f"{key.stage_id}/{name}")
         return data
 
-    def _list(self, kind: RunKind, limit: int, cursor: str | None, source: str | None) -> Page[StudySummary]:
+    def _list(
+        self, kind: RunKind, limit: int, cursor: str | None, source: str | None, wanted: ListFilter
+    ) -> Page[StudySummary]:
         with self._database.read() as session:
             conditions = [RunRow.kind == kind]
             if source is not None:
                 conditions.append(RunRow.source_run_id == source)
-            rows, following = read_page(session, RunRow, (RunRow.created_at, RunRow.id), limit, cursor, *conditions)
+            keys = (RunRow.created_at, RunRow.id)
+            rows, following = read_page(session, RunRow, keys, limit, cursor, *conditions, wanted=wanted)
             if source is not None:
                 check_owner(session, rows, RunRow, source, "run", source)
             found = select(GenerationRow.run_id, GenerationRow.number).where(

@@ -8,7 +8,16 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import body_of
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, absolute_path, body_option
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    CreatedSince,
+    IdempotencyKey,
+    Limit,
+    OfProject,
+    absolute_path,
+    body_option,
+)
 from noisy_student.cli.output import TABLE, Column, Output, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -105,10 +114,16 @@ def _show_look(found: DatasetLook, screen: Screen) -> None:
 
 
 @datasets.command("list")
-def list_datasets(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_datasets(
+    limit: Limit = 50,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List datasets, newest first."""
     with Client(api) as client:
-        found = list(client.datasets.list(limit))
+        found = list(client.datasets.list(limit, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 

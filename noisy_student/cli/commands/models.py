@@ -12,7 +12,15 @@ from rich.table import Table
 from noisy_student.cli.exit_codes import code_of_state
 from noisy_student.cli.extras import require
 from noisy_student.cli.live_view import watch_run
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, absolute_path
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    CreatedSince,
+    IdempotencyKey,
+    Limit,
+    OfProject,
+    absolute_path,
+)
 from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, Report, print_data, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -28,12 +36,14 @@ models = typer.Typer(no_args_is_help=True, help="Inspect the models that runs pr
 def list_models(
     run_id: Annotated[str | None, typer.Option("--run", help="Only models of this run.")] = None,
     limit: Limit = 50,
+    project: OfProject = None,
+    since: CreatedSince = None,
     output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,
 ) -> None:
     """List models, newest first."""
     with Client(api) as client:
-        found = list(client.models.list(limit, run_id=run_id))
+        found = list(client.models.list(limit, run_id=run_id, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 

@@ -9,7 +9,16 @@ from rich.table import Table
 from noisy_student.cli.bodies import read_body
 from noisy_student.cli.exit_codes import ExitCode, code_of_state
 from noisy_student.cli.live_view import watch_run
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    CreatedSince,
+    IdempotencyKey,
+    Limit,
+    OfProject,
+    States,
+    body_option,
+)
 from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, complain, say
 from noisy_student.client import Client
@@ -67,10 +76,17 @@ def plan(
 
 
 @plans.command("list")
-def list_plans(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_plans(
+    limit: Limit = 50,
+    states: States = None,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List plans, newest first."""
     with Client(api) as client:
-        found = list(client.plans.list(limit))
+        found = list(client.plans.list(limit, state=states, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 

@@ -7,7 +7,16 @@ import typer
 from rich.table import Table
 
 from noisy_student.cli.bodies import read_body
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    CreatedSince,
+    IdempotencyKey,
+    Limit,
+    OfProject,
+    States,
+    body_option,
+)
 from noisy_student.cli.output import TABLE, Column, Output, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -48,10 +57,17 @@ def create_search(
 
 
 @searches.command("list")
-def list_searches(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_searches(
+    limit: Limit = 50,
+    states: States = None,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List searches, newest first."""
     with Client(api) as client:
-        found = list(client.searches.list(limit))
+        found = list(client.searches.list(limit, state=states, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 
@@ -125,10 +141,18 @@ def create_ablation(
 
 
 @ablations.command("list")
-def list_ablations(run_id: RunId, limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_ablations(
+    run_id: RunId,
+    limit: Limit = 50,
+    states: States = None,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List a run's ablations, newest first."""
     with Client(api) as client:
-        found = list(client.ablations.list(run_id, limit))
+        found = list(client.ablations.list(run_id, limit, state=states, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 

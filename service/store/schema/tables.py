@@ -111,6 +111,8 @@ class RunRow(Table):
         Index(None, "kind", "created_at", "id"),
         Index(None, "source_run_id", "created_at", "id"),
         Index(None, "project", "kind", "created_at", "id"),
+        Index(None, "kind", "state", "created_at", "id"),
+        Index(None, "project", "kind", "state", "created_at", "id"),
     )
 
 

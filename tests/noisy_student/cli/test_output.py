@@ -14,14 +14,20 @@ from noisy_student.cli.output import OutputFormat
 
 _WITHOUT = {
     "up": "runs until Ctrl-C",
+    "run": "asks, and follows the run",
     "demo": "writes demo.json",
+    "doctor": "prints what it finds on this machine",
+    "link": "prints an address",
+    "logout": "only says that it is done",
+    "profiles remove": "only says that it is done",
     "models pull": "-o names the folder",
     "models export": "-o names the file; --report has the forms",
     "models push": "prints the address of the repository",
+    "labels export": "-o names the place",
+    "predict": "-o names the file",
+    "predictions download": "-o names the file",
     "webhooks delete": "the service answers nothing",
     "webhooks retry": "the service answers nothing",
-    "link": "prints an address",
-    "doctor": "",
 }
 
 

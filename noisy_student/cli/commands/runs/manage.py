@@ -7,7 +7,16 @@ import typer
 
 from noisy_student.cli.bodies import read_body
 from noisy_student.cli.live_view import job_lines, result_table, run_lines, wait_line
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, IdempotencyKey, Limit, body_option
+from noisy_student.cli.options import (
+    DEFAULT_API,
+    ApiAddress,
+    CreatedSince,
+    IdempotencyKey,
+    Limit,
+    OfProject,
+    States,
+    body_option,
+)
 from noisy_student.cli.output import TABLE, Column, Output, OutputFormat, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, say
 from noisy_student.client import Client
@@ -16,10 +25,17 @@ from service.views.runs import RunSummary, RunView
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
-def list_runs(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_runs(
+    limit: Limit = 50,
+    states: States = None,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List runs, newest first."""
     with Client(api) as client:
-        found = list(client.runs.list(limit))
+        found = list(client.runs.list(limit, state=states, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 
