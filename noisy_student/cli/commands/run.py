@@ -85,24 +85,40 @@ def run(
 
     screen = Screen(stderr=dry_run)
     tell = partial(say, err=dry_run)
-    with service_at(api, tell) as service:
-        if service.is_own and follow is False:
-            _misuse("the service of this command ends with it: follow the run, or keep one with noisy-student up")
-        chosen = _chosen(service.client, labeled, unlabeled, validation, test, own, tell)
-        if budget_seconds is not None or not (yes or dry_run):
-            tell("measuring what it takes, in a minute or two ...")
-            plan = measured(service, chosen, screen, tell)
-            if budget_seconds is not None:
-                plan = fitted(service, plan, budget_seconds, screen, tell)
-            screen.print(bill_table(plan.stages, price))
-            chosen = plan.chosen
-        if dry_run:
-            say(as_commented_yaml(chosen, _head(api, registered=labeled is not None)))
-            return
-        if not yes and not typer.confirm("Start it?", default=True):
-            say("nothing was started; the datasets stay registered")
-            raise typer.Exit(ExitCode.OK)
-        _start(service, chosen, screen, (follow is None and screen.is_terminal) or bool(follow) or service.is_own)
+    try:
+        with service_at(api, tell) as service:
+            if service.is_own and follow is False:
+                _misuse("the service of this command ends with it: follow the run, or keep one with noisy-student up")
+            chosen = _chosen(service.client, labeled, unlabeled, validation, test, own, tell)
+            if budget_seconds is not None or not (yes or dry_run):
+                chosen = _billed(service, chosen, budget_seconds, price, screen, tell)
+            if dry_run:
+                say(as_commented_yaml(chosen, _head(registered=labeled is not None)))
+                return
+            if not yes and not typer.confirm("Start it?", default=True):
+                say("nothing was started; the datasets stay registered")
+                return
+            _start(service, chosen, screen, (follow is None and screen.is_terminal) or bool(follow) or service.is_own)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _billed(
+    service: FoundService,
+    chosen: ChosenRun,
+    budget_seconds: float | None,
+    price: float | None,
+    screen: Screen,
+    tell: Callable[[str], None],
+) -> ChosenRun:
+    """Measures the run, fits it into the budget and shows its bill. Returns the run that fits."""
+    tell("measuring what it takes, in a minute or two ...")
+    plan = measured(service, chosen, screen, tell)
+    if budget_seconds is not None:
+        plan = fitted(service, plan, budget_seconds, screen, tell)
+    screen.print(bill_table(plan.stages, price))
+    return plan.chosen
 
 
 def _chosen(
@@ -119,7 +135,7 @@ def _chosen(
         return ChosenRun(own)
     generations, seed = own.get("generations", GENERATIONS), own.get("seed", 0)
     folders = Folders(labeled, unlabeled, validation, test, own.get("project"), seed)
-    found = register_folders(client, folders, needs_unlabeled=generations > 0, say=tell)
+    found = register_folders(client, folders, needs_unlabeled=generations != 0, say=tell)
     images = found["labeled"]
     presets = client.presets.list(
         images.rows,
@@ -133,6 +149,7 @@ def _chosen(
         name=f"{Path(place_of(labeled)).name}: noisy student"[:120],
         datasets={part: dataset.id for part, dataset in found.items()},
         suggested=presets.suggested,
+        model=own.get("teacher_model"),
         found=next(each for each in presets.presets if each.name == presets.suggested.preset),
         generations=generations,
         seed=seed,
@@ -183,7 +200,7 @@ def _left_behind(service: FoundService, run: RunView) -> str:
     return f"{run.id} goes on: noisy-student watch {run.id} follows it, noisy-student runs cancel {run.id} ends it"
 
 
-def _head(api: str, registered: bool) -> list[str]:
+def _head(registered: bool) -> list[str]:
     made = " Its datasets are registered; the same folders are not registered twice." if registered else ""
     return [f"A run that has not been started.{made} Start it: noisy-student run -f FILE, or runs create -f FILE."]
 

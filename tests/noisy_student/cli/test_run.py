@@ -125,6 +125,14 @@ def test_options_and_the_file_count_more_than_what_is_chosen(
     assert {dataset["part"]["seed"] for dataset in _datasets(client) if dataset["part"]} == {5}
 
 
+def test_the_teachers_model_of_a_file_is_that_of_the_students_too(
+    cli: Cli, client: TestClient, labeled: Path, pool: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.json").write_text('{"teacher_model": "resnet18"}')
+    _done(cli("--labeled", labeled, "--unlabeled", pool, "-f", tmp_path / "own.json", "--yes"))
+    assert _runs(client)[0]["config"]["student_models"] == ["resnet18"]
+
+
 def test_a_model_without_drop_path_trains_without_it(cli: Cli, client: TestClient, labeled: Path, pool: Path) -> None:
     output = _done(cli("--labeled", labeled, "--unlabeled", pool, "--model", "mobilenetv1_100", "--yes"))
     assert "teacher_recipe: without drop path, for which the model has no layers" in output
