@@ -1,6 +1,9 @@
 """Stages that log figures and end, without training: what a tracker sees of a train, a search and an evaluate stage."""
 
-from collections.abc import Mapping, Sequence
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,6 +132,15 @@ def break_off(spec: TrainSpec, steps: Sequence[int], error: BaseException, every
     with suppress(type(error)), tracked(spec, every_seconds):
         log(spec, steps)
         raise error
+
+
+def be_killed(spec: TrainSpec, steps: Sequence[int], told: Callable[[], bool]) -> None:
+    """A training whose driver logs some rows and is killed once `told` says that the tracker has them."""
+    with tracked(spec, SOON):
+        log(spec, steps)
+        while not told():
+            time.sleep(SOON)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train_result(spec: TrainSpec) -> TrainResult:

@@ -3,16 +3,21 @@
 Offline, the runs are folders beside the stage's files; `wandb sync` uploads them (https://docs.wandb.ai/guides/track).
 """
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workers.artifact_io import is_local, join_uri, local_copy, open_filesystem, read_bytes_if_there, write_bytes
 from workers.specs.base import Frozen
 from workers.specs.tracking import Tracking
-from workers.tracking.endings import Ending
+from workers.tracking.endings import Ending, EndState
 from workers.tracking.subjects import Subject
 from workers.tracking.timeline import Point
+
+if TYPE_CHECKING:
+    import wandb
 
 _FOLDER = "wandb"
 """The library's own name for its folder."""
@@ -23,18 +28,17 @@ class WandbRuns:
     """The runs of one project. Raises wandb.Error if there is no key, or no server within half a minute."""
 
     def __init__(self, tracking: Tracking, folder_uri: str) -> None:
+        import wandb  # of the extra `tracking`, and only where the settings ask for it
+
+        wandb.teardown()  # after an error its own process would hold the ids of the runs that were open
         self._tracking = tracking
         self._folder = _LocalFolder(folder_uri)
 
-    def open(self, subject: Subject) -> "WandbReport":
+    def open(self, subject: Subject) -> "OnlineReport | OfflineReport":
         """The subject's run. Its id is the same for all attempts, so that each goes on with the run before."""
-        import wandb  # of the extra `tracking`, and only where the settings ask for it
-
-        try:
-            return WandbReport(self._tracking, self._folder, subject)
-        except Exception:
-            wandb.teardown()  # otherwise its own process would hold the id of a run whose beginning took too long
-            raise
+        if self._tracking.wandb_mode == "offline":
+            return OfflineReport(self._tracking, self._folder, subject)
+        return OnlineReport(self._tracking, self._folder, subject)
 
 
 class _LocalFolder:
@@ -47,99 +51,140 @@ class _LocalFolder:
         self.path = Path(self._temporary.name if self._temporary else open_filesystem(folder_uri)[1])
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def copy(self, folder: Path) -> None:
-        """Copies what is in a folder in this one, if need be."""
-        for file in folder.rglob("*") if self._is_copied else ():
+    def copy(self) -> None:
+        """Copies what the library has written to the bucket, if it is one."""
+        for file in (self.path / _FOLDER).rglob("*") if self._is_copied else ():
             if file.is_file() and not file.is_symlink():
                 write_bytes(join_uri(self._uri, *file.relative_to(self.path).parts), file.read_bytes())
 
+    def delete_unfinished(self, identity: str, finished: Sequence[str]) -> None:
+        """Deletes the folders of offline runs with this id that no attempt has finished."""
+        for folder in (self.path / _FOLDER).glob(f"offline-run-*-{identity}"):
+            if folder.name not in finished:
+                shutil.rmtree(folder)
 
-class _Logged(Frozen):
-    """How far the attempts so far have come: a folder of an offline run does not know of those before it."""
 
-    step: int
-
-
-class WandbReport:
-    """The run of a stage or a trial."""
+class OnlineReport:
+    """The run of a stage or a trial on a server, which knows how far the attempts before have come."""
 
     def __init__(self, tracking: Tracking, folder: _LocalFolder, subject: Subject) -> None:
-        import wandb
-
-        spec = subject.spec
+        self._run = _begun(tracking, folder.path, subject)
+        self._last_step = self._run.starting_step - 1
         self._subject = subject
-        self._is_offline = tracking.wandb_mode == "offline"
-        self._folder = folder
-        self._run = wandb.init(
-            project=tracking.wandb_project,
-            entity=tracking.wandb_entity,
-            dir=folder.path,
-            id=subject.identity,
-            name=f"{tracking.run_name or spec.run_id} g{spec.generation} {subject.name}",
-            group=spec.run_id,
-            job_type=spec.stage if subject.trial is None else "trial",
-            tags=[f"generation-{spec.generation}"],
-            config={**subject.parameters, "noisy_student": dict(subject.facts)},
-            mode="offline" if self._is_offline else "online",
-            resume=None if self._is_offline else "allow",
-            reinit="create_new",
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                disable_git=True,
-                save_code=False,
-                x_disable_meta=True,
-                x_disable_stats=True,
-                init_timeout=_INIT_SECONDS,
-                login_timeout=_INIT_SECONDS,
-            ),
-        )
-        self._logged_uri = join_uri(spec.folder_uri, _FOLDER, f"{subject.identity}.json")
-        data = read_bytes_if_there(self._logged_uri)
-        before = -1 if data is None else _Logged.model_validate_json(data).step
-        self._last_step = max(before, self._run.starting_step - 1)
 
     def write(self, points: Sequence[Point]) -> None:
         """Logs the points after the last one that was logged: what was trained twice is the same both times."""
-        new = [point for point in points if point.step > self._last_step]
-        if not new:
-            return
-        for point in new:
-            self._run.log(dict(point.values), step=point.step)
-        self._last_step = new[-1].step
-        self._keep()
+        self._last_step = _log(self._run, points, self._last_step)
 
     def end(self, ending: Ending) -> None:
-        """Adds the result's figures and small files, and ends the run. One that was paused counts as preempted."""
-        self._run.summary.update(dict(ending.values))
-        for name, uri in ending.small_files.items():
-            data = read_bytes_if_there(uri)
-            if data is not None:
-                file = Path(self._run.dir) / name
-                file.write_bytes(data)
-                self._run.save(file, base_path=self._run.dir, policy="now")
-        if ending.weights_uri is not None and self._subject.spec.tracking.upload_weights:
-            self._add_weights(ending.weights_uri)
-        if ending.state == "paused":
-            self._run.mark_preempting()
-        self._run.finish(exit_code=0 if ending.state == "finished" else 1)
-        self._keep()
-        if self._subject.trial is None:
-            import wandb
+        """Adds the result's figures and small files, and ends the run."""
+        _finish(self._run, ending, self._subject)
 
-            wandb.teardown()  # returns when the library's own process has written everything
-            self._folder.copy(self._folder.path / _FOLDER)
 
-    def _add_weights(self, uri: str) -> None:
-        import wandb
+class _Finished(Frozen):
+    """What the attempts so far have written: an offline run does not know of those before it."""
 
-        artifact = wandb.Artifact(f"{self._run.id}-weights", type="model")
-        with local_copy(uri) as path:
-            artifact.add_file(path, policy="mutable" if is_local(uri) else "immutable")  # no second copy of a local one
-        self._run.log_artifact(artifact)
+    step: int = -1
+    """The last one that was logged."""
+    state: EndState | None = None
+    """How the last attempt ended."""
+    folders: tuple[str, ...] = ()
 
-    def _keep(self) -> None:
-        """Notes how far it has come, and copies the folder of an offline run to a bucket."""
-        if self._is_offline:
-            self._folder.copy(Path(self._run.settings.sync_dir))
-        write_bytes(self._logged_uri, _Logged(step=self._last_step).model_dump_json().encode())
+
+class OfflineReport:
+    """The run of a stage or a trial in folders, one for each attempt.
+
+    The library writes a folder's file in blocks, so a driver that is killed leaves next to nothing of its last ones.
+    Only a finished folder counts: the next attempt deletes another one, and logs what it had.
+    """
+
+    def __init__(self, tracking: Tracking, folder: _LocalFolder, subject: Subject) -> None:
+        self._tracking = tracking
+        self._folder = folder
+        self._subject = subject
+        self._finished_uri = join_uri(subject.spec.folder_uri, _FOLDER, f"{subject.identity}.json")
+        data = read_bytes_if_there(self._finished_uri)
+        self._before = _Finished() if data is None else _Finished.model_validate_json(data)
+        self._last_step = self._before.step
+        self._run: wandb.Run | None = None
+        folder.delete_unfinished(subject.identity, self._before.folders)
+
+    def write(self, points: Sequence[Point]) -> None:
+        """Logs the points after the last one of the finished folders: what was trained twice is the same both times."""
+        if points and points[-1].step > self._last_step:
+            self._run = self._run or _begun(self._tracking, self._folder.path, self._subject)
+            self._last_step = _log(self._run, points, self._last_step)
+
+    def end(self, ending: Ending) -> None:
+        """Adds the result's figures and small files, and ends the run, if there is anything new."""
+        if self._run is None and self._before.state == ending.state == "finished":
+            return
+        run = self._run or _begun(self._tracking, self._folder.path, self._subject)
+        folder = Path(run.settings.sync_dir).name
+        _finish(run, ending, self._subject)
+        self._folder.copy()
+        after = _Finished(step=self._last_step, state=ending.state, folders=(*self._before.folders, folder))
+        write_bytes(self._finished_uri, after.model_dump_json().encode())
+
+
+def _begun(tracking: Tracking, folder: Path, subject: Subject) -> "wandb.Run":
+    """The run with the subject's id, a new one or the same again."""
+    import wandb
+
+    spec, is_offline = subject.spec, tracking.wandb_mode == "offline"
+    return wandb.init(
+        project=tracking.wandb_project,
+        entity=tracking.wandb_entity,
+        dir=folder,
+        id=subject.identity,
+        name=f"{tracking.run_name or spec.run_id} g{spec.generation} {subject.name}",
+        group=spec.run_id,
+        job_type=spec.stage if subject.trial is None else "trial",
+        tags=[f"generation-{spec.generation}"],
+        config={**subject.parameters, "noisy_student": dict(subject.facts)},
+        mode="offline" if is_offline else "online",
+        resume=None if is_offline else "allow",
+        reinit="create_new",
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            save_code=False,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            init_timeout=_INIT_SECONDS,
+            login_timeout=_INIT_SECONDS,
+        ),
+    )
+
+
+def _log(run: "wandb.Run", points: Sequence[Point], last_step: int) -> int:
+    """Logs the points after `last_step`, and returns the new last step."""
+    for point in points:
+        if point.step > last_step:
+            run.log(dict(point.values), step=point.step)
+            last_step = point.step
+    return last_step
+
+
+def _finish(run: "wandb.Run", ending: Ending, subject: Subject) -> None:
+    """Ends the run. One that was paused counts as preempted."""
+    import wandb
+
+    run.summary.update(dict(ending.values))
+    for name, uri in ending.small_files.items():
+        data = read_bytes_if_there(uri)
+        if data is not None:
+            file = Path(run.dir) / name
+            file.write_bytes(data)
+            run.save(file, base_path=run.dir, policy="now")
+    if ending.weights_uri is not None and subject.spec.tracking.upload_weights:
+        artifact = wandb.Artifact(f"{run.id}-weights", type="model")
+        with local_copy(ending.weights_uri) as path:
+            artifact.add_file(path)
+        run.log_artifact(artifact)
+    if ending.state == "paused":
+        run.mark_preempting()
+    run.finish(exit_code=0 if ending.state == "finished" else 1)
+    if subject.trial is None:
+        wandb.teardown()  # returns when the library's own process has written everything

@@ -3,7 +3,18 @@
 import logging
 import sys
 
-from tests.support.played_stages import break_off, evaluate, evaluate_spec, search, search_spec, train, train_spec
+from mlflow import MlflowClient
+
+from tests.support.played_stages import (
+    be_killed,
+    break_off,
+    evaluate,
+    evaluate_spec,
+    search,
+    search_spec,
+    train,
+    train_spec,
+)
 from workers.runtime.stage_reporter import Paused
 from workers.specs.tracking import Tracking
 
@@ -17,6 +28,9 @@ def play(root: str, uri: str, part: str) -> None:
             evaluate(evaluate_spec(root, tracking, generation=0), top1=0.5)
         case "search":
             search(search_spec(root, tracking))
+        case "killed":
+            spec = train_spec(root, tracking=tracking)
+            be_killed(spec, [5, 10, 15], lambda: _has_metrics(uri, f"{spec.run_id}-g1-train"))
         case "pause":
             break_off(train_spec(root, tracking=tracking), [5, 10, 15], Paused("paused"))
         case "resume":
@@ -24,6 +38,13 @@ def play(root: str, uri: str, part: str) -> None:
             evaluate(evaluate_spec(root, tracking), top1=0.75)
         case "upload":
             train(train_spec(root, tracking=tracking.model_copy(update={"upload_weights": True})), [5])
+
+
+def _has_metrics(uri: str, key: str) -> bool:
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name("noisy-student")
+    ids = [] if found is None else [found.experiment_id]
+    return any("loss" in run.data.metrics for run in client.search_runs(ids, f"tags.`noisy_student.key` = '{key}'"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """TensorBoard's own reader finds in the event files what a stage has logged, each step once."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from tests import at_once
 from tests.support.played_stages import (
     SOON,
     break_off,
@@ -167,9 +167,4 @@ def test_a_place_that_cannot_be_written_never_fails_a_stage(tmp_path: Path, capl
 
 def wait_for_file(folder: Path) -> None:
     """Waits until there is an event file in the folder."""
-    waiting = threading.Event()
-    for _ in range(1000):
-        if folder.exists() and any("tfevents" in file.name for file in folder.iterdir()):
-            return
-        waiting.wait(SOON)
-    raise AssertionError(f"no event file in {folder}")
+    at_once.wait_until(lambda: any(folder.glob("*tfevents*")), f"an event file in {folder}")

@@ -1,5 +1,8 @@
 """Weights & Biases' own offline folders have each stage and trial, in the group of their run, and each step once."""
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,7 @@ from workers.specs.reports import FailureReason
 from workers.specs.tracking import Tracking
 from workers.tracking import wandb_runs
 
+REPOSITORY = Path(__file__).parents[3]
 OFFLINE = Tracking(
     wandb_mode="offline", wandb_project="digits", run_name="my digits", service_url="https://service.example.org/"
 )
@@ -108,6 +112,35 @@ def test_a_failed_training_exits_with_an_error(tmp_path: Path) -> None:
 
     (run,) = offline_runs(Path(spec.folder_uri))
     assert (steps(run), run.exit_code) == ([5], 1)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.support.played_stages import be_killed, train_spec
+from workers.specs.tracking import Tracking
+spec = train_spec(sys.argv[1], tracking=Tracking(wandb_mode="offline"))
+be_killed(spec, [5, 10, 15], lambda: any((Path(spec.folder_uri) / "wandb").glob("offline-run-*/*.wandb")))
+"""
+
+
+def test_an_attempt_after_a_killed_driver_takes_the_place_of_what_that_one_has_left(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    spec = train_spec(str(tmp_path), attempt=2, tracking=OFFLINE)
+
+    train(spec, [15, 20], after_step=10)
+
+    assert [steps(run) for run in offline_runs(Path(spec.folder_uri))] == [[5, 10, 15, 20]]
+
+
+def test_an_end_that_is_told_twice_counts_once(tmp_path: Path) -> None:
+    train(train_spec(str(tmp_path), tracking=OFFLINE), [5])
+    again = train_spec(str(tmp_path), attempt=2, tracking=OFFLINE)
+
+    train(again, [])
+
+    assert [steps(run) for run in offline_runs(Path(again.folder_uri))] == [[5]]
 
 
 def test_a_server_that_is_away_costs_a_training_seconds_and_one_warning(

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.support.private_ray import PrivateRay
 from benchmarks.support.stage_job import TIMEOUT_SECONDS, StageJob
@@ -20,6 +21,7 @@ from workers.specs.optimization import Optimizer
 from workers.specs.recipe import Recipe
 from workers.specs.results import TrainResult
 from workers.specs.stages import TrainSpec, metrics_name
+from workers.specs.tracking import TENSORBOARD_FOLDER
 from workers.specs.worker_group import WorkerGroup
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(END_TO_END_LIMIT_SECONDS)]
@@ -68,8 +70,13 @@ def _trained(
     assert isinstance(result, TrainResult)
     # The setting reached the trainer's actor through the spec and the job. Without it, Ray starts one more actor.
     assert bool(controllers) == (not internals.ray_train_controller)
-    rows = (folder / metrics_name(1)).read_text().splitlines()
-    return result, [json.loads(row)["values"]["loss"] for row in rows]
+    rows = [json.loads(row) for row in (folder / metrics_name(1)).read_text().splitlines()]
+    events = EventAccumulator(str(folder / TENSORBOARD_FOLDER))
+    events.Reload()
+    for name in ("loss", "learning_rate", "images_per_second"):
+        figures = {event.step: event.value for event in events.Scalars(name)}
+        assert figures == pytest.approx({row["step"]: row["values"][name] for row in rows})
+    return result, [row["values"]["loss"] for row in rows]
 
 
 def test_ray_trains_own_trainer_plain_imports_and_a_shared_model_give_the_same_losses_and_weights(
