@@ -17,6 +17,7 @@ from tests.support.played_stages import (
 )
 from workers.runtime.stage_reporter import Paused
 from workers.specs.tracking import Tracking
+from workers.tracking import stage_tracking
 
 
 def play(root: str, uri: str, part: str) -> None:
@@ -48,6 +49,7 @@ def _has_metrics(uri: str, key: str) -> bool:
 
 
 if __name__ == "__main__":
+    stage_tracking._END_SECONDS = 200.0  # a busy machine is no server that is away
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for each in sys.argv[3:]:
         play(sys.argv[1], sys.argv[2], each)
