@@ -86,7 +86,8 @@ class _Api(Generic[Way]):
 
 
 class Client(_Api[SyncTransport]):
-    """A client that waits for each response. Arguments that are not given come from the environment:
+    """A client that waits for each response. Arguments that are not given come from the environment, and what that does
+    not set, from a profile that `noisy-student login` has kept: `profile`, NOISY_STUDENT_PROFILE, or the current one.
 
     `api` is the address, by default NOISY_STUDENT_API, else http://127.0.0.1:8000. `key` is the API key, by default
     NOISY_STUDENT_API_KEY. `ca_file` is a PEM file of certificates to verify the server with, by default
@@ -108,8 +109,9 @@ class Client(_Api[SyncTransport]):
         client_key: str | Path | None = None,
         timeout_seconds: float = 600.0,
         retries: int = 2,
+        profile: str | None = None,
     ) -> None:
-        connection = connection_to(api, key, ca_file, client_certificate, client_key, timeout_seconds, retries)
+        connection = connection_to(api, key, ca_file, client_certificate, client_key, timeout_seconds, retries, profile)
         super().__init__(SyncTransport(connection))
 
     def __enter__(self) -> Self:
@@ -138,8 +140,9 @@ class AsyncClient(_Api[AsyncTransport]):
         client_key: str | Path | None = None,
         timeout_seconds: float = 600.0,
         retries: int = 2,
+        profile: str | None = None,
     ) -> None:
-        connection = connection_to(api, key, ca_file, client_certificate, client_key, timeout_seconds, retries)
+        connection = connection_to(api, key, ca_file, client_certificate, client_key, timeout_seconds, retries, profile)
         super().__init__(AsyncTransport(connection))
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The API's address and how to connect to it, from arguments or the environment."""
+"""The API's address and how to connect to it, from arguments, the environment or a profile."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from noisy_student.errors import API_KEY_VARIABLE, ApiError
 from noisy_student.own_keys import own_key
+from noisy_student.profiles import PROFILE_VARIABLE, Profile, load_profiles
 
 API_VARIABLE = "NOISY_STUDENT_API"
 CA_FILE_VARIABLE = "NOISY_STUDENT_API_CA_FILE"
@@ -62,38 +63,62 @@ def connection_to(
     client_key: str | Path | None,
     timeout_seconds: float,
     retries: int,
+    profile: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Connection:
-    """The connection for these arguments; the environment fills in what is None. Raises ApiError for invalid values."""
+    """The connection for these arguments. The environment fills in what is None, and a profile what is left: that of
+    the name, of the environment, or the current one. Raises ApiError for invalid values and an unknown profile.
 
-    def path(given: str | Path | None, variable: str) -> Path | None:
-        found = given or environment.get(variable)
+    The key and the TLS files of a profile are used for the profile's own address only.
+    """
+    kept = _profile(profile, environment)
+    address = checked_address(api or environment.get(API_VARIABLE) or (kept.api if kept else DEFAULT_API))
+    own = kept if kept is not None and kept.api == address else Profile(address)
+
+    def path(given: str | Path | None, variable: str, of_profile: str | None) -> Path | None:
+        found = given or environment.get(variable) or of_profile
         return Path(found) if found else None
 
     tls = Tls(
-        ca_file=path(ca_file, CA_FILE_VARIABLE),
-        client_certificate=path(client_certificate, CLIENT_CERTIFICATE_VARIABLE),
-        client_key=path(client_key, CLIENT_KEY_VARIABLE),
+        ca_file=path(ca_file, CA_FILE_VARIABLE, own.ca_file),
+        client_certificate=path(client_certificate, CLIENT_CERTIFICATE_VARIABLE, own.client_certificate),
+        client_key=path(client_key, CLIENT_KEY_VARIABLE, own.client_key),
     )
-    address = _checked_address(api or environment.get(API_VARIABLE) or DEFAULT_API)
     return Connection(
         api=address,
-        key=_checked_key(key or known_key(address, environment)),
+        key=_checked_key(key or environment.get(API_KEY_VARIABLE) or own.key or _own_key(address)),
         tls=tls,
         timeout_seconds=timeout_seconds,
         retries=retries,
     )
 
 
+def address_of_profile(environment: Mapping[str, str] = os.environ) -> str:
+    """The address that the environment's or the current profile gives, else that of a service on this machine."""
+    kept = _profile(None, environment)
+    return DEFAULT_API if kept is None else kept.api
+
+
 def known_key(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key in the environment, or else the key of the local stack at this address. Raises ApiError if invalid."""
+    """The key for this address: in the environment, of its profile, or of the local stack. Raises ApiError."""
+    kept = _profile(None, environment)
+    of_profile = kept.key if kept is not None and kept.api == api.rstrip("/") else None
+    return environment.get(API_KEY_VARIABLE) or of_profile or _own_key(api)
+
+
+def _profile(name: str | None, environment: Mapping[str, str]) -> Profile | None:
+    return load_profiles(environment).chosen(name or environment.get(PROFILE_VARIABLE))
+
+
+def _own_key(api: str) -> str | None:
     try:
-        return environment.get(API_KEY_VARIABLE) or own_key(api)
+        return own_key(api)
     except OSError as error:
         raise ApiError(str(error)) from error
 
 
-def _checked_address(address: str) -> str:
+def checked_address(address: str) -> str:
+    """The address without a slash at its end. Raises ApiError if no API can have it."""
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -118,13 +118,17 @@ def unreachable(address: str, error: Exception) -> Unreachable:
     """The exception for an address at which nothing responds."""
     return Unreachable(
         f"the API at {address} does not answer ({error or type(error).__name__}).\n"
-        "Start one with: noisy-student up. Another address: --api URL, or NOISY_STUDENT_API."
+        "Start one with: noisy-student up. Another address: --api URL, NOISY_STUDENT_API, or noisy-student login URL."
     )
 
 
 def _message(problem: "Problem") -> str:
     if not problem.errors:
-        hint = f"\nSet {API_KEY_VARIABLE} to a good API key." if problem.status == HTTPStatus.UNAUTHORIZED else ""
+        hint = (
+            f"\nSet {API_KEY_VARIABLE} to a good API key, or keep one with noisy-student login."
+            if problem.status == HTTPStatus.UNAUTHORIZED
+            else ""
+        )
         return f"{problem.title}: {problem.detail}{hint}"
     lines = [f"  {error.field or '(the whole body)'}: {error.message}" for error in problem.errors]
     return "\n".join([f"{problem.title}:", *lines])

@@ -16,6 +16,7 @@ from api.dependencies import (
 )
 from api.examples.answers import answers, page_of
 from api.examples.predictions import PREDICTION, PREDICTION_REQUESTS, PREDICTION_SUMMARY
+from api.list_filter import Filter
 from api.schemas.json_body import strict_json
 from api.schemas.problem import Answers, problem_responses
 from service.config.predictions import PredictionRequest
@@ -56,9 +57,11 @@ def create_prediction(
     summary="List predictions",
     responses=answers(200, page_of(PREDICTION_SUMMARY), "One page") | problem_responses(422),
 )
-def list_predictions(queries: PredictionQueriesOf, limit: Limit = 50, cursor: Cursor = None) -> Page[PredictionSummary]:
+def list_predictions(
+    queries: PredictionQueriesOf, wanted: Filter, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PredictionSummary]:
     """Lists all predictions, newest first."""
-    return queries.list(limit, cursor)
+    return queries.list(limit, cursor, wanted)
 
 
 @router.get(

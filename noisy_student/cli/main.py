@@ -1,5 +1,8 @@
 """The command `noisy-student`: registers all subcommands and turns API errors into exit codes."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -16,6 +19,7 @@ from noisy_student.cli.commands.models import models
 from noisy_student.cli.commands.plans import plan, plans
 from noisy_student.cli.commands.predictions import predict, predictions
 from noisy_student.cli.commands.presets import presets
+from noisy_student.cli.commands.profiles import login, logout, profiles
 from noisy_student.cli.commands.projects import projects, queue
 from noisy_student.cli.commands.retention import retention
 from noisy_student.cli.commands.run import run
@@ -28,10 +32,16 @@ from noisy_student.cli.commands.webhooks import webhooks
 from noisy_student.cli.exit_codes import code_of_error
 from noisy_student.cli.terminal import complain, say
 from noisy_student.errors import ApiError
+from noisy_student.profiles import PROFILE_VARIABLE
+
+_OWN_PROFILE = ("login", "logout")
 
 
 class _Commands(TyperGroup):
-    """Prints API errors on standard error, without a traceback."""
+    """Prints API errors on standard error, without a traceback. Takes `--profile` before and after the command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_profile_first(args))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -57,13 +67,45 @@ def _say_version(is_asked: bool) -> None:
 
 @app.callback()
 def _options_of_all(
+    context: typer.Context,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", envvar=PROFILE_VARIABLE, help="A service that login has kept."),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if profile is not None:
+        context.with_resource(_using(profile))
 
 
+@contextmanager
+def _using(profile: str) -> Iterator[None]:
+    """Makes the profile that of this process and of those that it starts."""
+    before = os.environ.get(PROFILE_VARIABLE)
+    os.environ[PROFILE_VARIABLE] = profile
+    try:
+        yield
+    finally:
+        os.environ.pop(PROFILE_VARIABLE)
+        if before is not None:
+            os.environ[PROFILE_VARIABLE] = before
+
+
+def _with_profile_first(words: list[str]) -> list[str]:
+    """The command line with `--profile NAME` before the command, except of commands that name a profile themselves."""
+    end = words.index("--") if "--" in words else len(words)
+    place = next((index for index, word in enumerate(words[:end]) if word.partition("=")[0] == "--profile"), None)
+    if place is None or any(word in _OWN_PROFILE for word in words[:place]):
+        return words
+    stop = place + (1 if "=" in words[place] else 2)
+    return [*words[place:stop], *words[:place], *words[stop:]]
+
+
+app.command("login")(login)
+app.command("logout")(logout)
+app.add_typer(profiles, name="profiles")
 app.command("up")(up)
 app.command("demo")(demo)
 app.command("doctor")(doctor)

@@ -12,7 +12,21 @@ from noisy_student.cli.times import moment_of
 
 DEFAULT_API = connection.DEFAULT_API
 
-ApiAddress = Annotated[str, typer.Option("--api", envvar=connection.API_VARIABLE, help="The API's address.")]
+
+def _address(context: typer.Context, address: str) -> str:
+    """The address, which is the profile's if neither the command line nor the environment gives one."""
+    source = context.get_parameter_source("api")
+    if source is None or source.name not in ("DEFAULT", "DEFAULT_MAP"):
+        return address
+    return connection.address_of_profile()
+
+
+ApiAddress = Annotated[
+    str,
+    typer.Option(
+        "--api", envvar=connection.API_VARIABLE, callback=_address, help="The API's address; the profile's by default."
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows, newest first.")]
 States = Annotated[
     list[str] | None, typer.Option("--state", help="Only those in this state, such as failed; repeatable.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from noisy_student.downloads import saved
+from noisy_student.filters import Since, State, conditions
 from noisy_student.operations import Arguments, Body, Operation, Resource, operation, request_of, takes_steps
 from noisy_student.pages import listing
 from noisy_student.steps import Steps
@@ -27,9 +28,16 @@ class Predictions(Resource[Way]):
         return Arguments(body=request, idempotency_key=idempotency_key)
 
     @listing("/predictions", PredictionSummary)
-    def list(self, limit: int | None = None) -> Arguments:
-        """Lists all predictions, newest first."""
-        return Arguments(query={"limit": limit})
+    def list(
+        self,
+        limit: int | None = None,
+        *,
+        state: State = None,
+        project: str | None = None,
+        since: Since = None,
+    ) -> Arguments:
+        """Lists predictions, newest first, filtered as runs are."""
+        return Arguments(query={"limit": limit, **conditions(project, since, state)})
 
     @operation("GET", "/predictions/{prediction_id}", PredictionView)
     def get(self, prediction_id: str) -> Arguments:

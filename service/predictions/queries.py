@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.errors import ArtifactStoreUnavailable
+from service.lifecycle.list_filter import EVERYTHING, ListFilter
 from service.lifecycle.states import RunKind
 from service.predictions.view_builder import prediction_summaries, prediction_view, stage_of
 from service.store.database import Database
@@ -29,11 +30,14 @@ class PredictionQueries:
             view = prediction_view(session, self._layout, prediction_id)
         return view.model_copy(update={"progress": self._progress(prediction_id)})
 
-    def list(self, limit: int = 50, cursor: str | None = None) -> Page[PredictionSummary]:
+    def list(
+        self, limit: int = 50, cursor: str | None = None, wanted: ListFilter = EVERYTHING
+    ) -> Page[PredictionSummary]:
         """Returns a page of predictions, newest first. Raises InvalidRequest for a bad page."""
         with self._database.read() as session:
             keys = (RunRow.created_at, RunRow.id)
-            rows, following = read_page(session, RunRow, keys, limit, cursor, RunRow.kind == RunKind.PREDICTION)
+            mine = RunRow.kind == RunKind.PREDICTION
+            rows, following = read_page(session, RunRow, keys, limit, cursor, mine, wanted=wanted)
             return Page(items=prediction_summaries(session, rows), next_cursor=following)
 
     def _progress(self, prediction_id: str) -> Progress | None:

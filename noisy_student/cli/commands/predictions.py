@@ -11,7 +11,7 @@ from rich.table import Table
 from noisy_student.cli.exit_codes import ExitCode, code_of_state
 from noisy_student.cli.extras import require
 from noisy_student.cli.live_view import watch_run
-from noisy_student.cli.options import DEFAULT_API, ApiAddress, Limit
+from noisy_student.cli.options import DEFAULT_API, ApiAddress, CreatedSince, Limit, OfProject, States
 from noisy_student.cli.output import TABLE, Column, Output, Report, show, show_list, time_of
 from noisy_student.cli.terminal import Screen, complain, say
 from noisy_student.client import Client
@@ -66,10 +66,17 @@ def predict(
 
 
 @predictions.command("list")
-def list_predictions(limit: Limit = 50, output: Output = TABLE, api: ApiAddress = DEFAULT_API) -> None:
+def list_predictions(
+    limit: Limit = 50,
+    states: States = None,
+    project: OfProject = None,
+    since: CreatedSince = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
     """List predictions, newest first."""
     with Client(api) as client:
-        found = list(client.predictions.list(limit))
+        found = list(client.predictions.list(limit, state=states, project=project, since=since))
     show_list(found, output, _COLUMNS)
 
 

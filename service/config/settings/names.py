@@ -8,7 +8,7 @@ PREFIX = "NOISY_STUDENT_"
 OF_OTHERS = frozenset(
     {
         # The client and the command line read these.
-        *("API", "API_KEY", "API_CA_FILE", "API_CLIENT_CERTIFICATE", "API_CLIENT_KEY"),
+        *("API", "API_KEY", "PROFILE", "API_CA_FILE", "API_CLIENT_CERTIFICATE", "API_CLIENT_KEY"),
         # The service sets these for its own processes.
         *("STAGE_DATASET_ROOTS", "STAGE_INTERNALS", "STAGE_LOGS", "PART_OF", "STACK_PART", "TEST_MARK"),
     }

@@ -24,6 +24,8 @@ _WITHOUT = {
     "models export": "-o names the file; --report has the forms",
     "models push": "prints the address of the repository",
     "labels export": "-o names the place",
+    "labels export-marks": "-o names the place",
+    "labels unmark": "the service answers nothing",
     "predict": "-o names the file",
     "predictions download": "-o names the file",
     "webhooks delete": "the service answers nothing",
