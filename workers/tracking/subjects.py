@@ -55,6 +55,9 @@ class Subject:
             facts["teacher"] = training.pseudo_labels.teachers[0]
         if spec.tracking.service_url is not None:
             facts["page"] = page_of(spec.tracking.service_url, spec.run_id)
+            if not isinstance(spec, SearchSpec):
+                # With its card; the client asks here too (api/routes/models.py).
+                facts["download"] = f"{spec.tracking.service_url.rstrip('/')}/models/{trained}/download"
         return facts
 
 

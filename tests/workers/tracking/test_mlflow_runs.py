@@ -189,6 +189,7 @@ def test_tags_say_where_it_belongs(told: Told) -> None:
         "model": f"{RUN}-g1",
         "teacher": f"{RUN}-g0",
         "page": f"https://service.example.org/ui/runs/{RUN}",
+        "download": f"https://service.example.org/models/{RUN}-g1/download",
     }
     assert one(told, "my digits")["tags"]["noisy_student.page"] == f"https://service.example.org/ui/runs/{RUN}"
 

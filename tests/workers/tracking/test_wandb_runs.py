@@ -82,6 +82,7 @@ def test_its_config_is_the_recipe_and_the_links(generation: Path) -> None:
         "model_folder": str(generation / "train"),
         "teacher": f"{RUN}-g0",
         "page": f"https://service.example.org/ui/runs/{RUN}",
+        "download": f"https://service.example.org/models/{RUN}-g1/download",
     }
 
 
