@@ -56,7 +56,7 @@ class Subject:
         if spec.tracking.service_url is not None:
             facts["page"] = page_of(spec.tracking.service_url, spec.run_id)
             if not isinstance(spec, SearchSpec):
-                # With its card; the client asks here too (api/routes/models.py).
+                # A zip, with the card of the model.
                 facts["download"] = f"{spec.tracking.service_url.rstrip('/')}/models/{trained}/download"
         return facts
 
