@@ -99,7 +99,8 @@ def _base_of(
     some = entries[:: max(1, len(entries) // _LOOKED_UP)][:_LOOKED_UP]
     kinds = [kind for entry in some if (kind := why_never_opened(entry.uri)) is not None]
     if kinds:
-        return None, (f"{len(kinds)} of {len(some)} entries that were looked up cannot be opened: each is {kinds[0]}",)
+        problem = f"{len(kinds)} of {len(some)} entries that were looked up cannot be opened: each is {kinds[0]}"
+        return None, _said_or_refused(problem, len(kinds), some)
     sizes = uri_lists.sizes_of([entry.uri for entry in some])
     missing = [entry for entry, size in zip(some, sizes, strict=True) if size == 0]
     if not missing:
@@ -114,9 +115,17 @@ def _base_of(
     starts = {_start(index, entry.key) for entry in missing}
     start = starts.pop()
     if starts or start is None or len(missing) < len(some):
-        problem = f"{len(missing)} of {len(some)} images that were looked up are not there"
-        return None, (f"{problem}: paths are relative to the folder of the list; base_uri names another",)
+        problem = f"{len(missing)} of {len(some)} images that were looked up are not there: paths are relative to the"
+        said = f"{problem} folder of the list; base_uri names another"
+        return None, _said_or_refused(said, len(missing), some)
     return below(around.uri, start) if start else around.uri, ()
+
+
+def _said_or_refused(problem: str, count: int, some: Sequence[uri_lists.ListEntry]) -> tuple[str, ...]:
+    """Raises InvalidRequest for a list that registration would refuse, because it is more than half unreadable."""
+    if count > len(some) / 2:
+        raise InvalidRequest("uri", f"{some[0].origin}: {problem}")
+    return (problem,)
 
 
 def _start(index: ImageIndex, written: str) -> str | None:

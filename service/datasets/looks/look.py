@@ -1,7 +1,7 @@
 """Looks at a place and says what it takes it for, with the requests that would register it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.config.datasets import DatasetRequest, LookRequest, RequestedFormat
 from service.config.names import MAX_NAME_LENGTH
@@ -58,9 +58,17 @@ def _look(request: LookRequest, location: Location, reading: Reading, roots: Dat
     # The card of a Hugging Face dataset lies beside its folder of tables, so these keep the whole place.
     passes_through = reading.format not in ("parquet", "arrow")
     parts = reading.parts or parts_of(location, reading.files, passes_through)
-    looked_at = [_look_at_part(request, location, reading, part, roots) for part in parts]
+    every = [_look_at_part(request, location, reading, part, roots) for part in parts]
+    looked_at = [each for each in every if each.findings.images != 0]
+    if not looked_at:
+        raise InvalidRequest(
+            "uri", f"{location.uri}: of its {len(reading.files)} file(s) of {reading.format} none holds an image"
+        )
+    empty = [each.part for each in every if each not in looked_at]
     labeled = [each for each in looked_at if each.role != "unlabeled"]
     classes = _all_classes([each.findings for each in labeled])
+    if len(classes) == 1:
+        looked_at, labeled, classes = [_without_labels(each) for each in looked_at], [], ()
     differ = any(each.findings.classes != classes for each in labeled)
     first = looked_at[0].findings
     return DatasetLook(
@@ -83,7 +91,7 @@ def _look(request: LookRequest, location: Location, reading: Reading, roots: Dat
         classes_from=labeled[0].findings.classes_from if labeled else None,
         columns=[LookedAtColumn(name=name, type=kind) for name, kind in first.columns],
         requests=[_request(request, location, reading, each, classes if differ else None) for each in looked_at],
-        warnings=list(_warnings(location, reading, looked_at, classes))[:_MOST_WARNINGS],
+        warnings=list(_warnings(location, reading, looked_at, empty, classes))[:_MOST_WARNINGS],
     )
 
 
@@ -97,6 +105,12 @@ def _look_at_part(
     if not findings.classes or part.kind == "unlabeled":
         return _LookedAt(part, findings, "unlabeled")
     return _LookedAt(part, findings, "evaluation" if part.kind in ("validation", "test") else "labeled")
+
+
+def _without_labels(looked_at: _LookedAt) -> _LookedAt:
+    said = "there is one class only, so the labels are of no use"
+    findings = replace(looked_at.findings, classes=(), warnings=(*looked_at.findings.warnings, said))
+    return replace(looked_at, findings=findings, role="unlabeled")
 
 
 def _all_classes(findings: Sequence[Findings]) -> tuple[str, ...]:
@@ -155,7 +169,11 @@ def _in_words(reading: Reading, looked_at: Sequence[_LookedAt], has_classes: boo
 
 
 def _warnings(
-    location: Location, reading: Reading, looked_at: Sequence[_LookedAt], classes: Sequence[str]
+    location: Location,
+    reading: Reading,
+    looked_at: Sequence[_LookedAt],
+    empty: Sequence[Part],
+    classes: Sequence[str],
 ) -> Iterator[str]:
     yield from location.warnings
     if not location.is_complete:
@@ -163,6 +181,7 @@ def _warnings(
     names = {file.name for file in reading.files}
     if left_out := [file for file in location.files if file.name not in names]:
         yield f"{len(left_out):,} file(s) are of no use here: {counted_files(left_out)}"
+    yield from (f"{shown(part.name or '', 60)}: holds no image, and is left out" for part in empty)
     for each in looked_at:
         of = f"{shown(each.part.name, 60)}: " if each.part.name is not None else ""
         yield from (f"{of}{warning}" for warning in each.findings.warnings)

@@ -1,6 +1,6 @@
 """Divides a place into its splits, as folders or names of files tell them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from service.datasets.places.location import FoundFile, Location
@@ -14,7 +14,7 @@ class Part:
     name: str | None
     """The split's name; None for the whole place."""
     location: Location
-    """Only the part's files of the format in question."""
+    """Only the part's files of the format in question. Its URI is that of the request."""
     split: str | None = None
     """The request's `split`; None if the location's URI leads to the part alone."""
 
@@ -28,35 +28,50 @@ def parts_of(location: Location, files: Sequence[FoundFile], passes_through: boo
 
     If `passes_through`, folders that hold nothing but one other folder are left out of the parts' URIs.
     """
-    here = replace(location, files=tuple(files))
-    if here.is_file:
-        return [Part(None, here)]
-    if passes_through:
-        here = _unwrapped(here)
+    if location.is_file:
+        return [Part(None, location)]
+    kept = {location.uri_of(file) for file in files}
+    whole = _unwrapped(location, kept) if passes_through else location
+    here = _only(whole, kept)
     tops = {file.name.partition("/")[0] for file in here.files if "/" in file.name}
     flat = [file for file in here.files if "/" not in file.name]
     if not flat and are_splits(tops):
-        return [Part(name, within(here, name)) for name in _in_order(tops)]
+        return [Part(name, _only(within(whole, name), kept)) for name in _in_order(tops)]
     stems = {stem_of(file) for file in here.files}
     if len(stems) > 1 and (not tops or not passes_through) and are_splits(stems):
-        return [Part(name, in_split(here, name), split=name) for name in _in_order(stems)]
+        return _by_field(whole, kept, stems)
     inner = {file.name.split("/")[1] for file in here.files if file.name.count("/") > 1}
     is_below_each_class = all(file.name.count("/") > 1 for file in here.files) and len(inner) > 1
     if is_below_each_class and are_splits(inner) and all(kind_of_split(name) is not None for name in inner):
-        return [Part(name, in_split(here, name), split=name) for name in _in_order(inner)]
+        return _by_field(whole, kept, inner)
     return [Part(None, here)]
 
 
-def _unwrapped(location: Location) -> Location:
+def _by_field(whole: Location, kept: Collection[str], names: set[str]) -> list[Part]:
+    """The parts that the request's field `split` chooses. It may choose a single folder, which is then named itself."""
+    parts = []
+    for name in _in_order(names):
+        located = in_split(whole, name)
+        files = _only(located, kept)
+        if files.files:
+            parts.append(Part(name, files, split=name if located.uri == whole.uri else None))
+    return parts or [Part(None, _only(whole, kept))]
+
+
+def _unwrapped(location: Location, kept: Collection[str]) -> Location:
     while True:
-        tops = {file.name.partition("/")[0] for file in location.files}
-        if len(tops) != 1 or not all("/" in file.name for file in location.files):
+        names = [file.name for file in _only(location, kept).files]
+        tops = {name.partition("/")[0] for name in names}
+        if len(tops) != 1 or not all("/" in name for name in names):
             return location
         only = tops.pop()
-        holds_folders = any(file.name.count("/") > 1 for file in location.files)
-        if are_splits([only]) and not holds_folders:
+        if are_splits([only]) and not any(name.count("/") > 1 for name in names):
             return location
         location = within(location, only)
+
+
+def _only(location: Location, kept: Collection[str]) -> Location:
+    return replace(location, files=tuple(file for file in location.files if location.uri_of(file) in kept))
 
 
 _ORDER: tuple[SplitKind | None, ...] = ("train", None, "unlabeled", "validation", "test")

@@ -79,6 +79,27 @@ def test_images_in_one_folder_are_unlabeled(tmp_path: Path) -> None:
     assert counts(found, tmp_path / "parts") == [2]
 
 
+@pytest.mark.parametrize("places", [("cat/train", "data/val"), ("dog/unlabeled", "x/test/deep")])
+def test_splits_in_different_folders_can_be_registered(tmp_path: Path, places: tuple[str, str]) -> None:
+    found = look(write_files(tmp_path / "s", images(*(f"{place}/{n}.png" for place in places for n in range(2)))))
+    assert counts(found, tmp_path / "parts") == [2, 2]
+
+
+def test_files_of_a_split_lie_in_the_folder_of_its_name_if_there_is_one(tmp_path: Path) -> None:
+    for name in ("train-0.parquet", "test.parquet", "deep/train/train-1.parquet"):
+        write_parquet(tmp_path / "s" / name, image=pictures(2), label=["cat", "dog"])
+    write_files(tmp_path / "s", images("deep/train/9.png"))
+    assert counts(look(tmp_path / "s"), tmp_path / "parts") == [{"cat": 1, "dog": 1}] * 2
+
+
+def test_one_class_is_none(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "s/0.parquet", image=pictures(2), label=["cat", "cat"])
+    found = look(tmp_path / "s")
+    assert [(request.role, request.label_column) for request in found.requests] == [("unlabeled", None)]
+    assert "there is one class only, so the labels are of no use" in found.warnings
+    assert counts(found, tmp_path / "parts") == [2]
+
+
 def test_an_unlabeled_split_with_folders_stays_unlabeled(tmp_path: Path) -> None:
     found = look(
         write_files(tmp_path / "s", images("train/a/1.png", "train/b/1.png", "unlabeled/x/2.png", "unlabeled/y/2.png"))
@@ -175,7 +196,32 @@ def test_metadata_without_labels_leaves_the_images_unlabeled(tmp_path: Path) -> 
 def test_images_of_a_list_that_are_not_there_are_counted(tmp_path: Path) -> None:
     listed = tmp_path / "l.csv"
     listed.write_text("path,label\n" + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(4)))
-    assert look(listed).warnings[0].startswith("4 of 4 images that were looked up are not there")
+    found = look(listed)
+    assert found.requests == []
+    assert "4 of 4 images that were looked up are not there" in found.warnings[0]
+    write_files(tmp_path, images("0.png", "1.png", "2.png"))
+    found = look(listed)
+    assert found.warnings[0].startswith("1 of 4 images that were looked up are not there")
+    assert counts(found, tmp_path / "parts") == [{"a": 2, "b": 2}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("empty.csv", b""), ("head.csv", b"path,label\n"), ("empty.jsonl", b""), ("0.txt", b"\n"), ("0.parquet", b"")],
+)
+def test_files_without_a_row_are_named_and_no_request_is_offered(tmp_path: Path, name: str, content: bytes) -> None:
+    found = look(write_files(tmp_path / "set", {name: content}))
+    assert found.requests == []
+    assert any("holds an image" in warning or name in warning for warning in found.warnings)
+
+
+def test_a_split_without_images_is_left_out(tmp_path: Path) -> None:
+    for name, rows in (("train", 4), ("test", 0)):
+        labels = pa.array(["cat", "dog"] * (rows // 2), pa.string())
+        write_parquet(tmp_path / f"pets/{name}.parquet", image=pa.array(pictures(rows), pa.binary()), label=labels)
+    found = look(tmp_path / "pets")
+    assert [request.split for request in found.requests] == ["train"]
+    assert "test: holds no image, and is left out" in found.warnings
 
 
 def test_what_cannot_be_read_says_what_was_seen_and_what_is_read(tmp_path: Path) -> None:
