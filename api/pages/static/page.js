@@ -205,7 +205,9 @@ function hygiene(stage) {
   if (stage.name !== "select" || !found) return [];
   const dropped = (found.dropped_near_duplicates ?? 0) + (found.dropped_duplicates ?? 0);
   const lowest = found.lowest_threshold ?? null, before = found.distance_before_alignment ?? null;
+  const marks = found.marks ?? null;
   return [
+    marks ? `${count(marks.marks)} marks: ${count(marks.given)} labels given, ${count(marks.wrong)} left out` : "",
     dropped ? `${count(dropped)} duplicates and near duplicates dropped` : "",
     lowest === null ? "" : `thresholds from ${percent(lowest)} to ${percent(found.highest_threshold)}`,
     before === null ? "" : `class shares ${percent(before)} from the target, ${percent(found.distance_after_alignment)} once aligned`,
