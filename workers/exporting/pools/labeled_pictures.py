@@ -57,9 +57,13 @@ class ExportedLabels:
 def most_confident(labels: PoolLabels, wanted: LabelFilter, limit: int) -> dict[int, set[int]]:
     """The `limit` most confident rows of each class, by shard. Among equals the first ones of the pool are kept."""
     best: dict[int, list[tuple[float, int, int]]] = defaultdict(list)
+    floors = np.full(len(labels.source.classes), -1, dtype=np.float32)
     for shard in range(labels.source.shards):
         for batch in labels.batches(shard, wanted):
             kept = batch.filter(batch["label"].is_valid())
+            # Of a large pool, nearly all rows are no better than what each class has already.
+            better = kept["confidence"].to_numpy() > np.take(floors, kept["label"].to_numpy())
+            kept = kept.filter(pa.array(better))
             columns = (kept[name].to_pylist() for name in ("label", "confidence", "row"))
             for label, confidence, row in zip(*columns, strict=True):
                 heap, item = best[label], (confidence, -shard, -row)
@@ -67,6 +71,8 @@ def most_confident(labels: PoolLabels, wanted: LabelFilter, limit: int) -> dict[
                     heapq.heappush(heap, item)
                 elif item > heap[0]:
                     heapq.heapreplace(heap, item)
+                if len(heap) == limit:
+                    floors[label] = heap[0][0]
     rows: dict[int, set[int]] = defaultdict(set)
     for heap in best.values():
         for _, shard, row in heap:
