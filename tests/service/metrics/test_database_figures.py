@@ -1,18 +1,21 @@
 """What every API process tells of the whole service, on both kinds of database."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from sqlalchemy import update
 
 from service.config.policies import Quota
 from service.datasets.registration.inspector_pool import InspectorPool
+from service.lifecycle.states import StageState
 from service.store.schema.reconciler_tables import LeaseRow
 from service.wiring import open_services
 from tests.service.metrics.scrape import Scrape, scrape
 from tests.support.changed_settings import changed, settings_of
 from tests.support.workbench import MakeConfig, Workbench
 from workers.specs.reports import FailureReason
+from workers.specs.stages import StageName
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_an_empty_service_has_every_state_with_zero(fresh: Workbench) -> None:
 
     assert seen.value("noisy_student_database_up") == 1
     assert seen.value("noisy_student_runs", state="succeeded") == 0
-    assert len(seen.values("noisy_student_stages")) == 7 * 5
+    assert len(seen.values("noisy_student_stages")) == len(get_args(StageName)) * len(StageState)
     assert seen.total("noisy_student_stages") == 0
     assert seen.value("noisy_student_attempt_failures_total", stage="train", reason="out_of_memory") == 0
     assert seen.value("noisy_student_queue_oldest_wait_seconds") == 0
