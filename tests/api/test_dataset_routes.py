@@ -169,3 +169,24 @@ def test_a_look_at_a_place_that_is_not_there_is_refused(client: TestClient, tmp_
     answer = client.post("/datasets/look", json={"uri": str(tmp_path / "absent")})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "uri"
+
+
+def test_an_export_is_registered_as_a_list_by_what_a_look_offers(client: TestClient, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "zoo/images").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"zoo/images/{number}.png")
+    document = {
+        "categories": [{"id": 3, "name": "zebra"}, {"id": 17, "name": "cat"}],
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in range(5)],
+        "annotations": [{"image_id": number, "category_id": (3, 17)[number % 2]} for number in range(5)],
+    }
+    (tmp_path / "zoo/annotations.json").write_text(json.dumps(document))
+    [body] = client.post("/datasets/look", json={"uri": str(tmp_path / "zoo")}).json()["requests"]
+    assert body["format"] == "coco"
+    answer = client.post("/datasets", json=body)
+    assert answer.status_code == 201, answer.text
+    dataset = answer.json()
+    assert (dataset["format"], dataset["class_counts"]) == ("uri_list", {"zebra": 2, "cat": 2})
+    assert "1 of 5 images are not there, the first at" in dataset["warnings"][0]
+    error = _refused(client, {**body, "class_level": 2})
+    assert error["field"] == "class_level"
