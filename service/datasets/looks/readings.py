@@ -49,12 +49,13 @@ def readings_of(location: Location, roots: DatasetRoots) -> Iterator[Reading]:
             yield Reading("uri_list", location.files, "a list of images in Parquet")
         return
     images = _of(location, IMAGE_SUFFIXES)
-    tables = _of(location, _TABLES)
     parquet = _of(location, PARQUET_SUFFIXES)
+    about_images = [file for file in parquet if images and file.name.rpartition("/")[2] == "metadata.parquet"]
+    tables = [*_of(location, _TABLES), *about_images]
     tars = _of(location, TAR_SUFFIXES)
     folders = {file.name.partition("/")[0] for file in images if "/" in file.name}
     has_class_folders = len(folders) > 1 and not are_splits(folders)
-    if len(parquet) >= len(images) and parquet:
+    if len(parquet) >= len(images) and parquet and not about_images:
         yield Reading("parquet", parquet)
         yield Reading("uri_list", parquet, "a list of images in Parquet")
     if arrow := current_files(location, _of(location, ARROW_SUFFIXES)):

@@ -186,6 +186,14 @@ def test_metadata_of_hugging_faces_imagefolder_names_the_labels(tmp_path: Path) 
     assert counts(found, tmp_path / "parts") == [{"cat": 1, "dog": 1}] * 2
 
 
+def test_metadata_may_be_parquet(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "pets", images("1.png", "2.png"))
+    write_parquet(folder / "metadata.parquet", file_name=["1.png", "2.png"], label=["cat", "dog"])
+    found = look(folder)
+    assert (found.format, found.requests[0].uri) == ("uri_list", str(folder / "metadata.parquet"))
+    assert counts(found, tmp_path / "parts") == [{"cat": 1, "dog": 1}]
+
+
 def test_metadata_without_labels_leaves_the_images_unlabeled(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "captions", images("1.png", "2.png"))
     (folder / "metadata.csv").write_text("file_name,text\n1.png,a cat that sleeps\n2.png,a dog\n")
