@@ -33,6 +33,7 @@ from service.runs.event_feed import EventFeed
 from service.runs.lineage import LineageQueries
 from service.runs.queries import RunQueries
 from service.scheduling.projects import Projects
+from service.settings import Settings
 from service.studies.commands import StudyCommands
 from service.studies.queries import StudyQueries
 from service.webhooks.commands import WebhookCommands
@@ -93,6 +94,7 @@ Jobs = Annotated[RayJobs, Depends(_part(lambda services: services.ray_jobs))]
 Keys = Annotated[KeyCommands, Depends(_part(lambda services: services.keys))]
 GatekeeperOf = Annotated[Gatekeeper, Depends(_part(lambda services: services.gatekeeper))]
 Audit = Annotated[AuditLog, Depends(_part(lambda services: services.audit))]
+SettingsOf = Annotated[Settings, Depends(_part(lambda services: services.settings))]
 RaySettingsOf = Annotated[RaySettings, Depends(_part(lambda services: services.settings.ray))]
 RegistrationSettingsOf = Annotated[
     RegistrationSettings, Depends(_part(lambda services: services.settings.registration))

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,11 @@ def setting_names() -> Iterator[str]:
         group = OidcSettings if name == "oidc" else field.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
             yield from (f"{name}__{each}".upper() for each in group.model_fields)
+
+
+def free_bytes(folder: Path) -> int:
+    """The free space of the disk on which the folder is or would be."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def is_loopback(host: str) -> bool:

@@ -92,6 +92,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("DELETE", "/keys/{key_id}"): _ADMIN,
     ("GET", "/audit"): _ADMIN,
     ("GET", "/me"): _VIEWER,
+    ("GET", "/settings"): _ADMIN,
     ("GET", "/readyz"): _VIEWER,
     ("GET", "/"): _VIEWER,
     ("GET", "/ui/runs/{run_id}"): _VIEWER,

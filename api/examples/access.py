@@ -6,6 +6,7 @@ from fastapi.openapi.models import Example
 
 from service.config.access import Scope
 from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
+from service.views.health import ServiceSettings, SettingView
 
 _AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 
@@ -27,7 +28,17 @@ KEY = KeyView(
     revoked_at=None,
 )
 CREATED_KEY = CreatedKey(**KEY.model_dump(), key=f"nsk_5f0c1b1e90ab_{'0' * 43}")
-CALLER = CallerView(subject="key-5f0c1b1e90ab", kind="key", scope=Scope.OPERATOR, projects=["pets"])
+CALLER = CallerView(
+    subject="key-5f0c1b1e90ab", kind="key", scope=Scope.OPERATOR, projects=["pets"], service_version="1.2.0"
+)
+SETTINGS = ServiceSettings(
+    version="1.2.0",
+    home_free_bytes=180_000_000_000,
+    settings=[
+        SettingView(name="DATABASE_URL", value="postgresql://***@db/noisy", is_default=False),
+        SettingView(name="RECONCILER__TICK_SECONDS", value=1.0, is_default=True),
+    ],
+)
 AUDIT_ENTRY = AuditEntryView(
     id=17,
     at=_AT,

@@ -1,17 +1,22 @@
-"""/keys, /audit and /me: callers' keys, the log of their changes, and the current caller."""
+"""/keys, /audit, /me and /settings: callers' keys, the log of their changes, the current caller, the settings."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from api.dependencies import Audit, Caller, Cursor, GatekeeperOf, IdempotencyKey, Keys, Limit
-from api.examples.access import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS
+from api.dependencies import Audit, Caller, Cursor, GatekeeperOf, IdempotencyKey, Keys, Limit, SettingsOf
+from api.examples.access import AUDIT_ENTRY, CALLER, CREATED_KEY, KEY, KEY_REQUESTS, SETTINGS
 from api.examples.answers import answers, page_of
 from api.schemas.json_body import strict_json
 from api.schemas.problem import problem_responses
 from service.config.access import KeyRequest
+from service.config.settings.shown import shown_settings
+from service.errors import Forbidden
+from service.settings import Settings, free_bytes
 from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
 from service.views.base import Page
+from service.views.health import ServiceSettings, SettingView
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[
@@ -83,4 +88,23 @@ def get_caller(caller: Caller) -> CallerView:
         kind=caller.kind,
         scope=caller.scope,
         projects=None if caller.projects is None else sorted(caller.projects),
+        service_version=version("noisy-student"),
+    )
+
+
+@router.get(
+    "/settings",
+    summary="Show the service's settings",
+    responses=answers(200, SETTINGS, "The settings") | problem_responses(403),
+)
+def get_settings(caller: Caller, settings: SettingsOf) -> ServiceSettings:
+    """Returns the settings that the service runs with, without secrets. Admins of single projects do not see them,
+    because they name the places of other projects."""
+    if caller.projects is not None:
+        raise Forbidden("only a caller of all projects may see the service's settings")
+    shown = shown_settings(settings, Settings.model_construct())
+    return ServiceSettings(
+        version=version("noisy-student"),
+        home_free_bytes=free_bytes(settings.home),
+        settings=[SettingView(name=name, value=value, is_default=is_default) for name, value, is_default in shown],
     )

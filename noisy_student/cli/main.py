@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -31,10 +31,12 @@ from noisy_student.cli.commands.up import up
 from noisy_student.cli.commands.webhooks import webhooks
 from noisy_student.cli.exit_codes import code_of_error
 from noisy_student.cli.terminal import complain, say
+from noisy_student.client import Client
 from noisy_student.errors import ApiError
 from noisy_student.profiles import PROFILE_VARIABLE
 
 _OWN_PROFILE = ("login", "logout")
+_LONGEST_SECONDS_FOR_VERSION = 3.0
 
 
 class _Commands(TyperGroup):
@@ -60,9 +62,13 @@ app = typer.Typer(
 
 
 def _say_version(is_asked: bool) -> None:
-    if is_asked:
-        say(f"noisy-student {version('noisy-student')}")
-        raise typer.Exit
+    """Prints this program's version, and that of the service if one answers with the key that is known."""
+    if not is_asked:
+        return
+    say(f"noisy-student {version('noisy-student')}")
+    with suppress(ApiError), Client(timeout_seconds=_LONGEST_SECONDS_FOR_VERSION, retries=0) as client:
+        say(f"service at {client.api}: {client.service.me().service_version or 'an earlier version'}")
+    raise typer.Exit
 
 
 @app.callback()

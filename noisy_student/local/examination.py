@@ -2,19 +2,17 @@
 
 import importlib.metadata
 import os
-import shutil
 import sys
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import httpx
 import psutil
 from pydantic import ValidationError
 
-from service.settings import Settings, wrong_settings
+from noisy_student.findings import Finding
+from service.settings import Settings, free_bytes, wrong_settings
 from service.store.database import Database
 from workers.artifact_io import delete_if_there, join_uri, open_filesystem, write_bytes
 
@@ -22,16 +20,6 @@ _PACKAGES = ("ray", "torch", "torchvision", "timm", "pyarrow", "safetensors", "f
 _OLDEST_PYTHON = (3, 11)
 _TESTED_RAY = "2.60"
 _GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. `warn`: it works, or may once something is started; `fail`: it cannot work."""
-
-    subject: str
-    verdict: Literal["ok", "warn", "fail"]
-    found: str
-    hint: str = ""
 
 
 def examine(api: str) -> list[Finding]:
@@ -84,7 +72,7 @@ def _package(name: str) -> Finding:
 
 
 def _disk(home: Path) -> Finding:
-    gib = shutil.disk_usage(_nearest_existing(home)).free / _GIB
+    gib = free_bytes(home) / _GIB
     found = f"{gib:.1f} GiB free at {home}"
     if gib >= 5:
         return Finding("disk", "ok", found)

@@ -9,7 +9,7 @@ from service.config.access import KeyRequest
 from service.config.policies import Quota
 from service.views.access import AuditEntryView, CallerView, CreatedKey, KeyView
 from service.views.base import View
-from service.views.health import Health, Readiness
+from service.views.health import Health, Readiness, ServiceSettings
 from service.views.queue import ProjectView, QueueView
 
 
@@ -91,6 +91,11 @@ class Service(Resource[Way]):
     @operation("GET", "/healthz", Health)
     def health(self) -> Arguments:
         """Responds as long as the API's process is alive."""
+        return Arguments()
+
+    @operation("GET", "/settings", ServiceSettings)
+    def settings(self) -> Arguments:
+        """Returns the settings that the service runs with, without secrets."""
         return Arguments()
 
     @operation("GET", "/readyz", Readiness, welcome=(503,))

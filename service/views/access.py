@@ -31,6 +31,7 @@ class CallerView(View):
     kind: Literal["key", "session", "oidc", "local"]
     scope: Scope
     projects: list[str] | None = Field(description="Projects that the caller can see and change; null: all.")
+    service_version: str = Field(default="", description="The version of the service that answers.")
 
 
 class AuditEntryView(View):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from service.views.base import View
 
@@ -26,3 +26,19 @@ class Readiness(View):
 
     ready: bool
     checks: list[ReadinessCheck]
+
+
+class SettingView(View):
+    """A setting with which the service runs."""
+
+    name: str = Field(description="The environment variable, without NOISY_STUDENT_.")
+    value: JsonValue = Field(description="Secrets are hidden, also those within addresses.")
+    is_default: bool
+
+
+class ServiceSettings(View):
+    """What the service runs with."""
+
+    version: str
+    home_free_bytes: int = Field(description="Free space on the disk of the service's home folder.")
+    settings: list[SettingView]

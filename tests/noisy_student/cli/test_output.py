@@ -16,7 +16,6 @@ _WITHOUT = {
     "up": "runs until Ctrl-C",
     "run": "asks, and follows the run",
     "demo": "writes demo.json",
-    "doctor": "prints what it finds on this machine",
     "link": "prints an address",
     "logout": "only says that it is done",
     "profiles remove": "only says that it is done",

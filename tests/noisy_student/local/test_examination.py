@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from noisy_student.cli.main import app as commands
+from noisy_student.findings import Finding
 from noisy_student.local import examination
-from noisy_student.local.examination import Finding, examine
+from noisy_student.local.examination import examine
 
 NOBODY = "http://127.0.0.1:9"
 
