@@ -7,7 +7,7 @@ export RAY_AUTH_MODE := disabled
 .DEFAULT_GOAL := demo
 
 .PHONY: help demo test test-under-load benchmark-suite test-unit test-long lint lint-deploy chart-schema image audit format benchmark benchmark-accuracy benchmark-robustness benchmark-search \
-	benchmark-ablation benchmark-labeling benchmark-predict benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
+	benchmark-ablation benchmark-labeling benchmark-growth benchmark-predict benchmark-selection benchmark-ingest benchmark-train benchmark-reconcile \
 	benchmark-plan benchmark-method benchmark-trust benchmark-load benchmark-inputs benchmark-two-workers soak label-faults \
 	fault-test model-catalog clean test-lowest-pyarrow coverage mutants docs benchmark-autoscale benchmark-one-line
 
@@ -98,6 +98,10 @@ benchmark-labeling: $(READY) ## labels photographs; rivals: Ray Data's documente
 # Predicts the labeling benchmark's photographs with its light model; compares with the label stage.
 benchmark-predict: $(READY) ## times the predict stage; rival: the label stage
 	$(BIN)/python -m benchmarks.data_plane.prediction
+
+# Labels a pool that has grown by a fifth, with the labels of what it was; rival: the whole pool anew. ROUNDS=1 is short.
+benchmark-growth: $(READY) ## labels a pool that grew by a fifth; rival: labeling it anew; ROUNDS=
+	$(BIN)/python -m benchmarks.data_plane.growth
 
 # Kills actors, drivers and Ray heads at random while the label stage runs, and compares the files with undisturbed ones.
 SEED ?= 1

@@ -179,6 +179,26 @@ def write_bytes(uri: str, data: bytes) -> None:
         stream.write(data)
 
 
+def copy_file(source_uri: str, target_uri: str) -> None:
+    """Copies a file within one storage, whole or not at all; an object store copies it itself.
+
+    Raises FileNotFoundError if there is none.
+    """
+    filesystem, source = open_filesystem(source_uri)
+    _, target = open_filesystem(target_uri)
+    if is_object_store(filesystem):
+        filesystem.copy_file(source, target)
+        return
+    filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+    temporary = temporary_path(target)
+    try:
+        filesystem.copy_file(source, temporary)
+        filesystem.move(temporary, target)
+    except BaseException:
+        delete_if_there(filesystem, temporary)
+        raise
+
+
 @contextmanager
 def writing(uri: str) -> Iterator[IO[bytes]]:
     """A stream to a file that appears, whole, when the `with` block ends; it does not appear if the block raises."""

@@ -20,6 +20,8 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/datasets/look"): _OPERATOR,
     ("GET", "/datasets"): _VIEWER,
     ("GET", "/datasets/{dataset_id}"): _VIEWER,
+    ("POST", "/datasets/{dataset_id}/versions"): _OPERATOR,
+    ("GET", "/datasets/{dataset_id}/versions"): _VIEWER,
     ("GET", "/presets"): _VIEWER,
     ("POST", "/runs"): _OPERATOR,
     ("GET", "/runs"): _VIEWER,

@@ -87,6 +87,20 @@ LOOK = DatasetLook(
     ],
     warnings=[],
 )
+DATASET_VERSION = DATASET.model_copy(
+    update={
+        "id": "ds-4b7d90e12c",
+        "name": "web pictures",
+        "role": "unlabeled",
+        "uri": "s3://pictures/web-2026-07",
+        "classes": [],
+        "class_counts": None,
+        "rows": 120_000,
+        "shards": 12,
+        "version": 2,
+        "previous": "ds-17c3b0a9e2",
+    }
+)
 ATTEMPT = AttemptView(
     number=1,
     submission_id=f"{_RUN_ID}-g0-train-a1",

@@ -49,6 +49,11 @@ LOOK_REQUESTS: dict[str, Example] = {
     "bucket": {"summary": "A prefix of a bucket", "value": {"uri": "s3://pictures/pets/"}},
 }
 
+DATASET_VERSION_REQUESTS: dict[str, Example] = {
+    "same_place": {"summary": "What is new where the dataset is", "value": {}},
+    "another_place": {"summary": "The files of another folder", "value": {"uri": "s3://pictures/web-2026-07"}},
+}
+
 _DATASETS = {
     "labeled": "ds-8a41c0de55",
     "unlabeled": "ds-17c3b0a9e2",

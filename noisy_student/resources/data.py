@@ -8,7 +8,7 @@ from noisy_student.operations import Arguments, Body, Operation, Resource, opera
 from noisy_student.pages import listing
 from noisy_student.steps import Steps
 from noisy_student.transport import Way
-from service.config.datasets import DatasetRequest, LookRequest
+from service.config.datasets import DatasetRequest, DatasetVersionRequest, LookRequest
 from service.config.models import RegistrationRequest
 from service.views.datasets import DatasetView
 from service.views.lineage import ModelLineage, RegistrationSummary, RegistrationView
@@ -42,6 +42,19 @@ class Datasets(Resource[Way]):
     def get(self, dataset_id: str) -> Arguments:
         """Returns one dataset: its classes, its size and what registration found."""
         return Arguments({"dataset_id": dataset_id})
+
+    @operation("POST", "/datasets/{dataset_id}/versions", DatasetView, DatasetVersionRequest, once=True)
+    def add_version(
+        self, dataset_id: str, request: Body | None = None, *, idempotency_key: str | None = None
+    ) -> Arguments:
+        """Registers a new version of a dataset: its shards, followed by those of new files. The request names their
+        place (`uri`); without one, what is new at the dataset's own place is added."""
+        return Arguments({"dataset_id": dataset_id}, body=request or {}, idempotency_key=idempotency_key)
+
+    @listing("/datasets/{dataset_id}/versions", DatasetView)
+    def versions(self, dataset_id: str, limit: int | None = None) -> Arguments:
+        """Lists all versions of a dataset, newest first."""
+        return Arguments({"dataset_id": dataset_id}, query={"limit": limit})
 
 
 class PresetList(Resource[Way]):

@@ -14,6 +14,7 @@ from workers.specs.stages import (
 MANIFEST_FILE = "manifest.json"
 HASHES_FILE = "hashes.bin"
 HASH_ROWS_FILE = "hash_rows.bin"
+REGISTERED_FILES_FILE = "files.parquet"
 LIST_PARTS_FOLDER = "list"
 FINGERPRINTS_FILE = "fingerprints.parquet"
 
@@ -42,6 +43,10 @@ class ArtifactLayout:
     def hash_rows(self, dataset_id: str) -> str:
         """The file of the first row of each content hash, in the order of the hashes."""
         return join_uri(self.dataset_folder(dataset_id), HASH_ROWS_FILE)
+
+    def registered_files(self, dataset_id: str) -> str:
+        """The list of the files that registration read, with their sizes and times, for versions that follow."""
+        return join_uri(self.dataset_folder(dataset_id), REGISTERED_FILES_FILE)
 
     def list_parts(self, dataset_id: str) -> str:
         """The folder with the shards of a dataset that is a list of URIs."""

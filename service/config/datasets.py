@@ -1,4 +1,4 @@
-"""The body of POST /datasets."""
+"""The bodies of POST /datasets and POST /datasets/{id}/versions."""
 
 from typing import Annotated, Literal, Self
 
@@ -165,4 +165,19 @@ class LookRequest(Frozen):
     project: ProjectName = Field(
         default=DEFAULT_PROJECT,
         description="The project that would own the datasets. Default: the project of the caller's key.",
+    )
+
+
+class DatasetVersionRequest(Frozen):
+    """More files of the same format, which a new version of a dataset adds to those that it has."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"uri": "s3://pictures/crawl-2026-07/"}, {"uri": "/data/web-pictures-2"}]}
+    )
+
+    uri: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8000,
+        description="A folder, or one file, with the files to add. Null: what is new at the dataset's own place.",
     )

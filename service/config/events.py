@@ -33,6 +33,8 @@ class EventKind(StrEnum):
     ATTEMPT_CANCELLED = "attempt_cancelled"
     STAGE_SUCCEEDED = "stage_succeeded"
     IMAGES_COMPARED = "images_compared"
+    LABELS_IMPORTED = "labels_imported"
+    LABELS_REUSED = "labels_reused"
     CLASSES_NOT_FILLED_UP = "classes_not_filled_up"
     GENERATION_SUCCEEDED = "generation_succeeded"
     PROMOTED = "promoted"

@@ -120,6 +120,17 @@ class GenerationOverrides(Frozen):
     selection: SelectionSettings | None = None
     search: SearchSettings | None = Field(default=None, description="Default: the run's search, if any.")
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    unlabeled: Reference | None = Field(
+        default=None,
+        description="Role unlabeled. The dataset that the generation labels, for example a newer version of the run's. "
+        "What was labeled before by the same teacher is not labeled again. Default: the run's.",
+    )
+    teacher: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_GENERATIONS,
+        description="The generation whose model teaches. Default: the last before it that the gate, if any, promoted.",
+    )
 
 
 class RunConfig(Frozen):
@@ -185,6 +196,9 @@ class RunConfig(Frozen):
                 raise field_error(
                     f"generation_overrides.{key}", f"there is no student {key}: generations is {self.generations}"
                 )
+            teacher = self.generation_overrides[key].teacher
+            if teacher is not None and teacher >= int(key):
+                raise field_error(f"generation_overrides.{key}.teacher", f"generation {teacher} comes after it")
         return self
 
     @model_validator(mode="after")
@@ -264,6 +278,10 @@ class GenerationPlan(Frozen):
     recipe: Recipe
     selection: SelectionSettings
     seed: int
+    unlabeled: str | None = None
+    """The dataset that it labels; None: the run's."""
+    teacher: int | None = None
+    """The generation whose model teaches; None: the last before it that may teach."""
     search: SearchSettings | None = None
     """The settings of the search stage of a student's generation, or of a search's only stage."""
     ablation: AblationSettings | None = None

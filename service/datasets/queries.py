@@ -1,5 +1,7 @@
 """The queries for datasets, and their views."""
 
+from sqlalchemy import or_
+
 from service.config.datasets import DatasetPart
 from service.lifecycle.list_filter import EVERYTHING, ListFilter
 from service.store.database import Database
@@ -28,6 +30,19 @@ class DatasetQueries:
             rows, following = read_page(session, DatasetRow, keys, limit, cursor, wanted=wanted)
             return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
 
+    def versions(self, dataset_id: str, limit: int = 50, cursor: str | None = None) -> Page[DatasetView]:
+        """Returns a page of the dataset's versions, newest first: those before and after it, and itself.
+
+        Raises NotFound, and InvalidRequest for a bad page.
+        """
+        with self._database.read_once() as session:
+            row = get_row(session, DatasetRow, dataset_id, "dataset", dataset_id)
+            first = row.first or row.id
+            keys = (DatasetRow.version, DatasetRow.id)
+            of_it = or_(DatasetRow.id == first, DatasetRow.first == first)
+            rows, following = read_page(session, DatasetRow, keys, limit, cursor, of_it)
+            return Page(items=[dataset_view(row) for row in rows], next_cursor=following)
+
 
 def dataset_view(row: DatasetRow) -> DatasetView:
     return DatasetView(
@@ -45,6 +60,8 @@ def dataset_view(row: DatasetRow) -> DatasetView:
         sampled_bad=row.sampled_bad,
         picture_side=row.picture_side,
         created_at=as_time(row.created_at),
+        version=row.version,
+        previous=row.previous,
         digest=row.digest,
         digest_of=None if row.digest_of is None else DIGEST_OF.validate_python(row.digest_of),
         warnings=[] if row.warnings is None else list(WARNINGS.validate_json(row.warnings)),

@@ -11,6 +11,7 @@ from service.config.events import EventKind
 from service.config.run import EstimateRequest, EstimateSettings
 from service.config.settings.groups import ReconcilerSettings
 from service.dataset_roots import RootsByProject
+from service.datasets.registration.inspector_pool import InspectorPool
 from service.errors import InvalidRequest
 from service.estimates.preflight import check_estimate_request
 from service.estimates.view_builder import estimate_view
@@ -34,6 +35,7 @@ class EstimateCommands:
         layout: ArtifactLayout,
         roots: RootsByProject,
         reconciler: ReconcilerSettings,
+        inspectors: InspectorPool,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
@@ -41,6 +43,7 @@ class EstimateCommands:
         self._layout = layout
         self._roots = roots
         self._tick_seconds = reconciler.tick_seconds
+        self._inspectors = inspectors
         self._answers = OnceAnswers(database, clock)
         self._catalog = catalog
 
@@ -56,7 +59,7 @@ class EstimateCommands:
         catalog = load_catalog() if self._catalog is None else self._catalog
         try:
             request = request.model_copy(update={"run": completed(self._database, request.run)})
-            check_new_run(self._database, self._layout, self._roots, request.run, catalog)
+            check_new_run(self._database, self._layout, self._roots, request.run, catalog, self._inspectors)
         except InvalidRequest as error:
             raise InvalidRequest(f"run.{error.field}", error.message) from error
         check_estimate_request(request)

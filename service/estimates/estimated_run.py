@@ -47,7 +47,8 @@ class EstimatedRun:
 
     config: RunConfig
     sizes: Mapping[str, DatasetSize]
-    """The sizes of the datasets by their part in the run; external sets are `external.NAME`."""
+    """The sizes of the datasets by their part in the run; external sets are `external.NAME`, and the pool of generation
+    N is `unlabeled.N` if it is not the run's. `reused.N` is what of it the same teacher has labeled before."""
     measured: Measurement
     job: JobTimes
     shape: ClusterShape
@@ -56,6 +57,15 @@ class EstimatedRun:
     @cached_property
     def plans(self) -> list[GenerationPlan]:
         return generation_plans(self.config)
+
+    def pool(self, generation: int) -> DatasetSize:
+        """Returns the size of the unlabeled dataset of the generation."""
+        return self.sizes.get(f"unlabeled.{generation}", self.sizes["unlabeled"])
+
+    def to_label(self, generation: int) -> DatasetSize:
+        """Returns the size of what the generation labels: its pool, without what its teacher has labeled before."""
+        pool, reused = self.pool(generation), self.sizes.get(f"reused.{generation}", DatasetSize(0, 0))
+        return DatasetSize(max(0, pool.rows - reused.rows), max(0, pool.shards - reused.shards))
 
     def student(self, generation: int) -> StudentMeasurement:
         """Returns the measurement of the student that the generation trains."""

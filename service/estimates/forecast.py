@@ -99,6 +99,12 @@ def _assumptions(run: EstimatedRun, settings: EstimateSettings, asks_for_gpus: t
         )
     if run.config.generations and any(plan.selection.materialize for plan in run.plans):
         found.append("Materialising moves each image four times, each time for as long as it takes to read one.")
+    if reused := {number: size for number in range(1, len(run.plans)) if (size := run.sizes.get(f"reused.{number}"))}:
+        listed = ", ".join(f"{size.rows:,} of generation {number}" for number, size in reused.items())
+        found.append(
+            f"Labels that the same teacher has made before are taken over: {listed}. They are made anew where views, "
+            "temperature, evaluation images or near_duplicate_distance are others than then."
+        )
     if settings.unlabeled_images is not None:
         found.append(
             f"The unlabeled images are {settings.unlabeled_images:,}, in shards of "

@@ -19,7 +19,7 @@ MOVES_AN_IMAGE = 4
 
 def selection_demand(run: EstimatedRun, generation: int) -> StageDemand:
     """Returns the demand of a select stage. It assumes that every row is selected, once."""
-    measured, size = run.measured.select, run.sizes["unlabeled"]
+    measured, size = run.measured.select, run.pool(generation)
     assert measured is not None  # measured wherever there is an unlabeled dataset
     processes = max(1, min(measured.cores, size.rows // ROWS_WORTH_A_PROCESS))
     survey = _survey(run, generation)
@@ -81,7 +81,7 @@ def _materialized(
 
     Writes are not measured; each is assumed to take as long as a read.
     """
-    size, data, pool = run.sizes["unlabeled"], run.measured.datasets["unlabeled"], run.measured.pool
+    size, data, pool = run.pool(generation), run.measured.datasets["unlabeled"], run.measured.pool
     actors = run.actors_without_gpus(math.ceil(size.rows / (TRAINING_SHARDS_A_RUN * materialization.rows_per_shard)))
     devices = actors * run.shape.devices_of(run.config.resources.label.cpus_per_actor, 0.0)
     with_labels = size.rows * (data.bytes_an_image + run.student(generation - 1).clean.label_bytes)

@@ -43,14 +43,15 @@ def stage_bill(run: EstimatedRun, generation: int, stage: StageName) -> StageBil
 
 
 def _label(run: EstimatedRun, generation: int) -> StageDemand:
-    size, teacher = run.sizes["unlabeled"], run.student(generation - 1)
+    size, teacher = run.to_label(generation), run.student(generation - 1)
     data = run.measured.datasets["unlabeled"]
     actors = run.actors(size.shards)
     an_image = data.read_seconds_an_image + teacher.clean.label_seconds + teacher.clean.write_seconds
     # Actors do not share a shard, so some of them have no work during the last shards.
     a_shard = size.rows_a_shard * an_image
     work_seconds = math.ceil(size.shards / actors) * a_shard
-    written = size.rows * teacher.clean.label_bytes
+    # Label files that are taken over are written as well, though nothing is computed for them.
+    written = run.pool(generation).rows * teacher.clean.label_bytes
     calibration_seconds, calibration_bytes = _calibration(run, generation, teacher.clean)
     load_seconds = teacher.clean.label_load_seconds
     overhead_seconds = _pool_overhead(run, load_seconds) + calibration_seconds
@@ -196,7 +197,7 @@ def _sources(run: EstimatedRun, generation: int, steps: int) -> list[_Source]:
     labeled = _Source("labeled", run.sizes["labeled"], steps * recipe.batch_size)
     if generation == 0:
         return [labeled]
-    return [labeled, _Source("unlabeled", run.sizes["unlabeled"], steps * recipe.unlabeled_batch_size)]
+    return [labeled, _Source("unlabeled", run.pool(generation), steps * recipe.unlabeled_batch_size)]
 
 
 def _bytes_of_batches(run: EstimatedRun, generation: int, steps: int, workers: int) -> float:

@@ -1,5 +1,7 @@
 """Builds views of plans from their rows, with the bill once everything is measured."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -9,6 +11,8 @@ from service.estimates.forecast import write_bill
 from service.lifecycle.states import RunKind
 from service.runs.checks import dataset_ids
 from service.runs.view_builder import stage_times
+from service.stages.generation_plans import generation_plans
+from service.store.dataset_store import is_version_of, load_labeled_by
 from service.store.run_store import get_run_of_kind, load_results
 from service.store.schema.tables import AttemptRow, DatasetRow, GenerationRow, RunRow, StageRow
 from service.store.stored_values import read_if_possible
@@ -67,7 +71,27 @@ def _bill(
 
 def _sizes(session: Session, config: RunConfig) -> dict[str, DatasetSize]:
     parts = dataset_ids(config.datasets) | config.evaluation.external_datasets
-    return {part: _size(session.get_one(DatasetRow, dataset)) for part, dataset in parts.items()}
+    for number, overrides in config.generation_overrides.items():
+        if overrides.unlabeled is not None:
+            parts[f"unlabeled.{number}"] = overrides.unlabeled
+    rows = {part: session.get_one(DatasetRow, dataset) for part, dataset in parts.items()}
+    reused = {f"reused.{number}": _size(row) for number, row in _labeled_before(session, config, rows).items()}
+    return {part: _size(row) for part, row in rows.items()} | reused
+
+
+def _labeled_before(session: Session, config: RunConfig, rows: Mapping[str, DatasetRow]) -> dict[int, DatasetRow]:
+    """Returns the largest version of each generation's pool that its teacher will have labeled before, if any."""
+    found: dict[int, DatasetRow] = {}
+    given = () if config.teacher is None else load_labeled_by(session, config)
+    labeled: list[tuple[int, DatasetRow]] = [(0, row) for row in given]
+    for number, plan in enumerate(generation_plans(config)[1:], start=1):
+        pool = rows.get(f"unlabeled.{number}", rows["unlabeled"])
+        teacher = number - 1 if plan.teacher is None else plan.teacher
+        versions = [row for by, row in labeled if by == teacher and is_version_of(row, pool)]
+        if versions:
+            found[number] = max(versions, key=lambda row: row.version)
+        labeled.append((teacher, pool))
+    return found
 
 
 def _size(row: DatasetRow) -> DatasetSize:

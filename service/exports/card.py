@@ -95,7 +95,7 @@ def _data(facts: ModelFacts) -> str:
             each.part,
             quoted(each.name),
             f"{each.rows:,}",
-            _PURPOSES.get(each.part, "another measurement"),
+            _PURPOSES.get("unlabeled" if each.part.startswith("unlabeled.") else each.part, "another measurement"),
             f"`{each.digest[:16]}` of the {each.digest_of}" if each.digest else "-",
         )
         for each in facts.lineage.datasets

@@ -90,8 +90,9 @@ def _source(session: Session, layout: ArtifactLayout, run_id: str, generation: i
     done = select is not None and select.state == StageState.SUCCEEDED and select.result is not None
     chosen = read(SelectResult, select.result, key.stage_id) if done and select is not None and select.result else None
     config, plan = load_config(session, run_id), load_plans(session, run_id)[generation]
-    assert config.datasets.unlabeled is not None, "a run that labels has a pool"
-    pool = get_row(session, DatasetRow, config.datasets.unlabeled, "dataset", config.datasets.unlabeled)
+    inputs = load_spec_inputs(session, run_id)
+    pool_id = inputs.unlabeled(generation)
+    pool = get_row(session, DatasetRow, pool_id, "dataset", pool_id)
     classes = load_classes(session, config.datasets.labeled)
     thresholds = {} if chosen is None else {each.name: each.threshold for each in chosen.classes}
     lowest = plan.selection.min_confidence
@@ -99,7 +100,8 @@ def _source(session: Session, layout: ArtifactLayout, run_id: str, generation: i
     return LabelSource(
         run_id=run_id,
         generation=generation,
-        teachers=(load_spec_inputs(session, run_id).teacher_ids(generation)[0], *labeled.further_teachers),
+        # Imported labels have no teacher.
+        teachers=(*inputs.teacher_ids(generation)[:1], *labeled.further_teachers),
         classes=classes,
         dataset=pool.id,
         manifest_uri=layout.manifest(pool.id),

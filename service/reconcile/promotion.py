@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from service.config.events import EventKind
 from service.config.gate import gate_failure
 from service.lifecycle.teachers import teacher_generation
-from service.store.run_store import add_event, load_config, load_results
+from service.store.run_store import add_event, load_config, load_plans, load_results
 from service.store.schema.tables import GenerationRow
 from service.store.snapshot_store import load_snapshot
 from workers.specs.results import EvaluateResult
@@ -22,7 +22,8 @@ def judge_promotion(session: Session, run_id: str, generation: int, now: float) 
     if gate is None or generation == 0 or generation not in evaluations:
         return
     refused = {each.number for each in load_snapshot(session, run_id).generations if each.promoted is False}
-    teacher_number = teacher_generation(generation, evaluations, refused)
+    chosen = {number: plan.teacher for number, plan in load_plans(session, run_id).items()}
+    teacher_number = teacher_generation(generation, evaluations, refused, chosen)
     teacher = None if teacher_number is None else evaluations[teacher_number]
     reason = gate_failure(gate.conditions, gate.on, evaluations[generation], teacher)
     session.execute(

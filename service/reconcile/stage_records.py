@@ -7,11 +7,12 @@ from service.config.stage_key import StageKey
 from service.lifecycle.actions import FinishStage
 from service.lifecycle.states import GenerationState, StageState
 from service.stages.findings import findings
+from service.store.dataset_store import record_labeling
 from service.store.run_store import add_event, load_config, load_spec_inputs
 from service.store.schema.tables import GenerationRow, ModelRow, StageRow
 from service.store.transitions import set_generation_state, set_stage_state
 from workers.specs.model_card import model_id
-from workers.specs.results import EvaluateResult, TrainResult, VerifyResult
+from workers.specs.results import EvaluateResult, LabelResult, TrainResult, VerifyResult
 
 
 def set_running(session: Session, key: StageKey) -> None:
@@ -32,7 +33,8 @@ def set_running(session: Session, key: StageKey) -> None:
 
 
 def record_result(session: Session, run_id: str, action: FinishStage, now: float) -> None:
-    """Records a result's model, its test accuracy from an evaluate stage, and what the result warns of."""
+    """Records a result's model, its test accuracy from an evaluate stage, what a label stage has labeled, and what the
+    result warns of."""
     for kind, message in findings(action.result):
         add_event(session, run_id, now, kind, message, action.generation, action.stage, action.attempt)
     identity = model_id(run_id, action.generation)
@@ -70,6 +72,8 @@ def record_result(session: Session, run_id: str, action: FinishStage, now: float
                     weights_digest=weights.digest,
                 )
             )
+        case LabelResult() as labeled:
+            record_labeling(session, run_id, action.generation, labeled, now)
         case EvaluateResult() as evaluated:
             session.execute(update(ModelRow).where(ModelRow.id == identity).values(test_top1=evaluated.metrics.top1))
 

@@ -1,6 +1,7 @@
 """Submits an attempt: freezes its inputs in a spec, writes the spec, then asks Ray for the job."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from opentelemetry.trace import SpanKind
@@ -14,6 +15,7 @@ from service.ray_client.jobs import RayJobs
 from service.reconcile.lease import ReconcilerLease
 from service.review.selection_inputs import SelectionInputs
 from service.store.database import Database
+from service.store.dataset_store import load_reusable_labels
 from service.store.run_rows import load_origin
 from service.store.run_store import load_spec_inputs
 from workers.artifact_io import write_bytes
@@ -80,6 +82,10 @@ class Submitter:
         """The spec of the attempt, from what the database holds now."""
         with self._database.read() as session:
             inputs, origin = load_spec_inputs(session, key.run_id), load_origin(session, key.run_id)
+            if key.stage == "label" and inputs.imported(key.generation) is None:
+                inputs = replace(
+                    inputs, reusable_labels=load_reusable_labels(session, inputs, key.generation, self._layout)
+                )
         spec = self._build_spec(inputs, generation=key.generation, stage=key.stage, attempt=attempt)
         of_run = {"request_id": origin.request_id, "traceparent": current_traceparent()}
         telemetry = self._telemetry.model_copy(update=of_run)

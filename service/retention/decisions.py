@@ -86,15 +86,21 @@ def next_look(decisions: Iterable[Decision]) -> float | None:
     return min((decision.due_at for decision in decisions if decision.due_at is not None), default=None)
 
 
-def ancestors(generation: int, models: frozenset[int], not_promoted: frozenset[int]) -> Iterator[int]:
+def ancestors(
+    generation: int,
+    models: frozenset[int],
+    not_promoted: frozenset[int],
+    chosen: Mapping[int, int | None] | None = None,
+) -> Iterator[int]:
     """Yields a generation and its teachers, down to the first.
 
-    `models` holds the generations that have trained a model; `not_promoted` those whose model the gate refused.
+    `models` holds the generations that have trained a model; `not_promoted` those whose model the gate refused;
+    `chosen` the teachers that someone chose, by the generation that they teach.
     """
     current: int | None = generation
     while current is not None:
         yield current
-        current = teacher_generation(current, models, not_promoted)
+        current = teacher_generation(current, models, not_promoted, chosen)
 
 
 def _decide(run: RunFacts, generation: GenerationFacts, stage: StageFacts, artifact: Artifact, now: float) -> Decision:

@@ -137,6 +137,14 @@ def _marks(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int, str
     return marks
 
 
+class _PlanPart(BaseModel):
+    """The part of a GenerationPlan that says whose model teaches."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    teacher: int | None = None
+
+
 def _kept_for(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int], str]:
     """Returns the kept model that each generation trained or that descends from its model, by run and generation."""
     columns = (ModelRow.id, ModelRow.run_id, ModelRow.generation, ModelRow.kept)
@@ -150,11 +158,17 @@ def _kept_for(session: Session, run_ids: Sequence[str]) -> dict[tuple[str, int],
             )
         )
     }
+    chosen: dict[str, dict[int, int | None]] = {model.run_id: {} for model in kept}
+    for row in session.execute(
+        select(GenerationRow.run_id, GenerationRow.number, GenerationRow.plan).where(GenerationRow.run_id.in_(chosen))
+    ):
+        plan = read_if_possible(_PlanPart, row.plan, row.run_id)
+        chosen[row.run_id][row.number] = None if plan is None else plan.teacher
     found: dict[tuple[str, int], str] = {}
     for model in kept:
         trained = frozenset(other.generation for other in models if other.run_id == model.run_id)
         not_promoted = frozenset(number for run_id, number in refused if run_id == model.run_id)
-        for generation in ancestors(model.generation, trained, not_promoted):
+        for generation in ancestors(model.generation, trained, not_promoted, chosen[model.run_id]):
             found.setdefault((model.run_id, generation), model.id)
     return found
 

@@ -12,7 +12,7 @@ from service.lifecycle.states import StageState
 from service.lifecycle.teachers import teacher_generation
 from service.store.dataset_store import load_classes
 from service.store.paging import get_row
-from service.store.run_store import load_config
+from service.store.run_store import load_config, load_plans
 from service.store.schema.tables import DatasetRow, GenerationRow, ModelRow, RunRow, StageRow
 
 
@@ -65,8 +65,9 @@ def load_reviewed(session: Session, layout: ArtifactLayout, run_id: str, generat
     if labels is None:
         raise Conflict(f"{run_id} has not labeled in generation {generation} yet: wait for its label stage")
     config = load_config(session, run_id)
-    assert config.datasets.unlabeled is not None, "a run that labels has a pool"
-    pool = get_row(session, DatasetRow, config.datasets.unlabeled, "dataset", config.datasets.unlabeled)
+    pool_id = load_plans(session, run_id)[generation].unlabeled or config.datasets.unlabeled
+    assert pool_id is not None, "a run that labels has a pool"
+    pool = get_row(session, DatasetRow, pool_id, "dataset", pool_id)
     why = _why_no_student(session, run_id, generation, labels_of(generation + 1) is not None)
     return ReviewedGeneration(
         run_id=run_id,
@@ -85,7 +86,8 @@ def _why_no_student(session: Session, run_id: str, generation: int, has_labels_a
         return f"No later generation has labeled with the student of generation {generation}: add a generation."
     models = session.scalars(select(ModelRow.generation).where(ModelRow.run_id == run_id))
     refused = select(GenerationRow.number).where(GenerationRow.run_id == run_id, GenerationRow.promoted.is_(False))
-    teacher = teacher_generation(generation + 1, frozenset(models), frozenset(session.scalars(refused)))
+    chosen = {number: plan.teacher for number, plan in load_plans(session, run_id).items()}
+    teacher = teacher_generation(generation + 1, frozenset(models), frozenset(session.scalars(refused)), chosen)
     if teacher == generation:
         return None
     return f"The gate refused the student of generation {generation}, so it has labeled nothing."

@@ -118,7 +118,8 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
     must have the layers that its noise acts on, and each worker must get enough images per step. Raises InvalidRequest.
     """
     workers = config.resources.train.max_workers
-    first = previous = generation_plans(config)[0].model
+    first = generation_plans(config)[0].model
+    trained = [first]
     check_model("teacher_model" if config.teacher is None else "teacher.model", first, catalog)
     if config.teacher is None:
         _check_first_training(config, first, catalog)
@@ -131,6 +132,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
         if override.student_model is not None:
             field, name = f"{overridden}.student_model", override.student_model
         check_model(field, name, catalog)
+        previous = trained[-1 if override.teacher is None else override.teacher]
         if not config.allow_smaller_student:
             check_not_smaller(field, name, previous, catalog, num_classes)
         recipe_field = "student_recipe" if override.recipe is None else f"{overridden}.recipe"
@@ -146,7 +148,7 @@ def check_models(config: RunConfig, catalog: Mapping[str, CatalogModel], num_cla
             teacher = None if config.allow_smaller_student else previous
             check_trials(f"{overridden}.search", override.search, config.resources.train)
             check_search(f"{overridden}.search", override.search, recipe, teacher, catalog, num_classes)
-        previous = name
+        trained.append(name)
     if config.search is not None:
         teacher = None if config.allow_smaller_student else first
         check_trials("search", config.search, config.resources.train)

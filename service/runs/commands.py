@@ -12,12 +12,13 @@ from service.config.run import MAX_GENERATIONS, GenerationOverrides, GenerationP
 from service.config.settings.groups import RaySettings
 from service.config.stage_key import StageKey
 from service.dataset_roots import RootsByProject
-from service.errors import Conflict
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.errors import Conflict, InvalidRequest
 from service.lifecycle.states import UNFINISHED_RUNS, GenerationState, RunKind, RunState, StageState
 from service.model_catalog import CatalogModel, load_catalog
 from service.runs.checks import check_model, check_not_smaller, check_search
 from service.runs.completed_config import completed
-from service.runs.preflight import CheckedRun, check_new_run, check_source, teacher_facts
+from service.runs.preflight import CheckedRun, check_new_run, check_pool, check_source, teacher_facts
 from service.runs.progress import ProgressReader
 from service.runs.training_checks import (
     check_batches,
@@ -36,6 +37,7 @@ from service.store.idempotency import OnceAnswers, request_hash
 from service.store.run_rows import load_run_rows
 from service.store.run_store import (
     add_event,
+    get_run_of_kind,
     insert_generation,
     insert_run,
     load_config,
@@ -73,6 +75,7 @@ class RunCommands:
         roots: RootsByProject,
         ray: RaySettings,
         places: QueuePlaces,
+        inspectors: InspectorPool,
         clock: Callable[[], float] = time.time,
         catalog: Mapping[str, CatalogModel] | None = None,
     ) -> None:
@@ -81,6 +84,7 @@ class RunCommands:
         self._roots = roots
         self._views = ViewBuilder(layout, ray)
         self._places = places
+        self._inspectors = inspectors
         self._progress = ProgressReader(self._layout)
         self._clock = clock
         self._catalog = catalog
@@ -93,7 +97,7 @@ class RunCommands:
         if (answer := self._answers.first(idempotency_key, asked, RunView)) is not None:
             return self._filled(answer)
         config = completed(self._database, config)
-        checked = check_new_run(self._database, self._layout, self._roots, config, self._models())
+        checked = check_new_run(self._database, self._layout, self._roots, config, self._models(), self._inspectors)
         run_id = new_id("run")
 
         def create(session: Session, now: float) -> RunView:
@@ -110,6 +114,10 @@ class RunCommands:
     ) -> RunView:
         """Adds one generation to a run that has succeeded, and starts it."""
         asked = request_hash(f"add_generation {run_id}", overrides)
+        if overrides.unlabeled is not None:
+            with self._database.read_once() as session:
+                config = load_config(session, get_run_of_kind(session, run_id, RunKind.RUN).id)
+            check_pool(self._database, self._layout, config, "unlabeled", overrides.unlabeled)
 
         def add(session: Session, now: float) -> RunView:
             state = lock_run(session, run_id, now)
@@ -216,7 +224,9 @@ class RunCommands:
             raise Conflict(f"{run_id} already has {number} generations, the maximum")
         plan = student_plan(config, number, plans[number - 1].model, overrides)
         check_source(session, self._roots.of(config.project), "recipe", plan.recipe, plan.model)
-        before = plans[number - 1]
+        if overrides.teacher is not None and overrides.teacher not in plans:
+            raise InvalidRequest("teacher", f"there is no generation {overrides.teacher}: the last is {number - 1}")
+        before = plans[number - 1 if overrides.teacher is None else overrides.teacher]
         if before.given is not None:
             taught = teacher_facts(session, "teacher.model", before.given)
             before = before.model_copy(update={"recipe": taught.recipe})

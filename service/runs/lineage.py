@@ -82,9 +82,10 @@ class LineageQueries:
             run = _load_run(session, row.run_id)
             lineage = self._lineage(session, run, row.generation)
             imported = row.imported_from is not None
+            parts = _checked(run.inputs) if imported else _parts(run.inputs, row.generation)
             return ModelLineage(
                 **dict(lineage),
-                datasets=self._datasets(session, _checked(run.inputs) if imported else _parts(run.inputs.config)),
+                datasets=self._datasets(session, parts),
                 run_config=None if imported else reproducing_config(run.inputs, row.generation),
             )
 
@@ -180,9 +181,11 @@ class LineageQueries:
         )
 
 
-def _parts(config: RunConfig) -> dict[str, str]:
-    """Returns the ids of a run's datasets by their part."""
-    return dataset_ids(config.datasets) | config.evaluation.external_datasets
+def _parts(inputs: SpecInputs, generation: int) -> dict[str, str]:
+    """Returns the ids of a run's datasets by their part, with the pools that generations had to themselves."""
+    plans = {number: inputs.plans[number] for number in range(1, generation + 1)}
+    pools = {f"unlabeled.{number}": plan.unlabeled for number, plan in plans.items() if plan.unlabeled is not None}
+    return dataset_ids(inputs.config.datasets) | inputs.config.evaluation.external_datasets | pools
 
 
 def _checked(inputs: SpecInputs) -> dict[str, str]:
@@ -207,7 +210,7 @@ def _load_run(session: Session, run_id: str) -> _RunRecord:
 
 def _teacher_generation(run: _RunRecord, generation: int) -> int:
     given = () if run.inputs.config.teacher is None else (0,)
-    found = teacher_generation(generation, {*run.models, *given}, run.inputs.not_promoted)
+    found = teacher_generation(generation, {*run.models, *given}, run.inputs.not_promoted, run.inputs.chosen_teachers)
     assert found is not None  # otherwise no stage could have labeled for it
     return found
 
@@ -251,6 +254,8 @@ def reproducing_config(inputs: SpecInputs, generation: int) -> RunConfig:
             recipe=inputs.student_of(number)[1],
             selection=inputs.plans[number].selection,
             seed=inputs.plans[number].seed,
+            unlabeled=inputs.plans[number].unlabeled,
+            teacher=inputs.plans[number].teacher,
         )
         for number in students
     }

@@ -10,6 +10,8 @@ from service.artifacts.bulkhead import artifact_store
 from service.artifacts.layout import ArtifactLayout
 from service.config.run import RunConfig
 from service.dataset_roots import RootsByProject
+from service.datasets.registration.inspector_pool import InspectorPool
+from service.datasets.registration.messages import LabelsJob
 from service.errors import InvalidRequest
 from service.model_catalog import CatalogModel
 from service.runs.checks import (
@@ -33,6 +35,7 @@ from workers.artifact_io import exists, join_uri
 from workers.data.dataset_roots import DatasetRoots, OutsideOfRoots, plain_dataset_uri
 from workers.data.hashes import read_hashes
 from workers.specs.initialization import INPUT_FIELDS, FileInit, ModelInit
+from workers.specs.labeling import ImportedTable
 from workers.specs.model_card import MODEL_CARD_FILE, WEIGHTS_FILE, place_of_model
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult, VerifyResult
@@ -66,6 +69,7 @@ def check_new_run(
     roots: RootsByProject,
     config: RunConfig,
     catalog: Mapping[str, CatalogModel],
+    inspectors: InspectorPool,
 ) -> CheckedRun:
     """Checks the whole run and returns what it found. Raises InvalidRequest if the run cannot work."""
     with database.read_once() as session:  # the rows that it reads never change
@@ -88,11 +92,47 @@ def check_new_run(
     check_external_sets(config.evaluation, found, found[config.datasets.labeled].classes)
     check_models(config, catalog, len(found[config.datasets.labeled].classes))
     check_images_kept_apart(config.datasets, found, layout)
+    if config.labeling.imported is not None:
+        _check_imported_labels(config, found[config.datasets.labeled].classes, roots.of(config.project), inspectors)
+    for number, overrides in config.generation_overrides.items():
+        if overrides.unlabeled is not None:
+            check_pool(database, layout, config, f"generation_overrides.{number}.unlabeled", overrides.unlabeled)
     for teacher in began_with.values():
         _check_not_taught_the_answers(config, teacher, found, layout)
     for teacher in teachers:
         check_trained_teacher(config, teacher, found, layout)
     return CheckedRun(found, teachers)
+
+
+def _check_imported_labels(
+    config: RunConfig, classes: tuple[str, ...], roots: DatasetRoots, inspectors: InspectorPool
+) -> None:
+    """Has a process of its own read all labels, so that no training begins with labels that cannot be used."""
+    assert config.labeling.imported is not None
+    field = "labeling.imported"
+    if not config.generations:
+        raise InvalidRequest(field, "a run without generations of students uses no labels")
+    try:
+        uri = plain_dataset_uri(config.labeling.imported.uri)
+        roots.check(uri)
+        table = ImportedTable(uri=uri, key_column=config.labeling.imported.key_column, classes=classes)
+        inspectors.check_labels(LabelsJob(table=table, roots=roots))
+    except OutsideOfRoots as error:
+        raise InvalidRequest(f"{field}.uri", str(error)) from error
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{field}.uri", error.message) from error
+
+
+def check_pool(database: Database, layout: ArtifactLayout, config: RunConfig, field: str, dataset: str) -> None:
+    """Checks that a generation of the run may label another dataset than the run's. Raises InvalidRequest."""
+    datasets = config.datasets.model_copy(update={"unlabeled": dataset})
+    with database.read_once() as session:
+        found = _dataset_facts(session, dataset_ids(datasets).values())
+    try:
+        check_datasets(datasets, found)
+        check_images_kept_apart(datasets, found, layout)
+    except InvalidRequest as error:
+        raise InvalidRequest(field, error.message) from error
 
 
 def check_trained_teacher(
@@ -149,10 +189,12 @@ def teacher_facts(session: Session, field: str, name: str) -> TeacherFacts:
     model = trained_model(session, field, name)
     if model.imported_from is not None:
         return _imported_teacher(session, field, model)
-    config, plan = load_config(session, model.run_id), load_plans(session, model.run_id)[model.generation]
+    config, plans = load_config(session, model.run_id), load_plans(session, model.run_id)
+    plan = plans[model.generation]
     searched = load_results(session, model.run_id, SearchResult).get(model.generation) if plan.search else None
-    labeled, unlabeled = config.datasets.labeled, config.datasets.unlabeled
-    learned = [labeled, unlabeled] if model.generation and unlabeled is not None else [labeled]
+    labeled = config.datasets.labeled
+    pools = [plans[number].unlabeled or config.datasets.unlabeled for number in range(1, model.generation + 1)]
+    learned = list(dict.fromkeys([labeled, *(pool for pool in pools if pool is not None)]))
     found = _dataset_facts(session, learned)
     if len(found) < len(learned):
         raise InvalidRequest(field, f"{name} learned from a dataset that you may not see: name another model")

@@ -19,6 +19,19 @@ def findings(result: AnyStageResult) -> Iterator[tuple[EventKind, str]]:
 
 
 def _of_labels(result: LabelResult) -> Iterator[tuple[EventKind, str]]:
+    if result.images_reused:
+        yield (
+            EventKind.LABELS_REUSED,
+            f"took over the labels of {result.images_reused:,} images in {result.shards_reused:,} shards from "
+            f"{' and '.join(result.reused_from)}; labeled {result.images - result.images_reused:,} images",
+        )
+    if result.imported_labels is not None:
+        yield (
+            EventKind.LABELS_IMPORTED,
+            f"{result.imported_labels - result.imported_unknown:,} of {result.imported_labels:,} imported labels "
+            f"belong to images of the pool; {result.imported_unknown:,} name images that it lacks; "
+            f"{result.without_label:,} images have no label and are left out",
+        )
     check = result.leakage
     if check is None:
         return

@@ -43,6 +43,8 @@ def student_plan(config: RunConfig, number: int, model: str, overrides: Generati
         selection=overrides.selection or config.selection,
         search=overrides.search or config.search,
         seed=generation_seed(config.seed, number) if overrides.seed is None else overrides.seed,
+        unlabeled=overrides.unlabeled,
+        teacher=overrides.teacher,
     )
 
 

@@ -101,6 +101,8 @@ class _Builder(StagePlaces):
         )
 
     def _label(self) -> LabelSpec:
+        imported = self._inputs.imported(self._generation)
+        fits = self._plan.recipe.temperature == "fit" and imported is None
         return LabelSpec(
             **self._common("label"),
             # The student of the previous generation is the teacher of this one, unless the gate refused it.
@@ -109,13 +111,13 @@ class _Builder(StagePlaces):
             top_k=self._resources.top_k,
             batch_size=self._resources.batch_size,
             views=self._inputs.config.labeling.views,
-            further_teachers=self._inputs.further_teachers,
+            further_teachers=self._inputs.further_teachers if imported is None else (),
             pool=self._resources.label,
-            calibration_manifest_uri=(
-                self._layout.manifest(self._datasets.validation) if self._plan.recipe.temperature == "fit" else None
-            ),
+            calibration_manifest_uri=self._layout.manifest(self._datasets.validation) if fits else None,
             evaluation_images=self._evaluation_images(),
             near_duplicate_distance=self._plan.selection.near_duplicate_distance,
+            imported=imported,
+            reusable_labels=self._inputs.reusable_labels,
         )
 
     def _select(self) -> SelectSpec:

@@ -7,7 +7,7 @@ from service.config.run import GenerationPlan, RunConfig
 from service.lifecycle.teachers import teacher_generation
 from service.model_catalog import CatalogModel, load_catalog
 from workers.specs.initialization import ModelInit, TeacherInit
-from workers.specs.labeling import LabelingModel
+from workers.specs.labeling import ImportedTable, LabelingModel, ReusableLabels
 from workers.specs.measure import MeasuredStudent
 from workers.specs.recipe import Recipe
 from workers.specs.results import SearchResult
@@ -53,6 +53,8 @@ class SpecInputs:
     """The run and generation of the model that robustness is relative to; None for the run's own generation 0."""
     further_teachers: tuple[LabelingModel, ...] = ()
     """The models that label beside the teacher of each generation, in the order of the configuration."""
+    reusable_labels: tuple[ReusableLabels, ...] = ()
+    """For the spec of a label stage: the label files of stages before it that it may take over."""
     catalog: Mapping[str, CatalogModel] = field(default_factory=load_catalog)
 
     def teacher_of(self, generation: int) -> TrainedModel:
@@ -61,14 +63,39 @@ class SpecInputs:
 
     def teacher_generation(self, generation: int) -> int:
         """Returns the generation that trained the teacher of `generation`. Raises ValueError if there is none."""
-        found = teacher_generation(generation, self.models, self.not_promoted)
+        found = teacher_generation(generation, self.models, self.not_promoted, self.chosen_teachers)
         if found is None:
             raise ValueError(f"no model of {self.run_id} may teach generation {generation}")
         return found
 
+    @property
+    def chosen_teachers(self) -> Mapping[int, int | None]:
+        """The generations whose models someone has chosen as teachers, by the generation that they teach."""
+        return {number: plan.teacher for number, plan in self.plans.items()}
+
+    def labeler_uris(self, generation: int) -> tuple[str, ...]:
+        """Returns the folders of the models whose mean labels for the generation, in alphabetical order."""
+        return tuple(sorted((self.teacher_of(generation).uri, *(each.uri for each in self.further_teachers))))
+
+    def unlabeled(self, generation: int) -> str:
+        """Returns the id of the dataset that the generation labels: its plan's own, or the run's."""
+        found = self.plans[generation].unlabeled or self.config.datasets.unlabeled
+        assert found is not None  # run creation refuses students without an unlabeled dataset
+        return found
+
     def teacher_ids(self, generation: int) -> tuple[str, ...]:
-        """Returns the ids of the models whose mean labels for the generation: its teacher and the further ones."""
+        """Returns the ids of the models whose mean labels for the generation: its teacher and the further ones.
+
+        There are none for imported labels.
+        """
+        if self.imported(generation) is not None:
+            return ()
         return (self.teacher_of(generation).id, *self.config.labeling.further_teachers)
+
+    def imported(self, generation: int) -> ImportedTable | None:
+        """Returns the labels that somebody else has made for the generation: the first one's, if the run has such."""
+        labels = self.config.labeling.imported if generation == 1 else None
+        return None if labels is None else ImportedTable(**dict(labels), classes=self.classes)
 
     @property
     def first_training(self) -> int:

@@ -34,6 +34,4 @@ class StagePlaces:
         return self._layout.stage_folder(StageKey(self._inputs.source_run_id, self._generation, stage))
 
     def _unlabeled_manifest(self) -> str:
-        # Run creation refuses generations after the first without an unlabeled dataset.
-        assert self._datasets.unlabeled is not None
-        return self._layout.manifest(self._datasets.unlabeled)
+        return self._layout.manifest(self._inputs.unlabeled(self._generation))

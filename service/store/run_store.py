@@ -184,8 +184,9 @@ def load_spec_inputs(session: Session, run_id: str) -> SpecInputs:
     if parts.labeled not in datasets:
         raise NotFound("dataset", parts.labeled)
     dataset_ids = {*datasets, *(each.dataset for each in config.evaluation.external)}
-    if parts.unlabeled is not None:
-        dataset_ids.add(parts.unlabeled)
+    dataset_ids |= {
+        each for each in (parts.unlabeled, *(plan.unlabeled for plan in plans.values())) if each is not None
+    }
     reference = config.evaluation.reference
     return SpecInputs(
         run_id=run_id,

@@ -16,7 +16,7 @@ class DatasetView(View):
     project: str = DEFAULT_PROJECT
     role: DatasetRole
     format: DatasetFormat
-    uri: str
+    uri: str = Field(description="Where its files are; of a later version, where the files are that it added.")
     classes: list[str]
     rows: int
     shards: int
@@ -27,11 +27,16 @@ class DatasetView(View):
         default=None, description="The median of the shorter sides of the images decoded as a check, in pixels."
     )
     created_at: datetime
+    version: int = Field(default=1, ge=1, description="1 for a dataset that was registered by itself.")
+    previous: str | None = Field(
+        default=None, description="The dataset whose shards this version begins with; null for the first."
+    )
     digest: str | None = Field(default=None, description="Hexadecimal blake2b over what digest_of says.")
     digest_of: DigestOf | None = Field(
         default=None,
         description="images: content hashes and labels of all images in order, independent of their location. files: "
-        "names, sizes and times of the files, if there are too many images to hash at registration.",
+        "names, sizes and times of the files, if there are too many images to hash at registration. Of a later "
+        "version, it covers the digest of the one before and that of what it adds.",
     )
     warnings: list[str] = Field(
         default=[], description="What registration found but accepted or left out, one sentence each."

@@ -54,8 +54,8 @@ class DatasetLineage(View):
     """A dataset of the run."""
 
     part: str = Field(
-        description="labeled, unlabeled, validation, test, pseudo_label_truth or external.NAME; check for an imported "
-        "model."
+        description="labeled, unlabeled, validation, test, pseudo_label_truth, external.NAME, or unlabeled.N for the "
+        "pool of generation N if it is not the run's; check for an imported model.",
     )
     id: str
     name: str

@@ -73,6 +73,8 @@ def made_result(spec: AnyStageSpec, timing: StageTiming, top1: float) -> AnyStag
                 bad_images=0,
                 shards=1,
                 shards_resumed=0,
+                dataset_id=spec.manifest_uri.split("/")[-2],
+                labeled_by=spec.labeled_by(temperature=1.0),
                 mean_confidence=0.9,
                 images_per_second=100.0,
             )

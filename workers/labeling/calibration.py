@@ -31,21 +31,30 @@ class _Fit(Frozen):
 
     fitted_for: LabeledBy
     """Whose answers at temperature 1 were fitted."""
+    fitted_on: tuple[str, int] | None = None
+    """The manifest and the number of the images, None in files of earlier versions."""
     calibration: Calibration
 
 
 def calibrate(spec: LabelSpec) -> Calibration | None:
     """Fits the temperature of the teachers' mean (Guo et al. 2017); None if the spec asks for no calibration.
 
-    A temperature that an earlier attempt has fitted for the same teachers and views is used again. Raises
+    A temperature that an earlier attempt has fitted for the same teachers and views is used again, and so is one of a
+    stage whose labels may be taken over, if it was fitted on the same images. Raises
     StageError(BAD_DATA) if no validation image can be read.
     """
     if spec.calibration_manifest_uri is None:
         return None
     fitted_for = spec.labeled_by(temperature=1.0)
-    earlier = _earlier_fit(spec)
-    if earlier is not None and earlier.fitted_for == fitted_for:
-        return earlier.calibration
+    fitted_on = (spec.calibration_manifest_uri, spec.calibration_sample)
+    own = _earlier_fit(spec.folder_uri)
+    if own is not None and own.fitted_for == fitted_for:
+        return own.calibration
+    for labels in spec.reusable_labels:
+        found = _earlier_fit(labels.labels_uri)
+        if found is not None and (found.fitted_for, found.fitted_on) == (fitted_for, fitted_on):
+            _keep(spec, found)
+            return found.calibration
     manifest = require_manifest(spec.calibration_manifest_uri)
     classes = len(manifest.classes)
     shards = list(sampled_rows(manifest, spec.calibration_sample))
@@ -59,15 +68,18 @@ def calibrate(spec: LabelSpec) -> Calibration | None:
     # Shards arrive in any order. Sorted, they have the same sums to the last bit.
     table = table[np.lexsort(table.T)]
     fitted = fit_temperature(table[:, :-1], table[:, -1].astype(np.int64))
-    write_bytes(join_uri(spec.folder_uri, RELIABILITY_FILE), reliability_diagram(fitted))
-    found = _Fit(fitted_for=fitted_for, calibration=fitted)
-    write_bytes(join_uri(spec.folder_uri, CALIBRATION_FILE), found.model_dump_json().encode())
+    _keep(spec, _Fit(fitted_for=fitted_for, fitted_on=fitted_on, calibration=fitted))
     return fitted
 
 
-def _earlier_fit(spec: LabelSpec) -> _Fit | None:
-    """The fit of an earlier attempt; None if there is none, or one of a version that did not say for whom."""
-    data = read_bytes_if_there(join_uri(spec.folder_uri, CALIBRATION_FILE))
+def _keep(spec: LabelSpec, fit: _Fit) -> None:
+    write_bytes(join_uri(spec.folder_uri, RELIABILITY_FILE), reliability_diagram(fit.calibration))
+    write_bytes(join_uri(spec.folder_uri, CALIBRATION_FILE), fit.model_dump_json().encode())
+
+
+def _earlier_fit(folder_uri: str) -> _Fit | None:
+    """The fit of a label folder; None if there is none, or one of a version that did not say for whom."""
+    data = read_bytes_if_there(join_uri(folder_uri, CALIBRATION_FILE))
     try:
         return None if data is None else _Fit.model_validate_json(data)
     except ValidationError:

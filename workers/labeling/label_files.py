@@ -17,8 +17,8 @@ from workers.labeling.ranking import ranked
 from workers.leakage.evaluation_index import NearDuplicate
 from workers.specs.base import Frozen
 from workers.specs.hygiene import BrokenKind
-from workers.specs.labeling import LabeledBy
-from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, part_name
+from workers.specs.labeling import LabelConditions, LabeledBy
+from workers.specs.stages import NEAR_DUPLICATES_FOLDER, QUARANTINE_FOLDER, LabelSpec, part_name
 
 ALL_CLASSES_UP_TO = 100
 """With this many classes or fewer, the probabilities of all classes are kept."""
@@ -34,6 +34,8 @@ NO_CLASS = -1
 
 HELD_OUT = "held_out"
 """Why a row is excluded: the same image is in an evaluation set."""
+NO_LABEL = "no_label"
+"""Why a row is excluded: the imported labels have none for it."""
 
 _ZSTD = ("key", "row", "reason", "evaluation_key", "top_classes.list.element", "top_probabilities.list.element")
 PARQUET_OPTIONS: dict[str, object] = {
@@ -46,6 +48,7 @@ no smaller."""
 _SUMMARY_KEY = b"noisy_student.label_summary.5"
 """Ends in the number of the file format: files of an earlier format are written again."""
 _LABELED_BY_KEY = b"noisy_student.labeled_by"
+_CONDITIONS_KEY = b"noisy_student.label_conditions"
 
 
 class LabelSummary(Frozen):
@@ -55,6 +58,8 @@ class LabelSummary(Frozen):
     bad_by_kind: dict[BrokenKind, int]
     held_out: int = Field(ge=0)
     near_duplicates: int = Field(ge=0)
+    without_label: int = Field(default=0, ge=0)
+    """Readable images that imported labels do not name."""
     without_look: int = Field(default=0, ge=0)
     """Readable images without a perceptual hash: they are too flat."""
     confidence_sum: float = Field(ge=0)
@@ -78,6 +83,8 @@ class Hygiene:
     perceptual_hashes: Mapping[int, int]
     """By row. Broken and flat pictures have none."""
     near_duplicates: Sequence[NearDuplicate] = ()
+    without_label: frozenset[int] = frozenset()
+    """The rows for which imported labels have none."""
 
 
 def kept_probabilities(classes: int, top_k: int) -> int:
@@ -90,27 +97,29 @@ def label_table(
 ) -> tuple[pa.Table, LabelSummary]:
     """The rows of a label file, and their summary: soft pseudo labels (Xie et al., section 2).
 
-    `probabilities` is (rows, classes); those of broken rows are ignored. A broken row has nulls, and zeros in its
-    lists: of lists of a fixed size some pyarrow releases write no null (20, 23, 24) or read none (25). Equal
-    probabilities are ordered by class index. With many classes, a list ends in NO_CLASS and zeros once enough is kept:
-    what remains belongs to the classes that are not listed. `doubt` is 1 - confidence, stored by itself because it
-    tells apart what confidence rounds to 1; rows that must not be trained on have none. Top probabilities are in half
-    precision.
+    `probabilities` is (rows, classes); those of broken rows, and of rows without a label, are ignored. Such a row has
+    nulls, and zeros in its lists: of lists of a fixed size some pyarrow releases write no null (20, 23, 24) or read
+    none (25). Equal probabilities are ordered by class index. With many classes, a list ends in NO_CLASS and
+    zeros once enough is kept: what remains belongs to the classes that are not listed. `doubt` is 1 - confidence,
+    stored by itself because it tells apart what confidence rounds to 1; rows that must not be trained on have none. Top
+    probabilities are in half precision.
     """
     rows, classes = probabilities.shape
     k = kept_probabilities(classes, top_k)
-    found = ranked(probabilities, hygiene.broken, k)
-    is_broken, confidence = found.is_broken, found.confidence
+    unlabeled = hygiene.without_label - hygiene.broken.keys()
+    found = ranked(probabilities, {*hygiene.broken, *unlabeled}, k)
+    has_none, confidence = found.is_broken, found.confidence
     top, top_probabilities = found.classes, found.probabilities
     if k < classes:
-        enough = _enough(top_probabilities) & ~is_broken[:, None]
+        enough = _enough(top_probabilities) & ~has_none[:, None]
         top = np.where(enough, NO_CLASS, top)
         top_probabilities = np.where(enough, np.float32(0), top_probabilities)
     is_excluded = np.array([why is not None for why in hygiene.excluded], dtype=bool)
     summary = LabelSummary(
         rows=rows,
         bad_by_kind=dict(Counter(error.kind for error in hygiene.broken.values())),
-        held_out=int(np.count_nonzero(is_excluded & ~is_broken)),
+        held_out=sum(why == HELD_OUT for row, why in enumerate(hygiene.excluded) if row not in hygiene.broken),
+        without_label=len(unlabeled),
         near_duplicates=len(hygiene.near_duplicates),
         without_look=rows - len(hygiene.broken) - len(hygiene.perceptual_hashes),
         confidence_sum=float(confidence.sum(dtype=np.float64)),
@@ -121,9 +130,9 @@ def label_table(
             "content_hash": pa.array(hygiene.content_hashes, pa.binary(16)),
             "perceptual_hash": pa.array([hygiene.perceptual_hashes.get(row) for row in range(rows)], pa.uint64()),
             "excluded": pa.array(hygiene.excluded, pa.string()),
-            "label": pa.array(found.label, mask=is_broken),
-            "confidence": pa.array(confidence, mask=is_broken),
-            "doubt": pa.array(found.doubt, mask=is_broken | is_excluded),
+            "label": pa.array(found.label, mask=has_none),
+            "confidence": pa.array(confidence, mask=has_none),
+            "doubt": pa.array(found.doubt, mask=has_none | is_excluded),
             "top_classes": _lists(top.astype(np.int32)),
             "top_probabilities": _lists(top_probabilities.astype(np.float16)),
         }
@@ -138,12 +147,22 @@ def joined(parts: Sequence[tuple[pa.Table, LabelSummary]]) -> tuple[pa.Table, La
         rows=sum(one.rows for one in summaries),
         bad_by_kind=dict(sum((Counter(one.bad_by_kind) for one in summaries), Counter[BrokenKind]())),
         held_out=sum(one.held_out for one in summaries),
+        without_label=sum(one.without_label for one in summaries),
         near_duplicates=sum(one.near_duplicates for one in summaries),
         without_look=sum(one.without_look for one in summaries),
         confidence_sum=sum(one.confidence_sum for one in summaries),
     )
     table = pa.concat_tables([table.replace_schema_metadata(None) for table, _ in parts]).combine_chunks()
     return table.replace_schema_metadata({_SUMMARY_KEY: summary.model_dump_json()}), summary
+
+
+def conditions_of(spec: LabelSpec) -> LabelConditions:
+    """What the label files of a stage depend on beside who labels."""
+    return LabelConditions(
+        evaluation_manifest_uris=tuple(sorted(each.manifest_uri for each in spec.evaluation_images)),
+        near_duplicate_distance=spec.near_duplicate_distance,
+        top_k=spec.top_k,
+    )
 
 
 def write_label_file(
@@ -153,10 +172,11 @@ def write_label_file(
     broken: Mapping[int, BrokenImage],
     near_duplicates: Sequence[NearDuplicate] = (),
     labeled_by: LabeledBy | None = None,
+    conditions: LabelConditions | None = None,
 ) -> None:
     """Writes the lists of broken images and near duplicates, then the label file, which marks the shard as done.
 
-    The footer says by which models it was `labeled_by`.
+    The footer says by which models it was `labeled_by`, and under which `conditions`.
     """
     name = part_name(shard_index)
     if broken:
@@ -164,24 +184,30 @@ def write_label_file(
     if near_duplicates:
         listed = _near_duplicates(table, near_duplicates)
         write_bytes(join_uri(folder_uri, NEAR_DUPLICATES_FOLDER, name), _parquet(listed))
-    if labeled_by is not None:
-        table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), _LABELED_BY_KEY: labeled_by.model_dump_json()}
-        )
+    said = {_LABELED_BY_KEY: labeled_by, _CONDITIONS_KEY: conditions}
+    footer = {key: value.model_dump_json() for key, value in said.items() if value is not None}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **footer})
     write_bytes(join_uri(folder_uri, name), _parquet(table))
 
 
-def read_summary(folder_uri: str, shard_index: int, labeled_by: LabeledBy | None = None) -> LabelSummary | None:
+def read_summary(
+    folder_uri: str,
+    shard_index: int,
+    labeled_by: LabeledBy | None = None,
+    conditions: LabelConditions | None = None,
+) -> LabelSummary | None:
     """The summary of a label file; None if there is no such file, or its footer has no readable summary.
 
     With `labeled_by` also None if the file was labeled by other models, in other views or at another temperature, or
-    by a version that did not record them.
+    by a version that did not record them. The same holds for `conditions`.
     """
     filesystem, path = open_filesystem(join_uri(folder_uri, part_name(shard_index)))
     try:
         with filesystem.open_input_file(path) as source:
             metadata = pq.read_metadata(source).metadata or {}
         if labeled_by is not None and LabeledBy.model_validate_json(metadata[_LABELED_BY_KEY]) != labeled_by:
+            return None
+        if conditions is not None and LabelConditions.model_validate_json(metadata[_CONDITIONS_KEY]) != conditions:
             return None
         return LabelSummary.model_validate_json(metadata[_SUMMARY_KEY])
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValidationError):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from workers.data.errors import BrokenImage
 from workers.data.images.decode import content_hash
 from workers.data.shards.shard_readers import ShardImages
-from workers.models.predictor import Predictor
+from workers.models.predictor import MakesPredictions
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,12 @@ class PredictedRows:
     broken: dict[int, BrokenImage]
     perceptual_hashes: dict[int, int]
     """Of images that are neither broken nor flat; empty unless hashes are wanted."""
+    without_label: frozenset[int] = frozenset()
+    """The rows for which imported labels have none."""
 
 
 def predicted_rows(
-    predictor: Predictor, pieces: Iterable[ShardImages], with_hashes: bool = True
+    predictor: MakesPredictions, pieces: Iterable[ShardImages], with_hashes: bool = True
 ) -> Iterator[PredictedRows]:
     """Yields the rows of a shard that is being read in consecutive pieces.
 
@@ -50,6 +52,7 @@ def predicted_rows(
             probabilities=predicted.probabilities,
             broken={row: read.unreadable.pop(start + row, error) for row, error in predicted.broken.items()},
             perceptual_hashes=predicted.hashes,
+            without_label=predicted.without_label,
         )
         start += count
 

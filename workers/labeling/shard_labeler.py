@@ -9,8 +9,10 @@ from workers.data.errors import BrokenImage
 from workers.data.shards.shard_readers import ShardImages, iterate_shard, load_manifest
 from workers.labeling.label_files import (
     HELD_OUT,
+    NO_LABEL,
     Hygiene,
     LabelSummary,
+    conditions_of,
     joined,
     label_table,
     read_summary,
@@ -19,26 +21,19 @@ from workers.labeling.label_files import (
 from workers.labeling.predicted_rows import PredictedRows, predicted_rows
 from workers.leakage.evaluation_index import EvaluationIndex, NearDuplicate, as_contents
 from workers.models.device import allotted_device
-from workers.models.predictor import Predictor
+from workers.models.predictor import MakesPredictions, Predictor
+from workers.specs.labeling import LabeledBy
 from workers.specs.stages import LabelSpec
 
 
-class ShardLabeler:
-    """The teachers of `spec`, which label without noise and on clean images (Xie et al., section 2)."""
+class LabelWriter:
+    """Labels shards with whatever says something of pictures, and writes their label files."""
 
-    def __init__(self, spec: LabelSpec, temperature: float = 1.0) -> None:
+    def __init__(self, spec: LabelSpec, labeled_by: LabeledBy, labels: MakesPredictions) -> None:
         self._spec = spec
-        self._labeled_by = spec.labeled_by(temperature)
+        self._labeled_by = labeled_by
+        self._labels = labels
         self._manifest = load_manifest(spec.manifest_uri)
-        self.predictor = Predictor(
-            spec.model_uri,
-            allotted_device(spec.pool.gpus),
-            cpus=spec.pool.cpus_per_actor,
-            batch_size=spec.batch_size,
-            views=spec.views,
-            temperature=temperature,
-            further=spec.further_uris,
-        )
         sets = {load_manifest(images.manifest_uri).dataset_id: images for images in spec.evaluation_images}
         self._evaluation = EvaluationIndex(sets, spec.near_duplicate_distance)
 
@@ -61,24 +56,54 @@ class ShardLabeler:
         parts: list[tuple[pa.Table, LabelSummary]] = []
         broken: dict[int, BrokenImage] = {}
         near_duplicates: list[NearDuplicate] = []
-        for rows in predicted_rows(self.predictor, pieces):
+        for rows in predicted_rows(self._labels, pieces):
             hygiene = self._hygiene(rows)
             parts.append(label_table(rows.keys, hygiene, rows.probabilities, self._spec.top_k))
             broken.update({rows.start + row: error for row, error in hygiene.broken.items()})
             near_duplicates += [replace(near, row=rows.start + near.row) for near in hygiene.near_duplicates]
         table, summary = joined(parts or [self._no_rows()])
-        write_label_file(self._spec.folder_uri, shard_index, table, broken, near_duplicates, self._labeled_by)
+        write_label_file(
+            self._spec.folder_uri,
+            shard_index,
+            table,
+            broken,
+            near_duplicates,
+            self._labeled_by,
+            conditions_of(self._spec),
+        )
         return summary.model_dump_json().encode()
 
     def _hygiene(self, rows: PredictedRows) -> Hygiene:
         is_held_out = self._evaluation.equal(as_contents(rows.content_hashes))
         return Hygiene(
             content_hashes=rows.content_hashes,
-            excluded=[HELD_OUT if held_out else None for held_out in is_held_out],
+            excluded=[
+                HELD_OUT if held_out else NO_LABEL if row in rows.without_label else None
+                for row, held_out in enumerate(is_held_out)
+            ],
             broken=rows.broken,
             perceptual_hashes=rows.perceptual_hashes,
             near_duplicates=self._evaluation.near(rows.perceptual_hashes),
+            without_label=rows.without_label,
         )
 
     def _no_rows(self) -> tuple[pa.Table, LabelSummary]:
-        return label_table([], Hygiene([], [], {}, {}), self.predictor.predict([]).probabilities, self._spec.top_k)
+        return label_table([], Hygiene([], [], {}, {}), self._labels.predict([]).probabilities, self._spec.top_k)
+
+
+class ShardLabeler(LabelWriter):
+    """The teachers of `spec`, which label without noise and on clean images (Xie et al., section 2)."""
+
+    def __init__(self, spec: LabelSpec, labeled_by: LabeledBy | None = None) -> None:
+        """Loads the teachers. By default they label at temperature 1."""
+        labeled_by = labeled_by or spec.labeled_by(temperature=1.0)
+        self.predictor = Predictor(
+            spec.model_uri,
+            allotted_device(spec.pool.gpus),
+            cpus=spec.pool.cpus_per_actor,
+            batch_size=spec.batch_size,
+            views=spec.views,
+            temperature=labeled_by.temperature,
+            further=spec.further_uris,
+        )
+        super().__init__(spec, labeled_by, self.predictor)

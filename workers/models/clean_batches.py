@@ -82,7 +82,7 @@ def clean_batches(
     """
     start, clean = 0, partial(clean_picture, card=card, with_thumbnail=with_hashes, crops=crops, further=further)
     pending: deque[list[Future[_Decoded]]] = deque()
-    for chunk in _chunks(images, batch_size):
+    for chunk in batches_within(images, batch_size):
         if decoders is None:
             decoded = [clean(data) for data in chunk]
         else:
@@ -98,7 +98,7 @@ def clean_batches(
         start += len(decoded)
 
 
-def _chunks(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
+def batches_within(images: Iterable[bytes], batch_size: int) -> Iterator[list[bytes]]:
     """Yields up to `batch_size` images at a time; fewer if they are so large that they would fill the memory."""
     chunk: list[bytes] = []
     held = 0

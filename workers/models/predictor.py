@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,16 @@ class Predictions:
     """By row, why a picture cannot be decoded."""
     hashes: dict[int, int]
     """By row, the perceptual hash of each picture that is not flat."""
+    without_label: frozenset[int] = frozenset()
+    """The rows for which a table of labels has none; a model has one for each picture."""
+
+
+class MakesPredictions(Protocol):
+    """What says something of pictures: a `Predictor`, or a table of labels."""
+
+    def predict(self, images: Sequence[bytes]) -> Predictions: ...
+
+    def predictions(self, images: Iterable[bytes], with_hashes: bool = True) -> Iterator[Predictions]: ...
 
 
 class Predictor:

@@ -37,9 +37,9 @@ from workers.selection.shard_ranges import divided, read_ahead, start_executor
 from workers.selection.survey import Survey, survey
 from workers.specs.hygiene import LEAKAGE_FILE, LeakageCheck
 from workers.specs.reports import FailureReason
-from workers.specs.results import ClassSelection, SelectResult
+from workers.specs.results import ClassSelection, LabelResult, SelectResult
 from workers.specs.review import EarlierLabels, MarksApplied
-from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, SelectSpec, part_name
+from workers.specs.stages import DUPLICATES_FOLDER, NEAR_DUPLICATES_FOLDER, RESULT_FILE, SelectSpec, part_name
 
 logger = logging.getLogger(__name__)
 
@@ -213,11 +213,18 @@ def _check_anything_kept(counts: FilterCounts, balance: ClassBalance, spec: Sele
         return
     raise StageError(
         FailureReason.BAD_DATA,
-        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable, {counts.held_out} are "
-        f"evaluation images, {counts.near_duplicates} look like one, {counts.duplicates} are duplicates, "
-        f"{counts.marked_wrong} have a label that is marked as wrong and {counts.low_confidence} are below "
-        f"min_confidence {spec.settings.min_confidence}, with {spec.settings.thresholds} thresholds",
+        f"no pseudo label is selected: of {counts.rows} rows {counts.bad} are unreadable or without a label, "
+        f"{counts.held_out} are evaluation images, {counts.near_duplicates} look like one, "
+        f"{counts.duplicates} are duplicates, {counts.marked_wrong} have a label that is marked as wrong and "
+        f"{counts.low_confidence} are below min_confidence {spec.settings.min_confidence}, "
+        f"with {spec.settings.thresholds} thresholds",
     )
+
+
+def _without_label(spec: SelectSpec) -> int:
+    """How many readable images have no label, because imported labels do not name them."""
+    result = read_bytes_if_there(join_uri(spec.labels_uri, RESULT_FILE))
+    return 0 if result is None else LabelResult.model_validate_json(result).without_label
 
 
 def _result(
@@ -230,6 +237,7 @@ def _result(
     materialized: MaterializedIndex | None,
     marks: MarksApplied | None,
 ) -> SelectResult:
+    without_label = _without_label(spec)
     numbers = {
         "labeled": counts.labeled,
         "confident": confident,
@@ -245,7 +253,9 @@ def _result(
         attempt=spec.attempt,
         timing=reporter.timing(),
         images_labeled=counts.rows - counts.bad,
-        dropped_bad=counts.bad,
+        # Neither has a label. Only the label stage knows which images it could not read.
+        dropped_bad=counts.bad - without_label,
+        dropped_without_label=without_label,
         dropped_held_out=counts.held_out,
         dropped_near_duplicates=counts.near_duplicates,
         dropped_duplicates=counts.duplicates,

@@ -33,6 +33,30 @@ class Views(Frozen):
         return self.crops * (1 + self.flip)
 
 
+class ImportedLabels(Frozen):
+    """Pseudo labels that somebody else has made, for the first generation of students.
+
+    A table has a column `key` (as the pool names its images) or `uri`, and `label` with an optional `confidence`, or
+    `probabilities`, or `top_classes` with `top_probabilities`.
+    """
+
+    uri: str = Field(
+        min_length=1,
+        max_length=8000,
+        description="A Parquet file or a folder of them: a path on the service's machine, or an s3:// or gs:// URI. It "
+        "lies where datasets may lie.",
+    )
+    key_column: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="The column that names the images. Default: `key`, else `uri`."
+    )
+
+
+class ImportedTable(ImportedLabels):
+    """Imported labels, and the classes that they name or count."""
+
+    classes: tuple[str, ...]
+
+
 class LabelingSettings(Frozen):
     """How the teachers of a run label.
 
@@ -48,6 +72,12 @@ class LabelingSettings(Frozen):
         max_length=MOST_FURTHER_TEACHERS,
         description="Ids of trained models with the same classes that label beside the teacher of each generation: a "
         "label is the mean of the probabilities of all of them (Lakshminarayanan et al. 2017, section 2.4).",
+    )
+
+    imported: ImportedLabels | None = Field(
+        default=None,
+        description="Labels of generation 1 that somebody else has made, instead of a teacher's. Later generations "
+        "are labeled by the students before them.",
     )
 
     @model_validator(mode="after")
@@ -69,10 +99,37 @@ class LabelingModel(Frozen):
 class LabeledBy(Frozen):
     """What made the labels of a file. Files that differ in it do not belong together."""
 
-    model_uris: tuple[str, ...] = Field(min_length=1)
-    """The folders of the models whose mean is the label, in alphabetical order."""
+    model_uris: tuple[str, ...] = ()
+    """The folders of the models whose mean is the label, in alphabetical order; empty for imported labels."""
+    imported: str | None = None
+    """The digest of the table of imported labels; None if models made them."""
     views: Views
     temperature: float
+
+
+class LabelConditions(Frozen):
+    """What the rows of a label file depend on beside who labeled them."""
+
+    evaluation_manifest_uris: tuple[str, ...]
+    """The evaluation datasets that the images were compared with, in alphabetical order."""
+    near_duplicate_distance: int
+    top_k: int
+
+
+class ReusableLabels(Frozen):
+    """The label files of a label stage that has succeeded, of which another may take over those of the same shards."""
+
+    run_id: str
+    generation: int
+    labels_uri: str
+    """Folder of label files, one per shard."""
+    manifest_uri: str
+    """The unlabeled dataset that was labeled."""
+
+    @property
+    def called(self) -> str:
+        """How results and events name them."""
+        return f"generation {self.generation} of {self.run_id}"
 
 
 class PseudoLabels(Frozen):

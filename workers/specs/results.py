@@ -10,7 +10,7 @@ from workers.specs.devices import Devices
 from workers.specs.environment import StageEnvironment
 from workers.specs.hygiene import BrokenKind, LeakageCheck
 from workers.specs.initialization import InitialWeightsReport
-from workers.specs.labeling import Views
+from workers.specs.labeling import LabeledBy, Views
 from workers.specs.measure import Measurement
 from workers.specs.prediction import PredictionOutcome
 from workers.specs.registration import ModelCheck
@@ -94,6 +94,19 @@ class LabelResult(StageResult):
     shards: int
     shards_resumed: int
     """Shards whose label files an earlier attempt had already written."""
+    dataset_id: str | None = None  # here and in the next field None in results of earlier versions
+    labeled_by: LabeledBy | None = None
+    images_reused: int = 0
+    """Images whose labels were taken over from earlier label stages, and not made again."""
+    shards_reused: int = 0
+    imported_labels: int | None = None
+    """How many labels the imported table has; None if the teachers labeled."""
+    imported_unknown: int = 0
+    """Imported labels whose keys or URIs the pool lacks."""
+    without_label: int = 0
+    """Images for which the imported table has no label. Training never uses them."""
+    reused_from: tuple[str, ...] = ()
+    """The generations whose label stages made the labels that were taken over."""
     mean_confidence: float
     images_per_second: float
     """The images of the shards that this attempt labeled, divided by its work time."""
@@ -146,6 +159,7 @@ class SelectResult(StageResult):
     images_labeled: int
     dropped_bad: int
     dropped_held_out: int
+    dropped_without_label: int = 0  # images for which the imported labels have none
     dropped_near_duplicates: int = 0
     dropped_duplicates: int = 0
     """Near duplicates and duplicates are counted if they are dropped. A row that is both counts as a near duplicate."""

@@ -11,7 +11,7 @@ from workers.specs.evaluation import ExternalSet, PseudoLabelTruth, RobustnessRe
 from workers.specs.figures import CALIBRATION_SAMPLE
 from workers.specs.hygiene import FingerprintedImages, JudgedOn
 from workers.specs.initialization import PreparedWeights
-from workers.specs.labeling import LabeledBy, LabelingModel, PseudoLabels, Views
+from workers.specs.labeling import ImportedTable, LabeledBy, LabelingModel, PseudoLabels, ReusableLabels, Views
 from workers.specs.measure import MeasuredStudent
 from workers.specs.node_labels import NODE_LABELS_MEAN, NodeLabels
 from workers.specs.prediction import PredictedBy
@@ -133,16 +133,20 @@ class LabelSpec(StageSpec):
     """Evaluation images. Rows that equal one are marked and never trained on; near duplicates are listed."""
     near_duplicate_distance: int = Field(default=0, ge=0)
     """In how many bits of the perceptual hash a near duplicate may differ; 0: do not look for near duplicates."""
+    imported: ImportedTable | None = None
+    """Labels that somebody else has made; None: the teachers make them."""
+    reusable_labels: tuple[ReusableLabels, ...] = ()
+    """Label files to take over where they were made as this stage would make them; the first that fit are taken."""
 
     @property
     def further_uris(self) -> tuple[str, ...]:
         """The folders of the further teachers."""
         return tuple(each.uri for each in self.further_teachers)
 
-    def labeled_by(self, temperature: float) -> LabeledBy:
-        """What makes the labels, if the temperature is `temperature`."""
-        uris = tuple(sorted((self.model_uri, *self.further_uris)))
-        return LabeledBy(model_uris=uris, views=self.views, temperature=temperature)
+    def labeled_by(self, temperature: float, imported: str | None = None) -> LabeledBy:
+        """What makes the labels: the teachers at this temperature, or the imported table with this digest."""
+        uris = () if imported else tuple(sorted((self.model_uri, *self.further_uris)))
+        return LabeledBy(model_uris=uris, views=self.views, temperature=temperature, imported=imported)
 
 
 class SelectSpec(StageSpec):

@@ -194,6 +194,12 @@ function hygiene(stage) {
   if (stage.name === "label" && found) {
     const kinds = Object.entries(found.bad_by_kind ?? {}).map(([kind, images]) => `${count(images)} ${kind.replaceAll("_", " ")}`);
     return [
+      found.imported_labels ? `${count(found.imported_labels - (found.imported_unknown ?? 0))} imported labels` : "",
+      found.imported_unknown ? `${count(found.imported_unknown)} imported labels of unknown images` : "",
+      found.without_label ? `${count(found.without_label)} images without a label` : "",
+      found.images_reused
+        ? `${count(found.images - found.images_reused)} images labeled, labels of ${count(found.images_reused)} reused from ${found.reused_from.join(", ")}`
+        : "",
       kinds.length ? `unreadable: ${kinds.join(", ")}` : "",
       found.duplicates ? `${count(found.duplicates)} duplicates` : "",
       found.held_out ? `${count(found.held_out)} evaluation images` : "",

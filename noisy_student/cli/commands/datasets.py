@@ -41,6 +41,14 @@ _COLUMNS: tuple[Column[DatasetView], ...] = (
     Column("registered", lambda dataset: time_of(dataset.created_at), is_wide=True),
     Column("where", lambda dataset: dataset.uri, is_wide=True),
 )
+_VERSION_COLUMNS: tuple[Column[DatasetView], ...] = (
+    Column("version", lambda dataset: str(dataset.version)),
+    Column("id", lambda dataset: dataset.id),
+    Column("images", lambda dataset: f"{dataset.rows:,}"),
+    Column("shards", lambda dataset: f"{dataset.shards:,}"),
+    Column("registered", lambda dataset: time_of(dataset.created_at), is_wide=True),
+    Column("where", lambda dataset: dataset.uri),
+)
 
 
 @datasets.command("add")
@@ -139,6 +147,38 @@ def show_dataset(
     show(dataset, output, lambda screen: screen.print(_details(dataset)))
 
 
+@datasets.command("grow")
+def grow(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET")],
+    uri: Annotated[
+        str, typer.Argument(help="Where the new files are; by default, what is new at the dataset's own place.")
+    ] = "",
+    idempotency_key: IdempotencyKey = None,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """Add files to a dataset, as a new version. The dataset itself, and the runs that read it, stay as they are."""
+    place = uri if "://" in uri or not uri else absolute_path(uri)
+    with Client(api) as client:
+        dataset = client.datasets.add_version(
+            dataset_id, {"uri": place} if place else {}, idempotency_key=idempotency_key
+        )
+    show(dataset, output, lambda screen: screen.print(_details(dataset)))
+
+
+@datasets.command("versions")
+def versions(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET")],
+    limit: Limit = 50,
+    output: Output = TABLE,
+    api: ApiAddress = DEFAULT_API,
+) -> None:
+    """List all versions of a dataset, newest first."""
+    with Client(api) as client:
+        found = list(client.datasets.versions(dataset_id, limit))
+    show_list(found, output, _VERSION_COLUMNS)
+
+
 def _seen(found: DatasetLook) -> Table:
     table = Table(box=None, show_header=False)
     table.add_row("where", found.uri)
@@ -181,6 +221,8 @@ def _details(dataset: DatasetView) -> Table:
     table = Table(box=None, show_header=False)
     table.add_row("id", dataset.id)
     table.add_row("name", dataset.name)
+    if dataset.previous is not None:
+        table.add_row("version", f"{dataset.version}, after {dataset.previous}")
     table.add_row("role", dataset.role)
     table.add_row("where", f"{dataset.uri} ({dataset.format})")
     table.add_row("images", f"{dataset.rows:,} in {dataset.shards:,} shard(s)")

@@ -2,5 +2,13 @@
 
 from service.config.datasets import DatasetRequest
 from service.datasets.inspection.inspection import HashLimit, InspectedDataset, inspect_dataset
+from service.datasets.inspection.versions import VersionBefore, inspect_version
 
-__all__ = ["DatasetRequest", "HashLimit", "InspectedDataset", "inspect_dataset"]
+__all__ = [
+    "DatasetRequest",
+    "HashLimit",
+    "InspectedDataset",
+    "VersionBefore",
+    "inspect_dataset",
+    "inspect_version",
+]

@@ -52,6 +52,14 @@ def digest_of_files(manifest: DatasetManifest) -> DatasetDigest:
     return DatasetDigest(digest.hexdigest(), "files")
 
 
+def digest_of_version(before: DatasetDigest, added: DatasetDigest) -> DatasetDigest:
+    """Returns the digest of a dataset that continues another: of the other's digest and that of what it adds."""
+    digest = hashlib.blake2b(digest_size=32)
+    _add(digest, before.value)
+    _add(digest, added.value)
+    return DatasetDigest(digest.hexdigest(), "images" if before.of == added.of == "images" else "files")
+
+
 def _infos(shard: Shard) -> Iterable[fs.FileInfo]:
     filesystem, path = open_filesystem(shard.uri)
     paths = [f"{path.rstrip('/')}/{member}" for member in shard.members] or [path]

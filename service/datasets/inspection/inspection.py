@@ -15,7 +15,7 @@ from service.datasets.formats.parquet_source import ParquetSource, open_parquet_
 from service.datasets.formats.source import Source
 from service.datasets.formats.uri_list_source import open_uri_list_source, source_of_entries
 from service.datasets.formats.webdataset_source import open_webdataset_source
-from service.datasets.inspection.chosen_files import choose_files
+from service.datasets.inspection.chosen_files import ChosenFiles, choose_files
 from service.datasets.inspection.chosen_rows import choose_rows
 from service.datasets.inspection.classes import check_classes, count_classes
 from service.datasets.inspection.digest import DatasetDigest, digest_of_files, digest_of_images
@@ -26,7 +26,8 @@ from service.datasets.inspection.findings import (
     warnings_of_sample,
 )
 from service.datasets.inspection.sampling import decode_sample, hash_images
-from service.datasets.places.location import locate
+from service.datasets.places.location import Location, locate
+from service.datasets.places.registered_files import RegisteredFile, Registration, files_there
 from service.datasets.places.splits import in_split
 from service.errors import InvalidRequest
 from workers.data.dataset_roots import ANYWHERE, DatasetRoots
@@ -68,6 +69,7 @@ class InspectedDataset:
     picture_side: int | None
     """The median of the shorter sides of the sampled images, in pixels."""
     digest: DatasetDigest
+    registration: Registration
     warnings: tuple[str, ...] = ()
     """What a person should know about the dataset, one sentence each."""
 
@@ -102,7 +104,7 @@ def _inspect(
     roots: DatasetRoots,
     held: Sequence[npt.NDArray[np.bytes_]],
 ) -> InspectedDataset:
-    whole, warnings = _open_source(request, parts_uri, roots)
+    whole, warnings, files = _opened(request, parts_uri, roots)
     rows = sum(shard.rows for shard in whole.shards)
     if rows == 0:
         raise InvalidRequest("uri", f"{whole.shards[0].uri}: no images, in {len(whole.shards)} file(s)")
@@ -133,6 +135,7 @@ def _inspect(
         digest=digest_of_files(manifest)
         if content_hashes is None
         else digest_of_images(source, manifest, content_hashes),
+        registration=Registration(request, files),
         warnings=tuple(warnings),
     )
 
@@ -142,23 +145,49 @@ def _check_request(request: DatasetRequest) -> None:
         check_classes(request.classes)
 
 
-def _open_source(request: DatasetRequest, parts_uri: str, roots: DatasetRoots) -> tuple[Source, list[str]]:
-    whole = locate(request.uri, roots)
-    if (export := chosen_export(whole, request, roots)) is not None:
-        return _open_export(export, request, parts_uri, roots)
+@dataclass(frozen=True)
+class Place:
+    """What a request reads: all files at its location, those of its split, and the chosen ones of these."""
+
+    whole: Location
+    location: Location
+    chosen: ChosenFiles
+
+
+def find_files(request: DatasetRequest, whole: Location) -> Place:
+    """Chooses the files of the request's split and format at its location. Raises InvalidRequest."""
     location = whole if request.split is None else in_split(whole, request.split)
     chosen = choose_files(location, next((name for name in DATASET_FORMATS if name == request.format), None))
     _check_fields(request, location.uri, chosen.format)
-    warnings = warnings_of_files(request.role, location, chosen)
+    return Place(whole, location, chosen)
+
+
+def open_source(request: DatasetRequest, place: Place, parts_uri: str, roots: DatasetRoots) -> Source:
+    """Lists the shards of the chosen files and counts their rows. Raises InvalidRequest or ShardReadError."""
+    location, chosen = place.location, place.chosen
     if chosen.format == "parquet":
-        return open_parquet_source(request, location, chosen.files, names_beside((location, whole))), warnings
+        return open_parquet_source(request, location, chosen.files, names_beside((location, place.whole)))
     if chosen.format == "arrow":
-        return open_arrow_source(request, location, chosen.files, names_beside((location, whole))), warnings
+        return open_arrow_source(request, location, chosen.files, names_beside((location, place.whole)))
     if chosen.format == "uri_list":
-        return open_uri_list_source(request, location, chosen.files, parts_uri, roots), warnings
+        return open_uri_list_source(request, location, chosen.files, parts_uri, roots)
     if chosen.format == "webdataset":
-        return open_webdataset_source(request.role, location, chosen.files), warnings
-    return open_image_folder_source(request, location, chosen.files), warnings
+        return open_webdataset_source(request.role, location, chosen.files)
+    return open_image_folder_source(request, location, chosen.files)
+
+
+def _opened(
+    request: DatasetRequest, parts_uri: str, roots: DatasetRoots
+) -> tuple[Source, list[str], tuple[RegisteredFile, ...]]:
+    """Returns the source with warnings, and the files that a later version compares; none for an export."""
+    whole = locate(request.uri, roots)
+    if (export := chosen_export(whole, request, roots)) is not None:
+        return *_open_export(export, request, parts_uri, roots), ()
+    place = find_files(request, whole)
+    warnings = warnings_of_files(request.role, place.location, place.chosen)
+    # Before anything is read: a file that changes meanwhile then counts as changed in the next version.
+    files = files_there(place.location, place.chosen.files)
+    return open_source(request, place, parts_uri, roots), warnings, files
 
 
 def _check_fields(request: DatasetRequest, uri: str, taken_for: RequestedFormat) -> None:

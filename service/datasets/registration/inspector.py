@@ -15,13 +15,18 @@ import threading
 import pyarrow as pa
 
 from service.artifacts.layout import ArtifactLayout
-from service.datasets.inspection import InspectedDataset, inspect_dataset
+from service.datasets.inspection import InspectedDataset, inspect_dataset, inspect_version
+from service.datasets.inspection.imported_labels import check_labels
 from service.datasets.looks.look import look_at
+from service.datasets.places.registered_files import write_registration
 from service.datasets.registration.messages import (
     JOB,
     Answer,
     DatasetSummary,
+    InspectionJob,
     Job,
+    LabelsAnswer,
+    LabelsJob,
     LookAnswer,
     LookJob,
     PictureJob,
@@ -61,10 +66,9 @@ def _answer(job: Job, memory_bytes: int) -> Answer:
                 return LookAnswer(look=look_at(job.request, job.roots))
             if isinstance(job, PictureJob):
                 return small_picture(job)
-            layout = ArtifactLayout(job.artifact_root)
-            parts = layout.list_parts(job.dataset_id)
-            held = [read_hashes(layout.hashes(each)) for each in job.held]
-            inspected = inspect_dataset(job.request, job.dataset_id, parts, roots=job.roots, held=held)
+            if isinstance(job, LabelsJob):
+                return LabelsAnswer(labels=check_labels(job.table))
+            inspected = _inspected(job, ArtifactLayout(job.artifact_root))
     except InvalidRequest as error:
         return Refusal(field=error.field, message=error.message)
     except MemoryError:
@@ -79,11 +83,19 @@ def _answer(job: Job, memory_bytes: int) -> Answer:
     return _summary(inspected)
 
 
+def _inspected(job: InspectionJob, layout: ArtifactLayout) -> InspectedDataset:
+    if job.before is not None:
+        return inspect_version(job.request, job.before, job.dataset_id, layout, roots=job.roots)
+    held = [read_hashes(layout.hashes(each)) for each in job.held]
+    return inspect_dataset(job.request, job.dataset_id, layout.list_parts(job.dataset_id), roots=job.roots, held=held)
+
+
 def _write(layout: ArtifactLayout, inspected: InspectedDataset) -> None:
     manifest = inspected.manifest
     if inspected.content_hashes is not None:
         write_hashes(layout.hashes(manifest.dataset_id), inspected.content_hashes)
         write_hash_rows(layout.hash_rows(manifest.dataset_id), inspected.hashes_by_row or ())
+    write_registration(layout.registered_files(manifest.dataset_id), inspected.registration)
     write_bytes(layout.manifest(manifest.dataset_id), manifest.model_dump_json().encode())
 
 

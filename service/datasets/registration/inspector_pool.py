@@ -9,6 +9,8 @@ from service.datasets.registration.messages import (
     DatasetSummary,
     InspectionJob,
     Job,
+    LabelsAnswer,
+    LabelsJob,
     LookAnswer,
     LookJob,
     PictureAnswer,
@@ -66,6 +68,13 @@ class InspectorPool:
         assert isinstance(answer, PictureAnswer)
         return answer
 
+    def check_labels(self, job: LabelsJob) -> int:
+        """Reads a table of labels to its end and returns their number. Raises InvalidRequest for one that is unusable,
+        and if that takes too much memory or time."""
+        answer = self._answered(job)
+        assert isinstance(answer, LabelsAnswer)
+        return answer.labels
+
     def close(self) -> None:
         """Ends all processes. Those at work end with the thread that started them; their callers get InvalidRequest."""
         with self._lock:
@@ -75,12 +84,12 @@ class InspectorPool:
             process.close()
         self._starter.shutdown()
 
-    def _answered(self, job: Job) -> DatasetSummary | LookAnswer | PictureAnswer:
+    def _answered(self, job: Job) -> DatasetSummary | LookAnswer | PictureAnswer | LabelsAnswer:
         process = self._taken() or self._new()
         try:
             answer = process.ask(job)
         except InspectionFailed as error:
-            place = job.manifest_uri if isinstance(job, PictureJob) else job.request.uri
+            place = _place(job)
             raise InvalidRequest("uri", f"{place}: {error}") from error
         self._give_back(process)
         if isinstance(answer, Refusal):
@@ -108,3 +117,13 @@ class InspectorPool:
                 self._idle.append(process)
                 return
         process.close()
+
+
+def _place(job: Job) -> str:
+    match job:
+        case PictureJob():
+            return job.manifest_uri
+        case LabelsJob():
+            return job.table.uri
+        case _:
+            return job.request.uri

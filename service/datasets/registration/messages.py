@@ -5,17 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from service.config.datasets import DatasetRequest, LookRequest
+from service.datasets.inspection.versions import VersionBefore
 from service.views.looks import DatasetLook
 from workers.data.dataset_roots import DatasetRoots
 from workers.specs.base import Frozen
 from workers.specs.datasets import DatasetFormat, DatasetRole, DigestOf
+from workers.specs.labeling import ImportedTable
 
 
 class InspectionJob(Frozen):
-    """A dataset to inspect."""
+    """A dataset to inspect, or the files that a new version of one adds."""
 
     job: Literal["inspect"] = "inspect"
     request: DatasetRequest
+    before: VersionBefore | None = None
+    """The version that the dataset continues; None for one that begins anew."""
     dataset_id: str
     artifact_root: str
     """Where the process writes the manifest, the hashes and the parts of a list."""
@@ -47,7 +51,16 @@ class PictureJob(Frozen):
     """Whether the image is wanted as it is stored, if it is a picture; else a small one, encoded again."""
 
 
-Job = InspectionJob | LookJob | PictureJob
+class LabelsJob(Frozen):
+    """A table of pseudo labels that somebody else has made, to be checked from its first row to its last."""
+
+    job: Literal["labels"] = "labels"
+    table: ImportedTable
+    roots: DatasetRoots
+    """The roots under which the table must lie."""
+
+
+Job = InspectionJob | LookJob | PictureJob | LabelsJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="job")])
 
 
@@ -90,6 +103,14 @@ class PictureAnswer(Frozen):
     """Why the image is broken; None for a picture."""
 
 
+class LabelsAnswer(Frozen):
+    """Labels that can be used."""
+
+    answer: Literal["labels"] = "labels"
+    labels: int
+    """How many there are."""
+
+
 class Refusal(Frozen):
     """The dataset is unusable. `field` names the request's field, `message` says why."""
 
@@ -105,7 +126,7 @@ class StoreFailure(Frozen):
     message: str
 
 
-Answer = DatasetSummary | LookAnswer | PictureAnswer | Refusal | StoreFailure
+Answer = DatasetSummary | LookAnswer | PictureAnswer | LabelsAnswer | Refusal | StoreFailure
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 

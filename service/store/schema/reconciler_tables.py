@@ -1,6 +1,6 @@
-"""The tables that only the reconciler writes: its lease, and the tallies of what is over."""
+"""The tables that only the reconciler writes: its lease, the tallies of what is over, and who has labeled what."""
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.schema.tables import Table
@@ -32,3 +32,21 @@ class TallyRow(Table):
     reason: Mapped[str] = mapped_column(primary_key=True)
     """Why the attempts did not succeed; empty where they did, and for images."""
     value: Mapped[int] = mapped_column(BigInteger)
+
+
+class LabelingRow(Table):
+    """Which dataset a label stage has labeled, and by which models: another stage may take its label files over."""
+
+    __tablename__ = "labelings"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str]
+    labeler_uris: Mapped[str] = mapped_column(Text)
+    """JSON list of the folders of the models whose mean is the label, in alphabetical order."""
+    labeled_at: Mapped[float]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "generation"], ["generations.run_id", "generations.number"]),
+        Index(None, "labeler_uris", "labeled_at"),
+    )

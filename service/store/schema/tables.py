@@ -75,8 +75,16 @@ class DatasetRow(Table):
     """DatasetPart as JSON; null for a dataset that is no part of a split."""
     picture_side: Mapped[int | None]
     """The median of the shorter sides of the sampled images, in pixels; null where that was not kept."""
+    version: Mapped[int] = mapped_column(default=1)
+    previous: Mapped[str | None]  # the version before, whose shards come first; null for a first version
+    first: Mapped[str | None]  # the first version; null for a first version itself
 
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "project", "created_at", "id"))
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "project", "created_at", "id"),
+        Index(None, "previous", unique=True),  # each version is continued once, whoever asks at the same time
+        Index(None, "first", "version", "id"),
+    )
 
 
 class RunRow(Table):
