@@ -33,18 +33,12 @@ class Ending:
 
 def ending_of_stage(spec: TrackedSpec, result: StageResult) -> Ending:
     """The end of a stage that has a result."""
-    values: dict[str, float] = {}
     match result:
         case TrainResult():
             return Ending(
                 "finished",
                 spec.generation,
-                {
-                    "final_loss": result.final_loss,
-                    "final_validation_top1": result.validation_top1,
-                    "images_seen": float(result.images_seen),
-                    "parameters": float(result.parameters),
-                },
+                _trained(result),
                 small_files={
                     MODEL_CARD_FILE: join_uri(result.model_uri, MODEL_CARD_FILE),
                     "initial_weights.json": join_uri(result.model_uri, INITIAL_FOLDER, REPORT_FILE),
@@ -52,16 +46,11 @@ def ending_of_stage(spec: TrackedSpec, result: StageResult) -> Ending:
                 weights_uri=join_uri(result.model_uri, WEIGHTS_FILE),
             )
         case SearchResult():
-            best = next(trial for trial in result.outcome.trials if trial.number == result.outcome.best_trial)
-            values = {
-                "best_objective": best.objective or 0.0,
-                "best_trial": float(best.number),
-                "trials": float(len(result.outcome.trials)),
-                "steps_run": float(result.outcome.steps_run),
-            }
+            return Ending("finished", spec.generation, _searched(result))
         case EvaluateResult():
-            return Ending("finished", spec.generation, evaluated(result), confusion=result.metrics.confusion)
-    return Ending("finished", spec.generation, values)
+            return Ending("finished", spec.generation, _evaluated(result), confusion=result.metrics.confusion)
+        case _:
+            return Ending("finished", spec.generation)
 
 
 def ending_of_trial(trial: Trial) -> Ending:
@@ -70,8 +59,27 @@ def ending_of_trial(trial: Trial) -> Ending:
     return Ending("failed" if trial.state == "failed" else "finished", trial.steps, values)
 
 
-def evaluated(result: EvaluateResult) -> dict[str, float]:
-    """The figures of an evaluation, by name."""
+def _trained(result: TrainResult) -> dict[str, float]:
+    return {
+        "final_loss": result.final_loss,
+        "final_validation_top1": result.validation_top1,
+        "images_seen": float(result.images_seen),
+        "parameters": float(result.parameters),
+    }
+
+
+def _searched(result: SearchResult) -> dict[str, float]:
+    outcome = result.outcome
+    best = next(trial for trial in outcome.trials if trial.number == outcome.best_trial)
+    return {
+        "best_objective": best.objective or 0.0,
+        "best_trial": float(best.number),
+        "trials": float(len(outcome.trials)),
+        "steps_run": float(outcome.steps_run),
+    }
+
+
+def _evaluated(result: EvaluateResult) -> dict[str, float]:
     found = {**_accuracies("", result.metrics), **_robust("", result.robustness)}
     if result.pseudo_labels is not None:
         found |= _accuracies("pseudo_labels/", result.pseudo_labels)

@@ -76,7 +76,7 @@ class EventFile:
         if ending.values:
             events.append(_scalars(ending.step, self._clock(), ending.values))
         if ending.confusion is not None and ending.confusion.classes <= _MAX_DRAWN_CLASSES:
-            events.append(_picture("confusion", ending.step, self._clock(), _drawn(ending.confusion)))
+            events.append(_picture("confusion", ending.step, self._clock(), ending.confusion))
         if events:
             self._add(events)
 
@@ -121,17 +121,13 @@ def _scalars(step: int, at: float, values: Mapping[str, float]) -> Event:
     return Event(wall_time=at, step=step, summary=Summary(value=scalars))
 
 
-def _picture(tag: str, step: int, at: float, png: bytes) -> Event:
-    width, height = Image.open(io.BytesIO(png)).size
-    image = Summary.Image(height=height, width=width, colorspace=1, encoded_image_string=png)
-    return Event(wall_time=at, step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
-
-
-def _drawn(confusion: Confusion) -> bytes:
+def _picture(tag: str, step: int, at: float, confusion: Confusion) -> Event:
     """The matrix as a PNG: a row for each true class, a column for each predicted one, darker for a larger share."""
     counts = np.array(confusion.matrix(), dtype=np.float64)
     shares = counts / np.maximum(1.0, counts.sum(axis=1, keepdims=True))
     cells = np.kron(255 - np.round(255 * shares), np.ones((_CELL_PIXELS, _CELL_PIXELS))).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(cells).save(buffer, "PNG")
-    return buffer.getvalue()
+    png = io.BytesIO()
+    Image.fromarray(cells).save(png, "PNG")
+    height, width = cells.shape
+    image = Summary.Image(height=height, width=width, colorspace=1, encoded_image_string=png.getvalue())
+    return Event(wall_time=at, step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
