@@ -120,6 +120,12 @@ def _pseudo_labels(facts: ModelFacts) -> Iterator[str]:
             f"their class was full, {select.dropped_near_duplicates:,} near duplicates of evaluation images, and "
             f"{select.dropped_duplicates:,} duplicates."
         )
+        if (marks := select.marks) is not None:
+            yield (
+                f"People had looked at {marks.marks:,} of the images. {marks.given:,} have the class that they gave, "
+                f"{marks.changed:,} of these another one than the teacher's; {marks.wrong:,} were left out because the "
+                "teacher's label was marked as wrong."
+            )
 
 
 def _training(facts: ModelFacts) -> str:

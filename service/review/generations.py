@@ -83,7 +83,10 @@ def load_reviewed(session: Session, layout: ArtifactLayout, run_id: str, generat
 
 def _why_no_student(session: Session, run_id: str, generation: int, has_labels_after: bool) -> str | None:
     if not has_labels_after:
-        return f"No later generation has labeled with the student of generation {generation}: add a generation."
+        return (
+            f"No later generation has labeled with the student of generation {generation}: add a generation, or "
+            "predict the pool with the student."
+        )
     models = session.scalars(select(ModelRow.generation).where(ModelRow.run_id == run_id))
     refused = select(GenerationRow.number).where(GenerationRow.run_id == run_id, GenerationRow.promoted.is_(False))
     chosen = {number: plan.teacher for number, plan in load_plans(session, run_id).items()}

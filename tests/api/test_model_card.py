@@ -15,7 +15,16 @@ from service.store.schema.tables import RunRow, StageRow
 from tests.support.stored_models import store_model
 from workers.specs.base import Frozen
 from workers.specs.model_card import ModelCard
-from workers.specs.results import Calibration, Confusion, EvaluateResult, LabelResult, Metrics, StageTiming
+from workers.specs.results import (
+    Calibration,
+    Confusion,
+    EvaluateResult,
+    LabelResult,
+    Metrics,
+    SelectResult,
+    StageTiming,
+)
+from workers.specs.review import MarksApplied
 from workers.specs.robustness import (
     AdversarialResult,
     AttackResult,
@@ -193,3 +202,25 @@ def test_names_of_others_are_no_markup(app: FastAPI, client: TestClient, finishe
     assert len(lines) == 2
     for parts in lines:
         assert [number % 2 for number, part in enumerate(parts) if "<img" in part] == [1], "it stands in a code span"
+
+
+def test_a_card_says_what_people_have_marked(app: FastAPI, finished_run: str, card: ModelCard) -> None:
+    marks = MarksApplied(marks=12, given=9, changed=7, wrong=3, not_found=0)
+    select = SelectResult(
+        attempt=1,
+        timing=TIMING,
+        images_labeled=1190,
+        dropped_bad=10,
+        dropped_held_out=3,
+        dropped_low_confidence=400,
+        dropped_over_cap=0,
+        kept=780,
+        copies=900,
+        classes=(),
+        marks=marks,
+    )
+    assert "People had looked" not in text_of(app, card, f"{finished_run}-g1")
+    recorded(app, finished_run, 1, "select", select)
+    text = " ".join(text_of(app, card, f"{finished_run}-g1").split())
+    assert "looked at 12 of the images. 9 have the class that they gave, 7 of these another one" in text
+    assert "3 were left out because the teacher's label was marked as wrong" in text
