@@ -18,6 +18,7 @@ from workers.data.shards import uri_lists
 from workers.data.shards.list_entries import why_never_opened
 from workers.plain_uri import below, folder_of
 
+_SPLIT_NAMES = ("split", "subset", "partition", "fold")
 _MOST_FILES = 32
 _MOST_ROWS = 20_000
 _LOOKED_UP = 32
@@ -56,13 +57,20 @@ def findings_in_lists(request: DatasetRequest, location: Location, whole: Locati
         classes_from=f"the labels in the list, {order_of(classes)}" if classes else None,
         columns=tuple((shown(name, 100), "string") for name in names[:100]),
         fields=tuple((name, value) for name, value in fields.items() if value is not None),
-        warnings=(*warnings, *said),
+        warnings=(*warnings, *said, *_splits_in(names)),
     )
 
 
 def order_of(classes: Sequence[str]) -> str:
     """How classes that were collected from labels are ordered, in words."""
     return "in numeric order" if classes and all(name.lstrip("-").isdigit() for name in classes) else "sorted"
+
+
+def _splits_in(names: Sequence[str]) -> tuple[str, ...]:
+    column = first_known(_SPLIT_NAMES, names)
+    if column is None:
+        return ()
+    return (f"the column `{shown(column, 60)}` is not used, so all rows are one set: write a list for each split",)
 
 
 def _with_labels(request: DatasetRequest, uri: str, names: Sequence[str]) -> tuple[DatasetRequest, tuple[str, ...]]:

@@ -36,6 +36,13 @@ def test_paths_that_begin_in_another_folder_get_a_base(tmp_path: Path, place: st
     assert counts(found, tmp_path / "parts") == [{"cat": 1, "dog": 1}]
 
 
+def test_a_column_of_splits_is_named_because_all_rows_are_one_set(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "set", images("1.png", "2.png"))
+    (root / "all.csv").write_text("path,label,Split\n1.png,cat,train\n2.png,dog,test\n")
+    found = look(root / "all.csv")
+    assert found.warnings == ["the column `Split` is not used, so all rows are one set: write a list for each split"]
+
+
 def test_a_list_of_another_machine_says_that_its_paths_lead_nowhere(tmp_path: Path) -> None:
     root = write_files(tmp_path / "set", images("1.png"))
     (root / "labels.csv").write_text("filename,label\nC:\\pets\\1.png,cat\nC:\\pets\\2.png,dog\n")
