@@ -28,8 +28,8 @@ class Checkpoint:
     """SHA-256 of the file."""
 
 
-def read_checkpoint(uri: str) -> Checkpoint:
-    """Reads a file whose name ends in one of WEIGHT_SUFFIXES.
+def read_checkpoint(uri: str, most_bytes: int | None = None) -> Checkpoint:
+    """Reads a file whose name ends in one of WEIGHT_SUFFIXES and that has up to `most_bytes`, if there is a limit.
 
     timm's helper finds the weights in a checkpoint of a training: their moving average, `state_dict` or `model`.
     Raises StageError(USER_ERROR) if there is no such file, it cannot be read, or it needs more than tensors.
@@ -39,7 +39,7 @@ def read_checkpoint(uri: str) -> Checkpoint:
         raise refusal(f"{uri}: the name of a file with weights ends in {', '.join(WEIGHT_SUFFIXES)}")
     with tempfile.TemporaryDirectory(prefix="noisy-student-weights-") as folder:
         copy = Path(folder) / ("weights.safetensors" if path.endswith(".safetensors") else "weights.pth")
-        digest = _copied(uri, copy)
+        digest = _copied(uri, copy, most_bytes)
         return Checkpoint(tensors_in(copy, uri), digest)
 
 
@@ -52,12 +52,15 @@ def tensors_in(path: Path, called: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _copied(uri: str, copy: Path) -> str:
+def _copied(uri: str, copy: Path, most_bytes: int | None) -> str:
     """Copies the file, so that what is loaded is what the digest says, and returns the digest."""
     filesystem, path = open_filesystem(uri)
-    kind = filesystem.get_file_info(path).type
+    info = filesystem.get_file_info(path)
+    kind = info.type
     if kind != fs.FileType.File:
         raise refusal(f"{uri} is {'a folder' if kind == fs.FileType.Directory else 'not there'}: name a file")
+    if most_bytes is not None and info.size > most_bytes:
+        raise refusal(f"{uri} has {info.size:,} bytes, and {most_bytes:,} are the most for a model of its size")
     with filesystem.open_input_stream(path) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target, _PIECE_BYTES)
     with copy.open("rb") as stream:

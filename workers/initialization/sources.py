@@ -104,12 +104,12 @@ def architecture_beside(uri: str, roots: DatasetRoots) -> str | None:
     return None if said is None else str(said)
 
 
-def source_of_file(uri: str, model: str, roots: DatasetRoots) -> Source:
-    """The weights in a file, for the timm model `model`. Raises StageError like `open_source`."""
+def source_of_file(uri: str, model: str, roots: DatasetRoots, most_bytes: int | None = None) -> Source:
+    """The weights in a file of up to `most_bytes`, for the timm model `model`. Raises StageError like `open_source`."""
     architecture = architecture_beside(uri, roots)
     if architecture is not None and architecture != model:
         raise refusal(f"{uri} holds the weights of a {architecture}, not of a {model}, says the file beside it")
-    checkpoint = read_checkpoint(uri)
+    checkpoint = read_checkpoint(uri, most_bytes)
     card, beside = _card_beside(uri, roots), _timm_configuration_beside(uri, roots)
     known, configuration, labels = _understood(uri, model, beside)
     return Source(

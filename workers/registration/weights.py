@@ -4,6 +4,8 @@ import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 
+import timm
+import torch
 from pyarrow import fs
 
 from workers.artifact_io import join_uri, open_filesystem, read_bytes_if_there
@@ -15,6 +17,11 @@ from workers.specs.registration import MOST_CLASSES, RegistrationSettings
 _FILES_OF_TIMM = ("model.safetensors", "pytorch_model.bin")
 _CLASSES_FILE = "classes.txt"
 _MOST_BYTES_OF_CLASSES = 16 << 20
+_MOST_COPIES = 16
+"""How many times a checkpoint may hold as much as the weights: their average, and an optimizer's state."""
+_BYTES_OF_A_FLOAT = 4
+_MOST_BYTES_BESIDE = 1 << 30
+"""For a classifier of very many classes, and whatever else a checkpoint holds."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ def find_weights(settings: RegistrationSettings, file_roots: tuple[str, ...] | N
     model = settings.model or architecture_beside(uri, roots)
     if model is None:
         raise refusal(f"settings.model: no config.json of timm beside {uri} says which timm model it is: name it")
-    source = source_of_file(uri, model, roots)
+    source = source_of_file(uri, model, roots, _most_bytes(model))
     classes, said_by = _classes(settings, source, uri, roots)
     repeated = [name for name, times in Counter(classes).items() if times > 1]
     if repeated or not 2 <= len(classes) <= MOST_CLASSES:
@@ -47,6 +54,16 @@ def find_weights(settings: RegistrationSettings, file_roots: tuple[str, ...] | N
         raise refusal(f"settings.classes: {said_by} names {why}: name 2 to {MOST_CLASSES:,} classes, each once")
     # Whoever names the classes knows better than the file beside the weights what its outputs mean.
     return FoundWeights(dataclasses.replace(source, classes=classes), model, classes, said_by)
+
+
+def _most_bytes(model: str) -> int:
+    """The most bytes of a file with the model's weights, so that no other file fills the disk or the memory."""
+    try:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in timm.create_model(model).parameters())
+    except Exception as error:
+        raise refusal(f"settings.model: timm cannot build {model}: {error}") from error
+    return _MOST_COPIES * parameters * _BYTES_OF_A_FLOAT + _MOST_BYTES_BESIDE
 
 
 def _classes(

@@ -264,6 +264,12 @@ def test_places_without_weights_are_refused(registered: Register, tmp_path: Path
     assert "is not there" in refused(registered, tmp_path / "none.pth", **SAID)
 
 
+def test_a_file_that_is_far_too_large_for_the_model_is_not_read(registered: Register, tmp_path: Path) -> None:
+    with (tmp_path / "huge.pth").open("wb") as file:
+        file.truncate(2 << 30)  # takes no room on the disk
+    assert "has 2,147,483,648 bytes" in refused(registered, tmp_path / "huge.pth", **SAID)
+
+
 def test_a_pickle_that_would_run_code_is_refused_and_its_code_does_not_run(
     registered: Register, tmp_path: Path
 ) -> None:
