@@ -37,6 +37,7 @@ from noisy_student.profiles import PROFILE_VARIABLE
 
 _OWN_PROFILE = ("login", "logout")
 _LONGEST_SECONDS_FOR_VERSION = 3.0
+_BEGIN, _RUNS, _DATA, _ADMINISTRATION = "Begin", "Runs", "Data and models", "Administration"
 
 
 class _Commands(TyperGroup):
@@ -57,7 +58,9 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    help="Noisy Student Training on a Ray cluster, over the REST API.",
+    help="Noisy Student Training on a Ray cluster, over the REST API. Begin on this machine with `noisy-student up`, "
+    "or with a service elsewhere with `noisy-student login URL`; then "
+    "`noisy-student run --labeled DIR --unlabeled DIR`.",
 )
 
 
@@ -109,33 +112,33 @@ def _with_profile_first(words: list[str]) -> list[str]:
     return [*words[place:stop], *words[:place], *words[stop:]]
 
 
-app.command("login")(login)
-app.command("logout")(logout)
-app.add_typer(profiles, name="profiles")
-app.command("up")(up)
-app.command("demo")(demo)
-app.command("doctor")(doctor)
-app.command("link")(link)
-app.add_typer(datasets, name="datasets")
-app.command("presets")(presets)
-app.command("run")(run)
-app.command("plan")(plan)
-app.add_typer(plans, name="plans")
-app.add_typer(runs, name="runs")
-app.add_typer(searches, name="searches")
-app.add_typer(ablations, name="ablations")
-app.command("queue")(queue)
-app.add_typer(projects, name="projects")
-app.command("watch")(watch)
-app.command("logs")(logs)
-app.command("events")(events)
-app.add_typer(labels, name="labels")
-app.add_typer(models, name="models")
-app.command("predict")(predict)
-app.add_typer(predictions, name="predictions")
-app.add_typer(keys, name="keys")
-app.add_typer(retention, name="retention")
-app.add_typer(webhooks, name="webhooks")
+app.command("login", rich_help_panel=_BEGIN)(login)
+app.command("logout", rich_help_panel=_BEGIN)(logout)
+app.add_typer(profiles, name="profiles", rich_help_panel=_BEGIN)
+app.command("up", rich_help_panel=_BEGIN)(up)
+app.command("demo", rich_help_panel=_BEGIN)(demo)
+app.command("doctor", rich_help_panel=_BEGIN)(doctor)
+app.command("link", rich_help_panel=_BEGIN)(link)
+app.add_typer(datasets, name="datasets", rich_help_panel=_DATA)
+app.command("presets", rich_help_panel=_DATA)(presets)
+app.command("run", rich_help_panel=_BEGIN)(run)
+app.command("plan", rich_help_panel=_RUNS)(plan)
+app.add_typer(plans, name="plans", rich_help_panel=_RUNS)
+app.add_typer(runs, name="runs", rich_help_panel=_RUNS)
+app.add_typer(searches, name="searches", rich_help_panel=_RUNS)
+app.add_typer(ablations, name="ablations", rich_help_panel=_RUNS)
+app.command("queue", rich_help_panel=_RUNS)(queue)
+app.add_typer(projects, name="projects", rich_help_panel=_ADMINISTRATION)
+app.command("watch", rich_help_panel=_RUNS)(watch)
+app.command("logs", rich_help_panel=_RUNS)(logs)
+app.command("events", rich_help_panel=_RUNS)(events)
+app.add_typer(labels, name="labels", rich_help_panel=_DATA)
+app.add_typer(models, name="models", rich_help_panel=_DATA)
+app.command("predict", rich_help_panel=_DATA)(predict)
+app.add_typer(predictions, name="predictions", rich_help_panel=_DATA)
+app.add_typer(keys, name="keys", rich_help_panel=_ADMINISTRATION)
+app.add_typer(retention, name="retention", rich_help_panel=_ADMINISTRATION)
+app.add_typer(webhooks, name="webhooks", rich_help_panel=_ADMINISTRATION)
 
 if __name__ == "__main__":
     app()

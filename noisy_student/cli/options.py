@@ -8,7 +8,7 @@ import typer
 from typer.models import OptionInfo
 
 from noisy_student import connection
-from noisy_student.cli.times import moment_of
+from noisy_student.cli.times import as_option, moment_of
 
 DEFAULT_API = connection.DEFAULT_API
 
@@ -34,7 +34,9 @@ States = Annotated[
 OfProject = Annotated[str | None, typer.Option("--project", help="Only those of this project.")]
 CreatedSince = Annotated[
     datetime | None,
-    typer.Option("--since", metavar="TIME", parser=moment_of, help="Only those since then: 2d, or 2026-11-28T09:00."),
+    typer.Option(
+        "--since", metavar="TIME", parser=as_option(moment_of), help="Only those since then: 2d, or 2026-11-28T09:00."
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="Carry out a request repeated with this key only once.")

@@ -14,7 +14,6 @@ from noisy_student.cli.commands.runs.follow import end_as
 from noisy_student.cli.exit_codes import ExitCode
 from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.one_line.bill import bill_table, fitted, measured
-from noisy_student.cli.one_line.budget import seconds_of
 from noisy_student.cli.one_line.choice import GENERATIONS, Body, ChosenRun, choose_run
 from noisy_student.cli.one_line.folders import Folders, place_of, register_folders
 from noisy_student.cli.one_line.gain import gain_in_words
@@ -23,6 +22,7 @@ from noisy_student.cli.one_line.service import FoundService, service_at
 from noisy_student.cli.one_line.written import as_commented_yaml
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from noisy_student.cli.terminal import Screen, complain, say
+from noisy_student.cli.times import seconds_of
 from noisy_student.client import Client
 from noisy_student.errors import Forbidden
 from service.views.runs import RunView

@@ -1,30 +1,16 @@
 """Fits a run into a budget of wall time, by the bill of a plan: fewer generations, then fewer steps. No I/O."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.views.estimates import StageBill
 
-_UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhd])")
 _SPARE = 0.9
 """The share of a budget that is planned: a plan is off by some percent."""
 _GOOD_SHARE = 0.5
 """A generation is given up before the steps of a training fall below this share of the preset's."""
 _LEAST_SHARE = 0.1
 """A training of fewer steps than this share of the preset's has learned too little to teach."""
-
-
-def seconds_of(text: str) -> float:
-    """Reads a duration: `90s`, `45m`, `2h`, `1h30m`, `1.5d`. Raises ValueError."""
-    pieces = _PIECE.findall(text.strip().lower())
-    if not pieces or "".join("".join(piece) for piece in pieces) != re.sub(r"\s", "", text.lower()):
-        raise ValueError(f"{text!r} is no duration: write 45m, 2h, 1h30m or 1d")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in pieces)
-    if seconds <= 0:
-        raise ValueError(f"{text!r} is no time at all")
-    return seconds
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """Says in words what a run has gained: the accuracies of its teacher and its students on the test images. No I/O."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from noisy_student.comparison import interval
 from service.views.runs import GenerationView, RunView
-
-_Z = 1.959964
-"""The 97.5 % quantile of the normal distribution: intervals hold the true accuracy 19 times out of 20."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +17,8 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy by Wilson's score (Wilson 1927), which also holds near 0 and 1."""
-        spread = _Z**2 / self.images
-        centre = (self.top1 + spread / 2) / (1 + spread)
-        half = _Z / (1 + spread) * math.sqrt(self.top1 * (1 - self.top1) / self.images + spread / (4 * self.images))
-        return max(0.0, centre - half), min(1.0, centre + half)
+        """The 95 % interval of the accuracy."""
+        return interval(self.top1, self.images)
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import typer
 
 from noisy_student.cli.changes import with_changes
 from noisy_student.cli.times import moment_of, seconds_of
@@ -65,8 +64,8 @@ def test_a_change_that_cannot_be_made_is_named(change: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("90", 90),
-        ("0.5", 0.5),
+        ("90s", 90),
+        ("0.5s", 0.5),
         ("45s", 45),
         ("30m", 1800),
         ("30 min", 1800),
@@ -80,9 +79,9 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "h", "2x", "-1h", "0", "1h 2", "9" * 30 + "d", "nan"])
+@pytest.mark.parametrize("text", ["", "h", "90", "2x", "-1h", "0", "1h 2", "9" * 30 + "d", "nan"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter):
+    with pytest.raises(ValueError, match="is no"):
         seconds_of(text)
 
 
@@ -105,5 +104,5 @@ def test_a_day_begins_in_the_time_zone_of_this_machine() -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "2026-11-28T", "", "0001-01-01x"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no time"):
+    with pytest.raises(ValueError, match="is no time"):
         moment_of(text)

@@ -1,7 +1,10 @@
 """The command line against a real server on loopback."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -278,3 +281,36 @@ def test_the_lineage_of_a_model_says_which_teachers_labeled(
 def test_every_command_has_help() -> None:
     for command in ("up", "demo", "doctor", "watch", "logs", "datasets add", "runs create", "models list"):
         assert "Usage" in _done(CliRunner().invoke(commands, [*command.split(), "--help"]))
+
+
+def test_without_a_command_the_help_says_how_to_begin() -> None:
+    shown = " ".join(CliRunner().invoke(commands, []).output.split())
+    for told in (
+        "noisy-student up",
+        "noisy-student login URL",
+        "noisy-student run --labeled",
+        "Begin",
+        "Administration",
+    ):
+        assert told in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("noisy-student ru", {"run", "runs"}),
+        ("noisy-student runs cl", {"clone"}),
+        ("noisy-student runs list --st", {"--state"}),
+    ],
+)
+def test_a_shell_completes_commands_and_options(words: str, completed: set[str]) -> None:
+    asked = {
+        "_NOISY_STUDENT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    begun = "import sys; from noisy_student.cli.main import app; sys.argv[0] = 'noisy-student'; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", begun], env={**os.environ, **asked}, capture_output=True, text=True, timeout=60
+    )
+    assert set(done.stdout.split()) == completed, done.stderr

@@ -3,10 +3,11 @@
 import pytest
 import yaml
 
-from noisy_student.cli.one_line.budget import DoesNotFit, Fit, fit, seconds_of
+from noisy_student.cli.one_line.budget import DoesNotFit, Fit, fit
 from noisy_student.cli.one_line.choice import ChosenRun, with_steps
 from noisy_student.cli.one_line.gain import Measured
 from noisy_student.cli.one_line.written import as_commented_yaml
+from noisy_student.cli.times import seconds_of
 from service.config.presets import PRESET_NAMES, preset, with_overrides
 from service.views.estimates import StageBill
 from workers.specs.recipe import Recipe

@@ -9,7 +9,7 @@ from noisy_student.cli.live_view import result_table, watch_run
 from noisy_student.cli.options import DEFAULT_API, ApiAddress
 from noisy_student.cli.output import TABLE, Output, OutputFormat, print_data, show
 from noisy_student.cli.terminal import Screen, complain, say, say_json
-from noisy_student.cli.times import seconds_of
+from noisy_student.cli.times import as_option, seconds_of
 from noisy_student.client import Client
 from noisy_student.waiting import Until
 from service.lifecycle.states import GenerationState, RunState
@@ -41,7 +41,9 @@ def wait(
     ] = None,
     timeout_seconds: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="DURATION", parser=seconds_of, help="Such as 30m or 2h; none by default."),
+        typer.Option(
+            "--timeout", metavar="DURATION", parser=as_option(seconds_of), help="Such as 30m or 2h; none by default."
+        ),
     ] = None,
     output: Output = TABLE,
     api: ApiAddress = DEFAULT_API,

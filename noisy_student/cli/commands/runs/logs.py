@@ -19,9 +19,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 def logs(
     run_id: RunId,
     generation: Annotated[int | None, typer.Option(min=0, help="The current generation by default.")] = None,
-    stage: Annotated[
-        str | None, typer.Option(help="train, label, select or evaluate; the latest stage by default.")
-    ] = None,
+    stage: Annotated[str | None, typer.Option(help="The stage by name, such as train; the latest by default.")] = None,
     attempt: Annotated[int | None, typer.Option(min=1, help="The latest attempt by default.")] = None,
     lines: Annotated[int, typer.Option(min=1, max=5000, help="Number of lines from the end.")] = 200,
     follow: Annotated[
