@@ -103,6 +103,7 @@ def test_request_bodies_are_the_strict_models_with_examples(document: dict[str, 
     assert models == {
         "POST /datasets": "DatasetRequest",
         "POST /datasets/look": "LookRequest",
+        "POST /datasets/{dataset_id}/versions": "DatasetVersionRequest",
         "POST /runs": "RunConfig",
         "POST /runs/{run_id}/generations": "GenerationOverrides",
         "POST /plans": "EstimateRequest",
