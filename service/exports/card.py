@@ -108,8 +108,9 @@ def _pseudo_labels(facts: ModelFacts) -> Iterator[str]:
     """How many of the unlabeled images the student learned from, and what was left out."""
     label, select = facts.label, facts.select
     if label is not None:
+        who = "The teacher" if label.imported_labels is None else "An imported table of labels"
         yield (
-            f"The teacher labeled {label.labeled:,} of {label.images:,} unlabeled images ({label.bad_images:,} are "
+            f"{who} labeled {label.labeled:,} of {label.images:,} unlabeled images ({label.bad_images:,} are "
             f"broken), with a mean confidence of {label.mean_confidence:.3f}. {label.held_out:,} equal an evaluation "
             f"image and were left out; {label.near_duplicates:,} look like one."
         )

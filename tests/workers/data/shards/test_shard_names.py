@@ -13,7 +13,7 @@ from workers.specs.datasets import DatasetManifest
 
 def places(root: Path) -> dict[str, Path]:
     """A pool of each format."""
-    one, two, three = pictures(3)
+    one, two = pictures(2)
     write_parquet(root / "keys" / "a.parquet", image=[one, two], key=["x", None])
     write_parquet(root / "rows" / "a.parquet", image=[one, two])
     write_files(root / "folder", {"b/2.png": two, "a b.png": one})
