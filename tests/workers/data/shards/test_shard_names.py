@@ -25,8 +25,8 @@ def places(root: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", ["keys", "rows", "folder", "tar", "list.txt"])
 def test_keys_are_those_of_the_readers_of_images(tmp_path: Path, name: str) -> None:
-    fields = {"format": "uri_list"} if name == "list.txt" else {}
-    manifest = inspect(places(tmp_path)[name], "unlabeled", **fields).manifest
+    asked = "uri_list" if name == "list.txt" else None
+    manifest = inspect(places(tmp_path)[name], "unlabeled", format=asked).manifest
     for shard in range(len(manifest.shards)):
         assert shard_keys(manifest, shard) == read_shard(manifest, shard).keys
 
