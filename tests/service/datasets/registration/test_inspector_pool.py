@@ -65,7 +65,7 @@ def test_a_sound_dataset_has_its_files_written_by_a_process_that_waits_for_the_n
 
     assert (found.rows, found.shards, found.sampled, found.sampled_bad, found.hashed) == (4, 1, 4, 0, True)
     written = {file.name for file in (tmp_path / "artifacts/datasets/ds-1").iterdir()}
-    assert written == {"manifest.json", "hashes.bin", "hash_rows.bin"}
+    assert written == {"manifest.json", "files.parquet", "hashes.bin", "hash_rows.bin"}
     assert len(first) == 1
     assert children() - others == first
 
