@@ -52,7 +52,7 @@ def _compared(
 def _nothing_to_compare(reviewed: ReviewedGeneration, order: ReviewOrder) -> str:
     if order == "disagrees":
         return reviewed.why_no_student or "The student has given no labels."
-    return f"Generation {reviewed.labels.number} is the first that labels: there are no earlier labels to compare with."
+    return reviewed.why_none_before or "There are no earlier labels."
 
 
 def _sampled(

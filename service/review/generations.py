@@ -10,10 +10,11 @@ from service.config.stage_key import StageKey
 from service.errors import Conflict
 from service.lifecycle.states import StageState
 from service.lifecycle.teachers import teacher_generation
+from service.review.pools import PoolsOfRun
 from service.store.dataset_store import load_classes
 from service.store.paging import get_row
 from service.store.run_store import load_config, load_plans
-from service.store.schema.tables import DatasetRow, GenerationRow, ModelRow, RunRow, StageRow
+from service.store.schema.tables import GenerationRow, ModelRow, RunRow, StageRow
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class ReviewedGeneration:
     run_id: str
     labels: LabelsOfGeneration
     before: LabelsOfGeneration | None
-    """The labels of the generation before; None if that is generation 0."""
+    """The labels of the generation before; None if there are none of the same images."""
+    why_none_before: str | None
+    """Why `before` is None, in words."""
     after: LabelsOfGeneration | None
     """The labels that this generation's student gave as a teacher; None if it has given none."""
     why_no_student: str | None
@@ -64,24 +67,34 @@ def load_reviewed(session: Session, layout: ArtifactLayout, run_id: str, generat
     labels = labels_of(generation)
     if labels is None:
         raise Conflict(f"{run_id} has not labeled in generation {generation} yet: wait for its label stage")
-    config = load_config(session, run_id)
-    pool_id = load_plans(session, run_id)[generation].unlabeled or config.datasets.unlabeled
-    assert pool_id is not None, "a run that labels has a pool"
-    pool = get_row(session, DatasetRow, pool_id, "dataset", pool_id)
-    why = _why_no_student(session, run_id, generation, labels_of(generation + 1) is not None)
+    config, pools = load_config(session, run_id), PoolsOfRun(session, run_id)
+    pool, before, after = pools.of(generation), labels_of(generation - 1), labels_of(generation + 1)
+    why_none_before = _why_none_before(pools, generation, before is not None)
+    why_no_student = _why_no_student(session, pools, run_id, generation, after is not None)
     return ReviewedGeneration(
         run_id=run_id,
         labels=labels,
-        before=labels_of(generation - 1),
-        after=None if why is not None else labels_of(generation + 1),
-        why_no_student=why,
+        before=None if why_none_before is not None else before,
+        why_none_before=why_none_before,
+        after=None if why_no_student is not None else after,
+        why_no_student=why_no_student,
         classes=load_classes(session, config.datasets.labeled),
         dataset_id=pool.id,
         shards=pool.shards,
     )
 
 
-def _why_no_student(session: Session, run_id: str, generation: int, has_labels_after: bool) -> str | None:
+def _why_none_before(pools: PoolsOfRun, generation: int, has_labels_before: bool) -> str | None:
+    if not has_labels_before:
+        return f"Generation {generation} is the first that labels: there are no earlier labels to compare with."
+    if not pools.can_be_compared(generation - 1, generation):
+        return f"Generation {generation - 1} has labeled another pool: there are no earlier labels of these images."
+    return None
+
+
+def _why_no_student(
+    session: Session, pools: PoolsOfRun, run_id: str, generation: int, has_labels_after: bool
+) -> str | None:
     if not has_labels_after:
         return (
             f"No later generation has labeled with the student of generation {generation}: add a generation, or "
@@ -92,5 +105,7 @@ def _why_no_student(session: Session, run_id: str, generation: int, has_labels_a
     chosen = {number: plan.teacher for number, plan in load_plans(session, run_id).items()}
     teacher = teacher_generation(generation + 1, frozenset(models), frozenset(session.scalars(refused)), chosen)
     if teacher == generation:
-        return None
+        if pools.can_be_compared(generation, generation + 1):
+            return None
+        return f"The student of generation {generation} has labeled another pool, and says nothing of these images."
     return f"The gate refused the student of generation {generation}, so it has labeled nothing."

@@ -6,6 +6,7 @@ from service.artifacts.layout import ArtifactLayout
 from service.artifacts.timed_calls import ArtifactCalls
 from service.config.stage_key import StageKey
 from service.review.mark_store import load_marks
+from service.review.pools import PoolsOfRun
 from service.store.database import Database
 from workers.artifact_io import exists, join_uri, list_files, write_bytes
 from workers.data.marks import marks_parquet
@@ -39,6 +40,9 @@ class SelectionInputs:
     def _earlier(self, key: StageKey) -> EarlierLabels | None:
         if key.generation < 2:  # generation 0 labels nothing
             return None
+        with self._database.read() as session:
+            if not PoolsOfRun(session, key.run_id).can_be_compared(key.generation - 1, key.generation):
+                return None
         before = StageKey(key.run_id, key.generation - 1, "label")
         selected = StageKey(key.run_id, key.generation - 1, "select")
         folders = (self._layout.stage_folder(before), self._layout.stage_folder(selected))

@@ -6,9 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import update
 
+from service.artifacts.layout import ArtifactLayout
 from service.config.run import GenerationOverrides, RunConfig
 from service.config.studies import AblationRequest
+from service.review.generations import load_reviewed
+from service.store.schema.tables import DatasetRow
 from tests.support.made_labels import write_labels
 from tests.support.workbench import Workbench
 from workers.data.marks import Marks
@@ -71,3 +75,27 @@ def test_an_ablation_follows_the_marks_of_the_selection_that_it_takes_apart(benc
         assert isinstance(spec, AblateSpec)
         uri = spec.selection.marks_uri
         assert (None if uri is None else len(Marks.read(uri))) == marks
+
+
+@pytest.mark.parametrize("is_version", [True, False])
+def test_only_labels_of_the_same_images_are_compared(bench: Workbench, run: str, is_version: bool) -> None:
+    pool = str(RunConfig.model_validate(bench.queries.get_run(run).config).datasets.unlabeled)
+    bench.add_dataset("pool-2", "unlabeled", rows=2)
+    if is_version:
+        with bench.database.write() as session:
+            session.execute(
+                update(DatasetRow).where(DatasetRow.id == "pool-2").values(version=2, previous=pool, first=pool)
+            )
+    bench.commands.add_generation(run, GenerationOverrides(unlabeled="pool-2"))
+    bench.play_to_the_end(bench.reconciler())
+    with bench.database.read() as session:
+        layout = ArtifactLayout(str(bench.settings.artifact_root))
+        first, second = (load_reviewed(session, layout, run, number) for number in (1, 2))
+    assert (second.dataset_id, first.dataset_id) == ("pool-2", pool)
+    has_earlier = (select_of(bench, f"{run}-g2-select-a1").earlier is not None, second.before is not None)
+    assert has_earlier == (is_version, is_version)
+    assert (first.after is not None) == is_version
+    if not is_version:
+        for why in (second.why_none_before, first.why_no_student):
+            assert why is not None
+            assert "labeled another pool" in why
