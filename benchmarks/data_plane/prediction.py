@@ -9,7 +9,7 @@ from benchmarks.data_plane.labeling import prepare, run
 from benchmarks.results import row, save
 from benchmarks.support.two_cores import hold_to_two_cores
 
-ROUNDS = 5
+ROUNDS = 3
 COMMAND = "make benchmark-predict"
 
 
