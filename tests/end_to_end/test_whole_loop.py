@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -173,10 +174,15 @@ def test_a_prediction_says_of_the_pool_what_the_label_stage_said(
     assert run.state == "succeeded", run.state_reason
     outcome = client.predictions.get(started.id).outcome
     assert (outcome.images, outcome.bad_images, outcome.truth) == (3400, 0, None)
+    # The label stage divides logits by the temperature that it has fitted; a prediction is the model's own.
+    temperature = next(result_of(s) for s in stages_of(whole_run) if s.name == "label")["calibration"]["temperature"]
+    assert temperature != 1.0
     for part in sorted(folder_of(whole_run, 1, "label").glob("part-*.parquet")):
         labeled, predicted = pq.read_table(part), pq.read_table(folder_of(run, 0, "predict") / part.name)
-        for column in ("key", "label", "confidence"):
+        for column in ("key", "label"):
             assert predicted[column].combine_chunks().equals(labeled[column].combine_chunks()), column
+        powers = np.array(predicted["top_probabilities"].to_pylist()) ** (1 / temperature)
+        np.testing.assert_allclose(powers.max(1) / powers.sum(1), labeled["confidence"].to_numpy(), atol=0.01)
     table = pq.read_table(client.predictions.download(started.id, tmp_path / "predicted.parquet"))
     exported = pq.read_table(client.labels.export(whole_run.id, 1, tmp_path / "labels.parquet", which="all"))
     assert table["key"].to_pylist() == exported["key"].to_pylist()

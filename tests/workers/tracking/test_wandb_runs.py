@@ -1,5 +1,6 @@
 """Weights & Biases' own offline folders have each stage and trial, in the group of their run, and each step once."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -126,7 +127,9 @@ be_killed(spec, [5, 10, 15], lambda: any((Path(spec.folder_uri) / "wandb").glob(
 
 
 def test_an_attempt_after_a_killed_driver_takes_the_place_of_what_that_one_has_left(tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, timeout=120)
+    # A driver has a service process of the library of its own, and not the one that other tests have left to this one.
+    own = {name: value for name, value in os.environ.items() if name != wandb.env.SERVICE}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, env=own, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     spec = train_spec(str(tmp_path), attempt=2, tracking=OFFLINE)
 
