@@ -98,8 +98,9 @@ def _parts_of(look: DatasetLook) -> Mapping[str, Body | None]:
     judged = [request for request in look.requests if request.role == "evaluation"]
     if not labeled:
         raise ApiError(
-            f"{look.uri} is {look.taken_for}: no labels were found. A folder for each class, a list with labels and "
-            "Parquet or tar files with labels are read; noisy-student datasets look shows what was seen"
+            f"{look.uri} is {look.taken_for}: no labels were found. A folder for each class, a list with labels, "
+            "Parquet, Arrow or tar files with labels, and exports of Label Studio, FiftyOne and COCO are read; "
+            "noisy-student datasets look shows what was seen"
         )
     validation = [request for request in judged if _VALIDATION.search(_split(look, request))]
     test = [request for request in judged if request not in validation]
