@@ -24,8 +24,6 @@ def limits(described: DescribedModel) -> Iterator[str]:
     yield f"It was measured at {card.image_size} x {card.image_size} pixels, prepared as above; other input was not."
     if facts.model.imported_from is not None:
         yield "What it was trained on is not known: images that it has learned from may be among those that judge it."
-    if facts.model.imported_from is not None:
-        yield "What it was trained on is not known: images that it has learned from may be among those that judge it."
     yield "The licenses of its training images are not on record here; they may limit its use."
 
 

@@ -1,5 +1,6 @@
 """The model card: what it says follows from what was measured, and the Hugging Face Hub can read its metadata."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from service.exports.card import model_card_text
 from service.exports.facts import DescribedModel, read_facts
+from service.exports.limits import limits
 from service.store.schema.tables import RunRow, StageRow
 from tests.support.stored_models import store_model
 from workers.specs.base import Frozen
@@ -180,6 +182,15 @@ def test_limits_follow_from_what_was_measured(app: FastAPI, finished_run: str, c
     assert "were not looked for among the unlabeled ones: `validation`" in after
     assert "teacher's mistakes" in after
     assert "teacher's mistakes" not in section(text_of(app, card, f"{finished_run}-g0"), "Limits")
+
+
+def test_each_limit_of_an_imported_model_is_said_once(app: FastAPI, finished_run: str, card: ModelCard) -> None:
+    services = app.state.services
+    facts = read_facts(services.database, services.lineage, f"{finished_run}-g0")
+    model = facts.model.model_copy(update={"imported_from": "s3://models/elsewhere"})
+    said = list(limits(DescribedModel(replace(facts, model=model), card)))
+    assert len(said) == len(set(said))
+    assert any("What it was trained on is not known" in sentence for sentence in said)
 
 
 def test_a_first_teacher_is_not_said_to_have_seen_unlabeled_images(
