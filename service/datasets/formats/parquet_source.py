@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from service.config.datasets import DatasetRequest
 from service.datasets.formats.source import map_in_threads
-from service.datasets.formats.table_columns import NamesOf, TableHead, chosen_columns
+from service.datasets.formats.table_columns import NamesOf, TableHead, TableSource, chosen_columns
 from service.datasets.places.location import FoundFile, Location
 from service.errors import InvalidRequest
 from workers.data.errors import BrokenImage
@@ -32,23 +32,10 @@ class _Footer:
 
 
 @dataclass(frozen=True)
-class ParquetSource:
+class ParquetSource(TableSource):
     """A `source.Source` for Parquet files. One file is one shard."""
 
-    shards: tuple[Shard, ...]
-    image_bytes: int
-    image_column: str
-    label_column: str | None
-    key_column: str | None
-    class_names: tuple[str, ...] | None = None
-    """The names of integer labels, if the files give them. The manifest passes them on to the readers."""
     format: DatasetFormat = "parquet"
-    image_field: str = "image_column"
-    label_field: str = "label_column"
-    warnings: tuple[str, ...] = ()
-
-    def row_name(self, shard_index: int, row: int) -> str:
-        return f"{self.shards[shard_index].uri} row {row}"
 
     def label_names(self, shard_index: int) -> list[str | None]:
         assert self.label_column is not None

@@ -11,6 +11,7 @@ from workers.data.names import LABEL_NAMES, first_known
 from workers.data.plain_values import flaw_of, shown
 from workers.data.shards import parquet_shards
 from workers.data.shards.parquet_labels import class_label_names
+from workers.specs.datasets import Shard
 
 _IMAGE_NAMES = ("image", "bytes", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "data", "content")
 _KEY_NAMES = ("key", "__key__", "id", "image_id", "file_name", "filename", "path", "name")
@@ -42,6 +43,25 @@ class TableColumns:
     class_names: tuple[str, ...] | None
     """The names of integer labels, if the files give them."""
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """What every `source.Source` of files with a schema has. One file is one shard."""
+
+    shards: tuple[Shard, ...]
+    image_bytes: int
+    image_column: str
+    label_column: str | None
+    key_column: str | None
+    class_names: tuple[str, ...] | None = None
+    """The names of integer labels, if the files give them. The manifest passes them on to the readers."""
+    image_field: str = "image_column"
+    label_field: str = "label_column"
+    warnings: tuple[str, ...] = ()
+
+    def row_name(self, shard_index: int, row: int) -> str:
+        return f"{self.shards[shard_index].uri} row {row}"
 
 
 def chosen_columns(request: DatasetRequest, heads: Sequence[TableHead], names_of: NamesOf) -> TableColumns:
